@@ -1,0 +1,164 @@
+//! Acting: the trait [`HpaApplier`] and an applier over memory.
+
+mod memory;
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+pub use memory::MemoryApplier;
+
+use crate::{Bounds, HpaPlan, Target};
+
+/// How far a plan may go. The default changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplyMode {
+    /// Nothing leaves the process.
+    #[default]
+    Plan,
+    /// The API server validates it; nothing persists.
+    ServerDryRun,
+    /// It is done.
+    Apply,
+}
+
+/// The HPA as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HpaState {
+    /// Its bounds. An HPA without `minReplicas` has a min of 1.
+    pub bounds: Bounds,
+}
+
+impl HpaState {
+    /// An HPA with these bounds.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds }
+    }
+}
+
+/// What an applier did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// How far it went.
+    pub mode: ApplyMode,
+    /// Whether anything is, or with a dry run would be, different.
+    pub changed: bool,
+}
+
+/// Why a plan was not applied. Nothing was changed, unless it says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// There is no such HPA.
+    #[error("{target}: there is no HPA {:?} in namespace {:?}", target.hpa, target.namespace)]
+    NotFound {
+        /// The workload.
+        target: Target,
+    },
+    /// The HPA is not what the plan was made for: its bounds have changed in between. Plan again.
+    #[error("{target}: the HPA's bounds are {found}, the plan was made for {expected}; plan again")]
+    Changed {
+        /// The workload.
+        target: Target,
+        /// The bounds that the plan starts from.
+        expected: Bounds,
+        /// The bounds that are there.
+        found: Bounds,
+    },
+    /// Another field manager owns what would be written, and the host did not force it.
+    #[error("{target}: {field} is owned by {owner}; force it or let {owner} give it up")]
+    Conflict {
+        /// The workload.
+        target: Target,
+        /// The field.
+        field: String,
+        /// Who owns it.
+        owner: String,
+    },
+    /// The API server refused it.
+    #[error("{target}: refused: {detail}")]
+    Refused {
+        /// The workload.
+        target: Target,
+        /// What it said.
+        detail: String,
+    },
+    /// The API server, or the way to it, failed. The change may or may not have happened.
+    #[error("{target}: the API server failed: {source}")]
+    Backend {
+        /// The workload.
+        target: Target,
+        /// Whether trying again can help.
+        transient: bool,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl ApplyError {
+    /// Whether trying again later can help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Changed { .. } => true,
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::Refused { .. } => false,
+            Self::Backend { transient, .. } => *transient,
+        }
+    }
+}
+
+impl fmt::Display for ApplyMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plan => "plan",
+            Self::ServerDryRun => "server dry-run",
+            Self::Apply => "apply",
+        })
+    }
+}
+
+/// Reads and changes HPAs.
+///
+/// **Given:** a plan that the guards approved; there is no other way to make one. **Promised:** only `minReplicas`,
+/// `maxReplicas` and, if the plan says so, container requests are written; with [`ApplyMode::Plan`] and
+/// [`ApplyMode::ServerDryRun`] nothing changes (law 3); applying twice equals once (law 6); a plan made for other bounds than
+/// those that are there is not applied. **An error** means that nothing changed, unless it says otherwise.
+#[async_trait]
+pub trait HpaApplier: Send + Sync {
+    /// The HPA as it stands.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if it cannot be read.
+    async fn current(&self, target: &Target) -> Result<HpaState, ApplyError>;
+
+    /// Carries out a plan, as far as `mode` goes.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if it was not carried out.
+    async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError>;
+}
+
+#[async_trait]
+impl<A: HpaApplier + ?Sized> HpaApplier for Arc<A> {
+    async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
+        (**self).current(target).await
+    }
+    async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        (**self).apply(plan, mode).await
+    }
+}
+
+#[async_trait]
+impl<A: HpaApplier + ?Sized> HpaApplier for Box<A> {
+    async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
+        (**self).current(target).await
+    }
+    async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        (**self).apply(plan, mode).await
+    }
+}

@@ -1,0 +1,249 @@
+//! Typed causes with their numbers. Prose is rendered from them, on demand.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Absence, SignalKind};
+
+/// Where the capacity of a pod is known from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CapacityModel {
+    /// The host declared it.
+    Declared,
+    /// Learnt from history: load per pod against CPU utilization, healthy samples only.
+    Learnt,
+    /// Learnt from history: between the largest load seen healthy and the smallest seen unhealthy.
+    HealthLimit,
+    /// Not learnt: the present ratio of utilization to its target.
+    UtilizationRatio,
+    /// Not known.
+    Unknown,
+}
+
+/// What asks for a number of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NeedDriver {
+    /// Load against capacity.
+    Demand,
+    /// CPU utilization against its target.
+    Cpu,
+    /// Memory utilization against its ceiling.
+    Memory,
+    /// Failing service whatever the utilization says.
+    Overload,
+}
+
+/// One cause of a decision, with its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// Which capacity model was used. `per_pod` is in the load signal's unit, at 100 % utilization.
+    Capacity {
+        /// The model.
+        model: CapacityModel,
+        /// The signal that measures load.
+        load: Option<SignalKind>,
+        /// Load that one pod carries at 100 %.
+        per_pod: Option<f64>,
+        /// Samples behind it.
+        samples: u32,
+        /// Spread of the samples around it, relative.
+        spread: f64,
+    },
+    /// The load, and what it was raised to before sizing.
+    Load {
+        /// The signal that measures load.
+        load: SignalKind,
+        /// As observed.
+        observed: f64,
+        /// With backlog, failures, saturation and expected growth.
+        demand: f64,
+    },
+    /// Something asks for this many pods, not rounded.
+    Need {
+        /// What asks.
+        driver: NeedDriver,
+        /// How many, before rounding up.
+        replicas: f64,
+    },
+    /// Requests are waiting.
+    Backlog {
+        /// How many.
+        requests: f64,
+    },
+    /// Requests fail.
+    Errors {
+        /// Percent of all.
+        percent: f64,
+    },
+    /// Requests are slow.
+    SlowResponses {
+        /// Now, in ms.
+        ms: f64,
+        /// In good times, in ms.
+        usual_ms: f64,
+    },
+    /// The pods are full; demand beyond what they serve is unseen.
+    Saturated {
+        /// CPU utilization in percent.
+        cpu_percent: f64,
+    },
+    /// Memory is short and more pods would not help: load is flat.
+    MemoryPressure {
+        /// Highest recent memory utilization in percent.
+        percent: f64,
+        /// What the present utilization should become, in percent.
+        target_percent: f64,
+    },
+    /// Fewer pods would do.
+    OverProvisioned {
+        /// How many would do, before rounding up.
+        needed: f64,
+    },
+    /// The recent past needed this many.
+    RecentDemand {
+        /// How many.
+        replicas: u32,
+    },
+    /// Load has been moving one way for long.
+    Trend {
+        /// Last level over first.
+        growth: f64,
+        /// For how long, in seconds.
+        seconds: f64,
+    },
+    /// Load follows the hour of the day.
+    DailyPattern {
+        /// Highest over lowest level.
+        swing: f64,
+        /// Days seen.
+        days: f64,
+    },
+    /// It is Saturday or Sunday, and quiet.
+    Weekend,
+    /// A declared event.
+    Event {
+        /// Its name.
+        name: String,
+        /// Load during over load before.
+        factor: f64,
+    },
+    /// A signal has no value.
+    SignalAbsent {
+        /// Which.
+        signal: SignalKind,
+        /// Why.
+        absence: Absence,
+    },
+    /// Fewer pods would do by what is known, but too much is not known: this many are kept.
+    HeldForAbsence {
+        /// How many.
+        replicas: u32,
+    },
+    /// Another engine was asked because this one failed.
+    FellBack {
+        /// The engine that failed.
+        engine: String,
+        /// Why.
+        error: String,
+    },
+    /// Several engines were asked.
+    Ensemble {
+        /// The engine whose answer this is.
+        chosen: String,
+        /// How many answered.
+        answered: u32,
+        /// How many were asked.
+        asked: u32,
+    },
+    /// A recurring or one-off window of a schedule is open.
+    Schedule {
+        /// Its name.
+        window: String,
+        /// The floor it holds.
+        replicas: u32,
+    },
+    /// A host's own rule.
+    Custom {
+        /// Its name.
+        rule: Cow<'static, str>,
+        /// What it says.
+        text: Cow<'static, str>,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capacity { model, load, per_pod, samples, spread } => {
+                let how = match model {
+                    CapacityModel::Declared => "declared by the host",
+                    CapacityModel::Learnt => "learnt from history",
+                    CapacityModel::HealthLimit => "between the largest healthy and the smallest unhealthy load",
+                    CapacityModel::UtilizationRatio => "not learnt, using the ratio of utilization to its target",
+                    CapacityModel::Unknown => "not known",
+                };
+                write!(f, "capacity of a pod: ")?;
+                if let (Some(load), Some(per_pod)) = (load, per_pod) {
+                    write!(f, "{per_pod:.1} ({load}) at 100 %, ")?;
+                }
+                write!(f, "{how}")?;
+                if *samples > 0 {
+                    write!(f, " ({samples} samples, spread {:.0} %)", spread * 100.0)?;
+                }
+                Ok(())
+            }
+            Self::Load { load, observed, demand } => {
+                write!(f, "{load} {observed:.1}, sized for {demand:.1}")
+            }
+            Self::Need { driver, replicas } => {
+                let what = match driver {
+                    NeedDriver::Demand => "demand",
+                    NeedDriver::Cpu => "CPU",
+                    NeedDriver::Memory => "memory",
+                    NeedDriver::Overload => "the failing service",
+                };
+                write!(f, "{what} needs {replicas:.2} pods")
+            }
+            Self::Backlog { requests } => write!(f, "{requests:.0} requests are waiting"),
+            Self::Errors { percent } => write!(f, "{percent:.1} % of requests fail"),
+            Self::SlowResponses { ms, usual_ms } => {
+                write!(f, "responses take {ms:.0} ms, usually {usual_ms:.0} ms")
+            }
+            Self::Saturated { cpu_percent } => {
+                write!(f, "pods are full (CPU {cpu_percent:.0} %): demand may be higher than what is seen")
+            }
+            Self::MemoryPressure { percent, target_percent } => write!(
+                f,
+                "memory at {percent:.0} % with flat load: more pods would not help, bigger ones bring it to {target_percent:.0} %"
+            ),
+            Self::OverProvisioned { needed } => write!(f, "{needed:.2} pods would do"),
+            Self::RecentDemand { replicas } => write!(f, "the recent past needed {replicas} pods"),
+            Self::Trend { growth, seconds } => {
+                write!(f, "load has grown {growth:.1}-fold over {:.1} h", seconds / 3600.0)
+            }
+            Self::DailyPattern { swing, days } => {
+                write!(f, "load follows the hour of the day ({swing:.1}-fold swing, {days:.1} days seen)")
+            }
+            Self::Weekend => f.write_str("a quiet weekend"),
+            Self::Event { name, factor } => write!(f, "event {name:?} brings {factor:.1} times the load"),
+            Self::SignalAbsent { signal, absence } => write!(f, "{signal}: {absence}"),
+            Self::HeldForAbsence { replicas } => {
+                write!(f, "{replicas} pods kept because signals or history are missing")
+            }
+            Self::FellBack { engine, error } => write!(f, "{engine} failed ({error})"),
+            Self::Ensemble { chosen, answered, asked } => {
+                write!(f, "{chosen} asked for most ({answered} of {asked} engines answered)")
+            }
+            Self::Schedule { window, replicas } => write!(f, "window {window:?} holds {replicas} pods"),
+            Self::Custom { rule, text } => write!(f, "{rule}: {text}"),
+        }
+    }
+}

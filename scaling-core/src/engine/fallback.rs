@@ -1,0 +1,43 @@
+//! [`Fallback`]: one engine, and another for when it has no answer.
+
+use async_trait::async_trait;
+
+use super::{DecisionEngine, EngineError};
+use crate::{Observation, Reason, ScalingDecision};
+
+/// Asks the first engine; if it has no answer, the second. The answer then says who failed and why.
+#[derive(Debug)]
+pub struct Fallback<A, B> {
+    first: A,
+    second: B,
+    name: String,
+}
+
+impl<A: DecisionEngine, B: DecisionEngine> Fallback<A, B> {
+    /// `first`, or else `second`.
+    pub fn new(first: A, second: B) -> Self {
+        let name = format!("{} or {}", first.name(), second.name());
+        Self { first, second, name }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<A: DecisionEngine, B: DecisionEngine> DecisionEngine for Fallback<A, B> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+        match self.first.decide(observation).await {
+            Ok(decision) => Ok(decision),
+            Err(error) => {
+                let decision = self.second.decide(observation).await?;
+                Ok(decision.because(Reason::FellBack {
+                    engine: self.first.name().to_owned(),
+                    error: error.to_string(),
+                }))
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What was seen: [`ScalingMetrics`] at one instant, [`MetricsHistory`] over time, and the [`Absence`] of what was not.
+//!
+//! A number that is missing is a value of its own. It is never 0, because a zero that nobody measured shrinks workloads
+//! that are merely unobserved.
+
+mod absence;
+mod history;
+mod observation;
+mod sample;
+
+pub use absence::{Absence, Signal, SignalKind};
+pub(crate) use history::Columns;
+pub use history::{HistoryError, MetricsHistory, Repairs};
+pub use observation::{InvalidEvent, Observation, PlannedEvent, WorkloadFacts};
+pub use sample::ScalingMetrics;

@@ -1,0 +1,206 @@
+//! What a source hands to an engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{MetricsHistory, ScalingMetrics};
+use crate::LoadProfile;
+
+/// Everything an engine may look at to decide once.
+///
+/// `history` ends before `current`; samples at or after `current.timestamp` are not looked at. It is behind an `Arc` so that
+/// a source hands it out without copying and, once the tick is over, appends to it in place ([`Arc::make_mut`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// The newest metrics.
+    pub current: ScalingMetrics,
+    /// What came before.
+    pub history: Arc<MetricsHistory>,
+    /// What is known of the workload besides its metrics.
+    pub facts: WorkloadFacts,
+    /// Declared events, past and coming.
+    pub events: Arc<[PlannedEvent]>,
+}
+
+impl Observation {
+    /// An observation without history, facts or events.
+    pub fn new(current: ScalingMetrics) -> Self {
+        Self {
+            current,
+            history: Arc::new(MetricsHistory::new()),
+            facts: WorkloadFacts::default(),
+            events: Arc::new([]),
+        }
+    }
+
+    /// The same with what came before.
+    #[must_use]
+    pub fn with_history(mut self, history: impl Into<Arc<MetricsHistory>>) -> Self {
+        self.history = history.into();
+        self
+    }
+
+    /// The same with facts about the workload.
+    #[must_use]
+    pub fn with_facts(mut self, facts: WorkloadFacts) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// The same with declared events.
+    #[must_use]
+    pub fn with_events(mut self, events: impl Into<Arc<[PlannedEvent]>>) -> Self {
+        self.events = events.into();
+        self
+    }
+}
+
+/// What is known of a workload besides its metrics. Every field has a default that is safe where nothing is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct WorkloadFacts {
+    /// CPU request of one pod in thousandths of a core.
+    pub cpu_request_millicores: Option<u64>,
+    /// CPU limit of one pod in thousandths of a core.
+    pub cpu_limit_millicores: Option<u64>,
+    /// Memory request of one pod in bytes.
+    pub memory_request_bytes: Option<u64>,
+    /// Memory limit of one pod in bytes.
+    pub memory_limit_bytes: Option<u64>,
+    /// From the creation of a pod to its first request. Default 60 s.
+    #[serde(with = "crate::serde_seconds")]
+    pub start_up: Duration,
+    /// From a change in load to its being seen. Default 30 s.
+    #[serde(with = "crate::serde_seconds")]
+    pub metrics_lag: Duration,
+    /// Time between two decisions. Default 15 s, the HPA's sync period.
+    #[serde(with = "crate::serde_seconds")]
+    pub sync_period: Duration,
+    /// Requests per second that one pod serves at full utilization, where the host knows it (from a load test, say).
+    /// Otherwise the engine learns it from history.
+    pub pod_capacity: Option<f64>,
+    /// Seconds east of UTC, for what depends on the day: weekends and daily patterns. Default 0.
+    pub utc_offset_seconds: i32,
+    /// How the load was seen to move, learnt from a longer past ([`LoadProfile::learn`]).
+    pub load_profile: Option<LoadProfile>,
+}
+
+impl Default for WorkloadFacts {
+    fn default() -> Self {
+        Self {
+            cpu_request_millicores: None,
+            cpu_limit_millicores: None,
+            memory_request_bytes: None,
+            memory_limit_bytes: None,
+            start_up: Duration::from_secs(60),
+            metrics_lag: Duration::from_secs(30),
+            sync_period: Duration::from_secs(15),
+            pod_capacity: None,
+            utc_offset_seconds: 0,
+            load_profile: None,
+        }
+    }
+}
+
+impl WorkloadFacts {
+    /// How far ahead a decision must look: until a pod created now is ready and the next decision can act.
+    pub fn horizon(&self) -> Duration {
+        self.start_up.saturating_add(self.sync_period)
+    }
+}
+
+/// An event that cannot be.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidEvent {
+    /// It ends before it starts.
+    #[error("event {name:?} ends at {end}, which is not after its start at {start}")]
+    EndsBeforeStart {
+        /// Its name.
+        name: String,
+        /// Its start.
+        start: DateTime<Utc>,
+        /// Its end.
+        end: DateTime<Utc>,
+    },
+    /// The factor is no usable number.
+    #[error("event {name:?} has the factor {factor}; it must be above 0 and at most 1000")]
+    Factor {
+        /// Its name.
+        name: String,
+        /// The refused factor.
+        factor: f64,
+    },
+}
+
+/// A declared event: from `start` until `end` the load is expected to be `factor` times what it was before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawEvent")]
+pub struct PlannedEvent {
+    name: String,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    factor: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEvent {
+    name: String,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    factor: f64,
+}
+
+impl TryFrom<RawEvent> for PlannedEvent {
+    type Error = InvalidEvent;
+    fn try_from(raw: RawEvent) -> Result<Self, InvalidEvent> {
+        Self::new(raw.name, raw.start, raw.end, raw.factor)
+    }
+}
+
+impl PlannedEvent {
+    /// A checked event.
+    ///
+    /// # Errors
+    /// [`InvalidEvent`] if it does not end after its start, or the factor is not in (0, 1000].
+    pub fn new(
+        name: impl Into<String>,
+        start: DateTime<Utc>,
+        end: DateTime<Utc>,
+        factor: f64,
+    ) -> Result<Self, InvalidEvent> {
+        let name = name.into();
+        if end <= start {
+            return Err(InvalidEvent::EndsBeforeStart { name, start, end });
+        }
+        if !(factor > 0.0 && factor <= 1000.0) {
+            return Err(InvalidEvent::Factor { name, factor });
+        }
+        Ok(Self { name, start, end, factor })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// When it starts.
+    pub fn start(&self) -> DateTime<Utc> {
+        self.start
+    }
+
+    /// When it ends; that instant is not part of it.
+    pub fn end(&self) -> DateTime<Utc> {
+        self.end
+    }
+
+    /// Load during the event over load before it.
+    pub fn factor(&self) -> f64 {
+        self.factor
+    }
+}

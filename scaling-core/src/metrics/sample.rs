@@ -1,0 +1,160 @@
+//! One observation of a workload.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Signal, SignalKind};
+use crate::MAX_REPLICAS;
+
+/// What was measured of a workload at one instant.
+///
+/// ```
+/// use scaling_core::{ScalingMetrics, SignalKind, chrono::DateTime};
+/// let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+/// let metrics = ScalingMetrics::new(at, 3)
+///     .with(SignalKind::CpuUtilization, 62.0)
+///     .with(SignalKind::ErrorRate, f64::NAN);
+/// assert_eq!(metrics.value(SignalKind::CpuUtilization), Some(62.0));
+/// assert_eq!(metrics.value(SignalKind::ErrorRate), None, "NaN is absent, not a number");
+/// assert_eq!(metrics.value(SignalKind::QueueDepth), None, "not measured is absent, not 0");
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Raw", into = "Raw")]
+pub struct ScalingMetrics {
+    /// When.
+    pub timestamp: DateTime<Utc>,
+    /// Pods that were ready; `None` if nobody knows.
+    pub current_pod_count: Option<u32>,
+    /// Pods that the scale subresource asks for; `None` if nobody knows.
+    pub desired_pod_count: Option<u32>,
+    /// Which quantile the response time is (0.95 for p95); `None` for a mean, or if the source does not say.
+    pub response_time_quantile: Option<f64>,
+    signals: [Signal; SignalKind::ALL.len()],
+}
+
+impl ScalingMetrics {
+    /// Nothing measured yet but the number of ready pods.
+    pub fn new(timestamp: DateTime<Utc>, current_pod_count: u32) -> Self {
+        Self {
+            timestamp,
+            current_pod_count: Some(current_pod_count),
+            desired_pod_count: None,
+            response_time_quantile: None,
+            signals: [Signal::NOT_MEASURED; SignalKind::ALL.len()],
+        }
+    }
+
+    /// The same with one more value; one that cannot be true becomes an absence ([`SignalKind::check`]).
+    #[must_use]
+    pub fn with(mut self, kind: SignalKind, value: f64) -> Self {
+        self.set(kind, kind.check(value));
+        self
+    }
+
+    /// The same with a signal absent for a stated reason.
+    #[must_use]
+    pub fn without(mut self, kind: SignalKind, absence: super::Absence) -> Self {
+        self.set(kind, Signal::Absent(absence));
+        self
+    }
+
+    /// Puts a signal in place.
+    pub fn set(&mut self, kind: SignalKind, signal: Signal) {
+        let checked = match signal {
+            Signal::Present(value) => kind.check(value),
+            absent @ Signal::Absent(_) => absent,
+        };
+        if let Some(place) = self.signals.get_mut(kind.index()) {
+            *place = checked;
+        }
+    }
+
+    /// The signal of this kind.
+    pub fn signal(&self, kind: SignalKind) -> Signal {
+        self.signals.get(kind.index()).copied().unwrap_or_default()
+    }
+
+    /// The value of this kind, if present.
+    pub fn value(&self, kind: SignalKind) -> Option<f64> {
+        self.signal(kind).value()
+    }
+}
+
+/// The written form. Rates and counts are numbers; a pod count must be a whole number that Kubernetes can store.
+#[derive(Serialize, Deserialize)]
+struct Raw {
+    timestamp: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    current_pod_count: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    desired_pod_count: Option<u32>,
+    #[serde(default)]
+    cpu_utilization_percent: Signal,
+    #[serde(default)]
+    memory_utilization_percent: Signal,
+    #[serde(default)]
+    request_rate_per_second: Signal,
+    #[serde(default)]
+    response_time_ms: Signal,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response_time_quantile: Option<f64>,
+    #[serde(default)]
+    error_rate_percent: Signal,
+    #[serde(default)]
+    active_connections: Signal,
+    #[serde(default)]
+    queue_depth: Signal,
+}
+
+impl TryFrom<Raw> for ScalingMetrics {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        for (field, count) in [
+            ("current_pod_count", raw.current_pod_count),
+            ("desired_pod_count", raw.desired_pod_count),
+        ] {
+            if let Some(count) = count.filter(|count| *count > MAX_REPLICAS) {
+                return Err(format!("{field} {count} is above {MAX_REPLICAS}, more than Kubernetes can store"));
+            }
+        }
+        let mut metrics = Self {
+            timestamp: raw.timestamp,
+            current_pod_count: raw.current_pod_count,
+            desired_pod_count: raw.desired_pod_count,
+            response_time_quantile: raw.response_time_quantile,
+            signals: [Signal::NOT_MEASURED; SignalKind::ALL.len()],
+        };
+        let signals = [
+            raw.cpu_utilization_percent,
+            raw.memory_utilization_percent,
+            raw.request_rate_per_second,
+            raw.response_time_ms,
+            raw.error_rate_percent,
+            raw.active_connections,
+            raw.queue_depth,
+        ];
+        for (kind, signal) in SignalKind::ALL.into_iter().zip(signals) {
+            metrics.set(kind, signal);
+        }
+        Ok(metrics)
+    }
+}
+
+impl From<ScalingMetrics> for Raw {
+    fn from(metrics: ScalingMetrics) -> Self {
+        Self {
+            timestamp: metrics.timestamp,
+            current_pod_count: metrics.current_pod_count,
+            desired_pod_count: metrics.desired_pod_count,
+            cpu_utilization_percent: metrics.signal(SignalKind::CpuUtilization),
+            memory_utilization_percent: metrics.signal(SignalKind::MemoryUtilization),
+            request_rate_per_second: metrics.signal(SignalKind::RequestRate),
+            response_time_ms: metrics.signal(SignalKind::ResponseTime),
+            response_time_quantile: metrics.response_time_quantile,
+            error_rate_percent: metrics.signal(SignalKind::ErrorRate),
+            active_connections: metrics.signal(SignalKind::ActiveConnections),
+            queue_depth: metrics.signal(SignalKind::QueueDepth),
+        }
+    }
+}

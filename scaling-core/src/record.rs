@@ -1,0 +1,195 @@
+//! Remembering: [`DecisionRecord`], and the trait [`Recorder`].
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{ApplyMode, Bounds, BoundsChange, Clamp, ScalingDecision, ScalingMetrics, Target};
+
+/// Which step of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The source.
+    Observe,
+    /// Reading the HPA.
+    Read,
+    /// The engine.
+    Decide,
+    /// The applier.
+    Apply,
+}
+
+/// How a tick ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// There was nothing to change.
+    Unchanged,
+    /// It was planned; nothing left the process.
+    Planned,
+    /// The API server would take it; nothing persists.
+    Validated,
+    /// It was applied.
+    Applied,
+    /// A guard refused.
+    Refused {
+        /// The guard.
+        guard: String,
+        /// Why.
+        why: String,
+    },
+    /// A step failed; the workload was left alone.
+    Failed {
+        /// The step.
+        step: Step,
+        /// What went wrong.
+        error: String,
+        /// Whether it can pass by itself.
+        transient: bool,
+    },
+}
+
+/// Everything about one tick: what was seen, wanted, allowed and done. Free of wall time: the same tick gives the same bytes
+/// (law 5). It names each input, each clamp and the guard that limited it (law 10).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// The instant of the tick.
+    pub at: DateTime<Utc>,
+    /// The workload.
+    pub target: Target,
+    /// How far it was allowed to go.
+    pub mode: ApplyMode,
+    /// The newest metrics; none if the source failed.
+    pub metrics: Option<ScalingMetrics>,
+    /// Number of samples of history before them.
+    pub history: usize,
+    /// The HPA's bounds before.
+    pub bounds: Option<Bounds>,
+    /// What the engine wanted.
+    pub decision: Option<ScalingDecision>,
+    /// What the guards changed about it.
+    pub clamps: Vec<Clamp>,
+    /// The planned change; none if nothing was planned.
+    pub change: Option<BoundsChange>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl DecisionRecord {
+    /// Whether a bound or a resource was changed for good.
+    pub fn is_applied(&self) -> bool {
+        self.outcome == Outcome::Applied
+    }
+}
+
+/// Why a record was not kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// It could not be written.
+    #[error("a record could not be written: {0}")]
+    Write(#[from] std::io::Error),
+    /// It could not be turned into JSON.
+    #[error("a record could not be serialized: {0}")]
+    Serialize(#[from] serde_json::Error),
+}
+
+/// Keeps records.
+///
+/// **Given:** the record of each tick, refused and failed ones too, in order. **Promised:** kept whole, or an error. A plain
+/// function: it must not block for long.
+pub trait Recorder: Send + Sync {
+    /// Keeps one record.
+    ///
+    /// # Errors
+    /// [`RecordError`] if it was not kept.
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError>;
+}
+
+impl<R: Recorder + ?Sized> Recorder for Arc<R> {
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        (**self).record(record)
+    }
+}
+
+impl<R: Recorder + ?Sized> Recorder for Box<R> {
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        (**self).record(record)
+    }
+}
+
+/// Keeps nothing: for hosts that use what [`crate::Autoscaler::tick`] returns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoRecorder;
+
+impl Recorder for NoRecorder {
+    fn record(&self, _: &DecisionRecord) -> Result<(), RecordError> {
+        Ok(())
+    }
+}
+
+/// Keeps all records in memory.
+#[derive(Debug, Default)]
+pub struct MemoryRecorder {
+    records: Mutex<Vec<DecisionRecord>>,
+}
+
+impl MemoryRecorder {
+    /// Empty.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A copy of what was kept, oldest first.
+    pub fn records(&self) -> Vec<DecisionRecord> {
+        self.locked().clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<DecisionRecord>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recorder for MemoryRecorder {
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        self.locked().push(record.clone());
+        Ok(())
+    }
+}
+
+/// Writes each record as a line of JSON.
+#[derive(Debug)]
+pub struct JsonLinesRecorder<W> {
+    writer: Mutex<W>,
+}
+
+impl<W: Write + Send> JsonLinesRecorder<W> {
+    /// Writes to `writer`; wrap a file in a [`std::io::BufWriter`].
+    pub fn new(writer: W) -> Self {
+        Self { writer: Mutex::new(writer) }
+    }
+
+    /// Writes out what is buffered and gives the writer back.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn finish(self) -> std::io::Result<W> {
+        let mut writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        writer.flush()?;
+        Ok(writer)
+    }
+}
+
+impl<W: Write + Send> Recorder for JsonLinesRecorder<W> {
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write_all(&line)?;
+        Ok(())
+    }
+}

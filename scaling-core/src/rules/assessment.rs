@@ -1,0 +1,193 @@
+//! What the rules judge by: the evidence, computed once for all of them.
+
+use super::capacity::Capacity;
+use super::health::Health;
+use super::pattern::{Pattern, is_open};
+use super::samples::Samples;
+use super::RuleConfig;
+use crate::{Observation, SignalKind};
+
+/// The evidence of one observation, computed once, that every [`Rule`](super::Rule) judges by. Absent numbers are NaN, and every
+/// comparison with NaN is false.
+#[derive(Debug)]
+pub struct Assessment<'a> {
+    /// What was seen.
+    pub observation: &'a Observation,
+    /// The thresholds.
+    pub config: &'a RuleConfig,
+    /// Ready pods.
+    pub pods: f64,
+    /// How the service is doing.
+    pub health: Health,
+    /// What one pod carries.
+    pub capacity: Capacity,
+    /// What moves the load.
+    pub pattern: Pattern<'a>,
+    /// The signal that measures load, if any is present.
+    pub load: Option<SignalKind>,
+    /// Load as observed, in the unit of its signal.
+    pub observed_load: f64,
+    /// Load to size for: with growth, failures, saturation and backlog.
+    pub demand: f64,
+    /// Requests waiting, measured or inferred from slowness.
+    pub backlog: f64,
+    /// Whether memory, not a lack of pods, is what the service suffers from.
+    pub memory_bound: bool,
+    pub(super) samples: Samples<'a>,
+}
+
+impl<'a> Assessment<'a> {
+    pub(super) fn new(observation: &'a Observation, pods: u32, config: &'a RuleConfig) -> Self {
+        let pods = f64::from(pods);
+        let samples = Samples::new(observation, pods, millis(config.learn_window));
+        let pattern = Pattern::new(&samples, observation, config);
+        let health = Health::new(&samples, config, pattern.early_queue);
+        let capacity = Capacity::learn(&samples, health.usual_ms, declared_capacity(observation, &samples), config);
+        let mut assessment = Self {
+            observation,
+            config,
+            pods,
+            health,
+            capacity,
+            load: samples.load,
+            observed_load: if samples.load.is_some() { samples.current().load } else { f64::NAN },
+            demand: f64::NAN,
+            backlog: f64::NAN,
+            memory_bound: memory_bound(&health, &pattern, config),
+            pattern,
+            samples,
+        };
+        assessment.backlog = assessment.measure_backlog();
+        assessment.demand = assessment.estimate_demand();
+        assessment
+    }
+
+    /// CPU utilization now, percent.
+    pub fn cpu_percent(&self) -> f64 {
+        self.samples.current().cpu
+    }
+
+    /// Error rate now, percent.
+    pub fn error_percent(&self) -> f64 {
+        self.health.error_percent
+    }
+
+    /// Memory utilization now, percent.
+    pub fn memory_percent(&self) -> f64 {
+        self.samples.current().memory
+    }
+
+    /// Requests that wait: the queue, or by Little's law what the slowness says (rate × extra response time), if that is more.
+    /// Requests only; connections do not queue.
+    fn measure_backlog(&self) -> f64 {
+        let now = self.samples.current();
+        let slow = (self.health.slowdown > self.config.healthy_slowdown)
+            .then(|| now.rate * (now.response_ms - self.health.usual_ms) / 1000.0);
+        f64::max(now.queue, slow.unwrap_or(f64::NAN))
+    }
+
+    /// Observed load, raised by what it is about to become, by what failed, by what full pods hide, and by what waits.
+    fn estimate_demand(&self) -> f64 {
+        let config = self.config;
+        let expected = match &self.observation.facts.load_profile {
+            Some(profile) => profile.expected_load(self.observation, self.observed_load),
+            None => self.observed_load + self.slope(),
+        };
+        if self.memory_bound {
+            return expected;
+        }
+        let failed = (self.health.error_percent / 100.0).max(0.0);
+        let hidden = if self.health.saturated || self.health.urgency == crate::Urgency::Critical {
+            config.saturation_uplift
+        } else {
+            0.0
+        };
+        let waiting = match self.load {
+            Some(SignalKind::RequestRate) => (self.backlog / config.drain.as_secs_f64()).max(0.0),
+            _ => 0.0,
+        };
+        expected * (1.0 + failed.max(hidden)) + waiting
+    }
+
+    /// By how much load will have risen when new pods are ready, if it goes on as over the last two minutes. Never negative.
+    fn slope(&self) -> f64 {
+        let now = self.samples.current();
+        let past = self.samples.recent(millis(self.config.slope_window), 3).filter(|sample| !sample.load.is_nan()).last();
+        let Some(past) = past.filter(|past| past.at_ms < now.at_ms) else { return 0.0 };
+        let per_second = (now.load - past.load) * 1000.0 / (now.at_ms - past.at_ms) as f64;
+        let facts = &self.observation.facts;
+        let ahead = (facts.horizon() + facts.metrics_lag).as_secs_f64();
+        // `clamp` would panic on a NaN limit.
+        (per_second * ahead).max(0.0).min(self.observed_load * self.config.slope_limit)
+    }
+
+    /// Pods that carry `load` at the safe load of a pod; NaN if that is not known.
+    pub fn pods_for(&self, load: f64) -> f64 {
+        load / self.capacity.safe_per_pod
+    }
+
+    /// Pods that the CPU utilization of a moment with so many pods asks for.
+    pub(super) fn pods_for_cpu(&self, cpu_percent: f64, pods: f64) -> f64 {
+        cpu_percent * pods / self.config.target_cpu_percent
+    }
+
+    /// Pods that the memory utilization of a moment with so many pods asks for.
+    pub(super) fn pods_for_memory(&self, memory_percent: f64, pods: f64) -> f64 {
+        memory_percent * pods / self.config.memory_ceiling_percent
+    }
+
+    /// Load that an open event is expected to bring; NaN if none is open or the load before it is not known.
+    pub(super) fn event_load(&self) -> f64 {
+        let now = self.observation.current.timestamp;
+        let Some(event) = self.pattern.event.filter(|event| is_open(event, now)) else { return f64::NAN };
+        let start_ms = event.start().timestamp_millis();
+        if self.samples.current().at_ms < start_ms {
+            return self.samples.current().load * event.factor();
+        }
+        let (mut sum, mut number) = (0.0, 0.0);
+        let before = self.samples.recent(i64::MAX, 0).skip_while(|sample| sample.at_ms >= start_ms);
+        for sample in before.filter(|sample| !sample.load.is_nan()).take(3) {
+            sum += sample.load;
+            number += 1.0;
+        }
+        sum / number * event.factor()
+    }
+
+    /// What the recent past needed, moment by moment: the floor of a shrink. With `headroom` on the load, for schedules.
+    pub(super) fn recent_need(&self, headroom: f64) -> f64 {
+        self.samples
+            .recent(millis(self.config.shrink_window), self.config.shrink_min_samples)
+            .map(|sample| {
+                let load = if self.load.is_some() { self.pods_for(sample.load * headroom) } else { f64::NAN };
+                let cpu = self.pods_for_cpu(sample.cpu, sample.pods) * headroom;
+                let memory = self.pods_for_memory(sample.memory, sample.pods);
+                f64::max(f64::max(load, cpu), memory)
+            })
+            .fold(f64::NAN, f64::max)
+    }
+}
+
+/// The declared capacity counts only for the load it was declared for.
+fn declared_capacity(observation: &Observation, samples: &Samples<'_>) -> Option<f64> {
+    observation
+        .facts
+        .pod_capacity
+        .filter(|capacity| capacity.is_finite() && *capacity > 0.0)
+        .filter(|_| samples.load == Some(SignalKind::RequestRate))
+}
+
+/// Memory is short while CPU is moderate and load flat: more pods would share the same load, not the same memory.
+fn memory_bound(health: &Health, pattern: &Pattern<'_>, config: &RuleConfig) -> bool {
+    let pressed = health.memory_peak >= config.memory_pressure_percent;
+    let cpu_moderate = health.cpu_peak < config.target_cpu_percent;
+    let cpu_unknown = health.cpu_peak.is_nan();
+    match pattern.flat {
+        Some(flat) => pressed && flat && (cpu_moderate || cpu_unknown),
+        // Without history, a moderate CPU is what tells that load is not the cause.
+        None => pressed && cpu_moderate,
+    }
+}
+
+pub(super) fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

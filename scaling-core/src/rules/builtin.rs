@@ -1,0 +1,133 @@
+//! The rules that are there from the start, one struct each.
+
+use super::assessment::Assessment;
+use super::{Need, Rule};
+use crate::{NeedDriver, Reason, ResourceChange, Timing, Urgency};
+
+/// Load against what a pod carries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand;
+
+impl Rule for Demand {
+    fn name(&self) -> &'static str {
+        "demand"
+    }
+
+    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
+        let replicas = a.pods_for(a.demand);
+        (!replicas.is_nan())
+            .then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Demand, replicas }))
+    }
+}
+
+/// CPU utilization against its target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cpu;
+
+impl Rule for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
+        let replicas = a.pods_for_cpu(a.cpu_percent(), a.pods);
+        (!replicas.is_nan()).then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Cpu, replicas }))
+    }
+}
+
+/// Memory utilization: bigger pods where more would not help, more pods otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory;
+
+impl Rule for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    // The step is a small whole number of percent.
+    #[allow(clippy::cast_possible_truncation)]
+    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
+        let config = a.config;
+        if a.memory_bound {
+            let percent = a
+                .samples
+                .recent(super::assessment::millis(config.shrink_window), config.shrink_min_samples)
+                .map(|sample| sample.memory)
+                .fold(f64::NAN, f64::max);
+            let wanted = (percent / config.memory_target_percent - 1.0) * 100.0;
+            let steps = (wanted / config.memory_step_percent - 1e-9).ceil().max(1.0);
+            let grown = steps * config.memory_step_percent;
+            return Some(Need {
+                replicas: f64::NAN,
+                resources: Some(ResourceChange { cpu_percent: 0, memory_percent: grown.min(10_000.0) as i32 }),
+                urgency: Urgency::High,
+                timing: None,
+                reason: Reason::MemoryPressure { percent, target_percent: percent / (1.0 + grown / 100.0) },
+            });
+        }
+        let replicas = a.pods_for_memory(a.memory_percent(), a.pods);
+        (!replicas.is_nan()).then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Memory, replicas }))
+    }
+}
+
+/// Full pods or a failing service ask for more pods, whatever the capacity model says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overload;
+
+impl Rule for Overload {
+    fn name(&self) -> &'static str {
+        "overload"
+    }
+
+    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
+        let failing = a.health.saturated || a.health.urgency == Urgency::Critical;
+        (failing && !a.memory_bound).then(|| {
+            // At least one pod, so that failing requests to no pod at all are heard.
+            let replicas = (a.pods * a.config.overload_growth).max(1.0);
+            Need::pods(replicas, Reason::Need { driver: NeedDriver::Overload, replicas })
+        })
+    }
+}
+
+/// A steady rise is sized for its peak, with the headroom of a schedule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SteadyTrend;
+
+impl Rule for SteadyTrend {
+    fn name(&self) -> &'static str {
+        "trend"
+    }
+
+    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
+        let trend = a.pattern.trend.filter(|_| a.health.urgency < Urgency::Critical && !a.memory_bound)?;
+        let failed = (a.error_percent() / 100.0).max(0.0);
+        let peak = trend.peak * (1.0 + failed) * a.config.schedule_headroom;
+        let replicas = if a.load.is_some() { a.pods_for(peak) } else { a.pods_for_cpu(peak / a.pods, a.pods) };
+        // A trend explains a growth that is needed; it does not cause one.
+        let needed = f64::max(a.pods_for(a.demand), a.pods_for_cpu(a.cpu_percent(), a.pods));
+        (needed > a.pods).then(|| Need {
+            timing: Some(Timing::Scheduled),
+            ..Need::pods(replicas, Reason::Trend { growth: trend.growth, seconds: trend.seconds })
+        })
+    }
+}
+
+/// A declared event: its load is provided for from its lead until its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event;
+
+impl Rule for Event {
+    fn name(&self) -> &'static str {
+        "event"
+    }
+
+    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
+        let event = a.pattern.event?;
+        let load = a.event_load();
+        let replicas = if a.load.is_some() { a.pods_for(load) } else { load / a.config.target_cpu_percent };
+        Some(Need {
+            timing: Some(Timing::Event),
+            ..Need::pods(replicas, Reason::Event { name: event.name().to_owned(), factor: event.factor() })
+        })
+    }
+}

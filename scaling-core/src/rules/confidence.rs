@@ -1,0 +1,95 @@
+//! How certain a decision is, from the evidence behind it.
+//!
+//! Four shares: how much of what could be seen is seen (coverage), how much of that speaks for the action (agreement), how much
+//! past there is (history), and how well the capacity model fits (fit). A signal that was there and is gone caps it at one half:
+//! something is broken, and what it would say is not known.
+
+use super::assessment::Assessment;
+use crate::{CapacityModel, ScalingAction, SignalKind};
+
+const COVERAGE: f64 = 0.15;
+const AGREEMENT: f64 = 0.35;
+const HISTORY: f64 = 0.20;
+const FIT: f64 = 0.30;
+const CAP_WHEN_LOST: f64 = 0.5;
+
+/// What each signal weighs; they add up to 1. Connections stand in for the request rate and count only then.
+const WEIGHTS: [(SignalKind, f64); 6] = [
+    (SignalKind::CpuUtilization, 0.3),
+    (SignalKind::RequestRate, 0.25),
+    (SignalKind::MemoryUtilization, 0.15),
+    (SignalKind::ResponseTime, 0.1),
+    (SignalKind::ErrorRate, 0.1),
+    (SignalKind::QueueDepth, 0.1),
+];
+
+pub(super) fn confidence(a: &Assessment<'_>, action: ScalingAction, need: f64, lost: bool) -> f64 {
+    let (mut coverage, mut agreement) = (0.0, 0.0);
+    for (kind, weight) in WEIGHTS {
+        if let Some(agrees) = agrees(a, kind, action, need) {
+            coverage += weight;
+            agreement += weight * agrees;
+        }
+    }
+    agreement = if coverage > 0.0 { agreement / coverage } else { 0.0 };
+    let seen = a.samples.history_len() as f64;
+    let history = seen / (seen + 2.0);
+    let fit = match a.capacity.model {
+        CapacityModel::Declared => 1.0,
+        CapacityModel::Learnt => {
+            let number = a.capacity.samples as f64;
+            (1.0 - a.capacity.spread).clamp(0.0, 1.0) * number / (number + 0.5)
+        }
+        CapacityModel::HealthLimit => 0.6,
+        CapacityModel::UtilizationRatio => 0.5,
+        // A ratio of CPU to its target needs no capacity; nothing at all fits nothing.
+        CapacityModel::Unknown if a.cpu_percent().is_finite() => 0.5,
+        CapacityModel::Unknown => 0.0,
+    };
+    // Bigger pods do not rest on what a pod can carry.
+    let fit = if action == ScalingAction::ScaleUpVertical { history } else { fit };
+    let confidence = COVERAGE * coverage + AGREEMENT * agreement + HISTORY * history + FIT * fit;
+    if lost { confidence.min(CAP_WHEN_LOST) } else { confidence }
+}
+
+/// How far a present signal speaks for the action: 1 for it, 0 against it.
+fn agrees(a: &Assessment<'_>, kind: SignalKind, action: ScalingAction, need: f64) -> Option<f64> {
+    let now = a.samples.current();
+    let health = &a.health;
+    let config = a.config;
+    let present = match kind {
+        SignalKind::RequestRate => a.observed_load,
+        SignalKind::ResponseTime => now.response_ms,
+        SignalKind::CpuUtilization => now.cpu,
+        SignalKind::MemoryUtilization => now.memory,
+        SignalKind::ErrorRate => now.errors,
+        SignalKind::QueueDepth | SignalKind::ActiveConnections => now.queue,
+    };
+    if present.is_nan() {
+        return None;
+    }
+    let bad = match kind {
+        SignalKind::CpuUtilization => now.cpu >= config.target_cpu_percent,
+        SignalKind::MemoryUtilization => health.memory_peak >= config.memory_target_percent,
+        SignalKind::RequestRate | SignalKind::ActiveConnections => need > a.pods,
+        SignalKind::ResponseTime => health.slowdown > config.healthy_slowdown,
+        SignalKind::ErrorRate => now.errors > config.healthy_error_percent,
+        SignalKind::QueueDepth => {
+            health.queue_seconds >= config.severe_queue_seconds || health.queue_growth >= config.high_queue_growth
+        }
+    };
+    Some(match action {
+        ScalingAction::ScaleUpHorizontal if bad => 1.0,
+        ScalingAction::ScaleUpHorizontal => 0.6,
+        ScalingAction::ScaleUpVertical | ScalingAction::ScaleDownVertical => match kind {
+            SignalKind::CpuUtilization | SignalKind::RequestRate => f64::from(u8::from(!bad)),
+            _ if bad => 1.0,
+            _ => 0.6,
+        },
+        ScalingAction::ScaleDownHorizontal | ScalingAction::Maintain if bad => 0.2,
+        ScalingAction::ScaleDownHorizontal if kind == SignalKind::CpuUtilization => {
+            if now.cpu < config.target_cpu_percent * config.shrink_below { 1.0 } else { 0.6 }
+        }
+        ScalingAction::ScaleDownHorizontal | ScalingAction::Maintain => 1.0,
+    })
+}

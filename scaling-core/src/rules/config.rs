@@ -1,0 +1,201 @@
+//! Every threshold of the rule engine.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Every threshold of the [`RuleBasedEngine`](super::RuleBasedEngine), with its unit, default and effect. An unknown key in
+/// written form is an error that names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuleConfig {
+    /// CPU utilization to aim for, percent of request. Default 70. Lower: more pods, fewer slow requests.
+    pub target_cpu_percent: f64,
+    /// CPU utilization from which pods count as full, so that demand is unknown upward. Percent; default 85.
+    pub saturation_cpu_percent: f64,
+    /// By how much demand is raised at least while pods are full or requests fail. Share; default 0.12.
+    pub saturation_uplift: f64,
+    /// Growth that full pods or a failing service ask for whatever the capacity model says. Factor; default 1.5.
+    pub overload_growth: f64,
+
+    /// Growing waits until the need exceeds the present size by this share. Default 0.1, the HPA's tolerance.
+    pub grow_tolerance: f64,
+    /// Shrinking waits until the need is at most this share of the present size. Default 0.6.
+    pub shrink_below: f64,
+    /// A shrink keeps what any moment of this window needed. Default 1 h.
+    #[serde(with = "crate::serde_seconds")]
+    pub shrink_window: Duration,
+    /// Fewer samples of history than this, and a shrink keeps half. Default 5.
+    pub shrink_min_samples: usize,
+
+    /// Memory utilization that horizontal sizing does not exceed. Percent; default 80.
+    pub memory_ceiling_percent: f64,
+    /// Memory utilization from which pods are under pressure. Percent; default 85.
+    pub memory_pressure_percent: f64,
+    /// Memory utilization that bigger pods should have. Percent; default 70.
+    pub memory_target_percent: f64,
+    /// Memory grows in steps of this many percent of the request. Default 25.
+    pub memory_step_percent: f64,
+    /// Load counts as flat if its level changed by at most this share over the history. Default 0.25.
+    pub flat_load: f64,
+
+    /// Error rate up to which the service is healthy. Percent; default 1.
+    pub healthy_error_percent: f64,
+    /// Response time up to which the service is healthy, as a multiple of the usual. Default 1.5.
+    pub healthy_slowdown: f64,
+    /// Error rate that users notice soon (high urgency). Percent; default 2.
+    pub high_error_percent: f64,
+    /// Error rate that is severe. Percent; default 5. Two severe signs are critical.
+    pub severe_error_percent: f64,
+    /// Error rate that is critical by itself. Percent; default 10.
+    pub critical_error_percent: f64,
+    /// Slowdown that is severe, as a multiple of the usual response time. Default 4.
+    pub severe_slowdown: f64,
+    /// Waiting time in the queue that is severe, in seconds of the present request rate. Default 1.
+    pub severe_queue_seconds: f64,
+    /// Growth of the queue that users will notice soon (high urgency), as a multiple. Default 4.
+    pub high_queue_growth: f64,
+
+    /// Time in which a backlog should be worked off. Default 60 s.
+    #[serde(with = "crate::serde_seconds")]
+    pub drain: Duration,
+    /// Load is expected to go on rising as it did over this time. Default 120 s.
+    #[serde(with = "crate::serde_seconds")]
+    pub slope_window: Duration,
+    /// Share of its level by which load is expected to rise at most, from its slope. Default 0.25.
+    pub slope_limit: f64,
+
+    /// History older than this is not looked at. Default 7 days.
+    #[serde(with = "crate::serde_seconds")]
+    pub learn_window: Duration,
+    /// Samples with less CPU utilization than this teach nothing about capacity. Percent; default 5.
+    pub learn_min_cpu_percent: f64,
+    /// Quantile of the capacities seen that is believed. Default 0.1: rather too small than too big.
+    pub capacity_quantile: f64,
+
+    /// Load over a trend must have grown by this factor. Default 1.3.
+    pub trend_growth: f64,
+    /// How steady a trend must be: Kendall's rank correlation of load with time. Default 0.5.
+    pub trend_tau: f64,
+    /// A trend must be this many times as long as a pod takes to start: else nobody could have scheduled it. Default 5.
+    pub trend_horizons: f64,
+    /// Highest over lowest hour of a day that counts as a daily pattern. Default 2.
+    pub daily_swing: f64,
+    /// Share of the variance that the hour of the day must explain. Default 0.5.
+    pub daily_strength: f64,
+    /// What a schedule is sized for, over the highest load it has to carry: it cannot react. Factor; default 1.2.
+    pub schedule_headroom: f64,
+    /// How long before a declared event its pods are wanted, or the start-up time if that is longer. Default 15 min.
+    #[serde(with = "crate::serde_seconds")]
+    pub event_lead: Duration,
+}
+
+impl Default for RuleConfig {
+    fn default() -> Self {
+        Self {
+            target_cpu_percent: 70.0,
+            saturation_cpu_percent: 85.0,
+            saturation_uplift: 0.12,
+            overload_growth: 1.5,
+            grow_tolerance: 0.1,
+            shrink_below: 0.6,
+            shrink_window: Duration::from_secs(3600),
+            shrink_min_samples: 5,
+            memory_ceiling_percent: 80.0,
+            memory_pressure_percent: 85.0,
+            memory_target_percent: 70.0,
+            memory_step_percent: 25.0,
+            flat_load: 0.25,
+            healthy_error_percent: 1.0,
+            healthy_slowdown: 1.5,
+            high_error_percent: 2.0,
+            severe_error_percent: 5.0,
+            critical_error_percent: 10.0,
+            severe_slowdown: 4.0,
+            severe_queue_seconds: 1.0,
+            high_queue_growth: 4.0,
+            drain: Duration::from_secs(60),
+            slope_window: Duration::from_secs(120),
+            slope_limit: 0.25,
+            learn_window: Duration::from_secs(7 * 24 * 3600),
+            learn_min_cpu_percent: 5.0,
+            capacity_quantile: 0.1,
+            trend_growth: 1.3,
+            trend_tau: 0.5,
+            trend_horizons: 5.0,
+            daily_swing: 2.0,
+            daily_strength: 0.5,
+            schedule_headroom: 1.2,
+            event_lead: Duration::from_secs(900),
+        }
+    }
+}
+
+/// A threshold that cannot work.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{field} is {value}; it must be {must}")]
+pub struct InvalidConfig {
+    /// The field.
+    pub field: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// What it must be.
+    pub must: &'static str,
+}
+
+impl RuleConfig {
+    /// Checks what the engine divides by or compares with.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] with the first field that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidConfig> {
+        let above_zero = [
+            ("target_cpu_percent", self.target_cpu_percent),
+            ("saturation_cpu_percent", self.saturation_cpu_percent),
+            ("memory_ceiling_percent", self.memory_ceiling_percent),
+            ("memory_pressure_percent", self.memory_pressure_percent),
+            ("memory_target_percent", self.memory_target_percent),
+            ("memory_step_percent", self.memory_step_percent),
+            ("drain", self.drain.as_secs_f64()),
+            ("healthy_slowdown", self.healthy_slowdown),
+            ("severe_queue_seconds", self.severe_queue_seconds),
+        ];
+        let at_least_one = [
+            ("overload_growth", self.overload_growth),
+            ("schedule_headroom", self.schedule_headroom),
+            ("trend_growth", self.trend_growth),
+            ("daily_swing", self.daily_swing),
+            ("severe_slowdown", self.severe_slowdown),
+            ("high_queue_growth", self.high_queue_growth),
+        ];
+        let share = [
+            ("shrink_below", self.shrink_below),
+            ("capacity_quantile", self.capacity_quantile),
+            ("trend_tau", self.trend_tau),
+            ("daily_strength", self.daily_strength),
+        ];
+        let not_negative = [
+            ("saturation_uplift", self.saturation_uplift),
+            ("grow_tolerance", self.grow_tolerance),
+            ("flat_load", self.flat_load),
+            ("healthy_error_percent", self.healthy_error_percent),
+            ("high_error_percent", self.high_error_percent),
+            ("severe_error_percent", self.severe_error_percent),
+            ("critical_error_percent", self.critical_error_percent),
+            ("slope_limit", self.slope_limit),
+            ("learn_min_cpu_percent", self.learn_min_cpu_percent),
+            ("trend_horizons", self.trend_horizons),
+        ];
+        check(&above_zero, "a finite number above 0", |v| v > 0.0)?;
+        check(&at_least_one, "a finite number of at least 1", |v| v >= 1.0)?;
+        check(&share, "within 0..=1", |v| (0.0..=1.0).contains(&v))?;
+        check(&not_negative, "a finite number of at least 0", |v| v >= 0.0)
+    }
+}
+
+fn check(fields: &[(&'static str, f64)], must: &'static str, ok: fn(f64) -> bool) -> Result<(), InvalidConfig> {
+    match fields.iter().find(|(_, value)| !value.is_finite() || !ok(*value)) {
+        Some(&(field, value)) => Err(InvalidConfig { field, value, must }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,84 @@
+//! Seeing: the trait [`MetricsSource`], sources over memory, and [`parse`] for files.
+
+mod memory;
+pub mod parse;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+pub use memory::MemorySource;
+
+use crate::{Observation, Target};
+
+/// Why a source has no observation. The workload is left alone (law 2).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The source does not know the workload.
+    #[error("{target}: the source knows no such workload")]
+    UnknownTarget {
+        /// The workload asked for.
+        target: Target,
+    },
+    /// The source has nothing for this moment: a gap.
+    #[error("{target}: no metrics at {at}")]
+    NoData {
+        /// The workload asked for.
+        target: Target,
+        /// The moment asked for.
+        at: DateTime<Utc>,
+    },
+    /// The backend failed.
+    #[error("{target}: metrics backend failed: {source}")]
+    Backend {
+        /// The workload asked for.
+        target: Target,
+        /// Whether asking again can help.
+        transient: bool,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl SourceError {
+    /// Whether asking again later can help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::UnknownTarget { .. } => false,
+            Self::NoData { .. } => true,
+            Self::Backend { transient, .. } => *transient,
+        }
+    }
+}
+
+/// Sees a workload.
+///
+/// **Given:** which workload, and what time it is. **Promised:** nothing later than `now` is in the answer; what could not be
+/// measured is absent with its cause and never 0; the same instant asked twice gives the same answer where the backend still
+/// has it. **An error** means that nothing is known of this workload now: nothing is changed, and the record says so.
+#[async_trait]
+pub trait MetricsSource: Send + Sync {
+    /// Observes once.
+    ///
+    /// # Errors
+    /// [`SourceError`] if there is nothing to observe.
+    async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError>;
+}
+
+#[async_trait]
+impl<S: MetricsSource + ?Sized> MetricsSource for Arc<S> {
+    async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
+        (**self).observe(target, now).await
+    }
+}
+
+#[async_trait]
+impl<S: MetricsSource + ?Sized> MetricsSource for Box<S> {
+    async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
+        (**self).observe(target, now).await
+    }
+}
