@@ -33,6 +33,7 @@ pub use guard::{
     Refusal, RemovalBudget, Situation, StepLimit, Verdict,
 };
 
+pub use hpa::HpaSpec;
 pub use metrics::{
     Absence, HistoryError, InvalidEvent, MetricsHistory, Observation, PlannedEvent, Repairs, ScalingMetrics, Signal,
     SignalKind, WorkloadFacts,

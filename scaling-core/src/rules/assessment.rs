@@ -37,7 +37,7 @@ pub struct Assessment<'a> {
 }
 
 impl<'a> Assessment<'a> {
-    pub(super) fn new(observation: &'a Observation, pods: u32, config: &'a RuleConfig) -> Self {
+    pub(crate) fn new(observation: &'a Observation, pods: u32, config: &'a RuleConfig) -> Self {
         let pods = f64::from(pods);
         let samples = Samples::new(observation, pods, millis(config.learn_window));
         let pattern = Pattern::new(&samples, observation, config);
@@ -127,7 +127,7 @@ impl<'a> Assessment<'a> {
     }
 
     /// Pods that the CPU utilization of a moment with so many pods asks for.
-    pub(super) fn pods_for_cpu(&self, cpu_percent: f64, pods: f64) -> f64 {
+    pub(crate) fn pods_for_cpu(&self, cpu_percent: f64, pods: f64) -> f64 {
         cpu_percent * pods / self.config.target_cpu_percent
     }
 

@@ -13,7 +13,7 @@ pub struct RuleConfig {
     pub target_cpu_percent: f64,
     /// CPU utilization from which pods count as full, so that demand is unknown upward. Percent; default 85.
     pub saturation_cpu_percent: f64,
-    /// By how much demand is raised at least while pods are full or requests fail. Share; default 0.12.
+    /// By how much demand is raised at least while pods are full or requests fail. Share; default 0.1.
     pub saturation_uplift: f64,
     /// Growth that full pods or a failing service ask for whatever the capacity model says. Factor; default 1.5.
     pub overload_growth: f64,
@@ -95,7 +95,7 @@ impl Default for RuleConfig {
         Self {
             target_cpu_percent: 70.0,
             saturation_cpu_percent: 85.0,
-            saturation_uplift: 0.12,
+            saturation_uplift: 0.1,
             overload_growth: 1.5,
             grow_tolerance: 0.1,
             shrink_below: 0.6,
