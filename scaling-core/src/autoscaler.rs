@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    ApplyMode, BoundsPolicy, DecisionEngine, DecisionRecord, Guards, HardLimits, HpaApplier, LastChanges, MetricsSource,
-    NoRecorder, Outcome, Price, RecordError, Recorder, Situation, Step, Target,
+    ApplyMode, BoundsPolicy, DecisionEngine, DecisionRecord, Guards, HardLimits, HpaApplier, LastChanges,
+    MetricsSource, NoRecorder, Outcome, Price, RecordError, Recorder, Situation, Step, Target,
 };
 
 /// How long removals are remembered for the fleet-wide budget.
@@ -255,9 +255,8 @@ impl Autoscaler {
         };
         if decision.cost.is_none() {
             let resources = decision.resources.as_ref();
-            decision.cost = self
-                .price
-                .map(|price| price.impact(decision.current_replicas, decision.desired_replicas, resources));
+            decision.cost =
+                self.price.map(|price| price.impact(decision.current_replicas, decision.desired_replicas, resources));
         }
 
         let verdict = {

@@ -173,12 +173,7 @@ pub struct CostImpact {
 impl CostImpact {
     /// A change that lasts all day, every day.
     pub fn per_hour(per_hour: f64, currency: Currency) -> Self {
-        Self {
-            per_hour,
-            per_month: per_hour * HOURS_PER_MONTH,
-            per_year: per_hour * HOURS_PER_YEAR,
-            currency,
-        }
+        Self { per_hour, per_month: per_hour * HOURS_PER_MONTH, per_year: per_hour * HOURS_PER_YEAR, currency }
     }
 
     /// The same change, in force only so many hours of the week (168: always). `per_hour` stays what one such hour costs.

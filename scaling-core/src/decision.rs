@@ -148,12 +148,7 @@ pub struct ScalingDecision {
 
 impl ScalingDecision {
     /// The size wanted, everything else at rest: `action` follows from the two counts.
-    pub fn replicas(
-        engine: impl Into<Cow<'static, str>>,
-        at: DateTime<Utc>,
-        current: u32,
-        desired: u32,
-    ) -> Self {
+    pub fn replicas(engine: impl Into<Cow<'static, str>>, at: DateTime<Utc>, current: u32, desired: u32) -> Self {
         Self {
             action: match desired.cmp(&current) {
                 std::cmp::Ordering::Less => ScalingAction::ScaleDownHorizontal,

@@ -8,6 +8,6 @@ mod spec;
 
 pub use recommend::{HpaRecommendation, RecommendError, recommend};
 pub use spec::{
-    CrossVersionObjectReference, HpaBehavior, HpaSpec, InvalidHpa, LabelSelector, LabelSelectorRequirement, MetricIdentifier,
-    MetricSource, MetricSpec, MetricTarget, ScalingPolicy, ScalingRules,
+    CrossVersionObjectReference, HpaBehavior, HpaSpec, InvalidHpa, LabelSelector, LabelSelectorRequirement,
+    MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ScalingPolicy, ScalingRules,
 };

@@ -32,11 +32,7 @@ pub struct Target {
 
 impl Target {
     /// A Deployment in `namespace`, scaled by the HPA called `hpa`.
-    pub fn deployment(
-        namespace: impl Into<String>,
-        name: impl Into<String>,
-        hpa: impl Into<String>,
-    ) -> Self {
+    pub fn deployment(namespace: impl Into<String>, name: impl Into<String>, hpa: impl Into<String>) -> Self {
         Self {
             cluster: None,
             namespace: namespace.into(),

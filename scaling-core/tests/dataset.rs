@@ -72,9 +72,7 @@ fn only_evidence(name: &str) -> &'static [SignalKind] {
 fn labels_survive_the_loss_of_any_signal_that_is_not_their_only_evidence() {
     check(all().into_iter().flat_map(|scenario| {
         let kinds = SignalKind::ALL.into_iter().filter(|kind| !only_evidence(&scenario.name).contains(kind));
-        kinds
-            .map(|kind| (format!("without {kind}"), scenario.clone().without(kind), 1))
-            .collect::<Vec<_>>()
+        kinds.map(|kind| (format!("without {kind}"), scenario.clone().without(kind), 1)).collect::<Vec<_>>()
     }));
 }
 
@@ -84,9 +82,7 @@ fn labels_survive_another_sampling_interval() {
         let [a, b, ..] = scenario.samples.as_slice() else { panic!("too few samples") };
         let interval = b.timestamp - a.timestamp;
         let intervals = [interval * 2, interval / 2, interval / 3, interval / 6, interval / 12];
-        intervals
-            .map(|interval| (format!("every {interval}"), scenario.clone().resampled(interval), 1))
-            .to_vec()
+        intervals.map(|interval| (format!("every {interval}"), scenario.clone().resampled(interval), 1)).to_vec()
     }));
 }
 
@@ -115,7 +111,8 @@ fn labels_survive_five_percent_of_noise() {
     let mut missed = Vec::new();
     for draw in 0..500 {
         for scenario in all() {
-            missed.extend(verdict(&scenario.disturbed(&mut noise), 1).err().map(|error| format!("draw {draw}: {error}")));
+            missed
+                .extend(verdict(&scenario.disturbed(&mut noise), 1).err().map(|error| format!("draw {draw}: {error}")));
         }
     }
     assert!(missed.len() <= 4, "{} of 4000 missed\n{}", missed.len(), missed.join("\n\n"));

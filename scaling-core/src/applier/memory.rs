@@ -60,17 +60,12 @@ impl MemoryApplier {
 #[async_trait]
 impl HpaApplier for MemoryApplier {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
-        self.locked()
-            .get(target)
-            .map(|hpa| hpa.state)
-            .ok_or_else(|| ApplyError::NotFound { target: target.clone() })
+        self.locked().get(target).map(|hpa| hpa.state).ok_or_else(|| ApplyError::NotFound { target: target.clone() })
     }
 
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
         let mut hpas = self.locked();
-        let hpa = hpas
-            .get_mut(plan.target())
-            .ok_or_else(|| ApplyError::NotFound { target: plan.target().clone() })?;
+        let hpa = hpas.get_mut(plan.target()).ok_or_else(|| ApplyError::NotFound { target: plan.target().clone() })?;
         let found = hpa.state.bounds;
         if found == plan.new_bounds() && found != plan.old_bounds() {
             return Ok(Applied { mode, changed: false });

@@ -238,8 +238,7 @@ impl Scenario {
             let Some(b) = self.samples.get(after) else { break };
             let a = self.samples.get(after.saturating_sub(1)).unwrap_or(b);
             let span = (b.timestamp - a.timestamp).num_milliseconds();
-            let share =
-                if span > 0 { (at - a.timestamp).num_milliseconds() as f64 / span as f64 } else { 1.0 };
+            let share = if span > 0 { (at - a.timestamp).num_milliseconds() as f64 / span as f64 } else { 1.0 };
             let pods = if share >= 1.0 { b.current_pod_count } else { a.current_pod_count };
             let mut sample = ScalingMetrics::new(at, pods.unwrap_or_default());
             for kind in SignalKind::ALL {

@@ -33,10 +33,8 @@ impl<A: DecisionEngine, B: DecisionEngine> DecisionEngine for Fallback<A, B> {
             Ok(decision) => Ok(decision),
             Err(error) => {
                 let decision = self.second.decide(observation).await?;
-                Ok(decision.because(Reason::FellBack {
-                    engine: self.first.name().to_owned(),
-                    error: error.to_string(),
-                }))
+                Ok(decision
+                    .because(Reason::FellBack { engine: self.first.name().to_owned(), error: error.to_string() }))
             }
         }
     }

@@ -28,13 +28,17 @@ impl Guard for StepLimit {
     fn check(&self, decision: &ScalingDecision, replicas: u32, _: &Situation<'_>) -> Verdict {
         let current = decision.current_replicas;
         // From none at all, one pod is a step.
-        let top = (f64::from(current) * self.up.max(1.0)).floor().clamp(f64::from(current.max(1)), f64::from(MAX_REPLICAS));
+        let top =
+            (f64::from(current) * self.up.max(1.0)).floor().clamp(f64::from(current.max(1)), f64::from(MAX_REPLICAS));
         let bottom = (f64::from(current) * self.down.clamp(0.0, 1.0)).ceil().min(f64::from(current));
         let (top, bottom) = (top as u32, bottom as u32);
         if replicas > top && replicas > current {
             Verdict::Limit { replicas: top, why: format!("at most {} times {current} at once", self.up).into() }
         } else if replicas < bottom {
-            Verdict::Limit { replicas: bottom, why: format!("at least {} of {current} are kept at once", self.down).into() }
+            Verdict::Limit {
+                replicas: bottom,
+                why: format!("at least {} of {current} are kept at once", self.down).into(),
+            }
         } else {
             Verdict::Pass
         }

@@ -7,7 +7,9 @@ use statrs::statistics::{Data, OrderStatistics};
 
 use super::{CrossVersionObjectReference, HpaSpec, MetricSpec};
 use crate::rules::Assessment;
-use crate::{BoundsPolicy, CapacityModel, HardLimits, MetricsHistory, Observation, RuleConfig, SignalKind, WorkloadFacts};
+use crate::{
+    BoundsPolicy, CapacityModel, HardLimits, MetricsHistory, Observation, RuleConfig, SignalKind, WorkloadFacts,
+};
 
 /// Samples needed before anything is recommended.
 const MIN_SAMPLES: usize = 10;
@@ -93,10 +95,9 @@ impl fmt::Display for RecommendReason {
                 write!(f, "max: the busiest moment needed {pods:.1} pods, and {headroom} more are headroom")
             }
             Self::HardLimit { max } => write!(f, "max: cut to the hard limit of {max}"),
-            Self::Growth { factor, seconds } => write!(
-                f,
-                "CPU target: in the {seconds:.0} s until a new pod serves, load rose up to {factor:.2}-fold"
-            ),
+            Self::Growth { factor, seconds } => {
+                write!(f, "CPU target: in the {seconds:.0} s until a new pod serves, load rose up to {factor:.2}-fold")
+            }
             Self::MemoryFollowsLoad { correlation } => {
                 write!(f, "memory target: memory in use follows load (correlation {correlation:.2})")
             }
@@ -300,10 +301,7 @@ mod tests {
     #[test]
     fn too_little_is_an_error() {
         let empty = MetricsHistory::new();
-        assert_eq!(
-            recommended(&empty, HardLimits::default()),
-            Err(RecommendError::TooFewSamples { samples: 0 })
-        );
+        assert_eq!(recommended(&empty, HardLimits::default()), Err(RecommendError::TooFewSamples { samples: 0 }));
         let start = DateTime::from_timestamp(0, 0).unwrap();
         let blind = (0..20).map(|step| ScalingMetrics::new(start + TimeDelta::minutes(step), 3)).collect();
         let (blind, _) = MetricsHistory::from_unordered(blind);

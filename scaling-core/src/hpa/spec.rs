@@ -97,8 +97,7 @@ impl HpaSpec {
             }
         }
         if self.min_replicas == Some(0) {
-            let object_or_external =
-                |metric: &MetricSpec| metric.object.is_some() || metric.external.is_some();
+            let object_or_external = |metric: &MetricSpec| metric.object.is_some() || metric.external.is_some();
             if !self.metrics.iter().flatten().any(object_or_external) {
                 return Err(fault("spec.metrics".into(), "minReplicas 0 needs an Object or External metric"));
             }
@@ -351,9 +350,7 @@ pub struct ScalingPolicy {
 
 impl ScalingPolicy {
     fn is_valid(&self) -> bool {
-        matches!(self.kind.as_str(), "Pods" | "Percent")
-            && self.value >= 1
-            && (1..=1800).contains(&self.period_seconds)
+        matches!(self.kind.as_str(), "Pods" | "Percent") && self.value >= 1 && (1..=1800).contains(&self.period_seconds)
     }
 }
 
@@ -406,6 +403,8 @@ mod tests {
         assert!(with(|spec| spec.scale_target_ref.name = "a/b".into()).unwrap_err().contains("scaleTargetRef.name"));
         assert!(with(|spec| spec.metrics.as_mut().unwrap()[0].kind = "Object".into()).is_err());
         let cpu = MetricSpec::utilization("cpu", 0);
-        assert!(HpaSpec { metrics: Some(vec![cpu]), ..spec }.validate().unwrap_err().to_string().contains("metrics[0]"));
+        assert!(
+            HpaSpec { metrics: Some(vec![cpu]), ..spec }.validate().unwrap_err().to_string().contains("metrics[0]")
+        );
     }
 }

@@ -201,11 +201,7 @@ impl<'de> Deserialize<'de> for Signal {
             }
 
             fn visit_f64<E>(self, value: f64) -> Result<Signal, E> {
-                Ok(if value.is_finite() {
-                    Signal::Present(value)
-                } else {
-                    Signal::Absent(Absence::NotFinite)
-                })
+                Ok(if value.is_finite() { Signal::Present(value) } else { Signal::Absent(Absence::NotFinite) })
             }
 
             fn visit_i64<E>(self, value: i64) -> Result<Signal, E> {

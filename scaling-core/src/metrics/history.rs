@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Signal, ScalingMetrics, SignalKind};
+use super::{ScalingMetrics, Signal, SignalKind};
 
 /// A sample that cannot be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,18 +55,15 @@ impl MetricsHistory {
 
     /// From samples in any order. Of two with the same instant the later in the list wins.
     pub fn from_unordered(mut samples: Vec<ScalingMetrics>) -> (Self, Repairs) {
-        let reordered = samples
-            .windows(2)
-            .filter(|pair| matches!(pair, [a, b] if b.timestamp < a.timestamp))
-            .count();
+        let reordered = samples.windows(2).filter(|pair| matches!(pair, [a, b] if b.timestamp < a.timestamp)).count();
         samples.sort_by_key(|sample| sample.timestamp.timestamp_millis());
         let before = samples.len();
         let mut history = Self::new();
         let mut iter = samples.into_iter().peekable();
         while let Some(sample) = iter.next() {
-            let replaced = iter.peek().is_some_and(|next| {
-                next.timestamp.timestamp_millis() == sample.timestamp.timestamp_millis()
-            });
+            let replaced = iter
+                .peek()
+                .is_some_and(|next| next.timestamp.timestamp_millis() == sample.timestamp.timestamp_millis());
             if !replaced {
                 history.append(&sample);
             }
@@ -184,18 +181,12 @@ impl<'a> Columns<'a> {
     }
 
     pub(crate) fn column(self, kind: SignalKind) -> &'a [f64] {
-        self.history
-            .columns
-            .get(kind.index())
-            .and_then(|column| column.get(..self.end))
-            .unwrap_or_default()
+        self.history.columns.get(kind.index()).and_then(|column| column.get(..self.end)).unwrap_or_default()
     }
 
     /// Whether a signal has a value in the newest sample or in any since `since_ms`.
     pub(crate) fn seen_since(self, kind: SignalKind, since_ms: i64) -> bool {
         let values = self.column(kind).iter().zip(self.times()).rev().enumerate();
-        values
-            .take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms)
-            .any(|(_, (value, _))| !value.is_nan())
+        values.take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms).any(|(_, (value, _))| !value.is_nan())
     }
 }

@@ -110,10 +110,9 @@ impl TryFrom<Raw> for ScalingMetrics {
     type Error = String;
 
     fn try_from(raw: Raw) -> Result<Self, String> {
-        for (field, count) in [
-            ("current_pod_count", raw.current_pod_count),
-            ("desired_pod_count", raw.desired_pod_count),
-        ] {
+        for (field, count) in
+            [("current_pod_count", raw.current_pod_count), ("desired_pod_count", raw.desired_pod_count)]
+        {
             if let Some(count) = count.filter(|count| *count > MAX_REPLICAS) {
                 return Err(format!("{field} {count} is above {MAX_REPLICAS}, more than Kubernetes can store"));
             }

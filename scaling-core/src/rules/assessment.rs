@@ -1,10 +1,10 @@
 //! What the rules judge by: the evidence, computed once for all of them.
 
+use super::RuleConfig;
 use super::capacity::Capacity;
 use super::health::Health;
 use super::pattern::{Pattern, is_open};
 use super::samples::Samples;
-use super::RuleConfig;
 use crate::{Observation, SignalKind};
 
 /// The evidence of one observation, computed once, that every [`Rule`](super::Rule) judges by. Absent numbers are NaN, and every
@@ -112,7 +112,8 @@ impl<'a> Assessment<'a> {
     /// By how much load will have risen when new pods are ready, if it goes on as over the last two minutes. Never negative.
     fn slope(&self) -> f64 {
         let now = self.samples.current();
-        let past = self.samples.recent(millis(self.config.slope_window), 3).filter(|sample| !sample.load.is_nan()).last();
+        let past =
+            self.samples.recent(millis(self.config.slope_window), 3).filter(|sample| !sample.load.is_nan()).last();
         let Some(past) = past.filter(|past| past.at_ms < now.at_ms) else { return 0.0 };
         let per_second = (now.load - past.load) * 1000.0 / (now.at_ms - past.at_ms) as f64;
         let facts = &self.observation.facts;

@@ -15,8 +15,7 @@ impl Rule for Demand {
 
     fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
         let replicas = a.pods_for(a.demand);
-        (!replicas.is_nan())
-            .then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Demand, replicas }))
+        (!replicas.is_nan()).then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Demand, replicas }))
     }
 }
 

@@ -5,9 +5,9 @@
 //! teach is where it ends: between the largest load seen healthy and the smallest seen unhealthy. Without CPU utilization their
 //! geometric mean is the safe load of a pod.
 
+use super::RuleConfig;
 use super::health::was_healthy;
 use super::samples::{Buffer, Samples};
-use super::RuleConfig;
 use crate::CapacityModel;
 
 /// What one pod carries. All loads in the unit of the load signal.

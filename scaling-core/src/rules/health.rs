@@ -1,7 +1,7 @@
 //! How the service is doing: saturation, errors, slowness, queue; and how urgent that is.
 
-use super::samples::{Buffer, Sample, Samples};
 use super::RuleConfig;
+use super::samples::{Buffer, Sample, Samples};
 use crate::Urgency;
 
 /// How the service is doing now, compared with its own good times. Absent numbers are NaN.

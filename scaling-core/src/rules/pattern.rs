@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::samples::Samples;
 use super::RuleConfig;
+use super::samples::Samples;
 use crate::{Observation, PlannedEvent};
 
 const TREND_BINS: usize = 12;
@@ -54,14 +54,7 @@ impl<'a> Pattern<'a> {
         let current = samples.current();
         let bins = if samples.history_len() < 2 { None } else { Bins::of(samples) };
         let Some(bins) = bins else {
-            return Self {
-                trend: None,
-                daily: None,
-                quiet_weekend: false,
-                flat: None,
-                event,
-                early_queue: f64::NAN,
-            };
+            return Self { trend: None, daily: None, quiet_weekend: false, flat: None, event, early_queue: f64::NAN };
         };
         let offset = i64::from(observation.facts.utc_offset_seconds);
         let horizon = (observation.facts.horizon() + observation.facts.metrics_lag).as_secs_f64();
@@ -105,8 +98,7 @@ impl Bins {
                 queued += 1.0;
             }
             let index = ((share * TREND_BINS as f64) as usize).min(TREND_BINS - 1);
-            if let (false, Some(sum), Some(count)) =
-                (sample.load.is_nan(), sums.get_mut(index), counts.get_mut(index))
+            if let (false, Some(sum), Some(count)) = (sample.load.is_nan(), sums.get_mut(index), counts.get_mut(index))
             {
                 *sum += sample.load;
                 *count += 1;
@@ -199,10 +191,10 @@ fn daily(samples: &Samples<'_>, seconds: f64, offset_s: i64, config: &RuleConfig
         squares += sample.load * sample.load;
         number += 1.0;
     }
-    let hours = || sums.iter().zip(&counts).filter(|(_, count)| **count > 0.0).map(|(sum, count)| (sum / count, *count));
-    let (low, high, seen) = hours().fold((f64::INFINITY, 0.0_f64, 0), |(low, high, seen), (mean, _)| {
-        (low.min(mean), high.max(mean), seen + 1)
-    });
+    let hours =
+        || sums.iter().zip(&counts).filter(|(_, count)| **count > 0.0).map(|(sum, count)| (sum / count, *count));
+    let (low, high, seen) = hours()
+        .fold((f64::INFINITY, 0.0_f64, 0), |(low, high, seen), (mean, _)| (low.min(mean), high.max(mean), seen + 1));
     if seen < 12 || low <= 0.0 || high / low < config.daily_swing {
         return None;
     }

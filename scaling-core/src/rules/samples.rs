@@ -2,8 +2,8 @@
 
 use statrs::statistics::{Data, OrderStatistics};
 
-use crate::{Observation, SignalKind};
 use crate::metrics::Columns;
+use crate::{Observation, SignalKind};
 
 /// Samples looked at, at most. More history is thinned evenly: a decision costs the same after a week as after an hour.
 pub(super) const MAX_SAMPLES: usize = 128;
@@ -95,7 +95,10 @@ impl<'a> Samples<'a> {
         let thinned = (self.start..self.columns.len()).rev().step_by(self.stride);
         // Thinned from the newest backwards, so that the newest is always among them.
         let first = thinned.clone().last().unwrap_or(self.columns.len());
-        (first..self.columns.len()).step_by(self.stride).map(|index| self.at(index)).chain(std::iter::once(self.current))
+        (first..self.columns.len())
+            .step_by(self.stride)
+            .map(|index| self.at(index))
+            .chain(std::iter::once(self.current))
     }
 
     /// The newest samples, newest first: the current one, then those of `window_ms` and in any case `least` in all.

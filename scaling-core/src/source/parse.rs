@@ -93,14 +93,10 @@ fn objects(text: &str) -> Result<Vec<Row>, ParseError> {
     if let Ok(Value::Object(map)) = serde_json::from_str(text) {
         return Ok(vec![row(Value::Object(map), "line 1".into())?]);
     }
-    let rows = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(index, line)| {
-            let value = serde_json::from_str(line).map_err(|error| json_error(&error, index + 1))?;
-            row(value, format!("line {}", index + 1))
-        });
+    let rows = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(index, line)| {
+        let value = serde_json::from_str(line).map_err(|error| json_error(&error, index + 1))?;
+        row(value, format!("line {}", index + 1))
+    });
     rows.collect()
 }
 
@@ -118,9 +114,7 @@ fn row(value: Value, place: String) -> Result<Row, ParseError> {
     };
     let at = match either(&map, &["timestamp", "timestamp_s"]) {
         None => None,
-        Some((name, value)) => {
-            Some(instant(value).map_err(|what| ParseError::new(&place, format!("{name}: {what}")))?)
-        }
+        Some((name, value)) => Some(instant(value).map_err(|what| ParseError::new(&place, format!("{name}: {what}")))?),
     };
     let mut metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 0);
     let mut known = at.is_some();
@@ -135,8 +129,7 @@ fn row(value: Value, place: String) -> Result<Row, ParseError> {
         },
     };
     for kind in SignalKind::ALL {
-        let names: &[&str] =
-            if kind == SignalKind::RequestRate { &[kind.field(), "rps"] } else { &[kind.field()] };
+        let names: &[&str] = if kind == SignalKind::RequestRate { &[kind.field(), "rps"] } else { &[kind.field()] };
         if let Some((name, value)) = either(&map, names) {
             let signal: Signal = serde_json::from_value(value.clone())
                 .map_err(|error| ParseError::new(&place, format!("{name}: {error}")))?;
@@ -159,9 +152,9 @@ fn pods(map: &Map<String, Value>, names: &[&'static str], place: &str) -> Result
     if value.is_null() {
         return Ok(None);
     }
-    whole(value.as_f64())
-        .map(Some)
-        .ok_or_else(|| ParseError::new(place, format!("{name}: {value} is not a whole number within 0..={MAX_REPLICAS}")))
+    whole(value.as_f64()).map(Some).ok_or_else(|| {
+        ParseError::new(place, format!("{name}: {value} is not a whole number within 0..={MAX_REPLICAS}"))
+    })
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
