@@ -121,7 +121,7 @@ pub enum ShadowOutcome {
 pub struct ScalingDecision {
     /// What to do.
     pub action: ScalingAction,
-    /// Ready pods when it was decided.
+    /// Pods asked for when it was decided ([`ScalingMetrics::replicas`](crate::ScalingMetrics::replicas)).
     pub current_replicas: u32,
     /// Pods wanted.
     pub desired_replicas: u32,

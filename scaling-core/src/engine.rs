@@ -41,7 +41,7 @@ use crate::{Observation, ScalingDecision};
 ///         "five"
 ///     }
 ///     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-///         let current = observation.current.current_pod_count.ok_or(EngineError::NoPodCount)?;
+///         let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
 ///         let at = observation.current.timestamp;
 ///         Ok(ScalingDecision::replicas("five", at, current, 5).with_confidence(1.0))
 ///     }

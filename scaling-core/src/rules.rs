@@ -174,7 +174,7 @@ impl RuleBasedEngine {
     /// # Errors
     /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let current = observation.current.current_pod_count.ok_or(EngineError::NoPodCount)?;
+        let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
         let assessment = Assessment::new(observation, current, &self.config);
         Ok(self.conclude(&assessment, current))
     }
@@ -206,9 +206,9 @@ impl RuleBasedEngine {
         }
 
         let lost = lost_signals(a, &mut reasons);
-        let desired = if need > a.pods * (1.0 + self.config.grow_tolerance) || (current == 0 && need > 0.0) {
+        let desired = if need > a.replicas * (1.0 + self.config.grow_tolerance) || (current == 0 && need > 0.0) {
             round_up(need).max(current)
-        } else if need <= a.pods * self.config.shrink_below && !lost && resources.is_none() {
+        } else if need <= a.replicas * self.config.shrink_below && !lost && resources.is_none() {
             self.shrunk(a, current, need, timing, &mut reasons)
         } else {
             current

@@ -141,7 +141,7 @@ pub fn recommend(
         return Err(too_few);
     }
     let newest = history.sample(samples - 1).ok_or(too_few)?;
-    let pods = newest.current_pod_count.unwrap_or(1);
+    let pods = newest.replicas().unwrap_or(1);
     let observation = Observation::new(newest).with_history(history.clone()).with_facts(facts.clone());
     let assessment = Assessment::new(&observation, pods, config);
 

@@ -69,6 +69,11 @@ impl ScalingMetrics {
         }
     }
 
+    /// The size asked for now, in the HPA's sense: what the scale subresource says or, if nobody knows, the ready pods.
+    pub fn replicas(&self) -> Option<u32> {
+        self.desired_pod_count.or(self.current_pod_count)
+    }
+
     /// The signal of this kind.
     pub fn signal(&self, kind: SignalKind) -> Signal {
         self.signals.get(kind.index()).copied().unwrap_or_default()

@@ -17,6 +17,8 @@ pub struct Assessment<'a> {
     pub config: &'a RuleConfig,
     /// Ready pods.
     pub pods: f64,
+    /// Pods asked for, ready or not: what growing and shrinking starts from.
+    pub replicas: f64,
     /// How the service is doing.
     pub health: Health,
     /// What one pod carries.
@@ -37,8 +39,8 @@ pub struct Assessment<'a> {
 }
 
 impl<'a> Assessment<'a> {
-    pub(crate) fn new(observation: &'a Observation, pods: u32, config: &'a RuleConfig) -> Self {
-        let pods = f64::from(pods);
+    pub(crate) fn new(observation: &'a Observation, replicas: u32, config: &'a RuleConfig) -> Self {
+        let pods = f64::from(observation.current.current_pod_count.unwrap_or(replicas));
         let samples = Samples::new(observation, pods, millis(config.learn_window));
         let pattern = Pattern::new(&samples, observation, config);
         let health = Health::new(&samples, config, pattern.early_queue);
@@ -47,6 +49,7 @@ impl<'a> Assessment<'a> {
             observation,
             config,
             pods,
+            replicas: f64::from(replicas),
             health,
             capacity,
             load: samples.load,

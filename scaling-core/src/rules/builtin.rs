@@ -104,7 +104,7 @@ impl Rule for SteadyTrend {
         let replicas = if a.load.is_some() { a.pods_for(peak) } else { a.pods_for_cpu(peak / a.pods, a.pods) };
         // A trend explains a growth that is needed; it does not cause one.
         let needed = f64::max(a.pods_for(a.demand), a.pods_for_cpu(a.cpu_percent(), a.pods));
-        (needed > a.pods).then(|| Need {
+        (needed > a.replicas).then(|| Need {
             timing: Some(Timing::Scheduled),
             ..Need::pods(replicas, Reason::Trend { growth: trend.growth, seconds: trend.seconds })
         })

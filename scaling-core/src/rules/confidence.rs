@@ -71,7 +71,7 @@ fn agrees(a: &Assessment<'_>, kind: SignalKind, action: ScalingAction, need: f64
     let bad = match kind {
         SignalKind::CpuUtilization => now.cpu >= config.target_cpu_percent,
         SignalKind::MemoryUtilization => health.memory_peak >= config.memory_target_percent,
-        SignalKind::RequestRate | SignalKind::ActiveConnections => need > a.pods,
+        SignalKind::RequestRate | SignalKind::ActiveConnections => need > a.replicas,
         SignalKind::ResponseTime => health.slowdown > config.healthy_slowdown,
         SignalKind::ErrorRate => now.errors > config.healthy_error_percent,
         SignalKind::QueueDepth => {

@@ -73,6 +73,9 @@ pub struct RuleConfig {
     /// Quantile of the capacities seen that is believed. Default 0.1: rather too small than too big.
     pub capacity_quantile: f64,
 
+    /// How far back a trend is looked for. Default 6 h.
+    #[serde(with = "crate::serde_seconds")]
+    pub trend_window: Duration,
     /// Load over a trend must have grown by this factor. Default 1.3.
     pub trend_growth: f64,
     /// How steady a trend must be: Kendall's rank correlation of load with time. Default 0.5.
@@ -120,6 +123,7 @@ impl Default for RuleConfig {
             learn_window: Duration::from_secs(7 * 24 * 3600),
             learn_min_cpu_percent: 5.0,
             capacity_quantile: 0.1,
+            trend_window: Duration::from_secs(6 * 3600),
             trend_growth: 1.3,
             trend_tau: 0.5,
             trend_horizons: 5.0,

@@ -3,13 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::RuleConfig;
+use super::assessment::millis;
 use super::samples::Samples;
 use crate::{Observation, PlannedEvent};
 
 const TREND_BINS: usize = 12;
 const DAY_S: i64 = 86_400;
 
-/// Load rising steadily over the whole history.
+/// Load rising steadily over the trend window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trend {
     /// Last third over first third.
@@ -40,7 +41,7 @@ pub struct Pattern<'a> {
     pub daily: Option<DailyPattern>,
     /// A weekend that is quieter than the week, or a history that has seen nothing but weekend.
     pub quiet_weekend: bool,
-    /// Whether load stayed level; `None` without history.
+    /// Whether load stayed level over the trend window; `None` without history.
     pub flat: Option<bool>,
     /// A declared event that is about to begin, under way, or just over.
     pub event: Option<&'a PlannedEvent>,
@@ -52,19 +53,19 @@ impl<'a> Pattern<'a> {
     pub(super) fn new(samples: &Samples<'_>, observation: &'a Observation, config: &RuleConfig) -> Self {
         let event = event(observation, config);
         let current = samples.current();
-        let bins = if samples.history_len() < 2 { None } else { Bins::of(samples) };
-        let Some(bins) = bins else {
+        if samples.history_len() == 0 {
             return Self { trend: None, daily: None, quiet_weekend: false, flat: None, event, early_queue: f64::NAN };
-        };
+        }
+        let bins = Bins::of(samples, millis(config.trend_window));
         let offset = i64::from(observation.facts.utc_offset_seconds);
         let horizon = (observation.facts.horizon() + observation.facts.metrics_lag).as_secs_f64();
         Self {
-            trend: bins.trend(horizon, config),
-            daily: daily(samples, bins.seconds, offset, config),
+            trend: bins.as_ref().and_then(|bins| bins.trend(horizon, config)),
+            daily: daily(samples, offset, config),
             quiet_weekend: is_weekend(current.at_ms, offset) && quiet_weekend(samples, offset, config),
-            flat: bins.flat(config),
+            flat: bins.as_ref().and_then(|bins| bins.flat(config)),
             event,
-            early_queue: bins.early_queue,
+            early_queue: bins.as_ref().map_or(f64::NAN, |bins| bins.early_queue),
         }
     }
 }
@@ -81,8 +82,8 @@ struct Bins {
 
 impl Bins {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    fn of(samples: &Samples<'_>) -> Option<Self> {
-        let first = samples.iter().next()?.at_ms;
+    fn of(samples: &Samples<'_>, window_ms: i64) -> Option<Self> {
+        let first = samples.since(window_ms).next()?.at_ms;
         let last = samples.current().at_ms;
         let span = last.saturating_sub(first);
         if span <= 0 {
@@ -91,7 +92,7 @@ impl Bins {
         let (mut sums, mut counts) = ([0.0; TREND_BINS], [0_u32; TREND_BINS]);
         let mut peak = 0.0_f64;
         let (mut queue, mut queued) = (0.0, 0.0);
-        for sample in samples.iter() {
+        for sample in samples.since(window_ms) {
             let share = sample.at_ms.saturating_sub(first) as f64 / span as f64;
             if share < 0.34 && !sample.queue.is_nan() {
                 queue += sample.queue;
@@ -173,8 +174,9 @@ impl Bins {
 /// With two days or more, the share of variance that the hour explains tells. With one day, a smooth swing is all the evidence
 /// there can be: noise would go up and down many times.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn daily(samples: &Samples<'_>, seconds: f64, offset_s: i64, config: &RuleConfig) -> Option<DailyPattern> {
-    let days = seconds / DAY_S as f64;
+fn daily(samples: &Samples<'_>, offset_s: i64, config: &RuleConfig) -> Option<DailyPattern> {
+    let first_ms = samples.iter().next()?.at_ms;
+    let days = samples.current().at_ms.saturating_sub(first_ms) as f64 / 1000.0 / DAY_S as f64;
     if days < 20.0 / 24.0 {
         return None;
     }

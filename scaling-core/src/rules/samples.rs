@@ -59,8 +59,7 @@ impl<'a> Samples<'a> {
             Some(first) if *first < oldest => times.partition_point(|time| *time < oldest),
             _ => 0,
         };
-        let stride = (times.len() - start).div_ceil(MAX_SAMPLES - 1).max(1);
-        Self { columns, current, load, start, stride }
+        Self { columns, current, load, start, stride: stride(times.len() - start) }
     }
 
     pub(super) fn current(&self) -> Sample {
@@ -90,15 +89,27 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// The thinned samples, oldest first, the current one last.
+    /// The thinned samples of the whole learn window, oldest first, the current one last.
     pub(super) fn iter(&self) -> impl Iterator<Item = Sample> + '_ {
-        let thinned = (self.start..self.columns.len()).rev().step_by(self.stride);
-        // Thinned from the newest backwards, so that the newest is always among them.
-        let first = thinned.clone().last().unwrap_or(self.columns.len());
-        (first..self.columns.len())
-            .step_by(self.stride)
-            .map(|index| self.at(index))
-            .chain(std::iter::once(self.current))
+        self.thinned(self.start, self.stride)
+    }
+
+    /// The thinned samples since `window_ms` ago, oldest first, the current one last.
+    pub(super) fn since(&self, window_ms: i64) -> impl Iterator<Item = Sample> + '_ {
+        let oldest = self.current.at_ms.saturating_sub(window_ms);
+        let times = self.columns.times();
+        let start = match times.get(self.start) {
+            Some(first) if *first < oldest => times.partition_point(|time| *time < oldest),
+            _ => self.start,
+        };
+        self.thinned(start, stride(times.len() - start))
+    }
+
+    /// Thinned from the newest backwards, so that the newest is always among them.
+    fn thinned(&self, start: usize, stride: usize) -> impl Iterator<Item = Sample> + '_ {
+        let len = self.columns.len();
+        let first = start + (len - start).saturating_sub(1) % stride;
+        (first..len).step_by(stride).map(|index| self.at(index)).chain(std::iter::once(self.current))
     }
 
     /// The newest samples, newest first: the current one, then those of `window_ms` and in any case `least` in all.
@@ -113,6 +124,11 @@ impl<'a> Samples<'a> {
     pub(super) fn was_there(&self, kind: SignalKind, window_ms: i64) -> bool {
         self.columns.seen_since(kind, self.current.at_ms.saturating_sub(window_ms))
     }
+}
+
+/// Every how many samples one is looked at.
+fn stride(len: usize) -> usize {
+    len.div_ceil(MAX_SAMPLES - 1).max(1)
 }
 
 /// A fixed place for numbers to take quantiles of.
