@@ -3,6 +3,7 @@
 
 pub mod applier;
 pub mod autoscaler;
+pub mod backtest;
 mod bounds;
 #[cfg(feature = "conformance")]
 pub mod conformance;
