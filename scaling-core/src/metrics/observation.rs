@@ -77,6 +77,9 @@ pub struct WorkloadFacts {
     /// From a change in load to its being seen. Default 30 s.
     #[serde(with = "crate::serde_seconds")]
     pub metrics_lag: Duration,
+    /// Length of the window that rates are means over. Default 60 s.
+    #[serde(with = "crate::serde_seconds")]
+    pub metrics_window: Duration,
     /// Time between two decisions. Default 15 s, the HPA's sync period.
     #[serde(with = "crate::serde_seconds")]
     pub sync_period: Duration,
@@ -98,6 +101,7 @@ impl Default for WorkloadFacts {
             memory_limit_bytes: None,
             start_up: Duration::from_secs(60),
             metrics_lag: Duration::from_secs(30),
+            metrics_window: Duration::from_secs(60),
             sync_period: Duration::from_secs(15),
             pod_capacity: None,
             utc_offset_seconds: 0,

@@ -15,6 +15,8 @@ pub struct Assessment<'a> {
     pub observation: &'a Observation,
     /// The thresholds.
     pub config: &'a RuleConfig,
+    /// Utilization to aim for, as a share.
+    pub target: f64,
     /// Ready pods.
     pub pods: f64,
     /// Pods asked for, ready or not: what growing and shrinking starts from.
@@ -44,10 +46,13 @@ impl<'a> Assessment<'a> {
         let samples = Samples::new(observation, pods, millis(config.learn_window));
         let pattern = Pattern::new(&samples, observation, config);
         let health = Health::new(&samples, config, pattern.early_queue);
-        let capacity = Capacity::learn(&samples, health.usual_ms, declared_capacity(observation, &samples), config);
+        let target = config.target(observation.facts.load_profile.is_some());
+        let declared = declared_capacity(observation, &samples);
+        let capacity = Capacity::learn(&samples, health.usual_ms, declared, target, config);
         let mut assessment = Self {
             observation,
             config,
+            target,
             pods,
             replicas: f64::from(replicas),
             health,
@@ -93,8 +98,10 @@ impl<'a> Assessment<'a> {
     fn estimate_demand(&self) -> f64 {
         let config = self.config;
         let expected = match &self.observation.facts.load_profile {
-            Some(profile) => profile.expected_load(self.observation, self.observed_load),
-            None => self.observed_load + self.slope(),
+            Some(profile) if self.load == Some(SignalKind::RequestRate) => {
+                profile.upper_load(self.observation, self.observed_load)
+            }
+            _ => self.observed_load + self.slope(),
         };
         if self.memory_bound {
             return expected;
@@ -132,7 +139,7 @@ impl<'a> Assessment<'a> {
 
     /// Pods that the CPU utilization of a moment with so many pods asks for.
     pub(crate) fn pods_for_cpu(&self, cpu_percent: f64, pods: f64) -> f64 {
-        cpu_percent * pods / self.config.target_cpu_percent
+        cpu_percent * pods / (100.0 * self.target)
     }
 
     /// Pods that the memory utilization of a moment with so many pods asks for.

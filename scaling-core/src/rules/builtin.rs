@@ -123,7 +123,7 @@ impl Rule for Event {
     fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
         let event = a.pattern.event?;
         let load = a.event_load();
-        let replicas = if a.load.is_some() { a.pods_for(load) } else { load / a.config.target_cpu_percent };
+        let replicas = if a.load.is_some() { a.pods_for(load) } else { load / (100.0 * a.target) };
         Some(Need {
             timing: Some(Timing::Event),
             ..Need::pods(replicas, Reason::Event { name: event.name().to_owned(), factor: event.factor() })

@@ -29,8 +29,13 @@ impl Capacity {
     const UNKNOWN: Self =
         Self { model: CapacityModel::Unknown, per_pod: f64::NAN, safe_per_pod: f64::NAN, samples: 0, spread: 0.0 };
 
-    pub(super) fn learn(samples: &Samples<'_>, usual_ms: f64, declared: Option<f64>, config: &RuleConfig) -> Self {
-        let target = config.target_cpu_percent / 100.0;
+    pub(super) fn learn(
+        samples: &Samples<'_>,
+        usual_ms: f64,
+        declared: Option<f64>,
+        target: f64,
+        config: &RuleConfig,
+    ) -> Self {
         if let Some(per_pod) = declared {
             return Self {
                 model: CapacityModel::Declared,

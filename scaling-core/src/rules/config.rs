@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct RuleConfig {
     /// CPU utilization to aim for, percent of request. Default 70. Lower: more pods, fewer slow requests.
     pub target_cpu_percent: f64,
+    /// What takes the place of `target_cpu_percent` where a [`LoadProfile`](super::LoadProfile) provides for growth, which the
+    /// other target leaves to its slack. Percent; default 80.
+    pub learnt_target_percent: f64,
     /// CPU utilization from which pods count as full, so that demand is unknown upward. Percent; default 85.
     pub saturation_cpu_percent: f64,
     /// By how much demand is raised at least while pods are full or requests fail. Share; default 0.1.
@@ -97,6 +100,7 @@ impl Default for RuleConfig {
     fn default() -> Self {
         Self {
             target_cpu_percent: 70.0,
+            learnt_target_percent: 80.0,
             saturation_cpu_percent: 85.0,
             saturation_uplift: 0.1,
             overload_growth: 1.5,
@@ -148,6 +152,27 @@ pub struct InvalidConfig {
 }
 
 impl RuleConfig {
+    /// Follows demand closely, up and down, tick by tick: for driving a replica count directly, with a declared capacity and a
+    /// [`LoadProfile`](super::LoadProfile), where the default leaves the ups and downs to the HPA between its bounds.
+    pub fn tracking() -> Self {
+        Self {
+            target_cpu_percent: 95.0,
+            learnt_target_percent: 95.0,
+            // Full pods are the aim here; the queue tells when they are too few.
+            saturation_cpu_percent: 1000.0,
+            grow_tolerance: 0.0,
+            shrink_below: 0.95,
+            shrink_window: Duration::from_secs(75),
+            drain: Duration::from_secs(30),
+            ..Self::default()
+        }
+    }
+
+    /// The utilization to aim for, as a share.
+    pub(super) fn target(&self, learnt: bool) -> f64 {
+        if learnt { self.learnt_target_percent / 100.0 } else { self.target_cpu_percent / 100.0 }
+    }
+
     /// Checks what the engine divides by or compares with.
     ///
     /// # Errors
@@ -155,6 +180,7 @@ impl RuleConfig {
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let above_zero = [
             ("target_cpu_percent", self.target_cpu_percent),
+            ("learnt_target_percent", self.learnt_target_percent),
             ("saturation_cpu_percent", self.saturation_cpu_percent),
             ("memory_ceiling_percent", self.memory_ceiling_percent),
             ("memory_pressure_percent", self.memory_pressure_percent),

@@ -1,0 +1,441 @@
+//! The whole loop, tick by tick: metrics in, decision, guards, plan, HPA bounds out, everything recorded.
+//!
+//!     cargo run --release --example autoscale
+//!     cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --out manifests --records records.jsonl
+//!
+//! By default it replays `test_data/shop_history.csv` against an HPA in memory, prints a line for each change of the bounds, and
+//! a summary. The recording says how much load there was; the pods that met it are simulated, because they follow from the
+//! bounds. A records file is a source, too: run again from its own records it writes the same bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use clap::Parser;
+use examples::Failure;
+use scaling_core::backtest::{Demand, ReplayCluster, ReplayConfig};
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::source::{Profiled, parse};
+use scaling_core::{
+    ApplyMode, Autoscaler, DecisionRecord, HardLimits, HpaApplier, JsonLinesRecorder, MemoryApplier, MetricsHistory,
+    MetricsSource, NoRecorder, Observation, Outcome, PlannedEvent, Price, Recorder, RuleBasedEngine, ScalingMetrics,
+    SourceError, Target, WorkloadFacts,
+};
+use scaling_k8s::{HpaManifest, gitops};
+use serde::{Deserialize, Serialize};
+
+/// More ticks than this are a mistake: ten years of minutes.
+const MOST_TICKS: i64 = 5_300_000;
+
+#[derive(Parser)]
+#[command(about = "The whole loop over a recorded history, tick by tick")]
+struct Arguments {
+    /// Metrics to replay: CSV or JSON lines (also gzipped), or a file of decision records.
+    #[arg(long, value_name = "FILE")]
+    source: Option<PathBuf>,
+    /// The HPA to start from: an `autoscaling/v2` manifest.
+    #[arg(long, value_name = "FILE")]
+    hpa: Option<PathBuf>,
+    /// Writes the manifests that a GitOps repository would get into this folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Writes the decision records as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    records: Option<PathBuf>,
+    /// Seconds between two ticks; by default the interval of the metrics.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    tick: Option<u32>,
+    /// Requests per second that one pod serves at full utilization; otherwise learnt from the metrics.
+    #[arg(long)]
+    pod_capacity: Option<f64>,
+    /// Smallest and largest size allowed at all.
+    #[arg(long, value_name = "MIN..MAX", default_value = "1..1000", value_parser = limits)]
+    limits: HardLimits,
+    /// Price of a pod-hour.
+    #[arg(long, default_value_t = 0.05, allow_negative_numbers = true)]
+    price: f64,
+    /// Currency of the price.
+    #[arg(long, default_value = "USD")]
+    currency: String,
+    /// Declares an event; may be given several times.
+    #[arg(long, value_name = "NAME,START,END,FACTOR", value_parser = examples::event)]
+    event: Vec<PlannedEvent>,
+}
+
+fn limits(text: &str) -> Result<HardLimits, String> {
+    let (min, max) = text.split_once("..").ok_or("expected MIN..MAX")?;
+    let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is not a number of pods"));
+    HardLimits::new(number(min)?, number(max)?).map_err(|error| error.to_string())
+}
+
+fn main() -> ExitCode {
+    examples::exit(run(&Arguments::parse(), &mut std::io::stdout().lock()))
+}
+
+/// What a run depends on besides its metrics: the first line of a records file, so that the file is all it takes to run again.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Setting {
+    hpa: String,
+    tick_s: f64,
+    limits: HardLimits,
+    price: Price,
+    facts: WorkloadFacts,
+    events: Vec<PlannedEvent>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    run: Setting,
+}
+
+/// What the loop sees and changes, and when. A live cluster would differ here, and nowhere else.
+struct World {
+    setting: Setting,
+    source: Box<dyn MetricsSource>,
+    applier: Arc<dyn HpaApplier>,
+    ticks: Vec<DateTime<Utc>>,
+    /// Lets simulated time pass; a live world does so by itself.
+    advance: Box<dyn Fn(DateTime<Utc>)>,
+    note: Option<String>,
+}
+
+fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+    let path = arguments.source.clone().unwrap_or_else(|| examples::test_data("shop_history.csv"));
+    let bytes = examples::read(&path)?;
+    let place = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", path.display()));
+    let world = if bytes.starts_with(b"{\"run\":") {
+        recorded(&bytes).map_err(|what| place(&what))?
+    } else {
+        let samples = parse::metrics(&bytes, None).map_err(|error| place(&error))?;
+        replayed(arguments, samples)?
+    };
+    let manifest = HpaManifest::from_yaml(&world.setting.hpa).map_err(Failure::input)?;
+    let target = manifest.target();
+    if let Some(note) = &world.note {
+        writeln!(out, "{note}")?;
+    }
+
+    let records = arguments.records.as_ref().map(|path| open(path, &world.setting).map(Arc::new)).transpose()?;
+    let recorder: Box<dyn Recorder> = match &records {
+        Some(records) => Box::new(records.clone()),
+        None => Box::new(NoRecorder),
+    };
+    let autoscaler = Autoscaler::builder()
+        .source(Profiled::new(world.source))
+        .engine(RuleBasedEngine::default())
+        .applier(world.applier.clone())
+        .recorder(recorder)
+        .limits(world.setting.limits)
+        .price(world.setting.price)
+        .mode(ApplyMode::Apply)
+        .build()
+        .map_err(Failure::failed)?;
+
+    let runtime = examples::runtime()?;
+    let mut summary = Summary::default();
+    for now in world.ticks {
+        (world.advance)(now);
+        let record = runtime.block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
+        if let Some(line) = summary.take(&record, world.setting.tick_s) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    drop(autoscaler);
+    if let Some(records) = records.and_then(Arc::into_inner) {
+        records.finish()?;
+    }
+    summary.print(world.setting.price, out)?;
+
+    if let Some(folder) = &arguments.out {
+        let bounds = runtime.block_on(world.applier.current(&target)).map_err(Failure::failed)?.bounds;
+        for (name, content) in gitops::files(&manifest.with_bounds(bounds)).map_err(Failure::failed)? {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(folder))
+                .and_then(|()| fs::write(&path, content))
+                .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+            writeln!(out, "wrote {}", path.display())?;
+        }
+    }
+    Ok(())
+}
+
+/// The records file with its header.
+fn open(path: &Path, setting: &Setting) -> Result<JsonLinesRecorder<BufWriter<fs::File>>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
+    let mut writer = BufWriter::new(fs::File::create(path).map_err(|error| failed(&error))?);
+    let header = serde_json::to_string(&Header { run: setting.clone() }).map_err(|error| failed(&error))?;
+    writeln!(writer, "{header}").map_err(|error| failed(&error))?;
+    Ok(JsonLinesRecorder::new(writer))
+}
+
+/// A world in which recorded load meets simulated pods.
+fn replayed(arguments: &Arguments, samples: Vec<ScalingMetrics>) -> Result<World, Failure> {
+    let hpa = match &arguments.hpa {
+        Some(path) => String::from_utf8(examples::read(path)?)
+            .map_err(|_| Failure::input(format!("{}: not UTF-8", path.display())))?,
+        None => include_str!("../test_data/shop_hpa.yaml").to_owned(),
+    };
+    let manifest = HpaManifest::from_yaml(&hpa).map_err(Failure::input)?;
+    let facts = WorkloadFacts::default();
+    let config = ReplayConfig {
+        pod_capacity: arguments.pod_capacity,
+        facts: facts.clone(),
+        events: arguments.event.clone(),
+    };
+    let cluster = ReplayCluster::new(manifest.target(), samples, manifest.spec(), config).map_err(Failure::input)?;
+    let cluster = Arc::new(cluster);
+    let (start, end) = cluster.span();
+    let tick = arguments.tick.map_or(cluster.interval(), |seconds| TimeDelta::seconds(i64::from(seconds)));
+    let count = (end - start).num_milliseconds() / tick.num_milliseconds().max(1);
+    if count > MOST_TICKS {
+        return Err(Failure::input(format!("{count} ticks are too many; set a longer --tick than {tick}")));
+    }
+    let ticks = (0..=count).filter_map(|step| i32::try_from(step).ok()).map(|step| start + tick * step).collect();
+    let note = match cluster.demand() {
+        Demand::RateOnly { pod_capacity } => Some(format!(
+            "note: nothing says what a pod can carry; taken to be {pod_capacity:.2} requests per second (--pod-capacity)"
+        )),
+        _ => None,
+    };
+    Ok(World {
+        setting: Setting {
+            hpa,
+            tick_s: tick.num_milliseconds() as f64 / 1000.0,
+            limits: arguments.limits,
+            price: examples::price(arguments.price, &arguments.currency)?,
+            facts,
+            events: arguments.event.clone(),
+        },
+        source: Box::new(cluster.clone()),
+        applier: cluster.clone(),
+        ticks,
+        advance: Box::new(move |now| cluster.advance(now)),
+        note,
+    })
+}
+
+/// A world made of the records of a run: each tick sees what it saw then.
+fn recorded(bytes: &[u8]) -> Result<World, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
+    let mut lines = text.lines().enumerate();
+    let header = lines.next().map(|(_, line)| line).unwrap_or_default();
+    let Header { run: setting } = serde_json::from_str(header).map_err(|error| format!("line 1: {error}"))?;
+    let manifest = HpaManifest::from_yaml(&setting.hpa).map_err(|error| format!("line 1: {error}"))?;
+    let bounds = manifest.spec().bounds().map_err(|error| format!("line 1: {error}"))?;
+    let mut metrics = BTreeMap::new();
+    for (index, line) in lines {
+        let record: DecisionRecord =
+            serde_json::from_str(line).map_err(|error| format!("line {}: {error}", index + 1))?;
+        if metrics.last_key_value().is_some_and(|(last, _)| *last >= record.at) {
+            return Err(format!("line {}: {} is not after the record before", index + 1, record.at));
+        }
+        metrics.insert(record.at, record.metrics);
+    }
+    let ticks = metrics.keys().copied().collect();
+    let source = RecordedSource {
+        metrics,
+        facts: setting.facts.clone(),
+        events: setting.events.clone().into(),
+        seen: Mutex::default(),
+    };
+    Ok(World {
+        applier: Arc::new(MemoryApplier::new().with(manifest.target(), bounds)),
+        source: Box::new(source),
+        setting,
+        ticks,
+        advance: Box::new(|_| ()),
+        note: None,
+    })
+}
+
+/// Shows what the records say was seen; history builds up as it did then.
+struct RecordedSource {
+    metrics: BTreeMap<DateTime<Utc>, Option<ScalingMetrics>>,
+    facts: WorkloadFacts,
+    events: Arc<[PlannedEvent]>,
+    seen: Mutex<(Arc<MetricsHistory>, Option<ScalingMetrics>)>,
+}
+
+#[async_trait]
+impl MetricsSource for RecordedSource {
+    async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
+        let nothing = || SourceError::NoData { target: target.clone(), at: now };
+        let current = self.metrics.get(&now).cloned().flatten().ok_or_else(nothing)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(past) = seen.1.replace(current.clone()) {
+            Arc::make_mut(&mut seen.0).push(&past).map_err(|_| nothing())?;
+        }
+        Ok(Observation {
+            current,
+            history: seen.0.clone(),
+            facts: self.facts.clone(),
+            events: self.events.clone(),
+        })
+    }
+}
+
+/// What a run came to.
+#[derive(Default)]
+struct Summary {
+    ticks: u64,
+    changes: u64,
+    refusals: BTreeMap<String, u64>,
+    failures: BTreeMap<String, u64>,
+    pods: u32,
+    largest: u32,
+    pod_hours: f64,
+    hours: f64,
+}
+
+impl Summary {
+    /// Counts a record; a line for people if it changed something.
+    fn take(&mut self, record: &DecisionRecord, tick_s: f64) -> Option<String> {
+        self.ticks += 1;
+        // Where metrics are missing, pods are taken to be as they were.
+        self.pods = record.metrics.as_ref().and_then(ScalingMetrics::replicas).unwrap_or(self.pods);
+        self.largest = self.largest.max(self.pods);
+        self.pod_hours += f64::from(self.pods) * tick_s / 3600.0;
+        self.hours += tick_s / 3600.0;
+        match &record.outcome {
+            Outcome::Refused { guard, .. } => *self.refusals.entry(guard.clone()).or_default() += 1,
+            Outcome::Failed { error, .. } => {
+                // The instant in the message would make each a kind of its own.
+                let kind = error.split(" at ").next().unwrap_or(error).to_owned();
+                *self.failures.entry(kind).or_default() += 1;
+            }
+            _ => {}
+        }
+        let change = record.change.filter(|_| record.is_applied())?;
+        self.changes += 1;
+        let decision = record.decision.as_ref()?;
+        let why = decision.reasons.first().map(ToString::to_string).unwrap_or_default();
+        let wanted = decision.desired_replicas;
+        let allowed = record.clamps.last().map_or(String::new(), |clamp| format!(", {} by {}", clamp.to, clamp.guard));
+        let cost = decision.cost.map(|cost| format!("; {cost}")).unwrap_or_default();
+        Some(format!(
+            "{}  {} -> {}  {} -> {wanted} pods{allowed}: {why}{cost}",
+            record.at.format("%Y-%m-%d %H:%M:%S"),
+            change.old,
+            change.new,
+            decision.current_replicas,
+        ))
+    }
+
+    fn print(&self, price: Price, out: &mut impl Write) -> Result<(), Failure> {
+        let count = |counts: &BTreeMap<String, u64>| {
+            if counts.is_empty() {
+                return "none".to_owned();
+            }
+            counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+        };
+        let constant = f64::from(self.largest) * self.hours;
+        let saved = (constant - self.pod_hours) * price.pod_hour();
+        let share = if constant > 0.0 { 100.0 * (1.0 - self.pod_hours / constant) } else { 0.0 };
+        writeln!(out)?;
+        writeln!(out, "ticks       {}", self.ticks)?;
+        writeln!(out, "changes     {}", self.changes)?;
+        writeln!(out, "refusals    {}", count(&self.refusals))?;
+        writeln!(out, "failures    {}", count(&self.failures))?;
+        writeln!(out, "pod-hours   {:.1} in {:.1} hours", self.pod_hours, self.hours)?;
+        writeln!(
+            out,
+            "savings     {saved:.2} {} against a constant {} pods ({constant:.1} pod-hours), {share:.0} %",
+            price.currency(),
+            self.largest
+        )?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(arguments: &[&str]) -> Result<String, String> {
+        let arguments = Arguments::try_parse_from(std::iter::once(&"autoscale").chain(arguments))
+            .map_err(|error| error.to_string())?;
+        let mut out = Vec::new();
+        match run(&arguments, &mut out) {
+            Ok(()) => Ok(String::from_utf8(out).unwrap()),
+            Err(Failure::Input(what)) => Err(what),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    /// A folder of this test's own, below the build's.
+    fn folder(name: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn file(folder: &Path, name: &str, text: &str) -> String {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_main_job_moves_the_bounds_and_sums_up() {
+        let text = output(&[]).unwrap();
+        let changes = text.lines().filter(|line| line.contains(" -> ")).count();
+        assert!(changes >= 5, "{text}");
+        assert!(text.contains("2026-01-07 13:1"), "the spike on day three is answered\n{text}");
+        for line in ["ticks       36", "refusals    ", "failures    ", "pod-hours   ", "savings     "] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(text.contains("no metrics"), "the gap is told\n{text}");
+    }
+
+    #[test]
+    fn law_5_a_run_from_its_own_records_writes_the_same_bytes() {
+        let folder = folder("autoscale_records");
+        let (first, again) = (folder.join("first.jsonl"), folder.join("again.jsonl"));
+        let (first, again) = (first.to_str().unwrap(), again.to_str().unwrap());
+        let printed = output(&["--records", first]).unwrap();
+        assert_eq!(output(&["--source", first, "--records", again]).unwrap(), printed);
+        let (first, again) = (fs::read(first).unwrap(), fs::read(again).unwrap());
+        assert!(!first.is_empty() && first == again);
+    }
+
+    #[test]
+    fn a_rate_alone_is_enough_and_what_was_assumed_is_said() {
+        let folder = folder("autoscale_rate");
+        let rows: String = (0..200).map(|i| format!("{},{}\n", i * 60, 100 + (i % 60) * 5)).collect();
+        let text = output(&["--source", &file(&folder, "load.csv", &format!("timestamp_s,rps\n{rows}"))]).unwrap();
+        assert!(text.starts_with("note: ") && text.contains("pod-hours"), "{text}");
+    }
+
+    #[test]
+    fn manifests_keep_what_the_host_set() {
+        let folder = folder("autoscale_out");
+        output(&["--out", folder.to_str().unwrap()]).unwrap();
+        let written = fs::read_to_string(folder.join("shop/shop.hpa.yaml")).unwrap();
+        for kept in ["averageUtilization: 65", "stabilizationWindowSeconds: 300", "app.kubernetes.io/name: shop"] {
+            assert!(written.contains(kept), "{kept}\n{written}");
+        }
+    }
+
+    #[test]
+    fn bad_input_is_one_clear_line() {
+        let folder = folder("autoscale_bad");
+        for (name, text, what) in [
+            ("empty.csv", "", "empty"),
+            ("words.csv", "a,b\n1,2\n", "no known field"),
+            ("torn.jsonl", "{\"timestamp\":1,", "line 1"),
+            ("blind.csv", "timestamp_s,queue_depth\n0,1\n", "neither CPU"),
+            ("header.jsonl", "{\"run\":{}}", "line 1"),
+        ] {
+            let error = output(&["--source", &file(&folder, name, text)]).unwrap_err();
+            assert!(error.contains(what) && !error.contains('\n'), "{name}: {error}");
+        }
+        assert!(output(&["--hpa", &file(&folder, "hpa.yaml", "kind: Pod")]).is_err());
+        assert!(output(&["--price", "-1"]).unwrap_err().contains("price"));
+        assert!(output(&["--limits", "9..2"]).unwrap_err().contains("above max"));
+    }
+}

@@ -1,0 +1,202 @@
+//! One decision: metrics in, what to do out.
+//!
+//!     cargo run --example decide -- --dataset test_data/metrics_dataset.json --scenario high_load_spike
+//!     echo '{"cpu_utilization_percent":95,"current_pod_count":1}' | cargo run --example decide -- --format json
+//!
+//! The first prints, for people, that 3 pods should become 12 and why. Input is one JSON object, a JSON array or JSON lines with
+//! the last as the present, or CSV; from a file, or from standard input. Exit code 2 and one line on bad input.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use examples::Failure;
+use scaling_core::chrono::{DateTime, TimeDelta};
+use scaling_core::conformance::dataset;
+use scaling_core::source::parse::{self, Undated};
+use scaling_core::{Observation, PlannedEvent, RuleBasedEngine, RuleConfig, ScalingDecision};
+
+#[derive(Parser)]
+#[command(about = "One decision: metrics in, what to do out")]
+struct Arguments {
+    /// Metrics: JSON object, JSON array, JSON lines or CSV; `-` or nothing for standard input.
+    file: Option<PathBuf>,
+    /// A dataset of labelled scenarios to take the metrics from.
+    #[arg(long, requires = "scenario", conflicts_with = "file")]
+    dataset: Option<PathBuf>,
+    /// The scenario of the dataset.
+    #[arg(long, requires = "dataset")]
+    scenario: Option<String>,
+    /// Declares an event; may be given several times.
+    #[arg(long, value_name = "NAME,START,END,FACTOR", value_parser = examples::event)]
+    event: Vec<PlannedEvent>,
+    /// Thresholds as JSON, those of `RuleConfig`; the others keep their defaults.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Seconds between samples that have no timestamp.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    interval: u32,
+    /// Price of a pod-hour in USD: the decision then says what it costs.
+    #[arg(long, allow_negative_numbers = true)]
+    price: Option<f64>,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    examples::exit(run(&Arguments::parse(), &mut std::io::stdout().lock()))
+}
+
+fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+    let config = match &arguments.config {
+        None => RuleConfig::default(),
+        Some(path) => serde_json::from_slice(&examples::read(path)?)
+            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?,
+    };
+    let engine = RuleBasedEngine::new(config).map_err(Failure::input)?;
+    let mut decision = engine.evaluate(&observation(arguments)?).map_err(Failure::input)?;
+    if let Some(amount) = arguments.price {
+        let price = examples::price(amount, "USD")?;
+        let resources = decision.resources.as_ref();
+        decision.cost = Some(price.impact(decision.current_replicas, decision.desired_replicas, resources));
+    }
+    match arguments.format {
+        Format::Json => writeln!(out, "{}", json(&decision).map_err(Failure::failed)?)?,
+        Format::Text => text(&decision, out)?,
+    }
+    Ok(())
+}
+
+fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
+    let mut events = arguments.event.clone();
+    let samples = match (&arguments.dataset, &arguments.scenario) {
+        (Some(path), Some(name)) => {
+            let bytes = examples::read(path)?;
+            let text = String::from_utf8_lossy(&bytes);
+            let scenarios = dataset::scenarios(&text)
+                .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+            let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+            let found = scenarios.into_iter().find(|scenario| scenario.name == *name);
+            let scenario = found.ok_or_else(|| {
+                Failure::input(format!("there is no scenario {name:?}; there are {}", names.join(", ")))
+            })?;
+            events.extend(scenario.events);
+            scenario.samples
+        }
+        _ => {
+            let file = arguments.file.clone().unwrap_or_else(|| "-".into());
+            let bytes = examples::read(&file)?;
+            // Undated samples end on a Monday at noon: neither a weekend nor the edge of a day.
+            let end = DateTime::from_timestamp(1_767_614_400, 0).unwrap_or_default();
+            let undated = Undated { end, interval: TimeDelta::seconds(i64::from(arguments.interval)) };
+            let name = if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
+            parse::metrics(&bytes, Some(undated)).map_err(|error| Failure::input(format!("{name}: {error}")))?
+        }
+    };
+    dataset::observation(samples, events).map_err(Failure::input)
+}
+
+fn json(decision: &ScalingDecision) -> serde_json::Result<String> {
+    let mut value = serde_json::to_value(decision)?;
+    // Prose beside each typed reason, for those who read rather than match.
+    if let Some(reasons) = value.get_mut("reasons").and_then(serde_json::Value::as_array_mut) {
+        for (typed, reason) in reasons.iter_mut().zip(&decision.reasons) {
+            if let Some(object) = typed.as_object_mut() {
+                object.insert("text".into(), reason.to_string().into());
+            }
+        }
+    }
+    serde_json::to_string_pretty(&value)
+}
+
+fn text(decision: &ScalingDecision, out: &mut impl Write) -> Result<(), Failure> {
+    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let words = |value: Result<serde_json::Value, serde_json::Error>| value.map(word).map_err(Failure::failed);
+    writeln!(
+        out,
+        "{}: {} -> {} pods",
+        words(serde_json::to_value(decision.action))?.replace('_', " "),
+        decision.current_replicas,
+        decision.desired_replicas
+    )?;
+    if let Some(change) = decision.resources {
+        writeln!(out, "requests: CPU {:+} %, memory {:+} %", change.cpu_percent, change.memory_percent)?;
+    }
+    writeln!(
+        out,
+        "timing {}, urgency {}, confidence {:.2}",
+        words(serde_json::to_value(decision.timing))?,
+        words(serde_json::to_value(decision.urgency))?,
+        decision.confidence.value()
+    )?;
+    if let Some(cost) = decision.cost {
+        writeln!(out, "cost: {cost}")?;
+    }
+    for reason in &decision.reasons {
+        writeln!(out, "- {reason}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(arguments: &[&str]) -> Result<String, String> {
+        let arguments = Arguments::try_parse_from(std::iter::once(&"decide").chain(arguments))
+            .map_err(|error| error.to_string())?;
+        let mut out = Vec::new();
+        match run(&arguments, &mut out) {
+            Ok(()) => Ok(String::from_utf8(out).unwrap()),
+            Err(Failure::Input(what)) => Err(what),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn scenario(name: &str, more: &[&str]) -> Result<String, String> {
+        let dataset = examples::test_data("metrics_dataset.json");
+        output(&[&["--dataset", dataset.to_str().unwrap(), "--scenario", name], more].concat())
+    }
+
+    #[test]
+    fn the_spike_is_answered_with_12_pods_and_why() {
+        let text = scenario("high_load_spike", &["--price", "0.05"]).unwrap();
+        assert!(text.starts_with("scale up horizontal: 3 -> 12 pods\n"), "{text}");
+        assert!(text.contains("urgency critical") && text.contains("cost: +0.45 USD an hour"), "{text}");
+    }
+
+    #[test]
+    fn json_has_what_programs_need() {
+        let value: serde_json::Value =
+            serde_json::from_str(&scenario("memory_constrained", &["--format", "json"]).unwrap()).unwrap();
+        assert_eq!(value["action"], "scale_up_vertical");
+        assert_eq!(value["resources"], serde_json::json!({"cpu_percent": 0, "memory_percent": 50}));
+        for field in ["desired_replicas", "timing", "confidence", "urgency", "reasons"] {
+            assert!(!value[field].is_null(), "{field}");
+        }
+        assert!(value["reasons"][0]["text"].is_string());
+    }
+
+    #[test]
+    fn an_event_that_is_declared_is_prepared_for() {
+        let text = scenario("normal_load", &["--event", "sale,2025-11-21T16:24:00Z,2025-11-21T18:00:00Z,4"]).unwrap();
+        assert!(text.contains("timing event") && text.contains("\"sale\""), "{text}");
+        assert!(text.starts_with("scale up horizontal"), "{text}");
+    }
+
+    #[test]
+    fn bad_input_is_one_clear_line() {
+        assert!(scenario("no_such", &[]).unwrap_err().contains("there are normal_load"));
+        assert!(output(&["no_such_file"]).unwrap_err().contains("no_such_file"));
+        assert!(scenario("normal_load", &["--price", "-1"]).unwrap_err().contains("price"));
+        assert!(scenario("normal_load", &["--event", "x"]).unwrap_err().contains("NAME,START,END,FACTOR"));
+    }
+}

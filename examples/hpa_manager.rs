@@ -1,0 +1,97 @@
+//! Managing an HPA: read a manifest, recommend a configuration from history, move the bounds through the guards, dry-run first.
+//!
+//!     cargo run --example hpa_manager
+//!
+//! Notice that the plan changes `minReplicas` and `maxReplicas` and nothing else, and that a dry run changes nothing at all.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use examples::Failure;
+use scaling_core::hpa::recommend;
+use scaling_core::source::parse;
+use scaling_core::{
+    ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, RuleBasedEngine,
+    RuleConfig, WorkloadFacts,
+};
+use scaling_k8s::HpaManifest;
+
+fn main() -> ExitCode {
+    examples::exit(run(&mut std::io::stdout().lock()))
+}
+
+fn run(out: &mut impl Write) -> Result<(), Failure> {
+    let text = examples::read(&examples::test_data("shop_hpa.yaml"))?;
+    let manifest = HpaManifest::from_yaml(&String::from_utf8_lossy(&text)).map_err(Failure::input)?;
+    let target = manifest.target();
+    let bounds = manifest.spec().bounds().map_err(Failure::input)?;
+    writeln!(out, "{target} is scaled by HPA {:?} within {bounds}", target.hpa)?;
+
+    // What would an HPA made from this workload's past look like?
+    let history = examples::read(&examples::test_data("shop_history.csv"))?;
+    let samples = parse::metrics(&history, None).map_err(Failure::input)?;
+    let (past, _) = MetricsHistory::from_unordered(samples.clone());
+    let advice = recommend(
+        &past,
+        &WorkloadFacts::default(),
+        &RuleConfig::default(),
+        &BoundsPolicy::default(),
+        HardLimits::default(),
+    )
+    .map_err(Failure::failed)?;
+    writeln!(
+        out,
+        "\nrecommended: {}..{}, CPU at {} %",
+        advice.min_replicas, advice.max_replicas, advice.cpu_target_percent
+    )?;
+    for reason in &advice.reasons {
+        writeln!(out, "- {reason}")?;
+    }
+
+    // The morning of the first day, up to 07:30: load is rising.
+    let source = Arc::new(MemorySource::new());
+    let mut now = past.oldest().unwrap_or_default();
+    for sample in samples.into_iter().take(226) {
+        now = sample.timestamp;
+        source.advance(&target, sample).map_err(Failure::input)?;
+    }
+    let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
+    let runtime = examples::runtime()?;
+    for mode in [ApplyMode::Plan, ApplyMode::Apply] {
+        let autoscaler = Autoscaler::builder()
+            .source(source.clone())
+            .engine(RuleBasedEngine::default())
+            .applier(applier.clone())
+            .mode(mode)
+            .build()
+            .map_err(Failure::failed)?;
+        let record = runtime.block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
+        writeln!(out, "\n{mode} at {}: {:?}", now.format("%H:%M"), record.outcome)?;
+        if let Some(change) = record.change {
+            writeln!(out, "{change}")?;
+        }
+        for reason in record.decision.iter().flat_map(|decision| &decision.reasons) {
+            writeln!(out, "- {reason}")?;
+        }
+        let now = applier.bounds(&target).unwrap_or(bounds);
+        writeln!(out, "the HPA is now at {now}")?;
+    }
+    let moved = manifest.with_bounds(applier.bounds(&target).unwrap_or(bounds));
+    writeln!(out, "\n{}", moved.to_yaml().map_err(Failure::failed)?)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_plan_changes_nothing_and_an_apply_only_the_bounds() {
+        let mut out = Vec::new();
+        super::run(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let (dry, wet) = text.split_once("apply at").unwrap();
+        assert!(dry.contains("Planned") && dry.contains("the HPA is now at 4..10"), "{text}");
+        assert!(wet.contains("Applied") && !wet.contains("the HPA is now at 4..10"), "{text}");
+        assert!(wet.contains("averageUtilization: 65") && wet.contains("stabilizationWindowSeconds: 300"), "{text}");
+    }
+}

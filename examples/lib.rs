@@ -1,0 +1,172 @@
+//! What the examples share: reading files, and ending like a well-behaved program.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use scaling_core::chrono::{DateTime, Utc};
+use scaling_core::{Currency, PlannedEvent, Price};
+
+/// The README's code compiles and runs.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+#[derive(Debug)]
+pub struct Readme;
+
+/// Why an example ends early: exit code 2 for input that cannot be used, 1 for all else.
+#[derive(Debug)]
+pub enum Failure {
+    /// The input is wrong; says what and where.
+    Input(String),
+    /// Something failed or was refused.
+    Failed(String),
+    /// Nobody reads the output any more; not worth a word.
+    Closed,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Failed(error.to_string()) }
+    }
+}
+
+impl Failure {
+    /// Input that cannot be used.
+    pub fn input(what: impl Display) -> Self {
+        Self::Input(what.to_string())
+    }
+
+    /// Something that failed.
+    pub fn failed(what: impl Display) -> Self {
+        Self::Failed(what.to_string())
+    }
+}
+
+/// The exit code of an example, and one clear line on stderr if it did not end well.
+pub fn exit(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(Failure::Input(what)) => {
+            eprintln!("error: {what}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(what)) => {
+            eprintln!("error: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A file below `test_data`.
+pub fn test_data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_data").join(name)
+}
+
+/// The largest input read, unpacked: enough for years of minutes, too little to fill a machine.
+const LARGEST: u64 = 512 << 20;
+
+/// A whole file, unpacked if its name ends in `.gz`; `-` is standard input.
+///
+/// # Errors
+/// [`Failure::Input`] with the file's name.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path == Path::new("-") {
+        return read_limited(io::stdin().lock(), "standard input");
+    }
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| Failure::input(format!("{name}: {error}")))?;
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        read_limited(flate2::read::MultiGzDecoder::new(file), &name)
+    } else {
+        read_limited(file, &name)
+    }
+}
+
+fn read_limited(reader: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = reader.take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::input(format!("{name}: {error}")))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Failure::input(format!("{name}: larger than {} MiB", LARGEST >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// `NAME,START,END,FACTOR`: times as RFC 3339 or seconds since the epoch.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn event(text: &str) -> Result<PlannedEvent, String> {
+    let parts: Vec<&str> = text.rsplitn(4, ',').collect();
+    let [factor, end, start, name] = parts.as_slice() else {
+        return Err(format!("event {text:?}: expected NAME,START,END,FACTOR"));
+    };
+    let factor = factor.trim().parse().map_err(|_| format!("event {name:?}: factor {factor:?} is not a number"))?;
+    let (start, end) = (instant(start)?, instant(end)?);
+    PlannedEvent::new(*name, start, end, factor).map_err(|error| error.to_string())
+}
+
+#[allow(clippy::cast_possible_truncation)] // checked to be small
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let text = text.trim();
+    let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.abs() < 1e12);
+    let parsed = match seconds {
+        Some(seconds) => DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64),
+        None => DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()),
+    };
+    parsed.ok_or_else(|| format!("{text:?} is neither RFC 3339 nor seconds since the epoch"))
+}
+
+/// A price per pod-hour.
+///
+/// # Errors
+/// [`Failure::Input`] if it cannot be one.
+pub fn price(per_pod_hour: f64, currency: &str) -> Result<Price, Failure> {
+    let currency = Currency::try_from(currency.to_owned()).map_err(Failure::input)?;
+    Price::per_pod_hour(per_pod_hour, currency).map_err(Failure::input)
+}
+
+/// Runs futures on this thread.
+///
+/// # Errors
+/// [`Failure::Failed`] if there is no runtime to be had.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_is_listed_in_the_readme_and_in_cargo_toml() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        let cargo = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            if let Some(name) = file.strip_suffix(".rs").filter(|name| *name != "lib") {
+                assert!(readme.contains(&format!("`{name}`")), "README.md lacks {name}");
+                assert!(cargo.contains(&format!("path = \"{file}\"")), "Cargo.toml lacks {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn events_are_read_or_refused_with_what_is_wrong() {
+        let sale = event("spring, sale,2026-01-05T10:00:00Z,2026-01-05T12:00:00Z,10").unwrap();
+        assert_eq!((sale.name(), sale.factor()), ("spring, sale", 10.0));
+        assert!(event("sale,100,200,3").is_ok());
+        for (text, what) in [
+            ("sale,100,200", "NAME,START,END,FACTOR"),
+            ("sale,100,200,many", "factor"),
+            ("sale,200,100,3", "not after its start"),
+            ("sale,100,200,-3", "above 0"),
+            ("sale,noon,200,3", "noon"),
+        ] {
+            assert!(event(text).unwrap_err().contains(what), "{text}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! An engine as a process, for other languages and for evaluators: JSON lines in, JSON lines out.
+//!
+//!     cargo run --release --example policy_stdio -- --engine rules < ticks.jsonl
+//!
+//! First line in: `{"config":{"pod_capacity":50.0,"startup_s":60,"min":1,"max":200,"tick_s":15.0,"metrics_lag_s":30,
+//! "metrics_window_s":60,"start_second_of_day":28800.0,"knob":"0.95","history":[[0.0,812.4],[60.0,801.9]]}}` (unknown keys are
+//! ignored, missing ones have these defaults and no history). Then a line for each tick, and for each a line out:
+//! `{"t":604800.0,"rps":790.2,"utilization":0.71,"ready":22,"starting":0,"desired":22,"queue":0.0}` → `{"desired":24}`. `rps`,
+//! `utilization` and `queue` are means over the window that ended `metrics_lag_s` ago. A bad line: its number on stderr, exit 2.
+//!
+//! The knob of `rules` is the utilization of capacity to aim for.
+
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use examples::Failure;
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::{
+    Bounds, DecisionEngine, LoadProfile, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics, SignalKind,
+    WorkloadFacts,
+};
+use serde::Deserialize;
+
+/// The engines that can be asked for.
+const ENGINES: &str = "rules";
+/// How often the engine's picture of the load is learnt again.
+const LEARN_EVERY: TimeDelta = TimeDelta::hours(1);
+/// History kept: 14 days of ticks.
+const KEPT: usize = 90_000;
+
+#[derive(Parser)]
+#[command(about = "An engine as a process: JSON lines in, JSON lines out")]
+struct Arguments {
+    /// The engine.
+    #[arg(long, default_value = "rules")]
+    engine: String,
+    /// Its one knob; the knob in the configuration line comes first.
+    #[arg(long)]
+    knob: Option<f64>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    examples::exit(run(&arguments, std::io::stdin().lock(), &mut std::io::stdout().lock()))
+}
+
+#[derive(Deserialize)]
+struct First {
+    config: Config,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct Config {
+    pod_capacity: f64,
+    startup_s: f64,
+    min: u32,
+    max: u32,
+    tick_s: f64,
+    metrics_lag_s: f64,
+    metrics_window_s: f64,
+    start_second_of_day: f64,
+    knob: Option<Knob>,
+    history: Vec<(f64, f64)>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            pod_capacity: 50.0,
+            startup_s: 60.0,
+            min: 1,
+            max: 200,
+            tick_s: 15.0,
+            metrics_lag_s: 30.0,
+            metrics_window_s: 60.0,
+            start_second_of_day: 28_800.0,
+            knob: None,
+            history: Vec::new(),
+        }
+    }
+}
+
+/// A number, or a number as text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Knob {
+    Number(f64),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+struct Tick {
+    t: f64,
+    rps: f64,
+    utilization: f64,
+    ready: u32,
+    #[serde(default)]
+    starting: u32,
+    desired: u32,
+    #[serde(default)]
+    queue: f64,
+}
+
+fn run(arguments: &Arguments, input: impl BufRead, out: &mut impl Write) -> Result<(), Failure> {
+    let mut lines = input.lines().enumerate();
+    let Some((_, first)) = lines.next() else {
+        return Err(Failure::input("line 1: there is no configuration"));
+    };
+    let bad = |line: usize, what: &dyn std::fmt::Display| Failure::input(format!("line {}: {what}", line + 1));
+    let First { config } = serde_json::from_str(&first?).map_err(|error| bad(0, &error))?;
+    let mut policy = Policy::new(&arguments.engine, arguments.knob, config).map_err(|what| bad(0, &what))?;
+    for (number, line) in lines {
+        let line = line.map_err(|error| bad(number, &error))?;
+        let tick: Tick = serde_json::from_str(&line).map_err(|error| bad(number, &error))?;
+        let desired = policy.decide(&tick).map_err(|what| bad(number, &what))?;
+        writeln!(out, "{{\"desired\":{desired}}}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// An engine with what it has seen.
+struct Policy {
+    engine: Box<dyn DecisionEngine>,
+    runtime: tokio::runtime::Runtime,
+    bounds: Bounds,
+    origin: DateTime<Utc>,
+    past: Vec<ScalingMetrics>,
+    facts: WorkloadFacts,
+    history: Arc<MetricsHistory>,
+    current: Option<ScalingMetrics>,
+    learnt: Option<DateTime<Utc>>,
+}
+
+impl Policy {
+    fn new(engine: &str, knob: Option<f64>, config: Config) -> Result<Self, String> {
+        let knob = match &config.knob {
+            Some(Knob::Number(number)) => Some(*number),
+            Some(Knob::Text(text)) => {
+                Some(text.trim().parse().map_err(|_| format!("knob {text:?} is not a number"))?)
+            }
+            None => knob,
+        };
+        let seconds = |name: &str, value: f64| {
+            Duration::try_from_secs_f64(value).map_err(|error| format!("{name} is {value}: {error}"))
+        };
+        if !(config.pod_capacity.is_finite() && config.pod_capacity > 0.0) {
+            return Err(format!("pod_capacity is {}; it must be above 0", config.pod_capacity));
+        }
+        let mut facts = WorkloadFacts::default();
+        facts.pod_capacity = Some(config.pod_capacity);
+        facts.start_up = seconds("startup_s", config.startup_s)?;
+        facts.sync_period = seconds("tick_s", config.tick_s)?;
+        facts.metrics_lag = seconds("metrics_lag_s", config.metrics_lag_s)?;
+        facts.metrics_window = seconds("metrics_window_s", config.metrics_window_s)?;
+        // 1970-01-05 was a Monday; the second of the day is all that is known of the date.
+        let origin = instant(DateTime::UNIX_EPOCH + TimeDelta::days(4), config.start_second_of_day)?;
+        let mut policy = Self {
+            engine: engine_by_name(engine, knob)?,
+            runtime: examples::runtime().map_err(|_| "no runtime".to_owned())?,
+            bounds: Bounds::new(config.min, config.max).map_err(|error| error.to_string())?,
+            origin,
+            past: Vec::new(),
+            facts,
+            history: Arc::new(MetricsHistory::with_limit(KEPT)),
+            current: None,
+            learnt: None,
+        };
+        for (t, rate) in config.history {
+            let mut sample = ScalingMetrics::new(instant(policy.origin, t)?, 0).with(SignalKind::RequestRate, rate);
+            sample.current_pod_count = None;
+            policy.past.push(sample);
+        }
+        Ok(policy)
+    }
+
+    /// The history that came with the configuration, up to what can be known when the first tick comes.
+    ///
+    /// Its times are taken for the starts of its minutes, so that each mean is known a minute later; if that would put its end
+    /// into the future, they were the ends.
+    fn settle_past(&mut self, seen: DateTime<Utc>) {
+        let mut past = std::mem::take(&mut self.past);
+        let minute = TimeDelta::minutes(1);
+        let newest = past.iter().map(|sample| sample.timestamp).max();
+        if newest.is_some_and(|newest| newest + minute <= seen + self.lag() + minute / 2) {
+            past.iter_mut().for_each(|sample| sample.timestamp += minute);
+        }
+        past.retain(|sample| sample.timestamp < seen);
+        let (history, _) = MetricsHistory::from_unordered(past);
+        for sample in history.iter() {
+            // Ordered above, so each is newer than the one before.
+            Arc::make_mut(&mut self.history).push(&sample).ok();
+        }
+    }
+
+    fn lag(&self) -> TimeDelta {
+        TimeDelta::from_std(self.facts.metrics_lag).unwrap_or(TimeDelta::MAX)
+    }
+
+    fn push(&mut self, sample: &ScalingMetrics) -> Result<(), String> {
+        Arc::make_mut(&mut self.history).push(sample).map_err(|error| error.to_string())
+    }
+
+    fn decide(&mut self, tick: &Tick) -> Result<u32, String> {
+        let at = instant(self.origin, tick.t)? - self.lag();
+        if !self.past.is_empty() {
+            self.settle_past(at);
+        }
+        let mut current = ScalingMetrics::new(at, tick.ready)
+            .with(SignalKind::RequestRate, tick.rps)
+            .with(SignalKind::CpuUtilization, tick.utilization * 100.0)
+            .with(SignalKind::QueueDepth, tick.queue);
+        current.desired_pod_count = Some(tick.desired.max(tick.ready.saturating_add(tick.starting)));
+        if let Some(past) = self.current.replace(current.clone()) {
+            self.push(&past)?;
+        }
+        let mut observation = Observation::new(current).with_history(self.history.clone());
+        observation.facts = self.facts.clone();
+        if self.learnt.is_none_or(|learnt| at - learnt >= LEARN_EVERY) {
+            let generic = || self.facts.pod_capacity.map(LoadProfile::generic);
+            self.facts.load_profile = LoadProfile::learn(&observation).or_else(generic);
+            observation.facts.load_profile = self.facts.load_profile.clone();
+            self.learnt = Some(at);
+        }
+        let decision = self.runtime.block_on(self.engine.decide(&observation)).map_err(|error| error.to_string())?;
+        Ok(self.bounds.clamp(decision.desired_replicas))
+    }
+}
+
+/// An engine and what its knob means.
+fn engine_by_name(name: &str, knob: Option<f64>) -> Result<Box<dyn DecisionEngine>, String> {
+    match name {
+        "rules" => {
+            let mut config = RuleConfig::tracking();
+            if let Some(knob) = knob {
+                config.learnt_target_percent = knob * 100.0;
+                config.target_cpu_percent = knob * 100.0;
+            }
+            let engine = RuleBasedEngine::new(config).map_err(|error| format!("knob: {error}"))?;
+            Ok(Box::new(engine.without_rule("trend")))
+        }
+        _ => Err(format!("there is no engine {name:?}; there are: {ENGINES}")),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // checked to be small
+fn instant(origin: DateTime<Utc>, seconds: f64) -> Result<DateTime<Utc>, String> {
+    let milliseconds = (seconds * 1000.0).round();
+    let within = milliseconds.abs() < 1e14;
+    within
+        .then(|| origin.checked_add_signed(TimeDelta::milliseconds(milliseconds as i64)))
+        .flatten()
+        .ok_or_else(|| format!("{seconds} s is no time that can be dealt with"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(input: &str) -> Result<String, String> {
+        let arguments = Arguments { engine: "rules".into(), knob: None };
+        let mut out = Vec::new();
+        match run(&arguments, input.as_bytes(), &mut out) {
+            Ok(()) => Ok(String::from_utf8(out).unwrap()),
+            Err(Failure::Input(what)) => Err(what),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn ticks(rates: &[f64]) -> String {
+        let history: Vec<_> = (0..600).map(|i| format!("[{}.0,{}]", i * 60, 800 + i % 7)).collect();
+        let mut input = format!("{{\"config\":{{\"knob\":\"0.9\",\"extra\":1,\"history\":[{}]}}}}\n", history.join(","));
+        for (i, rate) in rates.iter().enumerate() {
+            let t = 600 * 60 + 30 + 15 * (i + 1);
+            input += &format!(
+                "{{\"t\":{t}.0,\"rps\":{rate},\"utilization\":0.8,\"ready\":20,\"starting\":0,\"desired\":20,\"queue\":0.0}}\n"
+            );
+        }
+        input
+    }
+
+    #[test]
+    fn a_line_for_each_tick() {
+        let text = output(&ticks(&[800.0; 8])).unwrap();
+        assert_eq!(text.lines().count(), 8);
+        for line in text.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let desired = value["desired"].as_u64().unwrap();
+            assert!((16..=22).contains(&desired), "{line}");
+        }
+    }
+
+    #[test]
+    fn rising_load_is_met_with_more_pods() {
+        let text = output(&ticks(&[800.0, 800.0, 900.0, 1000.0, 1100.0])).unwrap();
+        let last = text.lines().last().unwrap();
+        let value: serde_json::Value = serde_json::from_str(last).unwrap();
+        assert!(value["desired"].as_u64() >= Some(24), "{last}");
+    }
+
+    #[test]
+    fn nothing_looks_ahead() {
+        let (calm, wild) = (ticks(&[800.0; 6]), ticks(&[800.0, 800.0, 800.0, 800.0, 4000.0, 9000.0]));
+        let first = |text: String| text.lines().take(4).map(ToOwned::to_owned).collect::<Vec<_>>();
+        assert_eq!(first(output(&calm).unwrap()), first(output(&wild).unwrap()));
+    }
+
+    #[test]
+    fn bad_lines_are_named() {
+        assert!(output("").unwrap_err().contains("line 1"));
+        assert!(output("{}").unwrap_err().contains("line 1"));
+        assert!(output("{\"config\":{\"knob\":\"x\"}}").unwrap_err().contains("knob"));
+        assert!(output("{\"config\":{\"min\":5,\"max\":2}}").unwrap_err().contains("above max"));
+        assert!(output("{\"config\":{\"pod_capacity\":0}}").unwrap_err().contains("pod_capacity"));
+        assert!(output("{\"config\":{\"knob\":-1}}").unwrap_err().contains("knob"));
+        let good = "{\"t\":60,\"rps\":1,\"utilization\":0.1,\"ready\":1,\"desired\":1}";
+        assert!(output(&format!("{{\"config\":{{}}}}\n{good}\nnot json")).unwrap_err().contains("line 3"));
+        assert!(output(&format!("{{\"config\":{{}}}}\n{good}\n{good}\n{good}")).unwrap_err().contains("line 4"));
+    }
+}

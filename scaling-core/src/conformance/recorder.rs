@@ -1,0 +1,129 @@
+//! What every [`Recorder`] promises.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::engine::steady;
+use crate::{
+    Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Outcome, Reason, Recorder, ResourceChange,
+    ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, Step, Target,
+};
+
+/// Runs every promise of a recorder. `make` gives an empty one; `read` takes one and gives back what it kept, oldest first.
+///
+/// ```
+/// use scaling_core::{JsonLinesRecorder, MemoryRecorder, conformance};
+/// conformance::recorder(MemoryRecorder::new, |recorder| recorder.records());
+/// conformance::recorder(
+///     || JsonLinesRecorder::new(Vec::new()),
+///     |recorder| {
+///         let text = String::from_utf8(recorder.finish().unwrap()).unwrap();
+///         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+///     },
+/// );
+/// ```
+pub fn all<R: Recorder>(make: impl Fn() -> R, read: impl Fn(R) -> Vec<DecisionRecord>) {
+    starts_empty(&make, &read);
+    keeps_each_whole(&make, &read);
+    keeps_all_in_order(&make, &read);
+}
+
+/// Nothing recorded, nothing read.
+pub fn starts_empty<R: Recorder>(make: &impl Fn() -> R, read: &impl Fn(R) -> Vec<DecisionRecord>) {
+    assert!(read(make()).is_empty(), "a recorder starts empty");
+}
+
+/// Each record is kept whole: refused and failed ones, absences, clamps, odd text.
+pub fn keeps_each_whole<R: Recorder>(make: &impl Fn() -> R, read: &impl Fn(R) -> Vec<DecisionRecord>) {
+    for record in records() {
+        let recorder = make();
+        keep(&recorder, &record);
+        assert_eq!(written(&read(recorder)), written(&[record]), "a record is kept whole");
+    }
+}
+
+/// Records are kept in the order they came, also those of one instant and those that come twice.
+pub fn keeps_all_in_order<R: Recorder>(make: &impl Fn() -> R, read: &impl Fn(R) -> Vec<DecisionRecord>) {
+    let recorder = make();
+    let mut records = records();
+    records.extend(records.clone().into_iter().rev());
+    for record in &records {
+        keep(&recorder, record);
+    }
+    assert_eq!(written(&read(recorder)), written(&records), "records are kept in order");
+}
+
+fn keep<R: Recorder>(recorder: &R, record: &DecisionRecord) {
+    if let Err(error) = recorder.record(record) {
+        panic!("a record is kept: {error}");
+    }
+}
+
+fn written(records: &[DecisionRecord]) -> Vec<String> {
+    records.iter().map(|record| serde_json::to_string(record).unwrap_or_else(|error| panic!("{error}"))).collect()
+}
+
+/// One record of every outcome, with every part filled somewhere.
+pub fn records() -> Vec<DecisionRecord> {
+    let bounds = |min, max| Bounds::new(min, max).unwrap_or_else(|error| panic!("{error}"));
+    let observation = steady(3, 5);
+    let at = observation.current.timestamp;
+    let decision = ScalingDecision {
+        resources: Some(ResourceChange { cpu_percent: -10, memory_percent: 25 }),
+        shadow: Some(Box::new(ShadowDecision {
+            engine: "candidate".into(),
+            outcome: ShadowOutcome::Failed("said \"no\"\nand left \u{1f6aa}".into()),
+        })),
+        ..ScalingDecision::replicas("conformance", at, 3, 9)
+    }
+    .with_confidence(0.1 + 0.2)
+    .because(Reason::Backlog { requests: 1e12 })
+    .because(Reason::Custom { rule: "odd\ttext".into(), text: "line\r\nline\u{2028}line \\".into() });
+    let clamp = Clamp { guard: "step".into(), from: 9, to: 6, why: "at most 2 times 3 at once".into() };
+    let change = BoundsChange { old: bounds(2, 6), new: bounds(3, 11), resources: decision.resources };
+    let metrics = observation
+        .current
+        .without(SignalKind::CpuUtilization, Absence::Stale { age_s: 90 })
+        .without(SignalKind::QueueDepth, Absence::NotFinite);
+    let whole = DecisionRecord {
+        at,
+        target: Target::deployment("shop", "checkout", "checkout").in_cluster("eu \"1\""),
+        mode: ApplyMode::Apply,
+        metrics: Some(metrics),
+        history: 5,
+        bounds: Some(bounds(2, 6)),
+        decision: Some(decision),
+        clamps: vec![clamp],
+        change: Some(change),
+        outcome: Outcome::Applied,
+    };
+    let blind = DecisionRecord {
+        metrics: None,
+        history: 0,
+        bounds: None,
+        decision: None,
+        clamps: Vec::new(),
+        change: None,
+        ..whole.clone()
+    };
+    let failed = |step, transient| Outcome::Failed { step, error: "timed out\nafter 5 s".into(), transient };
+    vec![
+        whole.clone(),
+        DecisionRecord { mode: ApplyMode::Plan, outcome: Outcome::Planned, ..whole.clone() },
+        DecisionRecord { mode: ApplyMode::ServerDryRun, outcome: Outcome::Validated, ..whole.clone() },
+        DecisionRecord {
+            change: None,
+            outcome: Outcome::Unchanged,
+            at: at + TimeDelta::nanoseconds(1),
+            ..whole.clone()
+        },
+        DecisionRecord {
+            change: None,
+            outcome: Outcome::Refused { guard: "confidence".into(), why: "confidence 0.30 is below 0.75".into() },
+            ..whole.clone()
+        },
+        DecisionRecord { outcome: failed(Step::Apply, true), ..whole.clone() },
+        DecisionRecord { outcome: failed(Step::Observe, true), ..blind.clone() },
+        DecisionRecord { outcome: failed(Step::Read, false), metrics: whole.metrics.clone(), ..blind.clone() },
+        DecisionRecord { outcome: failed(Step::Decide, false), at: DateTime::<Utc>::UNIX_EPOCH, ..blind },
+    ]
+}
