@@ -12,7 +12,7 @@ pub fn now() -> DateTime<Utc> {
 pub fn observation(samples: u32) -> Observation {
     let sample = |back: u32| {
         let phase = f64::from(back) * 0.7;
-        let rate = 400.0 + 60.0 * phase.sin() - f64::from(back);
+        let rate = 400.0 + 60.0 * phase.sin() - f64::from(back % 240);
         ScalingMetrics::new(now() - TimeDelta::seconds(15 * i64::from(back)), 8)
             .with(SignalKind::CpuUtilization, rate / 6.0)
             .with(SignalKind::MemoryUtilization, 55.0 + phase.cos())

@@ -9,7 +9,7 @@ mod observation;
 mod sample;
 
 pub use absence::{Absence, Signal, SignalKind};
-pub(crate) use history::Columns;
+pub(crate) use history::seen_since;
 pub use history::{HistoryError, MetricsHistory, Repairs};
 pub use observation::{InvalidEvent, Observation, PlannedEvent, WorkloadFacts};
 pub use sample::ScalingMetrics;

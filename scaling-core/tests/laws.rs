@@ -903,7 +903,7 @@ fn law_1_a_guard_of_the_same_name_does_not_replace_the_hard_limits() {
         }
     }
     let limits = HardLimits::new(1, 10).unwrap();
-    let plan = approve_with(&Guards::only_hard_limits().with(Namesake), limits, Bounds::new(20, 50).unwrap(), 30, 60);
+    let plan = approve_with(&Guards::only_hard_limits().with(Namesake), limits, Bounds::new(5, 50).unwrap(), 30, 60);
     if let Some(plan) = plan {
         assert!(plan.new_bounds() == plan.old_bounds() || inside(limits, plan.new_bounds()), "{}", plan.new_bounds());
     }

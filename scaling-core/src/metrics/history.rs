@@ -168,10 +168,6 @@ pub(crate) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    pub(crate) fn len(self) -> usize {
-        self.end
-    }
-
     pub(crate) fn times(self) -> &'a [i64] {
         self.history.times.get(..self.end).unwrap_or_default()
     }
@@ -186,7 +182,12 @@ impl<'a> Columns<'a> {
 
     /// Whether a signal has a value in the newest sample or in any since `since_ms`.
     pub(crate) fn seen_since(self, kind: SignalKind, since_ms: i64) -> bool {
-        let values = self.column(kind).iter().zip(self.times()).rev().enumerate();
-        values.take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms).any(|(_, (value, _))| !value.is_nan())
+        seen_since(self.times(), self.column(kind), since_ms)
     }
+}
+
+/// Whether a column has a value in its newest place or in any since `since_ms`.
+pub(crate) fn seen_since(times: &[i64], column: &[f64], since_ms: i64) -> bool {
+    let values = column.iter().zip(times).rev().enumerate();
+    values.take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms).any(|(_, (value, _))| !value.is_nan())
 }

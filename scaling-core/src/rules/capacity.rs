@@ -21,7 +21,7 @@ pub struct Capacity {
     pub safe_per_pod: f64,
     /// Samples behind it.
     pub samples: usize,
-    /// Half the interquartile range of the samples over their median; 0 for one sample.
+    /// How far the capacity believed lies below the median of the samples, relative; 0 for one sample.
     pub spread: f64,
 }
 
@@ -48,6 +48,10 @@ impl Capacity {
         if samples.load.is_none() {
             return Self::UNKNOWN;
         }
+        let ratio = Self::ratio(samples, target);
+        if samples.history_len() == 0 {
+            return ratio;
+        }
         let mut seen = Buffer::new();
         let (mut healthy_max, mut unhealthy_min) = (0.0_f64, f64::INFINITY);
         for sample in samples.iter() {
@@ -71,7 +75,7 @@ impl Capacity {
 
         if samples.current().cpu.is_finite() && seen.len() > 0 {
             let per_pod = seen.quantile(config.capacity_quantile);
-            let spread = (seen.quantile(0.75) - seen.quantile(0.25)) / 2.0 / seen.quantile(0.5);
+            let spread = 1.0 - per_pod / seen.quantile(0.5);
             return Self {
                 model: CapacityModel::Learnt,
                 per_pod,
@@ -89,17 +93,22 @@ impl Capacity {
                 spread: ((unhealthy_min - healthy_max) / (unhealthy_min + healthy_max)).abs(),
             };
         }
+        ratio
+    }
+
+    /// What one pod carries if the present utilization is proportional to the present load.
+    fn ratio(samples: &Samples<'_>, target: f64) -> Self {
         let now = samples.current();
-        let ratio = now.load / now.pods / now.cpu * 100.0;
-        if ratio.is_finite() && ratio > 0.0 {
-            return Self {
-                model: CapacityModel::UtilizationRatio,
-                per_pod: ratio,
-                safe_per_pod: ratio * target,
-                samples: 1,
-                spread: 0.0,
-            };
+        let per_pod = now.load / now.pods / now.cpu * 100.0;
+        if !(per_pod.is_finite() && per_pod > 0.0) {
+            return Self::UNKNOWN;
         }
-        Self::UNKNOWN
+        Self {
+            model: CapacityModel::UtilizationRatio,
+            per_pod,
+            safe_per_pod: per_pod * target,
+            samples: 1,
+            spread: 0.0,
+        }
     }
 }

@@ -90,14 +90,13 @@ pub(super) fn was_healthy(sample: &Sample, usual_ms: f64, config: &RuleConfig) -
 }
 
 fn usual_response(samples: &Samples<'_>) -> f64 {
-    let mut times = Buffer::new();
-    if samples.current().response_ms.is_nan() {
-        return f64::NAN;
+    let now = samples.current().response_ms;
+    if now.is_nan() || samples.history_len() == 0 {
+        return now;
     }
-    for sample in samples.iter() {
-        if sample.response_ms > 0.0 {
-            times.push(sample.response_ms);
-        }
+    let mut times = Buffer::new();
+    for ms in samples.response_times().filter(|ms| *ms > 0.0) {
+        times.push(ms);
     }
     times.quantile(0.02)
 }

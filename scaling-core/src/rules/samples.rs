@@ -1,8 +1,6 @@
 //! The part of a history that the rules learn from: a bounded number of samples, evenly spread, the newest last.
 
-use statrs::statistics::{Data, OrderStatistics};
-
-use crate::metrics::Columns;
+use crate::metrics::seen_since;
 use crate::{Observation, SignalKind};
 
 /// Samples looked at, at most. More history is thinned evenly: a decision costs the same after a week as after an hour.
@@ -22,12 +20,37 @@ pub(super) struct Sample {
     pub(super) rate: f64,
 }
 
+impl Sample {
+    fn of(at_ms: i64, pods: f64, load: Option<SignalKind>, value: impl Fn(SignalKind) -> f64) -> Self {
+        let cpu = value(SignalKind::CpuUtilization);
+        let rate = value(SignalKind::RequestRate);
+        Self {
+            at_ms,
+            pods,
+            cpu,
+            memory: value(SignalKind::MemoryUtilization),
+            load: match load {
+                Some(SignalKind::RequestRate) => rate,
+                Some(kind) => value(kind),
+                None => cpu * pods,
+            },
+            response_ms: value(SignalKind::ResponseTime),
+            errors: value(SignalKind::ErrorRate),
+            queue: value(SignalKind::QueueDepth),
+            rate,
+        }
+    }
+}
+
 /// The samples of a history and, last, the current one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Samples<'a> {
-    columns: Columns<'a>,
+    // Columns up to the present, cut once: the passes below index them.
+    times: &'a [i64],
+    pods: &'a [f64],
+    columns: [&'a [f64]; SignalKind::ALL.len()],
     current: Sample,
-    /// The signal that measures load.
+    /// The signal that measures load; without one, CPU work does.
     pub(super) load: Option<SignalKind>,
     start: usize,
     stride: usize,
@@ -39,27 +62,18 @@ impl<'a> Samples<'a> {
         let load = [SignalKind::RequestRate, SignalKind::ActiveConnections]
             .into_iter()
             .find(|kind| metrics.value(*kind).is_some());
-        let value = |kind| metrics.value(kind).unwrap_or(f64::NAN);
         let at_ms = metrics.timestamp.timestamp_millis();
-        let current = Sample {
-            at_ms,
-            pods,
-            cpu: value(SignalKind::CpuUtilization),
-            memory: value(SignalKind::MemoryUtilization),
-            load: load.map_or(value(SignalKind::CpuUtilization) * pods, value),
-            response_ms: value(SignalKind::ResponseTime),
-            errors: value(SignalKind::ErrorRate),
-            queue: value(SignalKind::QueueDepth),
-            rate: value(SignalKind::RequestRate),
-        };
-        let columns = observation.history.before(at_ms);
-        let times = columns.times();
+        let value = |kind| metrics.value(kind).unwrap_or(f64::NAN);
+        let current = Sample::of(at_ms, pods, load, value);
+        let before = observation.history.before(at_ms);
+        let times = before.times();
         let oldest = at_ms.saturating_sub(learn_window_ms);
         let start = match times.first() {
             Some(first) if *first < oldest => times.partition_point(|time| *time < oldest),
             _ => 0,
         };
-        Self { columns, current, load, start, stride: stride(times.len() - start) }
+        let columns = SignalKind::ALL.map(|kind| before.column(kind));
+        Self { times, pods: before.pods(), columns, current, load, start, stride: stride(times.len() - start) }
     }
 
     pub(super) fn current(&self) -> Sample {
@@ -68,25 +82,15 @@ impl<'a> Samples<'a> {
 
     /// Samples of history, not thinned.
     pub(super) fn history_len(&self) -> usize {
-        self.columns.len()
+        self.times.len()
     }
 
-    pub(super) fn at(&self, index: usize) -> Sample {
+    fn at(&self, index: usize) -> Sample {
         let value = |column: &[f64]| column.get(index).copied().unwrap_or(f64::NAN);
-        let pods = value(self.columns.pods());
-        let cpu = value(self.columns.column(SignalKind::CpuUtilization));
-        let load = self.load.map_or(cpu * pods, |kind| value(self.columns.column(kind)));
-        Sample {
-            at_ms: self.columns.times().get(index).copied().unwrap_or(i64::MIN),
-            pods,
-            cpu,
-            memory: value(self.columns.column(SignalKind::MemoryUtilization)),
-            load,
-            response_ms: value(self.columns.column(SignalKind::ResponseTime)),
-            errors: value(self.columns.column(SignalKind::ErrorRate)),
-            queue: value(self.columns.column(SignalKind::QueueDepth)),
-            rate: value(self.columns.column(SignalKind::RequestRate)),
-        }
+        let at_ms = self.times.get(index).copied().unwrap_or(i64::MIN);
+        Sample::of(at_ms, value(self.pods), self.load, |kind| {
+            self.columns.get(kind.index()).map_or(f64::NAN, |column| value(column))
+        })
     }
 
     /// The thinned samples of the whole learn window, oldest first, the current one last.
@@ -97,32 +101,42 @@ impl<'a> Samples<'a> {
     /// The thinned samples since `window_ms` ago, oldest first, the current one last.
     pub(super) fn since(&self, window_ms: i64) -> impl Iterator<Item = Sample> + '_ {
         let oldest = self.current.at_ms.saturating_sub(window_ms);
-        let times = self.columns.times();
-        let start = match times.get(self.start) {
-            Some(first) if *first < oldest => times.partition_point(|time| *time < oldest),
+        let start = match self.times.get(self.start) {
+            Some(first) if *first < oldest => self.times.partition_point(|time| *time < oldest),
             _ => self.start,
         };
-        self.thinned(start, stride(times.len() - start))
+        self.thinned(start, stride(self.times.len() - start))
     }
 
-    /// Thinned from the newest backwards, so that the newest is always among them.
+    /// Where thinning starts, so that the newest is among the samples kept.
+    fn first(&self, start: usize, stride: usize) -> usize {
+        start + (self.times.len() - start).saturating_sub(1) % stride
+    }
+
     fn thinned(&self, start: usize, stride: usize) -> impl Iterator<Item = Sample> + '_ {
-        let len = self.columns.len();
-        let first = start + (len - start).saturating_sub(1) % stride;
-        (first..len).step_by(stride).map(|index| self.at(index)).chain(std::iter::once(self.current))
+        (self.first(start, stride)..self.times.len()).step_by(stride).map(|index| self.at(index)).chain(std::iter::once(self.current))
+    }
+
+    /// Response times of the thinned samples, the current one last.
+    pub(super) fn response_times(&self) -> impl Iterator<Item = f64> + '_ {
+        let column = self.columns.get(SignalKind::ResponseTime.index()).copied().unwrap_or_default();
+        let thinned = column.get(self.first(self.start, self.stride)..).unwrap_or_default();
+        thinned.iter().step_by(self.stride).copied().chain(std::iter::once(self.current.response_ms))
     }
 
     /// The newest samples, newest first: the current one, then those of `window_ms` and in any case `least` in all.
     pub(super) fn recent(&self, window_ms: i64, least: usize) -> impl Iterator<Item = Sample> + '_ {
         let oldest = self.current.at_ms.saturating_sub(window_ms);
-        let history = (0..self.columns.len()).rev().map(|index| self.at(index));
+        let history = (0..self.times.len()).rev().map(|index| self.at(index));
         let history = history.enumerate().take_while(move |(nth, sample)| sample.at_ms >= oldest || nth + 1 < least);
         std::iter::once(self.current).chain(history.map(|(_, sample)| sample))
     }
 
     /// Whether a signal was measured within the window before now.
     pub(super) fn was_there(&self, kind: SignalKind, window_ms: i64) -> bool {
-        self.columns.seen_since(kind, self.current.at_ms.saturating_sub(window_ms))
+        let since = self.current.at_ms.saturating_sub(window_ms);
+        let column = self.columns.get(kind.index()).copied().unwrap_or_default();
+        seen_since(self.times, column, since)
     }
 }
 
@@ -157,12 +171,12 @@ impl Buffer {
         self.len
     }
 
-    /// The quantile; NaN if empty.
+    /// The quantile by nearest rank; NaN if empty. A selection, in a few hundred nanoseconds where interpolating between two
+    /// selected ranks takes twice that.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
     pub(super) fn quantile(&mut self, tau: f64) -> f64 {
-        match self.values.get_mut(..self.len) {
-            None | Some([]) => f64::NAN,
-            Some([only]) => *only,
-            Some(values) => Data::new(values).quantile(tau),
-        }
+        let Some(values @ [_, ..]) = self.values.get_mut(..self.len) else { return f64::NAN };
+        let rank = (tau * (values.len() - 1) as f64).round() as usize;
+        *values.select_nth_unstable_by(rank.min(values.len() - 1), f64::total_cmp).1
     }
 }
