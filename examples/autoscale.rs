@@ -25,7 +25,7 @@ use scaling_core::{
     MetricsSource, NoRecorder, Observation, Outcome, PlannedEvent, Price, Recorder, RuleBasedEngine, ScalingMetrics,
     SourceError, Target, WorkloadFacts,
 };
-use scaling_k8s::{HpaManifest, gitops};
+use scaling_k8s::{HpaManifest, repository};
 use serde::{Deserialize, Serialize};
 
 /// More ticks than this are a mistake: ten years of minutes.
@@ -153,7 +153,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 
     if let Some(folder) = &arguments.out {
         let bounds = runtime.block_on(world.applier.current(&target)).map_err(Failure::failed)?.bounds;
-        for (name, content) in gitops::files(&manifest.with_bounds(bounds)).map_err(Failure::failed)? {
+        for (name, content) in repository::files(&manifest.with_bounds(bounds), None).map_err(Failure::failed)? {
             let path = folder.join(name);
             fs::create_dir_all(path.parent().unwrap_or(folder))
                 .and_then(|()| fs::write(&path, content))
@@ -187,7 +187,7 @@ fn replayed(arguments: &Arguments, samples: Vec<ScalingMetrics>) -> Result<World
         facts: facts.clone(),
         events: arguments.event.clone(),
     };
-    let cluster = ReplayCluster::new(manifest.target(), samples, manifest.spec(), config).map_err(Failure::input)?;
+    let cluster = ReplayCluster::new(manifest.target(), samples, &manifest.spec, config).map_err(Failure::input)?;
     let cluster = Arc::new(cluster);
     let (start, end) = cluster.span();
     let tick = arguments.tick.map_or(cluster.interval(), |seconds| TimeDelta::seconds(i64::from(seconds)));
@@ -226,7 +226,7 @@ fn recorded(bytes: &[u8]) -> Result<World, String> {
     let header = lines.next().map(|(_, line)| line).unwrap_or_default();
     let Header { run: setting } = serde_json::from_str(header).map_err(|error| format!("line 1: {error}"))?;
     let manifest = HpaManifest::from_yaml(&setting.hpa).map_err(|error| format!("line 1: {error}"))?;
-    let bounds = manifest.spec().bounds().map_err(|error| format!("line 1: {error}"))?;
+    let bounds = manifest.spec.bounds().map_err(|error| format!("line 1: {error}"))?;
     let mut metrics = BTreeMap::new();
     for (index, line) in lines {
         let record: DecisionRecord =
@@ -367,13 +367,6 @@ mod tests {
         }
     }
 
-    /// A folder of this test's own, below the build's.
-    fn folder(name: &str) -> PathBuf {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     fn file(folder: &Path, name: &str, text: &str) -> String {
         let path = folder.join(name);
         fs::write(&path, text).unwrap();
@@ -394,7 +387,8 @@ mod tests {
 
     #[test]
     fn law_5_a_run_from_its_own_records_writes_the_same_bytes() {
-        let folder = folder("autoscale_records");
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         let (first, again) = (folder.join("first.jsonl"), folder.join("again.jsonl"));
         let (first, again) = (first.to_str().unwrap(), again.to_str().unwrap());
         let printed = output(&["--records", first]).unwrap();
@@ -405,15 +399,17 @@ mod tests {
 
     #[test]
     fn a_rate_alone_is_enough_and_what_was_assumed_is_said() {
-        let folder = folder("autoscale_rate");
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         let rows: String = (0..200).map(|i| format!("{},{}\n", i * 60, 100 + (i % 60) * 5)).collect();
-        let text = output(&["--source", &file(&folder, "load.csv", &format!("timestamp_s,rps\n{rows}"))]).unwrap();
+        let text = output(&["--source", &file(folder, "load.csv", &format!("timestamp_s,rps\n{rows}"))]).unwrap();
         assert!(text.starts_with("note: ") && text.contains("pod-hours"), "{text}");
     }
 
     #[test]
     fn manifests_keep_what_the_host_set() {
-        let folder = folder("autoscale_out");
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         output(&["--out", folder.to_str().unwrap()]).unwrap();
         let written = fs::read_to_string(folder.join("shop/shop.hpa.yaml")).unwrap();
         for kept in ["averageUtilization: 65", "stabilizationWindowSeconds: 300", "app.kubernetes.io/name: shop"] {
@@ -423,7 +419,8 @@ mod tests {
 
     #[test]
     fn bad_input_is_one_clear_line() {
-        let folder = folder("autoscale_bad");
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
         for (name, text, what) in [
             ("empty.csv", "", "empty"),
             ("words.csv", "a,b\n1,2\n", "no known field"),
@@ -431,10 +428,10 @@ mod tests {
             ("blind.csv", "timestamp_s,queue_depth\n0,1\n", "neither CPU"),
             ("header.jsonl", "{\"run\":{}}", "line 1"),
         ] {
-            let error = output(&["--source", &file(&folder, name, text)]).unwrap_err();
+            let error = output(&["--source", &file(folder, name, text)]).unwrap_err();
             assert!(error.contains(what) && !error.contains('\n'), "{name}: {error}");
         }
-        assert!(output(&["--hpa", &file(&folder, "hpa.yaml", "kind: Pod")]).is_err());
+        assert!(output(&["--hpa", &file(folder, "hpa.yaml", "kind: Pod")]).is_err());
         assert!(output(&["--price", "-1"]).unwrap_err().contains("price"));
         assert!(output(&["--limits", "9..2"]).unwrap_err().contains("above max"));
     }

@@ -26,7 +26,7 @@ impl Rule for TripleOnErrors {
     }
 
     fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
-        let reason = Reason::Custom { rule: self.name().into(), text: "more than 20 % of requests fail".into() };
+        let reason = Reason::Custom { rule: "triple_on_errors".into(), text: "more than 20 % of requests fail".into() };
         (assessment.error_percent() > 20.0)
             .then(|| Need { urgency: Urgency::Critical, ..Need::pods(assessment.pods * 3.0, reason) })
     }

@@ -25,7 +25,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     let text = examples::read(&examples::test_data("shop_hpa.yaml"))?;
     let manifest = HpaManifest::from_yaml(&String::from_utf8_lossy(&text)).map_err(Failure::input)?;
     let target = manifest.target();
-    let bounds = manifest.spec().bounds().map_err(Failure::input)?;
+    let bounds = manifest.spec.bounds().map_err(Failure::input)?;
     writeln!(out, "{target} is scaled by HPA {:?} within {bounds}", target.hpa)?;
 
     // What would an HPA made from this workload's past look like?
@@ -49,10 +49,10 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "- {reason}")?;
     }
 
-    // The morning of the first day, up to 07:30: load is rising.
+    // Up to the spike on the third day.
     let source = Arc::new(MemorySource::new());
     let mut now = past.oldest().unwrap_or_default();
-    for sample in samples.into_iter().take(226) {
+    for sample in samples.into_iter().take(1838) {
         now = sample.timestamp;
         source.advance(&target, sample).map_err(Failure::input)?;
     }

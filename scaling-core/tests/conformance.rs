@@ -1,5 +1,5 @@
 //! Every suite on every implementation, wrappers included, and what each wrapper adds.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
+use scaling_core::backtest::{ReplayCluster, ReplayConfig};
 use scaling_core::conformance::{self, engine::steady};
+use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec};
+use scaling_core::source::Profiled;
 use scaling_core::{
-    AbsenceGuard, Breaker, BreakerConfig, ConfidenceGate, Cooldown, DecisionEngine, DecisionRecord, EngineError,
-    EngineExt, Ensemble, Fallback, Freshness, Guard, HardLimitsGuard, JsonLinesRecorder, MemoryApplier, MemoryRecorder,
-    MemorySource, MetricsSource, Observation, Reason, Recorder, RemovalBudget, ResourceChange, RuleBasedEngine,
-    RuleConfig, ScalingAction, ScalingDecision, ScalingMetrics, Shadow, ShadowOutcome, SignalKind, StepLimit, Target,
+    AbsenceGuard, Bounds, Breaker, BreakerConfig, ConfidenceGate, Cooldown, DecisionEngine, DecisionRecord,
+    EngineError, EngineExt, Ensemble, Fallback, Freshness, Guard, HardLimitsGuard, JsonLinesRecorder, MemoryApplier,
+    MemoryRecorder, MemorySource, MetricsHistory, MetricsSource, Observation, Reason, Recorder, RemovalBudget,
+    ResourceChange, RuleBasedEngine, RuleConfig, ScalingAction, ScalingDecision, ScalingMetrics, Shadow, ShadowOutcome,
+    SignalKind, SourceError, StepLimit, Target, WorkloadFacts,
 };
 
 fn target() -> Target {
@@ -40,7 +44,7 @@ impl DecisionEngine for Wants {
         self.0
     }
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let pods = observation.current.current_pod_count.ok_or(EngineError::NoPodCount)?;
+        let pods = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
         let mut decision =
             ScalingDecision::replicas(self.0, observation.current.timestamp, pods, self.1).with_confidence(0.9);
         decision.resources = self.2;
@@ -503,6 +507,85 @@ fn memory_source_refuses_to_go_back_and_stays_as_it_was() {
     }
     let seen = block_on(source.observe(&target(), start() + TimeDelta::seconds(90))).unwrap();
     assert_eq!((seen.current, seen.history.len()), (sample(60), 0));
+}
+
+/// Knows its whole past, and answers for any instant of it.
+struct Recorded(Observation);
+
+#[async_trait]
+impl MetricsSource for Recorded {
+    async fn observe(&self, asked: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
+        if *asked != target() {
+            return Err(SourceError::UnknownTarget { target: asked.clone() });
+        }
+        let whole = self.0.history.iter().chain([self.0.current.clone()]);
+        let mut past: Vec<_> = whole.take_while(|sample| sample.timestamp <= now).collect();
+        let current = past.pop().ok_or_else(|| SourceError::NoData { target: asked.clone(), at: now })?;
+        Ok(Observation::new(current).with_history(MetricsHistory::from_unordered(past).0))
+    }
+}
+
+/// Ten hours of load that goes up and down: enough to learn from.
+fn ten_hours() -> Observation {
+    let steady = steady(3, 600);
+    let past = steady.history.iter().enumerate().map(|(nth, sample)| {
+        let rate = 300.0 + f64::from(u32::try_from(nth * 37 % 100).unwrap());
+        sample.with(SignalKind::RequestRate, rate)
+    });
+    let (history, _) = MetricsHistory::from_unordered(past.collect());
+    steady.with_history(history)
+}
+
+#[test]
+fn recorded_source_keeps_the_promises() {
+    block_on(conformance::source(|| Recorded(steady(3, 60)), &target(), steady(3, 60).current.timestamp));
+}
+
+#[test]
+fn profiled_source_keeps_the_promises() {
+    let seen = ten_hours();
+    let now = seen.current.timestamp;
+    let learnt = block_on(Profiled::new(Recorded(seen.clone())).observe(&target(), now)).unwrap();
+    assert!(learnt.facts.load_profile.is_some(), "the case is what it should be: there is something to learn");
+    block_on(conformance::source(|| Profiled::new(Recorded(seen.clone())), &target(), now));
+}
+
+#[test]
+fn profiled_source_survives_any_interval_and_the_ends_of_time() {
+    for every in [TimeDelta::MIN, TimeDelta::zero(), TimeDelta::MAX] {
+        for at in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+            let source = MemorySource::new();
+            source.put(target(), Observation::new(ScalingMetrics::new(at, 3)));
+            let source = Profiled::every(source, every);
+            for _ in 0..2 {
+                let _ = block_on(source.observe(&target(), DateTime::<Utc>::MAX_UTC));
+            }
+        }
+    }
+}
+
+/// A recording replayed for half an hour in a simulated cluster.
+fn replayed(bounds: Bounds) -> ReplayCluster {
+    let seen = steady(3, 60);
+    let recording = seen.history.iter().chain([seen.current.clone()]).collect();
+    let hpa = HpaSpec::new(CrossVersionObjectReference::deployment("checkout"), bounds);
+    let config = ReplayConfig { pod_capacity: None, facts: WorkloadFacts::default(), events: Vec::new() };
+    let cluster = ReplayCluster::new(target(), recording, &hpa, config).unwrap();
+    for minute in 1..=30 {
+        cluster.advance(start() + TimeDelta::minutes(minute));
+    }
+    cluster
+}
+
+#[test]
+fn replay_cluster_keeps_the_promises_of_a_source() {
+    let make = || replayed(Bounds::new(1, 10).unwrap());
+    block_on(conformance::source(make, &target(), start() + TimeDelta::minutes(30)));
+}
+
+#[test]
+fn replay_cluster_keeps_the_promises_of_an_applier() {
+    block_on(conformance::applier(async |bounds| (replayed(bounds), target())));
 }
 
 // ---- appliers

@@ -1,5 +1,5 @@
 //! The laws of the design, each as a property of arbitrary observations, decisions, guards, limits and policies.
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use scaling_core::conformance::engine::{losses, steady};
 use scaling_core::{
     Absence, AbsenceGuard, Applied, ApplyError, ApplyMode, Approved, Autoscaler, Bounds, BoundsPolicy, Confidence,
     ConfidenceGate, Cooldown, Currency, DecisionEngine, DecisionRecord, EngineError, EngineExt, Ensemble, Freshness,
-    Guard, Guards, HardLimits, HpaApplier, HpaPlan, HpaState, LastChanges, MAX_REPLICAS, MemoryApplier, MemorySource,
-    MetricsHistory, MetricsSource, Observation, Outcome, PlannedEvent, Price, Reason, Refusal, RemovalBudget,
-    ResourceChange, RuleBasedEngine, ScalingAction, ScalingDecision, ScalingMetrics, Signal, SignalKind, Situation,
-    SourceError, Step, StepLimit, Target, Timing, Urgency, Verdict, WorkloadFacts,
+    Guard, Guards, HardLimits, HpaApplier, HpaPlan, HpaState, LastChanges, LoadProfile, MAX_REPLICAS, MemoryApplier,
+    MemorySource, MetricsHistory, MetricsSource, Observation, Outcome, PlannedEvent, Price, Reason, Refusal,
+    RemovalBudget, ResourceChange, RuleBasedEngine, ScalingAction, ScalingDecision, ScalingMetrics, Signal, SignalKind,
+    Situation, SourceError, Step, StepLimit, Target, Timing, Urgency, Verdict, WorkloadFacts,
 };
 
 /// The same cases every time, unless the environment asks for others.
@@ -77,7 +77,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 }
 
 /// Codes are cheap to draw and to shrink: 0 is the level itself.
-fn sample(shape: &Shape, share: f64, at: DateTime<Utc>, codes: [u16; 8]) -> ScalingMetrics {
+fn sample(shape: &Shape, part: f64, at: DateTime<Utc>, codes: [u16; 8]) -> ScalingMetrics {
     let mut metrics = ScalingMetrics::new(at, shape.pods);
     if codes[7] % 32 == 31 {
         metrics.current_pod_count = None;
@@ -85,7 +85,7 @@ fn sample(shape: &Shape, share: f64, at: DateTime<Utc>, codes: [u16; 8]) -> Scal
         metrics.current_pod_count = Some(u32::from(codes[7]) * 15);
     }
     for (kind, (level, code)) in SignalKind::ALL.into_iter().zip(shape.levels.into_iter().zip(codes)) {
-        let moved = if kind.is_extensive() { level * (1.0 + (shape.drift - 1.0) * share) } else { level };
+        let moved = if kind.is_extensive() { level * (1.0 + (shape.drift - 1.0) * part) } else { level };
         let noisy = moved * (1.0 + 0.1 * f64::from(code % 1000) / 1000.0);
         metrics = match code % 29 {
             27 if shape.wild => metrics.with(kind, ODD[usize::from(code) / 29 % ODD.len()]),
@@ -98,14 +98,16 @@ fn sample(shape: &Shape, share: f64, at: DateTime<Utc>, codes: [u16; 8]) -> Scal
 
 fn facts() -> impl Strategy<Value = WorkloadFacts> {
     let capacity = prop_oneof![5 => Just(None), 1 => (0.1..500.0).prop_map(Some), 1 => prop::sample::select(&ODD[..]).prop_map(Some)];
-    (0_u64..900, 0_u64..120, capacity, -43_200_i32..43_200, prop::option::of(1_u64..100_000)).prop_map(
-        |(start_up, lag, capacity, offset, request)| {
+    let profile = prop::option::weighted(0.3, (0.1..500.0).prop_map(LoadProfile::generic));
+    (0_u64..900, 0_u64..120, capacity, -43_200_i32..43_200, prop::option::of(1_u64..100_000), profile).prop_map(
+        |(start_up, lag, capacity, offset, request, profile)| {
             let mut facts = WorkloadFacts::default();
             facts.start_up = Duration::from_secs(start_up);
             facts.metrics_lag = Duration::from_secs(lag);
             facts.pod_capacity = capacity;
             facts.utc_offset_seconds = offset;
             facts.cpu_request_millicores = request;
+            facts.load_profile = profile;
             facts
         },
     )
@@ -121,8 +123,9 @@ fn event() -> impl Strategy<Value = PlannedEvent> {
 /// Up to 200 samples of the past in any order, some twice, some later than the present; the present is at [`start`].
 fn observation() -> impl Strategy<Value = Observation> {
     let past = prop::collection::vec((0_u32..220, any::<[u16; 8]>()), 0..200);
-    (shape(), past, any::<[u16; 8]>(), facts(), prop::collection::vec(event(), 0..2)).prop_map(
-        |(shape, past, present, facts, events)| {
+    let asked = prop_oneof![3 => Just(None), 1 => (0_u32..80).prop_map(Some)];
+    (shape(), past, any::<[u16; 8]>(), asked, facts(), prop::collection::vec(event(), 0..2)).prop_map(
+        |(shape, past, present, asked, facts, events)| {
             let samples = past.iter().map(|(slot, codes)| {
                 let back = i64::from(*slot) - 10;
                 let at = start() - TimeDelta::seconds(back * i64::from(shape.spacing_s));
@@ -131,7 +134,10 @@ fn observation() -> impl Strategy<Value = Observation> {
             let (history, _) = MetricsHistory::from_unordered(samples.collect());
             let mut present = sample(&shape, 1.0, start(), present);
             // The case without a pod count has a test of its own.
-            present.current_pod_count = present.current_pod_count.or(Some(shape.pods));
+            present.desired_pod_count = asked;
+            if asked.is_none() {
+                present.current_pod_count = present.current_pod_count.or(Some(shape.pods));
+            }
             Observation::new(present).with_history(history).with_facts(facts).with_events(events)
         },
     )
@@ -256,7 +262,7 @@ impl DecisionEngine for Says {
         "says"
     }
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let pods = observation.current.current_pod_count.ok_or(EngineError::NoPodCount)?;
+        let pods = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
         Ok(self.decision(self.current.unwrap_or(pods), observation.current.timestamp))
     }
 }
@@ -307,9 +313,9 @@ fn says(honest: bool) -> impl Strategy<Value = Says> {
         })
 }
 
-fn honest(says: Says, pods: u32) -> Says {
+fn honest(says: &Says, pods: u32) -> Says {
     let action = ScalingDecision::replicas("says", start(), pods, says.desired).action;
-    Says { action, ..says }
+    Says { action, ..says.clone() }
 }
 
 // ---- the path
@@ -450,7 +456,7 @@ proptest! {
     ) {
         let target = target();
         let world = World { target: &target, observation: &seen, limits: world.0, bounds: world.1 };
-        let decision = says.decision(seen.current.current_pod_count.unwrap(), start());
+        let decision = says.decision(seen.current.replicas().unwrap(), start());
         if let Ok(approved) = world.approve(&chain.guards(), decision) {
             let plan = world.plan(&policy, &approved);
             prop_assert_eq!(plan.old_bounds(), world.bounds);
@@ -467,7 +473,7 @@ proptest! {
         let target = target();
         let one = World { target: &target, observation: &seen, limits: approved_in.0, bounds: approved_in.1 };
         let other = World { target: &target, observation: &seen, limits: planned_in.0, bounds: planned_in.1 };
-        let decision = says.decision(seen.current.current_pod_count.unwrap(), start());
+        let decision = says.decision(seen.current.replicas().unwrap(), start());
         if let Ok(approved) = one.approve(&Guards::only_hard_limits(), decision) {
             let plan = other.plan(&policy, &approved);
             if plan.new_bounds() != plan.old_bounds() {
@@ -536,7 +542,7 @@ proptest! {
     #[test]
     fn law_2_a_lost_pod_count_leaves_the_workload_alone(seen in observation(), world in world()) {
         let mut blind = seen;
-        blind.current.current_pod_count = None;
+        (blind.current.current_pod_count, blind.current.desired_pod_count) = (None, None);
         let tick = Setup::new(world).tick(RuleBasedEngine::default(), &blind);
         prop_assert_eq!(tick.after, world.1);
         let alone = matches!(tick.record.outcome, Outcome::Failed { step: Step::Decide, .. });
@@ -659,7 +665,7 @@ proptest! {
     ) {
         let target = target();
         let world = World { target: &target, observation: &seen, limits: world.0, bounds: world.1 };
-        let pods = seen.current.current_pod_count.unwrap();
+        let pods = seen.current.replicas().unwrap();
         if let Ok(approved) = world.approve(&chain.guards(), says.decision(pods, start())) {
             let plan = world.plan(&policy, &approved);
             let (old, new) = (plan.old_bounds(), plan.new_bounds());
@@ -677,8 +683,8 @@ proptest! {
     ) {
         let target = target();
         let world = World { target: &target, observation: &seen, limits: world.0, bounds: world.1 };
-        let pods = seen.current.current_pod_count.unwrap();
-        let decision = honest(says, pods).decision(pods, start());
+        let pods = seen.current.replicas().unwrap();
+        let decision = honest(&says, pods).decision(pods, start());
         let (grows, shrinks) = (decision.grows(), decision.shrinks());
         if let Ok(approved) = world.approve(&chain.guards(), decision) {
             let plan = world.plan(&policy, &approved);
@@ -730,7 +736,7 @@ proptest! {
         let target = target();
         let limits = HardLimits::new(0, MAX_REPLICAS).unwrap();
         let world = World { target: &target, observation: &seen, limits, bounds };
-        let pods = seen.current.current_pod_count.unwrap();
+        let pods = seen.current.replicas().unwrap();
         let mut decision = ScalingDecision::replicas("schedule", start(), pods, pods + more);
         decision.timing = if event { Timing::Event } else { Timing::Scheduled };
         let plan = world.plan(&BoundsPolicy::default(), &world.approve(&Guards::only_hard_limits(), decision).unwrap());
@@ -749,8 +755,8 @@ proptest! {
 
     #[test]
     fn law_7_a_scale_down_must_be_agreed_by_all(seen in observation(), a in says(true), b in says(true)) {
-        let pods = seen.current.current_pod_count.unwrap();
-        let (a, b) = (honest(a, pods), honest(b, pods));
+        let pods = seen.current.replicas().unwrap();
+        let (a, b) = (honest(&a, pods), honest(&b, pods));
         let decision = block_on(Ensemble::of(a.clone()).with(b.clone()).decide(&seen)).unwrap();
         prop_assert_eq!(decision.desired_replicas, a.desired.max(b.desired));
         prop_assert_eq!(decision.shrinks(), a.desired < pods && b.desired < pods);

@@ -144,7 +144,6 @@ impl ReplayCluster {
             let wanted = cluster.recording.first().and_then(ScalingMetrics::replicas);
             let wanted = wanted.unwrap_or_else(|| whole(cluster.work(0) / cluster.target_cpu));
             world.pods = (0..bounds.clamp(wanted)).map(|_| start).collect();
-            world.current = cluster.measure(&world);
         }
         Ok(cluster)
     }

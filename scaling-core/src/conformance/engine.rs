@@ -10,8 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::some_time;
 use crate::{
-    Absence, DecisionEngine, EngineError, MetricsHistory, Observation, PlannedEvent, ScalingAction, ScalingDecision,
-    ScalingMetrics, Signal, SignalKind, WorkloadFacts,
+    Absence, DecisionEngine, EngineError, LoadProfile, MetricsHistory, Observation, PlannedEvent, ScalingAction,
+    ScalingDecision, ScalingMetrics, Signal, SignalKind, WorkloadFacts,
 };
 
 /// Runs every promise of an engine.
@@ -81,19 +81,19 @@ pub async fn says_no_answer_without_pod_count<E: DecisionEngine>(make: &impl Fn(
     const PROMISE: &str = "without a pod count there is no answer";
     for (case, minutes) in [("without history", 0), ("with an hour of history", 60)] {
         let mut observation = steady(3, minutes);
-        observation.current.current_pod_count = None;
+        (observation.current.current_pod_count, observation.current.desired_pod_count) = (None, None);
         if let Ok(decision) = ask(PROMISE, make, case, &observation).await {
             panic!("{PROMISE}: {case}, it answered {decision:?}");
         }
     }
 }
 
-/// `current_replicas` is the observed pod count and `at` the instant of the metrics.
+/// `current_replicas` is what [`ScalingMetrics::replicas`] says and `at` the instant of the metrics.
 pub async fn speaks_of_what_it_was_asked<E: DecisionEngine>(make: &impl Fn() -> E) {
     const PROMISE: &str = "a decision speaks of the observation it was asked about";
     for (case, observation) in observations() {
         let Ok(decision) = ask(PROMISE, make, &case, &observation).await else { continue };
-        let (pods, at) = (observation.current.current_pod_count, observation.current.timestamp);
+        let (pods, at) = (observation.current.replicas(), observation.current.timestamp);
         assert_eq!(Some(decision.current_replicas), pods, "{PROMISE}: {case}, present pods");
         assert_eq!(decision.at, at, "{PROMISE}: {case}, instant");
     }
@@ -242,6 +242,12 @@ pub fn observations() -> Vec<(String, Observation)> {
         ("a past that is later than the present".into(), later_past()),
         ("a past at the ends of time".into(), ends_of_time()),
     ];
+    for (ready, asked) in [(Some(2), 10), (Some(10), 2), (Some(0), 5), (Some(5), 0), (None, 5), (Some(3), 1_000_000)] {
+        let mut observation = steady(ready.unwrap_or(5), 30);
+        observation.current.current_pod_count = ready;
+        observation.current.desired_pod_count = Some(asked);
+        cases.push((format!("{ready:?} pods ready of {asked} asked for"), observation));
+    }
     for pods in [0, 1, 1_000_000] {
         cases.push((format!("{pods} pods"), steady(pods, 60)));
         cases.push((format!("{pods} pods without a past"), steady(pods, 0)));
@@ -349,6 +355,15 @@ pub fn extreme_facts() -> Vec<(String, Observation)> {
         facts("an endless start-up", |facts| facts.start_up = Duration::MAX),
         facts("an endless lag", |facts| facts.metrics_lag = Duration::MAX),
         facts("an endless sync period", |facts| facts.sync_period = Duration::MAX),
+        facts("an endless window of rates", |facts| facts.metrics_window = Duration::MAX),
+        facts("a usual load profile", |facts| facts.load_profile = Some(LoadProfile::generic(100.0))),
+        facts("a profile for a pod that carries nothing", |facts| facts.load_profile = Some(LoadProfile::generic(0.0))),
+        facts("a profile for a pod of no number", |facts| facts.load_profile = Some(LoadProfile::generic(f64::NAN))),
+        facts("a profile for an endless pod", |facts| facts.load_profile = Some(LoadProfile::generic(f64::INFINITY))),
+        facts("a profile and an endless start-up", |facts| {
+            facts.load_profile = Some(LoadProfile::generic(100.0));
+            facts.start_up = Duration::MAX;
+        }),
         facts("no time at all", |facts| {
             (facts.start_up, facts.metrics_lag, facts.sync_period) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         }),

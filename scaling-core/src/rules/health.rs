@@ -42,7 +42,8 @@ impl Health {
             error_percent: now.errors,
             // NaN where either is absent; a queue that nothing drains lasts for ever.
             queue_seconds: now.queue / now.rate,
-            queue_growth: now.queue / early_queue.max(1.0),
+            // NaN without an early queue: one sample has not grown.
+            queue_growth: if early_queue.is_nan() { f64::NAN } else { now.queue / early_queue.max(1.0) },
             cpu_peak,
             memory_peak,
             saturated: cpu_peak >= config.saturation_cpu_percent,

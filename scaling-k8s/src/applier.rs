@@ -1,0 +1,197 @@
+//! Acting on a live cluster: [`KubeHpaApplier`].
+
+mod answer;
+mod connect;
+mod ownership;
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
+
+pub use connect::ConnectError;
+
+use crate::hpa;
+use crate::names::{is_dns_label, is_dns_subdomain};
+use answer::{backend, refused};
+
+/// How often an apply is tried when others write to the HPA in between, as its own controller does with each new status.
+const ATTEMPTS: usize = 5;
+
+/// Reads HPAs and moves their bounds by server-side apply, under a field manager of its own.
+///
+/// A field that somebody else owns is not taken: that is an [`ApplyError::Conflict`], unless the host [forces](Self::force) it.
+/// Nothing but `minReplicas` and `maxReplicas` is written; a plan that changes what pods request is refused as a whole
+/// ([`crate::repository`] writes it as manifests).
+///
+/// Needs the verbs `get` and `patch` on `horizontalpodautoscalers` of `autoscaling`.
+#[derive(Clone)]
+pub struct KubeHpaApplier {
+    client: Client,
+    manager: String,
+    force: bool,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for KubeHpaApplier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubeHpaApplier")
+            .field("manager", &self.manager)
+            .field("force", &self.force)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KubeHpaApplier {
+    /// An applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
+    /// several has an applier for each.
+    pub fn new(client: Client) -> Self {
+        Self { client, manager: "kube-scaling".to_owned(), force: false, timeout: Duration::from_secs(10) }
+    }
+
+    /// An applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
+    ///
+    /// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if there is no usable configuration.
+    pub async fn connect() -> Result<Self, ConnectError> {
+        Ok(Self::new(connect::client().await?))
+    }
+
+    /// The field manager to write under. Default: `kube-scaling`. Two managers that write the same HPA conflict; one that is
+    /// renamed conflicts with its former self.
+    #[must_use]
+    pub fn field_manager(mut self, name: impl Into<String>) -> Self {
+        self.manager = name.into();
+        self
+    }
+
+    /// Takes the bounds from whoever owns them. Whoever it was may take them back: force only where nobody else writes.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// How long one call to the API server may take, its retries included. Default: 10 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    fn api(&self, target: &Target) -> Api<HorizontalPodAutoscaler> {
+        Api::namespaced(self.client.clone(), &target.namespace)
+    }
+
+    async fn in_time<T>(
+        &self,
+        target: &Target,
+        call: impl Future<Output = kube::Result<T>> + Send,
+    ) -> Result<kube::Result<T>, ApplyError> {
+        let timeout = self.timeout;
+        let late = |_| backend(target, true, format!("no answer within {} s", timeout.as_secs_f64()));
+        tokio::time::timeout(timeout, call).await.map_err(late)
+    }
+
+    async fn read(&self, target: &Target) -> Result<(HorizontalPodAutoscaler, Bounds), ApplyError> {
+        // These become part of a URL.
+        if !is_dns_label(&target.namespace) || !is_dns_subdomain(&target.hpa) {
+            let why = format!("{:?} in namespace {:?} cannot be the name of an HPA", target.hpa, target.namespace);
+            return Err(refused(target, why));
+        }
+        let api = self.api(target);
+        let hpa = self.in_time(target, api.get(&target.hpa)).await?.map_err(|error| answer::failure(target, error))?;
+        let scaled = &hpa.spec.scale_target_ref;
+        if scaled.kind != target.kind || scaled.name != target.name {
+            let why = format!(
+                "HPA {:?} scales {}/{}, not {}/{}",
+                target.hpa, scaled.kind, scaled.name, target.kind, target.name
+            );
+            return Err(refused(target, why));
+        }
+        let HpaState { bounds, .. } = hpa::state(&hpa).map_err(|error| backend(target, false, error))?;
+        Ok((hpa, bounds))
+    }
+
+    /// What an apply of the bounds alone would take away from this HPA, if anything.
+    fn would_remove(&self, hpa: &HorizontalPodAutoscaler) -> Option<String> {
+        let lost = ownership::would_be_lost(&hpa.metadata, &self.manager);
+        let (manager, fields) = (&self.manager, lost.join(", "));
+        let why = || {
+            format!(
+                "field manager {manager:?} has applied {fields} too and would remove it; use one for the bounds alone"
+            )
+        };
+        (!lost.is_empty()).then(why)
+    }
+
+    /// Sends the two bounds. `None` if the HPA was written by somebody else since it was `seen`.
+    async fn write(
+        &self,
+        plan: &HpaPlan,
+        mode: ApplyMode,
+        seen: &HorizontalPodAutoscaler,
+    ) -> Result<Option<HorizontalPodAutoscaler>, ApplyError> {
+        let target = plan.target();
+        let params = PatchParams {
+            dry_run: mode != ApplyMode::Apply,
+            force: self.force,
+            field_manager: Some(self.manager.clone()),
+            ..PatchParams::default()
+        };
+        let api = self.api(target);
+        let patch = Patch::Apply(hpa::bounds_patch(plan, &seen.metadata));
+        match self.in_time(target, api.patch(&target.hpa, &params, &patch)).await? {
+            Ok(hpa) => Ok(Some(hpa)),
+            Err(error) if answer::is_outdated(&error) => Ok(None),
+            Err(error) => Err(answer::failure(target, error)),
+        }
+    }
+}
+
+#[async_trait]
+impl HpaApplier for KubeHpaApplier {
+    async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
+        self.read(target).await.map(|(_, bounds)| HpaState::new(bounds))
+    }
+
+    async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        let target = plan.target();
+        if plan.resources().is_some() {
+            let why = "the plan changes what pods request, and this applier writes bounds alone; write it as manifests";
+            return Err(refused(target, why.to_owned()));
+        }
+        if mode == ApplyMode::Plan {
+            return Ok(Applied { mode, changed: !plan.is_empty() });
+        }
+        let (old, new) = (plan.old_bounds(), plan.new_bounds());
+        for _ in 0..ATTEMPTS {
+            let (hpa, found) = self.read(target).await?;
+            if found == new {
+                return Ok(Applied { mode, changed: false });
+            }
+            if found != old {
+                return Err(ApplyError::Changed { target: target.clone(), expected: old, found });
+            }
+            if let Some(why) = self.would_remove(&hpa) {
+                return Err(refused(target, why));
+            }
+            let Some(written) = self.write(plan, mode, &hpa).await? else { continue };
+            let HpaState { bounds: got, .. } = hpa::state(&written).map_err(|error| backend(target, false, error))?;
+            if got != new {
+                let kept = if mode == ApplyMode::Apply { "is stored now" } else { "would be stored" };
+                let what = format!("it took {new} and made it {got}, as an admission webhook may; that {kept}");
+                return Err(backend(target, false, what));
+            }
+            return Ok(Applied { mode, changed: true });
+        }
+        Err(backend(target, true, format!("the HPA was written by others during each of {ATTEMPTS} attempts")))
+    }
+}

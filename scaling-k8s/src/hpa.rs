@@ -1,0 +1,130 @@
+//! Between the API's own types and ours, and from a plan to the patch that carries it out. Pure.
+
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use scaling_core::hpa::InvalidHpa;
+use scaling_core::{Bounds, HpaPlan, HpaSpec, HpaState};
+use serde_json::{Value, json};
+
+use crate::ManifestError;
+use crate::manifest::{API_VERSION, KIND};
+
+/// The spec in the API's own type.
+///
+/// # Errors
+/// [`ManifestError::Inexpressible`] if a number does not fit into the API's 32 bits.
+pub fn to_api_spec(spec: &HpaSpec) -> Result<HorizontalPodAutoscalerSpec, ManifestError> {
+    translated(spec)
+}
+
+/// The spec from the API's own type.
+///
+/// # Errors
+/// [`ManifestError::Inexpressible`] if a number is negative.
+pub fn from_api_spec(spec: &HorizontalPodAutoscalerSpec) -> Result<HpaSpec, ManifestError> {
+    translated(spec)
+}
+
+// Both sides spell `autoscaling/v2` as JSON does, so JSON is the one mapping that cannot forget a field.
+fn translated<A: serde::Serialize, B: serde::de::DeserializeOwned>(value: &A) -> Result<B, ManifestError> {
+    serde_json::to_value(value)
+        .and_then(serde_json::from_value)
+        .map_err(|error| ManifestError::Inexpressible(Box::new(error)))
+}
+
+/// The HPA as it stands; without `minReplicas` the min is 1.
+///
+/// # Errors
+/// [`InvalidHpa`] if its bounds cannot be.
+pub fn state(hpa: &HorizontalPodAutoscaler) -> Result<HpaState, InvalidHpa> {
+    let count = |field: &str, value: i32| {
+        let fault = || InvalidHpa::Field { field: format!("spec.{field}"), what: "must not be negative" };
+        u32::try_from(value).map_err(|_| fault())
+    };
+    let min = count("minReplicas", hpa.spec.min_replicas.unwrap_or(1))?;
+    let max = count("maxReplicas", hpa.spec.max_replicas)?;
+    Ok(HpaState::new(Bounds::new(min, max)?))
+}
+
+/// The body of the server-side apply that carries out a plan on the HPA whose metadata was `seen`.
+///
+/// It holds the two bounds and nothing else of the spec, because every field in it becomes ours. Both bounds are always there:
+/// one that we own and leave out is removed, and `minReplicas` would fall back to 1.
+///
+/// The version and uid that were seen make the server refuse if the object was changed in between, or replaced by another of the
+/// same name; without them it would create what is missing.
+pub fn bounds_patch(plan: &HpaPlan, seen: &ObjectMeta) -> Value {
+    let mut metadata = json!({ "name": plan.target().hpa, "namespace": plan.target().namespace });
+    for (key, value) in [("uid", &seen.uid), ("resourceVersion", &seen.resource_version)] {
+        if let (Some(fields), Some(value)) = (metadata.as_object_mut(), value) {
+            fields.insert(key.to_owned(), Value::from(value.as_str()));
+        }
+    }
+    let bounds = plan.new_bounds();
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": metadata,
+        "spec": { "minReplicas": bounds.min(), "maxReplicas": bounds.max() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hpa(spec: &Value) -> HorizontalPodAutoscaler {
+        serde_json::from_value(json!({ "apiVersion": API_VERSION, "kind": KIND, "metadata": {}, "spec": spec }))
+            .unwrap()
+    }
+
+    #[test]
+    fn without_min_replicas_the_min_is_1() {
+        assert_eq!(state(&hpa(&json!({ "maxReplicas": 4 }))).unwrap().bounds, Bounds::new(1, 4).unwrap());
+        assert_eq!(
+            state(&hpa(&json!({ "minReplicas": 0, "maxReplicas": 4 }))).unwrap().bounds,
+            Bounds::new(0, 4).unwrap()
+        );
+    }
+
+    #[test]
+    fn bounds_that_cannot_be_are_an_error() {
+        let said = |spec: Value| state(&hpa(&spec)).unwrap_err().to_string();
+        assert_eq!(said(json!({ "minReplicas": -1, "maxReplicas": 4 })), "spec.minReplicas: must not be negative");
+        assert_eq!(said(json!({ "maxReplicas": -4 })), "spec.maxReplicas: must not be negative");
+        assert!(said(json!({})).contains("max replicas is 0"));
+        assert!(said(json!({ "minReplicas": 5, "maxReplicas": 4 })).contains("above max"));
+    }
+
+    #[test]
+    fn a_spec_survives_the_way_through_the_api_types() {
+        let spec: HpaSpec = serde_json::from_value(json!({
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout" },
+            "maxReplicas": 9,
+            "metrics": [
+                { "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 70 } } },
+                { "type": "ContainerResource", "containerResource": {
+                    "name": "memory", "container": "app", "target": { "type": "AverageValue", "averageValue": "1.5Gi" } } },
+                { "type": "Object", "object": {
+                    "describedObject": { "apiVersion": "v1", "kind": "Service", "name": "web" },
+                    "metric": { "name": "rps", "selector": { "matchExpressions": [
+                        { "key": "a", "operator": "In", "values": ["b"] }], "matchLabels": { "c": "d" } } },
+                    "target": { "type": "Value", "value": "10k" } } },
+            ],
+            "behavior": { "scaleUp": { "stabilizationWindowSeconds": 0, "selectPolicy": "Max", "tolerance": "0.05",
+                "policies": [{ "type": "Pods", "value": 4, "periodSeconds": 15 }] }, "scaleDown": {} },
+        }))
+        .unwrap();
+        assert_eq!(from_api_spec(&to_api_spec(&spec).unwrap()).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_number_beyond_the_api_is_an_error() {
+        let spec: HpaSpec = serde_json::from_value(json!({
+            "scaleTargetRef": { "kind": "Deployment", "name": "checkout" }, "maxReplicas": 2_147_483_648_u32 }))
+        .unwrap();
+        assert!(to_api_spec(&spec).is_err());
+        let negative = hpa(&json!({ "scaleTargetRef": { "kind": "Deployment", "name": "a" }, "maxReplicas": -1 }));
+        assert!(from_api_spec(&negative.spec).is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! HPAs as files: [`HpaManifest`].
+
+mod diff;
+mod read;
+mod validate;
+mod write;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use scaling_core::{Bounds, HpaSpec, Target};
+
+pub use diff::diff;
+
+use crate::ManifestError;
+use crate::names::{is_dns_label, is_dns_subdomain};
+
+pub(crate) const API_VERSION: &str = "autoscaling/v2";
+pub(crate) const KIND: &str = "HorizontalPodAutoscaler";
+
+/// An `autoscaling/v2` `HorizontalPodAutoscaler`, as a file holds it.
+///
+/// What the host set is kept: metrics, behavior, labels, annotations. What the API server set is not written, because it
+/// does not belong into a repository: `status`, `managedFields`, `resourceVersion`, `uid`, `generation`, timestamps, `selfLink`
+/// and kubectl's copy of the last applied manifest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HpaManifest {
+    /// Name, namespace, labels, annotations.
+    pub metadata: ObjectMeta,
+    /// What it says.
+    pub spec: HpaSpec,
+}
+
+impl HpaManifest {
+    /// A manifest called `name` in `namespace`.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>, spec: HpaSpec) -> Self {
+        let metadata =
+            ObjectMeta { namespace: Some(namespace.into()), name: Some(name.into()), ..ObjectMeta::default() };
+        Self { metadata, spec }
+    }
+
+    /// Reads one document of YAML, or of JSON, which is YAML too.
+    ///
+    /// # Errors
+    /// [`ManifestError`] if it is another kind or version of object, is no YAML, has an unknown field or more than one document.
+    /// It does not [validate](Self::validate).
+    pub fn from_yaml(text: &str) -> Result<Self, ManifestError> {
+        read::manifest(text)
+    }
+
+    /// The manifest as YAML. Strings that a YAML 1.1 reader would take for something else are quoted.
+    ///
+    /// # Errors
+    /// [`ManifestError::Write`].
+    pub fn to_yaml(&self) -> Result<String, ManifestError> {
+        write::yaml(self)
+    }
+
+    /// Its name; empty if it has none.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its namespace: `default` if it has none.
+    pub fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or("default")
+    }
+
+    /// Its bounds; without `minReplicas` the min is 1.
+    ///
+    /// # Errors
+    /// [`ManifestError::Invalid`] if Kubernetes would not take them.
+    pub fn bounds(&self) -> Result<Bounds, ManifestError> {
+        Ok(self.spec.bounds()?)
+    }
+
+    /// The same with other bounds, and nothing else changed.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.spec = self.spec.with_bounds(bounds);
+        self
+    }
+
+    /// The workload it scales, as far as the manifest says: it names no cluster.
+    pub fn target(&self) -> Target {
+        let scaled = &self.spec.scale_target_ref;
+        Target::deployment(self.namespace(), &scaled.name, self.name()).of_kind(&scaled.kind)
+    }
+
+    /// Checks what the API server of Kubernetes 1.37 would check of it when it is created: names, labels, annotations, bounds,
+    /// target, metrics and behavior.
+    ///
+    /// # Errors
+    /// [`ManifestError`] with the first fault.
+    pub fn validate(&self) -> Result<(), ManifestError> {
+        self.check_names()?;
+        validate::metadata(&self.metadata)?;
+        Ok(validate::spec(&self.spec)?)
+    }
+
+    fn check_names(&self) -> Result<(), ManifestError> {
+        if !is_dns_subdomain(self.name()) {
+            return Err(name_fault("metadata.name", self.name(), "a DNS subdomain"));
+        }
+        if !is_dns_label(self.namespace()) {
+            return Err(name_fault("metadata.namespace", self.namespace(), "a DNS label"));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn name_fault(field: &'static str, value: &str, must: &'static str) -> ManifestError {
+    ManifestError::Name { field, value: value.to_owned(), must }
+}

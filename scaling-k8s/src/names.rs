@@ -1,0 +1,72 @@
+//! Names as Kubernetes takes them. They end up in URLs and in file names, so nothing else may pass.
+
+/// One label of a DNS name: what a namespace and a container must be called.
+pub(crate) fn is_dns_label(name: &str) -> bool {
+    name.len() <= 63 && is_label(name)
+}
+
+/// A DNS subdomain: what most objects, an HPA among them, must be called.
+pub(crate) fn is_dns_subdomain(name: &str) -> bool {
+    // Here a single label may be longer than in DNS itself: the API server limits the whole alone.
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// What can be one part of a path in the API: the name of a metric, or of a scaled object of any kind.
+pub(crate) fn is_path_segment(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '%'])
+}
+
+/// The value of a label: empty, or short and plain.
+pub(crate) fn is_label_value(value: &str) -> bool {
+    value.is_empty() || is_plain(value)
+}
+
+/// The key of a label or an annotation, or the name of a resource: a plain name, perhaps after a DNS subdomain and a `/`.
+pub(crate) fn is_qualified_name(name: &str) -> bool {
+    match name.split_once('/') {
+        Some((prefix, name)) => is_dns_subdomain(prefix) && is_plain(name),
+        None => is_plain(name),
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.len() <= 63
+        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+}
+
+fn is_label(label: &str) -> bool {
+    let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = label.as_bytes();
+    bytes.first().is_some_and(edge)
+        && bytes.last().is_some_and(edge)
+        && bytes.iter().all(|byte| edge(byte) || *byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_their_place_are_none() {
+        for name in [
+            "", ".", "..", "a/b", "../a", "a\\b", "A", "a_b", "-a", "a-", "a..b", ".a", "a.", "a b", "ä", "a\n", "a%2f",
+        ] {
+            assert!(!is_dns_subdomain(name), "{name:?}");
+            assert!(!is_dns_label(name), "{name:?}");
+        }
+        assert!(!is_dns_label("a.b"));
+        assert!(!is_dns_label(&"a".repeat(64)));
+        assert!(!is_dns_subdomain(&"a".repeat(254)));
+    }
+
+    #[test]
+    fn usual_names_pass() {
+        for name in ["a", "0", "checkout", "checkout-2", "a--b"] {
+            assert!(is_dns_subdomain(name) && is_dns_label(name), "{name:?}");
+        }
+        assert!(is_dns_subdomain("checkout.v2.eu-1"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Against a real etcd and kube-apiserver, found through `KUBEBUILDER_ASSETS`; one start for all steps.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "live_api/applying.rs"]
+mod applying;
+#[path = "live_api/manifests.rs"]
+mod manifests;
+mod support;
+#[path = "live_api/ticks.rs"]
+mod ticks;
+#[path = "live_api/validation.rs"]
+mod validation;
+#[path = "live_api/world.rs"]
+mod world;
+
+use support::ControlPlane;
+use world::World;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn against_a_real_api_server() {
+    let Some(assets) = support::assets() else { return };
+    let plane = ControlPlane::start(&assets).await;
+    let world = World::new(&plane);
+    manifests::what_is_written_is_accepted_and_read_as_meant(&world).await;
+    manifests::what_is_read_is_what_the_server_reads(&world).await;
+    manifests::recommended_specs_are_accepted(&world).await;
+    validation::validate_refuses_what_the_server_refuses(&world).await;
+    applying::an_applier_keeps_its_promises(&world).await;
+    applying::a_dry_run_leaves_the_object_as_it_is(&world).await;
+    applying::applying_changes_the_bounds_alone_and_owns_them_alone(&world).await;
+    applying::applying_twice_writes_once(&world).await;
+    applying::a_field_of_somebody_else_is_a_conflict(&world).await;
+    applying::an_edit_in_between_is_noticed(&world).await;
+    applying::a_busy_status_is_no_obstacle(&world).await;
+    applying::a_manager_that_applied_the_rest_is_refused(&world).await;
+    applying::without_min_replicas_the_min_is_1(&world).await;
+    applying::what_is_missing_is_not_created(&world).await;
+    applying::without_rights_it_is_refused(&world).await;
+    ticks::every_mode_of_the_autoscaler(&world).await;
+}

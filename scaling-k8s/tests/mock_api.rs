@@ -1,0 +1,319 @@
+//! What goes over the wire, and what each answer becomes. No server needed.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::time::Duration;
+
+use futures::future::join;
+use http::{Request, Response, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use scaling_core::conformance::applier::plan as plan_of;
+use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, Target};
+use scaling_k8s::KubeHpaApplier;
+use serde_json::{Value, json};
+use tower_test::mock::{Handle, pair};
+
+type Server = Handle<Request<Body>, Response<Body>>;
+
+const PATH: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/checkout-hpa";
+
+fn mocked() -> (KubeHpaApplier, Server) {
+    let (service, server) = pair::<Request<Body>, Response<Body>>();
+    (KubeHpaApplier::new(Client::new(service, "other")), server)
+}
+
+fn target() -> Target {
+    Target::deployment("shop", "checkout", "checkout-hpa")
+}
+
+fn bounds(min: u32, max: u32) -> Bounds {
+    Bounds::new(min, max).unwrap()
+}
+
+/// From 2..6 to 3..11.
+fn plan() -> HpaPlan {
+    let plan = plan_of(&target(), bounds(2, 6), 3, 6);
+    assert_eq!(plan.new_bounds(), bounds(3, 11));
+    plan
+}
+
+fn hpa(spec: &Value) -> Value {
+    let mut all = json!({ "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout" } });
+    for (key, value) in spec.as_object().unwrap() {
+        all[key] = value.clone();
+    }
+    json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "spec": all,
+        "metadata": { "name": "checkout-hpa", "namespace": "shop", "resourceVersion": "7", "uid": "u-1" },
+    })
+}
+
+fn with(min: u32, max: u32) -> Value {
+    hpa(&json!({ "minReplicas": min, "maxReplicas": max }))
+}
+
+fn status(code: u16, reason: &str, message: &str, causes: &Value) -> (u16, Value) {
+    let body = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message,
+        "details": { "causes": causes },
+    });
+    (code, body)
+}
+
+/// Answers the next request, and gives its method, path with query, content type and body.
+async fn answer(server: &mut Server, code: u16, body: impl Into<Vec<u8>>) -> (String, String, String, Value) {
+    let (request, responder) = server.next_request().await.unwrap();
+    let (parts, sent) = request.into_parts();
+    let response = Response::builder().status(StatusCode::from_u16(code).unwrap()).body(Body::from(body.into()));
+    responder.send_response(response.unwrap());
+    let sent = sent.collect_bytes().await.unwrap();
+    let content = parts.headers.get("content-type").map(|value| value.to_str().unwrap().to_owned());
+    let sent = serde_json::from_slice(&sent).unwrap_or(Value::Null);
+    (parts.method.to_string(), parts.uri.to_string(), content.unwrap_or_default(), sent)
+}
+
+/// Applies against a server that gives these answers in turn, and nothing more.
+async fn apply(mode: ApplyMode, answers: &[(u16, Value)]) -> Result<Applied, ApplyError> {
+    let (applier, mut server) = mocked();
+    let plan = plan();
+    let serve = async {
+        for (code, body) in answers {
+            answer(&mut server, *code, body.to_string()).await;
+        }
+        // A request beyond these would now wait for ever, and the test with it.
+        server
+    };
+    tokio::time::timeout(Duration::from_secs(5), join(applier.apply(&plan, mode), serve)).await.unwrap().0
+}
+
+#[tokio::test]
+async fn reading_gets_that_one_hpa() {
+    let (applier, mut server) = mocked();
+    let (read, sent) =
+        join(async { applier.current(&target()).await }, answer(&mut server, 200, with(2, 6).to_string())).await;
+    assert_eq!(read.unwrap().bounds, bounds(2, 6));
+    assert_eq!((sent.0.as_str(), sent.1.as_str()), ("GET", PATH));
+}
+
+#[tokio::test]
+async fn without_min_replicas_the_min_is_1() {
+    let (applier, mut server) = mocked();
+    let body = hpa(&json!({ "maxReplicas": 6 })).to_string();
+    let (read, _) = join(async { applier.current(&target()).await }, answer(&mut server, 200, body)).await;
+    assert_eq!(read.unwrap().bounds, bounds(1, 6));
+}
+
+#[tokio::test]
+async fn applying_sends_the_bounds_and_nothing_else() {
+    for (mode, query) in [
+        (ApplyMode::Apply, "?&fieldManager=kube-scaling"),
+        (ApplyMode::ServerDryRun, "?&dryRun=All&fieldManager=kube-scaling"),
+    ] {
+        let (applier, mut server) = mocked();
+        let plan = plan();
+        let serve = async {
+            answer(&mut server, 200, with(2, 6).to_string()).await;
+            answer(&mut server, 200, with(3, 11).to_string()).await
+        };
+        let (done, (method, path, content, body)) = join(applier.apply(&plan, mode), serve).await;
+        assert_eq!(done.unwrap(), Applied { mode, changed: true });
+        assert_eq!((method.as_str(), path), ("PATCH", format!("{PATH}{query}")));
+        assert_eq!(content, "application/apply-patch+yaml");
+        let expected = json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": { "name": "checkout-hpa", "namespace": "shop", "resourceVersion": "7", "uid": "u-1" },
+            "spec": { "minReplicas": 3, "maxReplicas": 11 },
+        });
+        assert_eq!(body, expected);
+    }
+}
+
+#[tokio::test]
+async fn manager_and_force_are_what_the_host_says() {
+    let (applier, mut server) = mocked();
+    let applier = applier.field_manager("my operator").force();
+    let plan = plan();
+    let serve = async {
+        answer(&mut server, 200, with(2, 6).to_string()).await;
+        answer(&mut server, 200, with(3, 11).to_string()).await
+    };
+    let (done, (_, path, _, _)) = join(applier.apply(&plan, ApplyMode::Apply), serve).await;
+    assert!(done.unwrap().changed);
+    assert_eq!(path, format!("{PATH}?&force=true&fieldManager=my+operator"));
+}
+
+#[tokio::test]
+async fn plan_mode_sends_nothing() {
+    let applied = apply(ApplyMode::Plan, &[]).await.unwrap();
+    assert_eq!(applied, Applied { mode: ApplyMode::Plan, changed: true });
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_not_written_again() {
+    let applied = apply(ApplyMode::Apply, &[(200, with(3, 11))]).await.unwrap();
+    assert!(!applied.changed);
+}
+
+#[tokio::test]
+async fn other_bounds_than_planned_for_are_left_alone() {
+    let error = apply(ApplyMode::Apply, &[(200, with(2, 7))]).await.unwrap_err();
+    assert!(
+        matches!(error, ApplyError::Changed { expected, found, .. } if (expected, found) == (bounds(2, 6), bounds(2, 7)))
+    );
+}
+
+#[tokio::test]
+async fn a_conflict_names_fields_and_owners() {
+    let causes = json!([
+        { "reason": "FieldManagerConflict", "message": "conflict with \"kubectl-edit\" using autoscaling/v2", "field": ".spec.minReplicas" },
+        { "reason": "FieldManagerConflict", "message": "conflict with \"argocd\"", "field": ".spec.maxReplicas" },
+    ]);
+    let conflict = status(409, "Conflict", "Apply failed with 2 conflicts", &causes);
+    let error = apply(ApplyMode::Apply, &[(200, with(2, 6)), conflict]).await.unwrap_err();
+    let ApplyError::Conflict { field, owner, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((field.as_str(), owner.as_str()), ("spec.maxReplicas and spec.minReplicas", "argocd and kubectl-edit"));
+    assert!(error.to_string().starts_with("shop/Deployment/checkout: "), "{error}");
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn a_newer_version_with_the_same_bounds_is_tried_again() {
+    let outdated = status(409, "Conflict", "the object has been modified", &json!([]));
+    let answers = [(200, with(2, 6)), outdated.clone(), (200, with(2, 6)), (200, with(3, 11))];
+    assert!(apply(ApplyMode::Apply, &answers).await.unwrap().changed);
+
+    let answers = [(200, with(2, 6)), outdated.clone(), (200, with(5, 6))];
+    assert!(matches!(apply(ApplyMode::Apply, &answers).await.unwrap_err(), ApplyError::Changed { .. }));
+
+    let restless: Vec<_> = (0..5).flat_map(|_| [(200, with(2, 6)), outdated.clone()]).collect();
+    let error = apply(ApplyMode::Apply, &restless).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Backend { transient: true, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_answer_with_other_bounds_than_sent_is_reported() {
+    let error = apply(ApplyMode::Apply, &[(200, with(2, 6)), (200, with(3, 9))]).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Backend { transient: false, .. }));
+    assert!(
+        error.to_string().contains("took 3..11 and made it 3..9, as an admission webhook may; that is stored now"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_hpa_of_another_workload_is_left_alone() {
+    let mut other = with(2, 6);
+    other["spec"]["scaleTargetRef"]["name"] = "cart".into();
+    let error = apply(ApplyMode::Apply, &[(200, other)]).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Refused { .. }));
+    assert!(error.to_string().contains("scales Deployment/cart, not Deployment/checkout"), "{error}");
+}
+
+#[tokio::test]
+async fn failures_are_told_apart() {
+    let none = json!([]);
+    let not_found = apply(ApplyMode::Apply, &[status(404, "NotFound", "not found", &none)]).await.unwrap_err();
+    assert!(matches!(not_found, ApplyError::NotFound { .. }));
+    for (code, reason) in [(400, "BadRequest"), (401, "Unauthorized"), (403, "Forbidden"), (422, "Invalid")] {
+        let error = apply(ApplyMode::Apply, &[(200, with(2, 6)), status(code, reason, "no, because", &none)])
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ApplyError::Refused { .. }), "{code}: {error:?}");
+        assert!(error.to_string().ends_with("refused: no, because"), "{error}");
+    }
+    for code in [429, 500, 502, 503, 504] {
+        let error =
+            apply(ApplyMode::Apply, &[(200, with(2, 6)), status(code, "Oops", "down", &none)]).await.unwrap_err();
+        assert!(matches!(error, ApplyError::Backend { transient: true, .. }), "{code}: {error:?}");
+        assert!(error.to_string().starts_with("shop/Deployment/checkout: "), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_failures() {
+    let cases: [(u16, &[u8], bool); 9] = [
+        (200, b"garbage", false),
+        (200, b"", false),
+        (200, b"\xff\xfe\x00", true),
+        (200, b"{}", false),
+        (200, br#"{"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{},"spec":{"maxReplicas":-1}}"#, false),
+        (404, b"404 page not found", false),
+        (418, b"teapot", false),
+        (500, b"\xff", true),
+        (502, br#"{"error":"bad gateway"}"#, true),
+    ];
+    for (code, body, expected) in cases {
+        let (applier, mut server) = mocked();
+        let (read, _) = join(async { applier.current(&target()).await }, answer(&mut server, code, body)).await;
+        let error = read.unwrap_err();
+        match error {
+            ApplyError::Backend { transient, .. } => assert_eq!(transient, expected, "{code} {error}"),
+            // Whatever it scales, it is not the workload of the target.
+            ApplyError::Refused { .. } if code == 200 => {}
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_transient() {
+    let (applier, server) = mocked();
+    drop(server);
+    let error = applier.current(&target()).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Backend { transient: true, .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_answers_costs_the_timeout() {
+    let (applier, mut server) = mocked();
+    let start = tokio::time::Instant::now();
+    let error = applier.current(&target()).await.unwrap_err();
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert!(matches!(error, ApplyError::Backend { transient: true, .. }));
+    assert!(error.to_string().contains("no answer within 10 s"), "{error}");
+    drop(server.next_request().await);
+
+    // The write has a time of its own.
+    let applier = applier.timeout(Duration::from_secs(3));
+    let plan = plan();
+    let serve = async {
+        answer(&mut server, 200, with(2, 6).to_string()).await;
+        server.next_request().await
+    };
+    let (done, _silent) = join(applier.apply(&plan, ApplyMode::Apply), serve).await;
+    assert!(matches!(done, Err(ApplyError::Backend { transient: true, .. })));
+}
+
+#[tokio::test]
+async fn names_that_would_lead_elsewhere_are_not_sent() {
+    let (applier, _server) = mocked();
+    for (namespace, name) in
+        [("shop", "../x"), ("a/b", "x"), ("", "x"), ("shop", ""), ("shop", "x?force=true"), ("shop", "x/scale")]
+    {
+        let target = Target::deployment(namespace, "checkout", name);
+        let answer = tokio::time::timeout(Duration::from_secs(1), applier.current(&target)).await.unwrap();
+        assert!(matches!(answer, Err(ApplyError::Refused { .. })), "{namespace}/{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_requests_is_refused_in_every_mode() {
+    let (applier, _server) = mocked();
+    let plan = vertical::plan(&target(), bounds(2, 6), &vertical::facts(), 25, 0);
+    for mode in [ApplyMode::Plan, ApplyMode::ServerDryRun, ApplyMode::Apply] {
+        let answer = tokio::time::timeout(Duration::from_secs(1), applier.apply(&plan, mode)).await.unwrap();
+        let error = answer.unwrap_err();
+        assert!(matches!(error, ApplyError::Refused { .. }));
+        assert!(error.to_string().contains("writes bounds alone"), "{error}");
+    }
+}
+
+#[path = "support/vertical.rs"]
+mod vertical;
+
+#[test]
+fn an_applier_can_be_shared() {
+    fn shared<T: Send + Sync + Clone + std::fmt::Debug + 'static>() {}
+    shared::<KubeHpaApplier>();
+}

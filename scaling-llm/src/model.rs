@@ -1,0 +1,110 @@
+//! Asking a model: text in, text out.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// A language model that answers one question at a time.
+///
+/// **Given:** a constant system text and the question. **Promised:** a complete answer as the model gave it, nothing repaired; an
+/// answer that was cut off or withheld is an error. Deadlines are the caller's: the future may be dropped at any await.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use scaling_llm::{ChatModel, Completion, ModelError};
+///
+/// /// Always of the rules' opinion.
+/// struct YesMan;
+///
+/// #[async_trait]
+/// impl ChatModel for YesMan {
+///     async fn complete(&self, _system: &str, _user: &str) -> Result<Completion, ModelError> {
+///         Ok(Completion::text(
+///             r#"{"assessment":"fine","action":"hold","target_replicas":1,"confidence_percent":100}"#,
+///         ))
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait ChatModel: Send + Sync {
+    /// Asks once.
+    ///
+    /// # Errors
+    /// [`ModelError`] if there is no complete answer.
+    async fn complete(&self, system: &str, user: &str) -> Result<Completion, ModelError>;
+}
+
+#[async_trait]
+impl<T: ChatModel + ?Sized> ChatModel for Box<T> {
+    async fn complete(&self, system: &str, user: &str) -> Result<Completion, ModelError> {
+        (**self).complete(system, user).await
+    }
+}
+
+#[async_trait]
+impl<T: ChatModel + ?Sized> ChatModel for Arc<T> {
+    async fn complete(&self, system: &str, user: &str) -> Result<Completion, ModelError> {
+        (**self).complete(system, user).await
+    }
+}
+
+/// A complete answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Completion {
+    /// What the model said.
+    pub text: String,
+    /// What it took.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+impl Completion {
+    /// An answer of which nobody counted the tokens.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), usage: Usage::default() }
+    }
+}
+
+/// Tokens of one question and its answer; 0 where the server does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Tokens of the question.
+    pub input_tokens: u64,
+    /// Tokens of the answer, thinking included.
+    pub output_tokens: u64,
+}
+
+/// Why a model has no answer. Recorded and replayed like one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The server could not be reached, is overloaded or failed: asking again later can help.
+    #[error("the model is unavailable: {0}")]
+    Unavailable(String),
+    /// The server will not answer this caller: key, account, request or model are wrong.
+    #[error("the request was rejected: {0}")]
+    Rejected(String),
+    /// The model or a filter before it declined.
+    #[error("the model declined to answer")]
+    Refused,
+    /// The answer was cut off.
+    #[error("the answer was cut off")]
+    Truncated,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Late,
+    /// The prompt is not in the transcript that is replayed.
+    #[error("the prompt is not in the transcript")]
+    NotRecorded,
+}
+
+impl ModelError {
+    /// Whether asking again later can help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Late)
+    }
+}

@@ -1,0 +1,111 @@
+//! What became of the questions.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Usage;
+
+/// Counters of a [`LlmEngine`](crate::LlmEngine), shared with it and counted up while it works.
+#[derive(Debug, Default)]
+pub struct LlmStats {
+    asked: AtomicU64,
+    answered: AtomicU64,
+    changed: AtomicU64,
+    late: AtomicU64,
+    refused: AtomicU64,
+    unavailable: AtomicU64,
+    malformed: AtomicU64,
+    out_of_range: AtomicU64,
+    unsure: AtomicU64,
+    input_tokens: AtomicU64,
+    output_tokens: AtomicU64,
+}
+
+/// The counters at one moment.
+///
+/// Once nothing is under way, `asked` is the sum of `answered`, `late`, `refused`, `unavailable`, `malformed`, `out_of_range` and
+/// `unsure`; a decision that its host gave up waiting for is asked and nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LlmCounts {
+    /// Questions put to the model.
+    pub asked: u64,
+    /// Answers that could be used.
+    pub answered: u64,
+    /// Of those, answers that picked another size than the baseline.
+    pub changed: u64,
+    /// No answer within the deadline.
+    pub late: u64,
+    /// The model or a filter declined.
+    pub refused: u64,
+    /// The model could not be reached, rejected the request, or was cut off.
+    pub unavailable: u64,
+    /// The answer was not what was asked for.
+    pub malformed: u64,
+    /// The answer picked a size outside what is allowed.
+    pub out_of_range: u64,
+    /// The answer's own confidence was below the threshold.
+    pub unsure: u64,
+    /// Tokens of all questions that came back, used or not.
+    pub input_tokens: u64,
+    /// Tokens of all answers, used or not.
+    pub output_tokens: u64,
+}
+
+/// What became of one question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Agreed,
+    Changed,
+    Late,
+    Refused,
+    Unavailable,
+    Malformed,
+    OutOfRange,
+    Unsure,
+}
+
+impl LlmStats {
+    /// The counters now. Each is exact; together they may be a moment apart.
+    pub fn counts(&self) -> LlmCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LlmCounts {
+            asked: read(&self.asked),
+            answered: read(&self.answered),
+            changed: read(&self.changed),
+            late: read(&self.late),
+            refused: read(&self.refused),
+            unavailable: read(&self.unavailable),
+            malformed: read(&self.malformed),
+            out_of_range: read(&self.out_of_range),
+            unsure: read(&self.unsure),
+            input_tokens: read(&self.input_tokens),
+            output_tokens: read(&self.output_tokens),
+        }
+    }
+
+    pub(crate) fn ask(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn used(&self, usage: Usage) {
+        self.input_tokens.fetch_add(usage.input_tokens, Ordering::Relaxed);
+        self.output_tokens.fetch_add(usage.output_tokens, Ordering::Relaxed);
+    }
+
+    pub(crate) fn settle(&self, fate: Fate) {
+        let counter = match fate {
+            Fate::Agreed | Fate::Changed => &self.answered,
+            Fate::Late => &self.late,
+            Fate::Refused => &self.refused,
+            Fate::Unavailable => &self.unavailable,
+            Fate::Malformed => &self.malformed,
+            Fate::OutOfRange => &self.out_of_range,
+            Fate::Unsure => &self.unsure,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if fate == Fate::Changed {
+            self.changed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The promises of an engine, kept by a schedule in each of the places it can stand.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use async_trait::async_trait;
+use futures::executor::block_on;
+use scaling_core::{
+    DecisionEngine, EngineError, Ensemble, Observation, RuleBasedEngine, ScalingDecision, SignalKind, conformance,
+};
+use scaling_schedule::{Days, Schedule, ScheduleEngine, Tz, Window};
+
+/// Wants half of the pods while every signal is there, and all of them otherwise.
+struct Half;
+
+#[async_trait]
+impl DecisionEngine for Half {
+    fn name(&self) -> &'static str {
+        "half"
+    }
+    async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+        let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
+        let whole = SignalKind::ALL.into_iter().all(|kind| observation.current.value(kind).is_some());
+        let desired = if whole { current / 2 } else { current };
+        Ok(ScalingDecision::replicas("half", observation.current.timestamp, current, desired))
+    }
+}
+
+/// Open at any time of any day, or never.
+fn engine(open: bool) -> ScheduleEngine {
+    let window = Window::parse("always", Days::DAILY, "00:00", "00:00", 5).unwrap();
+    ScheduleEngine::new(Schedule::new(Tz::America__New_York, if open { vec![window] } else { vec![] }).unwrap())
+}
+
+#[test]
+fn a_schedule_alone_keeps_the_promises() {
+    block_on(conformance::engine(|| engine(true)));
+    block_on(conformance::engine(|| engine(false)));
+}
+
+#[test]
+fn a_schedule_over_an_engine_that_shrinks_keeps_the_promises() {
+    for open in [true, false] {
+        block_on(conformance::engine(|| engine(open).over(Half)));
+        block_on(conformance::engine(|| Ensemble::of(Half).with(engine(open).as_vote())));
+    }
+}
+
+#[test]
+fn a_schedule_over_the_rules_keeps_the_promises() {
+    block_on(conformance::engine(|| engine(true).over(RuleBasedEngine::default())));
+    block_on(conformance::engine(|| engine(false).over(RuleBasedEngine::default())));
+}
+
+#[test]
+fn a_schedule_in_an_ensemble_with_the_rules_keeps_the_promises() {
+    block_on(conformance::engine(|| Ensemble::of(RuleBasedEngine::default()).with(engine(true).as_vote())));
+    block_on(conformance::engine(|| Ensemble::of(RuleBasedEngine::default()).with(engine(false).as_vote())));
+}
