@@ -22,9 +22,7 @@ fn main() {
 fn decide_10_000(bencher: Bencher<'_, '_>) {
     let engine = RuleBasedEngine::default();
     let fleet: Vec<Observation> = (0..FLEET).map(|_| benches::observation(60)).collect();
-    bencher.bench(|| {
-        fleet.iter().filter(|observation| engine.evaluate(black_box(observation)).is_ok()).count()
-    });
+    bencher.bench(|| fleet.iter().filter(|observation| engine.evaluate(black_box(observation)).is_ok()).count());
 }
 
 /// The whole path: observe, read, decide, approve, plan, record; dry-run.

@@ -182,11 +182,8 @@ fn replayed(arguments: &Arguments, samples: Vec<ScalingMetrics>) -> Result<World
     };
     let manifest = HpaManifest::from_yaml(&hpa).map_err(Failure::input)?;
     let facts = WorkloadFacts::default();
-    let config = ReplayConfig {
-        pod_capacity: arguments.pod_capacity,
-        facts: facts.clone(),
-        events: arguments.event.clone(),
-    };
+    let config =
+        ReplayConfig { pod_capacity: arguments.pod_capacity, facts: facts.clone(), events: arguments.event.clone() };
     let cluster = ReplayCluster::new(manifest.target(), samples, &manifest.spec, config).map_err(Failure::input)?;
     let cluster = Arc::new(cluster);
     let (start, end) = cluster.span();
@@ -270,12 +267,7 @@ impl MetricsSource for RecordedSource {
         if let Some(past) = seen.1.replace(current.clone()) {
             Arc::make_mut(&mut seen.0).push(&past).map_err(|_| nothing())?;
         }
-        Ok(Observation {
-            current,
-            history: seen.0.clone(),
-            facts: self.facts.clone(),
-            events: self.events.clone(),
-        })
+        Ok(Observation { current, history: seen.0.clone(), facts: self.facts.clone(), events: self.events.clone() })
     }
 }
 

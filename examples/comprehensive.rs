@@ -13,8 +13,8 @@ use examples::Failure;
 use scaling_core::conformance::dataset::{Scenario, scenarios};
 use scaling_core::source::parse;
 use scaling_core::{
-    ApplyMode, Autoscaler, Bounds, Currency, MemoryApplier, MemorySource, MetricsHistory, Price, RuleBasedEngine, Target,
-    WorkloadFacts,
+    ApplyMode, Autoscaler, Bounds, Currency, MemoryApplier, MemorySource, MetricsHistory, Price, RuleBasedEngine,
+    Target, WorkloadFacts,
 };
 use scaling_schedule::pattern::need_by_cpu;
 use scaling_schedule::{CompileConfig, CostReport, Size, compile};

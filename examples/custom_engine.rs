@@ -68,7 +68,11 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     let quiet = observation(8, 10.0, 0.1)?;
     let alone = decide(&RuleBasedEngine::default(), &quiet)?;
     let both = decide(&Ensemble::of(RuleBasedEngine::default()).with(PerShard { shards: 6 }), &quiet)?;
-    writeln!(out, "ensemble: {} pods by rules alone, {} with six shards", alone.desired_replicas, both.desired_replicas)?;
+    writeln!(
+        out,
+        "ensemble: {} pods by rules alone, {} with six shards",
+        alone.desired_replicas, both.desired_replicas
+    )?;
 
     let watched = RuleBasedEngine::default().shadow(PerShard { shards: 6 });
     let decision = decide(&watched, &quiet)?;

@@ -81,8 +81,8 @@ fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
         (Some(path), Some(name)) => {
             let bytes = examples::read(path)?;
             let text = String::from_utf8_lossy(&bytes);
-            let scenarios = dataset::scenarios(&text)
-                .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+            let scenarios =
+                dataset::scenarios(&text).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
             let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
             let found = scenarios.into_iter().find(|scenario| scenario.name == *name);
             let scenario = found.ok_or_else(|| {

@@ -19,8 +19,8 @@ use clap::Parser;
 use examples::Failure;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{
-    Bounds, DecisionEngine, LoadProfile, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics, SignalKind,
-    WorkloadFacts,
+    Bounds, DecisionEngine, LoadProfile, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics,
+    SignalKind, WorkloadFacts,
 };
 use serde::Deserialize;
 
@@ -140,9 +140,7 @@ impl Policy {
     fn new(engine: &str, knob: Option<f64>, config: Config) -> Result<Self, String> {
         let knob = match &config.knob {
             Some(Knob::Number(number)) => Some(*number),
-            Some(Knob::Text(text)) => {
-                Some(text.trim().parse().map_err(|_| format!("knob {text:?} is not a number"))?)
-            }
+            Some(Knob::Text(text)) => Some(text.trim().parse().map_err(|_| format!("knob {text:?} is not a number"))?),
             None => knob,
         };
         let seconds = |name: &str, value: f64| {
@@ -273,7 +271,8 @@ mod tests {
 
     fn ticks(rates: &[f64]) -> String {
         let history: Vec<_> = (0..600).map(|i| format!("[{}.0,{}]", i * 60, 800 + i % 7)).collect();
-        let mut input = format!("{{\"config\":{{\"knob\":\"0.9\",\"extra\":1,\"history\":[{}]}}}}\n", history.join(","));
+        let mut input =
+            format!("{{\"config\":{{\"knob\":\"0.9\",\"extra\":1,\"history\":[{}]}}}}\n", history.join(","));
         for (i, rate) in rates.iter().enumerate() {
             let t = 600 * 60 + 30 + 15 * (i + 1);
             input += &format!(

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    ApplyMode, BoundsPolicy, DecisionEngine, DecisionRecord, Guards, HardLimits, HpaApplier, LastChanges,
-    MetricsSource, NoRecorder, Outcome, Price, RecordError, Recorder, Situation, Step, Target,
+    ApplyMode, Approved, BoundsPolicy, DecisionEngine, DecisionRecord, Guards, HardLimits, HpaApplier, HpaPlan,
+    LastChanges, MetricsSource, NoRecorder, Outcome, Price, RecordError, Recorder, Situation, Step, Target,
 };
 
 /// How long removals are remembered for the fleet-wide budget.
@@ -241,7 +241,7 @@ impl Autoscaler {
             Err(error) => return failed(Step::Observe, &error, error.is_transient()),
         };
         record.metrics = Some(observation.current.clone());
-        record.history = observation.history.len();
+        record.history = observation.history.before(observation.current.timestamp.timestamp_millis()).times().len();
 
         let state = match self.applier.current(&record.target).await {
             Ok(state) => state,
@@ -260,9 +260,9 @@ impl Autoscaler {
         }
 
         let verdict = {
-            let memory = self.memory();
-            self.guards.approve(
-                decision,
+            let mut memory = self.memory();
+            let verdict = self.guards.approve(
+                decision.finite(),
                 &Situation {
                     target: &record.target,
                     now,
@@ -272,7 +272,12 @@ impl Autoscaler {
                     last: memory.last.get(&record.target).copied().unwrap_or_default(),
                     removals: &memory.removals,
                 },
-            )
+            );
+            // Spent under the same lock that it was granted under: ticks side by side share one budget.
+            if let Ok(approved) = &verdict {
+                memory.reserve(now, removed(approved));
+            }
+            verdict
         };
         let approved = match verdict {
             Ok(approved) => approved,
@@ -282,26 +287,35 @@ impl Autoscaler {
                 return Outcome::Refused { guard: refusal.guard.to_owned(), why: refusal.why.into_owned() };
             }
         };
-
-        let plan = self.policy.plan(&record.target, &approved, &state, self.limits, &observation.facts);
+        let removed = removed(&approved);
+        let plan = self.policy.plan(&approved);
         let (decision, clamps) = approved.into_parts();
-        let current = decision.current_replicas;
+        let grown = plan.replicas() >= decision.current_replicas;
         record.decision = Some(decision);
         record.clamps = clamps;
+        record.change = (!plan.is_empty()).then(|| plan.change());
+        let outcome = self.carry_out(&plan).await;
+        let mut memory = self.memory();
+        if outcome == Outcome::Applied {
+            memory.remember(&record.target, now, grown);
+        } else {
+            memory.give_back(now, removed);
+        }
+        outcome
+    }
+
+    async fn carry_out(&self, plan: &HpaPlan) -> Outcome {
         if plan.is_empty() {
             return Outcome::Unchanged;
         }
-        record.change = Some(plan.change());
         if self.mode == ApplyMode::Plan {
             return Outcome::Planned;
         }
-        match self.applier.apply(&plan, self.mode).await {
+        match self.applier.apply(plan, self.mode).await {
             Err(error) => failed(Step::Apply, &error, error.is_transient()),
             Ok(_) if self.mode == ApplyMode::ServerDryRun => Outcome::Validated,
-            Ok(_) => {
-                self.memory().remember(&record.target, now, current, plan.replicas());
-                Outcome::Applied
-            }
+            Ok(applied) if applied.changed => Outcome::Applied,
+            Ok(_) => Outcome::Unchanged,
         }
     }
 
@@ -311,16 +325,29 @@ impl Autoscaler {
 }
 
 impl Memory {
-    fn remember(&mut self, target: &Target, now: DateTime<Utc>, current: u32, replicas: u32) {
+    fn remember(&mut self, target: &Target, now: DateTime<Utc>, grown: bool) {
         let last = self.last.entry(target.clone()).or_default();
-        if replicas < current {
-            last.shrunk = Some(now);
+        *(if grown { &mut last.grown } else { &mut last.shrunk }) = Some(now);
+    }
+
+    fn reserve(&mut self, now: DateTime<Utc>, pods: u32) {
+        if pods > 0 {
             self.removals.retain(|(at, _)| now.signed_duration_since(*at) < REMOVALS_KEPT);
-            self.removals.push((now, current - replicas));
-        } else {
-            last.grown = Some(now);
+            self.removals.push((now, pods));
         }
     }
+
+    fn give_back(&mut self, now: DateTime<Utc>, pods: u32) {
+        let reserved = self.removals.iter().rposition(|removal| *removal == (now, pods)).filter(|_| pods > 0);
+        if let Some(place) = reserved {
+            self.removals.remove(place);
+        }
+    }
+}
+
+/// Pods that an approved decision removes.
+fn removed(approved: &Approved) -> u32 {
+    approved.decision().current_replicas.saturating_sub(approved.replicas())
 }
 
 fn failed(step: Step, error: &dyn std::error::Error, transient: bool) -> Outcome {

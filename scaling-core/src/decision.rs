@@ -27,6 +27,20 @@ pub enum ScalingAction {
     ScaleDownVertical,
 }
 
+impl ScalingAction {
+    /// The action that a change of pods and of what a pod requests amounts to. Pods come first; of a change of requests alone
+    /// the largest growth counts.
+    pub fn of(current: u32, desired: u32, resources: Option<ResourceChange>) -> Self {
+        match (desired.cmp(&current), resources) {
+            (std::cmp::Ordering::Greater, _) => Self::ScaleUpHorizontal,
+            (std::cmp::Ordering::Less, _) => Self::ScaleDownHorizontal,
+            (_, Some(change)) if change.cpu_percent.max(change.memory_percent) > 0 => Self::ScaleUpVertical,
+            (_, Some(_)) => Self::ScaleDownVertical,
+            (_, None) => Self::Maintain,
+        }
+    }
+}
+
 /// Whether the moment is a surprise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -85,7 +99,7 @@ impl From<Confidence> for f64 {
 }
 
 /// A change of what each pod requests, in percent of the present request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceChange {
     /// Change of the CPU request; 0 leaves it.
@@ -101,6 +115,9 @@ pub struct ShadowDecision {
     pub engine: String,
     /// Its answer, or why there was none.
     pub outcome: ShadowOutcome,
+    /// Another engine that only looks on as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Box<ShadowDecision>>,
 }
 
 /// The answer of an engine that only looks on.
@@ -111,6 +128,11 @@ pub enum ShadowOutcome {
     Decided(Box<ScalingDecision>),
     /// It failed.
     Failed(String),
+}
+
+/// The nearest number that JSON can carry; 0 for NaN.
+fn finite(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) }
 }
 
 /// One answer of one engine about one workload.
@@ -150,11 +172,7 @@ impl ScalingDecision {
     /// The size wanted, everything else at rest: `action` follows from the two counts.
     pub fn replicas(engine: impl Into<Cow<'static, str>>, at: DateTime<Utc>, current: u32, desired: u32) -> Self {
         Self {
-            action: match desired.cmp(&current) {
-                std::cmp::Ordering::Less => ScalingAction::ScaleDownHorizontal,
-                std::cmp::Ordering::Equal => ScalingAction::Maintain,
-                std::cmp::Ordering::Greater => ScalingAction::ScaleUpHorizontal,
-            },
+            action: ScalingAction::of(current, desired, None),
             current_replicas: current,
             desired_replicas: desired,
             resources: None,
@@ -181,6 +199,23 @@ impl ScalingDecision {
     pub fn because(mut self, reason: Reason) -> Self {
         self.reasons.push(reason);
         self
+    }
+
+    /// The same with every number finite: JSON knows no other, and a record must read back as it was written.
+    #[must_use]
+    pub fn finite(mut self) -> Self {
+        self.reasons.iter_mut().for_each(Reason::make_finite);
+        if let Some(cost) = &mut self.cost {
+            for amount in [&mut cost.per_hour, &mut cost.per_month, &mut cost.per_year] {
+                *amount = finite(*amount);
+            }
+        }
+        self
+    }
+
+    /// Whether it asks for smaller pods.
+    pub fn shrinks_pods(&self) -> bool {
+        self.resources.is_some_and(|change| change.cpu_percent.min(change.memory_percent) < 0)
     }
 
     /// Whether it asks for fewer pods.

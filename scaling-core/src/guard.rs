@@ -32,7 +32,7 @@ pub use hard_limits::HardLimitsGuard;
 pub use removal_budget::RemovalBudget;
 pub use step::StepLimit;
 
-use crate::{HardLimits, HpaState, Observation, ScalingDecision, Target};
+use crate::{Bounds, HardLimits, HpaState, Observation, Requests, ScalingAction, ScalingDecision, Target};
 
 /// When a workload's bounds were last moved, each way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,8 +84,8 @@ pub enum Verdict {
 /// One rule about what is allowed.
 ///
 /// **Given:** a decision that wants a change, the number of pods that earlier guards left of it, and the situation.
-/// **Promised:** a pure answer; a limit lies between the present size and the number given, both included (a guard makes a
-/// change smaller, it never turns it round nor makes it larger). [`HardLimitsGuard`] alone may go beyond.
+/// **Promised:** a pure answer; a limit lies between the present size and the number given, both included: a guard makes a
+/// change smaller. The chain sees to it that it never turns one round nor makes it larger.
 pub trait Guard: Send + Sync {
     /// A short, constant name for records and metrics.
     fn name(&self) -> &'static str;
@@ -113,12 +113,17 @@ impl fmt::Display for Clamp {
     }
 }
 
-/// A decision that all guards let pass, with what they made of it.
+/// A decision that all guards let pass, with what they made of it, for the workload, the bounds and the limits that they judged
+/// it by: whatever is planned from it is planned for those.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Approved {
     decision: ScalingDecision,
     replicas: u32,
     clamps: Vec<Clamp>,
+    target: Target,
+    bounds: Bounds,
+    limits: HardLimits,
+    requests: Requests,
 }
 
 impl Approved {
@@ -135,6 +140,25 @@ impl Approved {
     /// What the guards changed, in order.
     pub fn clamps(&self) -> &[Clamp] {
         &self.clamps
+    }
+
+    /// The workload.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The HPA's bounds that it was judged by.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// The limits that it was judged by.
+    pub fn limits(&self) -> HardLimits {
+        self.limits
+    }
+
+    pub(crate) fn requests(&self) -> Requests {
+        self.requests
     }
 
     pub(crate) fn into_parts(self) -> (ScalingDecision, Vec<Clamp>) {
@@ -163,15 +187,16 @@ impl fmt::Display for Refusal {
 
 /// The guards, in order.
 ///
-/// The default chain: hard limits, freshness, absence, confidence, cooldown, step, removal budget. Those that refuse outright
-/// come before those that only make the change smaller.
+/// Two come first whatever the chain: the decision must be consistent in itself and with what was seen, and the hard limits
+/// hold. Then, by default: freshness, absence, confidence, cooldown, step, removal budget. Those that refuse outright come before
+/// those that only make the change smaller.
 pub struct Guards {
     chain: Vec<Box<dyn Guard>>,
 }
 
 impl fmt::Debug for Guards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.chain.iter().map(|guard| guard.name())).finish()
+        f.debug_list().entry(&HardLimitsGuard.name()).entries(self.chain.iter().map(|guard| guard.name())).finish()
     }
 }
 
@@ -188,9 +213,9 @@ impl Default for Guards {
 }
 
 impl Guards {
-    /// Nothing but the hard limits, which are always there.
+    /// Nothing but consistency and the hard limits, which are always there.
     pub fn only_hard_limits() -> Self {
-        Self { chain: vec![Box::new(HardLimitsGuard)] }
+        Self { chain: Vec::new() }
     }
 
     /// The same with one more guard at the end; one of the same name is replaced where it stands.
@@ -210,15 +235,20 @@ impl Guards {
     // A refusal carries the whole decision into the record, as an approval does.
     #[allow(clippy::result_large_err)]
     pub fn approve(&self, decision: ScalingDecision, situation: &Situation<'_>) -> Result<Approved, Refusal> {
+        if let Some(why) = inconsistency(&decision, situation.observation) {
+            return Err(Refusal { decision, clamps: Vec::new(), guard: "consistency", why: why.into() });
+        }
+        let current = decision.current_replicas;
         let mut replicas = decision.desired_replicas;
         let mut clamps = Vec::new();
-        if replicas == decision.current_replicas && decision.resources.is_none() {
-            return Ok(Approved { decision, replicas, clamps });
-        }
-        for guard in &self.chain {
+        let changes = replicas != current || decision.resources.is_some();
+        let chain = std::iter::once(&HardLimitsGuard as &dyn Guard).chain(self.chain.iter().map(|guard| &**guard));
+        for guard in chain.filter(|_| changes) {
             match guard.check(&decision, replicas, situation) {
                 Verdict::Pass => {}
-                Verdict::Limit { replicas: to, why } => {
+                Verdict::Limit { replicas: limit, why } => {
+                    // Whatever a guard says, it only makes the change smaller.
+                    let to = limit.clamp(replicas.min(current), replicas.max(current));
                     clamps.push(Clamp { guard: guard.name().into(), from: replicas, to, why });
                     replicas = to;
                 }
@@ -227,6 +257,27 @@ impl Guards {
                 }
             }
         }
-        Ok(Approved { decision, replicas, clamps })
+        Ok(Approved {
+            decision,
+            replicas,
+            clamps,
+            target: situation.target.clone(),
+            bounds: situation.state.bounds,
+            limits: situation.limits,
+            requests: Requests::of(&situation.observation.facts),
+        })
     }
+}
+
+/// What a decision says that cannot be so. The guards judge a change by its size; a wrong present size would hide it from them.
+fn inconsistency(decision: &ScalingDecision, observation: &Observation) -> Option<String> {
+    let (current, desired) = (decision.current_replicas, decision.desired_replicas);
+    let seen = observation.current.replicas();
+    if seen != Some(current) {
+        let seen = seen.map_or_else(|| "an unknown number of".to_owned(), |seen| seen.to_string());
+        return Some(format!("the decision starts from {current} pods, {seen} pods were seen"));
+    }
+    let action = ScalingAction::of(current, desired, decision.resources);
+    let said = decision.action;
+    (said != action).then(|| format!("the decision says {said:?}, its numbers say {action:?}"))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Approved, Bounds, HardLimits, HpaState, ResourceChange, Target, Timing, WorkloadFacts};
+use crate::{Approved, Bounds, ResourceChange, Target, Timing, WorkloadFacts};
 
 /// How wanted replicas become bounds. The HPA keeps reacting between them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,17 +29,10 @@ impl Default for BoundsPolicy {
 impl BoundsPolicy {
     /// The plan for an approved decision. It lowers no bound when growing, raises none when shrinking, changes none when
     /// maintaining, and stays within the hard limits for every input (laws 1 and 6).
-    pub fn plan(
-        &self,
-        target: &Target,
-        approved: &Approved,
-        state: &HpaState,
-        limits: HardLimits,
-        facts: &WorkloadFacts,
-    ) -> HpaPlan {
+    pub fn plan(&self, approved: &Approved) -> HpaPlan {
         let decision = approved.decision();
-        let old = state.bounds;
-        let hard = limits.bounds();
+        let old = approved.bounds();
+        let hard = approved.limits().bounds();
         let wanted = approved.replicas();
         let share = match decision.timing {
             Timing::Now => self.floor_share_now,
@@ -56,10 +49,10 @@ impl BoundsPolicy {
         // min ≤ floor ≤ ceiling ≤ max in each arm, so this cannot fail; if it did, nothing would change.
         let new = Bounds::new(min, max).unwrap_or(old);
         HpaPlan {
-            target: target.clone(),
+            target: approved.target().clone(),
             replicas: wanted,
             change: BoundsChange { old, new, resources: decision.resources },
-            requests: decision.resources.map(|change| Requests::of(facts).changed(change)),
+            requests: decision.resources.map(|change| approved.requests().changed(change)),
         }
     }
 }
@@ -92,7 +85,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    fn of(facts: &WorkloadFacts) -> Self {
+    pub(crate) fn of(facts: &WorkloadFacts) -> Self {
         Self { cpu_millicores: facts.cpu_request_millicores, memory_bytes: facts.memory_request_bytes }
     }
 

@@ -164,13 +164,20 @@ impl Recorder for MemoryRecorder {
 /// Writes each record as a line of JSON.
 #[derive(Debug)]
 pub struct JsonLinesRecorder<W> {
-    writer: Mutex<W>,
+    lines: Mutex<Lines<W>>,
+}
+
+#[derive(Debug)]
+struct Lines<W> {
+    writer: W,
+    /// Whether the last line may have been written in part.
+    torn: bool,
 }
 
 impl<W: Write + Send> JsonLinesRecorder<W> {
     /// Writes to `writer`; wrap a file in a [`std::io::BufWriter`].
     pub fn new(writer: W) -> Self {
-        Self { writer: Mutex::new(writer) }
+        Self { lines: Mutex::new(Lines { writer, torn: false }) }
     }
 
     /// Writes out what is buffered and gives the writer back.
@@ -178,9 +185,9 @@ impl<W: Write + Send> JsonLinesRecorder<W> {
     /// # Errors
     /// What the writer says.
     pub fn finish(self) -> std::io::Result<W> {
-        let mut writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-        writer.flush()?;
-        Ok(writer)
+        let mut lines = self.lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+        lines.writer.flush()?;
+        Ok(lines.writer)
     }
 }
 
@@ -188,8 +195,14 @@ impl<W: Write + Send> Recorder for JsonLinesRecorder<W> {
     fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.write_all(&line)?;
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.torn {
+            // Ends the line that failed half-way, so that it spoils only itself.
+            lines.writer.write_all(b"\n")?;
+        }
+        lines.torn = true;
+        lines.writer.write_all(&line)?;
+        lines.torn = false;
         Ok(())
     }
 }

@@ -209,7 +209,7 @@ impl RuleBasedEngine {
         let desired = if need > a.replicas * (1.0 + self.config.grow_tolerance) || (current == 0 && need > 0.0) {
             round_up(need).max(current)
         } else if need <= a.replicas * self.config.shrink_below && !lost && resources.is_none() {
-            self.shrunk(a, current, need, timing, &mut reasons)
+            self.shrunk(a, current, need, &mut reasons)
         } else {
             current
         };
@@ -217,12 +217,7 @@ impl RuleBasedEngine {
             reasons.insert(0, because);
         }
 
-        let action = match desired.cmp(&current) {
-            std::cmp::Ordering::Greater => ScalingAction::ScaleUpHorizontal,
-            std::cmp::Ordering::Less => ScalingAction::ScaleDownHorizontal,
-            std::cmp::Ordering::Equal if resources.is_some() => ScalingAction::ScaleUpVertical,
-            std::cmp::Ordering::Equal => ScalingAction::Maintain,
-        };
+        let action = ScalingAction::of(current, desired, resources);
         explain(a, action, &mut reasons);
         ScalingDecision {
             action,
@@ -238,21 +233,15 @@ impl RuleBasedEngine {
             engine: "rules".into(),
             shadow: None,
         }
+        .finite()
     }
 
     /// How far a workload that needs only `need` may shrink.
-    fn shrunk(
-        &self,
-        a: &Assessment<'_>,
-        current: u32,
-        need: f64,
-        timing: Option<Timing>,
-        reasons: &mut Vec<Reason>,
-    ) -> u32 {
+    fn shrunk(&self, a: &Assessment<'_>, current: u32, need: f64, reasons: &mut Vec<Reason>) -> u32 {
         if !a.health.is_good(&self.config) {
             return current;
         }
-        let headroom = if timing.is_none() && a.pattern.quiet_weekend { self.config.schedule_headroom } else { 1.0 };
+        let headroom = if a.pattern.quiet_weekend { self.config.schedule_headroom } else { 1.0 };
         let recent = round_up(a.recent_need(headroom));
         let mut floor = round_up(need).max(1);
         if recent > floor {
@@ -332,7 +321,7 @@ fn explain(a: &Assessment<'_>, action: ScalingAction, reasons: &mut Vec<Reason>)
         reasons.push(Reason::Errors { percent: health.error_percent });
     }
     if health.slowdown > a.config.healthy_slowdown {
-        let ms = health.slowdown * health.usual_ms;
+        let ms = a.observation.current.value(SignalKind::ResponseTime).unwrap_or_default();
         reasons.push(Reason::SlowResponses { ms, usual_ms: health.usual_ms });
     }
     if let Some(load) = a.load {
@@ -369,7 +358,10 @@ fn strongest(present: Option<Timing>, wish: Option<Timing>) -> Option<Timing> {
 /// A whole number of pods for a need; a hair above a whole number is rounding, not need.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn round_up(need: f64) -> u32 {
-    let whole = (need - need.abs() * 1e-9).ceil().clamp(0.0, f64::from(MAX_REPLICAS));
+    if need >= f64::from(MAX_REPLICAS) {
+        return MAX_REPLICAS;
+    }
+    let whole = (need - need.abs() * 1e-9).ceil().max(0.0);
     if whole.is_nan() { 0 } else { whole as u32 }
 }
 

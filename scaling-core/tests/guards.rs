@@ -250,6 +250,7 @@ fn critical_urgency_never_bypasses_the_hard_limits() {
     let mut case = Case::new();
     case.urgency = Urgency::Critical;
     case.limits = HardLimits::new(1, 20).unwrap();
+    case.seen.current.current_pod_count = Some(12);
     let guards = Guards::default();
     let approved = guards.approve(case.decision(12, 500), &case.situation()).unwrap();
     assert_eq!(approved.replicas(), 20);

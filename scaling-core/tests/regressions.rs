@@ -384,7 +384,21 @@ fn resources_of_a_plan_are_applied_once() {
     assert_eq!(applier.resources(&target()).len(), 1, "a quarter more memory, three times over");
 }
 
+#[test]
+fn resources_are_not_dropped_because_somebody_else_moved_the_bounds_alike() {
+    let (applier, plan) = both(6);
+    applier.put(&target(), plan.new_bounds());
+    let answer = block_on(applier.apply(&plan, ApplyMode::Apply));
+    let done = applier.resources(&target()).len() == 1;
+    assert!(answer.is_err() || done, "{answer:?}, and the resources were skipped in silence");
+}
+
 fn vertical() -> (MemoryApplier, HpaPlan) {
+    both(3)
+}
+
+/// A quarter more memory, and so many pods instead of 3.
+fn both(desired: u32) -> (MemoryApplier, HpaPlan) {
     let bounds = Bounds::new(2, 6).unwrap();
     let observation = steady(3, 10);
     let target = target();
@@ -397,13 +411,13 @@ fn vertical() -> (MemoryApplier, HpaPlan) {
         last: LastChanges::default(),
         removals: &[],
     };
-    let decision = ScalingDecision {
-        action: ScalingAction::ScaleUpVertical,
-        resources: Some(ResourceChange { cpu_percent: 0, memory_percent: 25 }),
-        ..ScalingDecision::replicas("test", situation.now, 3, 3)
-    };
+    let mut decision = ScalingDecision::replicas("test", situation.now, 3, desired);
+    decision.resources = Some(ResourceChange { cpu_percent: 0, memory_percent: 25 });
+    if desired == 3 {
+        decision.action = ScalingAction::ScaleUpVertical;
+    }
     let approved = Guards::only_hard_limits().approve(decision, &situation).unwrap();
-    let plan = BoundsPolicy::default().plan(&target, &approved, &situation.state, situation.limits, &observation.facts);
+    let plan = BoundsPolicy::default().plan(&approved);
     (MemoryApplier::new().with(target, bounds), plan)
 }
 

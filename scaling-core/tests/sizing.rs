@@ -31,7 +31,7 @@ impl Case {
 
     fn plan(&self, old: (u32, u32), pods: u32, wanted: u32) -> HpaPlan {
         let target = Target::deployment("shop", "checkout", "checkout-hpa");
-        let observation = Observation::new(ScalingMetrics::new(start(), pods));
+        let observation = Observation::new(ScalingMetrics::new(start(), pods)).with_facts(self.facts.clone());
         let situation = Situation {
             target: &target,
             now: start(),
@@ -47,7 +47,7 @@ impl Case {
             decision.action = ScalingAction::ScaleUpVertical;
         }
         let approved = Guards::only_hard_limits().approve(decision, &situation).unwrap();
-        self.policy.plan(&target, &approved, &situation.state, situation.limits, &self.facts)
+        self.policy.plan(&approved)
     }
 
     fn bounds(&self, old: (u32, u32), pods: u32, wanted: u32) -> (u32, u32) {

@@ -183,7 +183,10 @@ impl HpaApplier for KubeHpaApplier {
             if let Some(why) = self.would_remove(&hpa) {
                 return Err(refused(target, why));
             }
-            let Some(written) = self.write(plan, mode, &hpa).await? else { continue };
+            let Some(written) = self.write(plan, mode, &hpa).await? else {
+                tracing::debug!(target_workload = %target, "the HPA was written by others in between; reading it again");
+                continue;
+            };
             let HpaState { bounds: got, .. } = hpa::state(&written).map_err(|error| backend(target, false, error))?;
             if got != new {
                 let kept = if mode == ApplyMode::Apply { "is stored now" } else { "would be stored" };

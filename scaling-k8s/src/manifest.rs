@@ -37,7 +37,8 @@ impl HpaManifest {
         Self { metadata, spec }
     }
 
-    /// Reads one document of YAML, or of JSON, which is YAML too.
+    /// Reads one document of YAML, or of JSON, which is YAML too. A number or a boolean where text belongs is taken as it is
+    /// written, and a number in quotes for the number: written again, both are what the API server wants.
     ///
     /// # Errors
     /// [`ManifestError`] if it is another kind or version of object, is no YAML, has an unknown field or more than one document.

@@ -185,3 +185,11 @@ fn strings_that_other_readers_mangle_are_quoted() {
     manifest.spec.metrics = Some(vec![MetricSpec::utilization("on", 50)]);
     assert_eq!(read(&manifest.to_yaml().unwrap()), manifest);
 }
+
+#[test]
+fn carelessly_written_scalars_come_out_right() {
+    let manifest = read(&small("  labels: {a: 1, b: on}", "  minReplicas: \"2\""));
+    assert_eq!(manifest.bounds().unwrap(), Bounds::new(2, 3).unwrap());
+    let text = manifest.to_yaml().unwrap();
+    assert!(text.contains("a: \"1\"") && text.contains("b: \"on\"") && text.contains("minReplicas: 2\n"), "{text}");
+}

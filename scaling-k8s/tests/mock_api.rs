@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/vertical.rs"]
+mod vertical;
+
 use std::time::Duration;
 
 use futures::future::join;
@@ -308,9 +311,6 @@ async fn a_change_of_requests_is_refused_in_every_mode() {
         assert!(error.to_string().contains("writes bounds alone"), "{error}");
     }
 }
-
-#[path = "support/vertical.rs"]
-mod vertical;
 
 #[test]
 fn an_applier_can_be_shared() {

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/vertical.rs"]
+mod vertical;
+
 use scaling_core::conformance::applier::plan as plan_of;
 use scaling_core::{Bounds, Target, WorkloadFacts};
 use scaling_k8s::repository::{files, files_after};
 use scaling_k8s::{HpaManifest, ManifestError};
-
-#[path = "support/vertical.rs"]
-mod vertical;
 
 fn checkout() -> HpaManifest {
     HpaManifest::from_yaml(include_str!("../../test_data/hpa/checkout.yaml")).unwrap()

@@ -18,6 +18,14 @@ pub struct MemoryApplier {
 struct Hpa {
     state: HpaState,
     resources: Vec<ResourceChange>,
+    /// The last plan carried out: carrying it out again changes nothing.
+    done: Option<HpaPlan>,
+}
+
+impl Hpa {
+    fn new(bounds: Bounds) -> Self {
+        Self { state: HpaState::new(bounds), resources: Vec::new(), done: None }
+    }
 }
 
 impl MemoryApplier {
@@ -29,17 +37,15 @@ impl MemoryApplier {
     /// The same with the HPA of one more workload.
     #[must_use]
     pub fn with(self, target: Target, bounds: Bounds) -> Self {
-        self.locked().insert(target, Hpa { state: HpaState::new(bounds), resources: Vec::new() });
+        self.locked().insert(target, Hpa::new(bounds));
         self
     }
 
     /// Puts bounds in place, as a third party would.
     pub fn put(&self, target: &Target, bounds: Bounds) {
-        let state = HpaState::new(bounds);
-        self.locked()
-            .entry(target.clone())
-            .and_modify(|hpa| hpa.state = state)
-            .or_insert_with(|| Hpa { state, resources: Vec::new() });
+        let mut hpas = self.locked();
+        let hpa = hpas.entry(target.clone()).or_insert_with(|| Hpa::new(bounds));
+        hpa.state = HpaState::new(bounds);
     }
 
     /// The bounds of one workload's HPA.
@@ -67,16 +73,19 @@ impl HpaApplier for MemoryApplier {
         let mut hpas = self.locked();
         let hpa = hpas.get_mut(plan.target()).ok_or_else(|| ApplyError::NotFound { target: plan.target().clone() })?;
         let found = hpa.state.bounds;
-        if found == plan.new_bounds() && found != plan.old_bounds() {
+        let done = found == plan.new_bounds() && hpa.done.as_ref() == Some(plan);
+        let bounds_are_there = found == plan.new_bounds() && plan.resources().is_none();
+        if done || bounds_are_there {
             return Ok(Applied { mode, changed: false });
         }
-        if found != plan.old_bounds() {
+        if found != plan.old_bounds() && found != plan.new_bounds() {
             return Err(ApplyError::Changed { target: plan.target().clone(), expected: plan.old_bounds(), found });
         }
         if mode == ApplyMode::Apply {
             hpa.state.bounds = plan.new_bounds();
             hpa.resources.extend(plan.resources());
+            hpa.done = Some(plan.clone());
         }
-        Ok(Applied { mode, changed: !plan.is_empty() })
+        Ok(Applied { mode, changed: true })
     }
 }

@@ -8,8 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::hpa::HpaSpec;
 use crate::{
-    Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, InvalidBounds, MemoryApplier, MetricsHistory,
-    MetricsSource, Observation, PlannedEvent, ScalingMetrics, SignalKind, SourceError, Target, WorkloadFacts,
+    Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, InvalidBounds, MemoryApplier,
+    MetricsHistory, MetricsSource, Observation, PlannedEvent, ScalingMetrics, SignalKind, SourceError, Target,
+    WorkloadFacts,
 };
 
 /// The simulation's own step, and the HPA's sync period.
@@ -387,12 +388,9 @@ mod tests {
                 ScalingMetrics::new(start + TimeDelta::minutes(minute), 1).with(SignalKind::RequestRate, *rate)
             })
             .collect();
-        let hpa = HpaSpec::new(
-            CrossVersionObjectReference::deployment("web"),
-            Bounds::new(bounds.0, bounds.1).unwrap(),
-        );
-        let config =
-            ReplayConfig { pod_capacity: Some(100.0), facts: WorkloadFacts::default(), events: Vec::new() };
+        let hpa =
+            HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(bounds.0, bounds.1).unwrap());
+        let config = ReplayConfig { pod_capacity: Some(100.0), facts: WorkloadFacts::default(), events: Vec::new() };
         ReplayCluster::new(target(), recording, &hpa, config).unwrap()
     }
 
@@ -428,11 +426,11 @@ mod tests {
     #[test]
     fn a_gap_is_no_data_and_leaves_the_pods() {
         let start = at(0);
-        let recording = [0, 60, 120, 3600, 3660]
-            .map(|second| ScalingMetrics::new(start + TimeDelta::seconds(second), 1).with(SignalKind::RequestRate, 150.0));
+        let recording = [0, 60, 120, 3600, 3660].map(|second| {
+            ScalingMetrics::new(start + TimeDelta::seconds(second), 1).with(SignalKind::RequestRate, 150.0)
+        });
         let hpa = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(2, 9).unwrap());
-        let config =
-            ReplayConfig { pod_capacity: Some(100.0), facts: WorkloadFacts::default(), events: Vec::new() };
+        let config = ReplayConfig { pod_capacity: Some(100.0), facts: WorkloadFacts::default(), events: Vec::new() };
         let cluster = ReplayCluster::new(target(), recording.to_vec(), &hpa, config).unwrap();
         cluster.advance(at(1800));
         let pods = cluster.pods();

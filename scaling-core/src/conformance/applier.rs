@@ -8,7 +8,7 @@
 //! # use scaling_core::{Approved, BoundsPolicy, Guards, HardLimits, HpaPlan, Refusal, ScalingDecision, Situation, WorkloadFacts};
 //! fn plan(decision: ScalingDecision, at: &Situation<'_>) -> Result<HpaPlan, Box<Refusal>> {
 //!     let approved: Approved = Guards::default().approve(decision, at)?;
-//!     Ok(BoundsPolicy::default().plan(at.target, &approved, &at.state, at.limits, &WorkloadFacts::default()))
+//!     Ok(BoundsPolicy::default().plan(&approved))
 //! }
 //! ```
 //!
@@ -82,7 +82,7 @@
 use super::some_time;
 use crate::{
     Applied, ApplyError, ApplyMode, Bounds, BoundsPolicy, Guards, HardLimits, HpaApplier, HpaPlan, HpaState,
-    LastChanges, MAX_REPLICAS, Observation, ScalingDecision, ScalingMetrics, Situation, Target, WorkloadFacts,
+    LastChanges, MAX_REPLICAS, Observation, ScalingDecision, ScalingMetrics, Situation, Target,
 };
 
 /// Runs every promise of an applier.
@@ -136,7 +136,7 @@ pub fn plan(target: &Target, old: Bounds, pods: u32, wanted: u32) -> HpaPlan {
     };
     let approved =
         Guards::only_hard_limits().approve(decision, &situation).unwrap_or_else(|refusal| panic!("{refusal}"));
-    BoundsPolicy::default().plan(target, &approved, &situation.state, situation.limits, &WorkloadFacts::default())
+    BoundsPolicy::default().plan(&approved)
 }
 
 async fn read<A: HpaApplier>(applier: &A, target: &Target) -> Bounds {

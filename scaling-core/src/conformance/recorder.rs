@@ -72,6 +72,7 @@ pub fn records() -> Vec<DecisionRecord> {
         shadow: Some(Box::new(ShadowDecision {
             engine: "candidate".into(),
             outcome: ShadowOutcome::Failed("said \"no\"\nand left \u{1f6aa}".into()),
+            beside: None,
         })),
         ..ScalingDecision::replicas("conformance", at, 3, 9)
     }

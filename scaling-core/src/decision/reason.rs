@@ -179,6 +179,37 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// Moves every number to the nearest finite one.
+    pub(crate) fn make_finite(&mut self) {
+        let numbers: [Option<&mut f64>; 2] = match self {
+            Self::Capacity { per_pod, spread, .. } => [per_pod.as_mut(), Some(spread)],
+            Self::Load { observed, demand, .. } => [Some(observed), Some(demand)],
+            Self::SlowResponses { ms, usual_ms } => [Some(ms), Some(usual_ms)],
+            Self::MemoryPressure { percent, target_percent } => [Some(percent), Some(target_percent)],
+            Self::Trend { growth, seconds } => [Some(growth), Some(seconds)],
+            Self::DailyPattern { swing, days } => [Some(swing), Some(days)],
+            Self::Need { replicas: number, .. }
+            | Self::Backlog { requests: number }
+            | Self::Errors { percent: number }
+            | Self::Saturated { cpu_percent: number }
+            | Self::OverProvisioned { needed: number }
+            | Self::Event { factor: number, .. } => [Some(number), None],
+            Self::RecentDemand { .. }
+            | Self::Weekend
+            | Self::SignalAbsent { .. }
+            | Self::HeldForAbsence { .. }
+            | Self::FellBack { .. }
+            | Self::Ensemble { .. }
+            | Self::Schedule { .. }
+            | Self::Custom { .. } => [None, None],
+        };
+        for number in numbers.into_iter().flatten() {
+            *number = super::finite(*number);
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

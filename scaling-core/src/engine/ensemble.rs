@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 
 use super::{DecisionEngine, EngineError};
-use crate::{Observation, Reason, ScalingDecision};
+use crate::{Observation, Reason, ResourceChange, ScalingAction, ScalingDecision};
 
 /// Asks every member and takes the answer that wants the most pods, so that growing needs one member and shrinking needs all.
-/// A member without an answer does not stop growth, but nothing shrinks without it.
+/// The same holds for what a pod requests. A member without an answer does not stop growth, but nothing shrinks without it; it
+/// is named with its failure.
 pub struct Ensemble {
     members: Vec<Box<dyn DecisionEngine>>,
 }
@@ -39,47 +40,48 @@ impl DecisionEngine for Ensemble {
     }
 
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let mut chosen: Option<ScalingDecision> = None;
-        let mut answered = 0_u32;
-        let mut last_error = None;
+        let mut answers = Vec::with_capacity(self.members.len());
+        let mut failures = Vec::new();
         for member in &self.members {
             match member.decide(observation).await {
-                Ok(decision) => {
-                    answered += 1;
-                    // Bigger pods wanted by one member are not lost because another wants more pods.
-                    let resources = chosen.as_ref().and_then(|best| best.resources).or(decision.resources);
-                    let best = match chosen.take() {
-                        Some(best) if best.desired_replicas >= decision.desired_replicas => best,
-                        _ => decision,
-                    };
-                    chosen = Some(ScalingDecision { resources, ..best });
-                }
-                Err(error) => last_error = Some(error.to_string()),
+                Ok(decision) => answers.push(decision),
+                Err(error) => failures.push((member.name(), error.to_string())),
             }
         }
         let asked = self.members.len();
-        let Some(decision) = chosen else {
-            return Err(EngineError::NoneAnswered { asked, last: last_error.unwrap_or_default() });
+        let answered = answers.len();
+        let resources = largest(answers.iter().map(|answer| answer.resources), failures.is_empty());
+        // The first of those that want the most.
+        let chosen = answers
+            .into_iter()
+            .reduce(|best, other| if other.desired_replicas > best.desired_replicas { other } else { best });
+        let Some(mut decision) = chosen else {
+            let last = failures.pop().map_or_else(String::new, |(name, error)| format!("{name}: {error}"));
+            return Err(EngineError::NoneAnswered { asked, last });
         };
-        let engine = decision.engine.clone().into_owned();
-        let mut decision = decision;
-        if decision.shrinks() && last_error.is_some() {
-            let held = ScalingDecision::replicas(
-                decision.engine.clone(),
-                decision.at,
-                decision.current_replicas,
-                decision.current_replicas,
-            );
-            decision = ScalingDecision {
-                confidence: decision.confidence,
-                reasons: vec![Reason::HeldForAbsence { replicas: decision.current_replicas }],
-                ..held
-            };
+        if decision.shrinks() && !failures.is_empty() {
+            decision.desired_replicas = decision.current_replicas;
+            decision.cost = None;
+            decision.reasons.push(Reason::HeldForAbsence { replicas: decision.current_replicas });
         }
-        Ok(decision.because(Reason::Ensemble {
-            chosen: engine,
-            answered,
-            asked: u32::try_from(asked).unwrap_or(u32::MAX),
-        }))
+        decision.resources = resources;
+        decision.action = ScalingAction::of(decision.current_replicas, decision.desired_replicas, resources);
+        let chosen = decision.engine.clone().into_owned();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        decision
+            .reasons
+            .extend(failures.into_iter().map(|(engine, error)| Reason::FellBack { engine: engine.to_owned(), error }));
+        Ok(decision.because(Reason::Ensemble { chosen, answered: count(answered), asked: count(asked) }))
     }
+}
+
+/// The largest wish for each resource; no wish counts as 0, and so, upward only, does a member that did not answer.
+fn largest(wishes: impl Iterator<Item = Option<ResourceChange>>, all_answered: bool) -> Option<ResourceChange> {
+    let none = ResourceChange { cpu_percent: 0, memory_percent: 0 };
+    let floor = (!all_answered).then_some(none);
+    let largest = wishes.map(Option::unwrap_or_default).chain(floor).reduce(|a, b| ResourceChange {
+        cpu_percent: a.cpu_percent.max(b.cpu_percent),
+        memory_percent: a.memory_percent.max(b.memory_percent),
+    });
+    largest.filter(|change| *change != none)
 }

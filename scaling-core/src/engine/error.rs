@@ -38,12 +38,12 @@ pub enum EngineError {
         /// When it is tried again.
         until: DateTime<Utc>,
     },
-    /// No member of an ensemble answered.
-    #[error("none of {asked} engines answered; the last said: {last}")]
+    /// None of several engines answered.
+    #[error("none of {asked} engines answered: {last}")]
     NoneAnswered {
         /// How many were asked.
         asked: usize,
-        /// What the last one said.
+        /// What they said, or the last of them.
         last: String,
     },
 }

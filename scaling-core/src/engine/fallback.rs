@@ -32,7 +32,13 @@ impl<A: DecisionEngine, B: DecisionEngine> DecisionEngine for Fallback<A, B> {
         match self.first.decide(observation).await {
             Ok(decision) => Ok(decision),
             Err(error) => {
-                let decision = self.second.decide(observation).await?;
+                let decision = match self.second.decide(observation).await {
+                    Ok(decision) => decision,
+                    Err(last) => {
+                        let last = format!("{}: {error}; {}: {last}", self.first.name(), self.second.name());
+                        return Err(EngineError::NoneAnswered { asked: 2, last });
+                    }
+                };
                 Ok(decision
                     .because(Reason::FellBack { engine: self.first.name().to_owned(), error: error.to_string() }))
             }

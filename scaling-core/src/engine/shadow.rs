@@ -33,7 +33,8 @@ impl<P: DecisionEngine, C: DecisionEngine> DecisionEngine for Shadow<P, C> {
             Ok(answer) => ShadowOutcome::Decided(Box::new(answer)),
             Err(error) => ShadowOutcome::Failed(error.to_string()),
         };
-        decision.shadow = Some(Box::new(ShadowDecision { engine: self.candidate.name().to_owned(), outcome }));
+        let beside = decision.shadow.take();
+        decision.shadow = Some(Box::new(ShadowDecision { engine: self.candidate.name().to_owned(), outcome, beside }));
         Ok(decision)
     }
 }

@@ -6,7 +6,7 @@ use crate::{Absence, ScalingDecision, SignalKind};
 /// How long a signal is missed after it was last seen.
 const WINDOW_MS: i64 = 3_600_000;
 
-/// Refuses to shrink while a signal that was there is gone or broken (law 2), whatever the engine made of it.
+/// Refuses fewer or smaller pods while a signal that was there is gone or broken (law 2), whatever the engine made of it.
 ///
 /// A signal counts as there if the newest sample of the history has it, or any of the last hour. One that nobody ever measured does not block.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +18,7 @@ impl Guard for AbsenceGuard {
     }
 
     fn check(&self, decision: &ScalingDecision, replicas: u32, situation: &Situation<'_>) -> Verdict {
-        if replicas >= decision.current_replicas {
+        if replicas >= decision.current_replicas && !decision.shrinks_pods() {
             return Verdict::Pass;
         }
         let seen = situation.observation;

@@ -36,8 +36,7 @@ impl Guard for RemovalBudget {
         let spent = situation
             .removals
             .iter()
-            .rev()
-            .take_while(|(at, _)| situation.now.signed_duration_since(*at) < window)
+            .filter(|(at, _)| situation.now.signed_duration_since(*at) < window)
             .fold(0_u32, |sum, (_, pods)| sum.saturating_add(*pods));
         let left = self.pods.saturating_sub(spent);
         if current - replicas <= left {

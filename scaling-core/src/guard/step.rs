@@ -23,14 +23,14 @@ impl Guard for StepLimit {
         "step"
     }
 
-    // Both products lie within 0..=MAX_REPLICAS.
+    // Both lie within what a u32 holds.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn check(&self, decision: &ScalingDecision, replicas: u32, _: &Situation<'_>) -> Verdict {
         let current = decision.current_replicas;
-        // From none at all, one pod is a step.
-        let top =
-            (f64::from(current) * self.up.max(1.0)).floor().clamp(f64::from(current.max(1)), f64::from(MAX_REPLICAS));
-        let bottom = (f64::from(current) * self.down.clamp(0.0, 1.0)).ceil().min(f64::from(current));
+        let size = f64::from(current);
+        // From none at all, one pod is a step. `max` and `min` take a NaN factor for no factor.
+        let top = (size * self.up.max(1.0)).floor().min(f64::from(MAX_REPLICAS)).max(size.max(1.0));
+        let bottom = (size * self.down.max(0.0)).ceil().min(size);
         let (top, bottom) = (top as u32, bottom as u32);
         if replicas > top && replicas > current {
             Verdict::Limit { replicas: top, why: format!("at most {} times {current} at once", self.up).into() }

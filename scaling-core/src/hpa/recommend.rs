@@ -161,7 +161,7 @@ pub fn recommend(
     if max_replicas < wanted_max {
         reasons.push(RecommendReason::HardLimit { max: hard.max() });
     }
-    let ahead = (facts.horizon() + facts.metrics_lag).as_secs_f64();
+    let ahead = facts.look_ahead().as_secs_f64();
     let factor = growth(history, ahead);
     reasons.push(RecommendReason::Growth { factor, seconds: ahead });
     // What is left of 90 % after load has grown while pods start.

@@ -31,7 +31,7 @@ pub struct Repairs {
 ///
 /// A gap stays a gap: an absent signal is absent in its column, and no sample is invented between two distant ones.
 /// Columns make the engine's passes over one signal run over contiguous memory.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct MetricsHistory {
     /// Milliseconds since the epoch: what the passes compare.
     times: Vec<i64>,
@@ -40,6 +40,16 @@ pub struct MetricsHistory {
     columns: [Vec<f64>; SignalKind::ALL.len()],
     /// Kept at least; twice as many at most. 0: all.
     limit: usize,
+}
+
+/// Two histories are equal if they hold the same samples; absent equals absent.
+impl PartialEq for MetricsHistory {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: &[f64], b: &[f64]| a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()));
+        self.times == other.times
+            && same(&self.pods, &other.pods)
+            && self.columns.iter().zip(&other.columns).all(|(a, b)| same(a, b))
+    }
 }
 
 impl MetricsHistory {
@@ -100,6 +110,17 @@ impl MetricsHistory {
             for column in &mut self.columns {
                 column.drain(..surplus);
             }
+        }
+    }
+
+    /// Drops what is later than `at`.
+    pub fn truncate_after(&mut self, at: DateTime<Utc>) {
+        let at_ms = at.timestamp_millis();
+        let len = self.times.partition_point(|time| *time <= at_ms);
+        self.times.truncate(len);
+        self.pods.truncate(len);
+        for column in &mut self.columns {
+            column.truncate(len);
         }
     }
 

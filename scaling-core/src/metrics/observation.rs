@@ -115,6 +115,11 @@ impl WorkloadFacts {
     pub fn horizon(&self) -> Duration {
         self.start_up.saturating_add(self.sync_period)
     }
+
+    /// How far the load that a decision sees lies behind the load that it is for: the horizon and the metrics' lag.
+    pub fn look_ahead(&self) -> Duration {
+        self.horizon().saturating_add(self.metrics_lag)
+    }
 }
 
 /// An event that cannot be.

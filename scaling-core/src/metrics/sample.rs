@@ -149,13 +149,14 @@ impl From<ScalingMetrics> for Raw {
     fn from(metrics: ScalingMetrics) -> Self {
         Self {
             timestamp: metrics.timestamp,
-            current_pod_count: metrics.current_pod_count,
-            desired_pod_count: metrics.desired_pod_count,
+            // What reading would refuse is not written.
+            current_pod_count: metrics.current_pod_count.map(|pods| pods.min(MAX_REPLICAS)),
+            desired_pod_count: metrics.desired_pod_count.map(|pods| pods.min(MAX_REPLICAS)),
             cpu_utilization_percent: metrics.signal(SignalKind::CpuUtilization),
             memory_utilization_percent: metrics.signal(SignalKind::MemoryUtilization),
             request_rate_per_second: metrics.signal(SignalKind::RequestRate),
             response_time_ms: metrics.signal(SignalKind::ResponseTime),
-            response_time_quantile: metrics.response_time_quantile,
+            response_time_quantile: metrics.response_time_quantile.filter(|quantile| quantile.is_finite()),
             error_rate_percent: metrics.signal(SignalKind::ErrorRate),
             active_connections: metrics.signal(SignalKind::ActiveConnections),
             queue_depth: metrics.signal(SignalKind::QueueDepth),

@@ -127,7 +127,7 @@ impl<'a> Assessment<'a> {
         let Some(past) = past.filter(|past| past.at_ms < now.at_ms) else { return 0.0 };
         let per_second = (now.load - past.load) * 1000.0 / (now.at_ms - past.at_ms) as f64;
         let facts = &self.observation.facts;
-        let ahead = (facts.horizon() + facts.metrics_lag).as_secs_f64();
+        let ahead = facts.look_ahead().as_secs_f64();
         // `clamp` would panic on a NaN limit.
         (per_second * ahead).max(0.0).min(self.observed_load * self.config.slope_limit)
     }

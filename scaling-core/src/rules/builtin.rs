@@ -2,7 +2,7 @@
 
 use super::assessment::Assessment;
 use super::{Need, Rule};
-use crate::{NeedDriver, Reason, ResourceChange, Timing, Urgency};
+use crate::{NeedDriver, Reason, ResourceChange, SignalKind, Timing, Urgency};
 
 /// Load against what a pod carries.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +79,12 @@ impl Rule for Overload {
     }
 
     fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
-        let failing = a.health.saturated || a.health.urgency == Urgency::Critical;
+        // Somebody asks, and nobody is there to be measured.
+        let now = &a.observation.current;
+        let asked = |kind| now.value(kind).is_some_and(|value| value > 0.0);
+        let deserted = a.pods == 0.0
+            && [SignalKind::RequestRate, SignalKind::ActiveConnections, SignalKind::QueueDepth].into_iter().any(asked);
+        let failing = deserted || a.health.saturated || a.health.urgency == Urgency::Critical;
         (failing && !a.memory_bound).then(|| {
             // At least one pod, so that failing requests to no pod at all are heard.
             let replicas = (a.pods * a.config.overload_growth).max(1.0);

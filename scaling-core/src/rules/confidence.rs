@@ -41,9 +41,9 @@ pub(super) fn confidence(a: &Assessment<'_>, action: ScalingAction, need: f64, l
             (1.0 - a.capacity.spread).clamp(0.0, 1.0) * number / (number + 0.5)
         }
         CapacityModel::HealthLimit => 0.6,
-        CapacityModel::UtilizationRatio => 0.5,
-        // A ratio of CPU to its target needs no capacity; nothing at all fits nothing.
-        CapacityModel::Unknown if a.cpu_percent().is_finite() => 0.5,
+        // A ratio of CPU to its target needs no capacity, and is as good as it has been steady.
+        CapacityModel::UtilizationRatio => 0.5 + 0.4 * history,
+        CapacityModel::Unknown if a.cpu_percent().is_finite() => 0.5 + 0.4 * history,
         CapacityModel::Unknown => 0.0,
     };
     // Bigger pods do not rest on what a pod can carry.

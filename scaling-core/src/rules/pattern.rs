@@ -58,7 +58,7 @@ impl<'a> Pattern<'a> {
         }
         let bins = Bins::of(samples, millis(config.trend_window));
         let offset = i64::from(observation.facts.utc_offset_seconds);
-        let horizon = (observation.facts.horizon() + observation.facts.metrics_lag).as_secs_f64();
+        let horizon = observation.facts.look_ahead().as_secs_f64();
         Self {
             trend: bins.as_ref().and_then(|bins| bins.trend(horizon, config)),
             daily: daily(samples, offset, config),
@@ -243,7 +243,7 @@ fn quiet_weekend(samples: &Samples<'_>, offset_s: i64, config: &RuleConfig) -> b
 /// window after the end: a load that goes away then went with the event.
 fn event<'a>(observation: &'a Observation, config: &RuleConfig) -> Option<&'a PlannedEvent> {
     let now = observation.current.timestamp;
-    let lead = config.event_lead.max(observation.facts.horizon() + observation.facts.metrics_lag);
+    let lead = config.event_lead.max(observation.facts.look_ahead());
     let (lead, tail) = (delta(lead), delta(config.shrink_window));
     observation
         .events

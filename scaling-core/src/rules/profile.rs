@@ -11,6 +11,7 @@
 mod grid;
 mod regression;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use self::grid::{FAR_BACK, Grid, Readings};
@@ -57,8 +58,14 @@ impl LoadProfile {
     ///
     /// `None` without a request rate now, without a known or visible size of a pod, or with less than three hours of past.
     pub fn learn(observation: &Observation) -> Option<Self> {
-        let grid = Grid::past(observation, LEARN_S)?;
-        let floor = 0.25 * pod_size(observation)?;
+        Self::learn_until(observation, observation.current.timestamp)
+    }
+
+    /// The same from what was known at an instant: later samples are not looked at.
+    pub fn learn_until(observation: &Observation, until: DateTime<Utc>) -> Option<Self> {
+        let until_ms = until.timestamp_millis();
+        let grid = Grid::past(observation, until_ms, LEARN_S)?;
+        let floor = 0.25 * pod_size(observation, until_ms)?;
         let ahead = ahead(&observation.facts);
         let enough = LEARN_MIN_S / grid::STEP_S;
         if (grid.len() as f64) < enough + (FAR_BACK + ahead.1) as f64 {
@@ -85,10 +92,10 @@ impl LoadProfile {
 }
 
 /// What one pod carries, roughly: declared, or what pods have carried on average.
-fn pod_size(observation: &Observation) -> Option<f64> {
+fn pod_size(observation: &Observation, until_ms: i64) -> Option<f64> {
     let declared = observation.facts.pod_capacity.filter(|capacity| capacity.is_finite() && *capacity > 0.0);
     declared.or_else(|| {
-        let before = observation.history.before(observation.current.timestamp.timestamp_millis());
+        let before = observation.history.before(until_ms.min(observation.current.timestamp.timestamp_millis()));
         let (mut load, mut pods) = (0.0, 0.0);
         for (rate, ready) in before.column(SignalKind::RequestRate).iter().zip(before.pods()) {
             if rate.is_finite() && *ready >= 1.0 {
@@ -116,7 +123,7 @@ fn ahead(facts: &WorkloadFacts) -> (usize, usize) {
 mod tests {
     use super::*;
     use crate::{MetricsHistory, ScalingMetrics};
-    use chrono::{DateTime, TimeDelta};
+    use chrono::TimeDelta;
 
     fn observation(rate: impl Fn(f64) -> f64, minutes: u32) -> Observation {
         let start = DateTime::from_timestamp(1_700_000_000, 0).unwrap();

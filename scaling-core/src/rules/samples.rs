@@ -114,7 +114,10 @@ impl<'a> Samples<'a> {
     }
 
     fn thinned(&self, start: usize, stride: usize) -> impl Iterator<Item = Sample> + '_ {
-        (self.first(start, stride)..self.times.len()).step_by(stride).map(|index| self.at(index)).chain(std::iter::once(self.current))
+        (self.first(start, stride)..self.times.len())
+            .step_by(stride)
+            .map(|index| self.at(index))
+            .chain(std::iter::once(self.current))
     }
 
     /// Response times of the thinned samples, the current one last.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{MetricsSource, SourceError};
 use crate::{Observation, Target};
@@ -36,7 +36,8 @@ impl MemorySource {
             observations.insert(target.clone(), Observation::new(current));
             return Ok(());
         };
-        if current.timestamp <= observation.current.timestamp {
+        // History counts in milliseconds.
+        if current.timestamp.timestamp_millis() <= observation.current.timestamp.timestamp_millis() {
             return Err(crate::HistoryError::NotAfter {
                 newest: observation.current.timestamp,
                 got: current.timestamp,
@@ -56,9 +57,15 @@ impl MemorySource {
 impl MetricsSource for MemorySource {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         let observation = self.locked().get(target).cloned();
-        let observation = observation.ok_or_else(|| SourceError::UnknownTarget { target: target.clone() })?;
+        let mut observation = observation.ok_or_else(|| SourceError::UnknownTarget { target: target.clone() })?;
         if observation.current.timestamp > now {
             return Err(SourceError::NoData { target: target.clone(), at: now });
+        }
+        // A history that the host put in may run on beyond the present.
+        let at = observation.current.timestamp;
+        let before = at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at);
+        if observation.history.newest() > Some(before) {
+            Arc::make_mut(&mut observation.history).truncate_after(before);
         }
         Ok(observation)
     }

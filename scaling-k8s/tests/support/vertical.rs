@@ -30,5 +30,5 @@ pub(crate) fn plan(
     let last = LastChanges::default();
     let situation = Situation { target, now: at, observation: &observation, state, limits, last, removals: &[] };
     let approved = Guards::only_hard_limits().approve(decision, &situation).unwrap();
-    BoundsPolicy::default().plan(target, &approved, &state, limits, facts)
+    BoundsPolicy::default().plan(&approved)
 }

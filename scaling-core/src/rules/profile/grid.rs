@@ -40,7 +40,8 @@ impl Recent {
     pub(super) fn of(observation: &Observation, held: usize) -> Option<Self> {
         debug_assert!(held <= Self::HELD_AT_MOST);
         let mut rates = [f64::NAN; Self::STEPS];
-        let mut walk = Walk::new(observation)?;
+        observation.current.value(SignalKind::RequestRate)?;
+        let mut walk = Walk::new(observation, observation.current.timestamp.timestamp_millis())?;
         let mut last = walk.newest();
         for place in rates.iter_mut().take(FAR_BACK + 1 + held) {
             // A past that is shorter is continued with its first value.
@@ -55,7 +56,8 @@ impl Recent {
         let rates = self.rates.get(back..=back + FAR_BACK)?;
         let (now, before) = (*rates.first()?, *rates.get(1)?);
         let half_hour = rates.get(..HALF_HOUR)?;
-        let moved: f64 = half_hour.iter().zip(rates.get(MINUTE..)?).map(|(later, earlier)| (later - earlier).abs()).sum();
+        let moved: f64 =
+            half_hour.iter().zip(rates.get(MINUTE..)?).map(|(later, earlier)| (later - earlier).abs()).sum();
         let quarter = largest(rates.get(..=QUARTER_HOUR)?);
         let facts = Facts {
             now,
@@ -79,9 +81,9 @@ pub(super) struct Grid {
 impl Grid {
     /// `None` without a request rate now.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a number of days
-    pub(super) fn past(observation: &Observation, seconds: f64) -> Option<Self> {
+    pub(super) fn past(observation: &Observation, until_ms: i64, seconds: f64) -> Option<Self> {
         let steps = (seconds / STEP_S) as usize + FAR_BACK;
-        let mut rates: Vec<f64> = Walk::new(observation)?.take(steps).collect();
+        let mut rates: Vec<f64> = Walk::new(observation, until_ms)?.take(steps).collect();
         rates.reverse();
         Some(Self { rates })
     }
@@ -96,10 +98,11 @@ impl Grid {
         let quarter = sliding_max(rates, QUARTER_HOUR);
         let hour = sliding_max(rates, FAR_BACK);
         let sums = running(rates.iter().copied());
-        let moved = running((0..rates.len()).map(|k| match (k.checked_sub(MINUTE).and_then(|j| rates.get(j)), rates.get(k)) {
-            (Some(earlier), Some(later)) => (later - earlier).abs(),
-            _ => 0.0,
-        }));
+        let moved =
+            running((0..rates.len()).map(|k| match (k.checked_sub(MINUTE).and_then(|j| rates.get(j)), rates.get(k)) {
+                (Some(earlier), Some(later)) => (later - earlier).abs(),
+                _ => 0.0,
+            }));
         let busy = self.busy().max(floor);
         let last = rates.len().saturating_sub(far);
         let lesson = |k: usize| {
@@ -168,29 +171,29 @@ struct Walk<'a> {
     later: (f64, f64),
     earlier: Option<(f64, f64)>,
     place: f64,
-    newest: f64,
 }
 
 impl<'a> Walk<'a> {
-    fn new(observation: &'a Observation) -> Option<Self> {
-        let newest = observation.current.value(SignalKind::RequestRate)?;
+    /// From the newest sample up to `until_ms` that has a rate.
+    fn new(observation: &'a Observation, until_ms: i64) -> Option<Self> {
         let now_ms = observation.current.timestamp.timestamp_millis();
-        let before = observation.history.before(now_ms);
-        let start = (now_ms as f64, newest);
+        let before = observation.history.before(now_ms.min(until_ms.saturating_add(1)));
         let mut walk = Self {
             times: before.times(),
             rates: before.column(SignalKind::RequestRate),
-            later: start,
+            later: (f64::NAN, f64::NAN),
             earlier: None,
-            place: start.0,
-            newest,
+            place: f64::NAN,
         };
+        let current = observation.current.value(SignalKind::RequestRate).filter(|_| now_ms <= until_ms);
+        walk.later = current.map(|rate| (now_ms as f64, rate)).or_else(|| walk.pull())?;
+        walk.place = walk.later.0;
         walk.earlier = walk.pull();
         Some(walk)
     }
 
     fn newest(&self) -> f64 {
-        self.newest
+        self.later.1
     }
 
     /// The next older sample that has a rate.
