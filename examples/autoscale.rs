@@ -393,7 +393,8 @@ mod tests {
     fn a_rate_alone_is_enough_and_what_was_assumed_is_said() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path();
-        let rows: String = (0..200).map(|i| format!("{},{}\n", i * 60, 100 + (i % 60) * 5)).collect();
+        let rows: Vec<_> = (0..200).map(|i| format!("{},{}", i * 60, 100 + (i % 60) * 5)).collect();
+        let rows = rows.join("\n");
         let text = output(&["--source", &file(folder, "load.csv", &format!("timestamp_s,rps\n{rows}"))]).unwrap();
         assert!(text.starts_with("note: ") && text.contains("pod-hours"), "{text}");
     }

@@ -77,29 +77,25 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 
 fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
     let mut events = arguments.event.clone();
-    let samples = match (&arguments.dataset, &arguments.scenario) {
-        (Some(path), Some(name)) => {
-            let bytes = examples::read(path)?;
-            let text = String::from_utf8_lossy(&bytes);
-            let scenarios =
-                dataset::scenarios(&text).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
-            let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
-            let found = scenarios.into_iter().find(|scenario| scenario.name == *name);
-            let scenario = found.ok_or_else(|| {
-                Failure::input(format!("there is no scenario {name:?}; there are {}", names.join(", ")))
-            })?;
-            events.extend(scenario.events);
-            scenario.samples
-        }
-        _ => {
-            let file = arguments.file.clone().unwrap_or_else(|| "-".into());
-            let bytes = examples::read(&file)?;
-            // Undated samples end on a Monday at noon: neither a weekend nor the edge of a day.
-            let end = DateTime::from_timestamp(1_767_614_400, 0).unwrap_or_default();
-            let undated = Undated { end, interval: TimeDelta::seconds(i64::from(arguments.interval)) };
-            let name = if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
-            parse::metrics(&bytes, Some(undated)).map_err(|error| Failure::input(format!("{name}: {error}")))?
-        }
+    let samples = if let (Some(path), Some(name)) = (&arguments.dataset, &arguments.scenario) {
+        let bytes = examples::read(path)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let scenarios =
+            dataset::scenarios(&text).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+        let found = scenarios.into_iter().find(|scenario| scenario.name == *name);
+        let scenario = found
+            .ok_or_else(|| Failure::input(format!("there is no scenario {name:?}; there are {}", names.join(", "))))?;
+        events.extend(scenario.events);
+        scenario.samples
+    } else {
+        let file = arguments.file.clone().unwrap_or_else(|| "-".into());
+        let bytes = examples::read(&file)?;
+        // Undated samples end on a Monday at noon: neither a weekend nor the edge of a day.
+        let end = DateTime::from_timestamp(1_767_614_400, 0).unwrap_or_default();
+        let undated = Undated { end, interval: TimeDelta::seconds(i64::from(arguments.interval)) };
+        let name = if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
+        parse::metrics(&bytes, Some(undated)).map_err(|error| Failure::input(format!("{name}: {error}")))?
     };
     dataset::observation(samples, events).map_err(Failure::input)
 }

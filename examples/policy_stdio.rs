@@ -28,6 +28,8 @@ use serde::Deserialize;
 const ENGINES: &str = "rules";
 /// How often the engine's picture of the load is learnt again.
 const LEARN_EVERY: TimeDelta = TimeDelta::hours(1);
+/// The longest lag, start-up or tick, in seconds: a week.
+const LONGEST_S: f64 = 604_800.0;
 /// History kept: 14 days of ticks.
 const KEPT: usize = 90_000;
 
@@ -144,7 +146,12 @@ impl Policy {
             None => knob,
         };
         let seconds = |name: &str, value: f64| {
-            Duration::try_from_secs_f64(value).map_err(|error| format!("{name} is {value}: {error}"))
+            let within = (0.0..=LONGEST_S).contains(&value);
+            if within {
+                Ok(Duration::from_secs_f64(value))
+            } else {
+                Err(format!("{name} is {value}; 0 to {LONGEST_S} is possible"))
+            }
         };
         if !(config.pod_capacity.is_finite() && config.pod_capacity > 0.0) {
             return Err(format!("pod_capacity is {}; it must be above 0", config.pod_capacity));
@@ -185,7 +192,9 @@ impl Policy {
         let minute = TimeDelta::minutes(1);
         let newest = past.iter().map(|sample| sample.timestamp).max();
         if newest.is_some_and(|newest| newest + minute <= seen + self.lag() + minute / 2) {
-            past.iter_mut().for_each(|sample| sample.timestamp += minute);
+            for sample in &mut past {
+                sample.timestamp += minute;
+            }
         }
         past.retain(|sample| sample.timestamp < seen);
         let (history, _) = MetricsHistory::from_unordered(past);
@@ -221,7 +230,7 @@ impl Policy {
         if self.learnt.is_none_or(|learnt| at - learnt >= LEARN_EVERY) {
             let generic = || self.facts.pod_capacity.map(LoadProfile::generic);
             self.facts.load_profile = LoadProfile::learn(&observation).or_else(generic);
-            observation.facts.load_profile = self.facts.load_profile.clone();
+            observation.facts.load_profile.clone_from(&self.facts.load_profile);
             self.learnt = Some(at);
         }
         let decision = self.runtime.block_on(self.engine.decide(&observation)).map_err(|error| error.to_string())?;
@@ -275,9 +284,11 @@ mod tests {
             format!("{{\"config\":{{\"knob\":\"0.9\",\"extra\":1,\"history\":[{}]}}}}\n", history.join(","));
         for (i, rate) in rates.iter().enumerate() {
             let t = 600 * 60 + 30 + 15 * (i + 1);
-            input += &format!(
-                "{{\"t\":{t}.0,\"rps\":{rate},\"utilization\":0.8,\"ready\":20,\"starting\":0,\"desired\":20,\"queue\":0.0}}\n"
+            let tick = format!(
+                "{{\"t\":{t}.0,\"rps\":{rate},\"utilization\":0.8,\"ready\":20,\"starting\":0,\"desired\":20,\"queue\":0.0}}"
             );
+            input.push_str(&tick);
+            input.push('\n');
         }
         input
     }

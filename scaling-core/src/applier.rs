@@ -144,7 +144,7 @@ pub trait HpaApplier: Send + Sync {
 }
 
 #[async_trait]
-impl<A: HpaApplier + ?Sized> HpaApplier for Arc<A> {
+impl<T: HpaApplier + ?Sized> HpaApplier for Arc<T> {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
         (**self).current(target).await
     }
@@ -154,7 +154,7 @@ impl<A: HpaApplier + ?Sized> HpaApplier for Arc<A> {
 }
 
 #[async_trait]
-impl<A: HpaApplier + ?Sized> HpaApplier for Box<A> {
+impl<T: HpaApplier + ?Sized> HpaApplier for Box<T> {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
         (**self).current(target).await
     }

@@ -224,7 +224,7 @@ impl RuleBasedEngine {
             current_replicas: current,
             desired_replicas: desired,
             resources,
-            timing: self.timing(a, action, urgency, timing, &mut reasons),
+            timing: Self::timing(a, action, urgency, timing, &mut reasons),
             confidence: Confidence::new(confidence::confidence(a, action, need, lost)),
             urgency: if action == ScalingAction::ScaleDownHorizontal { Urgency::Low } else { urgency },
             reasons,
@@ -265,7 +265,6 @@ impl RuleBasedEngine {
     }
 
     fn timing(
-        &self,
         a: &Assessment<'_>,
         action: ScalingAction,
         urgency: Urgency,

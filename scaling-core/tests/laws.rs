@@ -344,10 +344,6 @@ impl World<'_> {
     fn approve(&self, guards: &Guards, decision: ScalingDecision) -> Result<Approved, Refusal> {
         guards.approve(decision, &self.situation())
     }
-
-    fn plan(&self, policy: &BoundsPolicy, approved: &Approved) -> HpaPlan {
-        policy.plan(approved)
-    }
 }
 
 /// Nothing but what an applier is asked to do.
@@ -458,7 +454,7 @@ proptest! {
         let world = World { target: &target, observation: &seen, limits: world.0, bounds: world.1 };
         let decision = says.decision(seen.current.replicas().unwrap(), start());
         if let Ok(approved) = world.approve(&chain.guards(), decision) {
-            let plan = world.plan(&policy, &approved);
+            let plan = policy.plan(&approved);
             prop_assert_eq!(plan.old_bounds(), world.bounds);
             if plan.new_bounds() != plan.old_bounds() {
                 prop_assert!(inside(world.limits, plan.new_bounds()), "{} beyond {}", plan.new_bounds(), world.limits);
@@ -667,7 +663,7 @@ proptest! {
         let world = World { target: &target, observation: &seen, limits: world.0, bounds: world.1 };
         let pods = seen.current.replicas().unwrap();
         if let Ok(approved) = world.approve(&chain.guards(), says.decision(pods, start())) {
-            let plan = world.plan(&policy, &approved);
+            let plan = policy.plan(&approved);
             let (old, new) = (plan.old_bounds(), plan.new_bounds());
             match approved.replicas().cmp(&pods) {
                 std::cmp::Ordering::Greater => prop_assert!(!lowers(old, new), "{}", plan),
@@ -687,7 +683,7 @@ proptest! {
         let decision = honest(&says, pods).decision(pods, start());
         let (grows, shrinks) = (decision.grows(), decision.shrinks());
         if let Ok(approved) = world.approve(&chain.guards(), decision) {
-            let plan = world.plan(&policy, &approved);
+            let plan = policy.plan(&approved);
             let (old, new) = (plan.old_bounds(), plan.new_bounds());
             prop_assert!(!grows || !lowers(old, new), "a scale-up of {} pods lowers a bound: {}, {:?}", pods, plan, approved);
             prop_assert!(!shrinks || !raises(old, new), "a scale-down of {} pods raises a bound: {}, {:?}", pods, plan, approved);
@@ -739,7 +735,7 @@ proptest! {
         let pods = seen.current.replicas().unwrap();
         let mut decision = ScalingDecision::replicas("schedule", start(), pods, pods + more);
         decision.timing = if event { Timing::Event } else { Timing::Scheduled };
-        let plan = world.plan(&BoundsPolicy::default(), &world.approve(&Guards::only_hard_limits(), decision).unwrap());
+        let plan = BoundsPolicy::default().plan(&world.approve(&Guards::only_hard_limits(), decision).unwrap());
         prop_assert!(plan.new_bounds().min() >= pods + more, "{}", plan.new_bounds());
         prop_assert!(plan.new_bounds().max() >= bounds.max());
     }
@@ -894,7 +890,7 @@ fn approve_with(guards: &Guards, limits: HardLimits, bounds: Bounds, pods: u32, 
     let (target, observation) = (target(), Observation::new(ScalingMetrics::new(start(), pods)));
     let world = World { target: &target, observation: &observation, limits, bounds };
     let decision = ScalingDecision::replicas("test", start(), pods, desired).with_confidence(1.0);
-    world.approve(guards, decision).ok().map(|approved| world.plan(&BoundsPolicy::default(), &approved))
+    world.approve(guards, decision).ok().map(|approved| BoundsPolicy::default().plan(&approved))
 }
 
 #[test]

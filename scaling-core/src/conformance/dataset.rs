@@ -52,7 +52,7 @@ struct Entry {
     #[serde(default)]
     metrics: Series,
     #[serde(default)]
-    hourly_metrics: Vec<Hour>,
+    hourly_metrics: Vec<Hourly>,
     day_type: Option<String>,
     event_type: Option<String>,
     recommended_action: String,
@@ -73,7 +73,7 @@ struct Series {
 }
 
 #[derive(Deserialize)]
-struct Hour {
+struct Hourly {
     hour: u32,
     cpu: f64,
     memory: f64,
@@ -148,7 +148,7 @@ fn series(entry: &Entry, end: DateTime<Utc>) -> Result<Vec<ScalingMetrics>, Stri
     Ok(dated.collect())
 }
 
-fn hourly(hour: &Hour, midnight: DateTime<Utc>) -> ScalingMetrics {
+fn hourly(hour: &Hourly, midnight: DateTime<Utc>) -> ScalingMetrics {
     ScalingMetrics::new(midnight + TimeDelta::hours(i64::from(hour.hour)), hour.pods)
         .with(SignalKind::CpuUtilization, hour.cpu)
         .with(SignalKind::MemoryUtilization, hour.memory)

@@ -305,7 +305,7 @@ mod tests {
             .with(SignalKind::RequestRate, 0.1 + 0.2)
             .with(SignalKind::CpuUtilization, f64::INFINITY);
         let text = serde_json::to_string(&sample).unwrap();
-        assert_eq!(parse(&text).unwrap(), [sample.clone()]);
+        assert_eq!(parse(&text).unwrap(), std::slice::from_ref(&sample));
         assert_eq!(serde_json::from_str::<ScalingMetrics>(&text).unwrap(), sample);
     }
 }

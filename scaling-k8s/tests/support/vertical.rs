@@ -3,7 +3,7 @@
 use scaling_core::chrono::DateTime;
 use scaling_core::{
     Bounds, BoundsPolicy, Guards, HardLimits, HpaPlan, HpaState, LastChanges, Observation, ResourceChange,
-    ScalingDecision, ScalingMetrics, Situation, Target, WorkloadFacts,
+    ScalingAction, ScalingDecision, ScalingMetrics, Situation, Target, WorkloadFacts,
 };
 
 /// 250m of CPU and 512Mi of memory.
@@ -24,7 +24,8 @@ pub(crate) fn plan(
     let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let mut decision = ScalingDecision::replicas("test", at, 3, 3);
     decision.resources = Some(ResourceChange { cpu_percent, memory_percent });
-    let observation = Observation::new(ScalingMetrics::new(at, 3));
+    decision.action = ScalingAction::of(3, 3, decision.resources);
+    let observation = Observation::new(ScalingMetrics::new(at, 3)).with_facts(facts.clone());
     let state = HpaState::new(old);
     let limits = HardLimits::default();
     let last = LastChanges::default();
