@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryApplier;
@@ -71,7 +72,10 @@ pub enum ApplyError {
         found: Bounds,
     },
     /// Another field manager owns what would be written, and the host did not force it.
-    #[error("{target}: {field} is owned by {owner}; force it or let {owner} give it up")]
+    #[error(
+        "{target}: {field} is owned by {owner}{}; force it or let {owner} give it up",
+        since.map(|since| format!(" since {since}")).unwrap_or_default()
+    )]
     Conflict {
         /// The workload.
         target: Target,
@@ -79,6 +83,8 @@ pub enum ApplyError {
         field: String,
         /// Who owns it.
         owner: String,
+        /// When the owner last wrote, where that is known.
+        since: Option<DateTime<Utc>>,
     },
     /// The API server refused it.
     #[error("{target}: refused: {detail}")]

@@ -638,7 +638,7 @@ fn every_error_prints() {
     for error in [
         ApplyError::NotFound { target: target() },
         ApplyError::Changed { target: target(), expected: bounds, found: bounds },
-        ApplyError::Conflict { target: target(), field: String::new(), owner: String::new() },
+        ApplyError::Conflict { target: target(), field: String::new(), owner: String::new(), since: None },
         ApplyError::Refused { target: target(), detail: String::new() },
         ApplyError::Backend { target: target(), transient: false, source: "".into() },
     ] {

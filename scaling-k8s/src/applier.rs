@@ -151,7 +151,7 @@ impl KubeHpaApplier {
         match self.in_time(target, api.patch(&target.hpa, &params, &patch)).await? {
             Ok(hpa) => Ok(Some(hpa)),
             Err(error) if answer::is_outdated(&error) => Ok(None),
-            Err(error) => Err(answer::failure(target, error)),
+            Err(error) => Err(ownership::dated(answer::failure(target, error), &seen.metadata)),
         }
     }
 }

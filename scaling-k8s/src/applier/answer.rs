@@ -45,7 +45,7 @@ fn ownership(status: &Status) -> impl Iterator<Item = &StatusCause> {
 fn conflict(target: &Target, status: &Status) -> ApplyError {
     let fields = ownership(status).map(|cause| cause.field.trim_start_matches('.').to_owned());
     let owners = ownership(status).map(|cause| owner(&cause.message).to_owned());
-    ApplyError::Conflict { target: target.clone(), field: listed(fields), owner: listed(owners) }
+    ApplyError::Conflict { target: target.clone(), field: listed(fields), owner: listed(owners), since: None }
 }
 
 fn listed(items: impl Iterator<Item = String>) -> String {

@@ -1,6 +1,8 @@
 //! Which fields of an HPA a field manager owns. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use scaling_core::ApplyError;
+use scaling_core::chrono::DateTime;
 use serde_json::Value;
 
 /// The fields besides the two bounds that `manager` has applied before. An apply of the bounds alone would give them up, and the
@@ -19,6 +21,17 @@ pub(super) fn would_be_lost(metadata: &ObjectMeta, manager: &str) -> Vec<String>
     }
     paths.retain(|path| path != "spec.minReplicas" && path != "spec.maxReplicas");
     paths
+}
+
+/// A conflict, with the instant of the owner's last write if the metadata tell.
+pub(super) fn dated(mut error: ApplyError, metadata: &ObjectMeta) -> ApplyError {
+    if let ApplyError::Conflict { owner, since, .. } = &mut error {
+        let writes = metadata.managed_fields.iter().flatten().filter(|entry| entry.manager.as_ref() == Some(owner));
+        let newest = writes.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
+        // The client's clock type is another crate's; both know milliseconds since the epoch.
+        *since = newest.and_then(|time| DateTime::from_timestamp_millis(time.as_millisecond()));
+    }
+    error
 }
 
 /// Fields are nested objects with keys like `f:spec`; an empty object is a leaf, and `.` stands for the parent itself.

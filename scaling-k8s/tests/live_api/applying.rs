@@ -76,6 +76,7 @@ pub(crate) async fn a_field_of_somebody_else_is_a_conflict(world: &World) {
     let plan = plan(&target, bounds(2, 6), 3, 6);
     for mode in [ApplyMode::ServerDryRun, ApplyMode::Apply] {
         let error = world.applier().apply(&plan, mode).await.unwrap_err();
+        // The server dates no apply that changed no value, as this one; the next one is dated.
         let ApplyError::Conflict { field, owner, .. } = &error else { panic!("{error:?}") };
         assert_eq!((field.as_str(), owner.as_str()), ("spec.maxReplicas", "argocd"), "{error}");
         assert_eq!(world.read("theirs").await, before);
@@ -86,8 +87,9 @@ pub(crate) async fn a_field_of_somebody_else_is_a_conflict(world: &World) {
     world.api().patch("theirs", &params, &Patch::Merge(edited)).await.unwrap();
     let plan = self::plan(&target, bounds(3, 7), 3, 16);
     let error = world.applier().apply(&plan, ApplyMode::Apply).await.unwrap_err();
-    let ApplyError::Conflict { field, owner, .. } = &error else { panic!("{error:?}") };
+    let ApplyError::Conflict { field, owner, since, .. } = &error else { panic!("{error:?}") };
     assert_eq!((field.as_str(), owner.as_str()), ("spec.maxReplicas and spec.minReplicas", "kubectl-edit"));
+    assert!(since.is_some(), "law 9 names owner, field and time: {error}");
 
     assert!(world.applier().force().apply(&plan, ApplyMode::Apply).await.unwrap().changed, "force takes it");
     assert_eq!(world.applier().current(&target).await.unwrap().bounds, plan.new_bounds());
