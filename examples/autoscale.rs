@@ -28,6 +28,8 @@ use scaling_core::{
 use scaling_k8s::{HpaManifest, repository};
 use serde::{Deserialize, Serialize};
 
+/// A longer history is a wrong timestamp.
+const LONGEST: TimeDelta = TimeDelta::days(3660);
 /// More ticks than this are a mistake: ten years of minutes.
 const MOST_TICKS: i64 = 5_300_000;
 
@@ -187,6 +189,9 @@ fn replayed(arguments: &Arguments, samples: Vec<ScalingMetrics>) -> Result<World
     let cluster = ReplayCluster::new(manifest.target(), samples, &manifest.spec, config).map_err(Failure::input)?;
     let cluster = Arc::new(cluster);
     let (start, end) = cluster.span();
+    if end - start > LONGEST {
+        return Err(Failure::input(format!("the metrics span from {start} to {end}; ten years can be replayed")));
+    }
     let tick = arguments.tick.map_or(cluster.interval(), |seconds| TimeDelta::seconds(i64::from(seconds)));
     let count = (end - start).num_milliseconds() / tick.num_milliseconds().max(1);
     if count > MOST_TICKS {
@@ -410,6 +415,24 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+        #[test]
+        fn any_bytes_are_replayed_or_refused_in_one_line(
+            at in 0..900_usize, cut in 0..60_usize, put in proptest::collection::vec(proptest::num::u8::ANY, 0..20),
+            word in proptest::sample::select(vec!["", "NaN", "1e308", "-1", "99999999999", "9999-12-31T23:59:59Z", ",", "\n"]),
+        ) {
+            let history = fs::read(examples::test_data("shop_history.csv")).unwrap();
+            let mut text = history.get(..3000).unwrap().to_vec();
+            text.splice(at..at + cut, put.into_iter().chain(word.bytes()));
+            let source = tempfile::NamedTempFile::new().unwrap();
+            fs::write(source.path(), text).unwrap();
+            if let Err(what) = output(&["--source", source.path().to_str().unwrap()]) {
+                proptest::prop_assert!(!what.contains('\n'), "{}", what);
+            }
+        }
+    }
+
     #[test]
     fn bad_input_is_one_clear_line() {
         let temporary = tempfile::tempdir().unwrap();
@@ -420,6 +443,7 @@ mod tests {
             ("torn.jsonl", "{\"timestamp\":1,", "line 1"),
             ("blind.csv", "timestamp_s,queue_depth\n0,1\n", "neither CPU"),
             ("header.jsonl", "{\"run\":{}}", "line 1"),
+            ("long.csv", "timestamp_s,rps\n0,1\n99999999999,1\n", "ten years"),
         ] {
             let error = output(&["--source", &file(folder, name, text)]).unwrap_err();
             assert!(error.contains(what) && !error.contains('\n'), "{name}: {error}");

@@ -188,6 +188,27 @@ mod tests {
         assert!(text.starts_with("scale up horizontal"), "{text}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_decided_or_refused_in_one_line(
+            at in 0..400_usize, cut in 0..60_usize, put in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+            word in proptest::sample::select(vec!["", "NaN", "1e308", "-1", "null", "9999-12-31T23:59:59Z", "}", ",\n"]),
+        ) {
+            let mut text = br#"[{"timestamp":"2026-01-05T10:00:00Z","current_pod_count":3,"cpu_utilization_percent":40,
+                "request_rate_per_second":120,"error_rate_percent":0.5,"queue_depth":5,"memory_utilization_percent":60},
+                {"timestamp":"2026-01-05T10:01:00Z","current_pod_count":3,"cpu_utilization_percent":90,
+                "request_rate_per_second":520,"error_rate_percent":9.5,"queue_depth":500}]"#.to_vec();
+            let at = at.min(text.len());
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, put.into_iter().chain(word.bytes()));
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            if let Err(what) = output(&[file.path().to_str().unwrap(), "--format", "json"]) {
+                proptest::prop_assert!(!what.contains('\n'), "{}", what);
+            }
+        }
+    }
+
     #[test]
     fn bad_input_is_one_clear_line() {
         assert!(scenario("no_such", &[]).unwrap_err().contains("there are normal_load"));

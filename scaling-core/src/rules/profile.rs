@@ -77,7 +77,8 @@ impl LoadProfile {
     }
 
     /// The load to provide for: the upper quantile of what may have come when new pods are ready, the largest of the last 75 s.
-    /// At least `observed`, and that itself where there is no request rate to judge by.
+    /// May lie below `observed` when load is falling, as it usually goes on to. `observed` itself where there is no request rate
+    /// to judge by.
     pub(super) fn upper_load(&self, observation: &Observation, observed: f64) -> f64 {
         let Some(recent) = grid::Recent::of(observation, HELD) else { return observed };
         let upper = (0..=HELD)
