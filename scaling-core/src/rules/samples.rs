@@ -21,6 +21,8 @@ pub(super) struct Sample {
 }
 
 impl Sample {
+    // Three passes over each sample stand or fall with these two being inlined.
+    #[inline]
     fn of(at_ms: i64, pods: f64, load: Option<SignalKind>, value: impl Fn(SignalKind) -> f64) -> Self {
         let cpu = value(SignalKind::CpuUtilization);
         let rate = value(SignalKind::RequestRate);
@@ -85,6 +87,7 @@ impl<'a> Samples<'a> {
         self.times.len()
     }
 
+    #[inline]
     fn at(&self, index: usize) -> Sample {
         let value = |column: &[f64]| column.get(index).copied().unwrap_or(f64::NAN);
         let at_ms = self.times.get(index).copied().unwrap_or(i64::MIN);
