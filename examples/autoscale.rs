@@ -114,6 +114,9 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         recorded(&bytes).map_err(|what| place(&what))?
     } else {
         let samples = parse::metrics(&bytes, None).map_err(|error| place(&error))?;
+        if let Some(note) = examples::repairs(&samples) {
+            writeln!(out, "{note}")?;
+        }
         replayed(arguments, samples)?
     };
     let manifest = HpaManifest::from_yaml(&world.setting.hpa).map_err(Failure::input)?;

@@ -97,6 +97,10 @@ fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
         let name = if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
         parse::metrics(&bytes, Some(undated)).map_err(|error| Failure::input(format!("{name}: {error}")))?
     };
+    if let Some(note) = examples::repairs(&samples) {
+        // Not on standard output, which may be JSON for a program.
+        eprintln!("{note}");
+    }
     dataset::observation(samples, events).map_err(Failure::input)
 }
 

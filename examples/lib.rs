@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{Currency, PlannedEvent, Price};
+use scaling_core::{Currency, MetricsHistory, PlannedEvent, Price, Repairs, ScalingMetrics};
 
 /// The README's code compiles and runs.
 #[doc = include_str!("../README.md")]
@@ -94,6 +94,16 @@ fn read_limited(reader: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// What had to be mended in samples, if anything: out of order, or several of one instant, of which the last counts.
+pub fn repairs(samples: &[ScalingMetrics]) -> Option<String> {
+    let (_, Repairs { reordered, duplicates, .. }) = MetricsHistory::from_unordered(samples.to_vec());
+    (reordered + duplicates > 0).then(|| {
+        format!(
+            "note: {reordered} samples were out of order; {duplicates} were replaced by a later one of the same instant"
+        )
+    })
+}
+
 /// `NAME,START,END,FACTOR`: times as RFC 3339 or seconds since the epoch.
 ///
 /// # Errors
@@ -152,6 +162,15 @@ mod tests {
                 assert!(cargo.contains(&format!("path = \"{file}\"")), "Cargo.toml lacks {name}");
             }
         }
+    }
+
+    #[test]
+    fn what_was_mended_is_said() {
+        let sample = |second| ScalingMetrics::new(DateTime::from_timestamp(second, 0).unwrap(), 1);
+        assert_eq!(repairs(&[sample(1), sample(2)]), None);
+        assert!(
+            repairs(&[sample(2), sample(1), sample(2)]).unwrap().starts_with("note: 1 samples were out of order; 1")
+        );
     }
 
     #[test]
