@@ -97,7 +97,7 @@ pub enum Reason {
     },
     /// Memory is short and more pods would not help: load is flat.
     MemoryPressure {
-        /// Highest recent memory utilization in percent.
+        /// High recent memory utilization in percent (0.9 quantile).
         percent: f64,
         /// What the present utilization should become, in percent.
         target_percent: f64,

@@ -1,6 +1,7 @@
 //! The rules that are there from the start, one struct each.
 
-use super::assessment::Assessment;
+use super::assessment::{Assessment, millis};
+use super::samples::Buffer;
 use super::{Need, Rule};
 use crate::{NeedDriver, Reason, ResourceChange, SignalKind, Timing, Urgency};
 
@@ -48,11 +49,12 @@ impl Rule for Memory {
     fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
         let config = a.config;
         if a.memory_bound {
-            let percent = a
-                .samples
-                .recent(super::assessment::millis(config.shrink_window), config.shrink_min_samples)
-                .map(|sample| sample.memory)
-                .fold(f64::NAN, f64::max);
+            let mut recent = Buffer::new();
+            for sample in a.samples.recent(millis(config.shrink_window), config.shrink_min_samples) {
+                recent.push(sample.memory);
+            }
+            // Rather than the maximum, which is as much noise as need.
+            let percent = recent.quantile(0.9);
             let wanted = (percent / config.memory_target_percent - 1.0) * 100.0;
             let steps = (wanted / config.memory_step_percent - 1e-9).ceil().max(1.0);
             let grown = steps * config.memory_step_percent;

@@ -79,7 +79,11 @@ impl Capacity {
             return Self {
                 model: CapacityModel::Learnt,
                 per_pod,
-                safe_per_pod: per_pod * target,
+                // One sample is as good as its own error; where the health limit is known, the two are averaged.
+                safe_per_pod: match limit {
+                    Some(limit) if seen.len() == 1 => (per_pod * target * limit).sqrt(),
+                    _ => per_pod * target,
+                },
                 samples: seen.len(),
                 spread,
             };

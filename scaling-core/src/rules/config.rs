@@ -16,7 +16,7 @@ pub struct RuleConfig {
     pub learnt_target_percent: f64,
     /// CPU utilization from which pods count as full, so that demand is unknown upward. Percent; default 85.
     pub saturation_cpu_percent: f64,
-    /// By how much demand is raised at least while pods are full or requests fail. Share; default 0.1.
+    /// By how much demand is raised at least while pods are full or requests fail. Share; default 0.15.
     pub saturation_uplift: f64,
     /// Growth that full pods or a failing service ask for whatever the capacity model says. Factor; default 1.5.
     pub overload_growth: f64,
@@ -76,7 +76,7 @@ pub struct RuleConfig {
     /// Quantile of the capacities seen that is believed. Default 0.1: rather too small than too big.
     pub capacity_quantile: f64,
 
-    /// How far back a trend is looked for. Default 6 h.
+    /// How far back a trend is looked for. Default 8 h.
     #[serde(with = "crate::serde_seconds")]
     pub trend_window: Duration,
     /// Load over a trend must have grown by this factor. Default 1.3.
@@ -102,7 +102,7 @@ impl Default for RuleConfig {
             target_cpu_percent: 70.0,
             learnt_target_percent: 80.0,
             saturation_cpu_percent: 85.0,
-            saturation_uplift: 0.1,
+            saturation_uplift: 0.15,
             overload_growth: 1.5,
             grow_tolerance: 0.1,
             shrink_below: 0.6,
@@ -127,7 +127,7 @@ impl Default for RuleConfig {
             learn_window: Duration::from_secs(7 * 24 * 3600),
             learn_min_cpu_percent: 5.0,
             capacity_quantile: 0.1,
-            trend_window: Duration::from_secs(6 * 3600),
+            trend_window: Duration::from_secs(8 * 3600),
             trend_growth: 1.3,
             trend_tau: 0.5,
             trend_horizons: 5.0,

@@ -52,7 +52,6 @@ pub struct Pattern<'a> {
 impl<'a> Pattern<'a> {
     pub(super) fn new(samples: &Samples<'_>, observation: &'a Observation, config: &RuleConfig) -> Self {
         let event = event(observation, config);
-        let current = samples.current();
         if samples.history_len() == 0 {
             return Self { trend: None, daily: None, quiet_weekend: false, flat: None, event, early_queue: f64::NAN };
         }
@@ -62,7 +61,7 @@ impl<'a> Pattern<'a> {
         Self {
             trend: bins.as_ref().and_then(|bins| bins.trend(horizon, config)),
             daily: daily(samples, offset, config),
-            quiet_weekend: is_weekend(current.at_ms, offset) && quiet_weekend(samples, offset, config),
+            quiet_weekend: quiet_weekend(samples, offset, config),
             flat: bins.as_ref().and_then(|bins| bins.flat(config)),
             event,
             early_queue: bins.as_ref().map_or(f64::NAN, |bins| bins.early_queue),
@@ -225,15 +224,24 @@ fn is_weekend(at_ms: i64, offset_s: i64) -> bool {
     matches!((at_ms.div_euclid(1000) + offset_s).div_euclid(DAY_S).rem_euclid(7), 2 | 3)
 }
 
+/// Whether it is weekend and quieter than the week; or weekend, and hardly anything of a week was seen to compare it with.
 fn quiet_weekend(samples: &Samples<'_>, offset_s: i64, config: &RuleConfig) -> bool {
+    let now_ms = samples.current().at_ms;
+    // A sample speaks of the time since the one before: one at midnight on Monday ends the weekend, it does not begin the week.
+    let previous_ms = samples.recent(0, 2).nth(1).map_or(now_ms, |sample| sample.at_ms);
+    let half_ms = (now_ms.saturating_sub(previous_ms) / 2).min(6 * 3_600_000);
+    let weekend_at = |at_ms: i64| is_weekend(at_ms.saturating_sub(half_ms), offset_s);
+    if !weekend_at(now_ms) {
+        return false;
+    }
     let (mut week, mut weekend) = ((0.0, 0.0), (0.0, 0.0));
     for sample in samples.iter().filter(|sample| !sample.load.is_nan()) {
-        let part = if is_weekend(sample.at_ms, offset_s) { &mut weekend } else { &mut week };
+        let part = if weekend_at(sample.at_ms) { &mut weekend } else { &mut week };
         part.0 += sample.load;
         part.1 += 1.0;
     }
-    if week.1 == 0.0 {
-        weekend.1 >= config.shrink_min_samples as f64
+    if week.1 < weekend.1 / 2.0 {
+        week.1 + weekend.1 >= config.shrink_min_samples as f64
     } else {
         week.0 / week.1 >= config.trend_growth * weekend.0 / weekend.1
     }
