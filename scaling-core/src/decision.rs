@@ -203,6 +203,7 @@ impl ScalingDecision {
 
     /// The same with every number finite: JSON knows no other, and a record must read back as it was written.
     #[must_use]
+    #[inline]
     pub fn finite(mut self) -> Self {
         self.reasons.iter_mut().for_each(Reason::make_finite);
         if let Some(cost) = &mut self.cost {

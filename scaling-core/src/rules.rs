@@ -180,7 +180,7 @@ impl RuleBasedEngine {
     }
 
     fn conclude(&self, a: &Assessment<'_>, current: u32) -> ScalingDecision {
-        let mut reasons = Vec::with_capacity(8);
+        let mut reasons = Vec::with_capacity(6);
         let mut urgency = a.health.urgency;
         let mut timing = None;
         let mut resources = None;

@@ -78,8 +78,8 @@ impl<'a> Samples<'a> {
         Self { times, pods: before.pods(), columns, current, load, start, stride: stride(times.len() - start) }
     }
 
-    pub(super) fn current(&self) -> Sample {
-        self.current
+    pub(super) fn current(&self) -> &Sample {
+        &self.current
     }
 
     /// Samples of history, not thinned.
