@@ -114,7 +114,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         recorded(&bytes).map_err(|what| place(&what))?
     } else {
         let samples = parse::metrics(&bytes, None).map_err(|error| place(&error))?;
-        if let Some(note) = examples::repairs(&samples) {
+        if let Some(note) = examples::mended(MetricsHistory::from_unordered(samples.clone()).1) {
             writeln!(out, "{note}")?;
         }
         replayed(arguments, samples)?
@@ -185,7 +185,8 @@ fn replayed(arguments: &Arguments, samples: Vec<ScalingMetrics>) -> Result<World
             .map_err(|_| Failure::input(format!("{}: not UTF-8", path.display())))?,
         None => include_str!("../test_data/shop_hpa.yaml").to_owned(),
     };
-    let manifest = HpaManifest::from_yaml(&hpa).map_err(Failure::input)?;
+    let place = arguments.hpa.as_ref().map_or_else(|| "the built-in HPA".into(), |path| path.display().to_string());
+    let manifest = HpaManifest::from_yaml(&hpa).map_err(|error| Failure::input(format!("{place}: {error}")))?;
     let facts = WorkloadFacts::default();
     let config =
         ReplayConfig { pod_capacity: arguments.pod_capacity, facts: facts.clone(), events: arguments.event.clone() };

@@ -103,7 +103,8 @@ fn vertical(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
     let mut facts = WorkloadFacts::default();
     facts.cpu_request_millicores = Some(500);
     facts.memory_request_bytes = Some(2 << 30);
-    let observation = scenario.observation().map_err(Failure::input)?.with_facts(facts.clone());
+    let observation = scenario.observation().ok_or_else(|| Failure::input("a scenario has no sample"))?;
+    let observation = observation.with_facts(facts.clone());
     let mut decision = RuleBasedEngine::default().evaluate(&observation).map_err(Failure::failed)?;
     let price = Price::per_resource_hour(0.04, 0.005, Currency::USD, &facts).map_err(Failure::input)?;
     let resources = decision.resources.as_ref();

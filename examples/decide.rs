@@ -97,11 +97,13 @@ fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
         let name = if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
         parse::metrics(&bytes, Some(undated)).map_err(|error| Failure::input(format!("{name}: {error}")))?
     };
-    if let Some(note) = examples::repairs(&samples) {
+    let (observation, repairs) =
+        Observation::from_samples(samples).ok_or_else(|| Failure::input("there is no sample"))?;
+    if let Some(note) = examples::mended(repairs) {
         // Not on standard output, which may be JSON for a program.
         eprintln!("{note}");
     }
-    dataset::observation(samples, events).map_err(Failure::input)
+    Ok(observation.with_events(events))
 }
 
 fn json(decision: &ScalingDecision) -> serde_json::Result<String> {

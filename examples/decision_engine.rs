@@ -20,7 +20,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     let scenarios = dataset::scenarios(&String::from_utf8_lossy(&bytes)).map_err(Failure::input)?;
     let engine = RuleBasedEngine::default();
     for scenario in scenarios {
-        let observation = scenario.observation().map_err(Failure::input)?;
+        let observation = scenario.observation().ok_or_else(|| Failure::input("a scenario has no sample"))?;
         let decision = engine.evaluate(&observation).map_err(Failure::failed)?;
         writeln!(
             out,

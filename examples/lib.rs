@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{Currency, MetricsHistory, PlannedEvent, Price, Repairs, ScalingMetrics};
+use scaling_core::{Currency, PlannedEvent, Price, Repairs};
 
 /// The README's code compiles and runs.
 #[doc = include_str!("../README.md")]
@@ -94,9 +94,8 @@ fn read_limited(reader: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// What had to be mended in samples, if anything: out of order, or several of one instant, of which the last counts.
-pub fn repairs(samples: &[ScalingMetrics]) -> Option<String> {
-    let (_, Repairs { reordered, duplicates, .. }) = MetricsHistory::from_unordered(samples.to_vec());
+/// What had to be mended in samples, if anything.
+pub fn mended(Repairs { reordered, duplicates, .. }: Repairs) -> Option<String> {
     (reordered + duplicates > 0).then(|| {
         format!(
             "note: {reordered} samples were out of order; {duplicates} were replaced by a later one of the same instant"
@@ -148,6 +147,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use scaling_core::{MetricsHistory, ScalingMetrics};
+
     use super::*;
 
     #[test]
@@ -167,10 +168,9 @@ mod tests {
     #[test]
     fn what_was_mended_is_said() {
         let sample = |second| ScalingMetrics::new(DateTime::from_timestamp(second, 0).unwrap(), 1);
-        assert_eq!(repairs(&[sample(1), sample(2)]), None);
-        assert!(
-            repairs(&[sample(2), sample(1), sample(2)]).unwrap().starts_with("note: 1 samples were out of order; 1")
-        );
+        let note = |samples: &[ScalingMetrics]| mended(MetricsHistory::from_unordered(samples.to_vec()).1);
+        assert_eq!(note(&[sample(1), sample(2)]), None);
+        assert!(note(&[sample(2), sample(1), sample(2)]).unwrap().starts_with("note: 1 samples were out of order; 1"));
     }
 
     #[test]

@@ -180,9 +180,9 @@ impl ReplayCluster {
         let mut world = self.world();
         let world = &mut *world;
         let (mut arrived, mut failed) = (0.0, 0.0);
-        while world.now < now {
-            let left = (now - world.now).num_milliseconds() as f64 / 1000.0;
-            let step = left.min(STEP_S);
+        // Time passes in whole milliseconds; less than one is left for the next call.
+        while let left_ms @ 1.. = (now - world.now).num_milliseconds() {
+            let step = (left_ms as f64 / 1000.0).min(STEP_S);
             while self.recording.get(world.index + 1).is_some_and(|next| next.timestamp <= world.now) {
                 world.index += 1;
             }
@@ -413,6 +413,13 @@ mod tests {
         assert!(full.desired_pod_count > Some(1) && full.value(SignalKind::QueueDepth) > Some(0.0), "{full:?}");
         cluster.advance(at(540));
         assert!(seen(&cluster, 540).current_pod_count >= Some(4));
+    }
+
+    #[test]
+    fn an_instant_within_a_millisecond_ends() {
+        let cluster = cluster(&[50.0; 10], (1, 10));
+        cluster.advance(at(60) + TimeDelta::microseconds(300));
+        assert_eq!(seen(&cluster, 61).current_pod_count, Some(1));
     }
 
     #[test]

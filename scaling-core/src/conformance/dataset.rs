@@ -3,8 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use crate::source::parse::ParseError;
-use crate::{MetricsHistory, Observation, PlannedEvent, ScalingAction, ScalingMetrics, SignalKind, Timing};
+use crate::{Observation, PlannedEvent, ScalingAction, ScalingMetrics, SignalKind, Timing};
 
 /// What an engine should answer. `None` where the dataset does not say.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,12 +181,10 @@ fn label(entry: &Entry) -> Label {
 }
 
 impl Scenario {
-    /// The observation at the end of the scenario.
-    ///
-    /// # Errors
-    /// If there is no sample.
-    pub fn observation(&self) -> Result<Observation, ParseError> {
-        observation(self.samples.clone(), self.events.clone())
+    /// The observation at the end of the scenario; `None` without samples.
+    pub fn observation(&self) -> Option<Observation> {
+        let (observation, _) = Observation::from_samples(self.samples.clone())?;
+        Some(observation.with_events(self.events.clone()))
     }
 
     /// The same workload, `factor` times as big: rates, connections, queue, pods and the label.
@@ -262,16 +259,4 @@ impl Scenario {
         }
         self
     }
-}
-
-/// The last of some samples as the present, the others as its history.
-///
-/// # Errors
-/// If there is no sample.
-pub fn observation(samples: Vec<ScalingMetrics>, events: Vec<PlannedEvent>) -> Result<Observation, ParseError> {
-    let (history, _) = MetricsHistory::from_unordered(samples.clone());
-    let newest = history.newest();
-    let current = samples.into_iter().rev().find(|sample| Some(sample.timestamp) == newest);
-    let current = current.ok_or_else(|| ParseError::new("scenario", "there is no sample"))?;
-    Ok(Observation::new(current).with_history(history).with_events(events))
 }

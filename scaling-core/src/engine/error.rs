@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 #[non_exhaustive]
 pub enum EngineError {
     /// Nobody knows how many pods there are, so no size can be wanted.
-    #[error("the pod count is not known")]
+    #[error("the pod count is not known: current_pod_count is missing")]
     NoPodCount,
     /// Something the engine asks did not answer.
     #[error("{engine} is unavailable: {source}")]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{MetricsHistory, ScalingMetrics};
+use super::{MetricsHistory, Repairs, ScalingMetrics};
 use crate::LoadProfile;
 
 /// Everything an engine may look at to decide once.
@@ -34,6 +34,17 @@ impl Observation {
             facts: WorkloadFacts::default(),
             events: Arc::new([]),
         }
+    }
+
+    /// The newest of some samples as the present and the others as its history, with what had to be mended. `None` without any.
+    pub fn from_samples(samples: Vec<ScalingMetrics>) -> Option<(Self, Repairs)> {
+        let newest = samples.iter().map(|sample| sample.timestamp.timestamp_millis()).max()?;
+        // Of several with that instant the last counts, as in the history.
+        let current = samples.iter().rfind(|sample| sample.timestamp.timestamp_millis() == newest)?.clone();
+        let (mut history, repairs) = MetricsHistory::from_unordered(samples);
+        let before = current.timestamp.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(current.timestamp);
+        history.truncate_after(before);
+        Some((Self::new(current).with_history(history), repairs))
     }
 
     /// The same with what came before.

@@ -18,7 +18,7 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    pub(crate) fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
+    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
         Self { place: place.into(), what: what.into() }
     }
 }
