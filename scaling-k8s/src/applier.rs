@@ -16,8 +16,8 @@ use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, 
 pub use connect::ConnectError;
 
 use crate::hpa;
-use crate::names::{is_dns_label, is_dns_subdomain};
 use answer::{backend, refused};
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 
 /// How often an apply is tried when others write to the HPA in between, as its own controller does with each new status.
 const ATTEMPTS: usize = 5;

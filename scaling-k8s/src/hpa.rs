@@ -3,7 +3,7 @@
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use scaling_core::hpa::InvalidHpa;
-use scaling_core::{Bounds, HpaPlan, HpaSpec, HpaState};
+use scaling_core::{HpaPlan, HpaSpec, HpaState};
 use serde_json::{Value, json};
 
 use crate::ManifestError;
@@ -12,7 +12,7 @@ use crate::manifest::{API_VERSION, KIND};
 /// The spec in the API's own type.
 ///
 /// # Errors
-/// [`ManifestError::Inexpressible`] if a number does not fit into the API's 32 bits.
+/// [`ManifestError::Inexpressible`] if the API's type lacks a field.
 pub fn to_api_spec(spec: &HpaSpec) -> Result<HorizontalPodAutoscalerSpec, ManifestError> {
     translated(spec)
 }
@@ -20,7 +20,7 @@ pub fn to_api_spec(spec: &HpaSpec) -> Result<HorizontalPodAutoscalerSpec, Manife
 /// The spec from the API's own type.
 ///
 /// # Errors
-/// [`ManifestError::Inexpressible`] if a number is negative.
+/// [`ManifestError::Inexpressible`] if ours lacks a field.
 pub fn from_api_spec(spec: &HorizontalPodAutoscalerSpec) -> Result<HpaSpec, ManifestError> {
     translated(spec)
 }
@@ -37,13 +37,9 @@ fn translated<A: serde::Serialize, B: serde::de::DeserializeOwned>(value: &A) ->
 /// # Errors
 /// [`InvalidHpa`] if its bounds cannot be.
 pub fn state(hpa: &HorizontalPodAutoscaler) -> Result<HpaState, InvalidHpa> {
-    let count = |field: &str, value: i32| {
-        let fault = || InvalidHpa::Field { field: format!("spec.{field}"), what: "must not be negative" };
-        u32::try_from(value).map_err(|_| fault())
-    };
-    let min = count("minReplicas", hpa.spec.min_replicas.unwrap_or(1))?;
-    let max = count("maxReplicas", hpa.spec.max_replicas)?;
-    Ok(HpaState::new(Bounds::new(min, max)?))
+    let bounds =
+        HpaSpec { min_replicas: hpa.spec.min_replicas, max_replicas: hpa.spec.max_replicas, ..HpaSpec::default() };
+    Ok(HpaState::new(bounds.bounds()?))
 }
 
 /// The body of the server-side apply that carries out a plan on the HPA whose metadata was `seen`.
@@ -72,6 +68,7 @@ pub fn bounds_patch(plan: &HpaPlan, seen: &ObjectMeta) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use scaling_core::Bounds;
 
     fn hpa(spec: &Value) -> HorizontalPodAutoscaler {
         serde_json::from_value(json!({ "apiVersion": API_VERSION, "kind": KIND, "metadata": {}, "spec": spec }))
@@ -119,12 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_number_beyond_the_api_is_an_error() {
-        let spec: HpaSpec = serde_json::from_value(json!({
-            "scaleTargetRef": { "kind": "Deployment", "name": "checkout" }, "maxReplicas": 2_147_483_648_u32 }))
-        .unwrap();
-        assert!(to_api_spec(&spec).is_err());
-        let negative = hpa(&json!({ "scaleTargetRef": { "kind": "Deployment", "name": "a" }, "maxReplicas": -1 }));
-        assert!(from_api_spec(&negative.spec).is_err());
+    fn a_number_beyond_the_api_is_an_error_and_a_negative_one_is_for_validation() {
+        let spec = |max: i64| {
+            serde_json::from_value::<HpaSpec>(json!({
+                "scaleTargetRef": { "kind": "Deployment", "name": "checkout" }, "maxReplicas": max }))
+        };
+        assert!(spec(2_147_483_648).is_err());
+        let negative = spec(-1).unwrap();
+        assert_eq!(from_api_spec(&to_api_spec(&negative).unwrap()).unwrap(), negative);
+        assert!(negative.validate().is_err());
     }
 }

@@ -6,8 +6,6 @@ mod applier;
 mod error;
 pub mod hpa;
 mod manifest;
-mod names;
-mod quantity;
 pub mod repository;
 
 pub use applier::{ConnectError, KubeHpaApplier};

@@ -11,7 +11,7 @@ use scaling_core::{Bounds, HpaSpec, Target};
 pub use diff::diff;
 
 use crate::ManifestError;
-use crate::names::{is_dns_label, is_dns_subdomain};
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 
 pub(crate) const API_VERSION: &str = "autoscaling/v2";
 pub(crate) const KIND: &str = "HorizontalPodAutoscaler";
@@ -94,7 +94,7 @@ impl HpaManifest {
     pub fn validate(&self) -> Result<(), ManifestError> {
         self.check_names()?;
         validate::metadata(&self.metadata)?;
-        Ok(validate::spec(&self.spec)?)
+        Ok(self.spec.validate()?)
     }
 
     fn check_names(&self) -> Result<(), ManifestError> {

@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::manifest::name_fault;
-use crate::names::is_dns_label;
 use crate::{HpaManifest, ManifestError};
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 
 /// What the container of a workload shall request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +147,7 @@ fn patch(manifest: &HpaManifest, target: &Target, wanted: &ContainerRequests) ->
     if api_version != Some("apps/v1") || !matches!(target.kind.as_str(), "Deployment" | "StatefulSet" | "ReplicaSet") {
         return Err(ManifestError::Requests("the workload is no Deployment, StatefulSet or ReplicaSet of apps/v1"));
     }
-    if !crate::names::is_dns_subdomain(&target.name) {
+    if !is_dns_subdomain(&target.name) {
         return Err(name_fault("spec.scaleTargetRef.name", &target.name, "a DNS subdomain"));
     }
     let cpu = wanted.cpu_millicores.map(|cpu| ("cpu", Quantity(format!("{cpu}m"))));

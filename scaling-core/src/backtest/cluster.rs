@@ -8,9 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::hpa::HpaSpec;
 use crate::{
-    Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, InvalidBounds, MemoryApplier,
-    MetricsHistory, MetricsSource, Observation, PlannedEvent, ScalingMetrics, SignalKind, SourceError, Target,
-    WorkloadFacts,
+    Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, MemoryApplier, MetricsHistory,
+    MetricsSource, Observation, PlannedEvent, ScalingMetrics, SignalKind, SourceError, Target, WorkloadFacts,
 };
 
 /// The simulation's own step, and the HPA's sync period.
@@ -34,7 +33,7 @@ pub enum ClusterError {
     NoDemand,
     /// The HPA's bounds cannot be.
     #[error("the HPA cannot be: {0}")]
-    Hpa(#[from] InvalidBounds),
+    Hpa(#[from] crate::hpa::InvalidHpa),
 }
 
 /// How to replay.

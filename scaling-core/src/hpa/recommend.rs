@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use statrs::statistics::{Data, OrderStatistics};
 
+use super::spec::stored;
 use super::{CrossVersionObjectReference, HpaSpec, MetricSpec};
 use crate::rules::Assessment;
 use crate::{
@@ -39,9 +40,9 @@ pub struct HpaRecommendation {
     /// Max replicas: what the busiest moment needed, with headroom.
     pub max_replicas: u32,
     /// CPU utilization to aim for, percent.
-    pub cpu_target_percent: u32,
+    pub cpu_target_percent: i32,
     /// Memory utilization to aim for, percent; only where memory follows load.
-    pub memory_target_percent: Option<u32>,
+    pub memory_target_percent: Option<i32>,
     /// Why, in the order of the fields.
     pub reasons: Vec<RecommendReason>,
 }
@@ -115,8 +116,8 @@ impl HpaRecommendation {
         metrics.extend(self.memory_target_percent.map(|percent| MetricSpec::utilization("memory", percent)));
         HpaSpec {
             scale_target_ref,
-            min_replicas: Some(self.min_replicas),
-            max_replicas: self.max_replicas,
+            min_replicas: Some(stored(self.min_replicas)),
+            max_replicas: stored(self.max_replicas),
             metrics: Some(metrics),
             behavior: None,
         }
@@ -165,7 +166,7 @@ pub fn recommend(
     let factor = growth(history, ahead);
     reasons.push(RecommendReason::Growth { factor, seconds: ahead });
     // What is left of 90 % after load has grown while pods start.
-    let cpu_target_percent = (90.0 / factor).clamp(CPU_TARGETS.0, CPU_TARGETS.1).floor() as u32;
+    let cpu_target_percent = (90.0 / factor).clamp(CPU_TARGETS.0, CPU_TARGETS.1).floor() as i32;
 
     let memory_target_percent = memory_correlation(history).and_then(|correlation| {
         let follows = correlation >= 0.7;
@@ -174,7 +175,7 @@ pub fn recommend(
         } else {
             RecommendReason::MemoryIndependent { correlation }
         });
-        follows.then_some(config.memory_ceiling_percent.clamp(1.0, 100.0) as u32)
+        follows.then_some(config.memory_ceiling_percent.clamp(1.0, 100.0) as i32)
     });
     Ok(HpaRecommendation { min_replicas, max_replicas, cpu_target_percent, memory_target_percent, reasons })
 }

@@ -1,28 +1,28 @@
 //! Names as Kubernetes takes them. They end up in URLs and in file names, so nothing else may pass.
 
 /// One label of a DNS name: what a namespace and a container must be called.
-pub(crate) fn is_dns_label(name: &str) -> bool {
+pub fn is_dns_label(name: &str) -> bool {
     name.len() <= 63 && is_label(name)
 }
 
 /// A DNS subdomain: what most objects, an HPA among them, must be called.
-pub(crate) fn is_dns_subdomain(name: &str) -> bool {
+pub fn is_dns_subdomain(name: &str) -> bool {
     // Here a single label may be longer than in DNS itself: the API server limits the whole alone.
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// What can be one part of a path in the API: the name of a metric, or of a scaled object of any kind.
-pub(crate) fn is_path_segment(name: &str) -> bool {
+pub fn is_path_segment(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '%'])
 }
 
 /// The value of a label: empty, or short and plain.
-pub(crate) fn is_label_value(value: &str) -> bool {
+pub fn is_label_value(value: &str) -> bool {
     value.is_empty() || is_plain(value)
 }
 
 /// The key of a label or an annotation, or the name of a resource: a plain name, perhaps after a DNS subdomain and a `/`.
-pub(crate) fn is_qualified_name(name: &str) -> bool {
+pub fn is_qualified_name(name: &str) -> bool {
     match name.split_once('/') {
         Some((prefix, name)) => is_dns_subdomain(prefix) && is_plain(name),
         None => is_plain(name),

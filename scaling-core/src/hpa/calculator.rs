@@ -1,0 +1,508 @@
+//! What one metric asks for.
+//!
+//! All sums and averages are integers, truncated; only ratios are doubles, and counts round up. The results show it: 56 % against
+//! 50 % on 25 pods asks for 29.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use super::limits::whole;
+use super::metric::{Aim, Metric, MetricKind};
+use super::pods::{self, Pod, PodClass, SampleTime};
+use super::{ControllerConfig, MissingFallback, Release, Resources, ToleranceMode};
+
+/// Window of a sample whose backend does not say, in seconds.
+pub const DEFAULT_WINDOW_S: i64 = 60;
+
+/// Why a metric asks for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetricError {
+    /// The selector matches no pod.
+    #[error("no pods match the selector")]
+    NoPods,
+    /// The backend answered with nothing.
+    #[error("the metrics backend returned no metrics")]
+    NoMetricsReturned,
+    /// No sample is left once unready pods and those on their way out are taken off.
+    #[error("no metrics for the targeted pods; they may be unready")]
+    NoMetricsForReadyPods,
+    /// No sample is of a listed pod, or the pods request nothing.
+    #[error("no metrics match the listed pods")]
+    NoMatchingMetrics,
+    /// A pod does not state what it requests.
+    #[error("pod {pod} does not request the resource")]
+    MissingRequest {
+        /// The pod.
+        pod: String,
+    },
+    /// A pod has no such container.
+    #[error("pod {pod} has no such container")]
+    ContainerNotFound {
+        /// The pod.
+        pod: String,
+    },
+    /// A sample lacks the container ([`Release::missing_container_fails`]).
+    #[error("the sample of pod {pod} lacks the container")]
+    ContainerMetricMissing {
+        /// The pod.
+        pod: String,
+    },
+    /// The metric does not say what to aim for.
+    #[error("the metric has no target of a kind that it understands")]
+    NoTarget,
+    /// The metric is of no known type.
+    #[error("the metric is of a type that the controller does not know")]
+    UnknownMetricType,
+    /// The backend failed.
+    #[error("the metrics backend failed")]
+    FetchFailed,
+}
+
+impl MetricError {
+    /// A short, constant code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoPods => "no_pods",
+            Self::NoMetricsReturned => "no_metrics_returned",
+            Self::NoMetricsForReadyPods => "no_metrics_for_ready_pods",
+            Self::NoMatchingMetrics => "no_matching_metrics",
+            Self::MissingRequest { .. } => "missing_request",
+            Self::ContainerNotFound { .. } => "container_not_found",
+            Self::ContainerMetricMissing { .. } => "container_metric_missing",
+            Self::NoTarget => "no_target",
+            Self::UnknownMetricType => "unknown_metric_type",
+            Self::FetchFailed => "fetch_error",
+        }
+    }
+}
+
+/// What the metrics backend answered for one metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Samples {
+    /// Usage of pods, for Resource and ContainerResource metrics.
+    PodUsage(Vec<PodUsage>),
+    /// A number of each pod.
+    PodValues(Vec<PodValue>),
+    /// A number of an object, in thousandths.
+    Object(i64),
+    /// A number for each series, in thousandths.
+    External(Vec<i64>),
+    /// It failed.
+    Failed,
+}
+
+/// What one pod used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodUsage {
+    /// The pod.
+    pub pod: String,
+    /// When it was measured.
+    pub time: SampleTime,
+    /// What its containers used, by name.
+    pub containers: Vec<(String, Resources)>,
+}
+
+/// A number of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodValue {
+    /// The pod.
+    pub pod: String,
+    /// When it was measured.
+    pub time: SampleTime,
+    /// In thousandths.
+    pub value_milli: i64,
+}
+
+/// How far a ratio may be from 1 to count as on target, each way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerances {
+    /// Above 1.
+    pub up: f64,
+    /// Below 1.
+    pub down: f64,
+}
+
+impl Tolerances {
+    /// Whether a ratio is on target; the edges are, if the mode is [`ToleranceMode::Interval`].
+    pub fn contain(self, ratio: f64, mode: ToleranceMode) -> bool {
+        match mode {
+            ToleranceMode::Interval => (1.0 - self.down..=1.0 + self.up).contains(&ratio),
+            ToleranceMode::Distance => (1.0 - ratio).abs() <= if ratio > 1.0 { self.up } else { self.down },
+        }
+    }
+}
+
+/// The sizes that the scale subresource reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// The size asked for: "current" everywhere in the algorithm.
+    pub spec_replicas: i32,
+    /// The size that exists.
+    pub status_replicas: i32,
+}
+
+/// What one metric asks for, with the figures that the status reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proposal {
+    /// The size.
+    pub replicas: i32,
+    /// Percent of the request, as measured first.
+    pub utilization_percent: Option<i32>,
+    /// For each pod, in thousandths.
+    pub average_value_milli: Option<i64>,
+    /// In all, in thousandths.
+    pub value_milli: Option<i64>,
+}
+
+/// The replica calculator: pure, of one sync.
+#[derive(Clone, Copy, Debug)]
+pub struct Calculator<'a> {
+    /// The controller's settings.
+    pub config: &'a ControllerConfig,
+    /// The tolerances that apply to this autoscaler.
+    pub tolerances: Tolerances,
+    /// The sizes.
+    pub scale: Scale,
+    /// What time it is.
+    pub now: DateTime<Utc>,
+}
+
+impl Calculator<'_> {
+    /// What a metric asks for, given the pods that the selector matches and the backend's answer.
+    ///
+    /// # Errors
+    /// [`MetricError`] if it asks for nothing.
+    pub fn propose(&self, metric: &Metric, pods: &[Pod], samples: &Samples) -> Result<Proposal, MetricError> {
+        if metric.source == MetricKind::Unknown {
+            return Err(MetricError::UnknownMetricType);
+        }
+        let aim = metric.aim().ok_or(MetricError::NoTarget)?;
+        match (&metric.source, samples) {
+            (_, Samples::Failed) => Err(MetricError::FetchFailed),
+            (MetricKind::Resource { resource }, Samples::PodUsage(usage)) => {
+                let measured = self.measured(usage, resource, None)?;
+                self.per_pod(pods, &measured, Of { resource, container: None }, aim)
+            }
+            (MetricKind::ContainerResource { resource, container }, Samples::PodUsage(usage)) => {
+                let container = Some(container.as_str());
+                let measured = self.measured(usage, resource, container)?;
+                self.per_pod(pods, &measured, Of { resource, container }, aim)
+            }
+            (MetricKind::Pods { .. }, Samples::PodValues(values)) => {
+                if values.is_empty() {
+                    return Err(MetricError::NoMetricsReturned);
+                }
+                let measured =
+                    values.iter().map(|value| (value.pod.as_str(), (value.time, value.value_milli))).collect();
+                self.per_pod(pods, &measured, Of { resource: "", container: None }, aim)
+            }
+            (MetricKind::Object { .. }, Samples::Object(value)) => self.total(*value, aim, pods),
+            (MetricKind::External { .. }, Samples::External(series)) => {
+                if series.is_empty() {
+                    return Err(MetricError::NoMetricsReturned);
+                }
+                let total = series_total(series, matches!(aim, Aim::AverageValue(_)));
+                self.total(total, aim, pods)
+            }
+            _ => Err(MetricError::NoMetricsReturned),
+        }
+    }
+
+    /// The samples of one resource, summed over the containers of each pod.
+    fn measured<'s>(
+        &self,
+        usage: &'s [PodUsage],
+        resource: &str,
+        container: Option<&str>,
+    ) -> Result<Measured<'s>, MetricError> {
+        if usage.is_empty() {
+            return Err(MetricError::NoMetricsReturned);
+        }
+        let mut measured = Measured::with_capacity(usage.len());
+        for pod in usage {
+            let value = match container {
+                Some(name) => {
+                    let found = pod.containers.iter().find(|(container, _)| container == name);
+                    if found.is_none() && self.config.release.missing_container_fails {
+                        return Err(MetricError::ContainerMetricMissing { pod: pod.pod.clone() });
+                    }
+                    found.and_then(|(_, usage)| usage.get(resource)).copied()
+                }
+                // One container without a sample, or no container at all, and the pod has none.
+                None => (!pod.containers.is_empty())
+                    .then(|| {
+                        let values = pod.containers.iter().map(|(_, usage)| usage.get(resource).copied());
+                        values.sum::<Option<i64>>()
+                    })
+                    .flatten(),
+            };
+            if let Some(value) = value {
+                measured.insert(&pod.pod, (pod.time, value));
+            }
+        }
+        Ok(measured)
+    }
+
+    /// Targets measured per pod.
+    fn per_pod(&self, pods: &[Pod], measured: &Measured<'_>, of: Of<'_>, aim: Aim) -> Result<Proposal, MetricError> {
+        if pods.is_empty() {
+            return Err(MetricError::NoPods);
+        }
+        let mut tally = PodTally::default();
+        let mut left = measured.len();
+        let mut classes = Vec::with_capacity(pods.len());
+        for pod in pods {
+            let sample = measured.get(pod.name.as_str()).copied();
+            let class = pods::classify(pod, sample.map(|(time, _)| time), of.resource == "cpu", self.config, self.now);
+            if sample.is_some() && class != PodClass::Ready {
+                left -= 1;
+            }
+            classes.push((pod, class, sample.map_or(0, |(_, value)| value)));
+        }
+        if left == 0 {
+            return Err(MetricError::NoMetricsForReadyPods);
+        }
+        let pod_level = self.config.release.pod_level_resources;
+        for (pod, class, usage) in classes {
+            // Every listed pod must state its request, even one that does not count.
+            let request = match aim {
+                Aim::Utilization(_) => pod.request(of.resource, of.container, pod_level)?,
+                _ => 0,
+            };
+            tally.add(class, usage, request, aim, self.config.release);
+        }
+        let listed: HashSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+        for (_, value) in measured.iter().filter(|(pod, _)| !listed.contains(**pod)).map(|(_, sample)| sample) {
+            tally.add_unlisted(*value, aim);
+        }
+        self.tallied(&tally, aim)
+    }
+
+    /// Targets measured per pod, from sums: for those who know their pods to be alike.
+    ///
+    /// # Errors
+    /// [`MetricError::NoMetricsForReadyPods`] and [`MetricError::NoMatchingMetrics`].
+    pub fn tallied(&self, tally: &PodTally, aim: Aim) -> Result<Proposal, MetricError> {
+        let (first, proposal) = tally.measure(aim, Guess::None)?;
+        let mode = self.config.release.tolerance_mode;
+        let on_target = |ratio: f64| self.tolerances.contain(ratio, mode);
+        let replicas = |replicas: i32| Ok(Proposal { replicas, ..proposal });
+        let current = self.scale.spec_replicas;
+
+        let scale_up_with_unready = tally.unready > 0 && first > 1.0;
+        if !scale_up_with_unready && tally.missing == 0 {
+            return replicas(if on_target(first) { current } else { count(first, tally.ready) });
+        }
+        // Guesses that work against the change.
+        let guess = if first < 1.0 {
+            Guess::MissingAtTarget
+        } else if first > 1.0 {
+            Guess::Idle
+        } else {
+            Guess::None
+        };
+        let (second, _) = tally.measure(aim, guess)?;
+        let turned = (first < 1.0 && second > 1.0) || (first > 1.0 && second < 1.0);
+        if on_target(second) || turned {
+            return replicas(current);
+        }
+        let wanted = count(second, tally.values(guess));
+        let against = (second < 1.0 && wanted > current) || (second > 1.0 && wanted < current);
+        replicas(if against { current } else { wanted })
+    }
+
+    /// Object and External metrics.
+    fn total(&self, total: i64, aim: Aim, pods: &[Pod]) -> Result<Proposal, MetricError> {
+        let on_target = |ratio| self.tolerances.contain(ratio, self.config.release.tolerance_mode);
+        match aim {
+            Aim::Value(target) => {
+                let ratio = total as f64 / target as f64;
+                let current = self.scale.spec_replicas;
+                let replicas = if current == 0 {
+                    whole(ratio.ceil())
+                } else if on_target(ratio) {
+                    current
+                } else if pods.is_empty() {
+                    return Err(MetricError::NoPods);
+                } else {
+                    count(ratio, pods.iter().filter(|pod| pod.is_running_and_ready()).count())
+                };
+                Ok(Proposal { replicas, value_milli: Some(total), ..Proposal::default() })
+            }
+            Aim::AverageValue(target) => {
+                let existing = self.scale.status_replicas;
+                let ratio = total as f64 / (target as f64 * f64::from(existing));
+                let wanted = || whole((total as f64 / target as f64).ceil());
+                Ok(Proposal {
+                    replicas: if on_target(ratio) { existing } else { wanted() },
+                    average_value_milli: Some(per_replica_usage(total, existing)),
+                    ..Proposal::default()
+                })
+            }
+            Aim::Utilization(_) => Err(MetricError::NoTarget),
+        }
+    }
+}
+
+/// The sum of some series; it stops where 64 bits do. Negative values mean nothing: for a target per replica a negative sum on
+/// the way counts as an overflow, as it does upstream.
+fn series_total(series: &[i64], per_replica: bool) -> i64 {
+    let add = |sum: i64, value: &i64| {
+        let sum = if *value > 0 { sum.checked_add(*value)? } else { sum.saturating_add(*value) };
+        (sum >= 0 || !per_replica).then_some(sum)
+    };
+    series.iter().try_fold(0, add).unwrap_or(i64::MAX)
+}
+
+/// What is reported of a total as a value for each replica: rounded up, 0 without replicas, and the largest number for a total
+/// that a double cannot tell from it.
+pub fn per_replica_usage(total_milli: i64, status_replicas: i32) -> i64 {
+    if total_milli as f64 >= i64::MAX as f64 {
+        return i64::MAX;
+    }
+    if status_replicas == 0 {
+        return 0;
+    }
+    #[allow(clippy::cast_possible_truncation)] // the cast saturates
+    let usage = (total_milli as f64 / f64::from(status_replicas)).ceil() as i64;
+    usage
+}
+
+type Measured<'a> = HashMap<&'a str, (SampleTime, i64)>;
+
+/// Which resource of which container a metric measures.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    resource: &'a str,
+    container: Option<&'a str>,
+}
+
+/// What pods without a usable sample are taken to use.
+#[derive(Clone, Copy, PartialEq)]
+enum Guess {
+    /// They are left out.
+    None,
+    /// Pods without a sample use as much as the target.
+    MissingAtTarget,
+    /// Pods without a sample, and unready ones, use nothing.
+    Idle,
+}
+
+/// Sums over pods, in thousandths: all that a per-pod target depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodTally {
+    /// Pods that count.
+    pub ready: usize,
+    /// Pods that cannot serve yet.
+    pub unready: usize,
+    /// Pods without a sample.
+    pub missing: usize,
+    /// Samples of pods that the selector does not match.
+    pub unlisted: usize,
+    /// Used by the pods that count (and, where no request matters, by the unlisted).
+    pub usage: i64,
+    /// Requested by the pods that count.
+    pub requests: i64,
+    /// Requested by the pods that cannot serve yet.
+    pub unready_requests: i64,
+    /// Requested by the pods without a sample.
+    pub missing_requests: i64,
+    /// Used by the pods without a sample if they are at the target.
+    pub missing_at_target: i64,
+}
+
+impl PodTally {
+    /// One more listed pod.
+    pub fn add(&mut self, class: PodClass, usage: i64, request: i64, aim: Aim, release: Release) {
+        match class {
+            PodClass::Ready => {
+                self.ready += 1;
+                self.usage = self.usage.saturating_add(usage);
+                self.requests = self.requests.saturating_add(request);
+            }
+            PodClass::Unready => {
+                self.unready += 1;
+                self.unready_requests = self.unready_requests.saturating_add(request);
+            }
+            PodClass::Missing => {
+                self.missing += 1;
+                self.missing_requests = self.missing_requests.saturating_add(request);
+                let at_target = match aim {
+                    Aim::Utilization(target) => {
+                        let percent = match release.missing_fallback {
+                            MissingFallback::Target => target.max(100),
+                            MissingFallback::Request => 100,
+                        };
+                        share(request, percent.into(), 100)
+                    }
+                    Aim::AverageValue(target) | Aim::Value(target) => target,
+                };
+                self.missing_at_target = self.missing_at_target.saturating_add(at_target);
+            }
+            PodClass::Ignored => {}
+        }
+    }
+
+    /// One more sample of a pod that the selector does not match: it has no request, so a utilization ignores what it uses.
+    fn add_unlisted(&mut self, usage: i64, aim: Aim) {
+        self.unlisted += 1;
+        if !matches!(aim, Aim::Utilization(_)) {
+            self.usage = self.usage.saturating_add(usage);
+        }
+    }
+
+    /// How many values there are.
+    fn values(&self, guess: Guess) -> usize {
+        self.ready
+            + self.unlisted
+            + match guess {
+                Guess::None => 0,
+                Guess::MissingAtTarget => self.missing,
+                Guess::Idle => self.missing + self.unready,
+            }
+    }
+
+    /// The ratio of what is used to what is aimed for, with the figures to report.
+    fn measure(&self, aim: Aim, guess: Guess) -> Result<(f64, Proposal), MetricError> {
+        let guessed = if guess == Guess::MissingAtTarget { self.missing_at_target } else { 0 };
+        let usage = self.usage.saturating_add(guessed);
+        match aim {
+            Aim::Utilization(target) => {
+                let requests = self.requests.saturating_add(match guess {
+                    Guess::None => 0,
+                    Guess::MissingAtTarget => self.missing_requests,
+                    Guess::Idle => self.missing_requests.saturating_add(self.unready_requests),
+                });
+                if requests == 0 {
+                    return Err(MetricError::NoMatchingMetrics);
+                }
+                let percent = i32::try_from(share(usage, 100, requests)).unwrap_or(i32::MAX);
+                let proposal = Proposal {
+                    utilization_percent: Some(percent),
+                    average_value_milli: self.ready.try_into().ok().and_then(|ready: i64| usage.checked_div(ready)),
+                    ..Proposal::default()
+                };
+                Ok((f64::from(percent) / f64::from(target), proposal))
+            }
+            Aim::AverageValue(target) | Aim::Value(target) => {
+                let values = i64::try_from(self.values(guess)).unwrap_or(i64::MAX);
+                let average = usage.checked_div(values).ok_or(MetricError::NoMetricsForReadyPods)?;
+                let proposal = Proposal { average_value_milli: Some(average), ..Proposal::default() };
+                Ok((average as f64 / target as f64, proposal))
+            }
+        }
+    }
+}
+
+/// `value × times ÷ by`, truncated, limited to 64 bits.
+#[allow(clippy::cast_possible_truncation)] // clamped
+fn share(value: i64, times: i64, by: i64) -> i64 {
+    let exact = i128::from(value) * i128::from(times) / i128::from(by).max(1);
+    exact.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
+fn count(ratio: f64, pods: usize) -> i32 {
+    whole((ratio * pods as f64).ceil())
+}

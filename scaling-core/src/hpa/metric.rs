@@ -1,0 +1,212 @@
+//! From an [`HpaSpec`] to what the controller works with: integers, and every default in its place.
+
+use super::limits::{Behavior, Change, Policy, Rules, SelectPolicy};
+use super::{HpaBehavior, HpaSpec, InvalidHpa, MetricSource, MetricSpec, MetricTarget, ScalingRules};
+
+/// A HorizontalPodAutoscaler as the controller works with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hpa {
+    /// Min replicas.
+    pub min_replicas: i32,
+    /// Max replicas.
+    pub max_replicas: i32,
+    /// What it reacts to.
+    pub metrics: Vec<Metric>,
+    /// How fast; without it another algorithm runs than with an empty one.
+    pub behavior: Option<Behavior>,
+}
+
+/// One metric of an HPA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Where it comes from.
+    pub source: MetricKind,
+    /// What to aim for.
+    pub target: TargetValues,
+}
+
+/// Where a metric comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// A resource of the pods.
+    Resource {
+        /// `cpu`, `memory`, …
+        resource: String,
+    },
+    /// A resource of one container of the pods.
+    ContainerResource {
+        /// `cpu`, `memory`, …
+        resource: String,
+        /// The container.
+        container: String,
+    },
+    /// A number of each pod.
+    Pods {
+        /// Its name.
+        name: String,
+    },
+    /// A number of another object.
+    Object {
+        /// Its name.
+        name: String,
+    },
+    /// A number from outside the cluster.
+    External {
+        /// Its name.
+        name: String,
+    },
+    /// Of a type that the controller does not know.
+    Unknown,
+}
+
+/// What to aim for, and which kind of target is said to be meant; [`Metric::aim`] tells which one counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TargetValues {
+    /// What `type` says.
+    pub kind: TargetKind,
+    /// Percent of the request.
+    pub average_utilization: Option<i32>,
+    /// For each pod, in thousandths.
+    pub average_value_milli: Option<i64>,
+    /// In all, in thousandths.
+    pub value_milli: Option<i64>,
+}
+
+/// The `type` of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetKind {
+    /// Percent of the request.
+    #[default]
+    Utilization,
+    /// In all.
+    Value,
+    /// For each pod.
+    AverageValue,
+}
+
+/// The target that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// Percent of the request.
+    Utilization(i32),
+    /// For each pod, in thousandths.
+    AverageValue(i64),
+    /// In all, in thousandths.
+    Value(i64),
+}
+
+impl Metric {
+    /// The target that counts. The `type` that is written does not always decide: a value for each pod goes before a utilization
+    /// and, for External metrics, before a total; only Object metrics insist that `type` and field agree.
+    pub fn aim(&self) -> Option<Aim> {
+        let target = &self.target;
+        let utilization = target.average_utilization.map(Aim::Utilization);
+        let average = target.average_value_milli.map(Aim::AverageValue);
+        let value = target.value_milli.map(Aim::Value);
+        match &self.source {
+            MetricKind::Resource { .. } | MetricKind::ContainerResource { .. } => average.or(utilization),
+            MetricKind::Pods { .. } => average,
+            MetricKind::External { .. } => average.or(value),
+            MetricKind::Object { .. } => match target.kind {
+                TargetKind::Value => value,
+                TargetKind::AverageValue => average,
+                TargetKind::Utilization => None,
+            },
+            MetricKind::Unknown => None,
+        }
+    }
+
+    /// Whether it can be measured without pods, and so wake a workload that has none.
+    pub fn can_wake(&self) -> bool {
+        matches!(self.source, MetricKind::Object { .. } | MetricKind::External { .. })
+    }
+}
+
+impl TryFrom<&HpaSpec> for Hpa {
+    type Error = InvalidHpa;
+
+    /// # Errors
+    /// [`InvalidHpa`] if the API server would not have stored it.
+    fn try_from(spec: &HpaSpec) -> Result<Self, InvalidHpa> {
+        spec.validate()?;
+        let spec = spec.clone().with_defaults();
+        Ok(Self {
+            min_replicas: spec.min_replicas.unwrap_or(1),
+            max_replicas: spec.max_replicas,
+            metrics: spec.metrics.iter().flatten().map(Metric::from).collect(),
+            behavior: spec.behavior.as_ref().map(Behavior::from),
+        })
+    }
+}
+
+impl From<&MetricSpec> for Metric {
+    fn from(spec: &MetricSpec) -> Self {
+        let (kind, _, source) =
+            spec.sources().into_iter().find(|(kind, ..)| *kind == spec.kind).unwrap_or(("", "", None));
+        let nothing = MetricSource::default();
+        let source = source.unwrap_or(&nothing);
+        let resource = || source.name.clone().unwrap_or_default();
+        let name = || source.metric.as_ref().map(|metric| metric.name.clone()).unwrap_or_default();
+        Self {
+            source: match kind {
+                "Resource" => MetricKind::Resource { resource: resource() },
+                "ContainerResource" => MetricKind::ContainerResource {
+                    resource: resource(),
+                    container: source.container.clone().unwrap_or_default(),
+                },
+                "Pods" => MetricKind::Pods { name: name() },
+                "Object" => MetricKind::Object { name: name() },
+                "External" => MetricKind::External { name: name() },
+                _ => MetricKind::Unknown,
+            },
+            target: TargetValues::from(&source.target),
+        }
+    }
+}
+
+impl From<&MetricTarget> for TargetValues {
+    fn from(target: &MetricTarget) -> Self {
+        Self {
+            kind: match target.kind.as_str() {
+                "Value" => TargetKind::Value,
+                "AverageValue" => TargetKind::AverageValue,
+                _ => TargetKind::Utilization,
+            },
+            average_utilization: target.average_utilization,
+            average_value_milli: target.average_value.as_ref().map(super::Quantity::milli),
+            value_milli: target.value.as_ref().map(super::Quantity::milli),
+        }
+    }
+}
+
+impl From<&HpaBehavior> for Behavior {
+    /// Of a behavior whose defaults are [filled in](HpaSpec::with_defaults).
+    fn from(behavior: &HpaBehavior) -> Self {
+        let rules = |rules: &Option<ScalingRules>| rules.as_ref().map(Rules::from).unwrap_or_default();
+        Self { scale_up: rules(&behavior.scale_up), scale_down: rules(&behavior.scale_down) }
+    }
+}
+
+impl From<&ScalingRules> for Rules {
+    fn from(rules: &ScalingRules) -> Self {
+        Self {
+            window_s: rules.stabilization_window_seconds,
+            select: match rules.select_policy.as_deref() {
+                Some("Min") => SelectPolicy::Min,
+                Some("Disabled") => SelectPolicy::Disabled,
+                _ => SelectPolicy::Max,
+            },
+            policies: rules
+                .policies
+                .iter()
+                .flatten()
+                .map(|policy| Policy {
+                    change: if policy.kind == "Pods" { Change::Pods } else { Change::Percent },
+                    value: policy.value,
+                    period_s: policy.period_seconds,
+                })
+                .collect(),
+            tolerance: rules.tolerance.as_ref().map(super::Quantity::as_f64),
+        }
+    }
+}
