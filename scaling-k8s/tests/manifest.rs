@@ -133,7 +133,7 @@ fn numbers_that_are_none_are_refused_with_their_place() {
     for bad in ["-1", ".nan", ".inf", "1e400", "99999999999999999999999", "2.5", "two", "[1]", "true", "4294967296"] {
         let text = small("", &format!("  minReplicas: {bad}"));
         let error = HpaManifest::from_yaml(&text).and_then(|manifest| manifest.validate()).unwrap_err().to_string();
-        assert!(error.contains("line 9, column 16") || error.contains("min replicas"), "{bad}: {error}");
+        assert!(error.contains("line 9, column 16") || error.contains("spec.minReplicas"), "{bad}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
