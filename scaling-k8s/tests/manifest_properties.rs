@@ -128,21 +128,29 @@ fn awkward() -> impl Strategy<Value = String> {
     prop_oneof![prop::sample::select(known.to_vec()).prop_map(str::to_owned), "[ -~]{0,12}", any::<String>()]
 }
 
+/// Quantities that YAML might read as something else.
+fn quantity() -> impl Strategy<Value = String> {
+    let known = ["0.05", "1.5Gi", "1e3", "012", "+1", "-1", ".5", "5.", "1E", "0", "-0", "100m", "1.0", "0e0"];
+    let any = "[+-]?[0-9]{1,20}(\\.[0-9]{0,4})?(m|k|Mi|E|e3|E-2)?";
+    prop_oneof![prop::sample::select(known.to_vec()).prop_map(str::to_owned), any]
+}
+
 fn labels() -> impl Strategy<Value = Option<std::collections::BTreeMap<String, String>>> {
     prop::option::of(prop::collection::btree_map(awkward(), awkward(), 0..4))
 }
 
 /// Specs as wild as the types allow; most are not valid, all must survive.
 fn spec() -> impl Strategy<Value = HpaSpec> {
-    let target = (awkward(), prop::option::of(0..=i32::MAX), prop::option::of(awkward()), prop::option::of(awkward()))
-        .prop_map(|(kind, utilization, average, value)| {
-            json(&[
-                ("type", Some(kind.into())),
-                ("averageUtilization", utilization.map(Into::into)),
-                ("averageValue", average.map(Into::into)),
-                ("value", value.map(Into::into)),
-            ])
-        });
+    let target =
+        (awkward(), prop::option::of(0..=i32::MAX), prop::option::of(quantity()), prop::option::of(quantity()))
+            .prop_map(|(kind, utilization, average, value)| {
+                json(&[
+                    ("type", Some(kind.into())),
+                    ("averageUtilization", utilization.map(Into::into)),
+                    ("averageValue", average.map(Into::into)),
+                    ("value", value.map(Into::into)),
+                ])
+            });
     let selector = (labels(), prop::option::of(prop::collection::vec(awkward(), 0..3))).prop_map(|(labels, values)| {
         let requirement =
             json(&[("key", Some("k".into())), ("operator", Some("In".into())), ("values", values.map(Into::into))]);
@@ -179,7 +187,7 @@ fn spec() -> impl Strategy<Value = HpaSpec> {
 }
 
 fn rules() -> impl Strategy<Value = serde_json::Value> {
-    (prop::option::of(0..4000_u32), prop::option::of(awkward()), prop::option::of(0..9_u32)).prop_map(
+    (prop::option::of(0..4000_u32), prop::option::of(quantity()), prop::option::of(0..9_u32)).prop_map(
         |(window, tolerance, policy)| {
             let policy =
                 policy.map(|value| serde_json::json!([{ "type": "Pods", "value": value, "periodSeconds": 15 }]));
