@@ -4,6 +4,8 @@
 //! Short forms that files often use are understood too: `timestamp_s`, `rps`, `pods`, `pod_count`. Other names are ignored, so
 //! that a file may carry more than this; a sample in which no name is known is an error.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
@@ -18,8 +20,26 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { place: place.into(), what: what.into() }
+    pub(crate) fn new(place: impl ToString, what: impl Into<String>) -> Self {
+        Self { place: place.to_string(), what: what.into() }
+    }
+}
+
+/// Where a sample stands in its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On this line, counted from 1.
+    Line(usize),
+    /// The so-manieth element of an array, counted from 1.
+    Element(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Element(element) => write!(f, "element {element}"),
+        }
     }
 }
 
@@ -39,6 +59,14 @@ pub struct Undated {
 /// # Errors
 /// [`ParseError`] with the line or element and the field.
 pub fn metrics(text: &[u8], undated: Option<Undated>) -> Result<Vec<ScalingMetrics>, ParseError> {
+    placed(text, undated).map(|samples| samples.into_iter().map(|(_, sample)| sample).collect())
+}
+
+/// The same, each with its place: for those who go on to check what is in them.
+///
+/// # Errors
+/// As [`metrics`].
+pub fn placed(text: &[u8], undated: Option<Undated>) -> Result<Vec<(Place, ScalingMetrics)>, ParseError> {
     let text = std::str::from_utf8(text)
         .map_err(|error| ParseError::new(format!("byte {}", error.valid_up_to()), "the text is not UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
@@ -53,12 +81,12 @@ pub fn metrics(text: &[u8], undated: Option<Undated>) -> Result<Vec<ScalingMetri
 
 /// A sample whose instant may be missing, and where it stood.
 struct Row {
-    place: String,
+    place: Place,
     at: Option<DateTime<Utc>>,
     metrics: ScalingMetrics,
 }
 
-fn date(rows: Vec<Row>, undated: Option<Undated>) -> Result<Vec<ScalingMetrics>, ParseError> {
+fn date(rows: Vec<Row>, undated: Option<Undated>) -> Result<Vec<(Place, ScalingMetrics)>, ParseError> {
     let total = rows.len();
     let dated = rows.iter().filter(|row| row.at.is_some()).count();
     rows.into_iter()
@@ -75,7 +103,7 @@ fn date(rows: Vec<Row>, undated: Option<Undated>) -> Result<Vec<ScalingMetrics>,
             let at = at.ok_or_else(|| ParseError::new(row.place, "timestamp is missing"))?;
             let mut metrics = row.metrics;
             metrics.timestamp = at;
-            Ok(metrics)
+            Ok((row.place, metrics))
         })
         .collect()
 }
@@ -85,17 +113,17 @@ fn array(text: &str) -> Result<Vec<Row>, ParseError> {
     if values.is_empty() {
         return Err(ParseError::new("line 1", "there is no sample: the array is empty"));
     }
-    values.into_iter().enumerate().map(|(index, value)| row(value, format!("element {}", index + 1))).collect()
+    values.into_iter().enumerate().map(|(index, value)| row(value, Place::Element(index + 1))).collect()
 }
 
 /// JSON lines, or one object that may span lines.
 fn objects(text: &str) -> Result<Vec<Row>, ParseError> {
     if let Ok(Value::Object(map)) = serde_json::from_str(text) {
-        return Ok(vec![row(Value::Object(map), "line 1".into())?]);
+        return Ok(vec![row(Value::Object(map), Place::Line(1))?]);
     }
     let rows = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(index, line)| {
         let value = serde_json::from_str(line).map_err(|error| json_error(&error, index + 1))?;
-        row(value, format!("line {}", index + 1))
+        row(value, Place::Line(index + 1))
     });
     rows.collect()
 }
@@ -108,18 +136,18 @@ fn json_error(error: &serde_json::Error, first_line: usize) -> ParseError {
     ParseError::new(format!("line {line} column {}", error.column()), format!("not JSON: {what}"))
 }
 
-fn row(value: Value, place: String) -> Result<Row, ParseError> {
+fn row(value: Value, place: Place) -> Result<Row, ParseError> {
     let Value::Object(map) = value else {
         return Err(ParseError::new(place, "a sample must be an object"));
     };
     let at = match either(&map, &["timestamp", "timestamp_s"]) {
         None => None,
-        Some((name, value)) => Some(instant(value).map_err(|what| ParseError::new(&place, format!("{name}: {what}")))?),
+        Some((name, value)) => Some(instant(value).map_err(|what| ParseError::new(place, format!("{name}: {what}")))?),
     };
     let mut metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 0);
     let mut known = at.is_some();
-    metrics.current_pod_count = pods(&map, &["current_pod_count", "pod_count", "pods"], &place)?;
-    metrics.desired_pod_count = pods(&map, &["desired_pod_count"], &place)?;
+    metrics.current_pod_count = pods(&map, &["current_pod_count", "pod_count", "pods"], place)?;
+    metrics.desired_pod_count = pods(&map, &["desired_pod_count"], place)?;
     known |= metrics.current_pod_count.is_some();
     metrics.response_time_quantile = match map.get("response_time_quantile") {
         None | Some(Value::Null) => None,
@@ -132,7 +160,7 @@ fn row(value: Value, place: String) -> Result<Row, ParseError> {
         let names: &[&str] = if kind == SignalKind::RequestRate { &[kind.field(), "rps"] } else { &[kind.field()] };
         if let Some((name, value)) = either(&map, names) {
             let signal: Signal = serde_json::from_value(value.clone())
-                .map_err(|error| ParseError::new(&place, format!("{name}: {error}")))?;
+                .map_err(|error| ParseError::new(place, format!("{name}: {error}")))?;
             metrics.set(kind, signal);
             known = true;
         }
@@ -147,7 +175,7 @@ fn either<'a>(map: &'a Map<String, Value>, names: &[&'static str]) -> Option<(&'
     names.iter().find_map(|name| map.get(*name).map(|value| (*name, value)))
 }
 
-fn pods(map: &Map<String, Value>, names: &[&'static str], place: &str) -> Result<Option<u32>, ParseError> {
+fn pods(map: &Map<String, Value>, names: &[&'static str], place: Place) -> Result<Option<u32>, ParseError> {
     let Some((name, value)) = either(map, names) else { return Ok(None) };
     if value.is_null() {
         return Ok(None);
@@ -205,7 +233,7 @@ fn csv_rows(text: &str) -> Result<Vec<Row>, ParseError> {
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(|error| place(&error, rows.len() + 2))? {
-        let line = record.position().map_or(rows.len() as u64 + 2, csv::Position::line);
+        let line = record.position().and_then(|position| usize::try_from(position.line()).ok());
         let cells = header.iter().zip(&record).filter(|(_, cell)| !cell.is_empty());
         let map = cells
             .map(|(name, cell)| {
@@ -214,7 +242,7 @@ fn csv_rows(text: &str) -> Result<Vec<Row>, ParseError> {
                 (name.to_owned(), number.map_or_else(|| Value::String(cell.to_owned()), Value::Number))
             })
             .collect();
-        rows.push(row(Value::Object(map), format!("line {line}"))?);
+        rows.push(row(Value::Object(map), Place::Line(line.unwrap_or(rows.len() + 2)))?);
     }
     if rows.is_empty() {
         return Err(ParseError::new("line 1", "there is no sample: only a header, or neither JSON nor CSV"));

@@ -1,0 +1,560 @@
+//! [`Trace`]: how much work arrived, over time.
+//!
+//! A recording is the *result* of whatever policy ran then. What it says of demand is the rate of requests or, without one, the
+//! CPU that was used: utilization × pods. Where pods were full, requests queued or failed, even that is cut off at what the pods
+//! managed; such time is marked as [censored](TraceFacts::censored_seconds) and counted, and nothing is made up for it.
+
+mod prometheus;
+mod resample;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+pub use resample::Grid;
+
+use crate::source::parse::{self, ParseError, Place};
+use crate::{Absence, MetricsHistory, ScalingMetrics, Signal, SignalKind};
+
+/// Samples further apart than this many times the usual are not joined: what lies between is a gap.
+const GAP: f64 = 1.5;
+/// A longer recording is a wrong timestamp: ten years.
+const LONGEST: TimeDelta = TimeDelta::days(3660);
+/// What one gzip file may unpack to.
+#[cfg(feature = "gzip")]
+const LARGEST: u64 = 512 << 20;
+
+/// Which time the number in a sample speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SampleTime {
+    /// The interval that starts at its timestamp, as in load traces.
+    Starts,
+    /// The interval that ends there, as metrics do.
+    Ends,
+}
+
+/// Where the demand of a trace comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DemandBasis {
+    /// Requests per second.
+    RequestRate,
+    /// CPU utilization × ready pods: demand is in pods' worth of work, and a pod serves 1 of it.
+    CpuUsage,
+}
+
+/// From when on a recorded sample says less than there was.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Censoring {
+    /// CPU utilization at or above which pods count as full, percent. Default 95.
+    pub cpu_percent: f64,
+    /// Waiting requests, in seconds of the present rate, from which on pods count as full. Default 1.
+    pub queue_seconds: f64,
+    /// Failed requests from which on the rate counts as cut off, percent. Default 5.
+    pub error_percent: f64,
+}
+
+impl Default for Censoring {
+    fn default() -> Self {
+        Self { cpu_percent: 95.0, queue_seconds: 1.0, error_percent: 5.0 }
+    }
+}
+
+/// A recording that is no trace.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TraceError {
+    /// Its text is wrong; says where.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// There is no sample.
+    #[error("there is no sample to replay")]
+    Empty,
+    /// Nothing says how much work there was.
+    #[error("there is neither a request rate nor CPU utilization with pod counts in it")]
+    NoDemand,
+    /// It is too long.
+    #[error("the samples span from {start} to {end}; at most ten years can be replayed")]
+    TooLong {
+        /// The first.
+        start: DateTime<Utc>,
+        /// The last.
+        end: DateTime<Utc>,
+    },
+    /// It cannot be unpacked.
+    #[error("gzip: {0}")]
+    Gzip(String),
+}
+
+/// What a trace consists of, for the report: nothing is dropped without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceFacts {
+    /// Samples read.
+    pub samples: usize,
+    /// Samples without a value: gaps.
+    pub absent: usize,
+    /// Samples that came before an older one; put in order.
+    pub reordered: usize,
+    /// Samples replaced by a later one of the same instant.
+    pub duplicates: usize,
+    /// Usual time between two samples, in seconds.
+    pub interval_seconds: f64,
+    /// Time without data between the first sample and the last, in seconds.
+    pub gap_seconds: f64,
+    /// Time in which demand may have been higher than what was recorded, in seconds.
+    pub censored_seconds: f64,
+    /// Where demand comes from.
+    pub basis: DemandBasis,
+}
+
+/// Demand over time, as recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    name: String,
+    /// In order of time, each with a value.
+    points: Vec<Point>,
+    sample_time: SampleTime,
+    basis: DemandBasis,
+    interval_ms: i64,
+    pod_capacity: Option<f64>,
+    facts: TraceFacts,
+    /// Everything that was recorded, where that is more than demand.
+    recorded: Option<Arc<[ScalingMetrics]>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Point {
+    at_ms: i64,
+    demand: f64,
+    censored: bool,
+}
+
+impl Trace {
+    /// Reads a trace: CSV (`timestamp_s,rps`, or any columns of [`parse`](mod@parse)), JSON lines or an array of [`ScalingMetrics`],
+    /// or the answer of a Prometheus range query with one series. With the feature `gzip`, packed or not.
+    ///
+    /// CSV with `timestamp_s` and `rps` alone is a load trace, whose samples [start](SampleTime::Starts) at their timestamps; all
+    /// else are metrics, whose samples end there.
+    ///
+    /// # Errors
+    /// [`TraceError`] with the line and the cause. A number that cannot be (negative, infinite, or NaN in CSV) is an error; an
+    /// empty cell, `null`, a stated absence, and Prometheus' own NaN are gaps.
+    pub fn parse(name: impl Into<String>, bytes: &[u8]) -> Result<Self, TraceError> {
+        if let Some(unpacked) = unpacked(bytes)? {
+            return Self::parse(name, &unpacked);
+        }
+        if prometheus::is_answer(bytes) {
+            let samples = prometheus::samples(bytes)?;
+            return Self::from_samples(name, samples, SampleTime::Ends);
+        }
+        let placed = parse::placed(bytes, None)?;
+        let is_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{".contains(byte));
+        if !is_json {
+            placed.iter().try_for_each(|(place, sample)| possible(*place, sample))?;
+        }
+        let samples: Vec<_> = placed.into_iter().map(|(_, sample)| sample).collect();
+        let rate_alone = samples.iter().all(|sample| sample.current_pod_count.is_none() && has_no_more_than_rate(sample));
+        let time = if rate_alone && !is_json { SampleTime::Starts } else { SampleTime::Ends };
+        Self::from_samples(name, samples, time)
+    }
+
+    /// A trace of what was observed, in any order; of two samples with the same instant the later counts.
+    ///
+    /// # Errors
+    /// [`TraceError`] if there is nothing in it to replay.
+    pub fn from_samples(
+        name: impl Into<String>,
+        samples: Vec<ScalingMetrics>,
+        sample_time: SampleTime,
+    ) -> Result<Self, TraceError> {
+        Self::with_censoring(name, samples, sample_time, Censoring::default())
+    }
+
+    /// The same with other thresholds for what counts as censored.
+    ///
+    /// # Errors
+    /// As [`Trace::from_samples`].
+    pub fn with_censoring(
+        name: impl Into<String>,
+        samples: Vec<ScalingMetrics>,
+        sample_time: SampleTime,
+        censoring: Censoring,
+    ) -> Result<Self, TraceError> {
+        let total = samples.len();
+        let keep = !samples.iter().all(has_no_more_than_rate);
+        let (ordered, repairs) = MetricsHistory::from_unordered(samples);
+        let recorded: Vec<_> = ordered.iter().collect();
+        let (Some(first), Some(last)) = (recorded.first(), recorded.last()) else { return Err(TraceError::Empty) };
+        let (start, end) = (first.timestamp, last.timestamp);
+        if end - start > LONGEST {
+            return Err(TraceError::TooLong { start, end });
+        }
+        let basis = if recorded.iter().any(|sample| sample.value(SignalKind::RequestRate).is_some()) {
+            DemandBasis::RequestRate
+        } else {
+            DemandBasis::CpuUsage
+        };
+        let points: Vec<_> = recorded
+            .iter()
+            .filter_map(|sample| {
+                let demand = demand(sample, basis)?;
+                Some(Point {
+                    at_ms: sample.timestamp.timestamp_millis(),
+                    demand,
+                    censored: is_censored(sample, censoring),
+                })
+            })
+            .collect();
+        if points.is_empty() {
+            return Err(TraceError::NoDemand);
+        }
+        let interval_ms = usual_interval_ms(&recorded);
+        let mut trace = Self {
+            name: name.into(),
+            facts: TraceFacts {
+                samples: total,
+                absent: recorded.len() - points.len(),
+                reordered: repairs.reordered,
+                duplicates: repairs.duplicates,
+                interval_seconds: interval_ms as f64 / 1000.0,
+                gap_seconds: 0.0,
+                censored_seconds: 0.0,
+                basis,
+            },
+            pod_capacity: match basis {
+                DemandBasis::RequestRate => learnt_capacity(&recorded, censoring),
+                DemandBasis::CpuUsage => Some(1.0),
+            },
+            points,
+            sample_time,
+            basis,
+            interval_ms,
+            recorded: keep.then(|| recorded.into()),
+        };
+        let grid = trace.resample(Duration::from_millis(interval_ms.unsigned_abs()));
+        trace.facts.gap_seconds = grid.gap_seconds();
+        trace.facts.censored_seconds = grid.censored_seconds();
+        Ok(trace)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it consists of.
+    pub fn facts(&self) -> TraceFacts {
+        self.facts
+    }
+
+    /// Where demand comes from.
+    pub fn basis(&self) -> DemandBasis {
+        self.basis
+    }
+
+    /// Usual time between two samples.
+    pub fn interval(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.interval_ms)
+    }
+
+    /// The beginning of the first sample and the end of the last.
+    pub fn span(&self) -> (DateTime<Utc>, DateTime<Utc>) {
+        let (start, end) = self.span_ms();
+        let instant = |ms| DateTime::from_timestamp_millis(ms).unwrap_or_default();
+        (instant(start), instant(end))
+    }
+
+    /// Requests per second of one pod at full utilization, as far as the recording shows it: the median of rate over used CPU.
+    pub fn pod_capacity(&self) -> Option<f64> {
+        self.pod_capacity
+    }
+
+    /// The demand that is exceeded so rarely: 0.001 for p99.9. In requests per second (or pods' worth of work).
+    pub fn demand_quantile(&self, exceeded: f64) -> f64 {
+        let mut demands: Vec<f64> = self.points.iter().map(|point| point.demand).collect();
+        demands.sort_by(f64::total_cmp);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
+        let rank = ((demands.len() - 1) as f64 * (1.0 - exceeded.clamp(0.0, 1.0))).round() as usize;
+        demands.get(rank).copied().unwrap_or(0.0)
+    }
+
+    /// The same with so many times the demand. Factors that are no number above 0 change nothing.
+    #[must_use]
+    pub fn scaled(mut self, factor: f64) -> Self {
+        if factor.is_finite() && factor > 0.0 {
+            for point in &mut self.points {
+                point.demand *= factor;
+            }
+            self.pod_capacity = self.pod_capacity.map(|capacity| capacity * factor);
+        }
+        self
+    }
+
+    /// The same, later by so much: for traces whose clock starts at 0, so that the hour of the day is right.
+    #[must_use]
+    pub fn later_by(mut self, by: TimeDelta) -> Self {
+        for point in &mut self.points {
+            point.at_ms = point.at_ms.saturating_add(by.num_milliseconds());
+        }
+        if let Some(recorded) = &mut self.recorded {
+            let moved = recorded.iter().cloned().map(|mut sample| {
+                sample.timestamp = sample.timestamp.checked_add_signed(by).unwrap_or(sample.timestamp);
+                sample
+            });
+            *recorded = moved.collect();
+        }
+        self
+    }
+
+    /// The newest recorded sample at or before an instant, where more than demand was recorded, unless it is out of date.
+    pub(super) fn recorded_at(&self, at: DateTime<Utc>) -> Option<&ScalingMetrics> {
+        let recorded = self.recorded.as_deref()?;
+        let newest = recorded.partition_point(|sample| sample.timestamp <= at).checked_sub(1)?;
+        let age_ms = |sample: &ScalingMetrics| (at - sample.timestamp).num_milliseconds() as f64;
+        recorded.get(newest).filter(|sample| age_ms(sample) <= GAP * self.interval_ms as f64)
+    }
+
+    /// Samples before an instant, with all that was recorded: what an engine may learn from.
+    pub(super) fn history_until(&self, until: DateTime<Utc>) -> Vec<ScalingMetrics> {
+        let ends = match self.sample_time {
+            SampleTime::Starts => self.interval_ms,
+            SampleTime::Ends => 0,
+        };
+        let known = |at: DateTime<Utc>| at.checked_add_signed(TimeDelta::milliseconds(ends)).filter(|end| *end <= until);
+        if let Some(recorded) = &self.recorded {
+            let known = recorded.iter().filter_map(|sample| {
+                let mut sample = sample.clone();
+                sample.timestamp = known(sample.timestamp)?;
+                Some(sample)
+            });
+            return known.collect();
+        }
+        let samples = self.points.iter().filter_map(|point| {
+            let mut sample = ScalingMetrics::new(known(DateTime::from_timestamp_millis(point.at_ms)?)?, 0)
+                .with(SignalKind::RequestRate, point.demand);
+            sample.current_pod_count = None;
+            Some(sample)
+        });
+        samples.collect()
+    }
+}
+
+/// A number in a sample that cannot be is an error here, where it would otherwise pass for a gap.
+fn possible(place: Place, sample: &ScalingMetrics) -> Result<(), ParseError> {
+    for kind in SignalKind::ALL {
+        if let Signal::Absent(cause @ (Absence::NotFinite | Absence::OutOfRange)) = sample.signal(kind) {
+            return Err(ParseError::new(place, format!("{}: {cause}", kind.field())));
+        }
+    }
+    Ok(())
+}
+
+fn has_no_more_than_rate(sample: &ScalingMetrics) -> bool {
+    SignalKind::ALL.into_iter().all(|kind| kind == SignalKind::RequestRate || sample.value(kind).is_none())
+}
+
+/// How much work a sample says arrived.
+fn demand(sample: &ScalingMetrics, basis: DemandBasis) -> Option<f64> {
+    match basis {
+        DemandBasis::RequestRate => sample.value(SignalKind::RequestRate),
+        DemandBasis::CpuUsage => {
+            let pods = f64::from(sample.current_pod_count?);
+            Some(sample.value(SignalKind::CpuUtilization)? / 100.0 * pods)
+        }
+    }
+}
+
+fn is_censored(sample: &ScalingMetrics, censoring: Censoring) -> bool {
+    let at_least = |kind, limit: f64| sample.value(kind).is_some_and(|value| value >= limit);
+    let rate = sample.value(SignalKind::RequestRate);
+    let queued = sample.value(SignalKind::QueueDepth).zip(rate);
+    at_least(SignalKind::CpuUtilization, censoring.cpu_percent)
+        || at_least(SignalKind::ErrorRate, censoring.error_percent)
+        || queued.is_some_and(|(waiting, rate)| waiting > 0.0 && waiting >= rate * censoring.queue_seconds)
+}
+
+/// Median of what a fully used pod would have served, over samples that show it.
+fn learnt_capacity(recorded: &[ScalingMetrics], censoring: Censoring) -> Option<f64> {
+    let mut capacities: Vec<f64> = recorded
+        .iter()
+        .filter(|sample| !is_censored(sample, censoring))
+        .filter_map(|sample| {
+            let cpu = sample.value(SignalKind::CpuUtilization).filter(|cpu| *cpu >= 5.0)?;
+            let work = cpu / 100.0 * f64::from(sample.current_pod_count?);
+            let capacity = sample.value(SignalKind::RequestRate)? / work;
+            (capacity.is_finite() && capacity > 0.0).then_some(capacity)
+        })
+        .collect();
+    capacities.sort_by(f64::total_cmp);
+    capacities.get(capacities.len() / 2).copied()
+}
+
+/// Median time between samples, at least a second.
+fn usual_interval_ms(samples: &[ScalingMetrics]) -> i64 {
+    let pairs = samples.iter().zip(samples.iter().skip(1));
+    let mut intervals: Vec<i64> = pairs.map(|(a, b)| (b.timestamp - a.timestamp).num_milliseconds()).collect();
+    intervals.sort_unstable();
+    intervals.get(intervals.len() / 2).copied().unwrap_or(60_000).max(1000)
+}
+
+/// The text inside a gzip file; none if it is not one.
+#[cfg(feature = "gzip")]
+fn unpacked(bytes: &[u8]) -> Result<Option<Vec<u8>>, TraceError> {
+    use std::io::Read;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(LARGEST + 1);
+    reader.read_to_end(&mut text).map_err(|error| TraceError::Gzip(error.to_string()))?;
+    if text.len() as u64 > LARGEST {
+        return Err(TraceError::Gzip(format!("it unpacks to more than {} MiB", LARGEST >> 20)));
+    }
+    if text.starts_with(&[0x1f, 0x8b]) {
+        return Err(TraceError::Gzip("it is packed twice".into()));
+    }
+    Ok(Some(text))
+}
+
+#[cfg(not(feature = "gzip"))]
+fn unpacked(bytes: &[u8]) -> Result<Option<Vec<u8>>, TraceError> {
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return Err(TraceError::Gzip("reading packed traces is not built in (feature `gzip`)".into()));
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Trace, String> {
+        Trace::parse("test", text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    fn grid(trace: &Trace, seconds: u64) -> Vec<f64> {
+        trace.resample(Duration::from_secs(seconds)).demand().to_vec()
+    }
+
+    #[cfg(feature = "csv")]
+    #[test]
+    fn a_load_trace_is_joined_between_the_centres_of_its_samples() {
+        let trace = parsed("timestamp_s,rps\n0,60\n60,120\n120,120\n").unwrap();
+        assert_eq!(trace.span().0.timestamp(), 0);
+        assert_eq!(trace.span().1.timestamp(), 180);
+        // Centres at 30, 90 and 150 s; steps are asked at their own centres.
+        let expected = [60.0, 60.0, 67.5, 82.5, 97.5, 112.5, 120.0, 120.0, 120.0, 120.0, 120.0, 120.0];
+        assert_eq!(grid(&trace, 15), expected);
+    }
+
+    #[cfg(feature = "csv")]
+    #[test]
+    fn gaps_stay_gaps_and_are_counted() {
+        let trace = parsed("timestamp_s,rps\n0,1\n60,1\n120,\n180,1\n240,1\n480,1\n540,1\n").unwrap();
+        let grid = grid(&trace, 60);
+        let gaps: Vec<_> = grid.iter().map(|demand| demand.is_nan()).collect();
+        assert_eq!(gaps, [false, false, true, false, false, true, true, true, false, false]);
+        assert_eq!((trace.facts().absent, trace.facts().gap_seconds), (1, 240.0));
+    }
+
+    #[cfg(feature = "csv")]
+    #[test]
+    fn bad_rows_name_the_line_and_the_cause() {
+        for (row, what) in [
+            ("60,-4", "request_rate_per_second: out of range"),
+            ("60,NaN", "request_rate_per_second: not a finite number"),
+            ("60,inf", "request_rate_per_second: not a finite number"),
+            ("60,many", "rps"),
+            ("noon,4", "timestamp_s"),
+            ("60", "line 3"),
+            (",4", "timestamp is missing"),
+        ] {
+            let error = parsed(&format!("timestamp_s,rps\n0,12\n{row}\n120,3\n")).unwrap_err();
+            assert!(error.contains("line 3") && error.contains(what), "{row}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_recording_without_rate_counts_used_pods_and_marks_where_they_were_full() {
+        let lines: Vec<_> = [(0, 50, 4), (60, 99, 4), (120, 60, 8)]
+            .map(|(at, cpu, pods)| format!(r#"{{"timestamp":{at},"cpu_utilization_percent":{cpu},"current_pod_count":{pods}}}"#))
+            .into();
+        let trace = parsed(&lines.join("\n")).unwrap();
+        assert_eq!(trace.basis(), DemandBasis::CpuUsage);
+        assert_eq!(trace.pod_capacity(), Some(1.0));
+        assert_eq!(grid(&trace, 60), [2.0, 3.96, 4.8]);
+        assert_eq!(trace.facts().censored_seconds, 60.0);
+    }
+
+    #[test]
+    fn the_capacity_of_a_pod_is_read_off_where_it_can_be() {
+        let lines: Vec<_> = [(0, 50, 200.0), (60, 99, 300.0), (120, 25, 104.0)]
+            .map(|(at, cpu, rate)| {
+                format!(
+                    r#"{{"timestamp":{at},"cpu_utilization_percent":{cpu},"current_pod_count":4,"request_rate_per_second":{rate}}}"#
+                )
+            })
+            .into();
+        let trace = parsed(&lines.join("\n")).unwrap();
+        assert_eq!(trace.pod_capacity(), Some(104.0));
+        assert_eq!(trace.facts().censored_seconds, 60.0, "a full minute says less than there was");
+        assert_eq!(trace.scaled(0.5).pod_capacity(), Some(52.0));
+    }
+
+    #[test]
+    fn a_range_query_of_prometheus_is_a_trace() {
+        let answer = |result: &str| {
+            format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}},"warnings":["w"]}}"#)
+        };
+        let one = r#"{"metric":{"job":"web"},"values":[[60,"1.5"],[120,"NaN"],[180.0,"2"]]}"#;
+        let trace = parsed(&answer(one)).unwrap();
+        assert_eq!((trace.facts().samples, trace.facts().absent), (3, 1));
+        assert_eq!(trace.span().0.timestamp(), 0, "a sample speaks of the time before it");
+        for (text, what) in [
+            (answer(""), "no series"),
+            (answer(&format!("{one},{one}")), "2 series"),
+            (answer(r#"{"metric":{},"values":[[60,"1"],[120,"-1"]]}"#), "value 2"),
+            (answer(r#"{"metric":{},"values":[[60,"1"],[120,"x"]]}"#), "value 2"),
+            (answer(r#"{"metric":{},"values":[]}"#), "no sample"),
+            (r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#.into(), "parse error"),
+            (r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#.into(), "range query"),
+            (r#"{"status":"success","data":{"resultType":"matrix""#.into(), "line 1"),
+        ] {
+            let error = parsed(&text).unwrap_err();
+            assert!(error.contains(what), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_trace_is_refused() {
+        assert!(parsed("").unwrap_err().contains("empty"));
+        assert!(parsed(r#"{"timestamp":1,"queue_depth":3}"#).unwrap_err().contains("neither"));
+        let long = "{\"timestamp\":0,\"rps\":1}\n{\"timestamp\":99999999999,\"rps\":1}";
+        assert!(parsed(long).unwrap_err().contains("ten years"));
+    }
+
+    #[test]
+    fn the_past_is_what_had_ended_by_then() {
+        let sample = |at| ScalingMetrics::new(DateTime::from_timestamp(at, 0).unwrap(), 1).with(SignalKind::RequestRate, 5.0);
+        let samples: Vec<_> = [0, 60, 120].map(sample).into();
+        let until = DateTime::from_timestamp(120, 0).unwrap();
+        let known = |time| Trace::from_samples("test", samples.clone(), time).unwrap().history_until(until).len();
+        assert_eq!((known(SampleTime::Starts), known(SampleTime::Ends)), (2, 3));
+    }
+
+    #[cfg(all(feature = "csv", feature = "gzip"))]
+    #[test]
+    fn packed_and_unpacked_read_alike() {
+        use std::io::Write;
+        let text = b"timestamp_s,rps\n0,1\n60,2\n";
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(text).unwrap();
+        let packed = packer.finish().unwrap();
+        assert_eq!(Trace::parse("a", &packed), Trace::parse("a", text));
+        assert!(matches!(Trace::parse("a", packed.get(..12).unwrap()), Err(TraceError::Gzip(_))));
+    }
+}

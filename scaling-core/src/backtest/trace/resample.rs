@@ -1,0 +1,109 @@
+//! A trace on a grid of equal steps. Nothing is invented: what was not recorded is a gap.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{GAP, SampleTime, Trace};
+
+/// More steps than this are a mistake: 30 years of minutes.
+const MOST_STEPS: i64 = 16_000_000;
+
+/// Demand in equal steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    start_ms: i64,
+    step_ms: i64,
+    demand: Vec<f64>,
+    censored: Vec<bool>,
+}
+
+impl Grid {
+    /// Its first instant.
+    pub fn start(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.start_ms).unwrap_or_default()
+    }
+
+    /// The length of a step.
+    pub fn step(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.step_ms)
+    }
+
+    /// Requests per second (or pods' worth of work) in each step; NaN in a gap.
+    pub fn demand(&self) -> &[f64] {
+        &self.demand
+    }
+
+    /// Steps in which demand may have been higher than what was recorded.
+    pub fn censored(&self) -> &[bool] {
+        &self.censored
+    }
+
+    /// Time without data, in seconds.
+    pub fn gap_seconds(&self) -> f64 {
+        self.seconds(self.demand.iter().filter(|demand| demand.is_nan()).count())
+    }
+
+    /// Time in which demand may have been higher, in seconds.
+    pub fn censored_seconds(&self) -> f64 {
+        self.seconds(self.censored.iter().filter(|censored| **censored).count())
+    }
+
+    fn seconds(&self, steps: usize) -> f64 {
+        steps as f64 * self.step_ms as f64 / 1000.0
+    }
+}
+
+impl Trace {
+    /// The demand in steps of this length (at least a millisecond), each as it was at its centre: joined by lines between the
+    /// centres of neighbouring samples, level in the outer half of a sample at the edge of a gap, and NaN inside gaps.
+    ///
+    /// Where samples are finer than steps, a step is what the trace was at its centre, not a mean.
+    pub fn resample(&self, step: Duration) -> Grid {
+        let (start_ms, end_ms) = self.span_ms();
+        let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
+        let steps = ((end_ms - start_ms) / step_ms).clamp(1, MOST_STEPS);
+        let half = self.interval_ms as f64 / 2.0;
+        let longest = GAP * self.interval_ms as f64;
+        let centre_offset = match self.sample_time {
+            SampleTime::Starts => half,
+            SampleTime::Ends => -half,
+        };
+        let centre = |index: usize| self.points.get(index).map(|point| (point.at_ms as f64 + centre_offset, *point));
+        let count = usize::try_from(steps).unwrap_or(0);
+        let (mut demand, mut censored) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut after = 0;
+        for step in 0..steps {
+            let at = start_ms as f64 + (step as f64 + 0.5) * step_ms as f64;
+            while centre(after).is_some_and(|(centre, _)| centre <= at) {
+                after += 1;
+            }
+            let left = after.checked_sub(1).and_then(centre);
+            let right = centre(after);
+            let near = |neighbour: Option<(f64, super::Point)>| neighbour.filter(|(centre, _)| (centre - at).abs() <= half);
+            let value = match (left, right) {
+                (Some((a, left)), Some((b, right))) if b - a <= longest => {
+                    Some(left.demand + (right.demand - left.demand) * (at - a) / (b - a))
+                }
+                _ => near(left).or(near(right)).map(|(_, point)| point.demand),
+            };
+            demand.push(value.unwrap_or(f64::NAN));
+            let closest = match (near(left), near(right)) {
+                (Some(left), Some(right)) => Some(if at - left.0 <= right.0 - at { left } else { right }),
+                (left, right) => left.or(right),
+            };
+            censored.push(value.is_some() && closest.is_some_and(|(_, point)| point.censored));
+        }
+        Grid { start_ms, step_ms, demand, censored }
+    }
+
+    /// The beginning of the first sample and the end of the last.
+    pub(super) fn span_ms(&self) -> (i64, i64) {
+        let first = self.points.first().map_or(0, |point| point.at_ms);
+        let last = self.points.last().map_or(0, |point| point.at_ms);
+        match self.sample_time {
+            SampleTime::Starts => (first, last.saturating_add(self.interval_ms)),
+            SampleTime::Ends => (first.saturating_sub(self.interval_ms), last),
+        }
+    }
+}
