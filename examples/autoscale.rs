@@ -17,9 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use clap::Parser;
 use examples::Failure;
-use scaling_core::backtest::{Demand, ReplayCluster, ReplayConfig};
+use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, Trace};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::source::{Profiled, parse};
+use scaling_core::hpa::ControllerConfig;
+use scaling_core::source::Profiled;
 use scaling_core::{
     ApplyMode, Autoscaler, DecisionRecord, HardLimits, HpaApplier, JsonLinesRecorder, MemoryApplier, MetricsHistory,
     MetricsSource, NoRecorder, Observation, Outcome, PlannedEvent, Price, Recorder, RuleBasedEngine, ScalingMetrics,
@@ -28,8 +29,6 @@ use scaling_core::{
 use scaling_k8s::{HpaManifest, repository};
 use serde::{Deserialize, Serialize};
 
-/// A longer history is a wrong timestamp.
-const LONGEST: TimeDelta = TimeDelta::days(3660);
 /// More ticks than this are a mistake: ten years of minutes.
 const MOST_TICKS: i64 = 5_300_000;
 
@@ -113,11 +112,11 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let world = if bytes.starts_with(b"{\"run\":") {
         recorded(&bytes).map_err(|what| place(&what))?
     } else {
-        let samples = parse::metrics(&bytes, None).map_err(|error| place(&error))?;
-        if let Some(note) = examples::mended(MetricsHistory::from_unordered(samples.clone()).1) {
+        let trace = Trace::parse(path.display().to_string(), &bytes).map_err(|error| place(&error))?;
+        for note in examples::trace_notes(&trace) {
             writeln!(out, "{note}")?;
         }
-        replayed(arguments, samples)?
+        replayed(arguments, trace)?
     };
     let manifest = HpaManifest::from_yaml(&world.setting.hpa).map_err(Failure::input)?;
     let target = manifest.target();
@@ -179,7 +178,7 @@ fn open(path: &Path, setting: &Setting) -> Result<JsonLinesRecorder<BufWriter<fs
 }
 
 /// A world in which recorded load meets simulated pods.
-fn replayed(arguments: &Arguments, samples: Vec<ScalingMetrics>) -> Result<World, Failure> {
+fn replayed(arguments: &Arguments, trace: Trace) -> Result<World, Failure> {
     let hpa = match &arguments.hpa {
         Some(path) => String::from_utf8(examples::read(path)?)
             .map_err(|_| Failure::input(format!("{}: not UTF-8", path.display())))?,
@@ -187,27 +186,34 @@ fn replayed(arguments: &Arguments, samples: Vec<ScalingMetrics>) -> Result<World
     };
     let place = arguments.hpa.as_ref().map_or_else(|| "the built-in HPA".into(), |path| path.display().to_string());
     let manifest = HpaManifest::from_yaml(&hpa).map_err(|error| Failure::input(format!("{place}: {error}")))?;
-    let facts = WorkloadFacts::default();
-    let config =
-        ReplayConfig { pod_capacity: arguments.pod_capacity, facts: facts.clone(), events: arguments.event.clone() };
-    let cluster = ReplayCluster::new(manifest.target(), samples, &manifest.spec, config).map_err(Failure::input)?;
-    let cluster = Arc::new(cluster);
-    let (start, end) = cluster.span();
-    if end - start > LONGEST {
-        return Err(Failure::input(format!("the metrics span from {start} to {end}; ten years can be replayed")));
-    }
-    let tick = arguments.tick.map_or(cluster.interval(), |seconds| TimeDelta::seconds(i64::from(seconds)));
+    let (start, end) = trace.span();
+    let tick = arguments.tick.map_or(trace.interval(), |seconds| TimeDelta::seconds(i64::from(seconds)));
     let count = (end - start).num_milliseconds() / tick.num_milliseconds().max(1);
     if count > MOST_TICKS {
         return Err(Failure::input(format!("{count} ticks are too many; set a longer --tick than {tick}")));
     }
     let ticks = (0..=count).filter_map(|step| i32::try_from(step).ok()).map(|step| start + tick * step).collect();
-    let note = match cluster.demand() {
-        Demand::RateOnly { pod_capacity } => Some(format!(
-            "note: nothing says what a pod can carry; taken to be {pod_capacity:.2} requests per second (--pod-capacity)"
-        )),
-        _ => None,
-    };
+
+    let known = arguments.pod_capacity.or(trace.pod_capacity());
+    let pod_capacity = known.unwrap_or(trace.demand_quantile(0.0) / 20.0);
+    let note = known.is_none().then(|| {
+        format!("note: nothing says what a pod can carry; taken to be {pod_capacity:.2} requests per second (--pod-capacity)")
+    });
+    let model = ClusterModel { pod_capacity, ..ClusterModel::default() };
+    let facts = model.facts(WorkloadFacts::default());
+    let cluster = Cluster::new(ClusterSetup {
+        target: manifest.target(),
+        arrivals: Arc::new(Arrivals::new(&trace, &model).map_err(Failure::input)?),
+        model,
+        trace: Arc::new(trace),
+        first_step: 0,
+        scored_from: 0,
+        control: Control::Hpa { spec: Box::new(manifest.spec.clone()), controller: ControllerConfig::default() },
+        facts: facts.clone(),
+        events: arguments.event.clone().into(),
+        history: Arc::default(),
+    });
+    let cluster = Arc::new(cluster.map_err(|error| Failure::input(format!("{place}: {error}")))?);
     Ok(World {
         setting: Setting {
             hpa,
@@ -393,6 +399,9 @@ mod tests {
         let (first, again) = (folder.join("first.jsonl"), folder.join("again.jsonl"));
         let (first, again) = (first.to_str().unwrap(), again.to_str().unwrap());
         let printed = output(&["--records", first]).unwrap();
+        // What is said of the recording belongs to the first run alone.
+        let printed: String =
+            printed.lines().filter(|line| !line.starts_with("note: ")).map(|line| format!("{line}\n")).collect();
         assert_eq!(output(&["--source", first, "--records", again]).unwrap(), printed);
         let (first, again) = (fs::read(first).unwrap(), fs::read(again).unwrap());
         assert!(!first.is_empty() && first == again);
@@ -445,7 +454,7 @@ mod tests {
             ("empty.csv", "", "empty"),
             ("words.csv", "a,b\n1,2\n", "no known field"),
             ("torn.jsonl", "{\"timestamp\":1,", "line 1"),
-            ("blind.csv", "timestamp_s,queue_depth\n0,1\n", "neither CPU"),
+            ("blind.csv", "timestamp_s,queue_depth\n0,1\n", "neither a request rate"),
             ("header.jsonl", "{\"run\":{}}", "line 1"),
             ("long.csv", "timestamp_s,rps\n0,1\n99999999999,1\n", "ten years"),
         ] {

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use scaling_core::backtest::{DemandBasis, Trace};
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::{Currency, PlannedEvent, Price, Repairs};
 
@@ -101,6 +102,30 @@ pub fn mended(Repairs { reordered, duplicates, .. }: Repairs) -> Option<String> 
             "note: {reordered} samples were out of order; {duplicates} were replaced by a later one of the same instant"
         )
     })
+}
+
+/// What is to be said of a trace before it is used: nothing in it is dropped or made up without a word.
+pub fn trace_notes(trace: &Trace) -> Vec<String> {
+    let facts = trace.facts();
+    let mut notes: Vec<String> =
+        mended(Repairs { reordered: facts.reordered, duplicates: facts.duplicates }).into_iter().collect();
+    if facts.gap_seconds > 0.0 {
+        notes.push(format!(
+            "note: {:.1} hours without data ({} samples without a value) stay gaps and count for nothing",
+            facts.gap_seconds / 3600.0,
+            facts.absent
+        ));
+    }
+    if facts.censored_seconds > 0.0 {
+        notes.push(format!(
+            "note: in {:.1} hours the recorded pods were full: there may have been more to do than was recorded",
+            facts.censored_seconds / 3600.0
+        ));
+    }
+    if facts.basis == DemandBasis::CpuUsage {
+        notes.push("note: no request rate was recorded; demand is CPU utilization times pods".to_owned());
+    }
+    notes
 }
 
 /// `NAME,START,END,FACTOR`: times as RFC 3339 or seconds since the epoch.

@@ -8,9 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
-use scaling_core::backtest::{ReplayCluster, ReplayConfig};
+use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, SampleTime, Trace};
 use scaling_core::conformance::{self, engine::steady};
-use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec};
+use scaling_core::hpa::{
+    ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
+    Quantity,
+};
 use scaling_core::source::Profiled;
 use scaling_core::{
     AbsenceGuard, Bounds, Breaker, BreakerConfig, ConfidenceGate, Cooldown, DecisionEngine, DecisionRecord,
@@ -97,6 +100,40 @@ impl DecisionEngine for Moody {
 #[test]
 fn rule_engine_keeps_the_promises() {
     block_on(conformance::engine(RuleBasedEngine::default));
+}
+
+#[test]
+fn hpa_engine_keeps_the_promises() {
+    for behavior in [None, Some(HpaBehavior::default())] {
+        for metrics in [
+            None,
+            Some(vec![MetricSpec::utilization("cpu", 1), MetricSpec::utilization("memory", 90)]),
+            Some(vec![
+                MetricSpec::external("rps", Quantity::from_milli(1)),
+                MetricSpec::external("nowhere", Quantity::from_milli(1)),
+            ]),
+        ] {
+            let reference = CrossVersionObjectReference::deployment("checkout");
+            let mut spec = HpaSpec::new(reference, Bounds::new(1, 1_000_000).unwrap());
+            (spec.metrics, spec.behavior) = (metrics, behavior.clone());
+            block_on(conformance::engine(|| HpaEngine::new(&spec).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn kpa_engine_keeps_the_promises() {
+    block_on(conformance::engine(KpaEngine::default));
+    let odd = KpaConfig {
+        target: Some(f64::NAN),
+        target_utilization: 0.0,
+        stable_window: Duration::MAX,
+        panic_window: f64::INFINITY,
+        panic_threshold: 0.0,
+        max_scale_up: 0.0,
+        max_scale_down: f64::NAN,
+    };
+    block_on(conformance::engine(|| KpaEngine::new(odd.clone())));
 }
 
 #[test]
@@ -565,27 +602,48 @@ fn profiled_source_survives_any_interval_and_the_ends_of_time() {
 }
 
 /// A recording replayed for half an hour in a simulated cluster.
-fn replayed(bounds: Bounds) -> ReplayCluster {
+fn replayed(control: Control) -> Cluster {
     let seen = steady(3, 60);
     let recording = seen.history.iter().chain([seen.current.clone()]).collect();
-    let hpa = HpaSpec::new(CrossVersionObjectReference::deployment("checkout"), bounds);
-    let config = ReplayConfig { pod_capacity: None, facts: WorkloadFacts::default(), events: Vec::new() };
-    let cluster = ReplayCluster::new(target(), recording, &hpa, config).unwrap();
+    let trace = Trace::from_samples("steady", recording, SampleTime::Ends).unwrap();
+    let model = ClusterModel { pod_capacity: trace.pod_capacity().unwrap(), ..ClusterModel::default() };
+    let setup = ClusterSetup {
+        target: target(),
+        arrivals: Arc::new(Arrivals::new(&trace, &model).unwrap()),
+        model,
+        trace: Arc::new(trace),
+        first_step: 0,
+        scored_from: 0,
+        control,
+        facts: WorkloadFacts::default(),
+        events: Arc::new([]),
+        history: Arc::default(),
+    };
+    let cluster = Cluster::new(setup).unwrap();
     for minute in 1..=30 {
         cluster.advance(start() + TimeDelta::minutes(minute));
     }
     cluster
 }
 
-#[test]
-fn replay_cluster_keeps_the_promises_of_a_source() {
-    let make = || replayed(Bounds::new(1, 10).unwrap());
-    block_on(conformance::source(make, &target(), start() + TimeDelta::minutes(30)));
+fn with_hpa(bounds: Bounds) -> Control {
+    let spec = HpaSpec::new(CrossVersionObjectReference::deployment("checkout"), bounds);
+    Control::Hpa { spec: Box::new(spec), controller: ControllerConfig::default() }
 }
 
 #[test]
-fn replay_cluster_keeps_the_promises_of_an_applier() {
-    block_on(conformance::applier(async |bounds| (replayed(bounds), target())));
+fn simulated_cluster_keeps_the_promises_of_a_source() {
+    let bounds = Bounds::new(1, 10).unwrap();
+    for control in [with_hpa(bounds), Control::Direct { bounds }] {
+        let make = || replayed(control.clone());
+        block_on(conformance::source(make, &target(), start() + TimeDelta::minutes(30)));
+    }
+}
+
+#[test]
+fn simulated_cluster_keeps_the_promises_of_an_applier() {
+    block_on(conformance::applier(async |bounds| (replayed(with_hpa(bounds)), target())));
+    block_on(conformance::applier(async |bounds| (replayed(Control::Direct { bounds }), target())));
 }
 
 // ---- appliers

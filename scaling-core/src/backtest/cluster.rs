@@ -1,167 +1,237 @@
-//! [`ReplayCluster`]: recorded load meets pods that our decisions, not those of the recording, brought about.
+//! [`Cluster`]: recorded load meets pods that our decisions, not those of the recording, brought about.
 
-use std::collections::VecDeque;
+mod autoscaler;
+mod reading;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use crate::hpa::HpaSpec;
+use self::autoscaler::SimulatedObject;
+use self::reading::Reading;
+use super::noise::Noise;
+use super::pods::Pods;
+use super::queue::{Queue, Service};
+use super::{Arrivals, ClusterModel, DemandBasis, InvalidModel, Trace};
+use crate::hpa::{ControllerConfig, Hpa, HpaController, HpaMemory, HpaSpec, InvalidHpa};
 use crate::{
     Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, MemoryApplier, MetricsHistory,
-    MetricsSource, Observation, PlannedEvent, ScalingMetrics, SignalKind, SourceError, Target, WorkloadFacts,
+    MetricsSource, Observation, PlannedEvent, ScalingMetrics, SourceError, Target, WorkloadFacts,
 };
 
-/// The simulation's own step, and the HPA's sync period.
-const STEP_S: f64 = 15.0;
-/// The HPA's tolerance.
-const TOLERANCE: f64 = 0.1;
-/// The HPA's downscale stabilization.
-const STABILIZATION_S: f64 = 300.0;
-/// Backlog beyond this many seconds of capacity is dropped, and failed.
-const PATIENCE_S: f64 = 30.0;
+/// History kept for engines: 14 days of quarter minutes.
+const KEPT: usize = 100_000;
 
-/// What a recording cannot be replayed for.
+/// What cannot be simulated.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// Nothing to replay.
-    #[error("there is no sample to replay")]
-    Empty,
-    /// Nothing says how much work there was.
-    #[error("the recording has neither CPU utilization with pod counts nor a request rate")]
-    NoDemand,
-    /// The HPA's bounds cannot be.
+    /// The model cannot be.
+    #[error("the cluster model cannot be: {0}")]
+    Model(#[from] InvalidModel),
+    /// The HPA cannot be.
     #[error("the HPA cannot be: {0}")]
-    Hpa(#[from] crate::hpa::InvalidHpa),
+    Hpa(#[from] InvalidHpa),
+    /// The HPA reacts to something that is not simulated.
+    #[error(
+        "the HPA's metric {name:?} is not simulated; there are cpu, memory (where it was recorded), \
+         request_rate_per_second, queue_depth and active_connections"
+    )]
+    UnknownMetric {
+        /// Its name.
+        name: String,
+    },
 }
 
-/// How to replay.
+/// Who sets the number of pods.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReplayConfig {
-    /// Requests per second of one pod at full utilization. Without it, learnt from the recording's CPU utilization; without
-    /// that, such that the busiest moment needs 20 pods.
-    pub pod_capacity: Option<f64>,
-    /// Facts handed to the engine; `start_up` is also that of the simulated pods.
+pub enum Control {
+    /// A simulated HPA, between bounds that an engine may move: the way it is done in production. It begins with
+    /// [enough pods](Arrivals::enough_pods), within its bounds.
+    Hpa {
+        /// The HPA.
+        spec: Box<HpaSpec>,
+        /// The controller's settings.
+        controller: ControllerConfig,
+    },
+    /// Nobody but whoever moves the bounds: there are always as many pods as the lower one says.
+    Direct {
+        /// The bounds at the beginning.
+        bounds: Bounds,
+    },
+}
+
+/// Everything that a [`Cluster`] is made of.
+#[derive(Clone, Debug)]
+pub struct ClusterSetup {
+    /// The workload.
+    pub target: Target,
+    /// What the cluster is like.
+    pub model: ClusterModel,
+    /// What arrives.
+    pub arrivals: Arc<Arrivals>,
+    /// What else was recorded.
+    pub trace: Arc<Trace>,
+    /// The step at which it begins.
+    pub first_step: usize,
+    /// The step from which on the [`Run`] counts.
+    pub scored_from: usize,
+    /// Who sets the number of pods.
+    pub control: Control,
+    /// What engines are told of the workload.
     pub facts: WorkloadFacts,
-    /// Declared events handed to the engine.
-    pub events: Vec<PlannedEvent>,
+    /// Declared events that engines are told of.
+    pub events: Arc<[PlannedEvent]>,
+    /// What engines know of the time before.
+    pub history: Arc<MetricsHistory>,
 }
 
-/// Where the simulated work comes from: what the host should tell its user.
+/// What happened in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Demand {
-    /// From the recorded CPU utilization and pod counts.
-    Cpu {
-        /// Requests per second of one pod at full utilization, if a request rate was recorded.
-        pod_capacity: Option<f64>,
-    },
-    /// From the recorded request rate and a given capacity.
-    Rate {
-        /// Requests per second of one pod at full utilization.
-        pod_capacity: f64,
-    },
-    /// From the recorded request rate and a capacity that was made up to have something to show.
-    RateOnly {
-        /// Requests per second of one pod at full utilization.
-        pod_capacity: f64,
-    },
+pub struct StepSeen {
+    /// Requests that arrived; NaN in a gap.
+    pub arrived: f64,
+    /// Pods that existed and were paid for.
+    pub pods: u32,
+    /// Pods that served.
+    pub ready: u32,
+    /// Share of the ready pods' capacity that was used.
+    pub utilization: f64,
+    /// Mean number of waiting requests.
+    pub backlog: f64,
+    /// Requests that arrived to a wait longer than the objective, or were dropped.
+    pub violating: f64,
+    /// Seconds in which that was so.
+    pub violating_s: f64,
+    /// Requests dropped.
+    pub dropped: f64,
 }
 
-/// One workload's recorded load, replayed against an in-memory HPA and pods that take their time to start.
+/// What came of a simulation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Each step from the first on.
+    pub steps: Vec<StepSeen>,
+    /// How many of them come before those that count.
+    pub unscored: usize,
+    /// Changes of the size that was asked for, in the steps that count.
+    pub scale_events: u64,
+}
+
+impl Run {
+    /// The steps that count, without gaps.
+    pub fn scored(&self) -> impl Iterator<Item = &StepSeen> {
+        self.steps.iter().skip(self.unscored).filter(|step| !step.arrived.is_nan())
+    }
+}
+
+/// One workload's recorded load against simulated pods. It *is* the source and the applier, so that what runs live runs here.
 ///
-/// The recording says how much work arrived; how many pods met it follows from the HPA's bounds, which decisions move. Between
-/// them an HPA reacts to CPU as the real one does without `behavior`: every 15 s, ten percent tolerance, at most double (or 4),
-/// five minutes of downscale stabilization. Work that finds no capacity waits in one queue; what would wait longer than 30 s
-/// fails. Where the recording has a gap, the source has no data, and pods stay as they are.
+/// Requests come evenly within a step; the queue is solved exactly. A pod is paid for from its creation and serves after its
+/// start-up time; of several the youngest goes first. Measurements are means over a window and come late. Bounds that are applied
+/// act at the next sync, which takes place at that same instant when time goes on.
+///
+/// In a gap of the trace nothing arrives, nothing is measured, and pods stay as they are.
 #[derive(Debug)]
-pub struct ReplayCluster {
+pub struct Cluster {
     target: Target,
-    demand: Demand,
-    target_cpu: f64,
-    recording: Vec<ScalingMetrics>,
-    longest_gap_ms: i64,
-    config: ReplayConfig,
+    model: ClusterModel,
+    arrivals: Arc<Arrivals>,
+    trace: Arc<Trace>,
+    first_step: usize,
+    scored_from: usize,
+    controller: Option<HpaController>,
+    facts: WorkloadFacts,
     events: Arc<[PlannedEvent]>,
     hpa: MemoryApplier,
+    periods: Periods,
     world: Mutex<World>,
+}
+
+/// The model's durations, in steps.
+#[derive(Clone, Copy, Debug)]
+struct Periods {
+    step_s: f64,
+    start_up: usize,
+    sync: usize,
+    scrape: usize,
+    lag: usize,
+    window: usize,
 }
 
 #[derive(Debug)]
 struct World {
-    now: DateTime<Utc>,
-    /// Index of the newest sample at or before `now`.
-    index: usize,
-    /// When each pod is ready, oldest pod first.
-    pods: VecDeque<DateTime<Utc>>,
-    backlog: f64,
-    /// Share of arriving work that failed since the last step.
-    failed: f64,
-    recommendations: VecDeque<(DateTime<Utc>, u32)>,
+    /// Each step so far, from the first on.
+    seen: Vec<StepSeen>,
+    pods: Pods,
+    /// The size asked for; more than the pods where the nodes are full.
+    desired: u32,
+    queue: Queue,
+    hpa: Option<(Hpa, HpaMemory)>,
+    scale_events: u64,
     history: Arc<MetricsHistory>,
     current: Option<ScalingMetrics>,
 }
 
-impl ReplayCluster {
-    /// A cluster at the first instant of the recording, which may be in any order.
+impl Cluster {
+    /// A cluster at its first step.
     ///
     /// # Errors
-    /// [`ClusterError`] if there is nothing to replay.
-    pub fn new(
-        target: Target,
-        recording: Vec<ScalingMetrics>,
-        hpa: &HpaSpec,
-        config: ReplayConfig,
-    ) -> Result<Self, ClusterError> {
-        let (ordered, _) = MetricsHistory::from_unordered(recording);
-        let recording: Vec<_> = ordered.iter().collect();
-        let first = recording.first().ok_or(ClusterError::Empty)?;
-        let demand = demand(&recording, config.pod_capacity).ok_or(ClusterError::NoDemand)?;
-        let bounds = hpa.bounds()?;
-        let start = first.timestamp;
-        let cluster = Self {
-            demand,
-            target_cpu: f64::from(hpa.cpu_target_percent().unwrap_or(80).max(1)) / 100.0,
-            longest_gap_ms: 3 * usual_interval_ms(&recording),
-            events: config.events.clone().into(),
+    /// [`ClusterError`] if it cannot be simulated.
+    pub fn new(setup: ClusterSetup) -> Result<Self, ClusterError> {
+        let ClusterSetup { target, model, arrivals, trace, first_step, scored_from, .. } = setup;
+        model.validate()?;
+        let (bounds, controller, hpa) = match &setup.control {
+            Control::Hpa { spec, controller } => {
+                let hpa = Hpa::try_from(&**spec)?;
+                if let Some(name) = autoscaler::unknown_metric(&hpa, &trace) {
+                    return Err(ClusterError::UnknownMetric { name });
+                }
+                (spec.bounds()?, Some(HpaController::new(controller.clone())), Some((hpa, HpaMemory::default())))
+            }
+            Control::Direct { bounds } => (*bounds, None, None),
+        };
+        let periods = Periods {
+            step_s: model.step().as_secs_f64(),
+            start_up: model.steps(model.start_up),
+            sync: model.steps(model.sync_period).max(1),
+            scrape: model.steps(model.scrape_period).max(1),
+            lag: model.steps(model.metrics_lag),
+            window: model.steps(model.metrics_window).max(1),
+        };
+        let initial = match setup.control {
+            Control::Hpa { .. } => bounds.clamp(arrivals.enough_pods(first_step, &model)),
+            Control::Direct { .. } => bounds.min(),
+        };
+        let existing = initial.min(model.node_limit.unwrap_or(u32::MAX));
+        let mut history = setup.history;
+        if history.is_empty() {
+            history = Arc::new(MetricsHistory::with_limit(KEPT));
+        }
+        Ok(Self {
             hpa: MemoryApplier::new().with(target.clone(), bounds),
-            target,
-            config,
+            facts: model.facts(setup.facts),
             world: Mutex::new(World {
-                now: start,
-                index: 0,
-                pods: VecDeque::new(),
-                backlog: 0.0,
-                failed: 0.0,
-                recommendations: VecDeque::new(),
-                history: Arc::new(MetricsHistory::with_limit(100_000)),
+                seen: Vec::with_capacity(arrivals.len().saturating_sub(first_step)),
+                pods: Pods::ready_from_the_start(existing),
+                desired: initial,
+                queue: Queue::default(),
+                hpa,
+                scale_events: 0,
+                history,
                 current: None,
             }),
-            recording,
-        };
-        {
-            let mut world = cluster.world();
-            let wanted = cluster.recording.first().and_then(ScalingMetrics::replicas);
-            let wanted = wanted.unwrap_or_else(|| whole(cluster.work(0) / cluster.target_cpu));
-            world.pods = (0..bounds.clamp(wanted)).map(|_| start).collect();
-        }
-        Ok(cluster)
-    }
-
-    /// Where the simulated work comes from.
-    pub fn demand(&self) -> Demand {
-        self.demand
-    }
-
-    /// First and last instant of the recording.
-    pub fn span(&self) -> (DateTime<Utc>, DateTime<Utc>) {
-        let instant = |sample: Option<&ScalingMetrics>| sample.map_or(DateTime::UNIX_EPOCH, |sample| sample.timestamp);
-        (instant(self.recording.first()), instant(self.recording.last()))
-    }
-
-    /// Usual time between two samples.
-    pub fn interval(&self) -> TimeDelta {
-        TimeDelta::milliseconds(self.longest_gap_ms / 3)
+            target,
+            model,
+            arrivals,
+            trace,
+            first_step,
+            scored_from: scored_from.max(first_step),
+            controller,
+            events: setup.events,
+            periods,
+        })
     }
 
     /// The HPA's bounds now.
@@ -170,117 +240,130 @@ impl ReplayCluster {
     }
 
     /// Pods now, starting ones included.
-    pub fn pods(&self) -> usize {
-        self.world().pods.len()
+    pub fn pods(&self) -> u32 {
+        self.world().pods.total()
     }
 
-    /// Lets time pass until `now`: work arrives, pods start, the HPA reacts.
-    pub fn advance(&self, now: DateTime<Utc>) {
+    /// The instant up to which time has passed.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.arrivals.instant(self.first_step + self.world().seen.len())
+    }
+
+    /// Lets time pass: requests come, pods start, the HPA syncs. Time goes in whole steps; what is less waits for the next call.
+    pub fn advance(&self, until: DateTime<Utc>) {
         let mut world = self.world();
         let world = &mut *world;
-        let (mut arrived, mut failed) = (0.0, 0.0);
-        // Time passes in whole milliseconds; less than one is left for the next call.
-        while let left_ms @ 1.. = (now - world.now).num_milliseconds() {
-            let step = (left_ms as f64 / 1000.0).min(STEP_S);
-            while self.recording.get(world.index + 1).is_some_and(|next| next.timestamp <= world.now) {
-                world.index += 1;
+        let end = self.arrivals.step_at(until).unwrap_or(0).min(self.arrivals.len());
+        while self.first_step + world.seen.len() < end {
+            let now = world.seen.len();
+            if now.is_multiple_of(self.periods.sync) {
+                self.sync(world, now);
             }
-            let (came, lost) = self.serve(world, step);
-            arrived += came;
-            failed += lost;
-            world.now += TimeDelta::milliseconds(milliseconds(step));
-            if !self.is_gap(world) {
-                self.react(world);
-            }
+            self.fail(world, now);
+            self.step(world, now);
         }
-        while self.recording.get(world.index + 1).is_some_and(|next| next.timestamp <= now) {
-            world.index += 1;
+        self.measure(world);
+    }
+
+    /// What came of it.
+    pub fn into_run(self) -> Run {
+        let world = self.world.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Run { steps: world.seen, unscored: self.scored_from - self.first_step, scale_events: world.scale_events }
+    }
+
+    /// One step of the queue.
+    fn step(&self, world: &mut World, now: usize) {
+        let arrived = self.arrivals.requests().get(self.first_step + now).copied().unwrap_or(f64::NAN);
+        let ready = world.pods.ready(now);
+        let mut seen = StepSeen {
+            arrived,
+            pods: world.pods.total(),
+            ready,
+            utilization: 0.0,
+            backlog: 0.0,
+            violating: 0.0,
+            violating_s: 0.0,
+            dropped: 0.0,
+        };
+        if arrived.is_nan() {
+            // Nobody knows what waited when the recording goes on.
+            world.queue = Queue::default();
+        } else {
+            let capacity = f64::from(ready) * self.model.pod_capacity;
+            let service = Service {
+                capacity,
+                objective_s: self.model.objective.as_secs_f64(),
+                patience_s: self.model.patience.as_secs_f64(),
+            };
+            let outcome = world.queue.pass(arrived, self.periods.step_s, service);
+            seen.utilization = if capacity > 0.0 {
+                (outcome.served / (capacity * self.periods.step_s)).min(1.0)
+            } else {
+                f64::from(u8::from(arrived > 0.0))
+            };
+            seen.backlog = outcome.mean_backlog;
+            seen.violating = outcome.violating;
+            seen.violating_s = outcome.violating_s;
+            seen.dropped = outcome.dropped;
         }
-        world.failed = if arrived > 0.0 { failed / arrived } else { 0.0 };
-        let measured = self.measure(world);
-        if let Some(past) = std::mem::replace(&mut world.current, measured) {
-            // A step back in time was ignored above; so is its sample here.
-            Arc::make_mut(&mut world.history).push(&past).ok();
+        world.seen.push(seen);
+    }
+
+    /// Pods fail, and new ones start in their place.
+    fn fail(&self, world: &mut World, now: usize) {
+        if self.model.pod_failures_per_day > 0.0 {
+            let rate = self.model.pod_failures_per_day * self.periods.step_s / 86_400.0;
+            // Another seed than that of the requests, which are drawn by the same index.
+            let seed = self.model.noise_seed.unwrap_or(0) ^ 0x5851_f42d_4c95_7f2d;
+            let expected = rate * f64::from(world.pods.ready(now));
+            let failed = pods_for(Noise::at(seed, self.first_step + now).poisson(expected));
+            world.pods.replace(failed, now + self.periods.start_up);
         }
     }
 
-    /// Work in pods at full utilization, as recorded by a sample.
-    fn work(&self, index: usize) -> f64 {
-        let Some(sample) = self.recording.get(index) else { return 0.0 };
-        let rate = sample.value(SignalKind::RequestRate);
-        let cpu = sample.value(SignalKind::CpuUtilization).zip(sample.current_pod_count);
-        match (self.demand, rate, cpu) {
-            (Demand::Rate { pod_capacity } | Demand::RateOnly { pod_capacity }, Some(rate), _) => rate / pod_capacity,
-            (Demand::Cpu { .. }, _, Some((cpu, pods))) => cpu / 100.0 * f64::from(pods),
-            (Demand::Cpu { pod_capacity: Some(capacity) }, Some(rate), None) => rate / capacity,
-            _ => 0.0,
-        }
-    }
-
-    fn is_gap(&self, world: &World) -> bool {
-        self.recording
-            .get(world.index)
-            .is_none_or(|sample| (world.now - sample.timestamp).num_milliseconds() > self.longest_gap_ms)
-    }
-
-    /// Serves `seconds` of work: what arrived and what failed of it, in pod-seconds.
-    fn serve(&self, world: &mut World, seconds: f64) -> (f64, f64) {
-        let came = self.work(world.index) * seconds;
-        let capacity = ready(world) as f64;
-        let waiting = (world.backlog + came - capacity * seconds).max(0.0);
-        world.backlog = waiting.min(PATIENCE_S * capacity);
-        (came, waiting - world.backlog)
-    }
-
-    /// One sync of the HPA.
-    fn react(&self, world: &mut World) {
+    /// Whoever sets the number of pods does.
+    fn sync(&self, world: &mut World, now: usize) {
         let Some(bounds) = self.bounds() else { return };
-        let current = u32::try_from(world.pods.len()).unwrap_or(u32::MAX);
-        let ready = ready(world);
-        let utilization = (self.work(world.index) / ready.max(1) as f64).min(1.0);
-        let ratio = utilization / self.target_cpu;
-        let wanted = if (ratio - 1.0).abs() <= TOLERANCE { current } else { whole(ratio * ready as f64) };
-        let horizon = world.now - TimeDelta::milliseconds(milliseconds(STABILIZATION_S));
-        while world.recommendations.front().is_some_and(|(at, _)| *at < horizon) {
-            world.recommendations.pop_front();
+        let before = world.desired;
+        if let Some(controller) = &self.controller {
+            let at = self.arrivals.instant(self.first_step + now);
+            let mut object = SimulatedObject::new(self, world, now);
+            let Some((hpa, memory)) = &mut world.hpa else { return };
+            hpa.min_replicas = i32::try_from(bounds.min()).unwrap_or(i32::MAX);
+            hpa.max_replicas = i32::try_from(bounds.max()).unwrap_or(i32::MAX);
+            let sync = controller.sync(hpa, memory, &mut object, at);
+            world.desired = u32::try_from(sync.desired).unwrap_or(0);
+        } else {
+            world.desired = bounds.min();
         }
-        world.recommendations.push_back((world.now, wanted));
-        let stable = world.recommendations.iter().map(|(_, wanted)| *wanted).max().unwrap_or(wanted);
-        let limited = stable.min(current.saturating_mul(2).max(4));
-        let size = bounds.clamp(limited) as usize;
-        let start_up = TimeDelta::from_std(self.config.facts.start_up).unwrap_or(TimeDelta::MAX);
-        let ready_at = world.now.checked_add_signed(start_up).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        // Removal takes the youngest first; growth appends.
-        world.pods.resize(size, ready_at);
+        let size = world.desired.min(self.model.node_limit.unwrap_or(u32::MAX));
+        if size != world.pods.total() {
+            // Ready pods are counted first, so that removal knows them.
+            world.pods.ready(now);
+            world.pods.resize(size, now + self.periods.start_up);
+        }
+        if world.desired != before && self.first_step + now >= self.scored_from {
+            world.scale_events += 1;
+        }
     }
 
-    fn measure(&self, world: &World) -> Option<ScalingMetrics> {
-        let recorded = self.recording.get(world.index).filter(|_| !self.is_gap(world))?;
-        let ready = u32::try_from(ready(world)).unwrap_or(u32::MAX);
-        let per_pod = self.work(world.index) / f64::from(ready.max(1));
-        let mut metrics = ScalingMetrics::new(world.now, ready)
-            .with(SignalKind::CpuUtilization, 100.0 * per_pod.min(1.0))
-            .with(SignalKind::ErrorRate, 100.0 * world.failed.clamp(0.0, 1.0));
-        metrics.desired_pod_count = u32::try_from(world.pods.len()).ok();
-        for kind in [SignalKind::RequestRate, SignalKind::ActiveConnections] {
-            metrics.set(kind, recorded.signal(kind));
+    /// Puts the newest metrics in place, and the last ones into history.
+    fn measure(&self, world: &mut World) {
+        let now = world.seen.len();
+        let metrics = Reading::at(self, world, now).map(|reading| reading.metrics(self, world, now));
+        let Some(metrics) = metrics else {
+            world.keep();
+            return;
+        };
+        let is_same = world.current.as_ref().is_some_and(|current| current.timestamp == metrics.timestamp);
+        if !is_same {
+            world.keep();
         }
-        let wait_s = world.backlog / f64::from(ready.max(1));
-        if let Some(rate) = recorded.value(SignalKind::RequestRate) {
-            // The backlog in requests: seconds of work times requests per unit of work.
-            let work = self.work(world.index).max(f64::MIN_POSITIVE);
-            metrics = metrics.with(SignalKind::QueueDepth, world.backlog * rate / work);
-        }
-        if let Some(ms) = recorded.value(SignalKind::ResponseTime) {
-            metrics = metrics.with(SignalKind::ResponseTime, ms + 1000.0 * wait_s);
-        }
-        if let (Some(memory), Some(pods)) = (recorded.value(SignalKind::MemoryUtilization), recorded.current_pod_count)
-        {
-            // Memory in use is taken to follow load, the worse case for a shrink.
-            let spread = memory * f64::from(pods) / f64::from(ready.max(1));
-            metrics = metrics.with(SignalKind::MemoryUtilization, spread.min(100.0));
-        }
-        Some(metrics)
+        world.current = Some(metrics);
+    }
+
+    fn rate_is_known(&self) -> bool {
+        self.trace.basis() == DemandBasis::RequestRate
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -288,61 +371,24 @@ impl ReplayCluster {
     }
 }
 
-fn ready(world: &World) -> usize {
-    world.pods.iter().filter(|ready_at| **ready_at <= world.now).count()
+impl World {
+    /// The last metrics become history.
+    fn keep(&mut self) {
+        if let Some(past) = self.current.take() {
+            // Not newer than the history that came with the setup: that one stands.
+            Arc::make_mut(&mut self.history).push(&past).ok();
+        }
+    }
 }
 
+/// A whole number of pods; a hair above one is rounding.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
-fn whole(pods: f64) -> u32 {
-    (pods - 1e-9).ceil().clamp(0.0, 1e9) as u32
-}
-
-#[allow(clippy::cast_possible_truncation)] // a few minutes
-fn milliseconds(seconds: f64) -> i64 {
-    (seconds * 1000.0).round() as i64
-}
-
-/// Median time between samples, at least a second.
-fn usual_interval_ms(recording: &[ScalingMetrics]) -> i64 {
-    let mut intervals: Vec<i64> = recording
-        .windows(2)
-        .filter_map(|pair| match pair {
-            [a, b] => Some((b.timestamp - a.timestamp).num_milliseconds()),
-            _ => None,
-        })
-        .collect();
-    intervals.sort_unstable();
-    intervals.get(intervals.len() / 2).copied().unwrap_or(60_000).max(1000)
-}
-
-fn demand(recording: &[ScalingMetrics], given: Option<f64>) -> Option<Demand> {
-    let given = given.filter(|capacity| capacity.is_finite() && *capacity > 0.0);
-    let rates = || recording.iter().filter_map(|sample| sample.value(SignalKind::RequestRate));
-    if let Some(pod_capacity) = given
-        && rates().next().is_some()
-    {
-        return Some(Demand::Rate { pod_capacity });
-    }
-    let mut seen = false;
-    let mut capacities: Vec<f64> = recording
-        .iter()
-        .filter_map(|sample| {
-            let work = sample.value(SignalKind::CpuUtilization)? / 100.0 * f64::from(sample.current_pod_count?);
-            seen = true;
-            let capacity = sample.value(SignalKind::RequestRate)? / work;
-            (capacity.is_finite() && capacity > 0.0).then_some(capacity)
-        })
-        .collect();
-    if seen {
-        capacities.sort_by(f64::total_cmp);
-        return Some(Demand::Cpu { pod_capacity: capacities.get(capacities.len() / 2).copied() });
-    }
-    let busiest = rates().fold(0.0, f64::max);
-    (busiest > 0.0).then_some(Demand::RateOnly { pod_capacity: busiest / 20.0 })
+pub(super) fn pods_for(work: f64) -> u32 {
+    (work - 1e-9).ceil().clamp(0.0, 1e9) as u32
 }
 
 #[async_trait]
-impl MetricsSource for ReplayCluster {
+impl MetricsSource for Cluster {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         if *target != self.target {
             return Err(SourceError::UnknownTarget { target: target.clone() });
@@ -353,14 +399,14 @@ impl MetricsSource for ReplayCluster {
         Ok(Observation {
             current,
             history: world.history.clone(),
-            facts: self.config.facts.clone(),
+            facts: self.facts.clone(),
             events: self.events.clone(),
         })
     }
 }
 
 #[async_trait]
-impl HpaApplier for ReplayCluster {
+impl HpaApplier for Cluster {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
         self.hpa.current(target).await
     }
@@ -372,89 +418,215 @@ impl HpaApplier for ReplayCluster {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::hpa::CrossVersionObjectReference;
+    use crate::SignalKind;
+    use crate::backtest::SampleTime;
+    use crate::hpa::{CrossVersionObjectReference, MetricSpec, Quantity};
+    use chrono::TimeDelta;
 
     fn target() -> Target {
         Target::deployment("shop", "web", "web")
-    }
-
-    fn cluster(rates: &[f64], bounds: (u32, u32)) -> ReplayCluster {
-        let start = DateTime::from_timestamp(0, 0).unwrap();
-        let recording = (0..)
-            .zip(rates)
-            .map(|(minute, rate)| {
-                ScalingMetrics::new(start + TimeDelta::minutes(minute), 1).with(SignalKind::RequestRate, *rate)
-            })
-            .collect();
-        let hpa =
-            HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(bounds.0, bounds.1).unwrap());
-        let config = ReplayConfig { pod_capacity: Some(100.0), facts: WorkloadFacts::default(), events: Vec::new() };
-        ReplayCluster::new(target(), recording, &hpa, config).unwrap()
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
-    fn seen(cluster: &ReplayCluster, seconds: i64) -> ScalingMetrics {
+    fn trace(rates: impl IntoIterator<Item = (i64, f64)>) -> Trace {
+        let samples = rates.into_iter().map(|(second, rate)| {
+            let mut sample = ScalingMetrics::new(at(second), 0).with(SignalKind::RequestRate, rate);
+            sample.current_pod_count = None;
+            sample
+        });
+        Trace::from_samples("test", samples.collect(), SampleTime::Starts).unwrap()
+    }
+
+    fn minutes(rates: &[f64]) -> Trace {
+        trace((0..).map(|minute| minute * 60).zip(rates.iter().copied()))
+    }
+
+    fn setup(trace: Trace, model: ClusterModel, control: Control) -> ClusterSetup {
+        ClusterSetup {
+            target: target(),
+            arrivals: Arc::new(Arrivals::new(&trace, &model).unwrap()),
+            model,
+            trace: Arc::new(trace),
+            first_step: 0,
+            scored_from: 0,
+            control,
+            facts: WorkloadFacts::default(),
+            events: Arc::new([]),
+            history: Arc::default(),
+        }
+    }
+
+    fn model() -> ClusterModel {
+        ClusterModel { pod_capacity: 100.0, ..ClusterModel::default() }
+    }
+
+    fn hpa(min: u32, max: u32) -> Control {
+        let reference = CrossVersionObjectReference::deployment("web");
+        Control::Hpa {
+            spec: Box::new(HpaSpec::new(reference, Bounds::new(min, max).unwrap())),
+            controller: ControllerConfig::default(),
+        }
+    }
+
+    fn direct(pods: u32) -> Control {
+        Control::Direct { bounds: Bounds::new(pods, 100).unwrap() }
+    }
+
+    fn cluster(trace: Trace, control: Control) -> Cluster {
+        Cluster::new(setup(trace, model(), control)).unwrap()
+    }
+
+    fn seen(cluster: &Cluster, seconds: i64) -> ScalingMetrics {
         futures::executor::block_on(cluster.observe(&target(), at(seconds))).unwrap().current
     }
 
     #[test]
     fn overload_queues_and_the_hpa_adds_pods_that_take_a_minute() {
-        let cluster = cluster(&[[50.0; 1].as_slice(), &[400.0; 9]].concat(), (1, 10));
-        cluster.advance(at(60));
-        assert_eq!(seen(&cluster, 60).current_pod_count, Some(1));
-        cluster.advance(at(90));
-        let full = seen(&cluster, 90);
-        assert_eq!((full.current_pod_count, full.value(SignalKind::CpuUtilization)), (Some(1), Some(100.0)));
+        let cluster = cluster(minutes(&[[50.0; 2].as_slice(), &[400.0; 9]].concat()), hpa(1, 10));
+        cluster.advance(at(120));
+        assert_eq!(seen(&cluster, 120).current_pod_count, Some(1));
+        cluster.advance(at(210));
+        let full = seen(&cluster, 210);
+        assert_eq!(full.current_pod_count, Some(1));
         assert!(full.desired_pod_count > Some(1) && full.value(SignalKind::QueueDepth) > Some(0.0), "{full:?}");
-        cluster.advance(at(540));
-        assert!(seen(&cluster, 540).current_pod_count >= Some(4));
+        cluster.advance(at(600));
+        assert!(seen(&cluster, 600).current_pod_count >= Some(4));
+        let run = cluster.into_run();
+        assert_eq!(run.steps.len(), 40);
+        assert!(run.scale_events >= 1 && run.scored().any(|step| step.violating > 0.0));
     }
 
     #[test]
-    fn an_instant_within_a_millisecond_ends() {
-        let cluster = cluster(&[50.0; 10], (1, 10));
-        cluster.advance(at(60) + TimeDelta::microseconds(300));
-        assert_eq!(seen(&cluster, 61).current_pod_count, Some(1));
-    }
-
-    #[test]
-    fn min_replicas_act_at_once() {
-        let cluster = cluster(&[50.0; 10], (1, 10));
-        cluster.hpa.put(&target(), Bounds::new(6, 10).unwrap());
-        cluster.advance(at(60));
-        assert_eq!(cluster.pods(), 6);
+    fn metrics_are_means_over_a_window_that_ended_a_while_ago() {
+        let cluster = cluster(minutes(&[100.0, 100.0, 200.0, 200.0, 200.0]), direct(4));
+        cluster.advance(at(15));
+        let nothing = futures::executor::block_on(cluster.observe(&target(), at(15))).unwrap_err();
+        assert!(matches!(nothing, SourceError::NoData { .. }), "{nothing}");
+        cluster.advance(at(150));
+        let metrics = seen(&cluster, 150);
+        assert_eq!(metrics.timestamp, at(120));
+        // The line from 100 at 90 s to 200 at 150 s, in quarters up to 120 s.
+        let rates = [100.0, 100.0, 112.5, 137.5];
+        assert_eq!(metrics.value(SignalKind::RequestRate), Some(rates.iter().sum::<f64>() / 4.0));
+        assert_eq!(metrics.value(SignalKind::CpuUtilization), Some(rates.iter().sum::<f64>() / 16.0));
+        assert_eq!((metrics.current_pod_count, metrics.desired_pod_count), (Some(4), Some(4)));
     }
 
     #[test]
     fn a_gap_is_no_data_and_leaves_the_pods() {
-        let start = at(0);
-        let recording = [0, 60, 120, 3600, 3660].map(|second| {
-            ScalingMetrics::new(start + TimeDelta::seconds(second), 1).with(SignalKind::RequestRate, 150.0)
-        });
-        let hpa = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(2, 9).unwrap());
-        let config = ReplayConfig { pod_capacity: Some(100.0), facts: WorkloadFacts::default(), events: Vec::new() };
-        let cluster = ReplayCluster::new(target(), recording.to_vec(), &hpa, config).unwrap();
+        let cluster = cluster(trace([0, 60, 120, 3600, 3660].map(|second| (second, 150.0))), hpa(2, 9));
         cluster.advance(at(1800));
         let pods = cluster.pods();
         let error = futures::executor::block_on(cluster.observe(&target(), at(1800))).unwrap_err();
         assert!(matches!(error, SourceError::NoData { .. }), "{error}");
-        cluster.advance(at(3500));
+        cluster.advance(at(3600));
         assert_eq!(cluster.pods(), pods);
-        cluster.advance(at(3660));
-        assert!(futures::executor::block_on(cluster.observe(&target(), at(3660))).is_ok());
+        cluster.advance(at(3720));
+        assert!(futures::executor::block_on(cluster.observe(&target(), at(3720))).is_ok());
+        assert_eq!(cluster.into_run().scored().count(), 5 * 4);
     }
 
     #[test]
-    fn what_cannot_be_replayed_is_refused() {
-        let hpa = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(1, 9).unwrap());
-        let config = ReplayConfig { pod_capacity: None, facts: WorkloadFacts::default(), events: Vec::new() };
-        let empty = ReplayCluster::new(target(), Vec::new(), &hpa, config.clone());
-        assert!(matches!(empty, Err(ClusterError::Empty)));
-        let blind = ReplayCluster::new(target(), vec![ScalingMetrics::new(at(0), 3)], &hpa, config);
-        assert!(matches!(blind, Err(ClusterError::NoDemand)));
+    fn min_replicas_act_at_once_and_max_does_too() {
+        let cluster = cluster(minutes(&[50.0; 10]), hpa(1, 10));
+        cluster.hpa.put(&target(), Bounds::new(6, 10).unwrap());
+        cluster.advance(at(60));
+        assert_eq!(cluster.pods(), 6);
+        cluster.hpa.put(&target(), Bounds::new(1, 3).unwrap());
+        cluster.advance(at(75));
+        assert_eq!(cluster.pods(), 3);
+    }
+
+    #[test]
+    fn driven_directly_there_are_as_many_pods_as_the_lower_bound() {
+        let cluster = cluster(minutes(&[50.0; 10]), direct(3));
+        cluster.advance(at(60));
+        assert_eq!(cluster.pods(), 3);
+        cluster.hpa.put(&target(), Bounds::new(7, 7).unwrap());
+        cluster.advance(at(75));
+        assert_eq!(cluster.pods(), 7);
+        assert_eq!(cluster.into_run().scale_events, 1);
+    }
+
+    #[test]
+    fn full_nodes_hold_no_more_pods_and_the_rest_is_not_paid_for() {
+        let model = ClusterModel { node_limit: Some(4), ..model() };
+        let cluster = Cluster::new(setup(minutes(&[50.0; 10]), model, direct(9))).unwrap();
+        cluster.advance(at(120));
+        let metrics = seen(&cluster, 120);
+        assert_eq!((cluster.pods(), metrics.current_pod_count, metrics.desired_pod_count), (4, Some(4), Some(9)));
+    }
+
+    #[test]
+    fn failing_pods_are_replaced_and_missed_meanwhile() {
+        let model = ClusterModel { pod_failures_per_day: 2000.0, ..model() };
+        let run = |model: &ClusterModel| {
+            let cluster = Cluster::new(setup(minutes(&[50.0; 60]), model.clone(), direct(10))).unwrap();
+            cluster.advance(at(3600));
+            cluster.into_run()
+        };
+        let seen = run(&model);
+        assert!(seen.steps.iter().all(|step| step.pods == 10) && seen.steps.iter().any(|step| step.ready < 10));
+        assert_eq!(seen, run(&model), "the same seed, the same failures");
+    }
+
+    #[test]
+    fn an_hpa_reacts_to_the_metrics_that_it_names() {
+        let on = |metric: MetricSpec| {
+            let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(1, 50).unwrap());
+            spec.metrics = Some(vec![metric]);
+            let control = Control::Hpa { spec: Box::new(spec), controller: ControllerConfig::default() };
+            let cluster = Cluster::new(setup(minutes(&[400.0; 30]), model(), control))?;
+            cluster.advance(at(1800));
+            Ok::<_, ClusterError>(cluster.pods())
+        };
+        assert_eq!(on(MetricSpec::external("rps", Quantity::from_milli(40_000))), Ok(10));
+        assert_eq!(on(MetricSpec::utilization("cpu", 50)), Ok(8));
+        let unknown = on(MetricSpec::external("kafka_lag", Quantity::from_milli(1000))).unwrap_err();
+        assert!(unknown.to_string().contains("\"kafka_lag\" is not simulated"), "{unknown}");
+        assert!(on(MetricSpec::utilization("memory", 50)).is_err(), "memory was not recorded");
+    }
+
+    #[test]
+    fn the_future_changes_nothing_that_has_been_seen() {
+        let calm: Vec<f64> = (0..40).map(|minute| 200.0 + 30.0 * f64::from(minute % 5)).collect();
+        let mut wild = calm.clone();
+        wild[25..].fill(5000.0);
+        let past = |rates: &[f64]| {
+            let model = ClusterModel { noise_seed: Some(3), ..model() };
+            let cluster = Cluster::new(setup(minutes(rates), model, hpa(1, 90))).unwrap();
+            cluster.advance(at(24 * 60));
+            (seen(&cluster, 24 * 60), cluster.into_run())
+        };
+        assert_eq!(past(&calm), past(&wild));
+    }
+
+    #[test]
+    fn time_goes_in_whole_steps_and_never_back() {
+        let cluster = cluster(minutes(&[50.0; 10]), direct(3));
+        cluster.advance(at(74) + TimeDelta::microseconds(300));
+        assert_eq!(cluster.now(), at(60));
+        cluster.advance(at(30));
+        assert_eq!(cluster.now(), at(60));
+        cluster.advance(at(1_000_000));
+        assert_eq!(cluster.now(), at(600));
+    }
+
+    #[test]
+    fn a_start_up_between_two_syncs_is_not_rounded() {
+        let model = ClusterModel { start_up: Duration::from_secs(40), ..model() };
+        let cluster = Cluster::new(setup(minutes(&[50.0; 10]), model, direct(1))).unwrap();
+        cluster.advance(at(60));
+        cluster.hpa.put(&target(), Bounds::new(2, 2).unwrap());
+        cluster.advance(at(200));
+        let run = cluster.into_run();
+        let ready_at = run.steps.iter().position(|step| step.ready == 2).unwrap();
+        assert_eq!(ready_at * 5, 60 + 40);
     }
 }

@@ -127,8 +127,7 @@ impl ClusterModel {
 
     /// The simulation's step: the largest number of seconds that divides every period.
     pub fn step(&self) -> Duration {
-        let periods =
-            [self.start_up, self.sync_period, self.scrape_period, self.metrics_lag, self.metrics_window];
+        let periods = [self.start_up, self.sync_period, self.scrape_period, self.metrics_lag, self.metrics_window];
         Duration::from_secs(periods.into_iter().map(|period| period.as_secs()).fold(0, common_divisor).max(1))
     }
 

@@ -13,7 +13,7 @@ pub(super) struct Service {
 
 /// What became of the requests of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Served {
+pub(super) struct Passage {
     /// Served.
     pub(super) served: f64,
     /// Arrived to a wait longer than the objective, or were dropped.
@@ -40,10 +40,10 @@ impl Queue {
     ///
     /// The backlog is a line, rising or falling at the difference of what comes and what is served, between 0 and what patience
     /// allows. A request violates if it arrives while the line is above the objective.
-    pub(super) fn pass(&mut self, arriving: f64, step_s: f64, service: Service) -> Served {
+    pub(super) fn pass(&mut self, arriving: f64, step_s: f64, service: Service) -> Passage {
         let Service { capacity, objective_s, patience_s } = service;
         let (bearable, limit) = (objective_s * capacity, patience_s * capacity);
-        let mut outcome = Served::default();
+        let mut outcome = Passage::default();
         if self.backlog > limit {
             // Pods have gone: the last in line give up, whether they had violated before or not.
             let leaving = self.backlog - limit;
@@ -68,7 +68,7 @@ impl Queue {
 
         // The area under a line that may lie flat at 0 or at the limit from some moment on.
         let moving_s = if slope == 0.0 { step_s } else { ((end - start) / slope).clamp(0.0, step_s) };
-        outcome.mean_backlog = ((start + end) / 2.0 * moving_s + end * (step_s - moving_s)) / step_s;
+        outcome.mean_backlog = (f64::midpoint(start, end) * moving_s + end * (step_s - moving_s)) / step_s;
 
         let violating = rate * above_s;
         if arriving > 0.0 {
@@ -173,7 +173,7 @@ mod tests {
             proptest::prop_assert!(close(whole.backlog, halves.backlog));
             proptest::prop_assert!(close(seen.violating, first.violating + second.violating));
             proptest::prop_assert!(close(seen.dropped, first.dropped + second.dropped));
-            proptest::prop_assert!(close(seen.mean_backlog, (first.mean_backlog + second.mean_backlog) / 2.0));
+            proptest::prop_assert!(close(seen.mean_backlog, f64::midpoint(first.mean_backlog, second.mean_backlog)));
         }
     }
 }

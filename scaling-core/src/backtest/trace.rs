@@ -157,7 +157,8 @@ impl Trace {
             placed.iter().try_for_each(|(place, sample)| possible(*place, sample))?;
         }
         let samples: Vec<_> = placed.into_iter().map(|(_, sample)| sample).collect();
-        let rate_alone = samples.iter().all(|sample| sample.current_pod_count.is_none() && has_no_more_than_rate(sample));
+        let rate_alone =
+            samples.iter().all(|sample| sample.current_pod_count.is_none() && has_no_more_than_rate(sample));
         let time = if rate_alone && !is_json { SampleTime::Starts } else { SampleTime::Ends };
         Self::from_samples(name, samples, time)
     }
@@ -310,6 +311,11 @@ impl Trace {
         self
     }
 
+    /// Whether a signal besides demand was recorded.
+    pub(super) fn has_recorded(&self, kind: SignalKind) -> bool {
+        self.recorded.iter().flat_map(|recorded| recorded.iter()).any(|sample| sample.value(kind).is_some())
+    }
+
     /// The newest recorded sample at or before an instant, where more than demand was recorded, unless it is out of date.
     pub(super) fn recorded_at(&self, at: DateTime<Utc>) -> Option<&ScalingMetrics> {
         let recorded = self.recorded.as_deref()?;
@@ -324,7 +330,8 @@ impl Trace {
             SampleTime::Starts => self.interval_ms,
             SampleTime::Ends => 0,
         };
-        let known = |at: DateTime<Utc>| at.checked_add_signed(TimeDelta::milliseconds(ends)).filter(|end| *end <= until);
+        let known =
+            |at: DateTime<Utc>| at.checked_add_signed(TimeDelta::milliseconds(ends)).filter(|end| *end <= until);
         if let Some(recorded) = &self.recorded {
             let known = recorded.iter().filter_map(|sample| {
                 let mut sample = sample.clone();
@@ -481,7 +488,9 @@ mod tests {
     #[test]
     fn a_recording_without_rate_counts_used_pods_and_marks_where_they_were_full() {
         let lines: Vec<_> = [(0, 50, 4), (60, 99, 4), (120, 60, 8)]
-            .map(|(at, cpu, pods)| format!(r#"{{"timestamp":{at},"cpu_utilization_percent":{cpu},"current_pod_count":{pods}}}"#))
+            .map(|(at, cpu, pods)| {
+                format!(r#"{{"timestamp":{at},"cpu_utilization_percent":{cpu},"current_pod_count":{pods}}}"#)
+            })
             .into();
         let trace = parsed(&lines.join("\n")).unwrap();
         assert_eq!(trace.basis(), DemandBasis::CpuUsage);
@@ -539,7 +548,8 @@ mod tests {
 
     #[test]
     fn the_past_is_what_had_ended_by_then() {
-        let sample = |at| ScalingMetrics::new(DateTime::from_timestamp(at, 0).unwrap(), 1).with(SignalKind::RequestRate, 5.0);
+        let sample =
+            |at| ScalingMetrics::new(DateTime::from_timestamp(at, 0).unwrap(), 1).with(SignalKind::RequestRate, 5.0);
         let samples: Vec<_> = [0, 60, 120].map(sample).into();
         let until = DateTime::from_timestamp(120, 0).unwrap();
         let known = |time| Trace::from_samples("test", samples.clone(), time).unwrap().history_until(until).len();

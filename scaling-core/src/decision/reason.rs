@@ -170,6 +170,25 @@ pub enum Reason {
         /// The floor it holds.
         replicas: u32,
     },
+    /// What the HPA's algorithm makes of one metric.
+    HpaProposal {
+        /// The metric.
+        metric: String,
+        /// The size it asks for.
+        replicas: u32,
+    },
+    /// A metric that says nothing to the HPA's algorithm.
+    HpaMetricFailed {
+        /// The metric.
+        metric: String,
+        /// Why.
+        error: String,
+    },
+    /// The HPA's algorithm limited the size.
+    HpaLimited {
+        /// The reason as the API spells it.
+        limit: Cow<'static, str>,
+    },
     /// A host's own rule.
     Custom {
         /// Its name.
@@ -202,6 +221,9 @@ impl Reason {
             | Self::FellBack { .. }
             | Self::Ensemble { .. }
             | Self::Schedule { .. }
+            | Self::HpaProposal { .. }
+            | Self::HpaMetricFailed { .. }
+            | Self::HpaLimited { .. }
             | Self::Custom { .. } => [None, None],
         };
         for number in numbers.into_iter().flatten() {
@@ -274,6 +296,9 @@ impl fmt::Display for Reason {
                 write!(f, "{chosen} asked for most ({answered} of {asked} engines answered)")
             }
             Self::Schedule { window, replicas } => write!(f, "window {window:?} holds {replicas} pods"),
+            Self::HpaProposal { metric, replicas } => write!(f, "{metric} asks for {replicas} pods"),
+            Self::HpaMetricFailed { metric, error } => write!(f, "{metric} says nothing: {error}"),
+            Self::HpaLimited { limit } => write!(f, "limited: {limit}"),
             Self::Custom { rule, text } => write!(f, "{rule}: {text}"),
         }
     }

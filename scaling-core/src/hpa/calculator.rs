@@ -198,13 +198,13 @@ impl Calculator<'_> {
                     values.iter().map(|value| (value.pod.as_str(), (value.time, value.value_milli))).collect();
                 self.per_pod(pods, &measured, Of { resource: "", container: None }, aim)
             }
-            (MetricKind::Object { .. }, Samples::Object(value)) => self.total(*value, aim, pods),
+            (MetricKind::Object { .. }, Samples::Object(value)) => self.total(*value, aim, ready_pods(pods)),
             (MetricKind::External { .. }, Samples::External(series)) => {
                 if series.is_empty() {
                     return Err(MetricError::NoMetricsReturned);
                 }
                 let total = series_total(series, matches!(aim, Aim::AverageValue(_)));
-                self.total(total, aim, pods)
+                self.total(total, aim, ready_pods(pods))
             }
             _ => Err(MetricError::NoMetricsReturned),
         }
@@ -313,37 +313,42 @@ impl Calculator<'_> {
         replicas(if against { current } else { wanted })
     }
 
-    /// Object and External metrics.
-    fn total(&self, total: i64, aim: Aim, pods: &[Pod]) -> Result<Proposal, MetricError> {
+    /// Object and External metrics: `total_milli` against the target, given how many pods are running and ready; none if there is
+    /// no pod at all.
+    ///
+    /// # Errors
+    /// [`MetricError::NoPods`] if the size would change but nobody knows the pods, [`MetricError::NoTarget`] for a utilization.
+    pub fn total(&self, total_milli: i64, aim: Aim, ready: Option<usize>) -> Result<Proposal, MetricError> {
+        let total = total_milli as f64;
         let on_target = |ratio| self.tolerances.contain(ratio, self.config.release.tolerance_mode);
         match aim {
             Aim::Value(target) => {
-                let ratio = total as f64 / target as f64;
+                let ratio = total / target as f64;
                 let current = self.scale.spec_replicas;
                 let replicas = if current == 0 {
                     whole(ratio.ceil())
                 } else if on_target(ratio) {
                     current
-                } else if pods.is_empty() {
-                    return Err(MetricError::NoPods);
                 } else {
-                    count(ratio, pods.iter().filter(|pod| pod.is_running_and_ready()).count())
+                    count(ratio, ready.ok_or(MetricError::NoPods)?)
                 };
-                Ok(Proposal { replicas, value_milli: Some(total), ..Proposal::default() })
+                Ok(Proposal { replicas, value_milli: Some(total_milli), ..Proposal::default() })
             }
             Aim::AverageValue(target) => {
                 let existing = self.scale.status_replicas;
-                let ratio = total as f64 / (target as f64 * f64::from(existing));
-                let wanted = || whole((total as f64 / target as f64).ceil());
-                Ok(Proposal {
-                    replicas: if on_target(ratio) { existing } else { wanted() },
-                    average_value_milli: Some(per_replica_usage(total, existing)),
-                    ..Proposal::default()
-                })
+                let ratio = total / (target as f64 * f64::from(existing));
+                let replicas = if on_target(ratio) { existing } else { whole((total / target as f64).ceil()) };
+                let average_value_milli = Some(per_replica_usage(total_milli, existing));
+                Ok(Proposal { replicas, average_value_milli, ..Proposal::default() })
             }
             Aim::Utilization(_) => Err(MetricError::NoTarget),
         }
     }
+}
+
+/// Pods that run and are ready; none without any pod.
+fn ready_pods(pods: &[Pod]) -> Option<usize> {
+    (!pods.is_empty()).then(|| pods.iter().filter(|pod| pod.is_running_and_ready()).count())
 }
 
 /// The sum of some series; it stops where 64 bits do. Negative values mean nothing: for a target per replica a negative sum on
@@ -414,6 +419,19 @@ pub struct PodTally {
 }
 
 impl PodTally {
+    /// Pods that are all alike: `ready` of them use `usage` each, `unready` cannot serve yet, and each requests `request`.
+    pub fn alike(ready: u32, unready: u32, usage: i64, request: i64) -> Self {
+        let times = |amount: i64, pods: u32| amount.saturating_mul(pods.into());
+        Self {
+            ready: ready as usize,
+            unready: unready as usize,
+            usage: times(usage, ready),
+            requests: times(request, ready),
+            unready_requests: times(request, unready),
+            ..Self::default()
+        }
+    }
+
     /// One more listed pod.
     pub fn add(&mut self, class: PodClass, usage: i64, request: i64, aim: Aim, release: Release) {
         match class {

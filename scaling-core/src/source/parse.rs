@@ -20,6 +20,7 @@ pub struct ParseError {
 }
 
 impl ParseError {
+    #[allow(clippy::needless_pass_by_value)] // callers have it by value
     pub(crate) fn new(place: impl ToString, what: impl Into<String>) -> Self {
         Self { place: place.to_string(), what: what.into() }
     }

@@ -80,7 +80,8 @@ impl Trace {
             }
             let left = after.checked_sub(1).and_then(centre);
             let right = centre(after);
-            let near = |neighbour: Option<(f64, super::Point)>| neighbour.filter(|(centre, _)| (centre - at).abs() <= half);
+            let near =
+                |neighbour: Option<(f64, super::Point)>| neighbour.filter(|(centre, _)| (centre - at).abs() <= half);
             let value = match (left, right) {
                 (Some((a, left)), Some((b, right))) if b - a <= longest => {
                     Some(left.demand + (right.demand - left.demand) * (at - a) / (b - a))

@@ -1,0 +1,85 @@
+//! The requests of a scenario, step by step: the same for every candidate.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::cluster::pods_for;
+use super::noise::Noise;
+use super::{ClusterModel, InvalidModel, Trace};
+
+/// How many requests arrive in each step of a simulation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrivals {
+    start: DateTime<Utc>,
+    step: TimeDelta,
+    requests: Vec<f64>,
+    censored: Vec<bool>,
+}
+
+impl Arrivals {
+    /// The demand of a trace in steps of the model and, if it has a seed, with the scatter of independent requests.
+    ///
+    /// # Errors
+    /// [`InvalidModel`] if the model cannot be.
+    pub fn new(trace: &Trace, model: &ClusterModel) -> Result<Self, InvalidModel> {
+        model.validate()?;
+        let grid = trace.resample(model.step());
+        let step_s = model.step().as_secs_f64();
+        let requests = grid.demand().iter().enumerate().map(|(index, demand)| {
+            let mean = demand * step_s;
+            match model.noise_seed {
+                Some(seed) if mean.is_finite() => Noise::at(seed, index).poisson(mean),
+                _ => mean,
+            }
+        });
+        Ok(Self {
+            start: grid.start(),
+            step: grid.step(),
+            requests: requests.collect(),
+            censored: grid.censored().to_vec(),
+        })
+    }
+
+    /// Requests in each step; NaN in a gap.
+    pub fn requests(&self) -> &[f64] {
+        &self.requests
+    }
+
+    /// Steps in which demand may have been higher than what was recorded.
+    pub fn censored(&self) -> &[bool] {
+        &self.censored
+    }
+
+    /// The length of a step.
+    pub fn step(&self) -> TimeDelta {
+        self.step
+    }
+
+    /// The number of steps.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Pods that serve what comes in a step (or, in a gap, in the first after it) at 70 % utilization: where a simulation may begin.
+    pub fn enough_pods(&self, step: usize, model: &ClusterModel) -> u32 {
+        let coming = self.requests.get(step..).unwrap_or_default();
+        let requests = coming.iter().find(|requests| !requests.is_nan()).copied().unwrap_or(0.0);
+        pods_for(requests / model.step().as_secs_f64() / model.pod_capacity / 0.7)
+    }
+
+    /// The beginning of a step.
+    pub fn instant(&self, step: usize) -> DateTime<Utc> {
+        let steps = i32::try_from(step).unwrap_or(i32::MAX);
+        self.start.checked_add_signed(self.step * steps).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// The step that an instant lies in; none before the first.
+    pub fn step_at(&self, at: DateTime<Utc>) -> Option<usize> {
+        let since = (at - self.start).num_milliseconds();
+        usize::try_from(since.div_euclid(self.step.num_milliseconds().max(1))).ok()
+    }
+}

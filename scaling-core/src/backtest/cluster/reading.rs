@@ -1,0 +1,95 @@
+//! What can be measured of a simulated cluster, and when.
+
+use super::{Cluster, StepSeen, World};
+use crate::{ScalingMetrics, SignalKind};
+
+/// The newest measurement: means over a window that ended some time ago.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    /// The step at which the window ended, and that at which it began.
+    pub(super) end: usize,
+    pub(super) begin: usize,
+    /// Share of the pods' capacity that was used.
+    pub(super) utilization: f64,
+    /// Requests per second, where requests are what arrives.
+    pub(super) rate: Option<f64>,
+    /// Waiting requests, likewise.
+    pub(super) backlog: Option<f64>,
+    /// Share of requests that were dropped.
+    dropped: f64,
+    /// Seconds waited.
+    wait_s: f64,
+}
+
+impl Reading {
+    /// What is seen at a step; none before the first measurement, and in a gap.
+    pub(super) fn at(cluster: &Cluster, world: &World, now: usize) -> Option<Self> {
+        let periods = cluster.periods;
+        let end = now.checked_sub(periods.lag)? / periods.scrape * periods.scrape;
+        let begin = end.saturating_sub(periods.window);
+        let window = world.seen.get(begin..end)?;
+        if window.last()?.arrived.is_nan() {
+            return None;
+        }
+        let steps = || window.iter().filter(|step| !step.arrived.is_nan());
+        let mut number = 0.0;
+        let (mut arrived, mut utilization, mut backlog, mut dropped, mut wait_s) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for step in steps() {
+            number += 1.0;
+            arrived += step.arrived;
+            utilization += step.utilization;
+            backlog += step.backlog;
+            dropped += step.dropped;
+            wait_s += wait(step, cluster.model.pod_capacity);
+        }
+        let known = |value: f64| cluster.rate_is_known().then_some(value);
+        Some(Self {
+            end,
+            begin,
+            utilization: utilization / number,
+            rate: known(arrived / (number * periods.step_s)),
+            backlog: known(backlog / number),
+            dropped: if arrived > 0.0 { (dropped / arrived).min(1.0) } else { 0.0 },
+            wait_s: wait_s / number,
+        })
+    }
+
+    /// As a source reports it; the pod counts are those of now.
+    pub(super) fn metrics(&self, cluster: &Cluster, world: &mut World, now: usize) -> ScalingMetrics {
+        let at = cluster.arrivals.instant(cluster.first_step + self.end);
+        let ready = world.pods.ready(now);
+        let mut metrics = ScalingMetrics::new(at, ready)
+            .with(SignalKind::CpuUtilization, 100.0 * self.utilization)
+            .with(SignalKind::ErrorRate, 100.0 * self.dropped);
+        metrics.desired_pod_count = Some(world.desired);
+        if let Some(rate) = self.rate {
+            metrics = metrics.with(SignalKind::RequestRate, rate);
+        }
+        if let Some(backlog) = self.backlog {
+            metrics = metrics.with(SignalKind::QueueDepth, backlog);
+        }
+        let recorded = cluster.trace.recorded_at(at);
+        let recorded_ms = recorded.and_then(|sample| sample.value(SignalKind::ResponseTime));
+        let service_ms = recorded_ms.unwrap_or(cluster.model.service_time.as_secs_f64() * 1000.0);
+        metrics = metrics.with(SignalKind::ResponseTime, service_ms + 1000.0 * self.wait_s);
+        if let Some(sample) = recorded {
+            metrics.set(SignalKind::ActiveConnections, sample.signal(SignalKind::ActiveConnections));
+            if let Some(percent) = memory_percent(sample, ready) {
+                metrics = metrics.with(SignalKind::MemoryUtilization, percent);
+            }
+        }
+        metrics
+    }
+}
+
+/// Memory in use is taken to follow load, the worse case for a shrink: what was recorded, spread over the pods that there are.
+pub(super) fn memory_percent(sample: &ScalingMetrics, ready: u32) -> Option<f64> {
+    let used = sample.value(SignalKind::MemoryUtilization)? * f64::from(sample.current_pod_count?);
+    Some((used / f64::from(ready.max(1))).min(100.0))
+}
+
+/// How long those who came in a step waited on average, in seconds.
+pub(super) fn wait(step: &StepSeen, pod_capacity: f64) -> f64 {
+    let capacity = f64::from(step.ready) * pod_capacity;
+    if capacity > 0.0 { step.backlog / capacity } else { 0.0 }
+}

@@ -1,0 +1,280 @@
+//! The HPA's algorithm as a [`DecisionEngine`].
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::calculator::{Calculator, MetricError, PodTally, Proposal, Scale};
+use super::metric::{Hpa, Metric, MetricKind};
+use super::{ControllerConfig, HpaController, HpaMemory, HpaSpec, InvalidHpa, ScaledObject, Sync};
+use crate::{DecisionEngine, EngineError, Observation, Reason, ScalingDecision, SignalKind, Urgency, WorkloadFacts};
+
+/// What a pod is taken to request where nobody says, in thousandths.
+const REQUEST: i64 = 1000;
+
+/// Decides as the HPA's controller would, from an [`Observation`]: the yardstick for every other engine, and the reactive half of
+/// engines that hold a floor.
+///
+/// An observation holds means over pods where the controller sees each, so ready pods are taken to be alike and the others to be
+/// starting. Metrics are found by name: `cpu` and `memory` as utilization of the request, and `request_rate_per_second` (or `rps`,
+/// `requests_per_second`, …), `queue_depth` and `active_connections` for Pods, Object and External metrics. A metric that is not
+/// observed has failed, which the algorithm answers by not shrinking.
+///
+/// It remembers recommendations as the controller does, and takes a size that it asked for as applied if it finds it at the next
+/// observation. One engine is for one workload. The same observation asked again gives the same answer, an earlier one starts
+/// afresh.
+#[derive(Debug)]
+pub struct HpaEngine {
+    hpa: Hpa,
+    controller: HpaController,
+    state: Mutex<Option<State>>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    at: DateTime<Utc>,
+    /// What was remembered before that instant.
+    before: HpaMemory,
+    desired: i32,
+    /// What is remembered if the size was changed, and if not.
+    if_applied: HpaMemory,
+    if_not: HpaMemory,
+}
+
+impl HpaEngine {
+    /// The engine of this HPA with the controller's default settings.
+    ///
+    /// # Errors
+    /// [`InvalidHpa`] if the API server would not have stored it.
+    pub fn new(spec: &HpaSpec) -> Result<Self, InvalidHpa> {
+        Ok(Self { hpa: Hpa::try_from(spec)?, controller: HpaController::default(), state: Mutex::default() })
+    }
+
+    /// The same with other settings of the controller.
+    #[must_use]
+    pub fn with_controller(mut self, config: ControllerConfig) -> Self {
+        self.controller = HpaController::new(config);
+        self
+    }
+
+    /// Decides, without a future.
+    ///
+    /// # Errors
+    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
+    pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+        let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
+        let at = observation.current.timestamp;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut object = Observed::new(observation, current);
+        let before = match state.take() {
+            Some(last) if last.at == at => last.before,
+            Some(last) if last.at < at && object.scale.spec_replicas == last.desired => last.if_applied,
+            Some(last) if last.at < at => last.if_not,
+            _ => HpaMemory::default(),
+        };
+        let mut if_applied = before.clone();
+        let sync = self.controller.sync(&self.hpa, &mut if_applied, &mut object, at);
+        let mut if_not = if_applied.clone();
+        if sync.rescaled {
+            // All is remembered but the change itself.
+            if_not.scale_up_events = before.scale_up_events.clone();
+            if_not.scale_down_events = before.scale_down_events.clone();
+        }
+        *state = Some(State { at, before, desired: sync.desired, if_applied, if_not });
+        drop(state);
+        Ok(self.decision(observation, current, &sync))
+    }
+
+    fn decision(&self, observation: &Observation, current: u32, sync: &Sync) -> ScalingDecision {
+        let desired = u32::try_from(sync.desired).unwrap_or(0);
+        let desired = if sync.desired == sync.current { current } else { desired };
+        let mut decision = ScalingDecision::replicas("hpa", observation.current.timestamp, current, desired)
+            // The algorithm knows no doubt; what it could not measure it does not act on.
+            .with_confidence(1.0);
+        decision.urgency = if decision.grows() { Urgency::Normal } else { Urgency::Low };
+        for (metric, outcome) in self.hpa.metrics.iter().zip(&sync.metrics) {
+            let name = name(metric).to_owned();
+            decision.reasons.push(match outcome {
+                Ok(proposal) => Reason::HpaProposal { metric: name, replicas: proposal.replicas.max(0).unsigned_abs() },
+                Err(error) => Reason::HpaMetricFailed { metric: name, error: error.to_string() },
+            });
+        }
+        if let Some(limit) = sync.limit.filter(|limit| *limit != super::LimitReason::DesiredWithinRange) {
+            decision.reasons.push(Reason::HpaLimited { limit: limit.as_str().into() });
+        }
+        decision
+    }
+}
+
+fn name(metric: &Metric) -> &str {
+    match &metric.source {
+        MetricKind::Resource { resource } | MetricKind::ContainerResource { resource, .. } => resource,
+        MetricKind::Pods { name } | MetricKind::Object { name } | MetricKind::External { name } => name,
+        MetricKind::Unknown => "unknown",
+    }
+}
+
+/// The signal that a metric of this name is, whoever reports it.
+pub(crate) fn signal(name: &str) -> Option<SignalKind> {
+    let plain = name.to_ascii_lowercase().replace(['-', '.', ':'], "_");
+    match plain.as_str() {
+        "request_rate_per_second" | "rps" | "requests_per_second" | "http_requests_per_second" | "request_rate" => {
+            Some(SignalKind::RequestRate)
+        }
+        "queue_depth" | "queue" | "queue_length" | "backlog" => Some(SignalKind::QueueDepth),
+        "active_connections" | "connections" => Some(SignalKind::ActiveConnections),
+        _ => None,
+    }
+}
+
+/// An observation as the controller sees a workload.
+struct Observed<'a> {
+    observation: &'a Observation,
+    scale: Scale,
+    ready: u32,
+    starting: u32,
+}
+
+impl<'a> Observed<'a> {
+    fn new(observation: &'a Observation, current: u32) -> Self {
+        let ready = observation.current.current_pod_count.unwrap_or(current).min(current);
+        let replicas = i32::try_from(current).unwrap_or(i32::MAX);
+        Self {
+            observation,
+            scale: Scale { spec_replicas: replicas, status_replicas: replicas },
+            ready,
+            starting: current - ready,
+        }
+    }
+
+    fn value(&self, kind: Option<SignalKind>) -> Result<f64, MetricError> {
+        kind.and_then(|kind| self.observation.current.value(kind)).ok_or(MetricError::FetchFailed)
+    }
+
+    fn request(&self, kind: SignalKind) -> i64 {
+        let WorkloadFacts { cpu_request_millicores, memory_request_bytes, .. } = &self.observation.facts;
+        let stated = match kind {
+            SignalKind::CpuUtilization => *cpu_request_millicores,
+            _ => memory_request_bytes.and_then(|bytes| bytes.checked_mul(1000)),
+        };
+        stated.and_then(|stated| i64::try_from(stated).ok()).filter(|stated| *stated > 0).unwrap_or(REQUEST)
+    }
+}
+
+/// In thousandths, rounded up, as a quantity is.
+#[allow(clippy::cast_possible_truncation)] // the cast saturates
+pub(crate) fn milli(value: f64) -> i64 {
+    // A hair above a whole number is rounding.
+    (value * 1000.0 - 1e-6).ceil() as i64
+}
+
+impl ScaledObject for Observed<'_> {
+    fn scale(&self) -> Option<Scale> {
+        Some(self.scale)
+    }
+
+    fn propose(&self, _: usize, metric: &Metric, calculator: &Calculator<'_>) -> Result<Proposal, MetricError> {
+        let aim = metric.aim().ok_or(MetricError::NoTarget)?;
+        let per_pod = |usage: i64, request: i64| {
+            calculator.tallied(&PodTally::alike(self.ready, self.starting, usage, request), aim)
+        };
+        match &metric.source {
+            MetricKind::Resource { resource } | MetricKind::ContainerResource { resource, .. } => {
+                let kind = match resource.as_str() {
+                    "cpu" => SignalKind::CpuUtilization,
+                    "memory" => SignalKind::MemoryUtilization,
+                    _ => return Err(MetricError::FetchFailed),
+                };
+                let request = self.request(kind);
+                per_pod(milli(self.value(Some(kind))? / 100_000.0 * request as f64), request)
+            }
+            MetricKind::Pods { name } => {
+                let each = self.value(signal(name))? / f64::from(self.ready.max(1));
+                per_pod(milli(each), 0)
+            }
+            MetricKind::Object { name } | MetricKind::External { name } => {
+                let ready = (self.ready + self.starting > 0).then_some(self.ready as usize);
+                calculator.total(milli(self.value(signal(name))?), aim, ready)
+            }
+            MetricKind::Unknown => Err(MetricError::UnknownMetricType),
+        }
+    }
+
+    fn write_scale(&mut self, _: i32) -> bool {
+        true
+    }
+}
+
+#[async_trait]
+impl DecisionEngine for HpaEngine {
+    fn name(&self) -> &'static str {
+        "hpa"
+    }
+
+    async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+        self.evaluate(observation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hpa::{CrossVersionObjectReference, HpaBehavior, MetricSpec};
+    use crate::{Bounds, ScalingMetrics};
+    use chrono::TimeDelta;
+
+    fn engine(percent: i32, behavior: bool) -> HpaEngine {
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(1, 50).unwrap());
+        spec.metrics = Some(vec![MetricSpec::utilization("cpu", percent)]);
+        spec.behavior = behavior.then(HpaBehavior::default);
+        HpaEngine::new(&spec).unwrap()
+    }
+
+    fn seen(second: i64, pods: u32, cpu: Option<f64>) -> Observation {
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::seconds(second);
+        let metrics = ScalingMetrics::new(at, pods);
+        Observation::new(match cpu {
+            Some(cpu) => metrics.with(SignalKind::CpuUtilization, cpu),
+            None => metrics,
+        })
+    }
+
+    fn wants(engine: &HpaEngine, observation: &Observation) -> u32 {
+        engine.evaluate(observation).unwrap().desired_replicas
+    }
+
+    #[test]
+    fn it_grows_at_once_and_shrinks_after_five_minutes() {
+        let engine = engine(50, false);
+        assert_eq!(wants(&engine, &seen(0, 4, Some(75.0))), 6);
+        assert_eq!(wants(&engine, &seen(15, 6, Some(20.0))), 6, "what was wanted 15 s ago holds");
+        assert_eq!(wants(&engine, &seen(300, 6, Some(20.0))), 6);
+        assert_eq!(wants(&engine, &seen(316, 6, Some(20.0))), 3);
+    }
+
+    #[test]
+    fn without_its_metric_it_stays() {
+        let decision = engine(50, false).evaluate(&seen(0, 4, None)).unwrap();
+        assert_eq!(decision.desired_replicas, 4);
+        assert!(decision.reasons.first().unwrap().to_string().contains("cpu"), "{:?}", decision.reasons);
+    }
+
+    #[test]
+    fn a_change_that_was_not_made_is_not_charged() {
+        let engine = engine(50, true);
+        assert_eq!(wants(&engine, &seen(0, 4, Some(100.0))), 8);
+        // Still 4: somebody refused it. The allowance of the period is not used up.
+        assert_eq!(wants(&engine, &seen(10, 4, Some(100.0))), 8);
+        // Now it was made, and 4 pods per 15 s are used up.
+        assert_eq!(wants(&engine, &seen(20, 8, Some(100.0))), 8);
+    }
+
+    #[test]
+    fn asked_again_it_answers_the_same_and_earlier_it_starts_afresh() {
+        let engine = engine(50, true);
+        let now = seen(0, 4, Some(100.0));
+        assert_eq!(engine.evaluate(&now).unwrap(), engine.evaluate(&now).unwrap());
+        assert_eq!(wants(&engine, &seen(-600, 4, Some(100.0))), 8);
+    }
+}
