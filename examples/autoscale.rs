@@ -54,7 +54,7 @@ struct Arguments {
     #[arg(long)]
     pod_capacity: Option<f64>,
     /// Smallest and largest size allowed at all.
-    #[arg(long, value_name = "MIN..MAX", default_value = "1..1000", value_parser = limits)]
+    #[arg(long, value_name = "MIN..MAX", default_value = "1..1000", value_parser = examples::limits)]
     limits: HardLimits,
     /// Price of a pod-hour.
     #[arg(long, default_value_t = 0.05, allow_negative_numbers = true)]
@@ -65,12 +65,6 @@ struct Arguments {
     /// Declares an event; may be given several times.
     #[arg(long, value_name = "NAME,START,END,FACTOR", value_parser = examples::event)]
     event: Vec<PlannedEvent>,
-}
-
-fn limits(text: &str) -> Result<HardLimits, String> {
-    let (min, max) = text.split_once("..").ok_or("expected MIN..MAX")?;
-    let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is not a number of pods"));
-    HardLimits::new(number(min)?, number(max)?).map_err(|error| error.to_string())
 }
 
 fn main() -> ExitCode {

@@ -1,5 +1,10 @@
 //! What the examples share: reading files, and ending like a well-behaved program.
 
+#[path = "shared/candidates.rs"]
+pub mod candidates;
+#[path = "shared/scenario.rs"]
+pub mod scenario;
+
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,7 +13,7 @@ use std::process::ExitCode;
 
 use scaling_core::backtest::{DemandBasis, Trace};
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{Currency, PlannedEvent, Price, Repairs};
+use scaling_core::{Currency, HardLimits, PlannedEvent, Price, Repairs};
 
 /// The README's code compiles and runs.
 #[doc = include_str!("../README.md")]
@@ -63,6 +68,11 @@ pub fn exit(result: Result<(), Failure>) -> ExitCode {
 /// A file below `test_data`.
 pub fn test_data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_data").join(name)
+}
+
+/// These traces, or the one that comes with the examples.
+pub fn or_shop_history(given: &[PathBuf]) -> Vec<PathBuf> {
+    if given.is_empty() { vec![test_data("shop_history.csv")] } else { given.to_vec() }
 }
 
 /// The largest input read, unpacked: enough for years of minutes, too little to fill a machine.
@@ -151,6 +161,16 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
         None => DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()),
     };
     parsed.ok_or_else(|| format!("{text:?} is neither RFC 3339 nor seconds since the epoch"))
+}
+
+/// `MIN..MAX`, in pods.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn limits(text: &str) -> Result<HardLimits, String> {
+    let (min, max) = text.split_once("..").ok_or("expected MIN..MAX")?;
+    let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is not a number of pods"));
+    HardLimits::new(number(min)?, number(max)?).map_err(|error| error.to_string())
 }
 
 /// A price per pod-hour.

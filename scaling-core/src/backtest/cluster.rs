@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use self::autoscaler::SimulatedObject;
 use self::reading::Reading;
+pub(super) use self::reading::wait;
 use super::noise::Noise;
 use super::pods::Pods;
 use super::queue::{Queue, Service};

@@ -75,7 +75,7 @@ impl<'a> SimulatedObject<'a> {
             Some(kind) => self.recorded.and_then(|sample| sample.value(kind)),
             None => None,
         };
-        value.map(|value| milli(value)).ok_or(MetricError::FetchFailed)
+        value.map(milli).ok_or(MetricError::FetchFailed)
     }
 
     /// Pods of which so many count, each using so much.

@@ -89,7 +89,7 @@ pub(super) fn memory_percent(sample: &ScalingMetrics, ready: u32) -> Option<f64>
 }
 
 /// How long those who came in a step waited on average, in seconds.
-pub(super) fn wait(step: &StepSeen, pod_capacity: f64) -> f64 {
+pub(in crate::backtest) fn wait(step: &StepSeen, pod_capacity: f64) -> f64 {
     let capacity = f64::from(step.ready) * pod_capacity;
     if capacity > 0.0 { step.backlog / capacity } else { 0.0 }
 }

@@ -1,0 +1,261 @@
+//! Policies side by side on past traffic: what each costs, what its users suffer, and what a clairvoyant would pay.
+//!
+//!     cargo run --release --example backtest
+//!     cargo run --release --example backtest -- --trace load.csv.gz --engine hpa:70 --engine rules --json out.json --html out.html
+//!
+//! A trace is CSV (`timestamp_s,rps`, or columns of metrics), JSON lines of metrics, or the answer of a Prometheus range query, also
+//! gzipped. Its first half is history to learn from, the rest is replayed in a simulated cluster. Where nothing says what a pod can
+//! carry, the trace is scaled so that its busiest thousandth needs `--pods-at-peak` pods of 50 requests a second. Bad rows give
+//! file, line and cause (exit 2); gaps stay gaps and are told.
+//!
+//! Prints a table for each trace and one over all; `--html` writes a page with charts.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use clap::Parser;
+use examples::scenario::ScenarioArguments;
+use examples::{Failure, candidates};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use scaling_core::backtest::{BacktestError, Candidate, Progress, Report, Scenario, TraceReport, run_one};
+
+#[derive(Parser)]
+#[command(about = "Policies side by side on past traffic")]
+struct Arguments {
+    /// A trace to replay; may be given several times. By default `test_data/shop_history.csv`.
+    #[arg(long, value_name = "FILE")]
+    trace: Vec<PathBuf>,
+    /// A policy; may be given several times.
+    #[arg(long, value_name = "ENGINE", help = format!("A policy; may be given several times: {}", candidates::ENGINES))]
+    engine: Vec<String>,
+    /// Settings of one policy's knob, for the frontier: hpa:50..90:10.
+    #[arg(long, value_name = "NAME:FROM..TO:STEP")]
+    sweep: Vec<String>,
+    /// Writes the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the report as one page with charts.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ScenarioArguments,
+    /// Traces replayed at the same time; by default one for each core.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    examples::exit(run(&Arguments::parse(), &mut std::io::stdout().lock()))
+}
+
+fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+    let candidates = policies(arguments)?;
+    let mut scenarios = Vec::new();
+    for path in examples::or_shop_history(&arguments.trace) {
+        scenarios.push(arguments.cluster.scenario(&path, out)?);
+    }
+    let report = Report::new(replay(&scenarios, &candidates, arguments.jobs)?);
+    write!(out, "{}", report.to_table())?;
+    if let Some(path) = &arguments.json {
+        write_file(path, &report.to_json().map_err(Failure::failed)?)?;
+        writeln!(out, "wrote {}", path.display())?;
+    }
+    if let Some(path) = &arguments.html {
+        write_file(path, &report.to_html())?;
+        writeln!(out, "wrote {}", path.display())?;
+    }
+    Ok(())
+}
+
+fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
+    let named = arguments.engine.iter().map(String::as_str);
+    let named: Vec<&str> = match (arguments.engine.as_slice(), arguments.sweep.as_slice()) {
+        ([], []) => candidates::DEFAULT.to_vec(),
+        _ => named.collect(),
+    };
+    let mut found: Vec<Candidate> = named.into_iter().map(candidates::candidate).collect::<Result<_, _>>()?;
+    for sweep in &arguments.sweep {
+        found.extend(candidates::sweep(sweep)?);
+    }
+    let mut names: Vec<&str> = found.iter().map(Candidate::name).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some(pair) => Err(Failure::input(format!("engine {:?} is given twice", pair.first().unwrap_or(&"")))),
+        None => Ok(found),
+    }
+}
+
+/// Every trace, several at a time; the order of the report is that of the arguments.
+fn replay(scenarios: &[Scenario], candidates: &[Candidate], jobs: Option<usize>) -> Result<Vec<TraceReport>, Failure> {
+    let bars = MultiProgress::new();
+    let next = AtomicUsize::new(0);
+    let done: Vec<Mutex<Option<Result<TraceReport, BacktestError>>>> =
+        scenarios.iter().map(|_| Mutex::default()).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.unwrap_or(cores).clamp(1, scenarios.len().max(1)) {
+            scope.spawn(|| {
+                let bar = Bar::new(&bars);
+                while let Some((scenario, place)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|nth| scenarios.get(nth).zip(done.get(nth)))
+                {
+                    let report = futures::executor::block_on(run_one(scenario, candidates, &bar));
+                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+                }
+            });
+        }
+    });
+    done.into_iter()
+        .filter_map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .map(|report| report.map_err(examples::scenario::failure))
+        .collect()
+}
+
+/// A bar on the terminal; nothing where there is none.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(bars: &MultiProgress) -> Self {
+        let bar = bars.add(ProgressBar::new(0));
+        if let Ok(style) = ProgressStyle::with_template("{msg:40} {bar:30} {percent:>3} % {eta:>4}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, what: &str, steps: u64) {
+        self.0.reset();
+        self.0.set_length(steps);
+        self.0.set_message(what.to_owned());
+    }
+
+    fn advance(&self, steps: u64) {
+        self.0.inc(steps);
+    }
+
+    fn end(&self) {}
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(arguments: &[&str]) -> Result<String, String> {
+        let arguments = Arguments::try_parse_from(std::iter::once(&"backtest").chain(arguments))
+            .map_err(|error| error.to_string())?;
+        let mut out = Vec::new();
+        match run(&arguments, &mut out) {
+            Ok(()) => Ok(String::from_utf8(out).unwrap()),
+            Err(Failure::Input(what)) => Err(format!("2: {what}")),
+            Err(Failure::Failed(what)) => Err(format!("1: {what}")),
+            Err(Failure::Closed) => panic!("nobody reads"),
+        }
+    }
+
+    fn file(folder: &Path, name: &str, text: &str) -> String {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn every_policy_has_its_row_beside_the_oracle() {
+        let text = output(&[]).unwrap();
+        for name in candidates::DEFAULT.into_iter().chain(["oracle, none", "oracle, 1 %"]) {
+            assert!(text.lines().any(|line| line.trim_start().starts_with(name)), "{name}\n{text}");
+        }
+        assert!(text.contains("without data"), "the gap of the recording is told\n{text}");
+    }
+
+    #[test]
+    fn two_runs_write_the_same_bytes_however_many_at_a_time() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load: Vec<_> = (0..600).map(|minute| format!("{},{}", minute * 60, 100 + minute % 50)).collect();
+        let load = file(temporary.path(), "load.csv", &format!("timestamp_s,rps\n{}\n", load.join("\n")));
+        let other = file(temporary.path(), "other.csv", &std::fs::read_to_string(&load).unwrap().replace(",1", ",3"));
+        let written = |jobs: &str| {
+            let paths = ["json", "html"].map(|kind| temporary.path().join(format!("{jobs}.{kind}")));
+            let [json, html] = paths.each_ref().map(|path| path.to_str().unwrap());
+            let traces = ["--trace", &load, "--trace", &other, "--sweep", "hpa:60..80:10", "--engine", "rules"];
+            output(&[traces.as_slice(), &["--noise", "4", "--json", json, "--html", html, "--jobs", jobs]].concat())
+                .unwrap();
+            paths.map(|path| std::fs::read(path).unwrap())
+        };
+        let [one, two] = ["1", "2"].map(written);
+        assert!(one == two && one.iter().all(|bytes| bytes.len() > 1000));
+        let report: serde_json::Value = serde_json::from_slice(&one[0]).unwrap();
+        let names: Vec<_> = report["summary"].as_array().unwrap().iter().map(|row| &row["name"]).collect();
+        assert_eq!(names, ["rules", "hpa:60", "hpa:70", "hpa:80"]);
+    }
+
+    #[test]
+    fn bad_input_is_one_clear_line() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
+        for (name, text, what) in [
+            ("empty.csv", "", "empty.csv: line 1: there is no sample"),
+            (
+                "bad.csv",
+                "timestamp_s,rps\n0,1\n60,NaN\n",
+                "bad.csv: line 3: request_rate_per_second: not a finite number",
+            ),
+            ("torn.csv", "timestamp_s,rps\n0,1\n60", "torn.csv: line 3"),
+            ("idle.csv", "timestamp_s,rps\n0,0\n60,0\n", "idle.csv: nothing arrives"),
+            ("short.csv", "timestamp_s,rps\n0,5\n60,5\n", "too few"),
+            ("torn.json", "{\"status\":\"success\",\"data\":", "torn.json: line 1"),
+            ("not.csv.gz", "timestamp_s,rps\n", "not.csv.gz"),
+        ] {
+            let error = output(&["--trace", &file(folder, name, text)]).unwrap_err();
+            assert!(error.starts_with("2: ") && error.contains(what) && !error.contains('\n'), "{name}: {error}");
+        }
+        for (arguments, what) in [
+            (["--trace", "nowhere.csv"], "nowhere.csv"),
+            (["--engine", "magic"], "there is no engine \"magic\""),
+            (["--sweep", "hpa"], "expected NAME:FROM..TO:STEP"),
+            (["--history", "1"], "--history is 1"),
+            (["--sync", "0"], "sync_period is 0"),
+            (["--objective", "NaN"], "--objective is NaN"),
+            (["--days", "-1"], "--days"),
+            (["--pod-capacity", "0"], "pod_capacity is 0"),
+            (["--price", "-1"], "price"),
+        ] {
+            let error = output(&arguments).unwrap_err();
+            assert!(error.contains(what), "{arguments:?}: {error}");
+        }
+        let twice = output(&["--engine", "kpa", "--engine", "kpa"]).unwrap_err();
+        assert!(twice.contains("\"kpa\" is given twice"), "{twice}");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(48))]
+        #[test]
+        fn any_bytes_are_replayed_or_refused_in_one_line(
+            at in 0..900_usize, cut in 0..60_usize, put in proptest::collection::vec(proptest::num::u8::ANY, 0..20),
+            word in proptest::sample::select(vec!["", "NaN", "1e308", "-1", "99999999999", "9999-12-31T23:59:59Z", ",", "\n"]),
+        ) {
+            let history = std::fs::read(examples::test_data("shop_history.csv")).unwrap();
+            let mut text = history.get(..3000).unwrap().to_vec();
+            text.splice(at..at + cut, put.into_iter().chain(word.bytes()));
+            let source = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(source.path(), text).unwrap();
+            if let Err(what) = output(&["--engine", "hpa:70", "--trace", source.path().to_str().unwrap()]) {
+                proptest::prop_assert!(!what.contains('\n'), "{}", what);
+            }
+        }
+    }
+}

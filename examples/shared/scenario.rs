@@ -1,0 +1,142 @@
+//! From arguments to a trace in a simulated cluster.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use scaling_core::backtest::{BacktestError, ClusterModel, DemandBasis, Scenario, Trace};
+use scaling_core::{HardLimits, Price};
+
+use crate::Failure;
+
+/// What a pod serves where only the shape of the load counts, in requests per second.
+const POD_CAPACITY: f64 = 50.0;
+
+/// The cluster that traces are replayed in, and which part of them.
+#[derive(Args, Debug)]
+pub struct ScenarioArguments {
+    /// Requests per second that one pod serves at full utilization.
+    #[arg(long, value_name = "RPS")]
+    pub pod_capacity: Option<f64>,
+    /// Pods that the busiest thousandth of a trace needs, where nothing says what a pod can carry.
+    #[arg(long, default_value_t = 40.0)]
+    pub pods_at_peak: f64,
+    /// Seconds from a pod's creation to its first request.
+    #[arg(long, default_value_t = 60)]
+    pub start_up: u64,
+    /// Seconds between two decisions.
+    #[arg(long, default_value_t = 15)]
+    pub sync: u64,
+    /// How old metrics are when they are seen, in seconds.
+    #[arg(long, default_value_t = 30)]
+    pub lag: u64,
+    /// How long metrics are means over, in seconds.
+    #[arg(long, default_value_t = 60)]
+    pub window: u64,
+    /// Seconds that a request may wait.
+    #[arg(long, default_value_t = 1.0)]
+    pub objective: f64,
+    /// Smallest and largest size.
+    #[arg(long, value_name = "MIN..MAX", default_value = "1..200", value_parser = crate::limits)]
+    pub limits: HardLimits,
+    /// Pods that the nodes hold.
+    #[arg(long)]
+    pub node_limit: Option<u32>,
+    /// How often a pod fails, in times a day.
+    #[arg(long, default_value_t = 0.0)]
+    pub failures: f64,
+    /// Scatters the requests as independent ones scatter, from this seed.
+    #[arg(long, value_name = "SEED")]
+    pub noise: Option<u64>,
+    /// Share of each trace that is history to learn from.
+    #[arg(long, default_value_t = 0.5)]
+    pub history: f64,
+    /// Days that count at most.
+    #[arg(long, default_value_t = 14.0, allow_negative_numbers = true)]
+    pub days: f64,
+    /// Price of a pod-hour.
+    #[arg(long, default_value_t = 0.05, allow_negative_numbers = true)]
+    pub price: f64,
+    /// Currency of the price.
+    #[arg(long, default_value = "USD")]
+    pub currency: String,
+}
+
+impl ScenarioArguments {
+    /// A trace with the cluster that it is replayed in; says what had to be assumed.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the file and what is wrong in it, or the argument that cannot be.
+    pub fn scenario(&self, path: &Path, out: &mut impl Write) -> Result<Scenario, Failure> {
+        let bytes = crate::read(path)?;
+        let name = trace_name(path);
+        let trace = Trace::parse(name.clone(), &bytes)
+            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        for note in crate::trace_notes(&trace) {
+            writeln!(out, "{name}: {note}")?;
+        }
+        let known = self.pod_capacity.or(trace.pod_capacity());
+        let (trace, pod_capacity) = match known {
+            Some(capacity) => (trace, capacity),
+            None => {
+                let busy = trace.demand_quantile(0.001);
+                if busy <= 0.0 || trace.basis() != DemandBasis::RequestRate {
+                    return Err(Failure::input(format!("{}: nothing arrives in it", path.display())));
+                }
+                let factor = self.pods_at_peak * POD_CAPACITY / busy;
+                writeln!(
+                    out,
+                    "{name}: note: scaled by {factor:.4}, so that its busiest thousandth needs {} pods of {POD_CAPACITY} requests \
+                     per second (--pods-at-peak, --pod-capacity)",
+                    self.pods_at_peak
+                )?;
+                (trace.scaled(factor), POD_CAPACITY)
+            }
+        };
+        let seconds = |name: &str, value: f64| {
+            Duration::try_from_secs_f64(value)
+                .map_err(|_| Failure::input(format!("--{name} is {value}; it must be a time")))
+        };
+        let model = ClusterModel {
+            pod_capacity,
+            start_up: Duration::from_secs(self.start_up),
+            sync_period: Duration::from_secs(self.sync),
+            scrape_period: Duration::from_secs(self.sync),
+            metrics_lag: Duration::from_secs(self.lag),
+            metrics_window: Duration::from_secs(self.window),
+            objective: seconds("objective", self.objective)?,
+            limits: self.limits,
+            node_limit: self.node_limit,
+            pod_failures_per_day: self.failures,
+            noise_seed: self.noise,
+            ..ClusterModel::default()
+        };
+        model.validate().map_err(Failure::input)?;
+        let price: Price = crate::price(self.price, &self.currency)?;
+        if !(0.0..1.0).contains(&self.history) {
+            return Err(Failure::input(format!("--history is {}; it must be a share below 1", self.history)));
+        }
+        Ok(Scenario {
+            price: Some(price),
+            history_share: self.history,
+            longest: seconds("days", self.days * 86_400.0)?,
+            ..Scenario::new(trace, model)
+        })
+    }
+}
+
+/// Whether a backtest failed for its input or for another reason.
+pub fn failure(error: BacktestError) -> Failure {
+    match error {
+        BacktestError::Model { .. } | BacktestError::TooShort { .. } => Failure::input(error),
+        _ => Failure::failed(error),
+    }
+}
+
+/// The file's name without what it is packed in.
+fn trace_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
+}

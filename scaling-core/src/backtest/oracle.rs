@@ -1,0 +1,577 @@
+//! The yardstick of a backtest: the cheapest schedule of somebody who knows the future.
+//!
+//! A policy that pays for more pods than another also lets fewer requests wait, so neither number says much alone. The clairvoyant
+//! here has the same start-up delay, the same bounds and the same queue, knows all demand in advance, and pays for as few pods as
+//! will keep the share of violating requests within a given one. A policy's cost over that, *at the policy's own share*, says how
+//! far it is from what could have been known.
+//!
+//! # The model
+//!
+//! Time goes in equal steps; in each, requests arrive at a constant rate and are a fluid. A pod is paid for from its creation, serves
+//! at its capacity from the start-up on, and is gone at once when removed, the youngest first: `ready[k] = min(pods[k - d ..= k])`.
+//! Requests wait in one queue, first come, first served; the queue is solved exactly within the step and carried over between steps. A request
+//! violates if what waits before it is more than the ready pods serve within the objective.
+//!
+//! The clairvoyant may turn such a request away when it comes. This makes its cost a bound for every policy, however long requests
+//! would be willing to wait: take a policy's schedule, turn away what violates or is dropped later, and nobody else waits longer.
+//! In a world in which such requests *are* turned away, it is not only a bound but the optimum. Whoever can be admitted is: that pushes
+//! out at most as much later.
+//!
+//! A gap in the demand (NaN) costs nothing, and after it, as at the start, nothing waits and any number of pods is ready. So
+//! a policy that had time to settle before the first step is bounded too.
+//!
+//! # How it is found
+//!
+//! 1. Paying for `pods` is the same as needing `ready` and paying for each pod from a start-up earlier on. Walking forward, a
+//!    partial schedule is then known by its cost, what it turned away, its queue, and what it paid for in the last steps; what is
+//!    missing there is paid for in hindsight.
+//! 2. If turning work away has a price, one partial schedule can stand for another if it is no dearer after catching up with
+//!    it in all of that. A handful remains at each step, and the cheapest of the last ones is the optimum at this price.
+//! 3. Prices are searched for the one that says most about the given share. This proves a lower bound, and finds schedules
+//!    next to it, usually within a few pod-steps in a million.
+//! 4. The rest is closed by a search for both cost and what is turned away, guided and pruned by what step 2 proved for
+//!    the rest of the way.
+//!
+//! Every search limits how many partial schedules it keeps. Where it has to drop some, its result is a schedule and a bound that do not
+//! meet, and [`Schedule::is_proved_optimal`] says so.
+//!
+//! ```
+//! use std::time::Duration;
+//! use scaling_core::Bounds;
+//! use scaling_core::backtest::oracle::{Oracle, OracleConfig, OracleProblem};
+//!
+//! // A pod serves 100 requests/s and takes 30 s to start; two steps of 15 s are busy.
+//! let config = OracleConfig {
+//!     step: Duration::from_secs(15),
+//!     pod_capacity: 100.0,
+//!     objective: Duration::from_secs(1),
+//!     start_up_steps: 2,
+//!     bounds: Bounds::new(1, 10)?,
+//! };
+//! let demand = [100.0, 100.0, 100.0, 300.0, 300.0, 100.0, 100.0].map(|per_second| per_second * 15.0);
+//! let mut oracle = Oracle::new(OracleProblem::new(&demand, &config)?);
+//! let never_late = oracle.zero_violations();
+//! assert_eq!(never_late.pods, [1, 3, 3, 3, 3, 1, 1]);
+//! assert_eq!(never_late.pod_steps, 15);
+//! assert!(never_late.is_proved_optimal());
+//! // One pod less turns away some of what would wait longer than a second.
+//! assert_eq!(oracle.cheapest(0.2)?.pod_steps, 11);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod labels;
+mod model;
+mod priced;
+mod queue;
+mod within;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::Bounds;
+use model::Model;
+use priced::{Priced, PricedSearch};
+use within::{Guide, Within, within};
+
+/// Steps at most: 182 days of 15 s.
+const MAX_STEPS: usize = 1 << 20;
+/// Steps × (start-up in steps + 16) at most: this bounds memory, to about half a gigabyte.
+const MAX_CELLS: usize = 1 << 25;
+/// Steps × pods that are useful at the same time at most: this bounds time.
+const MAX_AREA: u64 = 1 << 28;
+/// Demand of a step at most, in what one pod serves in it.
+const MAX_DEMAND: f64 = 1e9;
+/// Steps × labels² × choices a label at most, for one search at a price.
+const MAX_WORK: f64 = 2e10;
+/// Searches for one price at most; they come to an end long before.
+const MAX_PRICES: usize = 64;
+/// Pod-steps that are not worth another search for a price.
+const CLOSE: f64 = 0.02;
+/// Searches within an allowance at most, after the first that had to drop labels.
+const MAX_ATTEMPTS: usize = 4;
+/// An allowance is exact to this part of all demand.
+const EXACT: f64 = 1e-11;
+
+/// What cannot be solved.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OracleError {
+    /// A step of no length.
+    #[error("the step is 0 s long")]
+    Step,
+    /// Not a positive number.
+    #[error("a pod's capacity of {0} requests/s is not a positive number, or too small or too large to reckon with")]
+    PodCapacity(f64),
+    /// Not a number of requests.
+    #[error("{requests} requests in step {step} are negative, infinite, or more than {MAX_DEMAND} pods serve")]
+    Demand {
+        /// The step, counted from 0.
+        step: usize,
+        /// The refused demand, in requests.
+        requests: f64,
+    },
+    /// Not a share.
+    #[error("{0} is not a share of violating requests: a number from 0 to 1")]
+    Share(f64),
+    /// Too many steps, or too long a start-up for as many.
+    #[error(
+        "{steps} steps with a start-up of {start_up_steps} steps are too many; at most {MAX_STEPS} steps, and steps × (start-up + \
+         16) at most {MAX_CELLS}, are solved: use longer steps or less of the demand"
+    )]
+    TooLong {
+        /// Steps of demand.
+        steps: usize,
+        /// Steps from creation to ready.
+        start_up_steps: usize,
+    },
+    /// Too many pods for as many steps.
+    #[error("{steps} steps with up to {pods} pods are too many; at most {MAX_AREA} steps × pods are solved")]
+    TooLarge {
+        /// Steps of demand.
+        steps: usize,
+        /// The most pods that are useful at the same time.
+        pods: u32,
+    },
+}
+
+/// What the clairvoyant shares with the policies it is compared with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OracleConfig {
+    /// Length of a step.
+    pub step: Duration,
+    /// Requests per second that a ready pod serves.
+    pub pod_capacity: f64,
+    /// How long a request may wait before it violates; 0 allows no queue.
+    pub objective: Duration,
+    /// Steps from a pod's creation until it serves; 0 means at once.
+    pub start_up_steps: usize,
+    /// Pods that must and may exist at any time.
+    pub bounds: Bounds,
+}
+
+/// Demand over time, and what can be done about it: checked, and small enough to be solved.
+///
+/// Solving takes about 0.1 s for two weeks of 15 s steps with 40 pods, and grows with the square of the pods. Memory stays below
+/// half a gigabyte.
+#[derive(Clone, Debug)]
+pub struct OracleProblem {
+    model: Model,
+    /// Requests that one pod serves in a step.
+    unit: f64,
+    step: Duration,
+    start_up_steps: usize,
+}
+
+impl OracleProblem {
+    /// The problem of serving so many requests in each step; NaN is a gap.
+    ///
+    /// # Errors
+    /// [`OracleError`] if a number is out of its range, or the problem is too large to be solved in reasonable time.
+    pub fn new(demand: &[f64], config: &OracleConfig) -> Result<Self, OracleError> {
+        let OracleConfig { step, pod_capacity, objective, start_up_steps, bounds } = *config;
+        if step.is_zero() {
+            return Err(OracleError::Step);
+        }
+        let unit = pod_capacity * step.as_secs_f64();
+        if !(unit.is_normal() && unit > 0.0) {
+            return Err(OracleError::PodCapacity(pod_capacity));
+        }
+        let steps = demand.len();
+        let start_up = start_up_steps.min(steps);
+        if steps > MAX_STEPS || steps.saturating_mul(start_up + 16) > MAX_CELLS {
+            return Err(OracleError::TooLong { steps, start_up_steps });
+        }
+        if let Some((step, &requests)) =
+            demand.iter().enumerate().find(|(_, requests)| **requests < 0.0 || **requests / unit > MAX_DEMAND)
+        {
+            return Err(OracleError::Demand { step, requests });
+        }
+        let objective = objective.as_secs_f64() / step.as_secs_f64();
+        let demand = demand.iter().map(|requests| requests / unit).collect();
+        let model = Model::new(demand, objective, start_up, bounds.min(), bounds.max());
+        if steps as u64 * u64::from(model.peak()) > MAX_AREA {
+            return Err(OracleError::TooLarge { steps, pods: model.peak() });
+        }
+        Ok(Self { model, unit, step, start_up_steps })
+    }
+
+    /// Requests that arrive in all; gaps count for nothing.
+    pub fn requests(&self) -> f64 {
+        self.model.total * self.unit
+    }
+
+    /// Requests that violate, at the least, if `pods` are paid for in each step: the ready pods are the fewest paid for in this step
+    /// and the start-up before it, and whoever would wait longer than the objective is turned away. Steps that `pods` lacks have none.
+    pub fn turned_away(&self, pods: &[u32]) -> f64 {
+        queue::turned_away(&self.model.demand, pods, self.model.objective, self.start_up_steps) * self.unit
+    }
+
+    /// What `pods` cost: their number, summed over all steps that are not a gap.
+    pub fn pod_steps(&self, pods: &[u32]) -> u64 {
+        let paid = pods.iter().zip(&self.model.demand).filter(|(_, demand)| !demand.is_nan());
+        paid.map(|(&pods, _)| u64::from(pods)).sum()
+    }
+
+    /// So many pod-steps, in hours.
+    pub fn pod_hours(&self, pod_steps: f64) -> f64 {
+        pod_steps * self.step.as_secs_f64() / 3600.0
+    }
+}
+
+/// A schedule of the clairvoyant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Schedule {
+    /// Pods paid for in each step; 0 in gaps.
+    pub pods: Vec<u32>,
+    /// What they cost: their sum.
+    pub pod_steps: u64,
+    /// What any schedule costs that turns away no more requests than this one was allowed to. Proved.
+    pub lower_bound: u64,
+    /// Requests turned away.
+    pub turned_away: f64,
+    /// Requests it was allowed to turn away. More than the share asked for if not even max pods could keep to that; then these
+    /// are as few as max pods turn away ([`Schedule::keeps_share`]).
+    pub allowed: f64,
+    /// Whether the share asked for could be kept to. If not, this is the cheapest schedule among those that turn away the fewest.
+    pub keeps_share: bool,
+}
+
+impl Schedule {
+    /// Whether no schedule is cheaper. If not, the optimum is somewhere from `lower_bound` to `pod_steps`.
+    pub fn is_proved_optimal(&self) -> bool {
+        self.lower_bound == self.pod_steps
+    }
+}
+
+/// A share of violating requests, and what it costs to have no more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FrontierPoint {
+    /// Requests turned away, of all.
+    pub share: f64,
+    /// Pod-steps of a schedule that turns away this share.
+    pub pod_steps: u64,
+}
+
+/// Finds the cheapest schedules for a problem, and remembers what it has proved on the way.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    problem: OracleProblem,
+    search: PricedSearch,
+    /// What min pods at all times come to.
+    laziest: Priced,
+    /// The corners of the frontier met so far.
+    solved: Vec<Priced>,
+    /// Allowances, with what they were proved to cost at the least.
+    proved: Vec<(f64, f64)>,
+    strict: Option<Found>,
+}
+
+/// A schedule found.
+#[derive(Clone, Debug)]
+struct Found {
+    /// Ready pods in each step.
+    ready: Vec<u32>,
+    /// Pod-steps.
+    cost: f64,
+    /// Pod-steps that no schedule with the same allowance can beat.
+    bound: f64,
+}
+
+/// Two corners of the frontier on both sides of an allowance.
+#[derive(Clone, Debug)]
+struct Bracket {
+    /// Keeps to the allowance.
+    keeps: Corner,
+    /// Is cheaper and does not.
+    breaks: Corner,
+    /// Pod-steps that no schedule within the allowance can beat.
+    bound: f64,
+    /// The price that proved it.
+    price: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Corner {
+    ready: Vec<u32>,
+    cost: f64,
+    lost: f64,
+}
+
+impl Corner {
+    /// The price at which two corners are equally good, if there is one.
+    fn price(&self, cheaper: &Self) -> Option<f64> {
+        let price = (self.cost - cheaper.cost) / (cheaper.lost - self.lost);
+        (price.is_finite() && price > 0.0).then_some(price)
+    }
+}
+
+impl Oracle {
+    /// An oracle for a problem. Nothing is solved yet.
+    pub fn new(problem: OracleProblem) -> Self {
+        let model = &problem.model;
+        let pods = vec![model.min; model.steps()];
+        let lost = queue::turned_away(&model.demand, &pods, model.objective, model.start_up);
+        let cost = problem.pod_steps(&pods) as f64;
+        let laziest = Priced { price: 0.0, cost, lost, bound: cost };
+        Self { problem, search: PricedSearch::default(), laziest, solved: Vec::new(), proved: Vec::new(), strict: None }
+    }
+
+    /// The problem.
+    pub fn problem(&self) -> &OracleProblem {
+        &self.problem
+    }
+
+    /// The cheapest schedule in which no request violates; if that cannot be, the cheapest in which as few as possible do.
+    pub fn zero_violations(&mut self) -> Schedule {
+        let found = self.strict();
+        self.schedule(&found, 0.0)
+    }
+
+    /// The cheapest schedule in which at most this share of all requests violates.
+    ///
+    /// # Errors
+    /// [`OracleError::Share`] if `share` is not a number from 0 to 1.
+    pub fn cheapest(&mut self, share: f64) -> Result<Schedule, OracleError> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(OracleError::Share(share));
+        }
+        let model = &self.problem.model;
+        let allowed = share * model.total;
+        let found = if self.laziest.lost <= self.tolerated(allowed) {
+            Found { ready: vec![model.min; model.steps()], cost: self.laziest.cost, bound: self.laziest.cost }
+        } else if allowed <= self.tolerated(model.least(0, 0.0)) {
+            self.strict()
+        } else {
+            let bracket = self.bracket(self.tolerated(allowed));
+            self.close(&bracket, self.tolerated(allowed))
+        };
+        self.proved.push((allowed, found.bound));
+        Ok(self.schedule(&found, allowed))
+    }
+
+    /// Pod-steps that every schedule costs in which at most this share of all requests violates, from all that has been solved so far.
+    /// Cheap: [`Oracle::frontier`] solves enough for any share. What is not a share gets the bound of 1.
+    pub fn lower_bound_at(&self, share: f64) -> f64 {
+        let share = if share <= 1.0 { share.max(0.0) } else { 1.0 };
+        let allowed = self.tolerated(share * self.problem.model.total);
+        let priced = self.solved.iter().map(|solved| solved.bound - solved.price * allowed);
+        let proved =
+            self.proved.iter().filter(|(proved, _)| allowed <= self.tolerated(*proved)).map(|(_, bound)| *bound);
+        priced.chain(proved).fold(self.laziest.bound, f64::max)
+    }
+
+    /// The frontier of cost and violations: its corners at so many prices, by increasing share. Begins with
+    /// [`Oracle::zero_violations`]. More prices find more corners, and make [`Oracle::lower_bound_at`] tighter between them.
+    pub fn frontier(&mut self, prices: usize) -> Vec<FrontierPoint> {
+        let strict = self.strict();
+        let model = &self.problem.model;
+        let (total, start_up) = (model.total, model.start_up as f64);
+        let mut corners = vec![(model.least(0, 0.0), strict.cost)];
+        // Up to a price of 1 no pod is worth having, not even one that is never idle. From start-up + 1 on, one is that is busy for a
+        // single step; further on, ever less busy ones are.
+        let (cheapest, dearest) = (0.05_f64, 32.0 * (start_up + 1.0));
+        for index in 0..prices {
+            let part = index as f64 / (prices.max(2) - 1) as f64;
+            let solved = self.solve(1.0 + dearest * (cheapest / dearest).powf(part));
+            corners.push((solved.lost, solved.cost));
+        }
+        corners.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let mut least = f64::INFINITY;
+        corners.retain(|&(_, cost)| {
+            let cheaper = cost < least;
+            least = least.min(cost);
+            cheaper
+        });
+        let share = |lost: f64| if total > 0.0 { lost / total } else { 0.0 };
+        corners.into_iter().map(|(lost, cost)| FrontierPoint { share: share(lost), pod_steps: whole(cost) }).collect()
+    }
+
+    /// An allowance, with what it is exact to.
+    fn tolerated(&self, allowed: f64) -> f64 {
+        allowed + EXACT * self.problem.model.total
+    }
+
+    fn schedule(&self, found: &Found, allowed: f64) -> Schedule {
+        let model = &self.problem.model;
+        let pods = queue::pods_for(&model.demand, &found.ready, model.start_up);
+        let (least, unit) = (model.least(0, 0.0), self.problem.unit);
+        Schedule {
+            pod_steps: self.problem.pod_steps(&pods),
+            lower_bound: whole(found.bound),
+            turned_away: self.problem.turned_away(&pods),
+            allowed: allowed.max(least) * unit,
+            keeps_share: least <= self.tolerated(allowed),
+            pods,
+        }
+    }
+
+    /// Labels that a search at a price may keep a step.
+    fn width(&self) -> usize {
+        let model = &self.problem.model;
+        let choices = f64::from(model.peak()) * model.objective / (1.0 + model.objective) + 2.0;
+        let steps = model.steps() as f64 * (1.0 + model.start_up as f64 / 16.0);
+        index((MAX_WORK / (steps.max(1.0) * choices)).sqrt().clamp(8.0, 8192.0))
+    }
+
+    fn solve(&mut self, price: f64) -> Priced {
+        let width = self.width();
+        let solved = self.search.solve(&self.problem.model, price, width);
+        self.solved.push(solved);
+        solved
+    }
+
+    fn corner(&mut self, price: f64) -> (Priced, Corner) {
+        let solved = self.solve(price);
+        let ready = self.search.path(&self.problem.model);
+        (solved, Corner { ready, cost: solved.cost, lost: solved.lost })
+    }
+
+    /// The cheapest schedule among those that turn away the fewest.
+    fn strict(&mut self) -> Found {
+        if let Some(known) = &self.strict {
+            return known.clone();
+        }
+        let model = &self.problem.model;
+        let least = model.least(0, 0.0);
+        let allowed = self.tolerated(least);
+        let Within { found, complete } = within(model, allowed, self.width(), None);
+        let (cost, ready) = found.unwrap_or_else(|| {
+            // Max pods always do.
+            let ready = vec![model.max; model.steps()];
+            (self.problem.pod_steps(&ready) as f64, ready)
+        });
+        let mut bound = cost;
+        if !complete {
+            bound = self.laziest.bound;
+            for price in [4.0, 64.0, 1024.0] {
+                let solved = self.solve(price);
+                bound = bound.max((solved.bound - price * allowed).ceil());
+            }
+        }
+        self.proved.push((least, bound));
+        let found = Found { ready, cost, bound };
+        self.strict = Some(found.clone());
+        found
+    }
+
+    /// Finds the corners of the frontier next to an allowance, and the price that proves most about it.
+    fn bracket(&mut self, allowed: f64) -> Bracket {
+        let Found { ready, cost, bound } = self.strict();
+        let model = &self.problem.model;
+        let keeps = Corner { ready, cost, lost: model.least(0, 0.0) };
+        let laziest = vec![model.min; model.steps()];
+        let breaks = Corner { ready: laziest, cost: self.laziest.cost, lost: self.laziest.lost };
+        let mut bracket = Bracket { keeps, breaks, bound: self.laziest.bound.min(bound), price: 0.0 };
+        let mut known = self.known_prices(allowed);
+        let (mut kept, mut broke, mut last) = (false, false, 1.0);
+        for _ in 0..MAX_PRICES {
+            // Once there is a corner on either side, the price at which they are equal finds the next between them. Before, between
+            // no violation and min pods, it would be of no use.
+            let guess = match known.pop() {
+                None if !kept && !broke => Some(4.0),
+                None if !kept && last < 1e4 => Some(4.0 * last),
+                None if !broke && last > 1.1 => Some(1.0 + (last - 1.0) / 3.0),
+                guess => guess,
+            };
+            let Some(price) = guess.or_else(|| bracket.keeps.price(&bracket.breaks)) else { break };
+            let chord = if guess.is_some() { f64::INFINITY } else { bracket.keeps.cost + price * bracket.keeps.lost };
+            if bracket.bound.ceil() >= bracket.keeps.cost || chord - price * allowed - bracket.bound < CLOSE {
+                break;
+            }
+            let (solved, corner) = self.corner(price);
+            if solved.bound - price * allowed > bracket.bound {
+                (bracket.bound, bracket.price) = (solved.bound - price * allowed, price);
+            }
+            if solved.cost + price * solved.lost > chord - CLOSE {
+                break;
+            }
+            last = price;
+            if corner.lost <= allowed {
+                (bracket.keeps, kept) = (corner, true);
+            } else {
+                (bracket.breaks, broke) = (corner, true);
+            }
+        }
+        bracket
+    }
+
+    /// Prices solved before whose corners are next to an allowance.
+    fn known_prices(&self, allowed: f64) -> Vec<f64> {
+        let by_loss = |a: &&Priced, b: &&Priced| a.lost.total_cmp(&b.lost);
+        let keeps = self.solved.iter().filter(|solved| solved.lost <= allowed).max_by(by_loss);
+        let breaks = self.solved.iter().filter(|solved| solved.lost > allowed).min_by(by_loss);
+        keeps.into_iter().chain(breaks).map(|solved| solved.price).collect()
+    }
+
+    /// Closes in on the cheapest schedule within an allowance.
+    fn close(&mut self, bracket: &Bracket, allowed: f64) -> Found {
+        let mut found =
+            Found { ready: bracket.keeps.ready.clone(), cost: bracket.keeps.cost, bound: bracket.bound.ceil() };
+        for halves in [[&bracket.breaks, &bracket.keeps], [&bracket.keeps, &bracket.breaks]] {
+            if let Some((cost, ready)) = self.splice(halves, allowed).filter(|(cost, _)| *cost < found.cost) {
+                (found.cost, found.ready) = (cost, ready);
+            }
+        }
+        if found.bound >= found.cost {
+            return Found { bound: found.cost, ..found };
+        }
+        let (width, model) = (self.width(), &self.problem.model);
+        self.search.solve(model, bracket.price, width);
+        self.search.look_back(model);
+        let (mut beyond, mut attempts) = (0.0, 0);
+        while found.bound < found.cost && attempts < MAX_ATTEMPTS {
+            let target = (found.bound + beyond).min(found.cost - 1.0);
+            let guide = Guide { search: &self.search, price: bracket.price, bound: bracket.bound, target };
+            let result = within(model, allowed, width / 4, Some(guide));
+            let met = result.found.as_ref().is_some_and(|(cost, _)| *cost <= target);
+            if let Some((cost, ready)) = result.found.filter(|(cost, _)| *cost < found.cost) {
+                (found.cost, found.ready) = (cost, ready);
+            }
+            if result.complete {
+                found.bound = if met { found.cost } else { target + 1.0 };
+            } else if met {
+                break;
+            } else {
+                attempts += 1;
+            }
+            beyond = 2.0 * beyond + 1.0;
+        }
+        found
+    }
+
+    /// Follows one schedule for as long as another can then keep to the allowance.
+    fn splice(&self, [first, then]: [&Corner; 2], allowed: f64) -> Option<(f64, Vec<u32>)> {
+        let model = &self.problem.model;
+        let spliced = |at: usize| -> Vec<u32> {
+            first.ready.iter().take(at).chain(then.ready.iter().skip(at)).copied().collect()
+        };
+        let pods = |ready: &[u32]| queue::pods_for(&model.demand, ready, model.start_up);
+        let keeps =
+            |ready: &[u32]| queue::turned_away(&model.demand, &pods(ready), model.objective, model.start_up) <= allowed;
+        // The later the cheaper one gives way, the more is turned away; and the other way round.
+        let (mut low, mut high) = (0, model.steps());
+        let cheaper_first = first.cost < then.cost;
+        while low < high {
+            let middle = usize::midpoint(low, high + usize::from(cheaper_first));
+            match (keeps(&spliced(middle)), cheaper_first) {
+                (true, true) => low = middle,
+                (false, true) => high = middle - 1,
+                (true, false) => high = middle,
+                (false, false) => low = middle + 1,
+            }
+        }
+        let ready = spliced(low);
+        keeps(&ready).then(|| (self.problem.pod_steps(&pods(&ready)) as f64, ready))
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates; sums of pods, far below 2^53
+fn whole(cost: f64) -> u64 {
+    cost.round() as u64
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
+fn index(number: f64) -> usize {
+    number as usize
+}

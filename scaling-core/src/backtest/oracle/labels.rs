@@ -1,0 +1,202 @@
+//! Partial schedules, and what their next step can be.
+
+use std::ops::Range;
+
+use super::model::Model;
+use super::queue::flow;
+
+/// What a schedule has come to by the start of a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Label {
+    /// Pod-steps paid.
+    pub(super) cost: f64,
+    /// Pod-steps of work turned away.
+    pub(super) lost: f64,
+    /// Pod-steps of work that wait.
+    pub(super) queue: f64,
+    /// What the search ranks by.
+    pub(super) rank: f64,
+}
+
+/// Where a label comes from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Origin {
+    parent: u32,
+    ready: u32,
+}
+
+/// Labels, each with the pods paid for in the last start-up's worth of steps, the last one first. A pod needed in this step has to
+/// be paid for in those steps, so a label pays for it afterwards what is missing there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Labels {
+    start_up: usize,
+    labels: Vec<Label>,
+    origins: Vec<Origin>,
+    paid: Vec<u32>,
+}
+
+impl Labels {
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub(super) fn clear(&mut self, start_up: usize) {
+        self.start_up = start_up;
+        self.labels.clear();
+        self.origins.clear();
+        self.paid.clear();
+    }
+
+    /// The label of the start: nothing waits, and whatever was paid for before is free.
+    pub(super) fn push_start(&mut self) {
+        self.labels.push(Label::default());
+        self.origins.push(Origin::default());
+        self.paid.extend(std::iter::repeat_n(u32::MAX, self.start_up));
+    }
+
+    pub(super) fn get(&self, index: usize) -> (Label, &[u32]) {
+        let paid = self.paid.get(index * self.start_up..(index + 1) * self.start_up).unwrap_or_default();
+        (self.labels.get(index).copied().unwrap_or_default(), paid)
+    }
+
+    /// Adds what follows the label `parent` by `ready` pods in a step. `caps`: how much of what was paid for can still matter.
+    #[inline]
+    pub(super) fn push(&mut self, label: Label, parent: usize, ready: u32, paid: &[u32], caps: &[u32]) {
+        self.labels.push(label);
+        self.origins.push(Origin { parent: u32::try_from(parent).unwrap_or(u32::MAX), ready });
+        shift(paid, ready, caps, &mut self.paid);
+    }
+
+    /// Adds a copy of another's label.
+    #[inline]
+    pub(super) fn push_from(&mut self, other: &Self, index: usize) {
+        let (label, paid) = other.get(index);
+        self.labels.push(label);
+        self.origins.push(other.origins.get(index).copied().unwrap_or_default());
+        self.paid.extend_from_slice(paid);
+    }
+
+    /// Whether one of the labels `among` can stand for one that has paid for `paid`. `spare`: what another may spend on having
+    /// paid for as much; below 0 if it is worse otherwise.
+    #[inline]
+    pub(super) fn any_covers(
+        &self,
+        among: impl IntoIterator<Item = usize>,
+        paid: &[u32],
+        spare: impl Fn(&Label) -> f64,
+    ) -> bool {
+        among.into_iter().any(|index| {
+            let (other, other_paid) = self.get(index);
+            let spare = spare(&other);
+            spare >= 0.0 && raise(other_paid, paid) <= spare
+        })
+    }
+}
+
+/// Labels by step: a tree whose branches are schedules.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tree {
+    pub(super) labels: Labels,
+    /// Of each step begun: its first label.
+    first: Vec<usize>,
+}
+
+impl Tree {
+    pub(super) fn restart(&mut self, start_up: usize) {
+        self.first.clear();
+        self.labels.clear(start_up);
+        self.begin();
+        self.labels.push_start();
+    }
+
+    /// From here on, labels belong to the next step.
+    pub(super) fn begin(&mut self) {
+        self.first.push(self.labels.len());
+    }
+
+    /// The labels at the start of a step.
+    pub(super) fn step(&self, step: usize) -> Range<usize> {
+        let start = self.first.get(step).copied().unwrap_or(self.labels.len());
+        start..self.first.get(step + 1).copied().unwrap_or(self.labels.len())
+    }
+
+    /// The ready pods of each step on the way to a label.
+    pub(super) fn path(&self, label: usize) -> Vec<u32> {
+        let mut ready = Vec::with_capacity(self.first.len());
+        let mut index = label;
+        // The first step's only label is the start.
+        for _ in 1..self.first.len() {
+            let origin = self.labels.origins.get(index).copied().unwrap_or_default();
+            ready.push(origin.ready);
+            index = origin.parent as usize;
+        }
+        ready.reverse();
+        ready
+    }
+}
+
+/// What it would have cost to have paid for as much as another.
+#[inline]
+pub(super) fn raise(paid: &[u32], other: &[u32]) -> f64 {
+    let missing: u64 = paid.iter().zip(other).map(|(&paid, &other)| u64::from(other.saturating_sub(paid))).sum();
+    missing as f64
+}
+
+/// What is paid for once `ready` pods were ready in one more step.
+#[inline]
+pub(super) fn shift(paid: &[u32], ready: u32, caps: &[u32], out: &mut Vec<u32>) {
+    let before = std::iter::once(0).chain(paid.iter().copied());
+    out.extend(before.zip(caps).map(|(paid, &cap)| paid.max(ready).min(cap)));
+}
+
+/// One way through a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) ready: u32,
+    /// Pod-steps to pay: for this step, and afterwards for the ones before.
+    pub(super) cost: f64,
+    pub(super) lost: f64,
+    pub(super) queue: f64,
+    /// Whether the queue ends at its limit because more arrived.
+    pub(super) full: bool,
+}
+
+/// What to look at after a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// One ready pod less.
+    Fewer,
+    /// The next number of pods at which nobody is admitted at all. In between, each pod less turns away a pod-step more.
+    Shut,
+    /// Nothing.
+    Stop,
+}
+
+/// Tries the numbers of ready pods that can be of use, from the most down.
+#[inline]
+pub(super) fn choices(model: &Model, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(Choice) -> Then) {
+    let demand = model.demand(step);
+    if demand.is_nan() {
+        // Whatever was paid for before the next step is free: no number is missing there.
+        visit(Choice { ready: u32::MAX, cost: 0.0, lost: 0.0, queue: 0.0, full: false });
+        return;
+    }
+    // What waits at the end, or before a gap, costs nothing any more.
+    let last = model.demand(step + 1).is_nan();
+    let mut ready = model.enough(label.queue, demand);
+    loop {
+        let flow = flow(label.queue, demand, f64::from(ready), model.objective);
+        let missing: u64 = paid.iter().map(|&paid| u64::from(ready.saturating_sub(paid))).sum();
+        let cost = f64::from(ready) + missing as f64;
+        let queue = if last { 0.0 } else { flow.queue };
+        let next = match visit(Choice { ready, cost, lost: flow.lost, queue, full: flow.full }) {
+            Then::Fewer => ready.checked_sub(1),
+            Then::Shut => ready.checked_sub(1).map(|fewer| fewer.min(model.shut(label.queue))),
+            Then::Stop => None,
+        };
+        match next {
+            Some(next) if next >= model.min => ready = next,
+            _ => break,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The cheapest schedule when turning work away has a price.
+//!
+//! A label stands for another if, after paying for what the other has paid for and turning away what it has waiting in excess, it
+//! is still no dearer: both can be done in hindsight, for pods in the past never hurt. That leaves a handful of labels a step.
+
+use super::labels::{Choice, Label, Labels, Then, Tree, choices, raise, shift};
+use super::model::Model;
+
+/// Values this close are equal. Costs are whole numbers of pod-steps.
+const EQUAL: f64 = 1e-9;
+/// The same within one step, where numbers are small.
+const EQUAL_IN_STEP: f64 = 1e-11;
+
+/// The best a priced search found, and what it proved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Priced {
+    /// Pod-steps per pod-step of work turned away.
+    pub(super) price: f64,
+    /// Pod-steps of the schedule found.
+    pub(super) cost: f64,
+    /// Pod-steps of work it turns away.
+    pub(super) lost: f64,
+    /// No schedule has less `cost + price * lost`.
+    pub(super) bound: f64,
+}
+
+/// What is still to come at the least.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    /// Cost and priced loss, at the least.
+    pub(super) value: f64,
+    /// The cost's part of it.
+    pub(super) cost: f64,
+}
+
+/// A search at a price, with its buffers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PricedSearch {
+    price: f64,
+    tree: Tree,
+    /// Of each label, once looked back: what is still to come from there.
+    ahead: Vec<Ahead>,
+    next: Labels,
+    order: Vec<(i64, f64, usize)>,
+    caps: Vec<u32>,
+    truncated: bool,
+}
+
+impl PricedSearch {
+    /// Solves at a price, keeping at most `width` labels a step. With enough of them, the bound is attained.
+    pub(super) fn solve(&mut self, model: &Model, price: f64, width: usize) -> Priced {
+        self.price = price;
+        self.truncated = false;
+        self.ahead.clear();
+        self.tree.restart(model.start_up);
+        for step in 0..model.steps() {
+            self.branch(model, step);
+            self.keep(width);
+        }
+        let (best, _) = self.tree.labels.get(self.tree.step(model.steps()).start);
+        // Where labels had to go, only what can be shown without them counts.
+        let bound = if self.truncated { self.look_back(model) } else { best.rank };
+        Priced { price, cost: best.cost, lost: best.lost, bound: bound - rounding(model, best.rank) }
+    }
+
+    /// The ready pods of each step in the schedule found.
+    pub(super) fn path(&self, model: &Model) -> Vec<u32> {
+        self.tree.path(self.tree.step(model.steps()).start)
+    }
+
+    /// All ways through a step.
+    fn branch(&mut self, model: &Model, step: usize) {
+        let Self { price, tree, next, caps, .. } = self;
+        model.caps(step + 1, caps);
+        next.clear(model.start_up);
+        for parent in tree.step(step) {
+            let (label, paid) = tree.labels.get(parent);
+            priced_choices(model, *price, step, &label, paid, |choice| {
+                let (cost, lost) = (label.cost + choice.cost, label.lost + choice.lost);
+                let child = Label { cost, lost, queue: choice.queue, rank: cost + *price * lost };
+                next.push(child, parent, choice.ready, paid, caps);
+            });
+        }
+    }
+
+    /// Of the ways through a step, those that no other can stand for.
+    fn keep(&mut self, width: usize) {
+        let Self { price, tree, next, order, truncated, .. } = self;
+        order.clear();
+        // Equals by rank are told apart by their queue: otherwise many would be kept that a later one can stand for.
+        order.extend((0..next.len()).map(|index| {
+            let label = next.get(index).0;
+            (grid(label.rank), label.queue, index)
+        }));
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+        tree.begin();
+        let first = tree.labels.len();
+        for &(_, _, index) in &*order {
+            let (label, paid) = next.get(index);
+            let kept = first..tree.labels.len();
+            let spare = |other: &Label| label.rank - other.rank - *price * (other.queue - label.queue).max(0.0) + EQUAL;
+            if tree.labels.any_covers(kept.clone(), paid, spare) {
+                continue;
+            }
+            if kept.len() >= width {
+                *truncated = true;
+                break;
+            }
+            tree.labels.push_from(&next, index);
+        }
+    }
+
+    /// Finds for each label what is still to come from there, at the least, and returns that of the start.
+    pub(super) fn look_back(&mut self, model: &Model) -> f64 {
+        self.ahead.clear();
+        self.ahead.resize(self.tree.labels.len(), Ahead { value: 0.0, cost: 0.0 });
+        let (mut caps, mut after) = (Vec::new(), Vec::new());
+        for step in (0..model.steps()).rev() {
+            model.caps(step + 1, &mut caps);
+            for index in self.tree.step(step) {
+                let (label, paid) = self.tree.labels.get(index);
+                let mut least = Ahead { value: f64::INFINITY, cost: 0.0 };
+                priced_choices(model, self.price, step, &label, paid, |choice| {
+                    after.clear();
+                    shift(paid, choice.ready, &caps, &mut after);
+                    let then = self.ahead(step + 1, choice.queue, &after);
+                    let value = choice.cost + self.price * choice.lost + then.value;
+                    if value < least.value {
+                        least = Ahead { value, cost: choice.cost + then.cost };
+                    }
+                });
+                if let Some(slot) = self.ahead.get_mut(index) {
+                    *slot = least;
+                }
+            }
+        }
+        self.ahead.first().map_or(0.0, |start| start.value)
+    }
+
+    /// What is still to come at the least, at the start of a step, with so much waiting and so much paid for: what a known label
+    /// has ahead, less what it would have to make up for to be as well off.
+    #[inline]
+    pub(super) fn ahead(&self, step: usize, queue: f64, paid: &[u32]) -> Ahead {
+        let mut most = Ahead { value: f64::NEG_INFINITY, cost: 0.0 };
+        let known = self.tree.step(step);
+        for (index, ahead) in known.clone().zip(self.ahead.get(known).unwrap_or_default()) {
+            let (label, other) = self.tree.labels.get(index);
+            let value = ahead.value - self.price * (label.queue - queue).max(0.0);
+            if value > most.value {
+                let raise = raise(other, paid);
+                if value - raise > most.value {
+                    most = Ahead { value: value - raise, cost: ahead.cost - raise };
+                }
+            }
+        }
+        most
+    }
+}
+
+/// The choices that are worth their price against one pod more.
+#[inline]
+fn priced_choices(model: &Model, price: f64, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(&Choice)) {
+    let mut above: Option<(f64, f64)> = None;
+    choices(model, step, label, paid, |choice| {
+        let value = choice.cost + price * choice.lost;
+        let wasteful = above
+            .is_some_and(|(other, queue)| other + price * (queue - choice.queue).max(0.0) <= value + EQUAL_IN_STEP);
+        above = Some((value, choice.queue));
+        if !wasteful {
+            visit(&choice);
+            return Then::Fewer;
+        }
+        // Below, each pod less turns away as much more, and saves no more.
+        if choice.full { Then::Shut } else { Then::Fewer }
+    });
+}
+
+/// What a value over all steps may be off: each step takes labels for equal that differ by rounding.
+pub(super) fn rounding(model: &Model, value: f64) -> f64 {
+    4.0 * EQUAL * model.steps() as f64 + 1e-12 * value.abs()
+}
+
+/// Ranks that differ by rounding fall together.
+#[allow(clippy::cast_possible_truncation)] // saturates
+fn grid(rank: f64) -> i64 {
+    (rank * 1e7).round() as i64
+}

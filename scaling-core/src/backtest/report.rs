@@ -1,0 +1,261 @@
+//! What a backtest found, for machines, terminals and people: [`Report`].
+
+mod html;
+mod plot;
+#[cfg(feature = "table")]
+mod table;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+pub use plot::{CandidatePlot, Plot};
+
+use super::candidate::Candidate;
+use super::oracle::Oracle;
+use super::run::Scenario;
+use super::score::Score;
+use super::{ClusterModel, DemandBasis, Run, TraceFacts};
+
+/// The outcome of every candidate over every trace. Comparable, in the order that was asked for, free of wall time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Each trace.
+    pub traces: Vec<TraceReport>,
+    /// Each candidate over all traces.
+    pub summary: Vec<Summary>,
+}
+
+/// One trace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceReport {
+    /// Its name.
+    pub name: String,
+    /// What it consists of.
+    pub facts: TraceFacts,
+    /// The cluster that it was replayed in.
+    pub model: ClusterModel,
+    /// What of it counts.
+    pub scored: Scored,
+    /// The currency of costs, if a price is known.
+    pub currency: Option<String>,
+    /// The clairvoyant.
+    pub oracle: OracleReport,
+    /// Each candidate, in the order asked for.
+    pub candidates: Vec<CandidateReport>,
+    /// What arrived, and the clairvoyant's pods, for charts.
+    pub plot: Plot,
+}
+
+/// The part of a trace that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// Its beginning.
+    pub start: DateTime<Utc>,
+    /// Its end.
+    pub end: DateTime<Utc>,
+    /// The simulation's step.
+    pub step_seconds: f64,
+    /// Days of history before the replay.
+    pub history_days: f64,
+    /// Requests that arrived.
+    pub requests: f64,
+    /// Time without data; it counts for nothing.
+    pub gap_seconds: f64,
+    /// Time in which there may have been more to do than was recorded.
+    pub censored_seconds: f64,
+}
+
+/// What a clairvoyant pays who knows all that comes, with the same start-up time and bounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OracleReport {
+    /// Pod-hours without a single violating request, if that is possible.
+    pub zero_violations: OraclePoint,
+    /// With at most one request in a hundred.
+    pub one_percent: OraclePoint,
+    /// Share of violating requests against pod-hours, by increasing share.
+    pub frontier: Vec<OraclePoint>,
+    /// The pods of the schedule without violations, for charts.
+    #[serde(skip)]
+    pods: Vec<u32>,
+}
+
+/// One schedule of the clairvoyant.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OraclePoint {
+    /// Share of violating requests.
+    pub violating_share: f64,
+    /// What it costs.
+    pub pod_hours: f64,
+    /// What any schedule costs at least that violates no more: the same, where the schedule is proved optimal.
+    pub at_least: f64,
+}
+
+/// One candidate over one trace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateReport {
+    /// Its name.
+    pub name: String,
+    /// The family it belongs to, if its knob is one of several settings.
+    pub family: Option<String>,
+    /// Where its knob stands.
+    pub knob: Option<f64>,
+    /// What came of it.
+    pub score: Score,
+    /// Its pods and queue, for charts.
+    pub plot: CandidatePlot,
+}
+
+/// One candidate over all traces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Its name.
+    pub name: String,
+    /// Traces.
+    pub traces: usize,
+    /// Mean of the pod-hours over the clairvoyant's.
+    pub oracle_ratio: Option<f64>,
+    /// Mean share of violating requests.
+    pub violating_share: f64,
+    /// Pod-hours in all.
+    pub pod_hours: f64,
+    /// Costs in all.
+    pub cost: Option<f64>,
+    /// Minutes in which those who arrived violated, in all.
+    pub violation_minutes: f64,
+    /// Mean changes of the size in a day.
+    pub scale_events_a_day: f64,
+}
+
+impl Report {
+    /// Puts traces together.
+    pub fn new(traces: Vec<TraceReport>) -> Self {
+        let mut names: Vec<&str> = Vec::new();
+        let mut scores: BTreeMap<&str, Vec<&Score>> = BTreeMap::new();
+        for candidate in traces.iter().flat_map(|trace| &trace.candidates) {
+            let of_name = scores.entry(&candidate.name).or_default();
+            if of_name.is_empty() {
+                names.push(&candidate.name);
+            }
+            of_name.push(&candidate.score);
+        }
+        let summary = names.iter().filter_map(|name| Some(Summary::of(name, scores.get(name)?))).collect();
+        Self { traces, summary }
+    }
+
+    /// As JSON, with a line break at the end.
+    ///
+    /// # Errors
+    /// If a number cannot be written; the scores of a replay can.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// One page for people, whole in itself: charts, tables, and what they mean. It asks for nothing from a network.
+    pub fn to_html(&self) -> String {
+        html::page(self)
+    }
+}
+
+impl TraceReport {
+    pub(super) fn new(
+        scenario: &Scenario,
+        scored: Scored,
+        oracle: OracleReport,
+        candidates: Vec<CandidateReport>,
+        plot: Plot,
+    ) -> Self {
+        Self {
+            name: scenario.trace.name().to_owned(),
+            facts: scenario.trace.facts(),
+            model: scenario.model.clone(),
+            scored,
+            currency: scenario.price.map(|price| price.currency().to_string()),
+            oracle,
+            candidates,
+            plot,
+        }
+    }
+
+    /// The unit of its load.
+    fn unit(&self) -> &'static str {
+        match self.facts.basis {
+            DemandBasis::RequestRate => "requests/s",
+            DemandBasis::CpuUsage => "pods' work",
+        }
+    }
+
+    /// The candidate of that name.
+    pub fn candidate(&self, name: &str) -> Option<&CandidateReport> {
+        self.candidates.iter().find(|candidate| candidate.name == name)
+    }
+}
+
+impl OracleReport {
+    pub(super) fn new(oracle: &mut Oracle, points: usize) -> Self {
+        let requests = oracle.problem().requests();
+        let share = |turned_away: f64| if requests > 0.0 { turned_away / requests } else { 0.0 };
+        let strict = oracle.zero_violations();
+        let frontier = oracle.frontier(points);
+        let hours = |oracle: &Oracle, pod_steps: u64| oracle.problem().pod_hours(pod_steps as f64);
+        let zero_violations = OraclePoint {
+            violating_share: share(strict.turned_away),
+            pod_hours: hours(oracle, strict.pod_steps),
+            at_least: hours(oracle, strict.lower_bound),
+        };
+        let one_percent = oracle.cheapest(0.01).map_or(zero_violations, |schedule| OraclePoint {
+            violating_share: share(schedule.turned_away),
+            pod_hours: hours(oracle, schedule.pod_steps),
+            at_least: hours(oracle, schedule.lower_bound),
+        });
+        let frontier = frontier
+            .into_iter()
+            .map(|point| OraclePoint {
+                violating_share: point.share,
+                pod_hours: hours(oracle, point.pod_steps),
+                at_least: oracle.problem().pod_hours(oracle.lower_bound_at(point.share)),
+            })
+            .collect();
+        Self { zero_violations, one_percent, frontier, pods: strict.pods }
+    }
+
+    /// The pods of the schedule without violations, over the time that counts.
+    pub(super) fn pods(&self) -> &[u32] {
+        &self.pods
+    }
+}
+
+impl CandidateReport {
+    pub(super) fn new(candidate: &Candidate, score: Score, run: &Run) -> Self {
+        let (family, knob) = candidate.family().map(|(family, knob)| (family.to_owned(), knob)).unzip();
+        Self { name: candidate.name().to_owned(), family, knob, score, plot: CandidatePlot::of(run) }
+    }
+}
+
+/// 1 where a schedule of the clairvoyant is proved optimal, and otherwise how far it may be from that.
+fn proved(point: OraclePoint) -> String {
+    let excess = if point.at_least > 0.0 { point.pod_hours / point.at_least - 1.0 } else { 0.0 };
+    if excess > 0.0 { format!("1 + {excess:.0e}") } else { "1".to_owned() }
+}
+
+impl Summary {
+    fn of(name: &str, scores: &[&Score]) -> Self {
+        let number = scores.len() as f64;
+        let sum = |value: fn(&Score) -> f64| scores.iter().map(|score| value(score)).sum::<f64>();
+        let ratios: Option<Vec<f64>> = scores.iter().map(|score| score.oracle_ratio).collect();
+        let costs: Option<Vec<f64>> = scores.iter().map(|score| score.cost).collect();
+        Self {
+            name: name.to_owned(),
+            traces: scores.len(),
+            oracle_ratio: ratios.map(|ratios| ratios.iter().sum::<f64>() / number),
+            violating_share: sum(|score| score.violating_share) / number,
+            pod_hours: sum(|score| score.pod_hours),
+            cost: costs.map(|costs| costs.iter().sum()),
+            violation_minutes: sum(|score| score.violation_minutes),
+            scale_events_a_day: sum(Score::scale_events_a_day) / number,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a chart shows: a run in few enough points to look at.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::backtest::{Arrivals, Run};
+
+/// Points of a chart at most: more than a screen has columns for.
+const POINTS: usize = 720;
+
+/// What arrived, and the clairvoyant's pods. Each point stands for the same number of steps; a gap is null.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plot {
+    /// The beginning of the first point.
+    pub start: DateTime<Utc>,
+    /// Seconds between two points.
+    pub seconds_per_point: f64,
+    /// Mean requests per second.
+    pub load: Vec<Option<f64>>,
+    /// The most requests per second in any step.
+    pub load_peak: Vec<Option<f64>>,
+    /// Points in which the recorded pods were full at some time, so that there may have been more to do.
+    pub censored: Vec<bool>,
+    /// Mean pods of the clairvoyant who lets no request violate.
+    pub oracle_pods: Vec<Option<f64>>,
+}
+
+/// Pods and queue of one candidate, point by point.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CandidatePlot {
+    /// Mean pods.
+    pub pods: Vec<Option<f64>>,
+    /// The most waiting requests in any step.
+    pub queue: Vec<Option<f64>>,
+    /// Requests that violated.
+    pub violating: Vec<Option<f64>>,
+}
+
+impl Plot {
+    /// Of the steps that were replayed; the clairvoyant's pods are of the last of them.
+    pub(in crate::backtest) fn new(arrivals: &Arrivals, range: Range<usize>, oracle: &[u32]) -> Self {
+        let start = arrivals.instant(range.start);
+        let censored = arrivals.censored().get(range.clone()).unwrap_or_default();
+        let steps = arrivals.requests().get(range).unwrap_or_default();
+        let seconds = arrivals.step().num_milliseconds() as f64 / 1000.0;
+        let rates: Vec<f64> = steps.iter().map(|requests| requests / seconds).collect();
+        let per_point = per_point(steps.len());
+        let before = steps.len().saturating_sub(oracle.len());
+        let oracle_pods = std::iter::repeat_n(f64::NAN, before).chain(oracle.iter().copied().map(f64::from));
+        // In a gap the clairvoyant pays for nothing, which is no size.
+        let oracle_pods: Vec<f64> =
+            oracle_pods.zip(steps).map(|(pods, step)| if step.is_nan() { f64::NAN } else { pods }).collect();
+        Self {
+            start,
+            seconds_per_point: per_point as f64 * seconds,
+            load: means(&rates, per_point),
+            load_peak: peaks(&rates, per_point),
+            censored: censored.chunks(per_point).map(|chunk| chunk.contains(&true)).collect(),
+            oracle_pods: means(&oracle_pods, per_point),
+        }
+    }
+}
+
+impl CandidatePlot {
+    pub(super) fn of(run: &Run) -> Self {
+        let per_point = per_point(run.steps.len());
+        let column = |value: fn(&crate::backtest::StepSeen) -> f64| -> Vec<f64> {
+            let known = |step: &crate::backtest::StepSeen| if step.arrived.is_nan() { f64::NAN } else { value(step) };
+            run.steps.iter().map(known).collect()
+        };
+        Self {
+            pods: means(&column(|step| step.pods.into()), per_point),
+            queue: peaks(&column(|step| step.backlog), per_point),
+            violating: points(&column(|step| step.violating), per_point, |known| known.iter().sum()),
+        }
+    }
+}
+
+fn per_point(steps: usize) -> usize {
+    steps.div_ceil(POINTS).max(1)
+}
+
+fn means(values: &[f64], per_point: usize) -> Vec<Option<f64>> {
+    points(values, per_point, |known| known.iter().sum::<f64>() / known.len() as f64)
+}
+
+fn peaks(values: &[f64], per_point: usize) -> Vec<Option<f64>> {
+    points(values, per_point, |known| known.iter().copied().fold(f64::MIN, f64::max))
+}
+
+fn points(values: &[f64], per_point: usize, of: impl Fn(&[f64]) -> f64) -> Vec<Option<f64>> {
+    let mut known = Vec::with_capacity(per_point);
+    let point = |chunk: &[f64]| {
+        known.clear();
+        known.extend(chunk.iter().copied().filter(|value| !value.is_nan()));
+        (!known.is_empty()).then(|| rounded(of(&known)))
+    };
+    values.chunks(per_point).map(point).collect()
+}
+
+/// To four digits: nobody sees more, and a report stays small.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    let size = 10_f64.powf(3.0 - value.abs().log10().floor());
+    if size.is_finite() && size > 0.0 { (value * size).round() / size } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_few_rounded_and_gaps_are_null() {
+        assert_eq!((per_point(0), per_point(720), per_point(721)), (1, 1, 2));
+        let values = [1.0, 2.0, f64::NAN, f64::NAN, f64::NAN, 4.0];
+        assert_eq!(means(&values, 2), [Some(1.5), None, Some(4.0)]);
+        assert_eq!(peaks(&values, 3), [Some(2.0), Some(4.0)]);
+        let digits: Vec<f64> = [123_456.0, 0.012_345_6, -7.0, 0.0].map(rounded).into();
+        assert_eq!(digits, [123_500.0, 0.012_35, -7.0, 0.0]);
+    }
+}

@@ -1,0 +1,130 @@
+//! The report for a terminal.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+
+use super::{Report, TraceReport};
+
+impl Report {
+    /// As tables for a terminal: one for each trace, and one over all if there are several.
+    pub fn to_table(&self) -> String {
+        let mut text = String::new();
+        for trace in &self.traces {
+            trace.write_table(&mut text);
+        }
+        if self.traces.len() > 1 {
+            self.write_summary(&mut text);
+        }
+        text
+    }
+
+    fn write_summary(&self, text: &mut String) {
+        let currency = self.traces.iter().find_map(|trace| trace.currency.as_deref());
+        let mut header = vec!["over all traces", "× oracle", "violating", "viol. min", "pod-hours", "changes/day"];
+        header.extend(currency);
+        let mut table = table(&header);
+        for row in &self.summary {
+            let mut cells = vec![
+                row.name.clone(),
+                optional(row.oracle_ratio, 3),
+                percent(row.violating_share),
+                format!("{:.0}", row.violation_minutes),
+                format!("{:.1}", row.pod_hours),
+                format!("{:.0}", row.scale_events_a_day),
+            ];
+            if currency.is_some() {
+                cells.push(optional(row.cost, 2));
+            }
+            table.add_row(cells);
+        }
+        let _ = writeln!(text, "\n{table}");
+    }
+}
+
+impl TraceReport {
+    fn write_table(&self, text: &mut String) {
+        let scored = &self.scored;
+        let hours = (scored.end - scored.start).num_milliseconds() as f64 / 3_600_000.0;
+        let _ = write!(
+            text,
+            "\n{}: {:.1} days count, after {:.1} days of history; {:.0} requests, a pod serves {:.2}/s",
+            self.name,
+            hours / 24.0,
+            scored.history_days,
+            scored.requests,
+            self.model.pod_capacity
+        );
+        for (what, seconds) in
+            [("without data", scored.gap_seconds), ("with full pods recorded", scored.censored_seconds)]
+        {
+            if seconds > 0.0 {
+                let _ = write!(text, "; {:.1} h {what}", seconds / 3600.0);
+            }
+        }
+        let mut header = vec![
+            "candidate",
+            "pod-hours",
+            "× oracle",
+            "violating",
+            "viol. min",
+            "dropped",
+            "changes/day",
+            "util. 50/95/99 %",
+            "wait p99",
+        ];
+        header.extend(self.currency.as_deref());
+        header.push("limited by");
+        let mut table = table(&header);
+        for candidate in &self.candidates {
+            let score = &candidate.score;
+            let used = score.utilization;
+            let mut cells = vec![
+                candidate.name.clone(),
+                format!("{:.1}", score.pod_hours),
+                optional(score.oracle_ratio, 3),
+                percent(score.violating_share),
+                format!("{:.1}", score.violation_minutes),
+                format!("{:.0}", score.dropped_requests),
+                format!("{:.0}", score.scale_events_a_day()),
+                format!("{:.0}/{:.0}/{:.0}", used.p50 * 100.0, used.p95 * 100.0, used.p99 * 100.0),
+                format!("{:.2} s", score.wait_seconds.p99),
+            ];
+            if self.currency.is_some() {
+                cells.push(optional(score.cost, 2));
+            }
+            cells.push(score.decisions.as_ref().map(ToString::to_string).unwrap_or_default());
+            table.add_row(cells);
+        }
+        for (name, point) in [("oracle, none", self.oracle.zero_violations), ("oracle, 1 %", self.oracle.one_percent)] {
+            let proved = super::proved(point);
+            table.add_row(vec![
+                name.to_owned(),
+                format!("{:.1}", point.pod_hours),
+                proved,
+                percent(point.violating_share),
+            ]);
+        }
+        let _ = writeln!(text, "\n{table}");
+    }
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    let rule = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(rule)).set_header(header.to_vec());
+    let last = header.len().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let is_text = index == 0 || (index == last && header.last() == Some(&"limited by"));
+        column.set_cell_alignment(if is_text { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table
+}
+
+fn optional(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.3} %", share * 100.0)
+}
