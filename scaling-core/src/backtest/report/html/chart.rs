@@ -60,10 +60,11 @@ impl Chart {
         let _ = write!(self.svg, "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{bottom}\" y2=\"{bottom}\"/>");
         for Tick { at, label } in ticks {
             let x = horizontal(*at);
+            let anchor = if *at > 0.98 { "end" } else { "middle" };
             let _ = write!(
                 self.svg,
                 "<line class=\"axis\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{bottom}\" y2=\"{:.1}\"/>\
-                 <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                 <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
                 bottom + 4.0,
                 bottom + 17.0,
                 super::escaped(label)
