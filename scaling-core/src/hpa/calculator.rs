@@ -233,8 +233,8 @@ impl Calculator<'_> {
                 // One container without a sample, or no container at all, and the pod has none.
                 None => (!pod.containers.is_empty())
                     .then(|| {
-                        let values = pod.containers.iter().map(|(_, usage)| usage.get(resource).copied());
-                        values.sum::<Option<i64>>()
+                        let mut values = pod.containers.iter().map(|(_, usage)| usage.get(resource));
+                        values.try_fold(0_i64, |sum, value| Some(sum.saturating_add(*value?)))
                     })
                     .flatten(),
             };
@@ -356,14 +356,14 @@ fn series_total(series: &[i64], per_replica: bool) -> i64 {
     series.iter().try_fold(0, add).unwrap_or(i64::MAX)
 }
 
-/// What is reported of a total as a value for each replica: rounded up, 0 without replicas, and the largest number for a total
-/// that a double cannot tell from it.
+/// What is reported of a total as a value for each replica: 0 without replicas, the largest number for a total that a double
+/// cannot tell from it, and otherwise rounded up.
 pub fn per_replica_usage(total_milli: i64, status_replicas: i32) -> i64 {
-    if total_milli as f64 >= i64::MAX as f64 {
-        return i64::MAX;
-    }
     if status_replicas == 0 {
         return 0;
+    }
+    if total_milli as f64 >= i64::MAX as f64 {
+        return i64::MAX;
     }
     #[allow(clippy::cast_possible_truncation)] // the cast saturates
     let usage = (total_milli as f64 / f64::from(status_replicas)).ceil() as i64;
