@@ -58,10 +58,7 @@ fn agrees(expected: &Value, got: &Value) -> bool {
         }
         // A recommendation may be written with its instant or without.
         (Value::Number(_), Value::Array(pair)) => pair.first().is_some_and(|value| agrees(expected, value)),
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => a == b,
-            _ => a.as_f64() == b.as_f64(),
-        },
+        (Value::Number(a), Value::Number(b)) => a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()),
         (Value::String(a), Value::String(b)) => a == b || quantities_agree(a, b),
         (Value::Number(a), Value::String(b)) => quantities_agree(&a.to_string(), b),
         _ => expected == got,
