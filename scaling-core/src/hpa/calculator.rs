@@ -233,8 +233,8 @@ impl Calculator<'_> {
                 // One container without a sample, or no container at all, and the pod has none.
                 None => (!pod.containers.is_empty())
                     .then(|| {
-                        let values = pod.containers.iter().map(|(_, usage)| usage.get(resource).copied());
-                        values.sum::<Option<i64>>()
+                        let mut values = pod.containers.iter().map(|(_, usage)| usage.get(resource));
+                        values.try_fold(0_i64, |sum, value| Some(sum.saturating_add(*value?)))
                     })
                     .flatten(),
             };
@@ -257,7 +257,8 @@ impl Calculator<'_> {
             let sample = measured.get(pod.name.as_str()).copied();
             let class = pods::classify(pod, sample.map(|(time, _)| time), of.resource == "cpu", self.config, self.now);
             if sample.is_some() && class != PodClass::Ready {
-                left -= 1;
+                // Names are unique in a cluster; a caller's may not be.
+                left = left.saturating_sub(1);
             }
             classes.push((pod, class, sample.map_or(0, |(_, value)| value)));
         }
@@ -274,9 +275,10 @@ impl Calculator<'_> {
             tally.add(class, usage, request, aim, self.config.release);
         }
         let listed: HashSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
-        for (_, value) in measured.iter().filter(|(pod, _)| !listed.contains(**pod)).map(|(_, sample)| sample) {
-            tally.add_unlisted(*value, aim);
-        }
+        let unlisted = measured.iter().filter(|(pod, _)| !listed.contains(**pod)).map(|(_, (_, value))| *value);
+        // The map has no order of its own, so the sum must not depend on one: it is limited at the end alone.
+        let (number, sum) = unlisted.fold((0, 0_i128), |(number, sum), value| (number + 1, sum + i128::from(value)));
+        tally.add_unlisted(number, sum, aim);
         self.tallied(&tally, aim)
     }
 
@@ -361,14 +363,14 @@ fn series_total(series: &[i64], per_replica: bool) -> i64 {
     series.iter().try_fold(0, add).unwrap_or(i64::MAX)
 }
 
-/// What is reported of a total as a value for each replica: rounded up, 0 without replicas, and the largest number for a total
-/// that a double cannot tell from it.
+/// What is reported of a total as a value for each replica: 0 without replicas, the largest number for a total that a double
+/// cannot tell from it, and otherwise rounded up.
 pub fn per_replica_usage(total_milli: i64, status_replicas: i32) -> i64 {
-    if total_milli as f64 >= i64::MAX as f64 {
-        return i64::MAX;
-    }
     if status_replicas == 0 {
         return 0;
+    }
+    if total_milli as f64 >= i64::MAX as f64 {
+        return i64::MAX;
     }
     #[allow(clippy::cast_possible_truncation)] // the cast saturates
     let usage = (total_milli as f64 / f64::from(status_replicas)).ceil() as i64;
@@ -463,11 +465,11 @@ impl PodTally {
         }
     }
 
-    /// One more sample of a pod that the selector does not match: it has no request, so a utilization ignores what it uses.
-    fn add_unlisted(&mut self, usage: i64, aim: Aim) {
-        self.unlisted += 1;
+    /// Samples of pods that the selector does not match: they have no request, so a utilization ignores what they use.
+    fn add_unlisted(&mut self, number: usize, usage: i128, aim: Aim) {
+        self.unlisted += number;
         if !matches!(aim, Aim::Utilization(_)) {
-            self.usage = self.usage.saturating_add(usage);
+            self.usage = limited(i128::from(self.usage) + usage);
         }
     }
 
@@ -515,10 +517,13 @@ impl PodTally {
 }
 
 /// `value × times ÷ by`, truncated, limited to 64 bits.
-#[allow(clippy::cast_possible_truncation)] // clamped
 fn share(value: i64, times: i64, by: i64) -> i64 {
-    let exact = i128::from(value) * i128::from(times) / i128::from(by).max(1);
-    exact.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    limited(i128::from(value) * i128::from(times) / i128::from(by).max(1))
+}
+
+#[allow(clippy::cast_possible_truncation)] // clamped
+fn limited(value: i128) -> i64 {
+    value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 fn count(ratio: f64, pods: usize) -> i32 {

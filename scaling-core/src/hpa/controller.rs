@@ -281,9 +281,9 @@ impl HpaController {
         condition::set(&mut memory.conditions.able_to_scale, true, "SucceededRescale", now);
         if let Some(behavior) = &hpa.behavior {
             if desired > current {
-                memory.scale_up_events.remember(desired - current, &behavior.scale_up, now);
+                memory.scale_up_events.remember(desired.saturating_sub(current), &behavior.scale_up, now);
             } else {
-                memory.scale_down_events.remember(current - desired, &behavior.scale_down, now);
+                memory.scale_down_events.remember(current.saturating_sub(desired), &behavior.scale_down, now);
             }
         }
         let conditions = &mut memory.conditions;

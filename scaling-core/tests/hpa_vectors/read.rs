@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::hpa::limits::{Change, Policy, SelectPolicy};
 use scaling_core::hpa::{
-    Behavior, ConditionStatus, Container, ControllerConfig, Metric, MetricKind, MissingFallback, Pod, PodPhase,
-    PodUsage, PodValue, Quantity, Ready, Recommendation, Recommendations, Resources, Rules, SampleTime, Samples,
-    ScaleEvent, ScaleEvents, TargetKind, TargetValues, ToleranceMode, Tolerances,
+    Behavior, ConditionStatus, Container, ControllerConfig, HpaSpec, Metric, MetricKind, MissingFallback, Pod,
+    PodPhase, PodUsage, PodValue, Quantity, Ready, Recommendation, Recommendations, Resources, Rules, SampleTime,
+    Samples, ScaleEvent, ScaleEvents, TargetKind, TargetValues, ToleranceMode, Tolerances,
 };
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn each<T>(value: &Value, what: &str, read: impl Fn(&Value) -> Read<T>) -> Read<
     list(value, what)?.iter().map(read).collect()
 }
 
-/// An instant in seconds; where it is 0 is up to the vector.
+/// An instant in seconds; where it is 0 is up to the vector. A fraction below a millisecond is rounded away.
 #[allow(clippy::cast_possible_truncation)] // seconds of a test
 pub(crate) fn at(seconds: &Value) -> Read<DateTime<Utc>> {
     let seconds = seconds.as_f64().ok_or_else(|| format!("an instant is no number: {seconds}"))?;
@@ -102,7 +102,8 @@ fn resources(value: &Value) -> Read<Resources> {
     match value {
         Value::Null => Ok(Resources::new()),
         Value::Object(amounts) => {
-            amounts.iter().map(|(name, amount)| Ok((name.clone(), i64_of(amount, name)?))).collect()
+            let stated = amounts.iter().filter(|(_, amount)| !amount.is_null());
+            stated.map(|(name, amount)| Ok((name.clone(), i64_of(amount, name)?))).collect()
         }
         other => Err(format!("requests are no object: {other}")),
     }
@@ -147,9 +148,10 @@ pub(crate) fn pods(value: &Value) -> Read<Vec<Pod>> {
     })
 }
 
+/// Without an instant it is as old as can be.
 fn sample_time(sample: &Value) -> Read<SampleTime> {
     Ok(SampleTime {
-        at: optional(&sample["timestamp_s"], at)?.unwrap_or_else(origin),
+        at: optional(&sample["timestamp_s"], at)?.unwrap_or(DateTime::<Utc>::MIN_UTC),
         window_s: sample["window_s"].as_i64().unwrap_or(scaling_core::hpa::DEFAULT_WINDOW_S),
     })
 }
@@ -231,6 +233,21 @@ pub(crate) fn metrics(value: &Value) -> Read<Vec<Metric>> {
     each(value, "metrics", metric)
 }
 
+/// An API object as a client sends it: what is null there is not set.
+pub(crate) fn spec(value: &Value) -> Read<HpaSpec> {
+    fn strip(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let set = fields.iter().filter(|(_, value)| !value.is_null());
+                set.map(|(key, value)| (key.clone(), strip(value))).collect::<serde_json::Map<_, _>>().into()
+            }
+            Value::Array(items) => items.iter().map(strip).collect(),
+            plain => plain.clone(),
+        }
+    }
+    serde_json::from_value(strip(value)).map_err(|error| format!("spec: {error}"))
+}
+
 /// A missing key takes the built-in value of that direction.
 pub(crate) fn rules(value: &Value, upward: bool) -> Read<Rules> {
     let built_in = |change, value| Policy { change, value, period_s: 15 };
@@ -268,9 +285,12 @@ pub(crate) fn rules(value: &Value, upward: bool) -> Read<Rules> {
 }
 
 pub(crate) fn behavior(value: &Value) -> Read<Option<Behavior>> {
-    optional(value, |value| {
-        Ok(Behavior { scale_up: rules(&value["scale_up"], true)?, scale_down: rules(&value["scale_down"], false)? })
-    })
+    optional(value, complete_behavior)
+}
+
+/// Both directions are built in where nothing is said of them.
+pub(crate) fn complete_behavior(value: &Value) -> Read<Behavior> {
+    Ok(Behavior { scale_up: rules(&value["scale_up"], true)?, scale_down: rules(&value["scale_down"], false)? })
 }
 
 /// `[value, instant]`.

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use scaling_core::hpa::limits::{self, Events};
 use scaling_core::hpa::{
-    self, Calculator, ConditionStatus, Conditions, Hpa, HpaController, HpaMemory, HpaSpec, Metric, MetricKind,
-    PodGroups, Quantity, Recommendations, Reported, Samples, Scale, ScaleEvents, Selector, Sync, TargetKind,
-    TargetValues, ValidationOptions,
+    self, Calculator, ConditionStatus, Conditions, Hpa, HpaController, HpaMemory, HpaSpec, Metric, MetricError,
+    MetricKind, MetricSpec, PodGroups, Proposal, Quantity, Recommendations, Reported, Samples, Scale, ScaleEvents,
+    ScaledObject, Selector, TargetKind, TargetValues, ValidationOptions,
 };
 use serde_json::{Value, json};
 
@@ -44,30 +44,51 @@ pub(crate) fn vector(vector: &Value) -> Result<(), String> {
 /// Every key that is expected is there with an equal value.
 fn agrees(expected: &Value, got: &Value) -> bool {
     match (expected, got) {
-        (Value::Object(expected), Value::Object(got)) => {
-            expected.iter().all(|(key, value)| got.get(key).map_or(value.is_null(), |got| agrees(value, got)))
-        }
+        (Value::Object(expected), Value::Object(got)) => expected.iter().all(|(key, value)| match got.get(key) {
+            None => value.is_null(),
+            // Nothing is said of a change that was not made.
+            Some(_) if key == "reason_if_changed" && value.is_null() => true,
+            // An error may be named where only that there is one can be told.
+            Some(Value::Bool(failed)) if key == "error" && !value.is_boolean() => value.is_null() != *failed,
+            Some(got) => agrees(value, got),
+        }),
+        (expected, Value::Array(event)) if is_event(event) => event_agrees(expected, event),
         (Value::Array(expected), Value::Array(got)) => {
             expected.len() == got.len() && expected.iter().zip(got).all(|(expected, got)| agrees(expected, got))
         }
-        // An event or a recommendation may be written out or not.
+        // A recommendation may be written with its instant or without.
         (Value::Number(_), Value::Array(pair)) => pair.first().is_some_and(|value| agrees(expected, value)),
-        (Value::Object(fields), Value::Array(_)) => event_agrees(fields, got),
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::String(a), Value::String(b)) => {
-            a == b || a.parse::<Quantity>().is_ok_and(|a| b.parse::<Quantity>().is_ok_and(|b| a == b))
-        }
+        (Value::Number(a), Value::Number(b)) => a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()),
+        (Value::String(a), Value::String(b)) => a == b || quantities_agree(a, b),
+        (Value::Number(a), Value::String(b)) => quantities_agree(&a.to_string(), b),
         _ => expected == got,
     }
 }
 
-/// `{size, instant in `…_s`, outdated}` against `[size, instant, outdated]`.
-fn event_agrees(fields: &serde_json::Map<String, Value>, got: &Value) -> bool {
-    fields.iter().all(|(key, value)| match key.as_str() {
-        "outdated" => *value == got[2],
-        key if key.ends_with("_s") => agrees(value, &got[1]),
-        _ => agrees(value, &got[0]),
-    })
+fn quantities_agree(a: &str, b: &str) -> bool {
+    a.parse::<Quantity>().is_ok_and(|a| b.parse::<Quantity>().is_ok_and(|b| a == b))
+}
+
+/// `[size, instant, outdated]`.
+fn is_event(got: &[Value]) -> bool {
+    got.len() == 3 && got[2].is_boolean()
+}
+
+/// An event may be its size alone, a list of what is known of it, or an object of that.
+fn event_agrees(expected: &Value, got: &[Value]) -> bool {
+    let marked = |marker: &Value| marker.as_bool().unwrap_or(*marker == "outdated") == (got[2] == true);
+    match expected {
+        Value::Array(known) => known.iter().enumerate().all(|(place, value)| match place {
+            0 | 1 => agrees(value, &got[place]),
+            _ => marked(value),
+        }),
+        Value::Object(fields) => fields.iter().all(|(key, value)| match key.as_str() {
+            "outdated" => marked(value),
+            key if key.ends_with("_s") => agrees(value, &got[1]),
+            _ => agrees(value, &got[0]),
+        }),
+        size => agrees(size, &got[0]),
+    }
 }
 
 /// Seconds after the origin.
@@ -166,7 +187,7 @@ fn speed_limit(input: &Value, upward: bool) -> Read<Value> {
 fn behavior_limit(input: &Value) -> Read<Value> {
     let (current, desired, bounds) = counts(input)?;
     let (up, down) = both_events(input)?;
-    let behavior = read::behavior(&input["behavior"])?.ok_or("there is no behavior")?;
+    let behavior = read::complete_behavior(&input["behavior"])?;
     let events = Events { up: &up, down: &down };
     let limited = limits::behavior_limit(current, desired, bounds, &behavior, events, origin());
     Ok(json!({"replicas": limited.replicas, "reason": limited.reason.as_str()}))
@@ -175,9 +196,12 @@ fn behavior_limit(input: &Value) -> Read<Value> {
 fn behavior_stabilize(input: &Value) -> Read<Value> {
     let mut recommendations = read::recommendations(&input["recommendations"])?;
     let count = |key: &str| i32_of(&input[key], key);
-    let window = |key: &str| i64_of(&input[key], key).map(chrono::TimeDelta::seconds);
+    let window = |key: &str, built_in: i64| {
+        let given = optional(&input[key], |seconds| i64_of(seconds, key));
+        given.map(|seconds| chrono::TimeDelta::seconds(seconds.unwrap_or(built_in)))
+    };
     let (current, desired) = (count("current_replicas")?, count("desired_replicas")?);
-    let (up, down) = (window("scale_up_window_s")?, window("scale_down_window_s")?);
+    let (up, down) = (window("scale_up_window_s", 0)?, window("scale_down_window_s", 300)?);
     let replicas = recommendations.stabilize_with_behavior(current, desired, up, down, origin());
     Ok(json!({
         "replicas": replicas,
@@ -195,7 +219,6 @@ fn scale_events(input: &Value) -> Read<Value> {
         events.remember(i32_of(&input["replica_change"], "replica_change")?, &rules, origin());
     }
     let after = |event: &hpa::ScaleEvent| json!([event.change, seconds(event.at), event.outdated]);
-    // What is expected may leave the marker out.
     let after: Vec<Value> = events.as_slice().iter().map(after).collect();
     Ok(json!({"change_in_query_period": change, "events_after": after}))
 }
@@ -252,7 +275,10 @@ fn all_samples(value: &Value) -> Read<Vec<Samples>> {
 
 fn reconcile(input: &Value) -> Read<Value> {
     let controller = HpaController::new(read::config(&input["controller"])?);
-    let hpa = bounded(&input["hpa"])?;
+    let mut hpa = bounded(&input["hpa"])?;
+    if hpa.metrics.is_empty() {
+        hpa.metrics = vec![Metric::from(&MetricSpec::utilization("cpu", hpa::DEFAULT_CPU_PERCENT))];
+    }
     let state = &input["state"];
     let mut memory = HpaMemory {
         recommendations: optional(&state["recommendations"], read::recommendations)?,
@@ -285,6 +311,27 @@ fn reconcile(input: &Value) -> Read<Value> {
     }))
 }
 
+/// A workload whose metrics all propose what a step says, or all fail.
+struct Proposed {
+    scale: Scale,
+    replicas: Option<i32>,
+}
+
+impl ScaledObject for Proposed {
+    fn scale(&self) -> Option<Scale> {
+        Some(self.scale)
+    }
+
+    fn propose(&self, _: usize, _: &Metric, _: &Calculator<'_>) -> Result<Proposal, MetricError> {
+        let replicas = self.replicas.ok_or(MetricError::FetchFailed)?;
+        Ok(Proposal { replicas, ..Proposal::default() })
+    }
+
+    fn write_scale(&mut self, _: i32) -> bool {
+        true
+    }
+}
+
 /// A metric that proposes exactly what a step says: a total for each replica with a target of one.
 fn proposing() -> Metric {
     Metric {
@@ -300,7 +347,8 @@ fn proposing() -> Metric {
 fn scenario(input: &Value) -> Read<Value> {
     let controller = HpaController::new(read::config(&input["controller"])?);
     let mut hpa = bounded(&input["hpa"])?;
-    if hpa.metrics.is_empty() {
+    let has_metrics = !hpa.metrics.is_empty();
+    if !has_metrics {
         hpa.metrics = vec![proposing()];
     }
     let mut memory = HpaMemory::default();
@@ -323,20 +371,25 @@ fn scenario(input: &Value) -> Read<Value> {
         if step["controller_restart"] == true {
             memory = memory.after_restart();
         }
-        let samples = match &step["proposal"] {
-            Value::Null => all_samples(&step["samples"])?,
-            Value::String(_) => vec![Samples::Failed; hpa.metrics.len()],
-            proposal => vec![Samples::External(vec![i64_of(proposal, "proposal")? * 1000])],
-        };
         let status = optional(&step["status_replicas"], |v| i32_of(v, "status_replicas"))?.unwrap_or(replicas);
-        let mut seen = Reported {
-            scale: Some(Scale { spec_replicas: replicas, status_replicas: status }),
-            selector: Selector::Usable,
-            pods: read::pods(&step["pods"])?,
-            samples,
-            writable: true,
+        let scale = Scale { spec_replicas: replicas, status_replicas: status };
+        let now = read::at(&step["t_s"])?;
+        let proposal = match &step["proposal"] {
+            Value::Null | Value::String(_) => None,
+            proposal => Some(i32_of(proposal, "proposal")?),
         };
-        let sync: Sync = controller.sync(&hpa, &mut memory, &mut seen, read::at(&step["t_s"])?);
+        let sync = if has_metrics && !step["proposal"].is_null() {
+            controller.sync(&hpa, &mut memory, &mut Proposed { scale, replicas: proposal }, now)
+        } else {
+            let samples = match (&step["proposal"], proposal) {
+                (Value::Null, _) => all_samples(&step["samples"])?,
+                (_, None) => vec![Samples::Failed],
+                (_, Some(proposal)) => vec![Samples::External(vec![i64::from(proposal) * 1000])],
+            };
+            let pods = read::pods(&step["pods"])?;
+            let mut seen = Reported { scale: Some(scale), selector: Selector::Usable, pods, samples, writable: true };
+            controller.sync(&hpa, &mut memory, &mut seen, now)
+        };
         replicas = sync.desired;
         let reason = |condition: Option<hpa::Condition>| condition.map(|condition| condition.reason);
         steps.push(json!({
@@ -351,12 +404,8 @@ fn scenario(input: &Value) -> Read<Value> {
     Ok(json!({"steps": steps}))
 }
 
-fn spec(input: &Value) -> Read<HpaSpec> {
-    serde_json::from_value(input["spec"].clone()).map_err(|error| format!("spec: {error}"))
-}
-
 fn validation(input: &Value) -> Read<Value> {
-    let spec = spec(input)?;
+    let spec = read::spec(&input["spec"])?;
     let options = &input["options"];
     // The stored object is the same but for its minReplicas.
     let stored = optional(&options["old_min_replicas"], |min| i32_of(min, "old_min_replicas"))?
@@ -374,6 +423,6 @@ fn validation(input: &Value) -> Read<Value> {
 }
 
 fn defaults(input: &Value) -> Read<Value> {
-    let completed = serde_json::to_value(spec(input)?.with_defaults()).map_err(|error| error.to_string())?;
-    Ok(json!({"spec": completed}))
+    let completed = read::spec(&input["spec"])?.with_defaults();
+    Ok(json!({"spec": serde_json::to_value(completed).map_err(|error| error.to_string())?}))
 }
