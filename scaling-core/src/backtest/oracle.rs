@@ -72,7 +72,7 @@ use serde::Serialize;
 use crate::Bounds;
 use model::Model;
 use priced::{Priced, PricedSearch};
-use within::{Guide, Within, within};
+use within::{Guide, within};
 
 /// Steps at most: 182 days of 15 s.
 const MAX_STEPS: usize = 1 << 20;
@@ -84,13 +84,15 @@ const MAX_AREA: u64 = 1 << 28;
 const MAX_DEMAND: f64 = 1e9;
 /// Steps × labels² × choices a label at most, for one search at a price.
 const MAX_WORK: f64 = 2e10;
+/// Prices above are not tried: rounding would outweigh what they prove.
+const DEAREST: f64 = 1e7;
 /// Searches for one price at most; they come to an end long before.
 const MAX_PRICES: usize = 64;
 /// Pod-steps that are not worth another search for a price.
 const CLOSE: f64 = 0.02;
 /// Searches within an allowance at most, after the first that had to drop labels.
 const MAX_ATTEMPTS: usize = 4;
-/// An allowance is exact to this part of all demand.
+/// An allowance is exact to this part of itself.
 const EXACT: f64 = 1e-11;
 
 /// What cannot be solved.
@@ -268,7 +270,7 @@ pub struct Oracle {
 }
 
 /// A schedule found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Found {
     /// Ready pods in each step.
     ready: Vec<u32>,
@@ -276,6 +278,14 @@ struct Found {
     cost: f64,
     /// Pod-steps that no schedule with the same allowance can beat.
     bound: f64,
+}
+
+impl Found {
+    fn improve(&mut self, other: Option<(f64, Vec<u32>)>) {
+        if let Some((cost, ready)) = other.filter(|(cost, _)| *cost < self.cost) {
+            (self.cost, self.ready) = (cost, ready);
+        }
+    }
 }
 
 /// Two corners of the frontier on both sides of an allowance.
@@ -289,6 +299,8 @@ struct Bracket {
     bound: f64,
     /// The price that proved it.
     price: f64,
+    /// Whether a corner was found that keeps to the allowance. If not, max pods do.
+    met: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -336,17 +348,15 @@ impl Oracle {
         if !(0.0..=1.0).contains(&share) {
             return Err(OracleError::Share(share));
         }
-        let model = &self.problem.model;
-        let allowed = share * model.total;
-        let found = if self.laziest.lost <= self.tolerated(allowed) {
-            Found { ready: vec![model.min; model.steps()], cost: self.laziest.cost, bound: self.laziest.cost }
-        } else if allowed <= self.tolerated(model.least(0, 0.0)) {
+        let allowed = share * self.problem.model.total;
+        let found = if allowed <= tolerated(self.problem.model.least(0, 0.0)) {
             self.strict()
+        } else if self.laziest.lost <= tolerated(allowed) {
+            let ready = vec![self.problem.model.min; self.problem.model.steps()];
+            Found { ready, cost: self.laziest.cost, bound: self.laziest.bound }
         } else {
-            let bracket = self.bracket(self.tolerated(allowed));
-            self.close(&bracket, self.tolerated(allowed))
+            self.find(allowed)
         };
-        self.proved.push((allowed, found.bound));
         Ok(self.schedule(&found, allowed))
     }
 
@@ -354,10 +364,9 @@ impl Oracle {
     /// Cheap: [`Oracle::frontier`] solves enough for any share. What is not a share gets the bound of 1.
     pub fn lower_bound_at(&self, share: f64) -> f64 {
         let share = if share <= 1.0 { share.max(0.0) } else { 1.0 };
-        let allowed = self.tolerated(share * self.problem.model.total);
+        let allowed = tolerated(share * self.problem.model.total);
         let priced = self.solved.iter().map(|solved| solved.bound - solved.price * allowed);
-        let proved =
-            self.proved.iter().filter(|(proved, _)| allowed <= self.tolerated(*proved)).map(|(_, bound)| *bound);
+        let proved = self.proved.iter().filter(|(proved, _)| allowed <= tolerated(*proved)).map(|(_, bound)| *bound);
         priced.chain(proved).fold(self.laziest.bound, f64::max)
     }
 
@@ -387,11 +396,6 @@ impl Oracle {
         corners.into_iter().map(|(lost, cost)| FrontierPoint { share: share(lost), pod_steps: whole(cost) }).collect()
     }
 
-    /// An allowance, with what it is exact to.
-    fn tolerated(&self, allowed: f64) -> f64 {
-        allowed + EXACT * self.problem.model.total
-    }
-
     fn schedule(&self, found: &Found, allowed: f64) -> Schedule {
         let model = &self.problem.model;
         let pods = queue::pods_for(&model.demand, &found.ready, model.start_up);
@@ -401,7 +405,7 @@ impl Oracle {
             lower_bound: whole(found.bound),
             turned_away: self.problem.turned_away(&pods),
             allowed: allowed.max(least) * unit,
-            keeps_share: least <= self.tolerated(allowed),
+            keeps_share: least <= tolerated(allowed),
             pods,
         }
     }
@@ -429,48 +433,44 @@ impl Oracle {
 
     /// The cheapest schedule among those that turn away the fewest.
     fn strict(&mut self) -> Found {
-        if let Some(known) = &self.strict {
-            return known.clone();
+        if self.strict.is_none() {
+            self.strict = Some(self.find(self.problem.model.least(0, 0.0)));
         }
-        let model = &self.problem.model;
-        let least = model.least(0, 0.0);
-        let allowed = self.tolerated(least);
-        let Within { found, complete } = within(model, allowed, self.width(), None);
-        let (cost, ready) = found.unwrap_or_else(|| {
-            // Max pods always do.
-            let ready = vec![model.max; model.steps()];
-            (self.problem.pod_steps(&ready) as f64, ready)
-        });
-        let mut bound = cost;
-        if !complete {
-            bound = self.laziest.bound;
-            for price in [4.0, 64.0, 1024.0] {
-                let solved = self.solve(price);
-                bound = bound.max((solved.bound - price * allowed).ceil());
-            }
-        }
-        self.proved.push((least, bound));
-        let found = Found { ready, cost, bound };
-        self.strict = Some(found.clone());
+        self.strict.clone().unwrap_or_default()
+    }
+
+    /// The cheapest schedule within an allowance, if max pods are within it.
+    fn find(&mut self, allowed: f64) -> Found {
+        let tolerated = tolerated(allowed);
+        let bracket = self.bracket(tolerated);
+        let found = self.close(bracket, tolerated);
+        self.proved.push((allowed, found.bound));
         found
     }
 
     /// Finds the corners of the frontier next to an allowance, and the price that proves most about it.
     fn bracket(&mut self, allowed: f64) -> Bracket {
-        let Found { ready, cost, bound } = self.strict();
         let model = &self.problem.model;
-        let keeps = Corner { ready, cost, lost: model.least(0, 0.0) };
-        let laziest = vec![model.min; model.steps()];
-        let breaks = Corner { ready: laziest, cost: self.laziest.cost, lost: self.laziest.lost };
-        let mut bracket = Bracket { keeps, breaks, bound: self.laziest.bound.min(bound), price: 0.0 };
+        let [min, max] = [model.min, model.max].map(|pods| vec![pods; model.steps()]);
+        let (most, fewest) = (self.problem.pod_steps(&max) as f64, model.least(0, 0.0));
+        let mut bracket = Bracket {
+            keeps: Corner { ready: max, cost: most, lost: fewest },
+            breaks: Corner { ready: min, cost: self.laziest.cost, lost: self.laziest.lost },
+            bound: self.laziest.bound,
+            price: 0.0,
+            met: false,
+        };
         let mut known = self.known_prices(allowed);
-        let (mut kept, mut broke, mut last) = (false, false, 1.0);
+        let (mut broke, mut last) = (false, 1.0);
+        // To turn away the fewest, even pods that are hardly busy are worth having.
+        let (first, next) = if allowed <= tolerated(fewest) { (1024.0, 16.0) } else { (4.0, 4.0) };
         for _ in 0..MAX_PRICES {
-            // Once there is a corner on either side, the price at which they are equal finds the next between them. Before, between
-            // no violation and min pods, it would be of no use.
+            // Once there is a corner on either side, the price at which they are equally good finds the next between them. Before,
+            // between max pods and min pods, it would be of no use.
             let guess = match known.pop() {
-                None if !kept && !broke => Some(4.0),
-                None if !kept && last < 1e4 => Some(4.0 * last),
+                None if !bracket.met && !broke => Some(first),
+                None if !bracket.met && last < DEAREST => Some(next * last),
+                None if !bracket.met => break,
                 None if !broke && last > 1.1 => Some(1.0 + (last - 1.0) / 3.0),
                 guess => guess,
             };
@@ -488,7 +488,7 @@ impl Oracle {
             }
             last = price;
             if corner.lost <= allowed {
-                (bracket.keeps, kept) = (corner, true);
+                (bracket.keeps, bracket.met) = (corner, true);
             } else {
                 (bracket.breaks, broke) = (corner, true);
             }
@@ -505,38 +505,43 @@ impl Oracle {
     }
 
     /// Closes in on the cheapest schedule within an allowance.
-    fn close(&mut self, bracket: &Bracket, allowed: f64) -> Found {
-        let mut found =
-            Found { ready: bracket.keeps.ready.clone(), cost: bracket.keeps.cost, bound: bracket.bound.ceil() };
-        for halves in [[&bracket.breaks, &bracket.keeps], [&bracket.keeps, &bracket.breaks]] {
-            if let Some((cost, ready)) = self.splice(halves, allowed).filter(|(cost, _)| *cost < found.cost) {
-                (found.cost, found.ready) = (cost, ready);
-            }
+    fn close(&mut self, bracket: Bracket, allowed: f64) -> Found {
+        let Bracket { keeps, breaks, bound, price, met } = bracket;
+        let mut found = Found { bound: bound.ceil(), cost: keeps.cost, ready: keeps.ready.clone() };
+        if found.bound < found.cost {
+            found.improve(self.splice([&breaks, &keeps], allowed));
+            found.improve(self.splice([&keeps, &breaks], allowed));
         }
-        if found.bound >= found.cost {
-            return Found { bound: found.cost, ..found };
+        if found.bound < found.cost {
+            let (width, model) = (self.width(), &self.problem.model);
+            self.search.solve(model, price, width);
+            self.search.look_back(model);
         }
-        let (width, model) = (self.width(), &self.problem.model);
-        self.search.solve(model, bracket.price, width);
-        self.search.look_back(model);
+        let (width, model) = (self.width() / 4, &self.problem.model);
         let (mut beyond, mut attempts) = (0.0, 0);
         while found.bound < found.cost && attempts < MAX_ATTEMPTS {
             let target = (found.bound + beyond).min(found.cost - 1.0);
-            let guide = Guide { search: &self.search, price: bracket.price, bound: bracket.bound, target };
-            let result = within(model, allowed, width / 4, Some(guide));
-            let met = result.found.as_ref().is_some_and(|(cost, _)| *cost <= target);
-            if let Some((cost, ready)) = result.found.filter(|(cost, _)| *cost < found.cost) {
-                (found.cost, found.ready) = (cost, ready);
-            }
+            let guide = Guide { search: &self.search, price, bound, target };
+            let result = within(model, allowed, width, Some(guide));
+            found.improve(result.found);
             if result.complete {
-                found.bound = if met { found.cost } else { target + 1.0 };
-            } else if met {
+                found.bound = (target + 1.0).min(found.cost);
+            } else if found.cost <= target {
                 break;
             } else {
                 attempts += 1;
             }
             beyond = 2.0 * beyond + 1.0;
         }
+        if found.bound < found.cost && !met {
+            // The guided search may lose its way where only few schedules are within the allowance; the unguided one cannot.
+            let result = within(model, allowed, width, None);
+            found.improve(result.found);
+            if result.complete {
+                found.bound = found.cost;
+            }
+        }
+        found.bound = found.bound.min(found.cost);
         found
     }
 
@@ -547,8 +552,9 @@ impl Oracle {
             first.ready.iter().take(at).chain(then.ready.iter().skip(at)).copied().collect()
         };
         let pods = |ready: &[u32]| queue::pods_for(&model.demand, ready, model.start_up);
-        let keeps =
-            |ready: &[u32]| queue::turned_away(&model.demand, &pods(ready), model.objective, model.start_up) <= allowed;
+        let keeps = |ready: &[u32]| {
+            queue::turned_away(&model.demand, &pods(ready), model.objective, model.start_up) <= allowed
+        };
         // The later the cheaper one gives way, the more is turned away; and the other way round.
         let (mut low, mut high) = (0, model.steps());
         let cheaper_first = first.cost < then.cost;
@@ -564,6 +570,11 @@ impl Oracle {
         let ready = spliced(low);
         keeps(&ready).then(|| (self.problem.pod_steps(&pods(&ready)) as f64, ready))
     }
+}
+
+/// An allowance, with what it is exact to.
+fn tolerated(allowed: f64) -> f64 {
+    allowed * (1.0 + EXACT)
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates; sums of pods, far below 2^53

@@ -84,20 +84,22 @@ pub struct HpaMemory {
     pub scale_up_events: ScaleEvents,
     /// Shrinkage, while `behavior` was set.
     pub scale_down_events: ScaleEvents,
-    /// The status; it outlives a restart of the controller.
+    /// The conditions of its status, which outlives a restart of the controller.
     pub conditions: Conditions,
+    /// What each metric said in the last sync, in order; empty where none was asked. The status reports its figures.
+    pub metrics: Vec<Result<Proposal, MetricError>>,
 }
 
 impl HpaMemory {
     /// What a restart of the controller leaves: the status.
     #[must_use]
     pub fn after_restart(self) -> Self {
-        Self { conditions: self.conditions, ..Self::default() }
+        Self { conditions: self.conditions, metrics: self.metrics, ..Self::default() }
     }
 }
 
 /// The outcome of one sync.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sync {
     /// The size found.
     pub current: i32,
@@ -111,8 +113,6 @@ pub struct Sync {
     pub failed: bool,
     /// What limited the size, where metrics were asked.
     pub limit: Option<LimitReason>,
-    /// What each metric said, in order; empty where they were not asked.
-    pub metrics: Vec<Result<Proposal, MetricError>>,
 }
 
 /// The controller: settings, and the sync of one autoscaler. Pure: time comes in, and what must be remembered is the caller's.
@@ -130,6 +130,7 @@ impl HpaController {
 
     /// One sync. Several instants are taken during a real one; here they are the same.
     pub fn sync(&self, hpa: &Hpa, memory: &mut HpaMemory, object: &mut impl ScaledObject, now: DateTime<Utc>) -> Sync {
+        memory.metrics.clear();
         let Some(scale) = object.scale() else {
             condition::set(&mut memory.conditions.able_to_scale, false, "FailedGetScale", now);
             return Sync { failed: true, ..Sync::hold(0) };
@@ -157,8 +158,11 @@ impl HpaController {
         } else if current < min && current != 0 {
             sync.desired = min;
         } else {
-            let raw = match self.combine(hpa, object, scale, now, &mut sync) {
-                Ok(raw) => raw,
+            let raw = match self.combine(hpa, &mut memory.metrics, object, scale, now) {
+                Ok((raw, some_failed)) => {
+                    sync.failed = some_failed;
+                    raw
+                }
                 Err(reason) => {
                     condition::set(&mut memory.conditions.scaling_active, false, reason, now);
                     return Sync { failed: true, ..sync };
@@ -188,15 +192,16 @@ impl HpaController {
         }
     }
 
-    /// The largest proposal, or the reason why there is none: all have failed, or some have and the others would shrink.
+    /// The largest proposal and whether some have failed, or the reason why there is none: all have failed, or some have and the
+    /// others would shrink.
     fn combine(
         &self,
         hpa: &Hpa,
+        said: &mut Vec<Result<Proposal, MetricError>>,
         object: &impl ScaledObject,
         scale: Scale,
         now: DateTime<Utc>,
-        sync: &mut Sync,
-    ) -> Result<i32, &'static str> {
+    ) -> Result<(i32, bool), &'static str> {
         match object.selector() {
             Selector::Usable => {}
             Selector::Invalid => return Err("InvalidSelector"),
@@ -212,16 +217,13 @@ impl HpaController {
                 Ok(proposal) => raw = raw.max(proposal.replicas),
                 Err(_) => first_failure = first_failure.or(Some(failure_reason(&metric.source))),
             }
-            sync.metrics.push(proposal);
+            said.push(proposal);
         }
-        let all_failed = sync.metrics.iter().all(Result::is_err);
+        let all_failed = said.iter().all(Result::is_err);
         match first_failure {
             Some(reason) if all_failed || raw < scale.spec_replicas => Err(reason),
             None if all_failed => Err("InvalidMetricSourceType"),
-            failure => {
-                sync.failed = failure.is_some();
-                Ok(raw)
-            }
+            failure => Ok((raw, failure.is_some())),
         }
     }
 
@@ -237,7 +239,7 @@ impl HpaController {
 
     /// Stabilizes what the metrics ask for and limits its speed and range.
     fn limit(&self, hpa: &Hpa, memory: &mut HpaMemory, current: i32, raw: i32, now: DateTime<Utc>) -> Limited {
-        let HpaMemory { recommendations, scale_up_events, scale_down_events, conditions } = memory;
+        let HpaMemory { recommendations, scale_up_events, scale_down_events, conditions, .. } = memory;
         let recommendations = recommendations.get_or_insert_default();
         let own_window = TimeDelta::from_std(self.config.downscale_stabilization).unwrap_or(TimeDelta::MAX);
         let (min, max) = (hpa.min_replicas, hpa.max_replicas);
@@ -301,15 +303,7 @@ impl HpaController {
 
 impl Sync {
     fn hold(current: i32) -> Self {
-        Self {
-            current,
-            desired: current,
-            raw_desired: None,
-            rescaled: false,
-            failed: false,
-            limit: None,
-            metrics: Vec::new(),
-        }
+        Self { current, desired: current, raw_desired: None, rescaled: false, failed: false, limit: None }
     }
 }
 

@@ -81,19 +81,19 @@ impl HpaEngine {
             if_not.scale_up_events = before.scale_up_events.clone();
             if_not.scale_down_events = before.scale_down_events.clone();
         }
+        let decision = self.decision(observation, current, sync, &if_applied);
         *state = Some(State { at, before, desired: sync.desired, if_applied, if_not });
-        drop(state);
-        Ok(self.decision(observation, current, &sync))
+        Ok(decision)
     }
 
-    fn decision(&self, observation: &Observation, current: u32, sync: &Sync) -> ScalingDecision {
+    fn decision(&self, observation: &Observation, current: u32, sync: Sync, memory: &HpaMemory) -> ScalingDecision {
         let desired = u32::try_from(sync.desired).unwrap_or(0);
         let desired = if sync.desired == sync.current { current } else { desired };
         let mut decision = ScalingDecision::replicas("hpa", observation.current.timestamp, current, desired)
             // The algorithm knows no doubt; what it could not measure it does not act on.
             .with_confidence(1.0);
         decision.urgency = if decision.grows() { Urgency::Normal } else { Urgency::Low };
-        for (metric, outcome) in self.hpa.metrics.iter().zip(&sync.metrics) {
+        for (metric, outcome) in self.hpa.metrics.iter().zip(&memory.metrics) {
             let name = name(metric).to_owned();
             decision.reasons.push(match outcome {
                 Ok(proposal) => Reason::HpaProposal { metric: name, replicas: proposal.replicas.max(0).unsigned_abs() },

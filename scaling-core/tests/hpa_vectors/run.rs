@@ -285,6 +285,7 @@ fn reconcile(input: &Value) -> Read<Value> {
         scale_up_events: read::events(&state["scale_up_events"])?,
         scale_down_events: read::events(&state["scale_down_events"])?,
         conditions: given_conditions(&state["conditions"])?,
+        ..HpaMemory::default()
     };
     let spec_replicas = i32_of(&input["scale"]["spec_replicas"], "spec_replicas")?;
     let status = optional(&input["scale"]["status_replicas"], |v| i32_of(v, "status_replicas"))?;

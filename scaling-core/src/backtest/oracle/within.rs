@@ -39,8 +39,8 @@ pub(super) fn within(model: &Model, allowed: f64, width: usize, guide: Option<Gu
         allowed,
         doubt: guide.map_or(0.0, |guide| rounding(model, guide.target)),
         guide,
-        // Errors of this size in every step stay below what an allowance is exact to.
-        equal: 1e-12 * model.total / (1.0 + model.steps() as f64),
+        // Errors of this size in every step stay below what an allowance is exact to, or are rounding.
+        equal: 1e-12 * allowed / (1.0 + model.steps() as f64) + 1e-14,
         tree: Tree::default(),
         next: Labels::default(),
         off: Vec::new(),
@@ -98,12 +98,8 @@ impl WithinSearch<'_> {
                     after.clear();
                     shift(paid, choice.ready, caps, after);
                     let ahead = guide.search.ahead(step + 1, choice.queue, after);
-                    let (least, saturated) = Above::step(
-                        &mut above,
-                        guide.price,
-                        cost + guide.price * (lost - *allowed) + ahead.value,
-                        &choice,
-                    );
+                    let (least, saturated) =
+                        Above::step(&mut above, guide.price, cost + guide.price * (lost - *allowed) + ahead.value, &choice);
                     if least > guide.target + *doubt {
                         return if saturated { Then::Shut } else { Then::Fewer };
                     }
