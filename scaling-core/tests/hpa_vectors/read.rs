@@ -131,7 +131,7 @@ pub(crate) fn pods(value: &Value) -> Read<Vec<Pod>> {
         Ok(Pod {
             name: text(&pod["name"], "name")?.to_owned(),
             phase: match pod["phase"].as_str() {
-                None | Some("Running") => PodPhase::Running,
+                None | Some("" | "Running") => PodPhase::Running,
                 Some("Pending") => PodPhase::Pending,
                 Some("Succeeded") => PodPhase::Succeeded,
                 Some("Failed") => PodPhase::Failed,
