@@ -22,8 +22,9 @@ use crate::forecast::{Forecaster, Past, declared_capacity};
 const NAME: &str = "predictive";
 /// How often it is learnt again, in ms: two hours.
 const LEARN_EVERY_MS: i64 = 2 * 3_600_000;
-/// Samples by which one past is told from another.
-const FINGERPRINTS: usize = 64;
+/// Samples by which one past is told from another: the newest, and some that are evenly spread.
+const NEWEST: usize = 16;
+const SPRINKLED: usize = 48;
 
 /// What a [`PredictiveEngine`] goes by. An unknown key in written form is an error that names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -210,10 +211,11 @@ impl Key {
         facts.pod_capacity.map(f64::to_bits).hash(&mut hasher);
         (facts.start_up, facts.metrics_lag, facts.metrics_window, facts.sync_period).hash(&mut hasher);
         (times.len(), times.first()).hash(&mut hasher);
-        let mut mix = |(time, rate): (&i64, &f64)| (time, rate.to_bits()).hash(&mut hasher);
-        let samples = || times.iter().zip(rates).rev();
-        samples().take(FINGERPRINTS / 4).for_each(&mut mix);
-        samples().step_by(times.len().div_ceil(FINGERPRINTS).max(1)).for_each(&mut mix);
+        let newest = times.len().saturating_sub(NEWEST)..times.len();
+        let sprinkle = (0..SPRINKLED).map(|nth| nth * times.len() / SPRINKLED);
+        for place in newest.chain(sprinkle) {
+            (times.get(place), rates.get(place).map(|rate| rate.to_bits())).hash(&mut hasher);
+        }
         // At a full hour the present is part of the past.
         if now_ms <= until_ms {
             observation.current.value(SignalKind::RequestRate).map(f64::to_bits).hash(&mut hasher);

@@ -73,7 +73,7 @@ fn higher_quantiles_are_higher() {
     assert!(upper(0.8) < upper(0.95) && upper(0.95) < upper(0.997));
     // In between the next higher one counts, beyond the highest the highest.
     let [.., below, highest] = QUANTILES;
-    assert_eq!(upper((below + highest) / 2.0).to_bits(), upper(highest).to_bits());
+    assert_eq!(upper(f64::midpoint(below, highest)).to_bits(), upper(highest).to_bits());
     assert_eq!(upper(0.9999).to_bits(), upper(highest).to_bits());
 }
 

@@ -159,19 +159,44 @@ pub(super) fn between(sums: &[f64], from: usize, to: usize) -> f64 {
 }
 
 /// For each place the largest of it and `back` places before.
+///
+/// By blocks of that length (van Herk, *A fast algorithm for local minimum and maximum filters*, 1992): every reach is the end of
+/// one block and the start of the next.
 pub(super) fn sliding_max(values: &[f64], back: usize) -> Vec<f64> {
-    // Places whose values fall: the first is the largest within reach.
-    let mut falling: std::collections::VecDeque<(usize, f64)> = std::collections::VecDeque::new();
-    let mut result = Vec::with_capacity(values.len());
-    for (place, value) in values.iter().enumerate() {
-        while falling.back().is_some_and(|(_, last)| last <= value) {
-            falling.pop_back();
+    let (mut from_start, mut to_end) = (values.to_vec(), values.to_vec());
+    for block in from_start.chunks_mut(back + 1) {
+        let mut most = f64::NEG_INFINITY;
+        for value in block {
+            most = if *value > most { *value } else { most };
+            *value = most;
         }
-        falling.push_back((place, *value));
-        while falling.front().is_some_and(|(first, _)| first + back < place) {
-            falling.pop_front();
-        }
-        result.extend(falling.front().map(|(_, largest)| *largest));
     }
-    result
+    for block in to_end.chunks_mut(back + 1) {
+        let mut most = f64::NEG_INFINITY;
+        for value in block.iter_mut().rev() {
+            most = if *value > most { *value } else { most };
+            *value = most;
+        }
+    }
+    // A reach that begins before the first place lies in the first block.
+    for (place, end) in from_start.iter_mut().skip(back).zip(&to_end) {
+        *place = if *end > *place { *end } else { *place };
+    }
+    from_start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_within_reach() {
+        let values: Vec<f64> = (0..50_u32).map(|k| f64::from(k * 7919 % 31)).collect();
+        for back in [0, 1, 5, 49, 80] {
+            let naive: Vec<f64> = (0..values.len())
+                .map(|k| values.iter().take(k + 1).skip(k.saturating_sub(back)).copied().fold(0.0, f64::max))
+                .collect();
+            assert_eq!(sliding_max(&values, back), naive, "{back}");
+        }
+    }
 }
