@@ -145,7 +145,7 @@ fn nothing_looks_ahead() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn any_load_gives_a_finite_forecast(
