@@ -130,7 +130,7 @@ fn the_price_of_waiting_requests_buys_pods() {
     let jumpy = |number: u32| {
         let bits = (number + 1).wrapping_mul(0x9E37_79B9);
         let bits = (bits ^ (bits >> 15)).wrapping_mul(0x85EB_CA6B);
-        if bits >> 13 & 15 == 0 { 450.0 } else { 200.0 }
+        if (bits >> 13) % 16 < 1 { 450.0 } else { 200.0 }
     };
     // Calm for the last quarter of an hour.
     let all = observation(|number| if number < 1485 { jumpy(number) } else { 200.0 }, 1500);
