@@ -8,7 +8,8 @@
 //! `{"t":604800.0,"rps":790.2,"utilization":0.71,"ready":22,"starting":0,"desired":22,"queue":0.0}` → `{"desired":24}`. `rps`,
 //! `utilization` and `queue` are means over the window that ended `metrics_lag_s` ago. A bad line: its number on stderr, exit 2.
 //!
-//! The knob of `rules` is the utilization of capacity to aim for.
+//! The knob of `rules` is the utilization of capacity to aim for; that of `predictive` is by how many percent more pods may cost
+//! for one percentage point fewer requests that wait for more than a second.
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -22,10 +23,11 @@ use scaling_core::{
     Bounds, DecisionEngine, LoadProfile, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics,
     SignalKind, WorkloadFacts,
 };
+use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 use serde::Deserialize;
 
 /// The engines that can be asked for.
-const ENGINES: &str = "rules";
+const ENGINES: &str = "rules, predictive";
 /// How often the engine's picture of the load is learnt again.
 const LEARN_EVERY: TimeDelta = TimeDelta::hours(1);
 /// The longest lag, start-up or tick, in seconds: a week.
@@ -136,6 +138,8 @@ struct Policy {
     history: Arc<MetricsHistory>,
     current: Option<ScalingMetrics>,
     learnt: Option<DateTime<Utc>>,
+    /// Whether the engine goes by a load profile; others learn by themselves.
+    learns: bool,
 }
 
 impl Policy {
@@ -174,6 +178,7 @@ impl Policy {
             history: Arc::new(MetricsHistory::with_limit(KEPT)),
             current: None,
             learnt: None,
+            learns: engine == "rules",
         };
         for (t, rate) in config.history {
             let mut sample = ScalingMetrics::new(instant(policy.origin, t)?, 0).with(SignalKind::RequestRate, rate);
@@ -227,7 +232,7 @@ impl Policy {
         }
         let mut observation = Observation::new(current).with_history(self.history.clone());
         observation.facts = self.facts.clone();
-        if self.learnt.is_none_or(|learnt| at - learnt >= LEARN_EVERY) {
+        if self.learns && self.learnt.is_none_or(|learnt| at - learnt >= LEARN_EVERY) {
             let generic = || self.facts.pod_capacity.map(LoadProfile::generic);
             self.facts.load_profile = LoadProfile::learn(&observation).or_else(generic);
             observation.facts.load_profile.clone_from(&self.facts.load_profile);
@@ -250,6 +255,14 @@ fn engine_by_name(name: &str, knob: Option<f64>) -> Result<Box<dyn DecisionEngin
             let engine = RuleBasedEngine::new(config).map_err(|error| format!("knob: {error}"))?;
             Ok(Box::new(engine.without_rule("trend")))
         }
+        "predictive" => {
+            let mut config = PredictiveConfig::default();
+            if let Some(knob) = knob {
+                config.violation_price = knob;
+            }
+            let engine = PredictiveEngine::new(config).map_err(|error| format!("knob: {error}"))?;
+            Ok(Box::new(engine))
+        }
         _ => Err(format!("there is no engine {name:?}; there are: {ENGINES}")),
     }
 }
@@ -269,7 +282,11 @@ mod tests {
     use super::*;
 
     fn output(input: &str) -> Result<String, String> {
-        let arguments = Arguments { engine: "rules".into(), knob: None };
+        output_of("rules", input)
+    }
+
+    fn output_of(engine: &str, input: &str) -> Result<String, String> {
+        let arguments = Arguments { engine: engine.into(), knob: None };
         let mut out = Vec::new();
         match run(&arguments, input.as_bytes(), &mut out) {
             Ok(()) => Ok(String::from_utf8(out).unwrap()),
@@ -295,12 +312,14 @@ mod tests {
 
     #[test]
     fn a_line_for_each_tick() {
-        let text = output(&ticks(&[800.0; 8])).unwrap();
-        assert_eq!(text.lines().count(), 8);
-        for line in text.lines() {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            let desired = value["desired"].as_u64().unwrap();
-            assert!((16..=22).contains(&desired), "{line}");
+        for engine in ["rules", "predictive"] {
+            let text = output_of(engine, &ticks(&[800.0; 8])).unwrap();
+            assert_eq!(text.lines().count(), 8);
+            for line in text.lines() {
+                let value: serde_json::Value = serde_json::from_str(line).unwrap();
+                let desired = value["desired"].as_u64().unwrap();
+                assert!((16..=22).contains(&desired), "{engine}: {line}");
+            }
         }
     }
 
@@ -316,7 +335,10 @@ mod tests {
     fn nothing_looks_ahead() {
         let (calm, wild) = (ticks(&[800.0; 6]), ticks(&[800.0, 800.0, 800.0, 800.0, 4000.0, 9000.0]));
         let first = |text: String| text.lines().take(4).map(ToOwned::to_owned).collect::<Vec<_>>();
-        assert_eq!(first(output(&calm).unwrap()), first(output(&wild).unwrap()));
+        for engine in ["rules", "predictive"] {
+            let [calm, wild] = [&calm, &wild].map(|input| first(output_of(engine, input).unwrap()));
+            assert_eq!(calm, wild, "{engine}");
+        }
     }
 
     #[test]
@@ -326,7 +348,10 @@ mod tests {
         assert!(output("{\"config\":{\"knob\":\"x\"}}").unwrap_err().contains("knob"));
         assert!(output("{\"config\":{\"min\":5,\"max\":2}}").unwrap_err().contains("above max"));
         assert!(output("{\"config\":{\"pod_capacity\":0}}").unwrap_err().contains("pod_capacity"));
-        assert!(output("{\"config\":{\"knob\":-1}}").unwrap_err().contains("knob"));
+        for engine in ["rules", "predictive"] {
+            assert!(output_of(engine, "{\"config\":{\"knob\":-1}}").unwrap_err().contains("knob"));
+        }
+        assert!(output_of("oracle", "{\"config\":{}}").unwrap_err().contains("rules, predictive"));
         let good = "{\"t\":60,\"rps\":1,\"utilization\":0.1,\"ready\":1,\"desired\":1}";
         assert!(output(&format!("{{\"config\":{{}}}}\n{good}\nnot json")).unwrap_err().contains("line 3"));
         assert!(output(&format!("{{\"config\":{{}}}}\n{good}\n{good}\n{good}")).unwrap_err().contains("line 4"));

@@ -37,8 +37,8 @@ pub use guard::{
 
 pub use hpa::HpaSpec;
 pub use metrics::{
-    Absence, HistoryError, InvalidEvent, MetricsHistory, Observation, PlannedEvent, Repairs, ScalingMetrics, Signal,
-    SignalKind, WorkloadFacts,
+    Absence, Columns, HistoryError, InvalidEvent, MetricsHistory, Observation, PlannedEvent, Repairs, ScalingMetrics,
+    Signal, SignalKind, WorkloadFacts,
 };
 pub use plan::{BoundsChange, BoundsPolicy, HpaPlan, Requests};
 pub use record::{DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step};

@@ -10,6 +10,6 @@ mod sample;
 
 pub use absence::{Absence, Signal, SignalKind};
 pub(crate) use history::seen_since;
-pub use history::{HistoryError, MetricsHistory, Repairs};
+pub use history::{Columns, HistoryError, MetricsHistory, Repairs};
 pub use observation::{InvalidEvent, Observation, PlannedEvent, WorkloadFacts};
 pub use sample::ScalingMetrics;

@@ -179,6 +179,19 @@ impl RuleBasedEngine {
         Ok(self.conclude(&assessment, current))
     }
 
+    /// Decides for a load that is foreseen, in requests per second, in place of what a load profile or the slope of the load
+    /// says; [`learnt_target_percent`](RuleConfig::learnt_target_percent) is the utilization to aim for. A foreseen load below
+    /// the present one counts as the present one, so foresight only raises (law 7). Without a request rate now, or if it is not
+    /// finite, this is [`evaluate`](Self::evaluate).
+    ///
+    /// # Errors
+    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
+    pub fn evaluate_expecting(&self, observation: &Observation, load: f64) -> Result<ScalingDecision, EngineError> {
+        let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
+        let assessment = Assessment::expecting(observation, current, &self.config, Some(load));
+        Ok(self.conclude(&assessment, current))
+    }
+
     fn conclude(&self, a: &Assessment<'_>, current: u32) -> ScalingDecision {
         let mut reasons = Vec::with_capacity(6);
         let mut urgency = a.health.urgency;

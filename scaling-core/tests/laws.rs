@@ -15,8 +15,8 @@ use scaling_core::{
     ConfidenceGate, Cooldown, Currency, DecisionEngine, DecisionRecord, EngineError, EngineExt, Ensemble, Freshness,
     Guard, Guards, HardLimits, HpaApplier, HpaPlan, HpaState, LastChanges, LoadProfile, MAX_REPLICAS, MemoryApplier,
     MemorySource, MetricsHistory, MetricsSource, Observation, Outcome, PlannedEvent, Price, Reason, Refusal,
-    RemovalBudget, ResourceChange, RuleBasedEngine, ScalingAction, ScalingDecision, ScalingMetrics, Signal, SignalKind,
-    Situation, SourceError, Step, StepLimit, Target, Timing, Urgency, Verdict, WorkloadFacts,
+    RemovalBudget, ResourceChange, RuleBasedEngine, RuleConfig, ScalingAction, ScalingDecision, ScalingMetrics, Signal,
+    SignalKind, Situation, SourceError, Step, StepLimit, Target, Timing, Urgency, Verdict, WorkloadFacts,
 };
 
 /// The same cases every time, unless the environment asks for others.
@@ -738,6 +738,19 @@ proptest! {
         let plan = BoundsPolicy::default().plan(&world.approve(&Guards::only_hard_limits(), decision).unwrap());
         prop_assert!(plan.new_bounds().min() >= pods + more, "{}", plan.new_bounds());
         prop_assert!(plan.new_bounds().max() >= bounds.max());
+    }
+
+    #[test]
+    fn law_7_a_foreseen_load_only_raises(seen in observation(), load in any::<f64>(), more in 0.0..1e12_f64) {
+        let engine = RuleBasedEngine::new(RuleConfig::tracking()).unwrap();
+        let wanted = |load: f64| engine.evaluate_expecting(&seen, load).map(|decision| decision.desired_replicas);
+        if let (Ok(present), Ok(foreseen), true) = (wanted(0.0), wanted(load), load.is_finite()) {
+            prop_assert!(foreseen >= present);
+            prop_assert!(wanted(load.max(0.0) + more).unwrap() >= foreseen);
+        }
+        if !load.is_finite() {
+            prop_assert_eq!(format!("{:?}", engine.evaluate_expecting(&seen, load)), format!("{:?}", engine.evaluate(&seen)));
+        }
     }
 
     #[test]

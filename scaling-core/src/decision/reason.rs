@@ -112,6 +112,17 @@ pub enum Reason {
         /// How many.
         replicas: u32,
     },
+    /// What the load may have become when new pods are ready.
+    Forecast {
+        /// As observed, in the unit of its signal.
+        observed: f64,
+        /// The quantile of what may come, in the same unit.
+        expected: f64,
+        /// Which quantile: 0.97 will be exceeded three times in a hundred.
+        quantile: f64,
+        /// From the observation to when it is for, in seconds.
+        ahead_s: f64,
+    },
     /// Load has been moving one way for long.
     Trend {
         /// Last level over first.
@@ -201,9 +212,13 @@ pub enum Reason {
 impl Reason {
     /// Moves every number to the nearest finite one.
     pub(crate) fn make_finite(&mut self) {
+        if let Self::Forecast { quantile, ahead_s, .. } = self {
+            (*quantile, *ahead_s) = (super::finite(*quantile), super::finite(*ahead_s));
+        }
         let numbers: [Option<&mut f64>; 2] = match self {
             Self::Capacity { per_pod, spread, .. } => [per_pod.as_mut(), Some(spread)],
             Self::Load { observed, demand, .. } => [Some(observed), Some(demand)],
+            Self::Forecast { observed, expected, .. } => [Some(observed), Some(expected)],
             Self::SlowResponses { ms, usual_ms } => [Some(ms), Some(usual_ms)],
             Self::MemoryPressure { percent, target_percent } => [Some(percent), Some(target_percent)],
             Self::Trend { growth, seconds } => [Some(growth), Some(seconds)],
@@ -279,6 +294,10 @@ impl fmt::Display for Reason {
             ),
             Self::OverProvisioned { needed } => write!(f, "{needed:.2} pods would do"),
             Self::RecentDemand { replicas } => write!(f, "the recent past needed {replicas} pods"),
+            Self::Forecast { observed, expected, quantile, ahead_s } => write!(
+                f,
+                "load of {observed:.1} may become {expected:.1} within {ahead_s:.0} s (quantile {quantile:.3} of the forecast)"
+            ),
             Self::Trend { growth, seconds } => {
                 write!(f, "load has grown {growth:.1}-fold over {:.1} h", seconds / 3600.0)
             }

@@ -35,7 +35,7 @@ pub struct Repairs {
 pub struct MetricsHistory {
     /// Milliseconds since the epoch: what the passes compare.
     times: Vec<i64>,
-    /// Ready pods; absent is NaN. NaN never leaves this module but through `Column`, which says so.
+    /// Ready pods; absent is NaN. NaN never leaves this module but through `Columns`, which says so.
     pods: Vec<f64>,
     columns: [Vec<f64>; SignalKind::ALL.len()],
     /// Kept at least; twice as many at most. 0: all.
@@ -166,8 +166,8 @@ impl MetricsHistory {
         (0..self.len()).filter_map(|index| self.sample(index))
     }
 
-    /// Raw columns up to, not including, `before_ms`: what the engine passes over. Absent is NaN.
-    pub(crate) fn before(&self, before_ms: i64) -> Columns<'_> {
+    /// Raw columns up to, not including, `before_ms` (milliseconds since the epoch): what an engine passes over. Absent is NaN.
+    pub fn before(&self, before_ms: i64) -> Columns<'_> {
         let end = match self.times.last() {
             Some(last) if *last >= before_ms => self.times.partition_point(|time| *time < before_ms),
             _ => self.times.len(),
@@ -181,23 +181,27 @@ fn count(pods: f64) -> Option<u32> {
     (pods >= 0.0 && pods <= f64::from(u32::MAX)).then_some(pods as u32)
 }
 
-/// The columns of a history up to an instant. Absent values are NaN.
+/// The columns of a history up to an instant, by [`MetricsHistory::before`]: as many times as pods as values of each signal,
+/// oldest first. Absent values are NaN, present ones finite and not negative.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Columns<'a> {
+pub struct Columns<'a> {
     history: &'a MetricsHistory,
     end: usize,
 }
 
 impl<'a> Columns<'a> {
-    pub(crate) fn times(self) -> &'a [i64] {
+    /// Instants, in milliseconds since the epoch, strictly increasing.
+    pub fn times(self) -> &'a [i64] {
         self.history.times.get(..self.end).unwrap_or_default()
     }
 
-    pub(crate) fn pods(self) -> &'a [f64] {
+    /// Ready pods.
+    pub fn pods(self) -> &'a [f64] {
         self.history.pods.get(..self.end).unwrap_or_default()
     }
 
-    pub(crate) fn column(self, kind: SignalKind) -> &'a [f64] {
+    /// Values of a signal.
+    pub fn column(self, kind: SignalKind) -> &'a [f64] {
         self.history.columns.get(kind.index()).and_then(|column| column.get(..self.end)).unwrap_or_default()
     }
 

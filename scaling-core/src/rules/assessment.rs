@@ -37,16 +37,30 @@ pub struct Assessment<'a> {
     pub backlog: f64,
     /// Whether memory, not a lack of pods, is what the service suffers from.
     pub memory_bound: bool,
+    /// Load that somebody else says to provide for, in requests per second; takes the place of the profile and the slope.
+    pub(super) expected_load: Option<f64>,
     pub(super) samples: Samples<'a>,
 }
 
 impl<'a> Assessment<'a> {
     pub(crate) fn new(observation: &'a Observation, replicas: u32, config: &'a RuleConfig) -> Self {
+        Self::expecting(observation, replicas, config, None)
+    }
+
+    /// The evidence, with what is foreseen of the load. Only the request rate can be foreseen.
+    pub(super) fn expecting(
+        observation: &'a Observation,
+        replicas: u32,
+        config: &'a RuleConfig,
+        expected_load: Option<f64>,
+    ) -> Self {
         let pods = f64::from(observation.current.current_pod_count.unwrap_or(replicas));
         let samples = Samples::new(observation, pods, millis(config.learn_window));
         let pattern = Pattern::new(&samples, observation, config);
         let health = Health::new(&samples, config, pattern.early_queue);
-        let target = config.target(observation.facts.load_profile.is_some());
+        let expected_load =
+            expected_load.filter(|load| load.is_finite() && samples.load == Some(SignalKind::RequestRate));
+        let target = config.target(expected_load.is_some() || observation.facts.load_profile.is_some());
         let declared = declared_capacity(observation, &samples);
         let capacity = Capacity::learn(&samples, health.usual_ms, declared, target, config);
         let mut assessment = Self {
@@ -63,6 +77,7 @@ impl<'a> Assessment<'a> {
             backlog: f64::NAN,
             memory_bound: memory_bound(&health, &pattern, config),
             pattern,
+            expected_load,
             samples,
         };
         assessment.backlog = assessment.measure_backlog();
@@ -97,8 +112,10 @@ impl<'a> Assessment<'a> {
     /// Observed load, raised by what it is about to become, by what failed, by what full pods hide, and by what waits.
     fn estimate_demand(&self) -> f64 {
         let config = self.config;
-        let expected = match &self.observation.facts.load_profile {
-            Some(profile) if self.load == Some(SignalKind::RequestRate) => {
+        let expected = match (self.expected_load, &self.observation.facts.load_profile) {
+            // Foresight only raises: what is there now has to be carried.
+            (Some(expected), _) => expected.max(self.observed_load),
+            (None, Some(profile)) if self.load == Some(SignalKind::RequestRate) => {
                 profile.upper_load(self.observation, self.observed_load)
             }
             _ => self.observed_load + self.slope(),

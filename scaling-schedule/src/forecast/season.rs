@@ -1,0 +1,153 @@
+//! What the same time of other days says.
+
+use super::readings::{Ahead, DAY, Track, between, running, sliding_max};
+
+/// Days looked back at.
+const DAYS: usize = 5;
+/// What a day weighs against the one after it.
+const FADE: f64 = 0.7;
+/// Half of the time that a level is averaged over: 2½ minutes.
+const SMOOTH: usize = 10;
+/// Reach of the two envelopes, for spikes that come a little early or late: 5 and 20 minutes.
+const NEAR: usize = 20;
+const WIDE: usize = 80;
+/// Reach of the largest growths: 3 minutes.
+const SUDDEN: usize = 12;
+/// Correlation with a day or a week ago from which load counts as periodic.
+const PROVEN: f64 = 0.2;
+/// Every how many steps a correlation looks: 5 minutes.
+const SPARSE: usize = 20;
+
+pub(crate) const SEASONS: usize = 8;
+
+/// What the same time of other days says about one moment. NaN for what is not known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Season {
+    /// Growth of the usual level until the moment that is forecast.
+    growth: f64,
+    /// The same of a week ago.
+    week_growth: f64,
+    /// Levels then: usual, yesterday's, that of a week ago, the highest within each reach.
+    levels: [f64; 5],
+    /// The usual largest growth around this time.
+    sudden: f64,
+}
+
+/// Not known equals not known.
+impl PartialEq for Season {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |season: &Self| {
+            let [usual, yesterday, week, near, wide] = season.levels;
+            [season.growth, season.week_growth, season.sudden, usual, yesterday, week, near, wide].map(f64::to_bits)
+        };
+        numbers(self) == numbers(other)
+    }
+}
+
+impl Season {
+    pub(crate) const UNKNOWN: Self =
+        Self { growth: f64::NAN, week_growth: f64::NAN, levels: [f64::NAN; 5], sudden: f64::NAN };
+
+    /// As readings at a level: what is not known says nothing.
+    pub(super) fn readings(&self, now: f64) -> [f64; SEASONS] {
+        let [usual, yesterday, week, near, wide] = self.levels.map(|level| level - now);
+        [self.growth, self.week_growth, usual, yesterday, week, near, wide, self.sudden]
+            .map(|reading| if reading.is_nan() { 0.0 } else { reading })
+    }
+}
+
+/// The past by time of day.
+#[derive(Debug)]
+pub(crate) struct Seasons {
+    smooth: Vec<f64>,
+    near: Vec<f64>,
+    wide: Vec<f64>,
+    sudden: Vec<f64>,
+    ahead: Ahead,
+    daily: bool,
+    weekly: bool,
+}
+
+impl Seasons {
+    pub(crate) fn new(track: &Track) -> Self {
+        let levels = &track.levels;
+        let sums = running(levels.iter().copied());
+        let smooth: Vec<f64> = (0..levels.len())
+            .map(|k| {
+                let (from, to) = (k.saturating_sub(SMOOTH), (k + SMOOTH + 1).min(levels.len()));
+                between(&sums, from, to) / (to - from) as f64
+            })
+            .collect();
+        let growths: Vec<f64> = (0..levels.len()).map(|k| track.growth(k).unwrap_or(0.0)).collect();
+        let (daily, weekly) = (periodic(&smooth, DAY), periodic(&smooth, 7 * DAY));
+        Self {
+            near: centred_max(&track.minutes, NEAR),
+            wide: centred_max(&track.minutes, WIDE),
+            sudden: centred_max(&growths, SUDDEN),
+            smooth,
+            ahead: track.ahead,
+            daily,
+            weekly,
+        }
+    }
+
+    /// The season at a place of the grid, which may lie up to a day less half an hour beyond its end.
+    pub(crate) fn at(&self, place: usize) -> Season {
+        let then = place + self.ahead.far;
+        let mut season = Season::UNKNOWN;
+        if self.daily {
+            let usual = |values: &[f64], place: usize| {
+                let (mut sum, mut weights, mut weight) = (0.0, 0.0, 1.0);
+                for day in 1..=DAYS {
+                    if let Some(value) = place.checked_sub(day * DAY).and_then(|k| values.get(k)) {
+                        sum += weight * value;
+                        weights += weight;
+                    }
+                    weight *= FADE;
+                }
+                sum / weights
+            };
+            let yesterday = then.checked_sub(DAY).and_then(|k| self.smooth.get(k)).copied().unwrap_or(f64::NAN);
+            season.growth = usual(&self.smooth, then) - usual(&self.smooth, place);
+            season.levels =
+                [usual(&self.smooth, then), yesterday, f64::NAN, usual(&self.near, then), usual(&self.wide, then)];
+            season.sudden = usual(&self.sudden, place);
+        }
+        if self.weekly {
+            let ago = |place: usize| {
+                let value = place.checked_sub(7 * DAY).and_then(|k| self.smooth.get(k));
+                value.copied().unwrap_or(f64::NAN)
+            };
+            season.week_growth = ago(then) - ago(place);
+            season.levels[2] = ago(then);
+        }
+        season
+    }
+}
+
+/// Whether load correlates with itself a period ago, over at least a period and a day.
+fn periodic(levels: &[f64], period: usize) -> bool {
+    let Some(later) = levels.get(period..).filter(|later| later.len() >= DAY) else { return false };
+    let pairs = || later.iter().zip(levels).step_by(SPARSE);
+    let number = pairs().count() as f64;
+    let (mut x, mut y) = (0.0, 0.0);
+    for (a, b) in pairs() {
+        x += a / number;
+        y += b / number;
+    }
+    let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
+    for (a, b) in pairs() {
+        xx += (a - x) * (a - x);
+        yy += (b - y) * (b - y);
+        xy += (a - x) * (b - y);
+    }
+    // A constant correlates with nothing: NaN.
+    xy / (xx * yy).sqrt() >= PROVEN
+}
+
+/// For each place the largest within `reach` before and after it.
+fn centred_max(values: &[f64], reach: usize) -> Vec<f64> {
+    let trailing = sliding_max(values, 2 * reach);
+    let last = trailing.len().saturating_sub(1);
+    (0..values.len()).map(|k| trailing.get((k + reach).min(last)).copied().unwrap_or_default()).collect()
+}

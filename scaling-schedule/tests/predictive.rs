@@ -1,0 +1,196 @@
+//! The predictive engine: the laws, what it provides for, and that it remembers nothing that changes an answer.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp, clippy::indexing_slicing, missing_docs)]
+
+use futures::executor::block_on;
+use proptest::prelude::*;
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::conformance::engine::losses;
+use scaling_core::{
+    MetricsHistory, Observation, Reason, RuleBasedEngine, ScalingDecision, ScalingMetrics, Signal, SignalKind,
+    conformance,
+};
+use scaling_schedule::{PredictiveConfig, PredictiveEngine};
+
+fn engine() -> PredictiveEngine {
+    PredictiveEngine::new(PredictiveConfig::default()).unwrap()
+}
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_006_400, 0).unwrap()
+}
+
+/// Minutes of a load that ten pods serve, of which the last is the present.
+fn observation(load: impl Fn(u32) -> f64, minutes: u32) -> Observation {
+    let sample = |number: u32| {
+        let rate = load(number);
+        ScalingMetrics::new(start() + TimeDelta::minutes(i64::from(number)), 10)
+            .with(SignalKind::RequestRate, rate)
+            .with(SignalKind::CpuUtilization, (rate / 5.0).min(100.0))
+            .with(SignalKind::MemoryUtilization, 40.0)
+            .with(SignalKind::QueueDepth, 0.0)
+    };
+    let (history, _) = MetricsHistory::from_unordered((0..minutes).map(sample).collect());
+    let mut observation = Observation::new(sample(minutes)).with_history(history);
+    observation.facts.pod_capacity = Some(50.0);
+    observation
+}
+
+/// The same a while earlier: the history goes on into what is the future then.
+fn at(observation: &Observation, number: u32) -> Observation {
+    let mut earlier = observation.clone();
+    if let Some(sample) = observation.history.sample(number as usize) {
+        earlier.current = sample;
+    }
+    earlier
+}
+
+fn written(decision: &ScalingDecision) -> String {
+    serde_json::to_string(decision).unwrap()
+}
+
+fn wavy(number: u32) -> f64 {
+    let number = f64::from(number);
+    300.0 + 100.0 * (number / 200.0).sin() + 15.0 * (number * 12.9898).sin() * (number * 78.233).cos()
+}
+
+#[test]
+fn it_keeps_the_promises_of_an_engine() {
+    block_on(conformance::engine(engine));
+}
+
+#[test]
+fn law_5_what_was_asked_before_changes_no_answer() {
+    let all = observation(wavy, 900);
+    let used = engine();
+    let asked: Vec<u32> = vec![100, 880, 300, 881, 500, 640, 300, 880];
+    for number in asked {
+        let seen = at(&all, number);
+        let answer = used.evaluate(&seen).unwrap();
+        assert_eq!(written(&answer), written(&engine().evaluate(&seen).unwrap()), "{number}");
+        assert_eq!(written(&answer), written(&used.evaluate(&seen).unwrap()), "{number}");
+    }
+}
+
+#[test]
+fn workloads_that_share_an_engine_do_not_share_what_is_learnt() {
+    let (calm, jumpy) = (observation(|_| 300.0, 600), observation(|n| if n % 7 < 4 { 150.0 } else { 300.0 }, 600));
+    let shared = engine();
+    for seen in [&calm, &jumpy, &calm] {
+        assert_eq!(written(&shared.evaluate(seen).unwrap()), written(&engine().evaluate(seen).unwrap()));
+    }
+}
+
+#[test]
+fn nothing_looks_ahead() {
+    let known = 700;
+    let tame = observation(wavy, 900);
+    let wild = observation(|number| if number <= known { wavy(number) } else { 1e6 }, 900);
+    let engine = engine();
+    for number in (400..=known).step_by(25) {
+        let [a, b] = [&tame, &wild].map(|all| written(&engine.evaluate(&at(all, number)).unwrap()));
+        assert_eq!(a, b, "{number}");
+    }
+}
+
+#[test]
+fn a_daily_rise_is_provided_for_in_advance() {
+    // Every noon the load goes from 200 to 800 within four minutes, and back twenty minutes later.
+    let load = |number: u32| {
+        let since_noon = f64::from(number % 1440) - 720.0;
+        let rise = (since_noon / 4.0).min((24.0 - since_noon) / 4.0).clamp(0.0, 1.0);
+        200.0 + 600.0 * rise + 5.0 * (f64::from(number) * 12.9898).sin()
+    };
+    let all = observation(load, 8 * 1440);
+    let noon = 7 * 1440 + 720;
+    let wanted = |number: u32| {
+        let mut seen = at(&all, number);
+        seen.current.desired_pod_count = Some(4);
+        engine().evaluate(&seen).unwrap().desired_replicas
+    };
+    let (quiet, before) = (wanted(noon - 100), wanted(noon - 1));
+    assert!((4..=5).contains(&quiet), "{quiet} pods in a quiet hour");
+    assert!(before >= 7, "{before} pods before the rise, {quiet} in a quiet hour");
+}
+
+#[test]
+fn a_workload_never_seen_before_gets_general_headroom() {
+    let decision = engine().evaluate(&observation(|_| 480.0, 10)).unwrap();
+    assert!((10..=12).contains(&decision.desired_replicas), "{decision:?}");
+    let Some(Reason::Forecast { observed, expected, quantile, ahead_s }) =
+        decision.reasons.iter().find(|reason| matches!(reason, Reason::Forecast { .. }))
+    else {
+        panic!("no forecast among {:?}", decision.reasons)
+    };
+    assert!(*observed == 480.0 && *expected > 480.0 && *quantile > 0.95 && *ahead_s == 97.5);
+}
+
+#[test]
+fn the_price_of_waiting_requests_buys_pods() {
+    // Jumps at irregular times: headroom is all that helps.
+    let jumpy = |number: u32| {
+        let bits = (number + 1).wrapping_mul(0x9E37_79B9);
+        let bits = (bits ^ (bits >> 15)).wrapping_mul(0x85EB_CA6B);
+        if (bits >> 13) % 16 < 1 { 450.0 } else { 200.0 }
+    };
+    // Calm for the last quarter of an hour.
+    let all = observation(|number| if number < 1485 { jumpy(number) } else { 200.0 }, 1500);
+    let expected = |violation_price: f64| {
+        let config = PredictiveConfig { violation_price, ..PredictiveConfig::default() };
+        PredictiveEngine::new(config).unwrap().evaluate(&all).unwrap().desired_replicas
+    };
+    let [cheap, usual, dear] = [0.0, 10.0, 100.0].map(expected);
+    assert!(cheap <= usual && usual <= dear && cheap < dear, "{cheap} {usual} {dear}");
+}
+
+#[test]
+fn a_price_that_cannot_be_is_refused() {
+    for violation_price in [f64::NAN, f64::INFINITY, -1.0] {
+        let config = PredictiveConfig { violation_price, ..PredictiveConfig::default() };
+        assert_eq!(PredictiveEngine::new(config).unwrap_err().field, "violation_price");
+    }
+    let written = serde_json::to_string(&PredictiveConfig::default()).unwrap();
+    assert_eq!(serde_json::from_str::<PredictiveConfig>(&written).unwrap(), PredictiveConfig::default());
+    assert!(serde_json::from_str::<PredictiveConfig>(r#"{"price": 3}"#).unwrap_err().to_string().contains("price"));
+}
+
+prop_compose! {
+    fn seen()(
+        values in prop::collection::vec(prop_oneof![
+            4 => 0.0..2000.0_f64, 1 => Just(0.0), 1 => Just(1e12), 1 => Just(1e-300), 1 => Just(f64::NAN),
+        ], 1..30),
+        minutes in prop_oneof![0..20_u32, 200..400_u32],
+        pods in prop_oneof![0..50_u32, Just(1_000_000)],
+        capacity in prop_oneof![Just(None), Just(Some(50.0)), Just(Some(f64::NAN)), Just(Some(f64::MIN_POSITIVE))],
+    ) -> Observation {
+        let mut observation = observation(|number| values[number as usize % values.len()], minutes);
+        observation.current.desired_pod_count = Some(pods);
+        observation.facts.pod_capacity = capacity;
+        observation
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn law_2_a_lost_signal_never_shrinks(seen in seen()) {
+        let engine = engine();
+        let before = engine.evaluate(&seen).unwrap();
+        for (kind, absence) in losses(&seen) {
+            let mut blind = seen.clone();
+            blind.current.set(kind, Signal::Absent(absence));
+            let after = engine.evaluate(&blind).unwrap();
+            let least = before.desired_replicas.min(before.current_replicas);
+            prop_assert!(after.desired_replicas >= least, "{kind} {absence}: {after:?}, before {before:?}");
+        }
+    }
+
+    #[test]
+    fn law_7_a_forecast_only_raises(seen in seen()) {
+        let rules = || RuleBasedEngine::new(PredictiveConfig::default().rules).unwrap().without_rule("trend");
+        let predicted = PredictiveEngine::over(rules(), 10.0).unwrap().evaluate(&seen).unwrap();
+        // The same rules for the present load, which foresee nothing.
+        let present = rules().evaluate_expecting(&seen, 0.0).unwrap();
+        prop_assert!(predicted.desired_replicas >= present.desired_replicas, "{predicted:?} {present:?}");
+    }
+}
