@@ -6,19 +6,21 @@ use scaling_core::backtest::{Candidate, Driver};
 use scaling_core::hpa::{
     ControllerConfig, CrossVersionObjectReference, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
 };
+use scaling_core::rules::InvalidConfig;
 use scaling_core::{RuleBasedEngine, RuleConfig, SignalKind};
 use scaling_k8s::HpaManifest;
 use scaling_schedule::pattern::need_by_load;
-use scaling_schedule::{CompileConfig, ScheduleEngine, Tz, compile};
+use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, ScheduleEngine, Tz, compile};
 
 use crate::Failure;
 
 /// What `--engine` takes, for its help and its errors.
-pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, schedule[:PERCENT], and \
-                           rules@hpa[:PERCENT] or kpa@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
+pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
+                           predictive[:PRICE], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
+                           predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
 
 /// The engines that are compared if none is named.
-pub const DEFAULT: [&str; 4] = ["hpa:70", "kpa", "rules", "schedule"];
+pub const DEFAULT: [&str; 5] = ["hpa:70", "kpa", "rules", "predictive", "schedule"];
 
 /// One policy.
 ///
@@ -43,8 +45,16 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         (None, "hpa") => hpa_on_cpu(text, knob.unwrap_or(70.0))?,
         (None, "kpa") => Candidate::kpa(knob.unwrap_or(70.0) / 100.0),
         (None, "rules") => Candidate::rules(knob.unwrap_or(95.0) / 100.0).map_err(|error| bad(text, error))?,
+        (None, "predictive") => {
+            let price = knob.unwrap_or(10.0);
+            Candidate::direct("predictive", move |_| Ok(Driver::direct(predictive(price)?)))
+        }
         (None, "schedule") => schedule(whole(text, knob.unwrap_or(70.0))?),
         (Some(hpa), "rules") => rules_over_hpa(text, knob, hpa)?,
+        (Some(hpa), "predictive") => {
+            let price = knob.unwrap_or(10.0);
+            Candidate::over_hpa(text, beneath(text, hpa)?, move |_| Ok(Driver::bounds(predictive(price)?)))
+        }
         (Some(hpa), "kpa") => {
             let target = knob.unwrap_or(70.0) / 100.0;
             Candidate::over_hpa(text, beneath(text, hpa)?, move |past| {
@@ -153,6 +163,11 @@ fn rules_over_hpa(text: &str, knob: Option<f64>, hpa: &str) -> Result<Candidate,
     }))
 }
 
+/// The predictive engine; its knob is by how many percent more pods may cost for one percentage point fewer violating requests.
+fn predictive(price: f64) -> Result<PredictiveEngine, InvalidConfig> {
+    PredictiveEngine::new(PredictiveConfig { violation_price: price, ..PredictiveConfig::default() })
+}
+
 /// A schedule compiled from the history, as a floor beneath an HPA: windows of a cron scaler beside a CPU target.
 fn schedule(percent: i32) -> Candidate {
     Candidate::direct("schedule", move |past| {
@@ -189,6 +204,8 @@ mod tests {
             "rules@hpa:80",
             "rules:80@hpa",
             "schedule:60",
+            "predictive",
+            "predictive:20@hpa:80",
             "kpa@hpa",
         ] {
             assert_eq!(said(text), Ok(text.to_owned()));

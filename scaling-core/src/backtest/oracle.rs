@@ -552,9 +552,8 @@ impl Oracle {
             first.ready.iter().take(at).chain(then.ready.iter().skip(at)).copied().collect()
         };
         let pods = |ready: &[u32]| queue::pods_for(&model.demand, ready, model.start_up);
-        let keeps = |ready: &[u32]| {
-            queue::turned_away(&model.demand, &pods(ready), model.objective, model.start_up) <= allowed
-        };
+        let keeps =
+            |ready: &[u32]| queue::turned_away(&model.demand, &pods(ready), model.objective, model.start_up) <= allowed;
         // The later the cheaper one gives way, the more is turned away; and the other way round.
         let (mut low, mut high) = (0, model.steps());
         let cheaper_first = first.cost < then.cost;

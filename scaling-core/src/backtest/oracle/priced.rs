@@ -98,9 +98,7 @@ impl PricedSearch {
         for &(_, _, index) in &*order {
             let (label, paid) = next.get(index);
             let kept = first..tree.labels.len();
-            let spare = |other: &Label| {
-                label.rank - other.rank - *price * (other.queue - label.queue).max(0.0) + EQUAL
-            };
+            let spare = |other: &Label| label.rank - other.rank - *price * (other.queue - label.queue).max(0.0) + EQUAL;
             if tree.labels.any_covers(kept.clone(), paid, spare) {
                 continue;
             }
@@ -161,20 +159,12 @@ impl PricedSearch {
 
 /// The choices that are worth their price against one pod more.
 #[inline]
-fn priced_choices(
-    model: &Model,
-    price: f64,
-    step: usize,
-    label: &Label,
-    paid: &[u32],
-    mut visit: impl FnMut(&Choice),
-) {
+fn priced_choices(model: &Model, price: f64, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(&Choice)) {
     let mut above: Option<(f64, f64)> = None;
     choices(model, step, label, paid, |choice| {
         let value = choice.cost + price * choice.lost;
-        let wasteful = above.is_some_and(|(other, queue)| {
-            other + price * (queue - choice.queue).max(0.0) <= value + EQUAL_IN_STEP
-        });
+        let wasteful = above
+            .is_some_and(|(other, queue)| other + price * (queue - choice.queue).max(0.0) <= value + EQUAL_IN_STEP);
         above = Some((value, choice.queue));
         if !wasteful {
             visit(&choice);

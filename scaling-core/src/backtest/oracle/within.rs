@@ -98,8 +98,12 @@ impl WithinSearch<'_> {
                     after.clear();
                     shift(paid, choice.ready, caps, after);
                     let ahead = guide.search.ahead(step + 1, choice.queue, after);
-                    let (least, saturated) =
-                        Above::step(&mut above, guide.price, cost + guide.price * (lost - *allowed) + ahead.value, &choice);
+                    let (least, saturated) = Above::step(
+                        &mut above,
+                        guide.price,
+                        cost + guide.price * (lost - *allowed) + ahead.value,
+                        &choice,
+                    );
                     if least > guide.target + *doubt {
                         return if saturated { Then::Shut } else { Then::Fewer };
                     }
