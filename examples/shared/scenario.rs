@@ -71,10 +71,15 @@ impl ScenarioArguments {
     pub fn scenario(&self, path: &Path, out: &mut impl Write) -> Result<Scenario, Failure> {
         let bytes = crate::read(path)?;
         let name = trace_name(path);
-        let trace = Trace::parse(name.clone(), &bytes)
-            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", crate::place(path)));
+        let trace = Trace::parse(name.clone(), &bytes).map_err(|error| bad(&error))?;
         for note in crate::trace_notes(&trace) {
             writeln!(out, "{name}: {note}")?;
+        }
+        if self.pod_capacity.is_some() && trace.basis() == DemandBasis::CpuUsage {
+            return Err(bad(
+                &"demand is CPU utilization times pods, and a pod serves 1 of it; --pod-capacity is for request rates",
+            ));
         }
         let known = self.pod_capacity.or(trace.pod_capacity());
         let (trace, pod_capacity) = match known {
@@ -82,9 +87,15 @@ impl ScenarioArguments {
             None => {
                 let busy = trace.demand_quantile(0.001);
                 if busy <= 0.0 || trace.basis() != DemandBasis::RequestRate {
-                    return Err(Failure::input(format!("{}: nothing arrives in it", path.display())));
+                    return Err(bad(&"nothing arrives in it"));
                 }
                 let factor = self.pods_at_peak * POD_CAPACITY / busy;
+                if !(factor.is_finite() && factor > 0.0) {
+                    let peak = self.pods_at_peak;
+                    return Err(bad(&format!(
+                        "--pods-at-peak is {peak}; its load of {busy} per second cannot be scaled to that"
+                    )));
+                }
                 writeln!(
                     out,
                     "{name}: note: scaled by {factor:.4}, so that its busiest thousandth needs {} pods of {POD_CAPACITY} requests \
@@ -136,6 +147,9 @@ pub fn failure(error: BacktestError) -> Failure {
 
 /// The file's name without what it is packed in.
 fn trace_name(path: &Path) -> String {
+    if path == Path::new("-") {
+        return crate::place(path);
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
