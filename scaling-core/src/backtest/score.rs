@@ -138,7 +138,7 @@ impl Score {
             violating_s += step.violating_s;
             dropped += step.dropped;
             utilizations.push((step.utilization, 1.0));
-            waits.push((wait(step, model.pod_capacity), step.arrived));
+            waits.push((wait(step, model), step.arrived));
         }
         let pod_hours = pod_steps as f64 * step_hours;
         Self {
@@ -215,6 +215,12 @@ mod tests {
         assert!((seen.cost.unwrap() - seen.pod_hours / 2.0).abs() < 1e-12);
         // Three in four requests came to 40 waiting in front of 8 pods of 50 a second.
         assert!((seen.wait_seconds.p50 - 0.1).abs() < 1e-12 && seen.utilization.p99 == 0.5);
+    }
+
+    #[test]
+    fn without_a_pod_those_who_come_wait_until_they_give_up() {
+        let seen = score(vec![StepSeen { ready: 0, backlog: 0.0, ..step(100.0, 4, 100.0) }], 0);
+        assert_eq!(seen.wait_seconds.p50, 30.0);
     }
 
     #[test]
