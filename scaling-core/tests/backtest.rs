@@ -227,6 +227,7 @@ fn the_page_is_whole_in_itself_and_text_stays_text() {
         "<h3>Queue</h3>",
         "<h3>Cost against violations</h3>",
         "requests/s",
+        "hours of the trace",
         "prefers-color-scheme: dark",
     ] {
         assert!(html.contains(part), "{part}");
@@ -243,6 +244,7 @@ fn the_table_has_a_row_for_each_candidate_and_the_oracle() {
     for name in ["hpa:50", "kpa", "rules over hpa"] {
         assert_eq!(table.lines().filter(|line| line.trim_start().starts_with(name)).count(), 3, "{name}\n{table}");
     }
+    assert!(table.contains("waves: 5.8 hours count, after 6.0 hours of history"), "{table}");
     assert!(table.contains("oracle, none") && table.contains("over all traces") && table.contains("EUR"));
 }
 
