@@ -77,8 +77,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 
 /// The policies that are asked for.
 fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
-    let named = arguments.engine.iter().map(String::as_str);
-    let mut found: Vec<Candidate> = named.map(candidates::candidate).collect::<Result<_, _>>()?;
+    let engines = arguments.engine.iter().map(|engine| candidates::candidate(engine));
+    let mut found: Vec<Candidate> = engines.collect::<Result<_, _>>()?;
     for sweep in &arguments.sweep {
         found.extend(candidates::sweep(sweep)?);
     }

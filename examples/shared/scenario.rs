@@ -1,5 +1,6 @@
 //! From arguments to a trace in a simulated cluster.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -71,7 +72,7 @@ impl ScenarioArguments {
     pub fn scenario(&self, path: &Path, out: &mut impl Write) -> Result<Scenario, Failure> {
         let bytes = crate::read(path)?;
         let name = trace_name(path);
-        let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", crate::place(path)));
+        let bad = |what: &dyn Display| Failure::input(format!("{}: {what}", crate::place(path)));
         let trace = Trace::parse(name.clone(), &bytes).map_err(|error| bad(&error))?;
         for note in crate::trace_notes(&trace) {
             writeln!(out, "{name}: {note}")?;
@@ -81,29 +82,9 @@ impl ScenarioArguments {
                 &"demand is CPU utilization times pods, and a pod serves 1 of it; --pod-capacity is for request rates",
             ));
         }
-        let known = self.pod_capacity.or(trace.pod_capacity());
-        let (trace, pod_capacity) = match known {
+        let (trace, pod_capacity) = match self.pod_capacity.or(trace.pod_capacity()) {
             Some(capacity) => (trace, capacity),
-            None => {
-                let busy = trace.demand_quantile(0.001);
-                if busy <= 0.0 || trace.basis() != DemandBasis::RequestRate {
-                    return Err(bad(&"nothing arrives in it"));
-                }
-                let factor = self.pods_at_peak * POD_CAPACITY / busy;
-                if !(factor.is_finite() && factor > 0.0) {
-                    let peak = self.pods_at_peak;
-                    return Err(bad(&format!(
-                        "--pods-at-peak is {peak}; its load of {busy} per second cannot be scaled to that"
-                    )));
-                }
-                writeln!(
-                    out,
-                    "{name}: note: scaled by {factor:.4}, so that its busiest thousandth needs {} pods of {POD_CAPACITY} requests \
-                     per second (--pods-at-peak, --pod-capacity)",
-                    self.pods_at_peak
-                )?;
-                (trace.scaled(factor), POD_CAPACITY)
-            }
+            None => (self.scaled(trace, &bad, out)?, POD_CAPACITY),
         };
         let seconds = |name: &str, value: f64| {
             Duration::try_from_secs_f64(value)
@@ -134,6 +115,33 @@ impl ScenarioArguments {
             longest: seconds("days", self.days * 86_400.0)?,
             ..Scenario::new(trace, model)
         })
+    }
+
+    /// So that its busiest thousandth needs the pods that it shall.
+    fn scaled(
+        &self,
+        trace: Trace,
+        bad: &dyn Fn(&dyn Display) -> Failure,
+        out: &mut impl Write,
+    ) -> Result<Trace, Failure> {
+        let busy = trace.demand_quantile(0.001);
+        if busy <= 0.0 {
+            return Err(bad(&"nothing arrives in it"));
+        }
+        let peak = self.pods_at_peak;
+        let factor = peak * POD_CAPACITY / busy;
+        if !(factor.is_finite() && factor > 0.0) {
+            return Err(bad(&format!(
+                "--pods-at-peak is {peak}; its load of {busy} per second cannot be scaled to that"
+            )));
+        }
+        writeln!(
+            out,
+            "{}: note: scaled by {factor:.4}, so that its busiest thousandth needs {peak} pods of {POD_CAPACITY} requests per second \
+             (--pods-at-peak, --pod-capacity)",
+            trace.name()
+        )?;
+        Ok(trace.scaled(factor))
     }
 }
 

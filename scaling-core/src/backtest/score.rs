@@ -62,7 +62,7 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
 }
 
 impl fmt::Display for Decisions {
-    /// The guards that limited or refused, most often first.
+    /// The guards that limited or refused, most often first, and how often nothing could be decided.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut total: BTreeMap<&str, u64> = BTreeMap::new();
         for (guard, number) in self.limited.iter().chain(&self.refused) {
@@ -70,7 +70,10 @@ impl fmt::Display for Decisions {
         }
         let mut total: Vec<_> = total.into_iter().collect();
         total.sort_by_key(|(guard, number)| (std::cmp::Reverse(*number), *guard));
-        let parts: Vec<_> = total.iter().map(|(guard, number)| format!("{guard} {number}")).collect();
+        let mut parts: Vec<_> = total.iter().map(|(guard, number)| format!("{guard} {number}")).collect();
+        if self.failed > 0 {
+            parts.push(format!("no decision {}", self.failed));
+        }
         f.write_str(&parts.join(", "))
     }
 }
@@ -245,5 +248,11 @@ mod tests {
         }
         count(&mut decisions.refused, "confidence");
         assert_eq!(decisions.to_string(), "step 2, confidence 1, cooldown 1");
+        decisions.failed = 7;
+        assert_eq!(
+            decisions.to_string(),
+            "step 2, confidence 1, cooldown 1, no decision 7",
+            "an engine that fails is no calm one"
+        );
     }
 }
