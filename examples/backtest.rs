@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
 use examples::scenario::ScenarioArguments;
-use examples::{Failure, candidates};
+use examples::{Failure, MayClose, candidates};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use scaling_core::backtest::{BacktestError, Candidate, Progress, Report, Scenario, TraceReport, run_one};
 
@@ -48,14 +48,19 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    examples::exit(run(&Arguments::parse(), &mut std::io::stdout().lock()))
+    examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout().lock())))
 }
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
-    let candidates = policies(arguments)?;
+    let mut candidates = policies(arguments)?;
     let mut scenarios = Vec::new();
     for path in examples::or_shop_history(&arguments.trace) {
         scenarios.push(arguments.cluster.scenario(&path, out)?);
+    }
+    if candidates.is_empty() {
+        let (names, notes) = candidates::suitable(&scenarios);
+        notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
+        candidates = names.into_iter().map(candidates::candidate).collect::<Result<_, _>>()?;
     }
     let report = Report::new(replay(&scenarios, &candidates, arguments.jobs)?);
     write!(out, "{}", report.to_table())?;
@@ -70,13 +75,10 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The policies that are asked for.
 fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
-    let named = arguments.engine.iter().map(String::as_str);
-    let named: Vec<&str> = match (arguments.engine.as_slice(), arguments.sweep.as_slice()) {
-        ([], []) => candidates::DEFAULT.to_vec(),
-        _ => named.collect(),
-    };
-    let mut found: Vec<Candidate> = named.into_iter().map(candidates::candidate).collect::<Result<_, _>>()?;
+    let engines = arguments.engine.iter().map(|engine| candidates::candidate(engine));
+    let mut found: Vec<Candidate> = engines.collect::<Result<_, _>>()?;
     for sweep in &arguments.sweep {
         found.extend(candidates::sweep(sweep)?);
     }
@@ -180,6 +182,34 @@ mod tests {
             assert!(text.lines().any(|line| line.trim_start().starts_with(name)), "{name}\n{text}");
         }
         assert!(text.contains("without data"), "the gap of the recording is told\n{text}");
+    }
+
+    #[test]
+    fn a_policy_that_a_trace_has_nothing_for_is_left_out_and_told_or_refused_if_asked_for() {
+        let temporary = tempfile::tempdir().unwrap();
+        let hour: Vec<_> = (0..120).map(|minute| format!("{},{}", minute * 60, 100 + minute)).collect();
+        let hour = file(temporary.path(), "hour.csv", &format!("timestamp_s,rps\n{}\n", hour.join("\n")));
+        let text = output(&["--trace", &hour]).unwrap();
+        assert!(text.contains("hour: note: its history is shorter than a day: schedule is left out"), "{text}");
+        let used = |minute: u32| {
+            let cpu = 30 + minute % 40;
+            format!("{{\"timestamp\":{},\"cpu_utilization_percent\":{cpu},\"pods\":4}}", minute * 60)
+        };
+        let cpu = file(temporary.path(), "cpu.jsonl", &(0..120).map(used).collect::<Vec<_>>().join("\n"));
+        let text = output(&["--trace", &cpu]).unwrap();
+        assert!(text.contains("there is no request rate: kpa is left out") && text.contains(" rules "), "{text}");
+        for (arguments, what) in [
+            (["--engine", "kpa"], "1: cpu: candidate kpa: there is no request rate in the trace"),
+            (["--engine", "kpa@hpa"], "1: cpu: candidate kpa@hpa: there is no request rate in the trace"),
+            (["--pod-capacity", "50"], "2: "),
+        ] {
+            let error = output(&[["--trace", &cpu].as_slice(), &arguments].concat()).unwrap_err();
+            assert!(error.starts_with(what), "{error}");
+        }
+        for peak in ["--pods-at-peak=0", "--pods-at-peak=inf", "--pods-at-peak=-1", "--pods-at-peak=NaN"] {
+            let error = output(&["--trace", &hour, peak]).unwrap_err();
+            assert!(error.contains("hour.csv: --pods-at-peak is "), "{error}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub mod scenario;
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -65,6 +65,33 @@ pub fn exit(result: Result<(), Failure>) -> ExitCode {
     }
 }
 
+/// An output whose reader may leave: what is written then is lost, and the work goes on. For programs whose exit code or files matter
+/// more than what they say.
+#[derive(Debug)]
+pub struct MayClose<W>(pub W);
+
+impl<W: Write> Write for MayClose<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unless_closed(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unless_closed(self.0.flush(), ())
+    }
+}
+
+fn unless_closed<T>(result: io::Result<T>, closed: T) -> io::Result<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(closed),
+        result => result,
+    }
+}
+
+/// What a file is called in messages; `-` is standard input.
+pub fn place(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 /// A file below `test_data`.
 pub fn test_data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_data").join(name)
@@ -83,10 +110,10 @@ const LARGEST: u64 = 512 << 20;
 /// # Errors
 /// [`Failure::Input`] with the file's name.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let name = place(path);
     if path == Path::new("-") {
-        return read_limited(io::stdin().lock(), "standard input");
+        return read_limited(io::stdin().lock(), &name);
     }
-    let name = path.display().to_string();
     let file = File::open(path).map_err(|error| Failure::input(format!("{name}: {error}")))?;
     if path.extension().is_some_and(|extension| extension == "gz") {
         read_limited(flate2::read::MultiGzDecoder::new(file), &name)

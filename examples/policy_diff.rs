@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use examples::scenario::ScenarioArguments;
-use examples::{Failure, candidates};
+use examples::{Failure, MayClose, candidates};
 use scaling_core::backtest::{Budget, Candidate, Exceeded, PolicyDiff, run_one};
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    examples::exit(run(&Arguments::parse(), &mut std::io::stdout().lock()))
+    examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout().lock())))
 }
 
 #[derive(Serialize)]
@@ -160,6 +160,24 @@ mod tests {
         assert!(error.starts_with("1: over budget: shop_history: cost_increase is"), "{error}");
         let same = output(&["--current", "hpa:70", "--proposed", "hpa:70", "--max-cost-increase", "0"]).unwrap();
         assert!(same.contains("(+0.00 %)"), "{same}");
+    }
+
+    /// A pipe whose reader has seen enough.
+    struct Left;
+
+    impl Write for Left {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_budget_is_exceeded_whether_anybody_reads_or_not() {
+        let arguments = Arguments::try_parse_from(["policy_diff", "--max-cost-increase", "-99"]).unwrap();
+        assert!(matches!(run(&arguments, &mut MayClose(Left)), Err(Failure::Failed(_))));
     }
 
     #[test]

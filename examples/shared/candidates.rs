@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scaling_core::backtest::{Candidate, Driver};
+use scaling_core::backtest::{Candidate, DemandBasis, Driver, Scenario};
 use scaling_core::hpa::{
     ControllerConfig, CrossVersionObjectReference, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
 };
@@ -21,6 +21,31 @@ pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml, kpa[:PERCENT], rules[:P
 
 /// The engines that are compared if none is named.
 pub const DEFAULT: [&str; 5] = ["hpa:70", "kpa", "rules", "predictive", "schedule"];
+
+/// Those of [`DEFAULT`] that all of these can be replayed with, and why others are left out.
+pub fn suitable(scenarios: &[Scenario]) -> (Vec<&'static str>, Vec<String>) {
+    let mut notes = Vec::new();
+    let mut names = DEFAULT.to_vec();
+    names.retain(|name| {
+        let lacking = scenarios.iter().find_map(|scenario| Some((scenario.trace.name(), lack(name, scenario)?)));
+        if let Some((trace, what)) = lacking {
+            notes.push(format!("{trace}: note: {what}: {name} is left out"));
+        }
+        lacking.is_none()
+    });
+    (names, notes)
+}
+
+/// What a policy needs that a trace does not have.
+fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
+    let (start, end) = scenario.trace.span();
+    let history_s = (end - start).num_seconds() as f64 * scenario.history_share;
+    match name {
+        "kpa" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => Some("there is no request rate"),
+        "schedule" if history_s < 86_400.0 => Some("its history is shorter than a day"),
+        _ => None,
+    }
+}
 
 /// One policy.
 ///
@@ -58,6 +83,7 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         (Some(hpa), "kpa") => {
             let target = knob.unwrap_or(70.0) / 100.0;
             Candidate::over_hpa(text, beneath(text, hpa)?, move |past| {
+                past.needs_rate()?;
                 let target = Some(target * past.model.pod_capacity);
                 Ok(Driver::bounds(KpaEngine::new(KpaConfig { target, ..KpaConfig::default() })))
             })
@@ -171,6 +197,7 @@ fn predictive(price: f64) -> Result<PredictiveEngine, InvalidConfig> {
 /// A schedule compiled from the history, as a floor beneath an HPA: windows of a cron scaler beside a CPU target.
 fn schedule(percent: i32) -> Candidate {
     Candidate::direct("schedule", move |past| {
+        past.needs_rate()?;
         let config = CompileConfig::for_workload(Tz::UTC, past.facts);
         let need = need_by_load(SignalKind::RequestRate, past.model.pod_capacity * f64::from(percent) / 100.0);
         let compiled = compile(past.history, need, &config)?;

@@ -1,5 +1,6 @@
 //! From arguments to a trace in a simulated cluster.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -71,28 +72,19 @@ impl ScenarioArguments {
     pub fn scenario(&self, path: &Path, out: &mut impl Write) -> Result<Scenario, Failure> {
         let bytes = crate::read(path)?;
         let name = trace_name(path);
-        let trace = Trace::parse(name.clone(), &bytes)
-            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        let bad = |what: &dyn Display| Failure::input(format!("{}: {what}", crate::place(path)));
+        let trace = Trace::parse(name.clone(), &bytes).map_err(|error| bad(&error))?;
         for note in crate::trace_notes(&trace) {
             writeln!(out, "{name}: {note}")?;
         }
-        let known = self.pod_capacity.or(trace.pod_capacity());
-        let (trace, pod_capacity) = match known {
+        if self.pod_capacity.is_some() && trace.basis() == DemandBasis::CpuUsage {
+            return Err(bad(
+                &"demand is CPU utilization times pods, and a pod serves 1 of it; --pod-capacity is for request rates",
+            ));
+        }
+        let (trace, pod_capacity) = match self.pod_capacity.or(trace.pod_capacity()) {
             Some(capacity) => (trace, capacity),
-            None => {
-                let busy = trace.demand_quantile(0.001);
-                if busy <= 0.0 || trace.basis() != DemandBasis::RequestRate {
-                    return Err(Failure::input(format!("{}: nothing arrives in it", path.display())));
-                }
-                let factor = self.pods_at_peak * POD_CAPACITY / busy;
-                writeln!(
-                    out,
-                    "{name}: note: scaled by {factor:.4}, so that its busiest thousandth needs {} pods of {POD_CAPACITY} requests \
-                     per second (--pods-at-peak, --pod-capacity)",
-                    self.pods_at_peak
-                )?;
-                (trace.scaled(factor), POD_CAPACITY)
-            }
+            None => (self.scaled(trace, &bad, out)?, POD_CAPACITY),
         };
         let seconds = |name: &str, value: f64| {
             Duration::try_from_secs_f64(value)
@@ -124,6 +116,33 @@ impl ScenarioArguments {
             ..Scenario::new(trace, model)
         })
     }
+
+    /// So that its busiest thousandth needs the pods that it shall.
+    fn scaled(
+        &self,
+        trace: Trace,
+        bad: &dyn Fn(&dyn Display) -> Failure,
+        out: &mut impl Write,
+    ) -> Result<Trace, Failure> {
+        let busy = trace.demand_quantile(0.001);
+        if busy <= 0.0 {
+            return Err(bad(&"nothing arrives in it"));
+        }
+        let peak = self.pods_at_peak;
+        let factor = peak * POD_CAPACITY / busy;
+        if !(factor.is_finite() && factor > 0.0) {
+            return Err(bad(&format!(
+                "--pods-at-peak is {peak}; its load of {busy} per second cannot be scaled to that"
+            )));
+        }
+        writeln!(
+            out,
+            "{}: note: scaled by {factor:.4}, so that its busiest thousandth needs {peak} pods of {POD_CAPACITY} requests per second \
+             (--pods-at-peak, --pod-capacity)",
+            trace.name()
+        )?;
+        Ok(trace.scaled(factor))
+    }
 }
 
 /// Whether a backtest failed for its input or for another reason.
@@ -136,6 +155,9 @@ pub fn failure(error: BacktestError) -> Failure {
 
 /// The file's name without what it is packed in.
 fn trace_name(path: &Path) -> String {
+    if path == Path::new("-") {
+        return crate::place(path);
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()

@@ -166,6 +166,25 @@ fn a_candidate_that_cannot_be_made_is_named_with_its_trace() {
 }
 
 #[test]
+fn without_data_to_score_nothing_is_scored() {
+    let mut rates = waves();
+    rates[360..718].fill(f64::NAN);
+    let error = block_on(run(&[scenario(&rates)], &candidates(), &())).unwrap_err();
+    assert!(error.to_string().starts_with("waves: 8 steps of 15 s with data"), "{error}");
+}
+
+#[test]
+fn a_trace_of_too_many_steps_is_refused_and_not_cut_off() {
+    let sample =
+        |at| ScalingMetrics::new(DateTime::from_timestamp(at, 0).unwrap(), 1).with(SignalKind::RequestRate, 1.0);
+    let samples = [0, 60, 120, 17_000_000].map(sample).into();
+    let years = Trace::from_samples("years", samples, SampleTime::Starts).unwrap();
+    let model = ClusterModel { start_up: Duration::from_secs(61), ..model() };
+    let error = block_on(run(&[Scenario::new(years, model)], &candidates(), &())).unwrap_err();
+    assert!(error.to_string().contains("step is 1; it must be long enough"), "{error}");
+}
+
+#[test]
 fn gaps_and_full_pods_are_counted_in_the_report() {
     let mut rates = waves();
     rates[500..560].fill(f64::NAN);
@@ -208,6 +227,7 @@ fn the_page_is_whole_in_itself_and_text_stays_text() {
         "<h3>Queue</h3>",
         "<h3>Cost against violations</h3>",
         "requests/s",
+        "hours of the trace",
         "prefers-color-scheme: dark",
     ] {
         assert!(html.contains(part), "{part}");
@@ -224,6 +244,7 @@ fn the_table_has_a_row_for_each_candidate_and_the_oracle() {
     for name in ["hpa:50", "kpa", "rules over hpa"] {
         assert_eq!(table.lines().filter(|line| line.trim_start().starts_with(name)).count(), 3, "{name}\n{table}");
     }
+    assert!(table.contains("waves: 5.8 hours count, after 6.0 hours of history"), "{table}");
     assert!(table.contains("oracle, none") && table.contains("over all traces") && table.contains("EUR"));
 }
 

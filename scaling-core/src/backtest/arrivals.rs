@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::cluster::pods_for;
 use super::noise::Noise;
+use super::trace::MOST_STEPS;
 use super::{ClusterModel, InvalidModel, Trace};
 
 /// How many requests arrive in each step of a simulation.
@@ -19,9 +20,17 @@ impl Arrivals {
     /// The demand of a trace in steps of the model and, if it has a seed, with the scatter of independent requests.
     ///
     /// # Errors
-    /// [`InvalidModel`] if the model cannot be.
+    /// [`InvalidModel`] if the model cannot be, or its step is too short for so long a trace.
     pub fn new(trace: &Trace, model: &ClusterModel) -> Result<Self, InvalidModel> {
         model.validate()?;
+        if trace.steps(model.step()) > MOST_STEPS {
+            let value = model.step().as_secs_f64();
+            return Err(InvalidModel {
+                field: "step",
+                value,
+                must: "long enough for a trace of at most 16000000 steps",
+            });
+        }
         let grid = trace.resample(model.step());
         let step_s = model.step().as_secs_f64();
         let requests = grid.demand().iter().enumerate().map(|(index, demand)| {

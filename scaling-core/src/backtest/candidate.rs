@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{ClusterModel, Control, Trace};
+use super::{ClusterModel, Control, DemandBasis, Trace};
 use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, KpaConfig, KpaEngine, MetricSpec};
 use crate::rules::InvalidConfig;
 use crate::{Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, RuleBasedEngine, RuleConfig, WorkloadFacts};
@@ -21,6 +21,19 @@ pub struct Past<'a> {
     pub facts: &'a WorkloadFacts,
     /// The bounds to begin with: enough pods for the first step, and as many as are allowed.
     pub bounds: Bounds,
+}
+
+impl Past<'_> {
+    /// For candidates that decide by the request rate, and would stand still without one.
+    ///
+    /// # Errors
+    /// If demand in the trace is not a request rate.
+    pub fn needs_rate(&self) -> Result<(), CandidateError> {
+        match self.trace.basis() {
+            DemandBasis::RequestRate => Ok(()),
+            DemandBasis::CpuUsage => Err("there is no request rate in the trace".into()),
+        }
+    }
 }
 
 /// Why a candidate does not run: boxed, because candidates come from anywhere.
@@ -141,8 +154,11 @@ impl Candidate {
     }
 
     /// Knative's autoscaler, aiming for this share of a pod's capacity.
+    ///
+    /// It runs on traces that have a request rate.
     pub fn kpa(target_utilization: f64) -> Self {
         Self::direct("kpa", move |past| {
+            past.needs_rate()?;
             let config =
                 KpaConfig { target: Some(target_utilization * past.model.pod_capacity), ..KpaConfig::default() };
             Ok(Driver::direct(KpaEngine::new(config)))

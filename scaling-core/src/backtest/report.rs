@@ -235,6 +235,25 @@ impl CandidateReport {
     }
 }
 
+impl Scored {
+    fn seconds(&self) -> f64 {
+        (self.end - self.start).num_milliseconds() as f64 / 1000.0
+    }
+}
+
+/// A time as people say it.
+fn span(seconds: f64) -> String {
+    if seconds >= 2.0 * 86_400.0 {
+        format!("{:.1} days", seconds / 86_400.0)
+    } else if seconds >= 2.0 * 3600.0 {
+        format!("{:.1} hours", seconds / 3600.0)
+    } else if seconds >= 120.0 {
+        format!("{:.0} minutes", seconds / 60.0)
+    } else {
+        format!("{seconds:.0} seconds")
+    }
+}
+
 /// 1 where a schedule of the clairvoyant is proved optimal, and otherwise how far it may be from that.
 fn proved(point: OraclePoint) -> String {
     let excess = if point.at_least > 0.0 { point.pod_hours / point.at_least - 1.0 } else { 0.0 };

@@ -13,6 +13,8 @@ use crate::{ApplyMode, Autoscaler, Bounds, MetricsHistory, PlannedEvent, Price, 
 
 /// Steps between two reports of progress.
 const PROGRESS: usize = 1000;
+/// Steps with data that a score needs.
+const LEAST: usize = 10;
 /// Prices at which the clairvoyant's frontier is solved.
 const FRONTIER: usize = 24;
 
@@ -68,11 +70,13 @@ pub enum BacktestError {
         source: InvalidModel,
     },
     /// Nothing is left to score.
-    #[error("{trace}: {steps} steps of {step_s} s after the history are too few; at least 10 are needed")]
+    #[error(
+        "{trace}: {steps} steps of {step_s} s with data after the history are too few; at least {LEAST} are needed"
+    )]
     TooShort {
         /// The trace.
         trace: String,
-        /// What is left.
+        /// Steps with data that would count.
         steps: usize,
         /// The length of a step in seconds.
         step_s: f64,
@@ -188,9 +192,11 @@ impl<'a> Prepared<'a> {
         let settle = model.steps(scenario.settle).min(left / 10);
         let longest = model.steps(scenario.longest).max(1);
         let end = first_step + left.min(longest.saturating_add(settle));
-        if left < 10 {
-            let step_s = model.step().as_secs_f64();
-            return Err(BacktestError::TooShort { trace: name(), steps: left, step_s });
+        // A budget must not hold because nothing was held against it.
+        let counted = arrivals.requests().get(first_step + settle..end).unwrap_or_default();
+        let steps = counted.iter().filter(|requests| !requests.is_nan()).count();
+        if steps < LEAST {
+            return Err(BacktestError::TooShort { trace: name(), steps, step_s: model.step().as_secs_f64() });
         }
         let until = arrivals.instant(first_step);
         let (known, _) = MetricsHistory::from_unordered(trace.history_until(until));

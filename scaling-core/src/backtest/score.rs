@@ -62,7 +62,7 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
 }
 
 impl fmt::Display for Decisions {
-    /// The guards that limited or refused, most often first.
+    /// The guards that limited or refused, most often first, and how often nothing could be decided.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut total: BTreeMap<&str, u64> = BTreeMap::new();
         for (guard, number) in self.limited.iter().chain(&self.refused) {
@@ -70,7 +70,10 @@ impl fmt::Display for Decisions {
         }
         let mut total: Vec<_> = total.into_iter().collect();
         total.sort_by_key(|(guard, number)| (std::cmp::Reverse(*number), *guard));
-        let parts: Vec<_> = total.iter().map(|(guard, number)| format!("{guard} {number}")).collect();
+        let mut parts: Vec<_> = total.iter().map(|(guard, number)| format!("{guard} {number}")).collect();
+        if self.failed > 0 {
+            parts.push(format!("no decision {}", self.failed));
+        }
         f.write_str(&parts.join(", "))
     }
 }
@@ -138,7 +141,7 @@ impl Score {
             violating_s += step.violating_s;
             dropped += step.dropped;
             utilizations.push((step.utilization, 1.0));
-            waits.push((wait(step, model.pod_capacity), step.arrived));
+            waits.push((wait(step, model), step.arrived));
         }
         let pod_hours = pod_steps as f64 * step_hours;
         Self {
@@ -218,6 +221,12 @@ mod tests {
     }
 
     #[test]
+    fn without_a_pod_those_who_come_wait_until_they_give_up() {
+        let seen = score(vec![StepSeen { ready: 0, backlog: 0.0, ..step(100.0, 4, 100.0) }], 0);
+        assert_eq!(seen.wait_seconds.p50, 30.0);
+    }
+
+    #[test]
     fn better_is_better_in_both() {
         let (few, many) = (score(vec![step(1.0, 4, 0.5)], 0), score(vec![step(1.0, 5, 0.0)], 0));
         assert_eq!(few.partial_cmp(&many), None, "cheaper, but worse for users");
@@ -239,5 +248,11 @@ mod tests {
         }
         count(&mut decisions.refused, "confidence");
         assert_eq!(decisions.to_string(), "step 2, confidence 1, cooldown 1");
+        decisions.failed = 7;
+        assert_eq!(
+            decisions.to_string(),
+            "step 2, confidence 1, cooldown 1, no decision 7",
+            "an engine that fails is no calm one"
+        );
     }
 }

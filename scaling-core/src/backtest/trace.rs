@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use resample::Grid;
+pub(super) use resample::MOST_STEPS;
 
 use crate::source::parse::{self, ParseError, Place};
 use crate::{Absence, MetricsHistory, ScalingMetrics, Signal, SignalKind};
@@ -84,6 +85,20 @@ pub enum TraceError {
         start: DateTime<Utc>,
         /// The last.
         end: DateTime<Utc>,
+    },
+    /// Its samples are too close for so long a time.
+    #[error(
+        "from {start} to {end} there are {steps} times the usual interval of the samples; at most {most} can be replayed"
+    )]
+    TooFine {
+        /// The first.
+        start: DateTime<Utc>,
+        /// The last.
+        end: DateTime<Utc>,
+        /// Intervals in that time.
+        steps: i64,
+        /// Intervals that can be replayed.
+        most: i64,
     },
     /// It cannot be unpacked.
     #[error("gzip: {0}")]
@@ -214,6 +229,10 @@ impl Trace {
             return Err(TraceError::NoDemand);
         }
         let interval_ms = usual_interval_ms(&recorded);
+        let steps = (end - start).num_milliseconds() / interval_ms + 1;
+        if steps > MOST_STEPS {
+            return Err(TraceError::TooFine { start, end, steps, most: MOST_STEPS });
+        }
         let mut trace = Self {
             name: name.into(),
             facts: TraceFacts {
@@ -291,6 +310,9 @@ impl Trace {
                 point.demand *= factor;
             }
             self.pod_capacity = self.pod_capacity.map(|capacity| capacity * factor);
+            if let Some(recorded) = &mut self.recorded {
+                *recorded = recorded.iter().map(|sample| busier(sample, factor)).collect();
+            }
         }
         self
     }
@@ -348,6 +370,17 @@ impl Trace {
         });
         samples.collect()
     }
+}
+
+/// A sample with so many times the requests, and those who wait or are connected to make them.
+fn busier(sample: &ScalingMetrics, factor: f64) -> ScalingMetrics {
+    let mut sample = sample.clone();
+    for kind in [SignalKind::RequestRate, SignalKind::QueueDepth, SignalKind::ActiveConnections] {
+        if let Some(value) = sample.value(kind) {
+            sample.set(kind, kind.check(value * factor));
+        }
+    }
+    sample
 }
 
 /// A number in a sample that cannot be is an error here, where it would otherwise pass for a gap.
@@ -544,6 +577,43 @@ mod tests {
         assert!(parsed(r#"{"timestamp":1,"queue_depth":3}"#).unwrap_err().contains("neither"));
         let long = "{\"timestamp\":0,\"rps\":1}\n{\"timestamp\":99999999999,\"rps\":1}";
         assert!(parsed(long).unwrap_err().contains("ten years"));
+    }
+
+    #[test]
+    fn more_steps_than_can_be_replayed_are_refused_and_not_cut_off() {
+        let line = |at: i64| format!("{{\"timestamp\":{at},\"rps\":1}}");
+        let lines = |last| [0, 1, 2, last].map(line).join("\n");
+        assert!(parsed(&lines(200_000_000)).unwrap_err().contains("1970-01-01 00:00:00 UTC to 1976"));
+        let trace = parsed(&lines(15_000_000)).unwrap();
+        assert_eq!(trace.facts().gap_seconds, 14_999_997.0);
+    }
+
+    #[test]
+    fn with_many_times_the_demand_the_recorded_past_has_it_too() {
+        let sample = |at| {
+            let sample = ScalingMetrics::new(DateTime::from_timestamp(at, 0).unwrap(), 4);
+            sample.with(SignalKind::RequestRate, 5.0).with(SignalKind::QueueDepth, 2.0).with(SignalKind::ErrorRate, 1.0)
+        };
+        let trace = Trace::from_samples("test", [0, 60].map(sample).into(), SampleTime::Ends).unwrap().scaled(10.0);
+        for sample in trace.history_until(trace.span().1) {
+            let kinds = [SignalKind::RequestRate, SignalKind::QueueDepth, SignalKind::ErrorRate];
+            assert_eq!(kinds.map(|kind| sample.value(kind)), [Some(50.0), Some(20.0), Some(1.0)]);
+        }
+    }
+
+    #[test]
+    fn samples_finer_than_steps_all_count() {
+        let sample = |at: i64| {
+            let rate = if at % 15 == 3 { 1500.0 } else { 0.0 };
+            let sample = ScalingMetrics::new(DateTime::from_timestamp(at, 0).unwrap(), 1);
+            sample
+                .with(SignalKind::RequestRate, rate)
+                .with(SignalKind::CpuUtilization, if at == 20 { 100.0 } else { 5.0 })
+        };
+        let trace = Trace::from_samples("test", (0..60).map(sample).collect(), SampleTime::Starts).unwrap();
+        let grid = trace.resample(Duration::from_secs(15));
+        assert_eq!(grid.demand(), [100.0; 4]);
+        assert_eq!(grid.censored(), [false, true, false, false]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can be measured of a simulated cluster, and when.
 
 use super::{Cluster, StepSeen, World};
+use crate::backtest::ClusterModel;
 use crate::{ScalingMetrics, SignalKind};
 
 /// The newest measurement: means over a window that ended some time ago.
@@ -40,7 +41,7 @@ impl Reading {
             utilization += step.utilization;
             backlog += step.backlog;
             dropped += step.dropped;
-            wait_s += wait(step, cluster.model.pod_capacity);
+            wait_s += wait(step, &cluster.model);
         }
         let known = |value: f64| cluster.rate_is_known().then_some(value);
         Some(Self {
@@ -88,8 +89,14 @@ pub(super) fn memory_percent(sample: &ScalingMetrics, ready: u32) -> Option<f64>
     Some((used / f64::from(ready.max(1))).min(100.0))
 }
 
-/// How long those who came in a step waited on average, in seconds.
-pub(in crate::backtest) fn wait(step: &StepSeen, pod_capacity: f64) -> f64 {
-    let capacity = f64::from(step.ready) * pod_capacity;
-    if capacity > 0.0 { step.backlog / capacity } else { 0.0 }
+/// How long those who came in a step waited on average, in seconds; where no pod serves, until they gave up.
+pub(in crate::backtest) fn wait(step: &StepSeen, model: &ClusterModel) -> f64 {
+    let capacity = f64::from(step.ready) * model.pod_capacity;
+    if capacity > 0.0 {
+        step.backlog / capacity
+    } else if step.arrived > 0.0 {
+        model.patience.as_secs_f64()
+    } else {
+        0.0
+    }
 }

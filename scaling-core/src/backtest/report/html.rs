@@ -90,12 +90,12 @@ fn section(html: &mut String, trace: &TraceReport, index: usize) {
 
 fn circumstances(html: &mut String, trace: &TraceReport) {
     let (scored, model) = (&trace.scored, &trace.model);
-    let days = (scored.end - scored.start).num_milliseconds() as f64 / 86_400_000.0;
     let _ = write!(
         html,
-        "<p class=\"soft\">{days:.1} days count, after {:.1} days of history. {} requests. A pod serves {} a second, starts in {} s, \
+        "<p class=\"soft\">{} count, after {} of history. {} requests. A pod serves {} a second, starts in {} s, \
          metrics are means over {} s and {} s old, decisions every {} s, objective {} s of waiting, {} pods.",
-        scored.history_days,
+        super::span(scored.seconds()),
+        super::span(scored.history_days * 86_400.0),
         number(scored.requests.round()),
         number(model.pod_capacity),
         model.start_up.as_secs(),
@@ -193,6 +193,8 @@ struct TimeAxis {
     start_s: f64,
     /// Whether instants have dates; traces that start their clock at 0 have days.
     dated: bool,
+    /// Whether the chart is long enough for days.
+    in_days: bool,
     ticks: Vec<Tick>,
     /// Share of the charts that does not count.
     settling: f64,
@@ -205,7 +207,8 @@ impl TimeAxis {
         let (counts_from, end) = (seconds(trace.scored.start), seconds(trace.scored.end));
         let start_s = seconds(trace.plot.start);
         let dated = trace.scored.start.year() > 1980;
-        let marks = if length_s >= 2.0 * 86_400.0 {
+        let in_days = length_s >= 2.0 * 86_400.0;
+        let marks = if in_days {
             nice(start_s / 86_400.0, (start_s + length_s) / 86_400.0, 12)
                 .into_iter()
                 .map(|day| day * 86_400.0)
@@ -218,25 +221,30 @@ impl TimeAxis {
         };
         let ticks = marks
             .into_iter()
-            .map(|at| Tick { at: (at - start_s) / length_s.max(1.0), label: label(at, dated, length_s) })
+            .map(|at| Tick { at: (at - start_s) / length_s.max(1.0), label: label(at, dated, in_days, length_s) })
             .filter(|tick| (0.0..=1.0).contains(&tick.at))
             .collect();
         let settling = if end > start_s { (counts_from - start_s) / length_s.max(1.0) } else { 0.0 };
-        Self { start_s, dated, ticks, settling }
+        Self { start_s, dated, in_days, ticks, settling }
     }
 
     fn chart(&self, height: f64, top: f64, unit: &str, label: &str) -> Chart {
         let mut chart = Chart::new(height, (0.0, top.max(f64::MIN_POSITIVE)), unit, label, true);
         chart.shade(self.settling);
-        chart.ticks(&self.ticks, if self.dated { "UTC" } else { "days of the trace" });
+        let unit = match (self.dated, self.in_days) {
+            (true, _) => "UTC",
+            (false, true) => "days of the trace",
+            (false, false) => "hours of the trace",
+        };
+        chart.ticks(&self.ticks, unit);
         chart
     }
 }
 
 #[allow(clippy::cast_possible_truncation)] // an instant of a trace
-fn label(at_s: f64, dated: bool, length_s: f64) -> String {
+fn label(at_s: f64, dated: bool, in_days: bool, length_s: f64) -> String {
     if !dated {
-        return number(at_s / 86_400.0);
+        return number(at_s / if in_days { 86_400.0 } else { 3600.0 });
     }
     let at = DateTime::from_timestamp(at_s as i64, 0).unwrap_or_default();
     let is_midnight = at_s.rem_euclid(86_400.0) < 1.0;
@@ -244,7 +252,10 @@ fn label(at_s: f64, dated: bool, length_s: f64) -> String {
 }
 
 fn figure(html: &mut String, title: &str, caption: &str, svg: &str) {
-    let _ = writeln!(html, "<h3>{title}</h3>\n<figure>{svg}<figcaption>{caption}</figcaption></figure>");
+    let _ = writeln!(
+        html,
+        "<h3>{title}</h3>\n<figure><div class=\"scroll\">{svg}</div><figcaption>{caption}</figcaption></figure>"
+    );
 }
 
 fn largest<'a>(series: impl IntoIterator<Item = &'a [Option<f64>]>) -> f64 {
@@ -259,7 +270,7 @@ fn load(html: &mut String, trace: &TraceReport, time: &TimeAxis) {
     chart.marks(&plot.censored, "censored");
     let mut caption = format!(
         "Mean of each {} and, shaded, the busiest step within it. The first, tinted part does not count.",
-        span(plot.seconds_per_point)
+        super::span(plot.seconds_per_point)
     );
     if plot.censored.contains(&true) {
         caption.push_str(" Marks at the top: the recorded pods were full, and there may have been more to do.");
@@ -338,8 +349,8 @@ fn frontier(html: &mut String, trace: &TraceReport) {
         let label = if inner { "" } else { candidate.name.as_str() };
         chart.point(scored(candidate), &format!("{} series-{index}", colour(index)), &title, label);
     }
-    let caption = "Lower and further left is better; nothing lies below the oracle's dashed line. Settings of one knob are joined. The \
-                   horizontal axis widens small shares.";
+    let caption = "Lower and further left is better; no policy lies below the oracle's dashed line. Settings of one knob are joined, to be \
+                   found again. The horizontal axis widens small shares.";
     figure(html, "Cost against violations", caption, &chart.finish(false));
 }
 
@@ -352,6 +363,7 @@ struct Data<'a> {
     start_s: f64,
     seconds_per_point: f64,
     dated: bool,
+    in_days: bool,
     unit: &'a str,
     load: &'a [Option<f64>],
     oracle: &'a [Option<f64>],
@@ -379,6 +391,7 @@ fn data(html: &mut String, trace: &TraceReport, time: &TimeAxis) {
         start_s: time.start_s,
         seconds_per_point: trace.plot.seconds_per_point,
         dated: time.dated,
+        in_days: time.in_days,
         unit: &unit,
         load: &trace.plot.load,
         oracle: &trace.plot.oracle_pods,
@@ -405,8 +418,4 @@ fn percent(share: f64) -> String {
 /// One digit after the point, thousands apart.
 fn one_digit(value: f64) -> String {
     if value.abs() >= 1000.0 { number(value.round()) } else { format!("{value:.1}") }
-}
-
-fn span(seconds: f64) -> String {
-    if seconds >= 120.0 { format!("{:.0} minutes", seconds / 60.0) } else { format!("{seconds:.0} seconds") }
 }

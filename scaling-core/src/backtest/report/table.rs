@@ -45,13 +45,12 @@ impl Report {
 impl TraceReport {
     fn write_table(&self, text: &mut String) {
         let scored = &self.scored;
-        let hours = (scored.end - scored.start).num_milliseconds() as f64 / 3_600_000.0;
         let _ = write!(
             text,
-            "\n{}: {:.1} days count, after {:.1} days of history; {:.0} requests, a pod serves {:.2}/s",
+            "\n{}: {} count, after {} of history; {:.0} requests, a pod serves {:.2}/s",
             self.name,
-            hours / 24.0,
-            scored.history_days,
+            super::span(scored.seconds()),
+            super::span(scored.history_days * 86_400.0),
             scored.requests,
             self.model.pod_capacity
         );

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{GAP, SampleTime, Trace};
 
 /// More steps than this are a mistake: 30 years of minutes.
-const MOST_STEPS: i64 = 16_000_000;
+pub(in crate::backtest) const MOST_STEPS: i64 = 16_000_000;
 
 /// Demand in equal steps.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,11 +58,12 @@ impl Trace {
     /// The demand in steps of this length (at least a millisecond), each as it was at its centre: joined by lines between the
     /// centres of neighbouring samples, level in the outer half of a sample at the edge of a gap, and NaN inside gaps.
     ///
-    /// Where samples are finer than steps, a step is what the trace was at its centre, not a mean.
+    /// Of several samples whose centres lie in one step, the step has the mean, so that none is lost. The end of a trace of more
+    /// than 16 million steps is left out; a replay refuses such a trace.
     pub fn resample(&self, step: Duration) -> Grid {
-        let (start_ms, end_ms) = self.span_ms();
-        let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
-        let steps = ((end_ms - start_ms) / step_ms).clamp(1, MOST_STEPS);
+        let (start_ms, _) = self.span_ms();
+        let step_ms = step_ms(step);
+        let steps = self.steps(step).clamp(1, MOST_STEPS);
         let half = self.interval_ms as f64 / 2.0;
         let longest = GAP * self.interval_ms as f64;
         let centre_offset = match self.sample_time {
@@ -72,30 +73,48 @@ impl Trace {
         let centre = |index: usize| self.points.get(index).map(|point| (point.at_ms as f64 + centre_offset, *point));
         let count = usize::try_from(steps).unwrap_or(0);
         let (mut demand, mut censored) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let mut after = 0;
+        let near = |at: f64, neighbour: Option<(f64, super::Point)>| {
+            neighbour.filter(|(centre, _)| (centre - at).abs() <= half)
+        };
+        // The first sample whose centre is not before the step, and the first behind the step's centre.
+        let (mut inside, mut after) = (0, 0);
         for step in 0..steps {
-            let at = start_ms as f64 + (step as f64 + 0.5) * step_ms as f64;
+            let begin = start_ms as f64 + step as f64 * step_ms as f64;
+            let at = begin + 0.5 * step_ms as f64;
+            let first = inside;
+            while centre(inside).is_some_and(|(centre, _)| centre < begin + step_ms as f64) {
+                inside += 1;
+            }
             while centre(after).is_some_and(|(centre, _)| centre <= at) {
                 after += 1;
             }
+            if let Some(several) = self.points.get(first..inside).filter(|several| several.len() > 1) {
+                demand.push(several.iter().map(|point| point.demand / several.len() as f64).sum());
+                censored.push(several.iter().any(|point| point.censored));
+                continue;
+            }
             let left = after.checked_sub(1).and_then(centre);
             let right = centre(after);
-            let near =
-                |neighbour: Option<(f64, super::Point)>| neighbour.filter(|(centre, _)| (centre - at).abs() <= half);
             let value = match (left, right) {
                 (Some((a, left)), Some((b, right))) if b - a <= longest => {
                     Some(left.demand + (right.demand - left.demand) * (at - a) / (b - a))
                 }
-                _ => near(left).or(near(right)).map(|(_, point)| point.demand),
+                _ => near(at, left).or(near(at, right)).map(|(_, point)| point.demand),
             };
             demand.push(value.unwrap_or(f64::NAN));
-            let closest = match (near(left), near(right)) {
+            let closest = match (near(at, left), near(at, right)) {
                 (Some(left), Some(right)) => Some(if at - left.0 <= right.0 - at { left } else { right }),
                 (left, right) => left.or(right),
             };
             censored.push(value.is_some() && closest.is_some_and(|(_, point)| point.censored));
         }
         Grid { start_ms, step_ms, demand, censored }
+    }
+
+    /// Whole steps of this length.
+    pub(in crate::backtest) fn steps(&self, step: Duration) -> i64 {
+        let (start_ms, end_ms) = self.span_ms();
+        (end_ms - start_ms) / step_ms(step)
     }
 
     /// The beginning of the first sample and the end of the last.
@@ -107,4 +126,8 @@ impl Trace {
             SampleTime::Ends => (first.saturating_sub(self.interval_ms), last),
         }
     }
+}
+
+fn step_ms(step: Duration) -> i64 {
+    i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1)
 }

@@ -24,7 +24,7 @@ for (const section of document.querySelectorAll("section.trace")) {
       }
       const when = data.start_s + (index + 0.5) * data.seconds_per_point;
       const label = data.dated ? new Date(when * 1000).toISOString().slice(0, 16).replace("T", " ")
-        : "day " + (when / 86400).toFixed(2);
+        : data.in_days ? "day " + (when / 86400).toFixed(2) : "hour " + (when / 3600).toFixed(2);
       const parts = [label, "load " + number(data.load[index]) + data.unit, "oracle " + number(data.oracle[index]) + " pods"];
       for (const one of data.candidates) {
         parts.push(one.name + " " + number(one.pods[index]) + " pods, " + number(one.queue[index]) + " waiting");
