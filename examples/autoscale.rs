@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use clap::Parser;
-use examples::Failure;
+use examples::{Failure, MayClose};
 use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, Trace};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::hpa::ControllerConfig;
@@ -68,7 +68,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    examples::exit(run(&Arguments::parse(), &mut std::io::stdout().lock()))
+    examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout().lock())))
 }
 
 /// What a run depends on besides its metrics: the first line of a records file, so that the file is all it takes to run again.
@@ -195,13 +195,14 @@ fn replayed(arguments: &Arguments, trace: Trace) -> Result<World, Failure> {
     });
     let model = ClusterModel { pod_capacity, ..ClusterModel::default() };
     let facts = model.facts(WorkloadFacts::default());
+    let arrivals = Arrivals::new(&trace, &model).map_err(Failure::input)?;
     let cluster = Cluster::new(ClusterSetup {
         target: manifest.target(),
-        arrivals: Arc::new(Arrivals::new(&trace, &model).map_err(Failure::input)?),
+        counted: arrivals.counted(0, 0, 0),
+        arrivals: Arc::new(arrivals),
         model,
         trace: Arc::new(trace),
         first_step: 0,
-        scored_from: 0,
         control: Control::Hpa { spec: Box::new(manifest.spec.clone()), controller: ControllerConfig::default() },
         facts: facts.clone(),
         events: arguments.event.clone().into(),
@@ -360,12 +361,7 @@ mod tests {
     fn output(arguments: &[&str]) -> Result<String, String> {
         let arguments = Arguments::try_parse_from(std::iter::once(&"autoscale").chain(arguments))
             .map_err(|error| error.to_string())?;
-        let mut out = Vec::new();
-        match run(&arguments, &mut out) {
-            Ok(()) => Ok(String::from_utf8(out).unwrap()),
-            Err(Failure::Input(what)) => Err(what),
-            Err(other) => panic!("{other:?}"),
-        }
+        examples::outcome(|out| run(&arguments, out))
     }
 
     fn file(folder: &Path, name: &str, text: &str) -> String {
@@ -394,8 +390,7 @@ mod tests {
         let (first, again) = (first.to_str().unwrap(), again.to_str().unwrap());
         let printed = output(&["--records", first]).unwrap();
         // What is said of the recording belongs to the first run alone.
-        let printed: String =
-            printed.lines().filter(|line| !line.starts_with("note: ")).map(|line| format!("{line}\n")).collect();
+        let printed: String = printed.split_inclusive('\n').filter(|line| !line.starts_with("note: ")).collect();
         assert_eq!(output(&["--source", first, "--records", again]).unwrap(), printed);
         let (first, again) = (fs::read(first).unwrap(), fs::read(again).unwrap());
         assert!(!first.is_empty() && first == again);

@@ -53,10 +53,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let mut candidates = policies(arguments)?;
-    let mut scenarios = Vec::new();
-    for path in examples::or_shop_history(&arguments.trace) {
-        scenarios.push(arguments.cluster.scenario(&path, out)?);
-    }
+    let scenarios = arguments.cluster.scenarios(&arguments.trace, out)?;
     if candidates.is_empty() {
         let (names, notes) = candidates::suitable(&scenarios);
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
@@ -160,19 +157,29 @@ mod tests {
     fn output(arguments: &[&str]) -> Result<String, String> {
         let arguments = Arguments::try_parse_from(std::iter::once(&"backtest").chain(arguments))
             .map_err(|error| error.to_string())?;
-        let mut out = Vec::new();
-        match run(&arguments, &mut out) {
-            Ok(()) => Ok(String::from_utf8(out).unwrap()),
-            Err(Failure::Input(what)) => Err(format!("2: {what}")),
-            Err(Failure::Failed(what)) => Err(format!("1: {what}")),
-            Err(Failure::Closed) => panic!("nobody reads"),
-        }
+        examples::outcome(|out| run(&arguments, out))
     }
 
     fn file(folder: &Path, name: &str, text: &str) -> String {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn traces_of_one_name_are_told_apart_and_none_is_taken_twice() {
+        let temporary = tempfile::tempdir().unwrap();
+        let rows: Vec<_> = (0..400).map(|i| format!("{},{}", i * 60, 100 + (i % 60) * 5)).collect();
+        let text = format!("timestamp_s,rps\n{}", rows.join("\n"));
+        let [a, b] = ["a", "b"].map(|folder| {
+            let folder = temporary.path().join(folder);
+            std::fs::create_dir(&folder).unwrap();
+            file(&folder, "load.csv", &text)
+        });
+        let text = output(&["--trace", &a, "--trace", &b, "--engine", "hpa"]).unwrap();
+        assert!(text.contains(&format!("{a}: ")) && text.contains(&format!("{b}: ")), "{text}");
+        let error = output(&["--trace", &a, "--trace", &a, "--engine", "hpa"]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("given twice"), "{error}");
     }
 
     #[test]
@@ -239,11 +246,7 @@ mod tests {
         let folder = temporary.path();
         for (name, text, what) in [
             ("empty.csv", "", "empty.csv: line 1: there is no sample"),
-            (
-                "bad.csv",
-                "timestamp_s,rps\n0,1\n60,NaN\n",
-                "bad.csv: line 3: request_rate_per_second: not a finite number",
-            ),
+            ("bad.csv", "timestamp_s,rps\n0,1\n60,NaN\n", "bad.csv: line 3: rps: not a finite number"),
             ("torn.csv", "timestamp_s,rps\n0,1\n60", "torn.csv: line 3"),
             ("idle.csv", "timestamp_s,rps\n0,0\n60,0\n", "idle.csv: nothing arrives"),
             ("short.csv", "timestamp_s,rps\n0,5\n60,5\n", "too few"),

@@ -155,12 +155,7 @@ mod tests {
     fn output(arguments: &[&str]) -> Result<String, String> {
         let arguments = Arguments::try_parse_from(std::iter::once(&"decide").chain(arguments))
             .map_err(|error| error.to_string())?;
-        let mut out = Vec::new();
-        match run(&arguments, &mut out) {
-            Ok(()) => Ok(String::from_utf8(out).unwrap()),
-            Err(Failure::Input(what)) => Err(what),
-            Err(other) => panic!("{other:?}"),
-        }
+        examples::outcome(|out| run(&arguments, out))
     }
 
     fn scenario(name: &str, more: &[&str]) -> Result<String, String> {

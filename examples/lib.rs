@@ -65,6 +65,20 @@ pub fn exit(result: Result<(), Failure>) -> ExitCode {
     }
 }
 
+/// What a run printed, or its exit code and what it said: for the examples' own tests.
+///
+/// # Errors
+/// `"2: …"` for input that cannot be used, `"1: …"` for what failed.
+pub fn outcome(run: impl FnOnce(&mut Vec<u8>) -> Result<(), Failure>) -> Result<String, String> {
+    let mut printed = Vec::new();
+    match run(&mut printed) {
+        Ok(()) => Ok(String::from_utf8_lossy(&printed).into_owned()),
+        Err(Failure::Input(what)) => Err(format!("2: {what}")),
+        Err(Failure::Failed(what)) => Err(format!("1: {what}")),
+        Err(Failure::Closed) => Err("nobody reads".to_owned()),
+    }
+}
+
 /// An output whose reader may leave: what is written then is lost, and the work goes on. For programs whose exit code or files matter
 /// more than what they say.
 #[derive(Debug)]
@@ -95,11 +109,6 @@ pub fn place(path: &Path) -> String {
 /// A file below `test_data`.
 pub fn test_data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_data").join(name)
-}
-
-/// These traces, or the one that comes with the examples.
-pub fn or_shop_history(given: &[PathBuf]) -> Vec<PathBuf> {
-    if given.is_empty() { vec![test_data("shop_history.csv")] } else { given.to_vec() }
 }
 
 /// The largest input read, unpacked: enough for years of minutes, too little to fill a machine.

@@ -76,8 +76,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     ];
     let budget = budget(arguments)?;
     let (mut differences, mut exceeded) = (Vec::new(), Vec::new());
-    for path in examples::or_shop_history(&arguments.trace) {
-        let scenario = arguments.cluster.scenario(&path, out)?;
+    for scenario in arguments.cluster.scenarios(&arguments.trace, out)? {
         let report = futures::executor::block_on(run_one(&scenario, &compared, &()));
         let report = report.map_err(examples::scenario::failure)?;
         let difference = PolicyDiff::of(&report, CURRENT, PROPOSED)
@@ -131,13 +130,7 @@ mod tests {
     fn output(arguments: &[&str]) -> Result<String, String> {
         let arguments = Arguments::try_parse_from(std::iter::once(&"policy_diff").chain(arguments))
             .map_err(|error| error.to_string())?;
-        let mut out = Vec::new();
-        match run(&arguments, &mut out) {
-            Ok(()) => Ok(String::from_utf8(out).unwrap()),
-            Err(Failure::Input(what)) => Err(format!("2: {what}")),
-            Err(Failure::Failed(what)) => Err(format!("1: {what}")),
-            Err(Failure::Closed) => panic!("nobody reads"),
-        }
+        examples::outcome(|out| run(&arguments, out))
     }
 
     #[test]

@@ -287,12 +287,7 @@ mod tests {
 
     fn output_of(engine: &str, input: &str) -> Result<String, String> {
         let arguments = Arguments { engine: engine.into(), knob: None };
-        let mut out = Vec::new();
-        match run(&arguments, input.as_bytes(), &mut out) {
-            Ok(()) => Ok(String::from_utf8(out).unwrap()),
-            Err(Failure::Input(what)) => Err(what),
-            Err(other) => panic!("{other:?}"),
-        }
+        examples::outcome(|out| run(&arguments, input.as_bytes(), out))
     }
 
     fn ticks(rates: &[f64]) -> String {

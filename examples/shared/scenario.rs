@@ -1,8 +1,9 @@
 //! From arguments to a trace in a simulated cluster.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -65,15 +66,20 @@ pub struct ScenarioArguments {
 }
 
 impl ScenarioArguments {
-    /// A trace with the cluster that it is replayed in; says what had to be assumed.
+    /// Each trace (or the one that comes with the examples) with the cluster that it is replayed in; says what had to be assumed.
     ///
     /// # Errors
     /// [`Failure::Input`] with the file and what is wrong in it, or the argument that cannot be.
-    pub fn scenario(&self, path: &Path, out: &mut impl Write) -> Result<Scenario, Failure> {
+    pub fn scenarios(&self, traces: &[PathBuf], out: &mut impl Write) -> Result<Vec<Scenario>, Failure> {
+        let shop_history = [crate::test_data("shop_history.csv")];
+        let traces = if traces.is_empty() { &shop_history } else { traces };
+        named(traces)?.into_iter().zip(traces).map(|(name, path)| self.scenario(&name, path, out)).collect()
+    }
+
+    fn scenario(&self, name: &str, path: &Path, out: &mut impl Write) -> Result<Scenario, Failure> {
         let bytes = crate::read(path)?;
-        let name = trace_name(path);
         let bad = |what: &dyn Display| Failure::input(format!("{}: {what}", crate::place(path)));
-        let trace = Trace::parse(name.clone(), &bytes).map_err(|error| bad(&error))?;
+        let trace = Trace::parse(name, &bytes).map_err(|error| bad(&error))?;
         for note in crate::trace_notes(&trace) {
             writeln!(out, "{name}: {note}")?;
         }
@@ -151,6 +157,21 @@ pub fn failure(error: BacktestError) -> Failure {
         BacktestError::Model { .. } | BacktestError::TooShort { .. } => Failure::input(error),
         _ => Failure::failed(error),
     }
+}
+
+/// What the traces are called in reports: each differently.
+fn named(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let short: Vec<_> = paths.iter().map(|path| trace_name(path)).collect();
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = paths.iter().find(|path| !seen.insert(*path)) {
+        return Err(Failure::input(format!("{} is given twice", crate::place(twice))));
+    }
+    let is_shared = |name: &String| short.iter().filter(|other| *other == name).count() > 1;
+    Ok(short
+        .iter()
+        .zip(paths)
+        .map(|(name, path)| if is_shared(name) { crate::place(path) } else { name.clone() })
+        .collect())
 }
 
 /// The file's name without what it is packed in.

@@ -15,8 +15,8 @@ pub const HOURS_PER_MONTH: f64 = HOURS_PER_YEAR / 12.0;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPrice {
-    /// Negative or not finite.
-    #[error("price {0} is not a number at or above 0")]
+    /// Negative, not finite, or beyond all that a pod can cost.
+    #[error("price {0} is not a number within 0..=1e12")]
     Amount(f64),
     /// Not three capital letters.
     #[error("currency {0:?} is not a code of three capital letters such as USD")]
@@ -153,8 +153,11 @@ impl Price {
     }
 }
 
+/// Dearer than any pod in any currency, and small enough that a year of a million of them is a number.
+const DEAREST: f64 = 1e12;
+
 fn checked(amount: f64) -> Result<f64, InvalidPrice> {
-    if amount.is_finite() && amount >= 0.0 { Ok(amount) } else { Err(InvalidPrice::Amount(amount)) }
+    if (0.0..=DEAREST).contains(&amount) { Ok(amount) } else { Err(InvalidPrice::Amount(amount)) }
 }
 
 /// What a change costs (above 0) or saves (below 0), if it lasts.
@@ -255,6 +258,7 @@ mod tests {
     fn impossible_prices_are_refused_with_what_was_wrong() {
         assert_eq!(Price::per_pod_hour(-1.0, Currency::USD), Err(InvalidPrice::Amount(-1.0)));
         assert!(Price::per_pod_month(f64::NAN, Currency::USD).is_err());
+        assert!(Price::per_pod_hour(1e300, Currency::USD).is_err());
         assert!(Currency::try_from("usd".to_owned()).is_err());
         let nothing_known = WorkloadFacts::default();
         assert!(Price::per_resource_hour(1.0, 1.0, Currency::USD, &nothing_known).is_err());

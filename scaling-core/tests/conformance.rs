@@ -607,13 +607,14 @@ fn replayed(control: Control) -> Cluster {
     let recording = seen.history.iter().chain([seen.current.clone()]).collect();
     let trace = Trace::from_samples("steady", recording, SampleTime::Ends).unwrap();
     let model = ClusterModel { pod_capacity: trace.pod_capacity().unwrap(), ..ClusterModel::default() };
+    let arrivals = Arrivals::new(&trace, &model).unwrap();
     let setup = ClusterSetup {
         target: target(),
-        arrivals: Arc::new(Arrivals::new(&trace, &model).unwrap()),
+        counted: arrivals.counted(0, 0, 0),
+        arrivals: Arc::new(arrivals),
         model,
         trace: Arc::new(trace),
         first_step: 0,
-        scored_from: 0,
         control,
         facts: WorkloadFacts::default(),
         events: Arc::new([]),

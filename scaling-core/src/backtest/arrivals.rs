@@ -1,5 +1,7 @@
 //! The requests of a scenario, step by step: the same for every candidate.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::cluster::pods_for;
@@ -73,6 +75,25 @@ impl Arrivals {
         self.requests.is_empty()
     }
 
+    /// Which steps count, from one on: those with data, but for the time in which pods cannot yet fit what came back after a gap.
+    /// That is as long as the gap was, but at least `reaction` steps and at most `settle`: what the gap did to the size of a workload
+    /// is nobody's doing.
+    pub fn counted(&self, from: usize, reaction: usize, settle: usize) -> Arc<[bool]> {
+        let (mut gap, mut settling) = (0, 0_usize);
+        let counts = self.requests.iter().enumerate().map(|(step, requests)| {
+            if requests.is_nan() {
+                gap += 1;
+                settling = gap.max(reaction).min(settle);
+                return false;
+            }
+            gap = 0;
+            let settled = settling == 0;
+            settling = settling.saturating_sub(1);
+            step >= from && settled
+        });
+        counts.collect()
+    }
+
     /// Pods that serve what comes in a step (or, in a gap, in the first after it) at 70 % utilization: where a simulation may begin.
     pub fn enough_pods(&self, step: usize, model: &ClusterModel) -> u32 {
         let coming = self.requests.get(step..).unwrap_or_default();
@@ -90,5 +111,29 @@ impl Arrivals {
     pub fn step_at(&self, at: DateTime<Utc>) -> Option<usize> {
         let since = (at - self.start).num_milliseconds();
         usize::try_from(since.div_euclid(self.step.num_milliseconds().max(1))).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_back_after_a_gap_is_given_time_to_settle() {
+        let arrivals = |text: &str| Arrivals {
+            start: DateTime::UNIX_EPOCH,
+            step: TimeDelta::seconds(15),
+            requests: text.chars().map(|step| if step == '.' { f64::NAN } else { 1.0 }).collect(),
+            censored: vec![false; text.len()],
+        };
+        let counted = |text: &str, from, reaction, settle| -> String {
+            let counts = arrivals(text).counted(from, reaction, settle);
+            counts.iter().map(|counts| if *counts { 'x' } else { '-' }).collect()
+        };
+        assert_eq!(counted("11111111", 2, 3, 9), "--xxxxxx");
+        assert_eq!(counted("11.11111111", 0, 3, 9), "xx----xxxxx", "a short gap, the reaction time");
+        assert_eq!(counted("1.....1111111", 0, 3, 9), "x----------xx", "a long one, as long again");
+        assert_eq!(counted("1.....1111111", 0, 3, 4), "x---------xxx", "and never longer than settling takes");
+        assert_eq!(counted("1..1111", 0, 0, 0), "x--xxxx");
     }
 }

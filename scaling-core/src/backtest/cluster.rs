@@ -76,8 +76,8 @@ pub struct ClusterSetup {
     pub trace: Arc<Trace>,
     /// The step at which it begins.
     pub first_step: usize,
-    /// The step from which on the [`Run`] counts.
-    pub scored_from: usize,
+    /// For each step of the arrivals, whether the [`Run`] counts it ([`Arrivals::counted`]).
+    pub counted: Arc<[bool]>,
     /// Who sets the number of pods.
     pub control: Control,
     /// What engines are told of the workload.
@@ -107,6 +107,8 @@ pub struct StepSeen {
     pub violating_s: f64,
     /// Requests dropped.
     pub dropped: f64,
+    /// Whether the step counts.
+    pub counts: bool,
 }
 
 /// What came of a simulation.
@@ -114,16 +116,14 @@ pub struct StepSeen {
 pub struct Run {
     /// Each step from the first on.
     pub steps: Vec<StepSeen>,
-    /// How many of them come before those that count.
-    pub unscored: usize,
     /// Changes of the size that was asked for, in the steps that count.
     pub scale_events: u64,
 }
 
 impl Run {
-    /// The steps that count, without gaps.
+    /// The steps that count.
     pub fn scored(&self) -> impl Iterator<Item = &StepSeen> {
-        self.steps.iter().skip(self.unscored).filter(|step| !step.arrived.is_nan())
+        self.steps.iter().filter(|step| step.counts)
     }
 }
 
@@ -141,7 +141,7 @@ pub struct Cluster {
     arrivals: Arc<Arrivals>,
     trace: Arc<Trace>,
     first_step: usize,
-    scored_from: usize,
+    counted: Arc<[bool]>,
     controller: Option<HpaController>,
     facts: WorkloadFacts,
     events: Arc<[PlannedEvent]>,
@@ -181,7 +181,7 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`] if it cannot be simulated.
     pub fn new(setup: ClusterSetup) -> Result<Self, ClusterError> {
-        let ClusterSetup { target, model, arrivals, trace, first_step, scored_from, .. } = setup;
+        let ClusterSetup { target, model, arrivals, trace, first_step, counted, .. } = setup;
         model.validate()?;
         let (bounds, controller, hpa) = match &setup.control {
             Control::Hpa { spec, controller } => {
@@ -228,7 +228,7 @@ impl Cluster {
             arrivals,
             trace,
             first_step,
-            scored_from: scored_from.max(first_step),
+            counted,
             controller,
             events: setup.events,
             periods,
@@ -269,7 +269,7 @@ impl Cluster {
     /// What came of it.
     pub fn into_run(self) -> Run {
         let world = self.world.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Run { steps: world.seen, unscored: self.scored_from - self.first_step, scale_events: world.scale_events }
+        Run { steps: world.seen, scale_events: world.scale_events }
     }
 
     /// One step of the queue.
@@ -285,6 +285,7 @@ impl Cluster {
             violating: 0.0,
             violating_s: 0.0,
             dropped: 0.0,
+            counts: self.counts(now),
         };
         if arrived.is_nan() {
             // Nobody knows what waited when the recording goes on.
@@ -343,7 +344,7 @@ impl Cluster {
             world.pods.ready(now);
             world.pods.resize(size, now + self.periods.start_up);
         }
-        if world.desired != before && self.first_step + now >= self.scored_from {
+        if world.desired != before && self.counts(now) {
             world.scale_events += 1;
         }
     }
@@ -361,6 +362,11 @@ impl Cluster {
             world.keep();
         }
         world.current = Some(metrics);
+    }
+
+    /// Whether a step counts, which one in a gap cannot.
+    fn counts(&self, now: usize) -> bool {
+        self.counted.get(self.first_step + now).copied().unwrap_or(false)
     }
 
     fn rate_is_known(&self) -> bool {
@@ -449,13 +455,14 @@ mod tests {
     }
 
     fn setup(trace: Trace, model: ClusterModel, control: Control) -> ClusterSetup {
+        let arrivals = Arrivals::new(&trace, &model).unwrap();
         ClusterSetup {
             target: target(),
-            arrivals: Arc::new(Arrivals::new(&trace, &model).unwrap()),
+            counted: arrivals.counted(0, 0, 0),
+            arrivals: Arc::new(arrivals),
             model,
             trace: Arc::new(trace),
             first_step: 0,
-            scored_from: 0,
             control,
             facts: WorkloadFacts::default(),
             events: Arc::new([]),

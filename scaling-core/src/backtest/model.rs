@@ -131,6 +131,12 @@ impl ClusterModel {
         Duration::from_secs(periods.into_iter().map(|period| period.as_secs()).fold(0, common_divisor).max(1))
     }
 
+    /// How long it takes until a change of load is seen, decided about and met, in steps.
+    pub(super) fn reaction_steps(&self) -> usize {
+        let periods = [self.metrics_lag, self.metrics_window, self.sync_period, self.start_up];
+        periods.into_iter().map(|period| self.steps(period)).sum()
+    }
+
     /// A duration in steps.
     pub(super) fn steps(&self, duration: Duration) -> usize {
         usize::try_from(duration.as_secs() / self.step().as_secs()).unwrap_or(usize::MAX)

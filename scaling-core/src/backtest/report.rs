@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use plot::{CandidatePlot, Plot};
 
 use super::candidate::Candidate;
-use super::oracle::Oracle;
+use super::oracle::{FrontierPoint, Oracle, OracleError};
 use super::run::Scenario;
 use super::score::Score;
 use super::{ClusterModel, DemandBasis, Run, TraceFacts};
@@ -63,6 +63,8 @@ pub struct Scored {
     pub requests: f64,
     /// Time without data; it counts for nothing.
     pub gap_seconds: f64,
+    /// Time after gaps in which pods could not yet fit what came; it counts for nothing, either.
+    pub settling_seconds: f64,
     /// Time in which there may have been more to do than was recorded.
     pub censored_seconds: f64,
 }
@@ -71,11 +73,14 @@ pub struct Scored {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OracleReport {
     /// Pod-hours without a single violating request, if that is possible.
-    pub zero_violations: OraclePoint,
+    pub zero_violations: Option<OraclePoint>,
     /// With at most one request in a hundred.
-    pub one_percent: OraclePoint,
+    pub one_percent: Option<OraclePoint>,
     /// Share of violating requests against pod-hours, by increasing share.
     pub frontier: Vec<OraclePoint>,
+    /// Why there is none, if there is none: a problem too large to be solved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacking: Option<String>,
     /// The pods of the schedule without violations, for charts.
     #[serde(skip)]
     pods: Vec<u32>,
@@ -211,15 +216,45 @@ impl OracleReport {
             pod_hours: hours(oracle, schedule.pod_steps),
             at_least: hours(oracle, schedule.lower_bound),
         });
+        // Whoever lets all violate that min pods do not serve pays no less for more.
+        let end = oracle
+            .cheapest(1.0)
+            .ok()
+            .map(|least| FrontierPoint { share: share(least.turned_away), pod_steps: least.pod_steps });
+        let end = end.filter(|end| frontier.last().is_none_or(|last| last.share < end.share));
         let frontier = frontier
             .into_iter()
+            .chain(end)
             .map(|point| OraclePoint {
                 violating_share: point.share,
                 pod_hours: hours(oracle, point.pod_steps),
                 at_least: oracle.problem().pod_hours(oracle.lower_bound_at(point.share)),
             })
             .collect();
-        Self { zero_violations, one_percent, frontier, pods: strict.pods }
+        Self {
+            zero_violations: Some(zero_violations),
+            one_percent: Some(one_percent),
+            frontier,
+            lacking: None,
+            pods: strict.pods,
+        }
+    }
+
+    /// No clairvoyant, and why.
+    pub(super) fn lacking(why: &OracleError) -> Self {
+        Self {
+            zero_violations: None,
+            one_percent: None,
+            frontier: Vec::new(),
+            lacking: Some(why.to_string()),
+            pods: Vec::new(),
+        }
+    }
+
+    /// The schedules that tables show, by name.
+    fn rows(&self) -> impl Iterator<Item = (&'static str, OraclePoint)> {
+        let rows = [("oracle, none", self.zero_violations), ("oracle, 1 %", self.one_percent)];
+        rows.into_iter().filter_map(|(name, point)| Some((name, point?)))
     }
 
     /// The pods of the schedule without violations, over the time that counts.

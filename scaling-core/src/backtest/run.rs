@@ -71,7 +71,7 @@ pub enum BacktestError {
     },
     /// Nothing is left to score.
     #[error(
-        "{trace}: {steps} steps of {step_s} s with data after the history are too few; at least {LEAST} are needed"
+        "{trace}: {steps} steps of {step_s} s that count (with data, after the history) are too few; at least {LEAST} are needed"
     )]
     TooShort {
         /// The trace.
@@ -91,15 +91,6 @@ pub enum BacktestError {
         /// Why.
         #[source]
         source: CandidateError,
-    },
-    /// The clairvoyant cannot be computed.
-    #[error("{trace}: the oracle: {source}")]
-    Oracle {
-        /// The trace.
-        trace: String,
-        /// Why.
-        #[source]
-        source: OracleError,
     },
 }
 
@@ -147,22 +138,30 @@ pub async fn run_one(
     progress: &(impl Progress + ?Sized),
 ) -> Result<TraceReport, BacktestError> {
     let prepared = Prepared::new(scenario)?;
+    // All are made before any is replayed: what cannot be is said at once.
+    let contenders: Vec<_> =
+        candidates.iter().map(|candidate| prepared.contender(candidate)).collect::<Result<_, _>>()?;
     progress.begin(&format!("{}: oracle", scenario.trace.name()), prepared.steps() as u64);
-    let mut oracle = prepared.oracle()?;
-    let oracle_report = OracleReport::new(&mut oracle, FRONTIER);
+    let mut oracle = prepared.oracle();
+    let oracle_report = match &mut oracle {
+        Ok(oracle) => OracleReport::new(oracle, FRONTIER),
+        Err(error) => OracleReport::lacking(error),
+    };
     progress.end();
     let mut reports = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
+    for (candidate, contender) in candidates.iter().zip(contenders) {
         progress.begin(&format!("{}: {}", scenario.trace.name(), candidate.name()), prepared.steps() as u64);
-        let (run, decisions) = prepared.replay(candidate, progress).await?;
+        let (run, decisions) = prepared.replay(candidate, contender, progress).await?;
         progress.end();
         let mut score = Score::of(&run, &scenario.model, scenario.price.as_ref(), decisions);
-        let least = oracle.problem().pod_hours(oracle.lower_bound_at(score.violating_share));
-        score.oracle_ratio = (least > 0.0).then(|| score.pod_hours / least);
+        score.oracle_ratio = oracle.as_ref().ok().and_then(|oracle| {
+            let least = oracle.problem().pod_hours(oracle.lower_bound_at(score.violating_share));
+            (least > 0.0).then(|| score.pod_hours / least)
+        });
         reports.push(CandidateReport::new(candidate, score, &run));
     }
     let scored = prepared.scored();
-    let plot = Plot::new(&prepared.arrivals, prepared.first_step..prepared.end, oracle_report.pods());
+    let plot = prepared.plot(&oracle_report);
     Ok(TraceReport::new(scenario, scored, oracle_report, reports, plot))
 }
 
@@ -172,6 +171,8 @@ struct Prepared<'a> {
     arrivals: Arc<Arrivals>,
     first_step: usize,
     scored_from: usize,
+    /// Which steps of the arrivals count.
+    counted: Arc<[bool]>,
     end: usize,
     history: Arc<MetricsHistory>,
     facts: WorkloadFacts,
@@ -192,9 +193,9 @@ impl<'a> Prepared<'a> {
         let settle = model.steps(scenario.settle).min(left / 10);
         let longest = model.steps(scenario.longest).max(1);
         let end = first_step + left.min(longest.saturating_add(settle));
+        let counted = arrivals.counted(first_step + settle, model.reaction_steps(), model.steps(scenario.settle));
         // A budget must not hold because nothing was held against it.
-        let counted = arrivals.requests().get(first_step + settle..end).unwrap_or_default();
-        let steps = counted.iter().filter(|requests| !requests.is_nan()).count();
+        let steps = counted.iter().take(end).filter(|counts| **counts).count();
         if steps < LEAST {
             return Err(BacktestError::TooShort { trace: name(), steps, step_s: model.step().as_secs_f64() });
         }
@@ -212,6 +213,7 @@ impl<'a> Prepared<'a> {
             arrivals: Arc::new(arrivals),
             first_step,
             scored_from: first_step + settle,
+            counted,
             end,
             history: Arc::new(history),
             facts,
@@ -223,10 +225,15 @@ impl<'a> Prepared<'a> {
         self.end - self.first_step
     }
 
-    /// The clairvoyant over the time that counts.
-    fn oracle(&self) -> Result<Oracle, BacktestError> {
+    /// The clairvoyant over the time that counts; what does not is a gap to it.
+    fn oracle(&self) -> Result<Oracle, OracleError> {
         let model = &self.scenario.model;
-        let demand = self.arrivals.requests().get(self.scored_from..self.end).unwrap_or_default();
+        let steps = self.arrivals.requests().iter().zip(self.counted.iter());
+        let demand: Vec<f64> = steps
+            .map(|(requests, counts)| if *counts { *requests } else { f64::NAN })
+            .take(self.end)
+            .skip(self.scored_from)
+            .collect();
         let bounds = model.limits.bounds();
         let most = model.most_pods();
         let config = OracleConfig {
@@ -236,9 +243,7 @@ impl<'a> Prepared<'a> {
             start_up_steps: model.steps(model.start_up),
             bounds: Bounds::new(bounds.min().min(most), most).unwrap_or(bounds),
         };
-        let problem = OracleProblem::new(demand, &config)
-            .map_err(|source| BacktestError::Oracle { trace: self.scenario.trace.name().to_owned(), source })?;
-        Ok(Oracle::new(problem))
+        OracleProblem::new(&demand, &config).map(Oracle::new)
     }
 
     fn past(&self) -> Past<'_> {
@@ -254,36 +259,50 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    async fn replay(
-        &self,
-        candidate: &Candidate,
-        progress: &(impl Progress + ?Sized),
-    ) -> Result<(Run, Option<Decisions>), BacktestError> {
-        let fault = |source: CandidateError| BacktestError::Candidate {
+    fn fault(&self, candidate: &Candidate, source: CandidateError) -> BacktestError {
+        BacktestError::Candidate {
             trace: self.scenario.trace.name().to_owned(),
             candidate: candidate.name().to_owned(),
             source,
-        };
-        let Contender { control, driver } = candidate.make(&self.past()).map_err(fault)?;
+        }
+    }
+
+    /// Who decides, with the cluster that it decides about.
+    fn contender(&self, candidate: &Candidate) -> Result<(Arc<Cluster>, Option<Driver>), BacktestError> {
+        let Contender { control, driver } =
+            candidate.make(&self.past()).map_err(|error| self.fault(candidate, error))?;
         let cluster = Cluster::new(ClusterSetup {
             target: self.target.clone(),
             model: self.scenario.model.clone(),
             arrivals: Arc::clone(&self.arrivals),
             trace: Arc::clone(&self.scenario.trace),
             first_step: self.first_step,
-            scored_from: self.scored_from,
+            counted: Arc::clone(&self.counted),
             control,
             facts: self.facts.clone(),
             events: self.scenario.events.clone().into(),
             history: Arc::clone(&self.history),
         });
-        let cluster = Arc::new(cluster.map_err(|error: ClusterError| fault(error.into()))?);
+        let cluster = cluster.map_err(|error: ClusterError| self.fault(candidate, error.into()))?;
+        Ok((Arc::new(cluster), driver))
+    }
+
+    async fn replay(
+        &self,
+        candidate: &Candidate,
+        (cluster, driver): (Arc<Cluster>, Option<Driver>),
+        progress: &(impl Progress + ?Sized),
+    ) -> Result<(Run, Option<Decisions>), BacktestError> {
+        let fault = |source| self.fault(candidate, source);
         let decisions = match driver {
             None => {
                 self.let_be(&cluster, progress);
                 None
             }
-            Some(driver) => Some(self.drive(&cluster, driver, progress).await.map_err(|error| fault(error.into()))?),
+            Some(driver) => {
+                let decisions = self.drive(&cluster, driver, progress).await;
+                Some(decisions.map_err(|error| fault(error.into()))?)
+            }
         };
         // The autoscaler that held it is gone.
         let cluster = Arc::into_inner(cluster).ok_or_else(|| fault("the cluster is still in use".into()))?;
@@ -343,21 +362,33 @@ impl<'a> Prepared<'a> {
         Ok(decisions)
     }
 
+    fn plot(&self, oracle: &OracleReport) -> Plot {
+        let before = self.scored_from - self.first_step;
+        let counted = self.counted.iter().skip(self.scored_from);
+        // Where nothing counts, the clairvoyant has no size.
+        let pods = counted.zip(oracle.pods()).map(|(counts, pods)| if *counts { f64::from(*pods) } else { f64::NAN });
+        let pods: Vec<f64> = std::iter::repeat_n(f64::NAN, before).chain(pods).collect();
+        Plot::new(&self.arrivals, self.first_step..self.end, &pods)
+    }
+
     /// What of the trace counts.
     fn scored(&self) -> Scored {
         let range = self.scored_from..self.end;
         let requests = self.arrivals.requests().get(range.clone()).unwrap_or_default();
-        let censored = self.arrivals.censored().get(range).unwrap_or_default();
+        let censored = self.arrivals.censored().get(range.clone()).unwrap_or_default();
+        let counted = self.counted.get(range).unwrap_or_default();
         let step_s = self.scenario.model.step().as_secs_f64();
-        let gaps = requests.iter().filter(|requests| requests.is_nan()).count();
+        let seconds = |steps: usize| steps as f64 * step_s;
+        let settling = requests.iter().zip(counted).filter(|(requests, counts)| !requests.is_nan() && !**counts);
         Scored {
             start: self.arrivals.instant(self.scored_from),
             end: self.arrivals.instant(self.end),
             step_seconds: step_s,
-            history_days: self.first_step as f64 * step_s / 86_400.0,
-            requests: requests.iter().filter(|requests| !requests.is_nan()).sum(),
-            gap_seconds: gaps as f64 * step_s,
-            censored_seconds: censored.iter().filter(|censored| **censored).count() as f64 * step_s,
+            history_days: seconds(self.first_step) / 86_400.0,
+            requests: requests.iter().zip(counted).filter(|(_, counts)| **counts).map(|(requests, _)| requests).sum(),
+            gap_seconds: seconds(requests.iter().filter(|requests| requests.is_nan()).count()),
+            settling_seconds: seconds(settling.count()),
+            censored_seconds: seconds(censored.iter().filter(|censored| **censored).count()),
         }
     }
 }

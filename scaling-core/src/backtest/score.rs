@@ -184,6 +184,7 @@ fn quantiles(mut values: Vec<(f64, f64)>) -> Quantiles {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // computed exactly
 mod tests {
     use super::*;
     use crate::Currency;
@@ -199,11 +200,13 @@ mod tests {
             violating,
             violating_s: if violating > 0.0 { 15.0 } else { 0.0 },
             dropped: 0.0,
+            counts: !arrived.is_nan(),
         }
     }
 
-    fn score(steps: Vec<StepSeen>, unscored: usize) -> Score {
-        let run = Run { steps, unscored, scale_events: 3 };
+    fn score(mut steps: Vec<StepSeen>, unscored: usize) -> Score {
+        steps.iter_mut().take(unscored).for_each(|step| step.counts = false);
+        let run = Run { steps, scale_events: 3 };
         let price = Price::per_pod_hour(0.5, Currency::USD).unwrap();
         Score::of(&run, &ClusterModel::default(), Some(&price), None)
     }

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use resample::Grid;
 pub(super) use resample::MOST_STEPS;
 
-use crate::source::parse::{self, ParseError, Place};
-use crate::{Absence, MetricsHistory, ScalingMetrics, Signal, SignalKind};
+use crate::source::parse::{self, ParseError};
+use crate::{MetricsHistory, ScalingMetrics, SignalKind};
 
 /// Samples further apart than this many times the usual are not joined: what lies between is a gap.
 const GAP: f64 = 1.5;
@@ -156,8 +156,8 @@ impl Trace {
     /// else are metrics, whose samples end there.
     ///
     /// # Errors
-    /// [`TraceError`] with the line and the cause. A number that cannot be (negative, infinite, or NaN in CSV) is an error; an
-    /// empty cell, `null`, a stated absence, and Prometheus' own NaN are gaps.
+    /// [`TraceError`] with the line and the cause. A number that cannot be (negative, infinite, NaN) is an error; an empty
+    /// cell, `null`, a stated absence, and Prometheus' own NaN are gaps.
     pub fn parse(name: impl Into<String>, bytes: &[u8]) -> Result<Self, TraceError> {
         if let Some(unpacked) = unpacked(bytes)? {
             return Self::parse(name, &unpacked);
@@ -168,10 +168,11 @@ impl Trace {
         }
         let placed = parse::placed(bytes, None)?;
         let is_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{".contains(byte));
-        if !is_json {
-            placed.iter().try_for_each(|(place, sample)| possible(*place, sample))?;
+        // Elsewhere it passes for a sample that is missing; here it would be a gap that nobody recorded.
+        if let Some((place, what)) = placed.iter().find_map(|row| Some((row.place, row.impossible.clone()?))) {
+            return Err(ParseError::new(place, what).into());
         }
-        let samples: Vec<_> = placed.into_iter().map(|(_, sample)| sample).collect();
+        let samples: Vec<_> = placed.into_iter().map(|row| row.metrics).collect();
         let rate_alone =
             samples.iter().all(|sample| sample.current_pod_count.is_none() && has_no_more_than_rate(sample));
         let time = if rate_alone && !is_json { SampleTime::Starts } else { SampleTime::Ends };
@@ -383,16 +384,6 @@ fn busier(sample: &ScalingMetrics, factor: f64) -> ScalingMetrics {
     sample
 }
 
-/// A number in a sample that cannot be is an error here, where it would otherwise pass for a gap.
-fn possible(place: Place, sample: &ScalingMetrics) -> Result<(), ParseError> {
-    for kind in SignalKind::ALL {
-        if let Signal::Absent(cause @ (Absence::NotFinite | Absence::OutOfRange)) = sample.signal(kind) {
-            return Err(ParseError::new(place, format!("{}: {cause}", kind.field())));
-        }
-    }
-    Ok(())
-}
-
 fn has_no_more_than_rate(sample: &ScalingMetrics) -> bool {
     SignalKind::ALL.into_iter().all(|kind| kind == SignalKind::RequestRate || sample.value(kind).is_none())
 }
@@ -469,6 +460,7 @@ fn unpacked(bytes: &[u8]) -> Result<Option<Vec<u8>>, TraceError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // computed exactly
 mod tests {
     use super::*;
 
@@ -505,9 +497,9 @@ mod tests {
     #[test]
     fn bad_rows_name_the_line_and_the_cause() {
         for (row, what) in [
-            ("60,-4", "request_rate_per_second: out of range"),
-            ("60,NaN", "request_rate_per_second: not a finite number"),
-            ("60,inf", "request_rate_per_second: not a finite number"),
+            ("60,-4", "rps: out of range"),
+            ("60,NaN", "rps: not a finite number"),
+            ("60,inf", "rps: not a finite number"),
             ("60,many", "rps"),
             ("noon,4", "timestamp_s"),
             ("60", "line 3"),
@@ -515,6 +507,20 @@ mod tests {
         ] {
             let error = parsed(&format!("timestamp_s,rps\n0,12\n{row}\n120,3\n")).unwrap_err();
             assert!(error.contains("line 3") && error.contains(what), "{row}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_is_an_error_in_json_too_and_a_stated_absence_a_gap() {
+        let text = |rate: &str| {
+            format!(
+                "{{\"timestamp\":0,\"rps\":1}}\n{{\"timestamp\":60,\"rps\":{rate}}}\n{{\"timestamp\":120,\"rps\":1}}"
+            )
+        };
+        assert_eq!(parsed(&text("-4")).unwrap_err(), "line 2: rps: out of range");
+        assert_eq!(parsed(&text("\"NaN\"")).unwrap_err(), "line 2: rps: not a finite number");
+        for gap in ["null", r#"{"absent":"out_of_range"}"#] {
+            assert_eq!(parsed(&text(gap)).unwrap().facts().gap_seconds, 60.0, "{gap}");
         }
     }
 
@@ -633,8 +639,8 @@ mod tests {
         let text = b"timestamp_s,rps\n0,1\n60,2\n";
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         packer.write_all(text).unwrap();
-        let packed = packer.finish().unwrap();
-        assert_eq!(Trace::parse("a", &packed), Trace::parse("a", text));
-        assert!(matches!(Trace::parse("a", packed.get(..12).unwrap()), Err(TraceError::Gzip(_))));
+        let bytes = packer.finish().unwrap();
+        assert_eq!(Trace::parse("a", &bytes), Trace::parse("a", text));
+        assert!(matches!(Trace::parse("a", bytes.get(..12).unwrap()), Err(TraceError::Gzip(_))));
     }
 }

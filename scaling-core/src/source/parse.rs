@@ -9,7 +9,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use crate::{MAX_REPLICAS, ScalingMetrics, Signal, SignalKind};
+use crate::{Absence, MAX_REPLICAS, ScalingMetrics, Signal, SignalKind};
 
 /// What is wrong with the text, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,14 +60,26 @@ pub struct Undated {
 /// # Errors
 /// [`ParseError`] with the line or element and the field.
 pub fn metrics(text: &[u8], undated: Option<Undated>) -> Result<Vec<ScalingMetrics>, ParseError> {
-    placed(text, undated).map(|samples| samples.into_iter().map(|(_, sample)| sample).collect())
+    placed(text, undated).map(|samples| samples.into_iter().map(|sample| sample.metrics).collect())
+}
+
+/// A sample and what is known of the text that it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed {
+    /// Where it stood.
+    pub place: Place,
+    /// What it says.
+    pub metrics: ScalingMetrics,
+    /// The first number in it that cannot be: it is absent from `metrics`, but unlike one that is stated to be absent, it was
+    /// written there.
+    pub impossible: Option<String>,
 }
 
 /// The same, each with its place: for those who go on to check what is in them.
 ///
 /// # Errors
 /// As [`metrics`].
-pub fn placed(text: &[u8], undated: Option<Undated>) -> Result<Vec<(Place, ScalingMetrics)>, ParseError> {
+pub fn placed(text: &[u8], undated: Option<Undated>) -> Result<Vec<Placed>, ParseError> {
     let text = std::str::from_utf8(text)
         .map_err(|error| ParseError::new(format!("byte {}", error.valid_up_to()), "the text is not UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
@@ -85,9 +97,10 @@ struct Row {
     place: Place,
     at: Option<DateTime<Utc>>,
     metrics: ScalingMetrics,
+    impossible: Option<String>,
 }
 
-fn date(rows: Vec<Row>, undated: Option<Undated>) -> Result<Vec<(Place, ScalingMetrics)>, ParseError> {
+fn date(rows: Vec<Row>, undated: Option<Undated>) -> Result<Vec<Placed>, ParseError> {
     let total = rows.len();
     let dated = rows.iter().filter(|row| row.at.is_some()).count();
     rows.into_iter()
@@ -104,7 +117,7 @@ fn date(rows: Vec<Row>, undated: Option<Undated>) -> Result<Vec<(Place, ScalingM
             let at = at.ok_or_else(|| ParseError::new(row.place, "timestamp is missing"))?;
             let mut metrics = row.metrics;
             metrics.timestamp = at;
-            Ok((row.place, metrics))
+            Ok(Placed { place: row.place, metrics, impossible: row.impossible })
         })
         .collect()
 }
@@ -157,19 +170,26 @@ fn row(value: Value, place: Place) -> Result<Row, ParseError> {
             None => return Err(ParseError::new(place, format!("response_time_quantile: {value} is not within 0..=1"))),
         },
     };
+    let mut impossible = None;
     for kind in SignalKind::ALL {
         let names: &[&str] = if kind == SignalKind::RequestRate { &[kind.field(), "rps"] } else { &[kind.field()] };
         if let Some((name, value)) = either(&map, names) {
             let signal: Signal = serde_json::from_value(value.clone())
                 .map_err(|error| ParseError::new(place, format!("{name}: {error}")))?;
             metrics.set(kind, signal);
+            let cause = metrics.signal(kind).absence();
+            if let Some(cause @ (Absence::NotFinite | Absence::OutOfRange)) = cause
+                && !value.is_object()
+            {
+                impossible = impossible.or_else(|| Some(format!("{name}: {cause}")));
+            }
             known = true;
         }
     }
     if !known {
         return Err(ParseError::new(place, "no known field; expected names such as cpu_utilization_percent"));
     }
-    Ok(Row { place, at, metrics })
+    Ok(Row { place, at, metrics, impossible })
 }
 
 fn either<'a>(map: &'a Map<String, Value>, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
@@ -295,7 +315,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_true_is_absent_and_says_why() {
-        use crate::Absence;
         let samples = parse(
             r#"[{"timestamp":1,"cpu_utilization_percent":-4,"error_rate_percent":101,"queue_depth":"NaN",
                 "memory_utilization_percent":null,"request_rate_per_second":{"absent":"stale","age_s":90}}]"#,

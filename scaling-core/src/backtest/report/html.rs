@@ -106,7 +106,12 @@ fn circumstances(html: &mut String, trace: &TraceReport) {
         model.limits
     );
     if scored.gap_seconds > 0.0 {
-        let _ = write!(html, " {:.1} hours without data count for nothing.", scored.gap_seconds / 3600.0);
+        let _ = write!(
+            html,
+            " {} without data count for nothing, nor do {} after them in which pods could not yet fit what came.",
+            super::span(scored.gap_seconds),
+            super::span(scored.settling_seconds)
+        );
     }
     if scored.censored_seconds > 0.0 {
         let _ = write!(
@@ -152,9 +157,7 @@ fn table(html: &mut String, trace: &TraceReport) {
         let guards = score.decisions.as_ref().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(html, "<td class=\"text\">{}</td></tr>", escaped(&guards));
     }
-    for (name, point) in
-        [("oracle, no violation", trace.oracle.zero_violations), ("oracle, 1 % violating", trace.oracle.one_percent)]
-    {
+    for (name, point) in trace.oracle.rows() {
         let _ = writeln!(
             html,
             "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
@@ -164,12 +167,17 @@ fn table(html: &mut String, trace: &TraceReport) {
         );
     }
     html.push_str("</table></div>\n");
+    if let Some(why) = &trace.oracle.lacking {
+        let _ = writeln!(html, "<p class=\"soft\">No oracle: {}.</p>", escaped(why));
+    }
 }
 
 fn legend(html: &mut String, trace: &TraceReport) {
     html.push_str("<div class=\"legend\">");
     html.push_str("<span class=\"legend\"><label><span class=\"swatch load\"></span>load</label></span>");
-    let _ = write!(html, "{}", switch("oracle", "swatch oracle", "oracle, no violation"));
+    if trace.oracle.zero_violations.is_some() {
+        html.push_str(&switch("oracle", "swatch oracle", "oracle, none"));
+    }
     for (index, candidate) in trace.candidates.iter().enumerate() {
         html.push_str(&switch(&index.to_string(), &format!("swatch {}", colour(index)), &candidate.name));
     }

@@ -39,26 +39,21 @@ pub struct CandidatePlot {
 }
 
 impl Plot {
-    /// Of the steps that were replayed; the clairvoyant's pods are of the last of them.
-    pub(in crate::backtest) fn new(arrivals: &Arrivals, range: Range<usize>, oracle: &[u32]) -> Self {
+    /// Of the steps that were replayed, with the clairvoyant's pods in each; NaN where it has none.
+    pub(in crate::backtest) fn new(arrivals: &Arrivals, range: Range<usize>, oracle_pods: &[f64]) -> Self {
         let start = arrivals.instant(range.start);
         let censored = arrivals.censored().get(range.clone()).unwrap_or_default();
         let steps = arrivals.requests().get(range).unwrap_or_default();
         let seconds = arrivals.step().num_milliseconds() as f64 / 1000.0;
         let rates: Vec<f64> = steps.iter().map(|requests| requests / seconds).collect();
         let per_point = per_point(steps.len());
-        let before = steps.len().saturating_sub(oracle.len());
-        let oracle_pods = std::iter::repeat_n(f64::NAN, before).chain(oracle.iter().copied().map(f64::from));
-        // In a gap the clairvoyant pays for nothing, which is no size.
-        let oracle_pods: Vec<f64> =
-            oracle_pods.zip(steps).map(|(pods, step)| if step.is_nan() { f64::NAN } else { pods }).collect();
         Self {
             start,
             seconds_per_point: per_point as f64 * seconds,
             load: means(&rates, per_point),
             load_peak: peaks(&rates, per_point),
             censored: censored.chunks(per_point).map(|chunk| chunk.contains(&true)).collect(),
-            oracle_pods: means(&oracle_pods, per_point),
+            oracle_pods: means(oracle_pods, per_point),
         }
     }
 }

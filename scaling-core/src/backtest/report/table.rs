@@ -54,9 +54,11 @@ impl TraceReport {
             scored.requests,
             self.model.pod_capacity
         );
-        for (what, seconds) in
-            [("without data", scored.gap_seconds), ("with full pods recorded", scored.censored_seconds)]
-        {
+        for (what, seconds) in [
+            ("without data", scored.gap_seconds),
+            ("after that for pods to settle", scored.settling_seconds),
+            ("with full pods recorded", scored.censored_seconds),
+        ] {
             if seconds > 0.0 {
                 let _ = write!(text, "; {:.1} h {what}", seconds / 3600.0);
             }
@@ -95,7 +97,7 @@ impl TraceReport {
             cells.push(score.decisions.as_ref().map(ToString::to_string).unwrap_or_default());
             table.add_row(cells);
         }
-        for (name, point) in [("oracle, none", self.oracle.zero_violations), ("oracle, 1 %", self.oracle.one_percent)] {
+        for (name, point) in self.oracle.rows() {
             let proved = super::proved(point);
             table.add_row(vec![
                 name.to_owned(),
@@ -105,6 +107,9 @@ impl TraceReport {
             ]);
         }
         let _ = writeln!(text, "\n{table}");
+        if let Some(why) = &self.oracle.lacking {
+            let _ = writeln!(text, "no oracle: {why}");
+        }
     }
 }
 
