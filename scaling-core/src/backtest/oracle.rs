@@ -32,8 +32,10 @@
 //! 4. The rest is closed by a search for both cost and what is turned away, guided and pruned by what step 2 proved for
 //!    the rest of the way.
 //!
-//! Every search limits how many partial schedules it keeps. Where it has to drop some, its result is a schedule and a bound that do not
-//! meet, and [`Schedule::is_proved_optimal`] says so.
+//! Every search limits how many partial schedules it keeps, by work that is counted, never measured. Where it has to drop some, its
+//! result is a schedule and a bound that do not meet, and [`Schedule::is_proved_optimal`] says so. Real loads are solved to the end;
+//! one that does not change, in steps as short as the objective, may not be: of the countless schedules that cost nearly the same,
+//! the best is then known to a few in ten thousand.
 //!
 //! ```
 //! use std::time::Duration;
@@ -74,22 +76,32 @@ use model::Model;
 use priced::{Priced, PricedSearch};
 use within::{Guide, within};
 
-/// Steps at most: 182 days of 15 s.
-const MAX_STEPS: usize = 1 << 20;
+/// Steps at most: 91 days of 15 s.
+const MAX_STEPS: usize = 1 << 19;
 /// Steps × (start-up in steps + 16) at most: this bounds memory, to about half a gigabyte.
-const MAX_CELLS: usize = 1 << 25;
+const MAX_CELLS: usize = 1 << 24;
 /// Steps × pods that are useful at the same time at most: this bounds time.
 const MAX_AREA: u64 = 1 << 28;
 /// Demand of a step at most, in what one pod serves in it.
 const MAX_DEMAND: f64 = 1e9;
-/// Steps × labels² × choices a label at most, for one search at a price.
-const MAX_WORK: f64 = 2e10;
 /// Prices above are not tried: rounding would outweigh what they prove.
 const DEAREST: f64 = 1e7;
 /// Searches for one price at most; they come to an end long before.
 const MAX_PRICES: usize = 64;
+/// What all searches that have to drop labels may take together, in comparisons of labels, and what is added for each step: some
+/// seconds.
+const WORK: (f64, f64) = (8e8, 3e4);
+/// Parts of what is left of it that a search at a price may take, and one within an allowance.
+const PARTS: (f64, f64) = (1.0 / 8.0, 1.0 / 8.0);
 /// Pod-steps that are not worth another search for a price.
 const CLOSE: f64 = 0.02;
+/// A bound below this part of a schedule's cost is worth trying other prices.
+const LOOSE: f64 = 0.999;
+/// A bound above this part of what lies between two corners is tight, and so many prices at most are tried for it.
+const TIGHT: f64 = 0.9999;
+const MAX_TIGHTENING: usize = 4;
+/// Pod-steps between bound and schedule that a search within an allowance has no hope to close.
+const FAR: f64 = 256.0;
 /// Searches within an allowance at most, after the first that had to drop labels.
 const MAX_ATTEMPTS: usize = 4;
 /// An allowance is exact to this part of itself.
@@ -154,15 +166,14 @@ pub struct OracleConfig {
 
 /// Demand over time, and what can be done about it: checked, and small enough to be solved.
 ///
-/// Solving takes about 0.1 s for two weeks of 15 s steps with 40 pods, and grows with the square of the pods. Memory stays below
-/// half a gigabyte.
+/// Solving takes about 0.1 s for two weeks of 15 s steps with 40 pods, and grows with the square of the pods; at worst, some seconds.
+/// Memory stays below half a gigabyte.
 #[derive(Clone, Debug)]
 pub struct OracleProblem {
     model: Model,
     /// Requests that one pod serves in a step.
     unit: f64,
     step: Duration,
-    start_up_steps: usize,
 }
 
 impl OracleProblem {
@@ -195,7 +206,7 @@ impl OracleProblem {
         if steps as u64 * u64::from(model.peak()) > MAX_AREA {
             return Err(OracleError::TooLarge { steps, pods: model.peak() });
         }
-        Ok(Self { model, unit, step, start_up_steps })
+        Ok(Self { model, unit, step })
     }
 
     /// Requests that arrive in all; gaps count for nothing.
@@ -206,7 +217,7 @@ impl OracleProblem {
     /// Requests that violate, at the least, if `pods` are paid for in each step: the ready pods are the fewest paid for in this step
     /// and the start-up before it, and whoever would wait longer than the objective is turned away. Steps that `pods` lacks have none.
     pub fn turned_away(&self, pods: &[u32]) -> f64 {
-        queue::turned_away(&self.model.demand, pods, self.model.objective, self.start_up_steps) * self.unit
+        queue::turned_away(&self.model.demand, pods, self.model.objective, self.model.start_up) * self.unit
     }
 
     /// What `pods` cost: their number, summed over all steps that are not a gap.
@@ -266,6 +277,8 @@ pub struct Oracle {
     solved: Vec<Priced>,
     /// Allowances, with what they were proved to cost at the least.
     proved: Vec<(f64, f64)>,
+    /// Work that is left for searches that have to drop labels.
+    work: f64,
     strict: Option<Found>,
 }
 
@@ -326,7 +339,16 @@ impl Oracle {
         let lost = queue::turned_away(&model.demand, &pods, model.objective, model.start_up);
         let cost = problem.pod_steps(&pods) as f64;
         let laziest = Priced { price: 0.0, cost, lost, bound: cost };
-        Self { problem, search: PricedSearch::default(), laziest, solved: Vec::new(), proved: Vec::new(), strict: None }
+        let work = work(model);
+        Self {
+            problem,
+            search: PricedSearch::default(),
+            laziest,
+            solved: Vec::new(),
+            proved: Vec::new(),
+            work,
+            strict: None,
+        }
     }
 
     /// The problem.
@@ -360,18 +382,38 @@ impl Oracle {
         Ok(self.schedule(&found, allowed))
     }
 
-    /// Pod-steps that every schedule costs in which at most this share of all requests violates, from all that has been solved so far.
-    /// Cheap: [`Oracle::frontier`] solves enough for any share. What is not a share gets the bound of 1.
-    pub fn lower_bound_at(&self, share: f64) -> f64 {
-        let share = if share <= 1.0 { share.max(0.0) } else { 1.0 };
-        let allowed = tolerated(share * self.problem.model.total);
-        let priced = self.solved.iter().map(|solved| solved.bound - solved.price * allowed);
-        let proved = self.proved.iter().filter(|(proved, _)| allowed <= tolerated(*proved)).map(|(_, bound)| *bound);
-        priced.chain(proved).fold(self.laziest.bound, f64::max)
+    /// Solves what makes [`Oracle::lower_bound_at`] tight at this share: after [`Oracle::frontier`] a little or nothing. What is not a
+    /// share changes nothing.
+    pub fn tighten(&mut self, share: f64) {
+        let allowed = share.clamp(0.0, 1.0) * self.problem.model.total;
+        for _ in 0..MAX_TIGHTENING {
+            let [Some(keeps), breaks] = self.next_to(allowed) else { break };
+            let breaks = breaks.unwrap_or(self.laziest);
+            let price = ((keeps.cost - breaks.cost) / (breaks.lost - keeps.lost)).max(1.0);
+            let between = keeps.cost - price * (allowed - keeps.lost);
+            let is_loose = self.lower_bound_at(share) < TIGHT * between;
+            if !is_loose || self.is_tired() {
+                break;
+            }
+            self.solve(price);
+        }
     }
 
-    /// The frontier of cost and violations: its corners at so many prices, by increasing share. Begins with
-    /// [`Oracle::zero_violations`]. More prices find more corners, and make [`Oracle::lower_bound_at`] tighter between them.
+    /// Pod-steps that every schedule costs in which at most this share of all requests violates (or, if that cannot be, as few as
+    /// possible), from all that has been solved so far. Cheap: [`Oracle::frontier`] solves enough for any share. What is not a
+    /// share gets the bound of 1.
+    pub fn lower_bound_at(&self, share: f64) -> f64 {
+        let share = if share <= 1.0 { share.max(0.0) } else { 1.0 };
+        let model = &self.problem.model;
+        let allowed = tolerated((share * model.total).max(model.least(0, 0.0)));
+        let priced = self.solved.iter().map(|solved| solved.bound - solved.price * allowed);
+        let proved = self.proved.iter().filter(|(proved, _)| allowed <= tolerated(*proved)).map(|(_, bound)| *bound);
+        priced.chain(proved).fold(self.laziest.bound.max(model.area(allowed)), f64::max)
+    }
+
+    /// The frontier of cost and violations: its corners at so many prices and those met before, by increasing share. Begins with
+    /// [`Oracle::zero_violations`]. More prices find more corners, and make [`Oracle::lower_bound_at`] tighter between them. A problem
+    /// that is too hard is not solved for all of them.
     pub fn frontier(&mut self, prices: usize) -> Vec<FrontierPoint> {
         let strict = self.strict();
         let model = &self.problem.model;
@@ -381,10 +423,13 @@ impl Oracle {
         // single step; further on, ever less busy ones are.
         let (cheapest, dearest) = (0.05_f64, 32.0 * (start_up + 1.0));
         for index in 0..prices {
+            if self.is_tired() {
+                break;
+            }
             let part = index as f64 / (prices.max(2) - 1) as f64;
-            let solved = self.solve(1.0 + dearest * (cheapest / dearest).powf(part));
-            corners.push((solved.lost, solved.cost));
+            self.solve(1.0 + dearest * (cheapest / dearest).powf(part));
         }
+        corners.extend(self.solved.iter().map(|solved| (solved.lost, solved.cost)));
         corners.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         let mut least = f64::INFINITY;
         corners.retain(|&(_, cost)| {
@@ -410,19 +455,26 @@ impl Oracle {
         }
     }
 
-    /// Labels that a search at a price may keep a step.
-    fn width(&self) -> usize {
-        let model = &self.problem.model;
-        let choices = f64::from(model.peak()) * model.objective / (1.0 + model.objective) + 2.0;
-        let steps = model.steps() as f64 * (1.0 + model.start_up as f64 / 16.0);
-        index((MAX_WORK / (steps.max(1.0) * choices)).sqrt().clamp(8.0, 8192.0))
-    }
-
     fn solve(&mut self, price: f64) -> Priced {
-        let width = self.width();
-        let solved = self.search.solve(&self.problem.model, price, width);
+        let mut solved = self.search.solve(&self.problem.model, price, self.work * PARTS.0);
+        self.work -= self.search.spent_in_vain();
+        let value = solved.cost + price * solved.lost;
+        if solved.bound < LOOSE * value {
+            // So many labels had to go that a simpler problem may prove more: a pod that takes in what it serves and queues in every
+            // step, and has nothing to carry over.
+            let roomy = self.problem.model.without_queue();
+            let mut search = PricedSearch::default();
+            let bound = search.solve(&roomy, price * (1.0 + self.problem.model.objective), self.work * PARTS.0).bound;
+            self.work -= search.spent_in_vain();
+            solved.bound = solved.bound.max(bound);
+        }
         self.solved.push(solved);
         solved
+    }
+
+    /// Whether most of the work is used up.
+    fn is_tired(&self) -> bool {
+        self.work < 0.25 * work(&self.problem.model)
     }
 
     fn corner(&mut self, price: f64) -> (Priced, Corner) {
@@ -456,15 +508,18 @@ impl Oracle {
         let mut bracket = Bracket {
             keeps: Corner { ready: max, cost: most, lost: fewest },
             breaks: Corner { ready: min, cost: self.laziest.cost, lost: self.laziest.lost },
-            bound: self.laziest.bound,
-            price: 0.0,
+            bound: self.laziest.bound.max(model.area(allowed)),
+            price: 1.0,
             met: false,
         };
         let mut known = self.known_prices(allowed);
-        let (mut broke, mut last) = (false, 1.0);
+        let (mut broke, mut dropped, mut last) = (false, false, 1.0);
         // To turn away the fewest, even pods that are hardly busy are worth having.
         let (first, next) = if allowed <= tolerated(fewest) { (1024.0, 16.0) } else { (4.0, 4.0) };
         for _ in 0..MAX_PRICES {
+            if bracket.met && self.is_tired() {
+                break;
+            }
             // Once there is a corner on either side, the price at which they are equally good finds the next between them. Before,
             // between max pods and min pods, it would be of no use.
             let guess = match known.pop() {
@@ -474,12 +529,14 @@ impl Oracle {
                 None if !broke && last > 1.1 => Some(1.0 + (last - 1.0) / 3.0),
                 guess => guess,
             };
-            let Some(price) = guess.or_else(|| bracket.keeps.price(&bracket.breaks)) else { break };
+            let between = || bracket.keeps.price(&bracket.breaks).map(|price| price.max(1.0));
+            let Some(price) = guess.or_else(between) else { break };
             let chord = if guess.is_some() { f64::INFINITY } else { bracket.keeps.cost + price * bracket.keeps.lost };
             if bracket.bound.ceil() >= bracket.keeps.cost || chord - price * allowed - bracket.bound < CLOSE {
                 break;
             }
             let (solved, corner) = self.corner(price);
+            dropped |= self.search.spent_in_vain() > 0.0;
             if solved.bound - price * allowed > bracket.bound {
                 (bracket.bound, bracket.price) = (solved.bound - price * allowed, price);
             }
@@ -493,15 +550,28 @@ impl Oracle {
                 (bracket.breaks, broke) = (corner, true);
             }
         }
+        // Where labels had to be dropped, a price nearer to that of a pod proves more than the right one.
+        for price in [64.0, 16.0, 4.0, 2.0] {
+            if dropped && bracket.bound < LOOSE * bracket.keeps.cost && !self.is_tired() {
+                let solved = self.solve(price);
+                if solved.bound - price * allowed > bracket.bound {
+                    (bracket.bound, bracket.price) = (solved.bound - price * allowed, price);
+                }
+            }
+        }
         bracket
     }
 
     /// Prices solved before whose corners are next to an allowance.
     fn known_prices(&self, allowed: f64) -> Vec<f64> {
-        let by_loss = |a: &&Priced, b: &&Priced| a.lost.total_cmp(&b.lost);
-        let keeps = self.solved.iter().filter(|solved| solved.lost <= allowed).max_by(by_loss);
-        let breaks = self.solved.iter().filter(|solved| solved.lost > allowed).min_by(by_loss);
-        keeps.into_iter().chain(breaks).map(|solved| solved.price).collect()
+        self.next_to(allowed).into_iter().flatten().map(|solved| solved.price).collect()
+    }
+
+    /// The corners met on both sides of an allowance: the last that keeps to it, and the first that does not.
+    fn next_to(&self, allowed: f64) -> [Option<Priced>; 2] {
+        let by_loss = |a: &Priced, b: &Priced| a.lost.total_cmp(&b.lost);
+        let (keeps, breaks): (Vec<_>, Vec<_>) = self.solved.iter().partition(|solved| solved.lost <= allowed);
+        [keeps.into_iter().max_by(by_loss), breaks.into_iter().min_by(by_loss)]
     }
 
     /// Closes in on the cheapest schedule within an allowance.
@@ -512,30 +582,32 @@ impl Oracle {
             found.improve(self.splice([&breaks, &keeps], allowed));
             found.improve(self.splice([&keeps, &breaks], allowed));
         }
-        if found.bound < found.cost {
-            let (width, model) = (self.width(), &self.problem.model);
-            self.search.solve(model, price, width);
-            self.search.look_back(model);
-        }
-        let (width, model) = (self.width() / 4, &self.problem.model);
+        let hopeful = found.bound < found.cost && found.cost - found.bound <= FAR && !self.is_tired();
+        let guided = hopeful && {
+            self.search.solve(&self.problem.model, price, self.work * PARTS.0);
+            self.work -= self.search.spent_in_vain();
+            self.search.look_back(&self.problem.model).is_some()
+        };
         let (mut beyond, mut attempts) = (0.0, 0);
-        while found.bound < found.cost && attempts < MAX_ATTEMPTS {
+        while guided && found.bound < found.cost && attempts < MAX_ATTEMPTS && !self.is_tired() {
             let target = (found.bound + beyond).min(found.cost - 1.0);
             let guide = Guide { search: &self.search, price, bound, target };
-            let result = within(model, allowed, width, Some(guide));
+            let result = within(&self.problem.model, allowed, Some(guide), self.work * PARTS.1);
+            self.work -= result.spent_in_vain();
             found.improve(result.found);
             if result.complete {
                 found.bound = (target + 1.0).min(found.cost);
-            } else if found.cost <= target {
+            } else if found.cost <= target + 1.0 {
                 break;
             } else {
                 attempts += 1;
             }
             beyond = 2.0 * beyond + 1.0;
         }
-        if found.bound < found.cost && !met {
+        if found.bound < found.cost && !met && !self.is_tired() {
             // The guided search may lose its way where only few schedules are within the allowance; the unguided one cannot.
-            let result = within(model, allowed, width, None);
+            let result = within(&self.problem.model, allowed, None, self.work * PARTS.1);
+            self.work -= result.spent_in_vain();
             found.improve(result.found);
             if result.complete {
                 found.bound = found.cost;
@@ -571,6 +643,10 @@ impl Oracle {
     }
 }
 
+fn work(model: &Model) -> f64 {
+    WORK.0 + WORK.1 * model.steps() as f64
+}
+
 /// An allowance, with what it is exact to.
 fn tolerated(allowed: f64) -> f64 {
     allowed * (1.0 + EXACT)
@@ -579,9 +655,4 @@ fn tolerated(allowed: f64) -> f64 {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates; sums of pods, far below 2^53
 fn whole(cost: f64) -> u64 {
     cost.round() as u64
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
-fn index(number: f64) -> usize {
-    number as usize
 }

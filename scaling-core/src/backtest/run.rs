@@ -154,7 +154,8 @@ pub async fn run_one(
         let (run, decisions) = prepared.replay(candidate, contender, progress).await?;
         progress.end();
         let mut score = Score::of(&run, &scenario.model, scenario.price.as_ref(), decisions);
-        score.oracle_ratio = oracle.as_ref().ok().and_then(|oracle| {
+        score.oracle_ratio = oracle.as_mut().ok().and_then(|oracle| {
+            oracle.tighten(score.violating_share);
             let least = oracle.problem().pod_hours(oracle.lower_bound_at(score.violating_share));
             (least > 0.0).then(|| score.pod_hours / least)
         });

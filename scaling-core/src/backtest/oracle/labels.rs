@@ -30,39 +30,39 @@ struct Origin {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Labels {
     start_up: usize,
-    labels: Vec<Label>,
+    rows: Vec<Label>,
     origins: Vec<Origin>,
     paid: Vec<u32>,
 }
 
 impl Labels {
     pub(super) fn len(&self) -> usize {
-        self.labels.len()
+        self.rows.len()
     }
 
     pub(super) fn clear(&mut self, start_up: usize) {
         self.start_up = start_up;
-        self.labels.clear();
+        self.rows.clear();
         self.origins.clear();
         self.paid.clear();
     }
 
     /// The label of the start: nothing waits, and whatever was paid for before is free.
     pub(super) fn push_start(&mut self) {
-        self.labels.push(Label::default());
+        self.rows.push(Label::default());
         self.origins.push(Origin::default());
         self.paid.extend(std::iter::repeat_n(u32::MAX, self.start_up));
     }
 
     pub(super) fn get(&self, index: usize) -> (Label, &[u32]) {
         let paid = self.paid.get(index * self.start_up..(index + 1) * self.start_up).unwrap_or_default();
-        (self.labels.get(index).copied().unwrap_or_default(), paid)
+        (self.rows.get(index).copied().unwrap_or_default(), paid)
     }
 
     /// Adds what follows the label `parent` by `ready` pods in a step. `caps`: how much of what was paid for can still matter.
     #[inline]
     pub(super) fn push(&mut self, label: Label, parent: usize, ready: u32, paid: &[u32], caps: &[u32]) {
-        self.labels.push(label);
+        self.rows.push(label);
         self.origins.push(Origin { parent: u32::try_from(parent).unwrap_or(u32::MAX), ready });
         shift(paid, ready, caps, &mut self.paid);
     }
@@ -71,7 +71,7 @@ impl Labels {
     #[inline]
     pub(super) fn push_from(&mut self, other: &Self, index: usize) {
         let (label, paid) = other.get(index);
-        self.labels.push(label);
+        self.rows.push(label);
         self.origins.push(other.origins.get(index).copied().unwrap_or_default());
         self.paid.extend_from_slice(paid);
     }
@@ -90,6 +90,69 @@ impl Labels {
             let spare = spare(&other);
             spare >= 0.0 && raise(other_paid, paid) <= spare
         })
+    }
+}
+
+/// The work of comparing two labels: more for those of a long start-up.
+pub(super) fn comparing(model: &Model) -> f64 {
+    1.0 + model.start_up as f64 / 32.0
+}
+
+/// How many labels a search may keep in a step: more if it has kept fewer than it could afford until then. Counted, not measured,
+/// so the same problem is always solved alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    least: f64,
+    most: f64,
+    /// Work that can be kept up in each step, what comparing and keeping a label count for, and what has been saved.
+    per_step: f64,
+    per_comparison: f64,
+    per_label: f64,
+    saved: f64,
+    /// Work of the last step by labels kept and allowed.
+    effort: f64,
+    /// Work of all steps.
+    spent: f64,
+}
+
+impl Pace {
+    /// Numbers that the labels of a search may hold in all: a quarter of a gigabyte.
+    const CELLS: f64 = 6e7;
+    /// Comparisons that take as long as making a label.
+    const MAKING: usize = 16;
+
+    /// A pace of `least` to `most` labels a step, of which every step can have the least, for so much work in all.
+    pub(super) fn new(model: &Model, least: u32, most: u32, work: f64) -> Self {
+        Self {
+            least: f64::from(least),
+            most: f64::from(most),
+            per_comparison: comparing(model),
+            per_step: work / (model.steps() as f64).max(1.0),
+            per_label: work / Self::CELLS * (model.start_up as f64 + 14.0),
+            saved: work / 8.0,
+            effort: 1.0,
+            spent: 0.0,
+        }
+    }
+
+    /// Work of all steps until now.
+    pub(super) fn spent(&self) -> f64 {
+        self.spent
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
+    pub(super) fn width(&self) -> usize {
+        // Spend a little of what was saved at once: hard steps come in rows.
+        let affordable = self.per_step + self.saved / 32.0;
+        (affordable.max(0.0) / self.effort).sqrt().clamp(self.least, self.most) as usize
+    }
+
+    /// Accounts for a step in which so many labels were made, compared, and kept.
+    pub(super) fn step(&mut self, made: usize, compared: usize, kept: usize) {
+        let work = (compared + made * Self::MAKING) as f64 * self.per_comparison + kept as f64 * self.per_label;
+        self.spent += work;
+        self.saved += self.per_step - work;
+        self.effort = (work / (kept * kept).max(1) as f64).max(1.0);
     }
 }
 

@@ -41,6 +41,14 @@ impl Model {
         model
     }
 
+    /// The same with pods so much larger that they serve at once what they could serve and queue within a step. Whatever can be
+    /// done in the one can be done in the other. Work counts in units of such a pod.
+    pub(super) fn without_queue(&self) -> Self {
+        let larger = 1.0 + self.objective;
+        let demand = self.demand.iter().map(|demand| demand / larger).collect();
+        Self::new(demand, 0.0, self.start_up, self.min, self.max)
+    }
+
     /// Fills `useful` along the longest queue that any choice can leave.
     fn look_forward(&mut self) {
         let (min, limit) = (f64::from(self.min), self.objective * f64::from(self.max));
@@ -111,6 +119,15 @@ impl Model {
     /// The most ready pods that can be of use in any step.
     pub(super) fn peak(&self) -> u32 {
         self.useful.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Pod-steps that all schedules cost that turn away so much: a pod serves its own work and no more. Only what waits at the end, or
+    /// before a gap, has cost none.
+    pub(super) fn area(&self, lost: f64) -> f64 {
+        let ends =
+            (0..self.steps()).filter(|&step| !self.demand(step).is_nan() && self.demand(step + 1).is_nan()).count();
+        let waiting = self.objective * f64::from(self.peak()) * ends as f64;
+        ((self.total - lost - waiting) * (1.0 - ROUNDING)).max(0.0)
     }
 
     /// Pods paid for in the last steps before `step`, the last one first: how many of them can still matter.

@@ -3,13 +3,19 @@
 //! A label stands for another if, after paying for what the other has paid for and turning away what it has waiting in excess, it
 //! is still no dearer: both can be done in hindsight, for pods in the past never hurt. That leaves a handful of labels a step.
 
-use super::labels::{Choice, Label, Labels, Then, Tree, choices, raise, shift};
+use super::labels::{Choice, Label, Labels, Pace, Then, Tree, choices, comparing, raise, shift};
 use super::model::Model;
 
 /// Values this close are equal. Costs are whole numbers of pod-steps.
 const EQUAL: f64 = 1e-9;
 /// The same within one step, where numbers are small.
 const EQUAL_IN_STEP: f64 = 1e-11;
+
+/// Looking back may take so many times the work of the search.
+const LOOKING_BACK: f64 = 4.0;
+/// Labels that every step may have, and no step may exceed.
+const LEAST: u32 = 4;
+const MOST: u32 = 2048;
 
 /// The best a priced search found, and what it proved.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +31,7 @@ pub(super) struct Priced {
 }
 
 /// What is still to come at the least.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ahead {
     /// Cost and priced loss, at the least.
     pub(super) value: f64,
@@ -44,23 +50,31 @@ pub(super) struct PricedSearch {
     order: Vec<(i64, f64, usize)>,
     caps: Vec<u32>,
     truncated: bool,
+    spent: f64,
 }
 
 impl PricedSearch {
-    /// Solves at a price, keeping at most `width` labels a step. With enough of them, the bound is attained.
-    pub(super) fn solve(&mut self, model: &Model, price: f64, width: usize) -> Priced {
+    /// Solves at a price. Unless there are too many labels to keep with so much work, the bound is attained.
+    pub(super) fn solve(&mut self, model: &Model, price: f64, work: f64) -> Priced {
+        let mut pace = Pace::new(model, LEAST, MOST, work);
         self.price = price;
         self.truncated = false;
         self.ahead.clear();
         self.tree.restart(model.start_up);
         for step in 0..model.steps() {
             self.branch(model, step);
-            self.keep(width);
+            self.keep(&mut pace);
         }
+        self.spent = pace.spent();
         let (best, _) = self.tree.labels.get(self.tree.step(model.steps()).start);
         // Where labels had to go, only what can be shown without them counts.
-        let bound = if self.truncated { self.look_back(model) } else { best.rank };
+        let bound = if self.truncated { self.look_back(model).unwrap_or(f64::NEG_INFINITY) } else { best.rank };
         Priced { price, cost: best.cost, lost: best.lost, bound: bound - rounding(model, best.rank) }
+    }
+
+    /// Work of the last search, if it had to drop labels.
+    pub(super) fn spent_in_vain(&self) -> f64 {
+        if self.truncated { self.spent } else { 0.0 }
     }
 
     /// The ready pods of each step in the schedule found.
@@ -84,7 +98,7 @@ impl PricedSearch {
     }
 
     /// Of the ways through a step, those that no other can stand for.
-    fn keep(&mut self, width: usize) {
+    fn keep(&mut self, pace: &mut Pace) {
         let Self { price, tree, next, order, truncated, .. } = self;
         order.clear();
         // Equals by rank are told apart by their queue: otherwise many would be kept that a later one can stand for.
@@ -95,9 +109,11 @@ impl PricedSearch {
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
         tree.begin();
         let first = tree.labels.len();
+        let (width, mut comparisons) = (pace.width(), 0);
         for &(_, _, index) in &*order {
             let (label, paid) = next.get(index);
             let kept = first..tree.labels.len();
+            comparisons += kept.len();
             let spare = |other: &Label| label.rank - other.rank - *price * (other.queue - label.queue).max(0.0) + EQUAL;
             if tree.labels.any_covers(kept.clone(), paid, spare) {
                 continue;
@@ -106,25 +122,34 @@ impl PricedSearch {
                 *truncated = true;
                 break;
             }
-            tree.labels.push_from(&next, index);
+            tree.labels.push_from(next, index);
         }
+        pace.step(next.len(), comparisons, tree.labels.len() - first);
     }
 
-    /// Finds for each label what is still to come from there, at the least, and returns that of the start.
-    pub(super) fn look_back(&mut self, model: &Model) -> f64 {
+    /// Finds for each label what is still to come from there, at the least, and returns that of the start; nothing if that takes
+    /// too long.
+    pub(super) fn look_back(&mut self, model: &Model) -> Option<f64> {
+        let mut work = LOOKING_BACK * self.spent / comparing(model);
         self.ahead.clear();
         self.ahead.resize(self.tree.labels.len(), Ahead { value: 0.0, cost: 0.0 });
         let (mut caps, mut after) = (Vec::new(), Vec::new());
         for step in (0..model.steps()).rev() {
             model.caps(step + 1, &mut caps);
+            if work < 0.0 {
+                self.ahead.clear();
+                return None;
+            }
             for index in self.tree.step(step) {
                 let (label, paid) = self.tree.labels.get(index);
-                let mut least = Ahead { value: f64::INFINITY, cost: 0.0 };
+                let (mut least, mut best) = (Ahead { value: f64::INFINITY, cost: 0.0 }, 0);
                 priced_choices(model, self.price, step, &label, paid, |choice| {
                     after.clear();
                     shift(paid, choice.ready, &caps, &mut after);
-                    let then = self.ahead(step + 1, choice.queue, &after);
-                    let value = choice.cost + self.price * choice.lost + then.value;
+                    let now = choice.cost + self.price * choice.lost;
+                    let (then, asked) = self.ahead(step + 1, choice.queue, &after, least.value - now, &mut best);
+                    work -= asked as f64;
+                    let value = now + then.value;
                     if value < least.value {
                         least = Ahead { value, cost: choice.cost + then.cost };
                     }
@@ -134,26 +159,34 @@ impl PricedSearch {
                 }
             }
         }
-        self.ahead.first().map_or(0.0, |start| start.value)
+        Some(self.ahead.first().map_or(0.0, |start| start.value))
     }
 
     /// What is still to come at the least, at the start of a step, with so much waiting and so much paid for: what a known label
-    /// has ahead, less what it would have to make up for to be as well off.
+    /// has ahead, less what it would have to make up for to be as well off. The label that says most is tried first the next
+    /// time, and once one says `enough`, the others are not asked. Also returns how many were.
     #[inline]
-    pub(super) fn ahead(&self, step: usize, queue: f64, paid: &[u32]) -> Ahead {
+    pub(super) fn ahead(&self, step: usize, queue: f64, paid: &[u32], enough: f64, best: &mut usize) -> (Ahead, usize) {
         let mut most = Ahead { value: f64::NEG_INFINITY, cost: 0.0 };
         let known = self.tree.step(step);
-        for (index, ahead) in known.clone().zip(self.ahead.get(known).unwrap_or_default()) {
+        let first = if known.contains(best) { *best } else { known.start };
+        let mut asked = 0;
+        for index in std::iter::once(first).chain(known) {
+            asked += 1;
             let (label, other) = self.tree.labels.get(index);
+            let ahead = self.ahead.get(index).copied().unwrap_or_default();
             let value = ahead.value - self.price * (label.queue - queue).max(0.0);
             if value > most.value {
                 let raise = raise(other, paid);
                 if value - raise > most.value {
-                    most = Ahead { value: value - raise, cost: ahead.cost - raise };
+                    (most, *best) = (Ahead { value: value - raise, cost: ahead.cost - raise }, index);
+                    if most.value >= enough {
+                        break;
+                    }
                 }
             }
         }
-        most
+        (most, asked)
     }
 }
 

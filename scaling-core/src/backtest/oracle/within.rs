@@ -1,12 +1,15 @@
 //! The cheapest schedule that turns away no more than an allowance.
 
-use super::labels::{Choice, Label, Labels, Then, Tree, choices, shift};
+use super::labels::{Choice, Label, Labels, Pace, Then, Tree, choices, shift};
 use super::model::Model;
 use super::priced::{PricedSearch, rounding};
 
 /// Pod-steps by which a schedule's predicted cost may be off target and still rank like one that uses the whole margin between
 /// bound and target.
 const OFF_TARGET: f64 = 50.0;
+/// Labels that every step may have, and no step may exceed.
+const LEAST: u32 = 16;
+const MOST: u32 = 2048;
 
 /// What is known from a search at a price.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +30,21 @@ pub(super) struct Within {
     pub(super) found: Option<(f64, Vec<u32>)>,
     /// Whether no label had to go: a target that was not met then cannot be met.
     pub(super) complete: bool,
+    spent: f64,
 }
 
-/// Searches for the cheapest schedule that turns away at most `allowed` pod-steps of work, with at most `width` labels a step; with
-/// a guide, only where its target can still be met.
+impl Within {
+    /// The work it took, if it had to drop labels.
+    pub(super) fn spent_in_vain(&self) -> f64 {
+        if self.complete { 0.0 } else { self.spent }
+    }
+}
+
+/// Searches for the cheapest schedule that turns away at most `allowed` pod-steps of work; with a guide, only where its target can
+/// still be met.
 ///
 /// A label stands for another only if it is as good in both cost and loss, so there are many more of them than at a price.
-pub(super) fn within(model: &Model, allowed: f64, width: usize, guide: Option<Guide<'_>>) -> Within {
+pub(super) fn within(model: &Model, allowed: f64, guide: Option<Guide<'_>>, work: f64) -> Within {
     let mut search = WithinSearch {
         model,
         allowed,
@@ -44,9 +55,10 @@ pub(super) fn within(model: &Model, allowed: f64, width: usize, guide: Option<Gu
         tree: Tree::default(),
         next: Labels::default(),
         off: Vec::new(),
+        asked: 0,
         complete: true,
     };
-    search.run(width)
+    search.run(work)
 }
 
 struct WithinSearch<'a> {
@@ -61,32 +73,40 @@ struct WithinSearch<'a> {
     next: Labels,
     /// Of each way through a step: how far its predicted cost is off target, in terms of the margin.
     off: Vec<f64>,
+    /// How many labels of the guide the last step was compared with.
+    asked: usize,
     complete: bool,
 }
 
 impl WithinSearch<'_> {
-    fn run(&mut self, width: usize) -> Within {
+    fn run(&mut self, work: f64) -> Within {
+        let mut pace = Pace::new(self.model, LEAST, MOST, work);
         self.tree.restart(self.model.start_up);
         let (mut order, mut kept, mut caps, mut after) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for step in 0..self.model.steps() {
             self.model.caps(step + 1, &mut caps);
             self.branch(step, &caps, &mut after);
-            self.keep(width, &mut order, &mut kept);
+            self.keep(&mut pace, &mut order, &mut kept);
         }
         let last = self.tree.step(self.model.steps());
         let cost = |label: &usize| self.tree.labels.get(*label).0.cost;
         let best = last.min_by(|a, b| cost(a).total_cmp(&cost(b)));
-        Within { found: best.map(|label| (cost(&label), self.tree.path(label))), complete: self.complete }
+        Within {
+            found: best.map(|label| (cost(&label), self.tree.path(label))),
+            complete: self.complete,
+            spent: pace.spent(),
+        }
     }
 
     /// All ways through a step that can still end within the allowance and on target.
     fn branch(&mut self, step: usize, caps: &[u32], after: &mut Vec<u32>) {
-        let Self { model, allowed, doubt, guide, tree, next, off, .. } = self;
+        let Self { model, allowed, doubt, guide, tree, next, off, asked, .. } = self;
+        *asked = 0;
         next.clear(model.start_up);
         off.clear();
         for parent in tree.step(step) {
             let (label, paid) = tree.labels.get(parent);
-            let mut above: Option<Above> = None;
+            let (mut above, mut best): (Option<Above>, usize) = (None, 0);
             choices(model, step, &label, paid, |choice| {
                 let (cost, lost) = (label.cost + choice.cost, label.lost + choice.lost);
                 // Fewer pods never turn away less.
@@ -97,13 +117,11 @@ impl WithinSearch<'_> {
                 if let Some(guide) = guide {
                     after.clear();
                     shift(paid, choice.ready, caps, after);
-                    let ahead = guide.search.ahead(step + 1, choice.queue, after);
-                    let (least, saturated) = Above::step(
-                        &mut above,
-                        guide.price,
-                        cost + guide.price * (lost - *allowed) + ahead.value,
-                        &choice,
-                    );
+                    let now = cost + guide.price * (lost - *allowed);
+                    let enough = guide.target + *doubt - now;
+                    let (ahead, others) = guide.search.ahead(step + 1, choice.queue, after, enough, &mut best);
+                    *asked += others;
+                    let (least, saturated) = Above::step(&mut above, guide.price, now + ahead.value, &choice);
                     if least > guide.target + *doubt {
                         return if saturated { Then::Shut } else { Then::Fewer };
                     }
@@ -119,7 +137,7 @@ impl WithinSearch<'_> {
 
     /// Of the ways through a step, those that no other can stand for; if there are too many, a quarter of them nearest to the
     /// bound, and the rest such that their predicted costs are near the target as well.
-    fn keep(&mut self, width: usize, order: &mut Vec<(i64, f64, usize)>, kept: &mut Vec<usize>) {
+    fn keep(&mut self, pace: &mut Pace, order: &mut Vec<(i64, f64, usize)>, kept: &mut Vec<usize>) {
         let Self { tree, next, off, equal, .. } = self;
         order.clear();
         order.extend((0..next.len()).map(|index| {
@@ -128,16 +146,19 @@ impl WithinSearch<'_> {
         }));
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
         kept.clear();
+        let mut comparisons = self.asked;
         for &(_, _, index) in &*order {
             let (label, paid) = next.get(index);
             let covers = |other: &Label| {
                 let lost = other.lost + (other.queue - label.queue).max(0.0);
                 if lost <= label.lost + *equal { label.cost - other.cost } else { -1.0 }
             };
+            comparisons += kept.len();
             if !next.any_covers(kept.iter().copied(), paid, covers) {
                 kept.push(index);
             }
         }
+        let width = pace.width();
         if kept.len() > width {
             self.complete = false;
             let rank = |index: usize| next.get(index).0.rank;
@@ -152,6 +173,7 @@ impl WithinSearch<'_> {
         for &index in &*kept {
             tree.labels.push_from(next, index);
         }
+        pace.step(next.len(), comparisons, kept.len());
     }
 }
 
