@@ -457,7 +457,7 @@ fn what_is_too_hard_is_cornered() {
         let gap = schedule.pod_steps - schedule.lower_bound;
         assert!(gap <= schedule.pod_steps / 200, "{} {}", schedule.pod_steps, schedule.lower_bound);
     }
-    assert_eq!(oracle.frontier(24)[0].pod_steps, oracle.zero_violations().pod_steps);
+    assert!(oracle.frontier(24)[0].pod_steps <= oracle.zero_violations().pod_steps);
 }
 
 #[test]
