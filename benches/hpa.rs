@@ -4,8 +4,8 @@ use divan::{AllocProfiler, Bencher, black_box};
 use scaling_core::Bounds;
 use scaling_core::chrono::TimeDelta;
 use scaling_core::hpa::{
-    ConditionStatus, Container, CrossVersionObjectReference, Hpa, HpaBehavior, HpaController, HpaEngine, HpaMemory,
-    HpaSpec, KpaEngine, Pod, PodUsage, Ready, Reported, Resources, SampleTime, Samples, Scale, Selector,
+    Calculator, ConditionStatus, Container, CrossVersionObjectReference, Hpa, HpaBehavior, HpaController, HpaEngine,
+    HpaMemory, HpaSpec, KpaEngine, Pod, PodUsage, Ready, Reported, Resources, SampleTime, Samples, Scale, Selector,
 };
 
 #[global_allocator]
@@ -23,17 +23,17 @@ fn spec(behavior: bool) -> Option<HpaSpec> {
 
 /// A workload of so many pods with a CPU sample each, as the API server and the metrics server list them.
 fn reported(pods: i32) -> Reported {
-    let cpu = |milli: i64| Resources::from([("cpu".to_owned(), milli)]);
+    let cpu = |milli: i64| Resources::from([("cpu", milli)]);
     let long_ago = benches::now() - TimeDelta::hours(2);
     let pod = |nth: i32| Pod {
-        name: format!("web-{nth}"),
+        name: format!("web-{nth:04}"),
         ready: Some(Ready { status: ConditionStatus::True, since: Some(long_ago) }),
         started: Some(long_ago),
         containers: vec![Container { name: "app".into(), requests: cpu(500), restart_always: false }],
         ..Pod::default()
     };
     let usage = |nth: i32| PodUsage {
-        pod: format!("web-{nth}"),
+        pod: format!("web-{nth:04}"),
         time: SampleTime { at: benches::now(), window_s: 60 },
         containers: vec![("app".into(), cpu(300 + i64::from(nth % 90)))],
     };
@@ -46,13 +46,35 @@ fn reported(pods: i32) -> Reported {
     }
 }
 
-/// One sync over lists of pods, with `behavior`.
-#[divan::bench(args = [10, 100, 1000])]
+/// What CPU utilization asks for: the replica calculator alone.
+#[divan::bench(args = [10, 100, 1000], sample_size = 100)]
+fn calculator(bencher: Bencher<'_, '_>, pods: i32) {
+    let Some(hpa) = spec(true).and_then(|spec| Hpa::try_from(&spec).ok()) else { return };
+    let controller = HpaController::default();
+    let seen = reported(pods);
+    let (Some(metric), Some(samples), Some(scale)) = (hpa.metrics.first(), seen.samples.first(), seen.scale) else {
+        return;
+    };
+    let tolerances = controller.tolerances(hpa.behavior.as_ref());
+    let calculator = Calculator { config: &controller.config, tolerances, scale, now: benches::now() };
+    bencher.bench_local(|| calculator.propose(metric, black_box(&seen.pods), samples));
+}
+
+/// One sync over lists of pods, with `behavior`, of a controller that has run for an hour.
+#[divan::bench(args = [10, 100, 1000], sample_size = 100)]
 fn sync(bencher: Bencher<'_, '_>, pods: i32) {
     let Some(hpa) = spec(true).and_then(|spec| Hpa::try_from(&spec).ok()) else { return };
     let controller = HpaController::default();
     let mut seen = reported(pods);
-    bencher.bench_local(|| controller.sync(&hpa, &mut HpaMemory::default(), black_box(&mut seen), benches::now()));
+    let (mut memory, mut now) = (HpaMemory::default(), benches::now());
+    let mut next = |seen: &mut Reported| {
+        now += TimeDelta::seconds(15);
+        controller.sync(&hpa, &mut memory, seen, now)
+    };
+    for _ in 0..240 {
+        next(&mut seen);
+    }
+    bencher.bench_local(|| next(black_box(&mut seen)));
 }
 
 /// One decision from an observation.

@@ -36,12 +36,14 @@ mod defaults;
 pub(crate) mod engine;
 mod kpa;
 pub mod limits;
+mod measured;
 mod memory;
 mod metric;
 pub mod names;
 mod pods;
 mod quantity;
 mod recommend;
+mod resources;
 mod spec;
 mod validate;
 
@@ -58,11 +60,10 @@ pub use kpa::{Kpa, KpaConfig, KpaEngine, KpaLoad};
 pub use limits::{Behavior, Rules};
 pub use memory::{Recommendation, Recommendations, ScaleEvent, ScaleEvents};
 pub use metric::{Aim, Hpa, Metric, MetricKind, TargetKind, TargetValues};
-pub use pods::{
-    ConditionStatus, Container, Pod, PodClass, PodGroups, PodPhase, Ready, Resources, SampleTime, classify, requests,
-};
+pub use pods::{ConditionStatus, Container, Pod, PodClass, PodGroups, PodPhase, Ready, SampleTime, classify, requests};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use recommend::{HpaRecommendation, RecommendError, recommend};
+pub use resources::Resources;
 pub use spec::{
     CrossVersionObjectReference, HpaBehavior, HpaSpec, LabelSelector, LabelSelectorRequirement, MetricIdentifier,
     MetricSource, MetricSpec, MetricTarget, ScalingPolicy, ScalingRules,

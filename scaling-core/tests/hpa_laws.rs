@@ -58,7 +58,8 @@ fn instant(hostile: bool) -> BoxedStrategy<DateTime<Utc>> {
 }
 
 fn resources(hostile: bool) -> impl Strategy<Value = Resources> {
-    proptest::collection::btree_map(select(vec!["cpu".to_owned(), "memory".to_owned()]), amount(hostile), 0..3)
+    proptest::collection::btree_map(select(vec!["cpu", "memory", "hugepages-2Mi"]), amount(hostile), 0..4)
+        .prop_map(Resources::from_iter)
 }
 
 fn containers(hostile: bool) -> impl Strategy<Value = Vec<Container>> {

@@ -3,13 +3,12 @@
 //! All sums and averages are integers, truncated; only ratios are doubles, and counts round up. The results show it: 56 % against
 //! 50 % on 25 pods asks for 29.
 
-use std::collections::{HashMap, HashSet};
-
 use chrono::{DateTime, Utc};
 
 use super::limits::whole;
+use super::measured::{Measured, Of, Room, Sample};
 use super::metric::{Aim, Metric, MetricKind};
-use super::pods::{self, Pod, PodClass, SampleTime};
+use super::pods::{Classifier, Pod, PodClass, SampleTime};
 use super::{ControllerConfig, MissingFallback, Release, Resources, ToleranceMode};
 
 /// Window of a sample whose backend does not say, in seconds.
@@ -182,21 +181,13 @@ impl Calculator<'_> {
         match (&metric.source, samples) {
             (_, Samples::Failed) => Err(MetricError::FetchFailed),
             (MetricKind::Resource { resource }, Samples::PodUsage(usage)) => {
-                let measured = self.measured(usage, resource, None)?;
-                self.per_pod(pods, &measured, Of { resource, container: None }, aim)
+                self.per_pod(pods, usage, Of { resource, container: None }, aim)
             }
             (MetricKind::ContainerResource { resource, container }, Samples::PodUsage(usage)) => {
-                let container = Some(container.as_str());
-                let measured = self.measured(usage, resource, container)?;
-                self.per_pod(pods, &measured, Of { resource, container }, aim)
+                self.per_pod(pods, usage, Of { resource, container: Some(container) }, aim)
             }
             (MetricKind::Pods { .. }, Samples::PodValues(values)) => {
-                if values.is_empty() {
-                    return Err(MetricError::NoMetricsReturned);
-                }
-                let measured =
-                    values.iter().map(|value| (value.pod.as_str(), (value.time, value.value_milli))).collect();
-                self.per_pod(pods, &measured, Of { resource: "", container: None }, aim)
+                self.per_pod(pods, values, Of { resource: "", container: None }, aim)
             }
             (MetricKind::Object { .. }, Samples::Object(value)) => self.total(*value, aim, ready_pods(pods)),
             (MetricKind::External { .. }, Samples::External(series)) => {
@@ -210,73 +201,46 @@ impl Calculator<'_> {
         }
     }
 
-    /// The samples of one resource, summed over the containers of each pod.
-    fn measured<'s>(
-        &self,
-        usage: &'s [PodUsage],
-        resource: &str,
-        container: Option<&str>,
-    ) -> Result<Measured<'s>, MetricError> {
-        if usage.is_empty() {
+    /// Targets measured per pod.
+    fn per_pod(&self, pods: &[Pod], samples: &[impl Sample], of: Of<'_>, aim: Aim) -> Result<Proposal, MetricError> {
+        if samples.is_empty() {
             return Err(MetricError::NoMetricsReturned);
         }
-        let mut measured = Measured::with_capacity(usage.len());
-        for pod in usage {
-            let value = match container {
-                Some(name) => {
-                    let found = pod.containers.iter().find(|(container, _)| container == name);
-                    if found.is_none() && self.config.release.missing_container_fails {
-                        return Err(MetricError::ContainerMetricMissing { pod: pod.pod.clone() });
-                    }
-                    found.and_then(|(_, usage)| usage.get(resource)).copied()
-                }
-                // One container without a sample, or no container at all, and the pod has none.
-                None => (!pod.containers.is_empty())
-                    .then(|| {
-                        let mut values = pod.containers.iter().map(|(_, usage)| usage.get(resource));
-                        values.try_fold(0_i64, |sum, value| Some(sum.saturating_add(*value?)))
-                    })
-                    .flatten(),
-            };
-            if let Some(value) = value {
-                measured.insert(&pod.pod, (pod.time, value));
-            }
-        }
-        Ok(measured)
-    }
-
-    /// Targets measured per pod.
-    fn per_pod(&self, pods: &[Pod], measured: &Measured<'_>, of: Of<'_>, aim: Aim) -> Result<Proposal, MetricError> {
+        let release = self.config.release;
+        let mut room = Room::new();
+        let mut measured = Measured::new(samples, &mut room, of, release.missing_container_fails)?;
         if pods.is_empty() {
             return Err(MetricError::NoPods);
         }
+        let classifier = Classifier::new(of.resource == "cpu", self.config, self.now);
         let mut tally = PodTally::default();
-        let mut left = measured.len();
-        let mut classes = Vec::with_capacity(pods.len());
+        let mut left = measured.entries().len();
+        let mut refused = None;
         for pod in pods {
-            let sample = measured.get(pod.name.as_str()).copied();
-            let class = pods::classify(pod, sample.map(|(time, _)| time), of.resource == "cpu", self.config, self.now);
+            let sample = measured.take(&pod.name);
+            let class = classifier.class(pod, sample.map(|(time, _)| time));
             if sample.is_some() && class != PodClass::Ready {
                 // Names are unique in a cluster; a caller's may not be.
                 left = left.saturating_sub(1);
             }
-            classes.push((pod, class, sample.map_or(0, |(_, value)| value)));
+            // Every listed pod must state its request, even one that does not count.
+            let request = match aim {
+                Aim::Utilization(_) => pod.request(of.resource, of.container, release.pod_level_resources),
+                _ => Ok(0),
+            };
+            match request {
+                Ok(request) => tally.add(class, sample.map_or(0, |(_, value)| value), request, aim, release),
+                Err(error) => refused = refused.or(Some(error)),
+            }
         }
         if left == 0 {
             return Err(MetricError::NoMetricsForReadyPods);
         }
-        let pod_level = self.config.release.pod_level_resources;
-        for (pod, class, usage) in classes {
-            // Every listed pod must state its request, even one that does not count.
-            let request = match aim {
-                Aim::Utilization(_) => pod.request(of.resource, of.container, pod_level)?,
-                _ => 0,
-            };
-            tally.add(class, usage, request, aim, self.config.release);
+        if let Some(error) = refused {
+            return Err(error);
         }
-        let listed: HashSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
-        let unlisted = measured.iter().filter(|(pod, _)| !listed.contains(**pod)).map(|(_, (_, value))| *value);
-        // The map has no order of its own, so the sum must not depend on one: it is limited at the end alone.
+        let unlisted = measured.entries().iter().filter(|entry| !entry.taken).map(|entry| entry.value);
+        // Whatever the order of the samples, the sum is the same: it is limited at the end alone.
         let (number, sum) = unlisted.fold((0, 0_i128), |(number, sum), value| (number + 1, sum + i128::from(value)));
         tally.add_unlisted(number, sum, aim);
         self.tallied(&tally, aim)
@@ -375,15 +339,6 @@ pub fn per_replica_usage(total_milli: i64, status_replicas: i32) -> i64 {
     #[allow(clippy::cast_possible_truncation)] // the cast saturates
     let usage = (total_milli as f64 / f64::from(status_replicas)).ceil() as i64;
     usage
-}
-
-type Measured<'a> = HashMap<&'a str, (SampleTime, i64)>;
-
-/// Which resource of which container a metric measures.
-#[derive(Clone, Copy)]
-struct Of<'a> {
-    resource: &'a str,
-    container: Option<&'a str>,
 }
 
 /// What pods without a usable sample are taken to use.
@@ -518,6 +473,9 @@ impl PodTally {
 
 /// `value × times ÷ by`, truncated, limited to 64 bits.
 fn share(value: i64, times: i64, by: i64) -> i64 {
+    if let Some(product) = value.checked_mul(times) {
+        return product / by.max(1);
+    }
     limited(i128::from(value) * i128::from(times) / i128::from(by).max(1))
 }
 

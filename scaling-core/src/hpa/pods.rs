@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ControllerConfig, MetricError};
-
-/// Amounts of resources by name, in thousandths: millicores of `cpu`, thousandths of a byte of `memory`.
-pub type Resources = BTreeMap<String, i64>;
+use super::{ControllerConfig, MetricError, Resources};
 
 /// Where a pod is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,13 +85,25 @@ impl Pod {
     ///
     /// # Errors
     /// [`MetricError::MissingRequest`] or [`MetricError::ContainerNotFound`].
+    #[inline]
     pub fn request(&self, resource: &str, container: Option<&str>, pod_level: bool) -> Result<i64, MetricError> {
         match container {
             Some(container) => self.container_request(resource, container),
-            None if pod_level && self.has_pod_level_requests() => self.pod_level_request(resource),
-            None => self.long_running().try_fold(0_i64, |sum, container| {
-                Ok(sum.saturating_add(self.stated(container.requests.get(resource))?))
-            }),
+            None if pod_level && self.requests.is_some() && self.has_pod_level_requests() => {
+                self.pod_level_request(resource)
+            }
+            None => {
+                let mut sum = 0_i64;
+                let sidecars = self.init_containers.iter().filter(|container| container.restart_always);
+                // Two loops, not one over a chain: this is most of what a sync does.
+                for container in &self.containers {
+                    sum = sum.saturating_add(self.stated(container.requests.get(resource))?);
+                }
+                for container in sidecars {
+                    sum = sum.saturating_add(self.stated(container.requests.get(resource))?);
+                }
+                Ok(sum)
+            }
         }
     }
 
@@ -106,8 +115,9 @@ impl Pod {
         self.stated(container.requests.get(resource))
     }
 
-    fn stated(&self, request: Option<&i64>) -> Result<i64, MetricError> {
-        request.copied().ok_or_else(|| MetricError::MissingRequest { pod: self.name.clone() })
+    #[inline]
+    fn stated(&self, request: Option<i64>) -> Result<i64, MetricError> {
+        request.ok_or_else(|| MetricError::MissingRequest { pod: self.name.clone() })
     }
 
     /// Containers that run as long as the pod does.
@@ -117,15 +127,15 @@ impl Pod {
 
     fn has_pod_level_requests(&self) -> bool {
         let supported = |name: &str| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-");
-        self.requests.iter().flatten().any(|(name, _)| supported(name))
+        self.requests.iter().flat_map(Resources::names).any(supported)
     }
 
     /// What the scheduler would reserve: the pod's own request or, for a resource that it does not state, the larger of what runs
     /// in the end and of what runs at any moment of initialisation.
     fn pod_level_request(&self, resource: &str) -> Result<i64, MetricError> {
         let supported = matches!(resource, "cpu" | "memory") || resource.starts_with("hugepages-");
-        let overhead = self.overhead.get(resource).copied();
-        let own = self.requests.as_ref().and_then(|requests| requests.get(resource)).copied().filter(|_| supported);
+        let overhead = self.overhead.get(resource);
+        let own = self.requests.as_ref().and_then(|requests| requests.get(resource)).filter(|_| supported);
         let reserved = own.or_else(|| self.reserved(resource));
         match (reserved, overhead) {
             (None, None) => self.stated(None),
@@ -134,7 +144,7 @@ impl Pod {
     }
 
     fn reserved(&self, resource: &str) -> Option<i64> {
-        let request = |container: &Container| container.requests.get(resource).copied();
+        let request = |container: &Container| container.requests.get(resource);
         let stated = self.containers.iter().chain(&self.init_containers).any(|container| request(container).is_some());
         let lasting = self.long_running().filter_map(request).fold(0_i64, i64::saturating_add);
         let (mut sidecars, mut peak) = (0_i64, 0_i64);
@@ -180,34 +190,53 @@ pub fn classify(
     config: &ControllerConfig,
     now: DateTime<Utc>,
 ) -> PodClass {
-    let succeeded = pod.phase == PodPhase::Succeeded && config.release.ignore_succeeded_pods;
-    if pod.deleting || pod.phase == PodPhase::Failed || succeeded {
-        return PodClass::Ignored;
-    }
-    if pod.phase == PodPhase::Pending {
-        return PodClass::Unready;
-    }
-    match sample {
-        None => PodClass::Missing,
-        Some(sample) if of_cpu && !is_usable(pod, sample, config, now) => PodClass::Unready,
-        Some(_) => PodClass::Ready,
-    }
+    Classifier::new(of_cpu, config, now).class(pod, sample)
 }
 
-/// Whether a CPU sample speaks of a pod at work.
-fn is_usable(pod: &Pod, sample: SampleTime, config: &ControllerConfig, now: DateTime<Utc>) -> bool {
-    let (Some(ready), Some(started)) = (pod.ready, pod.started) else { return false };
-    let since = ready.since.unwrap_or(DateTime::<Utc>::MIN_UTC);
-    let is_false = ready.status == ConditionStatus::False;
-    let initialized = later(started, TimeDelta::from_std(config.cpu_initialization_period).ok());
-    if initialized > now {
-        // Young: start-up burns CPU that says nothing of load.
-        let window = later(since, TimeDelta::try_seconds(sample.window_s));
-        !is_false && sample.at >= window
-    } else {
-        // Older: unready only if it has never been ready.
-        let settled = later(started, TimeDelta::from_std(config.initial_readiness_delay).ok());
-        !(is_false && settled > since)
+/// Classifies the pods of one sync.
+#[derive(Clone, Copy)]
+pub(super) struct Classifier<'a> {
+    of_cpu: bool,
+    config: &'a ControllerConfig,
+    /// Pods started later are young; none if all are.
+    young_after: Option<DateTime<Utc>>,
+}
+
+impl<'a> Classifier<'a> {
+    pub(super) fn new(of_cpu: bool, config: &'a ControllerConfig, now: DateTime<Utc>) -> Self {
+        let period = TimeDelta::from_std(config.cpu_initialization_period).ok();
+        Self { of_cpu, config, young_after: period.and_then(|period| now.checked_sub_signed(period)) }
+    }
+
+    #[inline]
+    pub(super) fn class(&self, pod: &Pod, sample: Option<SampleTime>) -> PodClass {
+        let succeeded = pod.phase == PodPhase::Succeeded && self.config.release.ignore_succeeded_pods;
+        if pod.deleting || pod.phase == PodPhase::Failed || succeeded {
+            return PodClass::Ignored;
+        }
+        if pod.phase == PodPhase::Pending {
+            return PodClass::Unready;
+        }
+        match sample {
+            None => PodClass::Missing,
+            Some(sample) if self.of_cpu && !self.is_usable(pod, sample) => PodClass::Unready,
+            Some(_) => PodClass::Ready,
+        }
+    }
+
+    /// Whether a CPU sample speaks of a pod at work.
+    fn is_usable(&self, pod: &Pod, sample: SampleTime) -> bool {
+        let (Some(ready), Some(started)) = (pod.ready, pod.started) else { return false };
+        let since = || ready.since.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let is_false = ready.status == ConditionStatus::False;
+        if self.young_after.is_none_or(|young_after| started > young_after) {
+            // Start-up burns CPU that says nothing of load.
+            !is_false && sample.at >= later(since(), TimeDelta::try_seconds(sample.window_s))
+        } else {
+            // Older: unready only if it has never been ready.
+            let settled = || later(started, TimeDelta::from_std(self.config.initial_readiness_delay).ok());
+            !(is_false && settled() > since())
+        }
     }
 }
 

@@ -1,0 +1,222 @@
+//! The samples of a metric, found by the pod that they are of.
+
+use super::calculator::{MetricError, PodUsage, PodValue};
+use super::pods::SampleTime;
+
+/// So many samples need no allocation.
+const FEW: usize = 32;
+
+/// Which resource of which container a metric measures.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) resource: &'a str,
+    pub(super) container: Option<&'a str>,
+}
+
+/// What the backend says of one pod.
+pub(super) trait Sample {
+    fn pod(&self) -> &str;
+    fn time(&self) -> SampleTime;
+    /// The value, if the sample has it.
+    ///
+    /// # Errors
+    /// [`MetricError::ContainerMetricMissing`] if it lacks the container and must not.
+    fn value(&self, of: Of<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError>;
+}
+
+impl Sample for PodUsage {
+    fn pod(&self) -> &str {
+        &self.pod
+    }
+
+    fn time(&self) -> SampleTime {
+        self.time
+    }
+
+    #[inline]
+    fn value(&self, of: Of<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError> {
+        let Some(name) = of.container else {
+            // One container without a sample, or no container at all, and the pod has none.
+            let mut values = self.containers.iter().map(|(_, usage)| usage.get(of.resource));
+            let sum = values.try_fold(0_i64, |sum, value| Some(sum.saturating_add(value?)));
+            return Ok(sum.filter(|_| !self.containers.is_empty()));
+        };
+        match self.containers.iter().find(|(container, _)| container == name) {
+            Some((_, usage)) => Ok(usage.get(of.resource)),
+            None if missing_container_fails => Err(MetricError::ContainerMetricMissing { pod: self.pod.clone() }),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Sample for PodValue {
+    fn pod(&self) -> &str {
+        &self.pod
+    }
+
+    fn time(&self) -> SampleTime {
+        self.time
+    }
+
+    fn value(&self, _: Of<'_>, _: bool) -> Result<Option<i64>, MetricError> {
+        Ok(Some(self.value_milli))
+    }
+}
+
+/// A sample that has a value.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Entry {
+    sample: u32,
+    pub(super) value: i64,
+    /// Whether a pod was found for it.
+    pub(super) taken: bool,
+}
+
+/// Room for the entries of some samples: as many as most workloads have need no allocation.
+pub(super) struct Room {
+    few: [Entry; FEW],
+    many: Vec<Entry>,
+}
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self { few: [Entry::default(); FEW], many: Vec::new() }
+    }
+
+    fn for_samples(&mut self, samples: usize) -> &mut [Entry] {
+        if samples > FEW {
+            self.many.resize(samples, Entry::default());
+            &mut self.many
+        } else {
+            &mut self.few
+        }
+    }
+}
+
+/// Samples with a value, by pod; of several of one pod, the last. Lists in the order of names, as the API server gives them, are
+/// walked side by side; others are sorted first.
+pub(super) struct Measured<'s, S> {
+    samples: &'s [S],
+    room: &'s mut [Entry],
+    len: usize,
+    /// Where the next pod's sample is likely to be.
+    next: usize,
+}
+
+impl<'s, S: Sample> Measured<'s, S> {
+    /// # Errors
+    /// [`MetricError::ContainerMetricMissing`].
+    pub(super) fn new(
+        samples: &'s [S],
+        room: &'s mut Room,
+        of: Of<'_>,
+        missing_container_fails: bool,
+    ) -> Result<Self, MetricError> {
+        let mut measured = Self { samples, room: room.for_samples(samples.len()), len: 0, next: 0 };
+        let mut before: Option<&str> = None;
+        let mut is_sorted = true;
+        for (index, sample) in (0..).zip(samples) {
+            let Some(value) = sample.value(of, missing_container_fails)? else { continue };
+            if let Some(entry) = measured.room.get_mut(measured.len) {
+                *entry = Entry { sample: index, value, taken: false };
+                measured.len += 1;
+            }
+            is_sorted &= before < Some(sample.pod());
+            before = Some(sample.pod());
+        }
+        if !is_sorted {
+            measured.sort();
+        }
+        Ok(measured)
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        self.room.get(..self.len).unwrap_or_default()
+    }
+
+    fn entries_mut(&mut self) -> &mut [Entry] {
+        self.room.get_mut(..self.len).unwrap_or_default()
+    }
+
+    fn name(&self, entry: &Entry) -> &'s str {
+        self.samples.get(entry.sample as usize).map_or("", S::pod)
+    }
+
+    fn sort(&mut self) {
+        let samples = self.samples;
+        let name = |entry: &Entry| samples.get(entry.sample as usize).map_or("", S::pod);
+        let entries = self.entries_mut();
+        // Of equals, the last one first: it is the one that stays.
+        entries.sort_unstable_by(|a, b| name(a).cmp(name(b)).then(b.sample.cmp(&a.sample)));
+        let mut len = 0;
+        for index in 0..entries.len() {
+            let Some(entry) = entries.get(index).copied() else { break };
+            let is_new = len == 0 || entries.get(len - 1).is_none_or(|kept| name(kept) != name(&entry));
+            if let Some(place) = entries.get_mut(len).filter(|_| is_new) {
+                *place = entry;
+                len += 1;
+            }
+        }
+        self.len = len;
+    }
+
+    /// The sample of a pod: when it was taken, and its value.
+    #[inline]
+    pub(super) fn take(&mut self, pod: &str) -> Option<(SampleTime, i64)> {
+        let is_next = self.entries().get(self.next).is_some_and(|entry| self.name(entry) == pod);
+        let place = if is_next {
+            self.next
+        } else {
+            self.entries().binary_search_by(|entry| self.name(entry).cmp(pod)).ok()?
+        };
+        self.next = place + 1;
+        let entry = self.entries_mut().get_mut(place)?;
+        entry.taken = true;
+        let (index, value) = (entry.sample, entry.value);
+        Some((self.samples.get(index as usize)?.time(), value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use chrono::{DateTime, Utc};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_finds_what_a_map_finds(
+            names in prop::collection::vec(0_u8..90, 0..120), pods in prop::collection::vec(0_u8..90, 0..120), sorted: bool,
+        ) {
+            let mut names = names;
+            if sorted {
+                names.sort_unstable();
+            }
+            let time = SampleTime { at: DateTime::<Utc>::UNIX_EPOCH, window_s: 60 };
+            let samples: Vec<PodValue> = (0..).zip(&names)
+                .map(|(value_milli, name)| PodValue { pod: format!("web-{name}"), time, value_milli })
+                .collect();
+            let mut expected: HashMap<&str, i64> =
+                samples.iter().map(|sample| (sample.pod.as_str(), sample.value_milli)).collect();
+            let mut room = Room::new();
+            let mut measured = Measured::new(&samples, &mut room, Of { resource: "", container: None }, true).unwrap();
+            prop_assert_eq!(measured.entries().len(), expected.len());
+            for pod in &pods {
+                let name = format!("web-{pod}");
+                prop_assert_eq!(measured.take(&name).map(|(_, value)| value), expected.get(name.as_str()).copied());
+            }
+            for pod in &pods {
+                expected.remove(format!("web-{pod}").as_str());
+            }
+            let mut left: Vec<i64> =
+                measured.entries().iter().filter(|entry| !entry.taken).map(|entry| entry.value).collect();
+            let mut unlisted: Vec<i64> = expected.into_values().collect();
+            left.sort_unstable();
+            unlisted.sort_unstable();
+            prop_assert_eq!(left, unlisted);
+        }
+    }
+}
