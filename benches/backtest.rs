@@ -1,24 +1,31 @@
-//! A day in steps of 15 s: `cargo bench --bench backtest`. 5,760 steps, of which each engine decides at every one.
+//! Replays in steps of 15 s: `cargo bench --bench backtest`. The HPA over a month, and a day (5,760 steps) with everything that a
+//! report has; engines decide at every step.
+
+use std::sync::Arc;
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use futures::executor::block_on;
 use scaling_core::backtest::oracle::{Oracle, OracleConfig, OracleProblem};
-use scaling_core::backtest::{Arrivals, Candidate, ClusterModel, SampleTime, Scenario, Trace, run_one};
+use scaling_core::backtest::{
+    Arrivals, Candidate, Cluster, ClusterModel, ClusterSetup, Control, SampleTime, Scenario, Trace, run_one,
+};
 use scaling_core::chrono::TimeDelta;
-use scaling_core::{ScalingMetrics, SignalKind};
+use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec};
+use scaling_core::{Bounds, MetricsHistory, ScalingMetrics, SignalKind, Target, WorkloadFacts};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 const STEPS: u32 = 5760;
+const MONTH: u32 = 30 * STEPS;
 
 fn main() {
     divan::main();
 }
 
 /// Minutes of load that follows the hour, up to 40 pods.
-fn trace() -> Option<Trace> {
+fn trace(steps: u32) -> Option<Trace> {
     let sample = |minute: u32| {
         let hour = f64::from(minute) / 60.0;
         let rate = 1100.0 - 900.0 * (hour / 12.0 * std::f64::consts::PI).cos() + f64::from(minute * 37 % 101);
@@ -26,7 +33,7 @@ fn trace() -> Option<Trace> {
         sample.current_pod_count = None;
         sample.with(SignalKind::RequestRate, rate)
     };
-    Trace::from_samples("day", (0..STEPS / 4).map(sample).collect(), SampleTime::Starts).ok()
+    Trace::from_samples("day", (0..steps / 4).map(sample).collect(), SampleTime::Starts).ok()
 }
 
 fn model() -> ClusterModel {
@@ -34,7 +41,36 @@ fn model() -> ClusterModel {
 }
 
 fn scenario() -> Option<Scenario> {
-    Some(Scenario { history_share: 0.0, ..Scenario::new(trace()?, model()) })
+    Some(Scenario { history_share: 0.0, ..Scenario::new(trace(STEPS)?, model()) })
+}
+
+/// The simulated cluster under the HPA: 172,800 steps, each with a sync.
+#[divan::bench]
+fn month_of_hpa(bencher: Bencher<'_, '_>) {
+    let Some((trace, bounds)) = trace(MONTH).map(Arc::new).zip(Bounds::new(1, 200).ok()) else { return };
+    let model = ClusterModel { noise_seed: None, ..model() };
+    let Ok(arrivals) = Arrivals::new(&trace, &model).map(Arc::new) else { return };
+    let setup = ClusterSetup {
+        target: Target::deployment("bench", "web", "web"),
+        first_step: 0,
+        counted: arrivals.counted(0, 0, 0),
+        control: Control::Hpa {
+            spec: Box::new(HpaSpec::new(CrossVersionObjectReference::deployment("web"), bounds)),
+            controller: ControllerConfig::default(),
+        },
+        facts: WorkloadFacts::default(),
+        events: Arc::new([]),
+        history: Arc::new(MetricsHistory::with_limit(0)),
+        model,
+        arrivals: Arc::clone(&arrivals),
+        trace,
+    };
+    let end = arrivals.instant(arrivals.len());
+    bencher.counter(ItemsCount::new(MONTH)).with_inputs(|| Cluster::new(setup.clone())).bench_local_values(|cluster| {
+        let Ok(cluster) = cluster else { return 0 };
+        cluster.advance(end);
+        cluster.into_run().scale_events
+    });
 }
 
 /// The oracle, which every replay comes with, and nobody else.
@@ -73,7 +109,7 @@ fn replay(bencher: Bencher<'_, '_>, candidates: &[Candidate]) {
 /// The clairvoyant, with one request in a hundred allowed to violate.
 #[divan::bench]
 fn oracle_one_percent(bencher: Bencher<'_, '_>) {
-    let Some(trace) = trace() else { return };
+    let Some(trace) = trace(STEPS) else { return };
     let Ok(arrivals) = Arrivals::new(&trace, &model()) else { return };
     let config = OracleConfig {
         step: model().step(),
