@@ -204,9 +204,13 @@ mod tests {
         };
         let cpu = file(temporary.path(), "cpu.jsonl", &(0..120).map(used).collect::<Vec<_>>().join("\n"));
         let text = output(&["--trace", &cpu]).unwrap();
-        assert!(text.contains("there is no request rate: kpa is left out") && text.contains(" rules "), "{text}");
+        for name in ["kpa", "predictive"] {
+            assert!(text.contains(&format!("there is no request rate: {name} is left out")), "{text}");
+        }
+        assert!(text.contains(" rules "), "{text}");
         for (arguments, what) in [
             (["--engine", "kpa"], "1: cpu: candidate kpa: there is no request rate in the trace"),
+            (["--engine", "predictive"], "1: cpu: candidate predictive: there is no request rate in the trace"),
             (["--engine", "kpa@hpa"], "1: cpu: candidate kpa@hpa: there is no request rate in the trace"),
             (["--pod-capacity", "50"], "2: "),
         ] {

@@ -41,7 +41,9 @@ fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
     let (start, end) = scenario.trace.span();
     let history_s = (end - start).num_seconds() as f64 * scenario.history_share;
     match name {
-        "kpa" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => Some("there is no request rate"),
+        "kpa" | "predictive" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => {
+            Some("there is no request rate")
+        }
         "schedule" if history_s < 86_400.0 => Some("its history is shorter than a day"),
         _ => None,
     }
@@ -72,13 +74,20 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         (None, "rules") => Candidate::rules(knob.unwrap_or(95.0) / 100.0).map_err(|error| bad(text, error))?,
         (None, "predictive") => {
             let price = knob.unwrap_or(10.0);
-            Candidate::direct("predictive", move |_| Ok(Driver::direct(predictive(price)?)))
+            Candidate::direct("predictive", move |past| {
+                // Without a rate it would decide as the rules do, under another name.
+                past.needs_rate()?;
+                Ok(Driver::direct(predictive(price)?))
+            })
         }
         (None, "schedule") => schedule(whole(text, knob.unwrap_or(70.0))?),
         (Some(hpa), "rules") => rules_over_hpa(text, knob, hpa)?,
         (Some(hpa), "predictive") => {
             let price = knob.unwrap_or(10.0);
-            Candidate::over_hpa(text, beneath(text, hpa)?, move |_| Ok(Driver::bounds(predictive(price)?)))
+            Candidate::over_hpa(text, beneath(text, hpa)?, move |past| {
+                past.needs_rate()?;
+                Ok(Driver::bounds(predictive(price)?))
+            })
         }
         (Some(hpa), "kpa") => {
             let target = knob.unwrap_or(70.0) / 100.0;

@@ -1,18 +1,21 @@
 //! A backtest as a whole: it tells the truth, looks at nothing ahead, and tells it the same way twice.
 #![allow(clippy::unwrap_used, clippy::float_cmp, clippy::indexing_slicing, missing_docs)]
 
+use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
 use futures::executor::block_on;
 use proptest::prelude::*;
 use scaling_core::backtest::{
-    BacktestError, Budget, Candidate, ClusterModel, Driver, PolicyDiff, Report, SampleTime, Scenario, Trace, run,
+    Arrivals, BacktestError, Budget, Candidate, Cluster, ClusterModel, ClusterSetup, Control, Driver, PolicyDiff,
+    Report, SampleTime, Scenario, StepSeen, Trace, run,
 };
 use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaSpec, MetricSpec};
 use scaling_core::{
-    Bounds, Currency, DecisionEngine, EngineError, HardLimits, Observation, Price, RuleBasedEngine, ScalingDecision,
-    ScalingMetrics, SignalKind,
+    ApplyMode, Autoscaler, Bounds, Currency, DecisionEngine, DecisionRecord, EngineError, Guards, HardLimits,
+    Observation, Price, RuleBasedEngine, ScalingDecision, ScalingMetrics, SignalKind, Target, WorkloadFacts,
 };
 
 /// Minutes of load, from the epoch on; NaN is missing.
@@ -360,5 +363,148 @@ proptest! {
                 prop_assert!(!table.contains("NaN") && !table.contains("inf"), "{}", table);
             }
         }
+    }
+}
+
+// ---- the laws, inside the backtest
+
+/// A cluster over a trace, nothing of which is history.
+fn cluster(rates: &[f64], control: Control) -> Arc<Cluster> {
+    let (trace, model) = (Arc::new(trace("law", rates)), model());
+    let arrivals = Arc::new(Arrivals::new(&trace, &model).unwrap());
+    let setup = ClusterSetup {
+        target: workload(),
+        counted: arrivals.counted(0, 0, 0),
+        arrivals,
+        model,
+        trace,
+        first_step: 0,
+        control,
+        facts: WorkloadFacts::default(),
+        events: Arc::new([]),
+        history: Arc::default(),
+    };
+    Arc::new(Cluster::new(setup).unwrap())
+}
+
+fn workload() -> Target {
+    Target::deployment("law", "web", "web")
+}
+
+fn hpa() -> Control {
+    let reference = CrossVersionObjectReference::deployment("web");
+    Control::Hpa {
+        spec: Box::new(HpaSpec::new(reference, Bounds::new(2, 30).unwrap())),
+        controller: ControllerConfig::default(),
+    }
+}
+
+fn autoscaler(cluster: &Arc<Cluster>, seed: u64, limits: HardLimits, mode: ApplyMode) -> Autoscaler {
+    let builder = Autoscaler::builder().engine(Erratic(seed)).source(Arc::clone(cluster)).applier(Arc::clone(cluster));
+    builder.guards(Guards::only_hard_limits()).limits(limits).mode(mode).build().unwrap()
+}
+
+/// Lets an engine decide each minute, and tells of each decision: the record, the bounds before and the bounds after.
+fn decide(cluster: &Arc<Cluster>, autoscaler: &Autoscaler, minutes: usize) -> Vec<(DecisionRecord, Bounds, Bounds)> {
+    let at = |minute: usize| DateTime::from_timestamp(60 * i64::try_from(minute).unwrap(), 0).unwrap();
+    let seen = (5..minutes).map(|minute| {
+        cluster.advance(at(minute));
+        let before = cluster.bounds().unwrap();
+        let record = block_on(autoscaler.tick(&workload(), at(minute))).unwrap();
+        (record, before, cluster.bounds().unwrap())
+    });
+    seen.collect()
+}
+
+fn finish(cluster: Arc<Cluster>) -> Vec<StepSeen> {
+    let cluster = Arc::into_inner(cluster).unwrap();
+    cluster.advance(DateTime::from_timestamp(86_400, 0).unwrap());
+    cluster.into_run().steps
+}
+
+/// What the laws below are checked on does happen.
+#[test]
+fn an_erratic_engine_moves_bounds_both_ways() {
+    let cluster = cluster(&waves(), hpa());
+    let decided = decide(&cluster, &autoscaler(&cluster, 5, HardLimits::new(1, 40).unwrap(), ApplyMode::Apply), 720);
+    let moves =
+        |way: Ordering| decided.iter().filter(|(_, before, after)| after.min().cmp(&before.min()) == way).count();
+    assert!(moves(Ordering::Greater) > 20 && moves(Ordering::Less) > 20);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn laws_1_and_6_bounds_and_direction_hold_inside_the_backtest(
+        rates in proptest::collection::vec(0.0..1500.0_f64, 20..60), seed in any::<u64>(),
+        low in 1..4_u32, more in 0..40_u32,
+    ) {
+        let limits = HardLimits::new(low, low + more).unwrap();
+        let hard = limits.bounds();
+        let cluster = cluster(&rates, hpa());
+        let autoscaler = autoscaler(&cluster, seed, limits, ApplyMode::Apply);
+        for (record, before, after) in decide(&cluster, &autoscaler, rates.len()) {
+            if before == after {
+                continue;
+            }
+            prop_assert!(hard.min() <= after.min() && after.max() <= hard.max(), "law 1: {after:?}");
+            // Bounds outside the limits are first of all brought back.
+            if hard.min() <= before.min() && before.max() <= hard.max() {
+                let decision = record.decision.as_ref().unwrap();
+                match decision.desired_replicas.cmp(&decision.current_replicas) {
+                    Ordering::Greater => prop_assert!(after.min() >= before.min() && after.max() >= before.max(), "law 6: {record:?}"),
+                    Ordering::Less => prop_assert!(after.min() <= before.min() && after.max() <= before.max(), "law 6: {record:?}"),
+                    Ordering::Equal => prop_assert!(false, "law 6: {record:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn law_3_a_dry_run_is_dry_inside_the_backtest(
+        rates in proptest::collection::vec(0.0..1500.0_f64, 20..60), seed in any::<u64>(), server: bool,
+    ) {
+        let alone = cluster(&rates, hpa());
+        let watched = cluster(&rates, hpa());
+        let mode = if server { ApplyMode::ServerDryRun } else { ApplyMode::Plan };
+        let autoscaler = autoscaler(&watched, seed, HardLimits::new(1, 200).unwrap(), mode);
+        let decided = decide(&watched, &autoscaler, rates.len());
+        drop(autoscaler);
+        prop_assert!(decided.iter().any(|(record, ..)| record.change.is_some()));
+        for (record, before, after) in decided {
+            prop_assert_eq!(before, after);
+            prop_assert!(!record.is_applied());
+        }
+        // Noise is drawn, gaps are NaN: bits are compared.
+        let bits = |steps: Vec<StepSeen>| steps.iter().map(|step| format!("{step:?}")).collect::<Vec<_>>();
+        prop_assert_eq!(bits(finish(watched)), bits(finish(alone)));
+    }
+
+    #[test]
+    fn law_5_same_input_same_bytes_inside_the_backtest(
+        rates in proptest::collection::vec(0.0..1500.0_f64, 20..60), seed in any::<u64>(),
+    ) {
+        let bytes = || {
+            let cluster = cluster(&rates, hpa());
+            let autoscaler = autoscaler(&cluster, seed, HardLimits::new(1, 200).unwrap(), ApplyMode::Apply);
+            let records = decide(&cluster, &autoscaler, rates.len()).into_iter();
+            records.map(|(record, ..)| serde_json::to_string(&record).unwrap()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(bytes(), bytes());
+    }
+
+    #[test]
+    fn adding_pods_never_adds_violations(
+        rates in proptest::collection::vec(prop_oneof![3 => 0.0..1500.0_f64, 1 => Just(f64::NAN)], 10..60),
+        pods in 1..30_u32, more in 1..10_u32,
+    ) {
+        prop_assume!(rates.iter().any(|rate| !rate.is_nan()));
+        let violating = |pods: u32| -> f64 {
+            let steps = finish(cluster(&rates, Control::Direct { bounds: Bounds::new(pods, 200).unwrap() }));
+            steps.iter().map(|step| step.violating).sum()
+        };
+        let (fewer, more) = (violating(pods), violating(pods + more));
+        prop_assert!(more <= fewer * (1.0 + 1e-9) + 1e-6, "{more} {fewer}");
     }
 }

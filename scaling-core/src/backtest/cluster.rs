@@ -130,8 +130,9 @@ impl Run {
 /// One workload's recorded load against simulated pods. It *is* the source and the applier, so that what runs live runs here.
 ///
 /// Requests come evenly within a step; the queue is solved exactly. A pod is paid for from its creation and serves after its
-/// start-up time; of several the youngest goes first. Measurements are means over a window and come late. Bounds that are applied
-/// act at the next sync, which takes place at that same instant when time goes on.
+/// start-up time; of several the youngest goes first. Measurements are means over a window and come late; numbers of pods do not, for
+/// they come from the API server and are of now. Bounds that are applied act at the next sync, which takes place at that same instant
+/// when time goes on. Every step is kept for the [`Run`], 64 bytes each; all else is as large as the window.
 ///
 /// In a gap of the trace nothing arrives, nothing is measured, and pods stay as they are.
 #[derive(Debug)]

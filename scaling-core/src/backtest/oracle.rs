@@ -412,8 +412,8 @@ impl Oracle {
     }
 
     /// The frontier of cost and violations: its corners at so many prices and those met before, by increasing share. Begins with
-    /// [`Oracle::zero_violations`], or with what has been found since to be cheaper. More prices find more corners, and make [`Oracle::lower_bound_at`] tighter between them. A problem
-    /// that is too hard is not solved for all of them.
+    /// [`Oracle::zero_violations`], or with what has been found since to be cheaper. More prices find more corners, and make
+    /// [`Oracle::lower_bound_at`] tighter between them. A problem that is too hard is not solved for all of them.
     pub fn frontier(&mut self, prices: usize) -> Vec<FrontierPoint> {
         let strict = self.strict();
         let model = &self.problem.model;

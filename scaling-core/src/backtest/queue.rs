@@ -160,6 +160,34 @@ mod tests {
             }
         }
 
+        /// Adding capacity never adds violations: a factor for every pod, and, where nobody gives up, any pods at any time. (Where people
+        /// do, pods that come and go may add some: whoever has given up is in nobody's way.)
+        #[test]
+        fn adding_capacity_never_adds_violations(
+            steps in proptest::collection::vec((0.0..5000.0_f64, 0.0..300.0_f64, 0.0..200.0_f64), 1..40),
+            objective_s in 0.0..3.0_f64, patience_s in 3.0..60.0_f64, factor in 1.0..3.0_f64,
+        ) {
+            let violating = |patience_s: f64, capacity: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
+                let mut queue = Queue::default();
+                let mut sum = 0.0;
+                let pass = |(arriving, own, more): &(f64, f64, f64)| {
+                    let service = Service { capacity: capacity(*own, *more), objective_s, patience_s };
+                    sum += queue.pass(*arriving, 15.0, service).violating;
+                    sum
+                };
+                steps.iter().map(pass).collect()
+            };
+            let pairs = [
+                (violating(patience_s, &|own, _| own), violating(patience_s, &|own, _| own * factor)),
+                (violating(1e9, &|own, _| own), violating(1e9, &|own, more| own + more)),
+            ];
+            for (fewer, more) in &pairs {
+                for (fewer, more) in fewer.iter().zip(more) {
+                    proptest::prop_assert!(*more <= fewer + 1e-9 * fewer.max(1.0), "{more} {fewer}");
+                }
+            }
+        }
+
         /// Cutting a step in two changes nothing: the solution is exact, not of the step's length.
         #[test]
         fn a_step_equals_its_halves(
