@@ -30,6 +30,9 @@ pub struct ScenarioArguments {
     /// Seconds between two decisions.
     #[arg(long, default_value_t = 15)]
     pub sync: u64,
+    /// Seconds between two measurements.
+    #[arg(long, default_value_t = 15)]
+    pub scrape: u64,
     /// How old metrics are when they are seen, in seconds.
     #[arg(long, default_value_t = 30)]
     pub lag: u64,
@@ -39,6 +42,9 @@ pub struct ScenarioArguments {
     /// Seconds that a request may wait.
     #[arg(long, default_value_t = 1.0)]
     pub objective: f64,
+    /// Seconds that a request waits at most; what would wait longer is dropped.
+    #[arg(long, default_value_t = 30.0)]
+    pub patience: f64,
     /// Smallest and largest size.
     #[arg(long, value_name = "MIN..MAX", default_value = "1..200", value_parser = crate::limits)]
     pub limits: HardLimits,
@@ -100,10 +106,11 @@ impl ScenarioArguments {
             pod_capacity,
             start_up: Duration::from_secs(self.start_up),
             sync_period: Duration::from_secs(self.sync),
-            scrape_period: Duration::from_secs(self.sync),
+            scrape_period: Duration::from_secs(self.scrape),
             metrics_lag: Duration::from_secs(self.lag),
             metrics_window: Duration::from_secs(self.window),
             objective: seconds("objective", self.objective)?,
+            patience: seconds("patience", self.patience)?,
             limits: self.limits,
             node_limit: self.node_limit,
             pod_failures_per_day: self.failures,

@@ -143,7 +143,9 @@ impl Candidate {
         })
     }
 
-    /// An HPA alone, on CPU utilization of so many percent, within the model's limits: `hpa:70`.
+    /// An HPA alone, on CPU utilization of so many percent, within the model's limits: `hpa:70`. It has no `behavior`: it doubles at
+    /// most, and shrinks to the most that was wanted in the last five minutes. A pod requests one core, unless the scenario's facts
+    /// say otherwise, and uses all of it at its capacity.
     pub fn hpa_on_cpu(percent: i32) -> Self {
         let candidate = Self::new(format!("hpa:{percent}"), move |past| {
             let spec = Box::new(hpa_on_cpu(percent, past));
@@ -153,7 +155,8 @@ impl Candidate {
         candidate.of_family("hpa", percent.into())
     }
 
-    /// Knative's autoscaler, aiming for this share of a pod's capacity.
+    /// Knative's autoscaler, aiming for this share of a pod's capacity. It sees the measurements that all see: means over a minute,
+    /// half a minute old, where Knative scrapes its own every second. So its panic comes later here than in its own house.
     ///
     /// It runs on traces that have a request rate.
     pub fn kpa(target_utilization: f64) -> Self {

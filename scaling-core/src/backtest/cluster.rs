@@ -131,8 +131,13 @@ impl Run {
 ///
 /// Requests come evenly within a step; the queue is solved exactly. A pod is paid for from its creation and serves after its
 /// start-up time; of several the youngest goes first. Measurements are means over a window and come late; numbers of pods do not, for
-/// they come from the API server and are of now. Bounds that are applied act at the next sync, which takes place at that same instant
-/// when time goes on. Every step is kept for the [`Run`], 64 bytes each; all else is as large as the window.
+/// they come from the API server and are of now. Until data fill the first window, it is as short as they are.
+///
+/// Decisions come before the arrivals of the step at whose beginning they are made. Bounds that are applied act at the next sync,
+/// which takes place at that same instant when time goes on. To the simulated HPA a pod that starts is unready, never missing, and a
+/// young one counts once its whole window lies after it became ready: start-up, window and lag after its creation.
+///
+/// Every step is kept for the [`Run`], 64 bytes each; all else is as large as the window.
 ///
 /// In a gap of the trace nothing arrives, nothing is measured, and pods stay as they are.
 #[derive(Debug)]

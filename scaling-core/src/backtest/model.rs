@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{HardLimits, WorkloadFacts};
 
-/// What a simulated cluster is like. All durations are whole seconds; the simulation's step is the largest that divides them.
+/// What a simulated cluster is like. Start-up, periods, lag and window are whole seconds, and the simulation's step is the largest
+/// that divides them all; objective, patience and service time are any times, solved exactly within a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterModel {
@@ -31,7 +32,9 @@ pub struct ClusterModel {
     /// it.
     #[serde(with = "crate::serde_seconds")]
     pub objective: Duration,
-    /// How long a request waits before it gives up; what would wait longer is dropped on arrival. Default 30 s.
+    /// How long a request waits before it gives up; what would wait longer is dropped on arrival. When pods go, what waits beyond
+    /// the patience of those left is dropped from the end of the line. Dropped is violated; whoever waits longer than was to be
+    /// expected on arrival is not. Default 30 s.
     #[serde(with = "crate::serde_seconds")]
     pub patience: Duration,
     /// What a request takes without waiting. Default 50 ms.

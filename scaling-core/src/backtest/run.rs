@@ -31,12 +31,12 @@ pub struct Scenario {
     pub events: Vec<PlannedEvent>,
     /// What pods cost.
     pub price: Option<Price>,
-    /// Share of the trace that comes before the replay, as history to learn from. Default a half.
+    /// Share of the trace that comes before the replay, as history to learn from, cut to whole sync periods. Default a half.
     pub history_share: f64,
     /// Time at the beginning of the replay that does not count: what it begins with is nobody's doing. Default an hour, but at most
-    /// a tenth of the replay.
+    /// a tenth of what comes after the history.
     pub settle: Duration,
-    /// Time that counts at most. Default 14 days.
+    /// Time that counts at most, from the settling on. Default 14 days.
     pub longest: Duration,
 }
 

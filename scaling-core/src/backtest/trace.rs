@@ -294,7 +294,8 @@ impl Trace {
         self.pod_capacity
     }
 
-    /// The demand that is exceeded so rarely: 0.001 for p99.9. In requests per second (or pods' worth of work).
+    /// The demand that is exceeded so rarely: 0.001 for p99.9; of the samples, the one at the nearest rank. In requests per second
+    /// (or pods' worth of work).
     pub fn demand_quantile(&self, exceeded: f64) -> f64 {
         let mut demands: Vec<f64> = self.points.iter().map(|point| point.demand).collect();
         demands.sort_by(f64::total_cmp);
