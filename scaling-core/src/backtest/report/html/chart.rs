@@ -15,7 +15,13 @@ pub(super) struct Chart {
     height: f64,
     svg: String,
     y: (f64, f64),
+    /// Where names stand: from, to, and how high.
+    names: Vec<(f64, f64, f64)>,
 }
+
+/// What a letter of a name takes, about, and a line of names.
+const LETTER: f64 = 7.0;
+const LINE: f64 = 13.0;
 
 /// A mark on an axis.
 pub(super) struct Tick {
@@ -33,7 +39,7 @@ impl Chart {
             "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\"{marker}>",
             super::escaped(label)
         );
-        let mut chart = Self { height, svg, y };
+        let mut chart = Self { height, svg, y, names: Vec::new() };
         for at in nice(y.0, y.1, 5) {
             let y = chart.vertical(at);
             let _ = write!(
@@ -169,15 +175,30 @@ impl Chart {
         if !label.is_empty() {
             // Inside the chart also at its right edge.
             let (dx, anchor) = if x > RIGHT - 120.0 { (-8.0, "end") } else { (8.0, "start") };
+            let length = label.chars().count() as f64 * LETTER;
+            let from = if dx < 0.0 { x + dx - length } else { x + dx };
+            let height = self.free(from, from + length, y - 6.0);
             let group = class.split(' ').find(|part| part.starts_with("series-")).unwrap_or_default();
             let _ = write!(
                 self.svg,
                 "<text class=\"{group}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
                 x + dx,
-                y - 6.0,
+                height,
                 super::escaped(label)
             );
         }
+    }
+
+    /// The nearest height, upward, at which a name lies on no other; at the top there may be none.
+    fn free(&mut self, from: f64, to: f64, wanted: f64) -> f64 {
+        let mut height = wanted;
+        while height > TOP + LINE
+            && self.names.iter().any(|name| name.0 < to && from < name.1 && (name.2 - height).abs() < LINE)
+        {
+            height -= LINE;
+        }
+        self.names.push((from, to, height));
+        height
     }
 
     /// The whole, with a line that follows the pointer where the chart is over time.
