@@ -92,7 +92,7 @@ const MAX_PRICES: usize = 64;
 /// seconds.
 const WORK: (f64, f64) = (8e8, 3e4);
 /// Parts of what is left of it that a search at a price may take, and one within an allowance.
-const PARTS: (f64, f64) = (1.0 / 8.0, 1.0 / 8.0);
+const PARTS: (f64, f64) = (1.0 / 8.0, 1.0 / 12.0);
 /// Pod-steps that are not worth another search for a price.
 const CLOSE: f64 = 0.02;
 /// A bound below this part of a schedule's cost is worth trying other prices.
@@ -584,8 +584,10 @@ impl Oracle {
         }
         let hopeful = found.bound < found.cost && found.cost - found.bound <= FAR && !self.is_tired();
         let guided = hopeful && {
-            self.search.solve(&self.problem.model, price, self.work * PARTS.0);
-            self.work -= self.search.spent_in_vain();
+            if !self.search.is_at(price) {
+                self.search.solve(&self.problem.model, price, self.work * PARTS.0);
+                self.work -= self.search.spent_in_vain();
+            }
             self.search.look_back(&self.problem.model).is_some()
         };
         let (mut beyond, mut attempts) = (0.0, 0);

@@ -72,6 +72,11 @@ impl PricedSearch {
         Priced { price, cost: best.cost, lost: best.lost, bound: bound - rounding(model, best.rank) }
     }
 
+    /// Whether the last search was at this price.
+    pub(super) fn is_at(&self, price: f64) -> bool {
+        self.price.total_cmp(&price).is_eq()
+    }
+
     /// Work of the last search, if it had to drop labels.
     pub(super) fn spent_in_vain(&self) -> f64 {
         if self.truncated { self.spent } else { 0.0 }

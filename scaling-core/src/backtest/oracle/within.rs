@@ -8,7 +8,7 @@ use super::priced::{PricedSearch, rounding};
 /// bound and target.
 const OFF_TARGET: f64 = 50.0;
 /// Labels that every step may have, and no step may exceed.
-const LEAST: u32 = 16;
+const LEAST: u32 = 4;
 const MOST: u32 = 2048;
 
 /// What is known from a search at a price.
