@@ -92,9 +92,9 @@ const MAX_PRICES: usize = 64;
 /// seconds.
 const WORK: (f64, f64) = (8e8, 3e4);
 /// Parts of what is left of it that a search at a price may take, and one within an allowance.
-const PARTS: (f64, f64) = (1.0 / 8.0, 1.0 / 12.0);
+const PARTS: (f64, f64) = (1.0 / 8.0, 1.0 / 24.0);
 /// Pod-steps that are not worth another search for a price.
-const CLOSE: f64 = 0.02;
+const CLOSE: f64 = 0.2;
 /// A bound below this part of a schedule's cost is worth trying other prices.
 const LOOSE: f64 = 0.999;
 /// A bound above this part of what lies between two corners is tight, and so many prices at most are tried for it.
@@ -103,7 +103,7 @@ const MAX_TIGHTENING: usize = 4;
 /// Pod-steps between bound and schedule that a search within an allowance has no hope to close.
 const FAR: f64 = 256.0;
 /// Searches within an allowance at most, after the first that had to drop labels.
-const MAX_ATTEMPTS: usize = 4;
+const MAX_ATTEMPTS: usize = 2;
 /// An allowance is exact to this part of itself.
 const EXACT: f64 = 1e-11;
 

@@ -145,9 +145,10 @@ impl PricedSearch {
                 self.ahead.clear();
                 return None;
             }
+            let mut best = 0;
             for index in self.tree.step(step) {
                 let (label, paid) = self.tree.labels.get(index);
-                let (mut least, mut best) = (Ahead { value: f64::INFINITY, cost: 0.0 }, 0);
+                let mut least = Ahead { value: f64::INFINITY, cost: 0.0 };
                 priced_choices(model, self.price, step, &label, paid, |choice| {
                     after.clear();
                     shift(paid, choice.ready, &caps, &mut after);
@@ -173,10 +174,10 @@ impl PricedSearch {
     #[inline]
     pub(super) fn ahead(&self, step: usize, queue: f64, paid: &[u32], enough: f64, best: &mut usize) -> (Ahead, usize) {
         let mut most = Ahead { value: f64::NEG_INFINITY, cost: 0.0 };
-        let known = self.tree.step(step);
+        let mut known = self.tree.step(step);
         let first = if known.contains(best) { *best } else { known.start };
         let mut asked = 0;
-        for index in std::iter::once(first).chain(known) {
+        let mut ask = |index: usize| {
             asked += 1;
             let (label, other) = self.tree.labels.get(index);
             let ahead = self.ahead.get(index).copied().unwrap_or_default();
@@ -185,11 +186,12 @@ impl PricedSearch {
                 let raise = raise(other, paid);
                 if value - raise > most.value {
                     (most, *best) = (Ahead { value: value - raise, cost: ahead.cost - raise }, index);
-                    if most.value >= enough {
-                        break;
-                    }
                 }
             }
+            most.value >= enough
+        };
+        if !ask(first) {
+            known.any(ask);
         }
         (most, asked)
     }

@@ -104,9 +104,10 @@ impl WithinSearch<'_> {
         *asked = 0;
         next.clear(model.start_up);
         off.clear();
+        let mut best = 0;
         for parent in tree.step(step) {
             let (label, paid) = tree.labels.get(parent);
-            let (mut above, mut best): (Option<Above>, usize) = (None, 0);
+            let mut above: Option<Above> = None;
             choices(model, step, &label, paid, |choice| {
                 let (cost, lost) = (label.cost + choice.cost, label.lost + choice.lost);
                 // Fewer pods never turn away less.
