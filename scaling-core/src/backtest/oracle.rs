@@ -166,8 +166,8 @@ pub struct OracleConfig {
 
 /// Demand over time, and what can be done about it: checked, and small enough to be solved.
 ///
-/// Solving takes about 0.1 s for two weeks of 15 s steps with 40 pods, and grows with the square of the pods; at worst, some seconds.
-/// Memory stays below half a gigabyte.
+/// Without violations, solving takes about 0.1 s for two weeks of 15 s steps with 40 pods; for a given share of them, about 2 s. It
+/// grows with the square of the pods, and ends after some seconds at worst. Memory stays below half a gigabyte.
 #[derive(Clone, Debug)]
 pub struct OracleProblem {
     model: Model,
