@@ -38,7 +38,26 @@ pub(crate) fn vector(vector: &Value) -> Result<(), String> {
     if expect.get("error").is_some_and(Value::is_string) && got.get("error").is_none() {
         return Err(format!("expected {expect}, got {got}"));
     }
-    if agrees(expect, &got) { Ok(()) } else { Err(format!("expected {expect}, got {got}")) }
+    let right = if vector["kind"] == "defaults" {
+        // The API leaves out what is empty, or does not, field by field. Where it answered itself, nothing may be added either.
+        let (expect, got) = (without_empty(expect), without_empty(&got));
+        agrees(&expect, &got) && (vector["origin"] != "real" || agrees(&got, &expect))
+    } else {
+        agrees(expect, &got)
+    };
+    if right { Ok(()) } else { Err(format!("expected {expect}, got {got}")) }
+}
+
+/// Without empty texts, lists and objects, as far as they are fields.
+fn without_empty(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), without_empty(value)));
+            Value::Object(fields.filter(|(_, value)| ![json!(""), json!([]), json!({})].contains(value)).collect())
+        }
+        Value::Array(values) => Value::Array(values.iter().map(without_empty).collect()),
+        other => other.clone(),
+    }
 }
 
 /// Every key that is expected is there with an equal value.
