@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryApplier;
 
-use crate::{Bounds, HpaPlan, Target};
+use crate::bounds::Bounds;
+use crate::plan::HpaPlan;
+use crate::target::Target;
 
 /// How far a plan may go. The default changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,7 +25,7 @@ pub enum ApplyMode {
     Plan,
     /// The API server validates it; nothing persists.
     ServerDryRun,
-    /// It is done.
+    /// The change is stored in the cluster.
     Apply,
 }
 
@@ -33,12 +35,22 @@ pub enum ApplyMode {
 pub struct HpaState {
     /// Its bounds. An HPA without `minReplicas` has a min of 1.
     pub bounds: Bounds,
+    /// The bounds that its owner set, before our first change or since: what every floor is given back to. An applier that cannot
+    /// tell says what is there; the [`ChangeLog`](crate::ChangeLog) knows better once something was changed.
+    pub resting: Bounds,
 }
 
 impl HpaState {
-    /// An HPA with these bounds.
+    /// An HPA with these bounds, set by its owner.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds }
+        Self { bounds, resting: bounds }
+    }
+
+    /// The same with other resting bounds.
+    #[must_use]
+    pub fn with_resting(mut self, resting: Bounds) -> Self {
+        self.resting = resting;
+        self
     }
 }
 
@@ -108,6 +120,11 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether the change may have happened all the same: an answer that got lost says nothing (law 12).
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Backend { .. })
+    }
+
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         match self {

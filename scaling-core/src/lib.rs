@@ -5,12 +5,14 @@
 pub mod applier;
 pub mod autoscaler;
 pub mod backtest;
-mod bounds;
+pub mod bounds;
+pub mod change_log;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cost;
 pub mod decision;
 pub mod engine;
+pub mod forecast;
 pub mod guard;
 pub mod hpa;
 pub mod metrics;
@@ -19,30 +21,36 @@ pub mod record;
 pub mod rules;
 mod serde_seconds;
 pub mod source;
-mod target;
+pub mod target;
 
 pub use applier::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState, MemoryApplier};
 pub use autoscaler::{Autoscaler, AutoscalerBuilder, MissingPart, TickError};
 pub use bounds::{Bounds, HardLimits, InvalidBounds, MAX_REPLICAS};
+pub use change_log::ChangeLog;
 pub use cost::{CostImpact, Currency, InvalidPrice, Price};
 pub use decision::{
-    CapacityModel, Confidence, NeedDriver, Reason, ResourceChange, ScalingAction, ScalingDecision, ShadowDecision,
-    ShadowOutcome, Timing, Urgency,
+    CapacityModel, Confidence, Floor, NeedDriver, Reason, ResourceChange, ScalingAction, ScalingDecision,
+    ShadowDecision, ShadowOutcome, Timing, Urgency,
 };
-pub use engine::{Breaker, BreakerConfig, DecisionEngine, EngineError, EngineExt, Ensemble, Fallback, Shadow};
+pub use engine::{
+    Breaker, BreakerConfig, DecisionEngine, EngineError, EngineExt, Ensemble, Fallback, FloorSource, Floored,
+    Forecasting, Shadow,
+};
+pub use forecast::{Forecast, LoadForecast, NoForecast};
 pub use guard::{
-    AbsenceGuard, Approved, Clamp, ConfidenceGate, Cooldown, Freshness, Guard, Guards, HardLimitsGuard, LastChanges,
-    Refusal, RemovalBudget, Situation, StepLimit, Verdict,
+    AbsenceGuard, Approved, Change, Clamp, ConfidenceGate, Cooldown, Freshness, Guard, GuardContext, Guards,
+    HardLimitsGuard, LastChanges, Limit, Proposal, Refusal, RemovalBudget, ResourceLimits, StepLimit, Verdict,
 };
-
 pub use hpa::HpaSpec;
 pub use metrics::{
-    Absence, Columns, HistoryError, InvalidEvent, MetricsHistory, Observation, PlannedEvent, Repairs, ScalingMetrics,
-    Signal, SignalKind, WorkloadFacts,
+    Absence, Columns, HistoryError, InvalidEvent, MetricsHistory, Objective, Observation, PlannedEvent, Repairs,
+    ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
 };
-pub use plan::{BoundsChange, BoundsPolicy, HpaPlan, Requests};
-pub use record::{DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step};
-pub use rules::{LoadProfile, Rule, RuleBasedEngine, RuleConfig};
+pub use plan::{BoundsChange, BoundsPolicy, Ceiling, HpaPlan, Requests};
+pub use record::{
+    DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step, Tee,
+};
+pub use rules::{Rule, RuleBasedEngine, RuleConfig};
 pub use source::{MemorySource, MetricsSource, SourceError};
 pub use target::Target;
 

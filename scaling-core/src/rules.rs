@@ -14,7 +14,6 @@ mod confidence;
 mod config;
 mod health;
 mod pattern;
-mod profile;
 mod samples;
 
 use std::fmt;
@@ -26,12 +25,12 @@ pub use capacity::Capacity;
 pub use config::{InvalidConfig, RuleConfig};
 pub use health::Health;
 pub use pattern::{DailyPattern, Pattern, Trend};
-pub use profile::LoadProfile;
 
-use crate::{
-    Confidence, DecisionEngine, EngineError, MAX_REPLICAS, Observation, Reason, ResourceChange, ScalingAction,
-    ScalingDecision, SignalKind, Timing, Urgency,
-};
+use crate::bounds::MAX_REPLICAS;
+use crate::decision::{Confidence, Reason, ResourceChange, ScalingAction, ScalingDecision, Timing, Urgency};
+use crate::engine::{DecisionEngine, EngineError};
+use crate::forecast::LoadForecast;
+use crate::metrics::{Observation, SignalKind};
 
 /// What a rule asks for: at least so many pods, or bigger ones.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,19 +178,6 @@ impl RuleBasedEngine {
         Ok(self.conclude(&assessment, current))
     }
 
-    /// Decides for a load that is foreseen, in requests per second, in place of what a load profile or the slope of the load
-    /// says; [`learnt_target_percent`](RuleConfig::learnt_target_percent) is the utilization to aim for. A foreseen load below
-    /// the present one counts as the present one, so foresight only raises (law 7). Without a request rate now, or if it is not
-    /// finite, this is [`evaluate`](Self::evaluate).
-    ///
-    /// # Errors
-    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
-    pub fn evaluate_expecting(&self, observation: &Observation, load: f64) -> Result<ScalingDecision, EngineError> {
-        let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
-        let assessment = Assessment::expecting(observation, current, &self.config, Some(load));
-        Ok(self.conclude(&assessment, current))
-    }
-
     fn conclude(&self, a: &Assessment<'_>, current: u32) -> ScalingDecision {
         let mut reasons = Vec::with_capacity(6);
         let mut urgency = a.health.urgency;
@@ -233,9 +219,10 @@ impl RuleBasedEngine {
         let action = ScalingAction::of(current, desired, resources);
         explain(a, action, &mut reasons);
         ScalingDecision {
-            action,
             current_replicas: current,
             desired_replicas: desired,
+            foreseen: a.expected_load.is_some(),
+            floor: a.event_floor(),
             resources,
             timing: Self::timing(a, action, urgency, timing, &mut reasons),
             confidence: Confidence::new(confidence::confidence(a, action, need, lost)),
@@ -321,6 +308,14 @@ fn lost_signals(a: &Assessment<'_>, reasons: &mut Vec<Reason>) -> bool {
 
 fn explain(a: &Assessment<'_>, action: ScalingAction, reasons: &mut Vec<Reason>) {
     let health = &a.health;
+    match a.observation.forecast {
+        // After what asks for most.
+        Some(Ok(LoadForecast { observed, expected, quantile, ahead_s, .. })) => {
+            reasons.insert(reasons.len().min(1), Reason::Forecast { observed, expected, quantile, ahead_s });
+        }
+        Some(Err(cause)) => reasons.push(Reason::NoForecast { cause }),
+        None => {}
+    }
     if action == ScalingAction::ScaleUpHorizontal {
         if health.saturated {
             reasons.push(Reason::Saturated { cpu_percent: health.cpu_peak });

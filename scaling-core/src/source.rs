@@ -2,7 +2,6 @@
 
 mod memory;
 pub mod parse;
-mod profiled;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 pub use memory::MemorySource;
-pub use profiled::Profiled;
 
 use crate::{Observation, Target};
 

@@ -6,7 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState};
-use crate::{Bounds, HpaPlan, ResourceChange, Target};
+use crate::bounds::Bounds;
+use crate::decision::ResourceChange;
+use crate::plan::HpaPlan;
+use crate::target::Target;
 
 /// HPAs in memory: for replays, tests and hosts that write manifests instead of calling an API.
 #[derive(Debug, Default)]

@@ -56,8 +56,6 @@ pub struct Driver {
     pub guards: Guards,
     /// How wanted replicas become bounds.
     pub policy: BoundsPolicy,
-    /// Whether each observation comes with a [`LoadProfile`](crate::LoadProfile), learnt hourly.
-    pub profiled: bool,
 }
 
 impl fmt::Debug for Driver {
@@ -72,29 +70,12 @@ impl fmt::Debug for Driver {
 impl Driver {
     /// An engine that drives the number of pods itself: within the hard limits it gets what it wants, at once.
     pub fn direct(engine: impl DecisionEngine + 'static) -> Self {
-        Self {
-            engine: Box::new(engine),
-            guards: Guards::only_hard_limits(),
-            policy: BoundsPolicy {
-                floor_share_now: 1.0,
-                floor_share_planned: 1.0,
-                headroom_pods: 0,
-                headroom_share: 0.0,
-            },
-            profiled: false,
-        }
+        Self { engine: Box::new(engine), guards: Guards::only_hard_limits(), policy: BoundsPolicy::exact() }
     }
 
     /// An engine that moves an HPA's bounds with the default guards and policy: the way it is done in production.
     pub fn bounds(engine: impl DecisionEngine + 'static) -> Self {
-        Self { engine: Box::new(engine), guards: Guards::default(), policy: BoundsPolicy::default(), profiled: false }
-    }
-
-    /// The same, with a load profile in each observation.
-    #[must_use]
-    pub fn profiled(mut self) -> Self {
-        self.profiled = true;
-        self
+        Self { engine: Box::new(engine), guards: Guards::default(), policy: BoundsPolicy::default() }
     }
 }
 
@@ -182,7 +163,7 @@ impl Candidate {
         Ok(Self::direct("rules", move |_| {
             // A trend means a schedule would serve better, which is advice for people and not a size.
             let engine = RuleBasedEngine::new(config.clone())?.without_rule("trend");
-            Ok(Driver::direct(engine).profiled())
+            Ok(Driver::direct(engine))
         }))
     }
 

@@ -142,7 +142,7 @@ impl Run {
 /// In a gap of the trace nothing arrives, nothing is measured, and pods stay as they are.
 #[derive(Debug)]
 pub struct Cluster {
-    target: Target,
+    target: Arc<Target>,
     model: ClusterModel,
     arrivals: Arc<Arrivals>,
     trace: Arc<Trace>,
@@ -229,7 +229,7 @@ impl Cluster {
                 history,
                 current: None,
             }),
-            target,
+            target: Arc::new(target),
             model,
             arrivals,
             trace,
@@ -403,17 +403,21 @@ pub(super) fn pods_for(work: f64) -> u32 {
 #[async_trait]
 impl MetricsSource for Cluster {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
-        if *target != self.target {
+        if *target != *self.target {
             return Err(SourceError::UnknownTarget { target: target.clone() });
         }
         let world = self.world();
         let current = world.current.clone().filter(|current| current.timestamp <= now);
         let current = current.ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })?;
         Ok(Observation {
+            target: Arc::clone(&self.target),
+            now,
             current,
+            declared: None,
             history: world.history.clone(),
             facts: self.facts.clone(),
             events: self.events.clone(),
+            forecast: None,
         })
     }
 }

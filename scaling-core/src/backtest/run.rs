@@ -8,7 +8,6 @@ use super::oracle::{Oracle, OracleConfig, OracleError, OracleProblem};
 use super::report::{CandidateReport, OracleReport, Plot, Report, Scored, TraceReport};
 use super::score::{Decisions, Score};
 use super::{Arrivals, Cluster, ClusterError, ClusterModel, ClusterSetup, InvalidModel, Run, Trace};
-use crate::source::Profiled;
 use crate::{ApplyMode, Autoscaler, Bounds, MetricsHistory, PlannedEvent, Price, Target, TickError, WorkloadFacts};
 
 /// Steps between two reports of progress.
@@ -335,12 +334,8 @@ impl<'a> Prepared<'a> {
             .guards(driver.guards)
             .policy(driver.policy)
             .limits(model.limits)
-            .mode(ApplyMode::Apply);
-        let builder = if driver.profiled {
-            builder.source(Profiled::new(Arc::clone(cluster)))
-        } else {
-            builder.source(Arc::clone(cluster))
-        };
+            .mode(ApplyMode::Apply)
+            .source(Arc::clone(cluster));
         let mut decisions = Decisions::default();
         // Source, engine and applier are there.
         let Ok(autoscaler) = builder.build() else { return Ok(decisions) };

@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Absence, SignalKind};
+use crate::forecast::NoForecast;
+use crate::metrics::{Absence, SignalKind};
 
 /// Where the capacity of a pod is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +124,11 @@ pub enum Reason {
         /// From the observation to when it is for, in seconds.
         ahead_s: f64,
     },
+    /// An engine that sizes by a forecast had none.
+    NoForecast {
+        /// Why.
+        cause: NoForecast,
+    },
     /// Load has been moving one way for long.
     Trend {
         /// Last level over first.
@@ -230,6 +236,7 @@ impl Reason {
             | Self::OverProvisioned { needed: number }
             | Self::Event { factor: number, .. } => [Some(number), None],
             Self::RecentDemand { .. }
+            | Self::NoForecast { .. }
             | Self::Weekend
             | Self::SignalAbsent { .. }
             | Self::HeldForAbsence { .. }
@@ -298,6 +305,7 @@ impl fmt::Display for Reason {
                 f,
                 "load of {observed:.1} may become {expected:.1} within {ahead_s:.0} s (quantile {quantile:.3} of the forecast)"
             ),
+            Self::NoForecast { cause } => write!(f, "no forecast: {cause}"),
             Self::Trend { growth, seconds } => {
                 write!(f, "load has grown {growth:.1}-fold over {:.1} h", seconds / 3600.0)
             }

@@ -8,6 +8,7 @@ use statrs::statistics::{Data, OrderStatistics};
 use super::spec::stored;
 use super::{CrossVersionObjectReference, HpaSpec, MetricSpec};
 use crate::rules::Assessment;
+use crate::target::Target;
 use crate::{
     BoundsPolicy, CapacityModel, HardLimits, MetricsHistory, Observation, RuleConfig, SignalKind, WorkloadFacts,
 };
@@ -130,6 +131,7 @@ impl HpaRecommendation {
 /// [`RecommendError`] if the past is too short or says nothing about size.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // all casts are of numbers clamped to a small range
 pub fn recommend(
+    target: &Target,
     history: &MetricsHistory,
     facts: &WorkloadFacts,
     config: &RuleConfig,
@@ -143,7 +145,7 @@ pub fn recommend(
     }
     let newest = history.sample(samples - 1).ok_or(too_few)?;
     let pods = newest.replicas().unwrap_or(1);
-    let observation = Observation::new(newest).with_history(history.clone()).with_facts(facts.clone());
+    let observation = Observation::new(target.clone(), newest).with_history(history.clone()).with_facts(facts.clone());
     let assessment = Assessment::new(&observation, pods, config);
 
     let mut needs: Vec<f64> = history.iter().filter_map(|sample| need(&assessment, &sample)).collect();

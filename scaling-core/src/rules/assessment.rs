@@ -5,7 +5,9 @@ use super::capacity::Capacity;
 use super::health::Health;
 use super::pattern::{Pattern, is_open};
 use super::samples::Samples;
-use crate::{Observation, SignalKind};
+use crate::decision::{Floor, Reason};
+use crate::forecast::LoadForecast;
+use crate::metrics::{Observation, SignalKind};
 
 /// The evidence of one observation, computed once, that every [`Rule`](super::Rule) judges by. Absent numbers are NaN, and every
 /// comparison with NaN is false.
@@ -37,30 +39,20 @@ pub struct Assessment<'a> {
     pub backlog: f64,
     /// Whether memory, not a lack of pods, is what the service suffers from.
     pub memory_bound: bool,
-    /// Load that somebody else says to provide for, in requests per second; takes the place of the profile and the slope.
+    /// Load that a forecast says to provide for, in the unit of the load; takes the place of the slope.
     pub(super) expected_load: Option<f64>,
     pub(super) samples: Samples<'a>,
 }
 
 impl<'a> Assessment<'a> {
     pub(crate) fn new(observation: &'a Observation, replicas: u32, config: &'a RuleConfig) -> Self {
-        Self::expecting(observation, replicas, config, None)
-    }
-
-    /// The evidence, with what is foreseen of the load. Only the request rate can be foreseen.
-    pub(super) fn expecting(
-        observation: &'a Observation,
-        replicas: u32,
-        config: &'a RuleConfig,
-        expected_load: Option<f64>,
-    ) -> Self {
         let pods = f64::from(observation.current.current_pod_count.unwrap_or(replicas));
         let samples = Samples::new(observation, pods, millis(config.learn_window));
         let pattern = Pattern::new(&samples, observation, config);
         let health = Health::new(&samples, config, pattern.early_queue);
-        let expected_load =
-            expected_load.filter(|load| load.is_finite() && samples.load == Some(SignalKind::RequestRate));
-        let target = config.target(expected_load.is_some() || observation.facts.load_profile.is_some());
+        let expected_load = expected_load(observation).filter(|forecast| Some(forecast.signal) == samples.load);
+        let expected_load = expected_load.map(|forecast| forecast.expected);
+        let target = config.target(expected_load.is_some());
         let declared = declared_capacity(observation, &samples);
         let capacity = Capacity::learn(&samples, health.usual_ms, declared, target, config);
         let mut assessment = Self {
@@ -112,13 +104,10 @@ impl<'a> Assessment<'a> {
     /// Observed load, raised by what it is about to become, by what failed, by what full pods hide, and by what waits.
     fn estimate_demand(&self) -> f64 {
         let config = self.config;
-        let expected = match (self.expected_load, &self.observation.facts.load_profile) {
+        let expected = match self.expected_load {
             // Foresight only raises: what is there now has to be carried.
-            (Some(expected), _) => expected.max(self.observed_load),
-            (None, Some(profile)) if self.load == Some(SignalKind::RequestRate) => {
-                profile.upper_load(self.observation, self.observed_load)
-            }
-            _ => self.observed_load + self.slope(),
+            Some(expected) => expected.max(self.observed_load),
+            None => self.observed_load + self.slope(),
         };
         if self.memory_bound {
             return expected;
@@ -181,6 +170,15 @@ impl<'a> Assessment<'a> {
         sum / number * event.factor()
     }
 
+    /// Pods for the load of a declared event, from its lead until its end.
+    pub(super) fn event_floor(&self) -> Option<Floor> {
+        let event = self.pattern.event.filter(|event| is_open(event, self.observation.now))?;
+        let load = self.event_load();
+        let need = if self.load.is_some() { self.pods_for(load) } else { load / (100.0 * self.target) };
+        let reason = Reason::Event { name: event.name().to_owned(), factor: event.factor() };
+        (need > 0.0).then(|| Floor::new(super::round_up(need), reason).until(event.end()))
+    }
+
     /// What the recent past needed, moment by moment: the floor of a shrink. With `headroom` on the load, for schedules.
     pub(super) fn recent_need(&self, headroom: f64) -> f64 {
         self.samples
@@ -193,6 +191,11 @@ impl<'a> Assessment<'a> {
             })
             .fold(f64::NAN, f64::max)
     }
+}
+
+/// The forecast of the load, if there is one that can be.
+fn expected_load(observation: &Observation) -> Option<LoadForecast> {
+    observation.forecast?.ok().filter(|forecast| forecast.expected.is_finite())
 }
 
 /// The declared capacity counts only for the load it was declared for.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct RuleConfig {
     /// CPU utilization to aim for, percent of request. Default 70. Lower: more pods, fewer slow requests.
     pub target_cpu_percent: f64,
-    /// What takes the place of `target_cpu_percent` where a [`LoadProfile`](super::LoadProfile) provides for growth, which the
-    /// other target leaves to its slack. Percent; default 80.
+    /// What takes the place of `target_cpu_percent` where a [forecast](crate::Forecast) provides for growth, which the other target
+    /// leaves to its slack. Percent; default 80.
     pub learnt_target_percent: f64,
     /// CPU utilization from which pods count as full, so that demand is unknown upward. Percent; default 85.
     pub saturation_cpu_percent: f64,
@@ -153,7 +153,7 @@ pub struct InvalidConfig {
 
 impl RuleConfig {
     /// Follows demand closely, up and down, tick by tick: for driving a replica count directly, with a declared capacity and a
-    /// [`LoadProfile`](super::LoadProfile), where the default leaves the ups and downs to the HPA between its bounds.
+    /// [forecast](crate::Forecast), where the default leaves the ups and downs to the HPA between its bounds.
     pub fn tracking() -> Self {
         Self {
             target_cpu_percent: 95.0,

@@ -33,7 +33,7 @@ impl MemorySource {
     pub fn advance(&self, target: &Target, current: crate::ScalingMetrics) -> Result<(), crate::HistoryError> {
         let mut observations = self.locked();
         let Some(observation) = observations.get_mut(target) else {
-            observations.insert(target.clone(), Observation::new(current));
+            observations.insert(target.clone(), Observation::new(target.clone(), current));
             return Ok(());
         };
         // History counts in milliseconds.
@@ -58,6 +58,7 @@ impl MetricsSource for MemorySource {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         let observation = self.locked().get(target).cloned();
         let mut observation = observation.ok_or_else(|| SourceError::UnknownTarget { target: target.clone() })?;
+        observation.now = now;
         if observation.current.timestamp > now {
             return Err(SourceError::NoData { target: target.clone(), at: now });
         }

@@ -1,0 +1,286 @@
+//! What was done to each workload lately: [`ChangeLog`].
+//!
+//! Cooldowns, the removal budget, resting bounds and floors are told from it. It can be read back from records, so that they
+//! outlive a restart. A write whose answer is lost, or whose tick was cancelled, counts as done until a read of the HPA says
+//! otherwise (law 12).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::applier::{ApplyMode, HpaState};
+use crate::bounds::Bounds;
+use crate::decision::Floor;
+use crate::guard::LastChanges;
+use crate::metrics::{Observation, SignalSet};
+use crate::plan::BoundsChange;
+use crate::record::{DecisionRecord, Outcome, Step};
+use crate::target::Target;
+
+/// How long pods that were let go are remembered for the fleet-wide budget.
+const RELEASES_KEPT: TimeDelta = TimeDelta::hours(1);
+/// Workloads that are remembered, if the host does not say otherwise.
+const TARGETS: usize = 20_000;
+
+/// What was done to each workload lately, in memory of bounded size.
+///
+/// ```
+/// use scaling_core::{ChangeLog, DecisionRecord};
+///
+/// fn resume(records: &[DecisionRecord]) -> ChangeLog {
+///     let mut log = ChangeLog::new();
+///     for record in records {
+///         log.replay(record);
+///     }
+///     log
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ChangeLog {
+    targets: HashMap<Arc<Target>, Entry>,
+    /// Pods let go of all workloads, oldest first.
+    released: Vec<(DateTime<Utc>, u32)>,
+    limit: usize,
+}
+
+impl Default for ChangeLog {
+    fn default() -> Self {
+        Self::with_limit(TARGETS)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    /// When it was last asked about: the one asked about longest ago is forgotten first.
+    touched: DateTime<Utc>,
+    last: LastChanges,
+    /// The owner's bounds and what we wrote in their place.
+    written: Option<Written>,
+    floor: Option<Floor>,
+    seen: SignalSet,
+    /// A write of which nobody knows yet whether it happened.
+    pending: Option<Pending>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    resting: Bounds,
+    bounds: Bounds,
+    min_without_floor: Option<u32>,
+}
+
+/// A write, and what it is to be undone to if it did not happen.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    at: DateTime<Utc>,
+    change: BoundsChange,
+    last: LastChanges,
+    written: Option<Written>,
+}
+
+impl ChangeLog {
+    /// Empty; remembers 20,000 workloads.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Empty; remembers so many workloads, at least one. Beyond that, the one asked about longest ago is forgotten.
+    pub fn with_limit(targets: usize) -> Self {
+        Self { targets: HashMap::new(), released: Vec::new(), limit: targets.max(1) }
+    }
+
+    /// The log of these records, oldest first.
+    pub fn from_records<'a>(records: impl IntoIterator<Item = &'a DecisionRecord>) -> Self {
+        let mut log = Self::new();
+        for record in records {
+            log.replay(record);
+        }
+        log
+    }
+
+    /// Takes in one record of an earlier run: what was applied, or may have been, and the floor and the signals of that time.
+    pub fn replay(&mut self, record: &DecisionRecord) {
+        let now = record.at;
+        let target = Arc::new(record.target.clone());
+        if let Some(bounds) = record.bounds {
+            let resting = record.resting.unwrap_or(bounds);
+            let state = self.settle(&target, HpaState::new(bounds).with_resting(resting), now);
+            let may_have_happened = match &record.outcome {
+                Outcome::Applied => true,
+                Outcome::Failed { step: Step::Apply, .. } => record.mode == ApplyMode::Apply,
+                _ => false,
+            };
+            if let Some(change) = record.change.filter(|_| may_have_happened) {
+                self.begin(&target, change, state.resting, now);
+                if record.outcome == Outcome::Applied {
+                    self.confirm(&target);
+                }
+            }
+        }
+        if record.decision.is_some() || record.floor.is_some() {
+            self.hold(&target, record.floor.clone(), now);
+        }
+        if let Some(declared) = record.declared {
+            self.entry(&target, now).seen = declared;
+        }
+    }
+
+    /// Forgets a workload that is gone. Pods of it that were let go still count for the fleet.
+    pub fn forget(&mut self, target: &Target) {
+        self.targets.remove(target);
+    }
+
+    /// How many workloads are remembered.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// When a workload was last changed.
+    pub fn last_changes(&self, target: &Target) -> LastChanges {
+        self.targets.get(target).map(|entry| entry.last).unwrap_or_default()
+    }
+
+    /// Pods let go within the last hour, all workloads together, oldest first: when, and how many.
+    pub fn released(&self) -> &[(DateTime<Utc>, u32)] {
+        &self.released
+    }
+
+    /// The min of a workload as it would be without the floor that raised it.
+    pub(crate) fn min_without_floor(&self, target: &Target) -> Option<u32> {
+        self.targets.get(target)?.written?.min_without_floor
+    }
+
+    /// The floor that was last in force, if it is certain to hold still.
+    pub(crate) fn floor(&self, target: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        self.targets.get(target)?.floor.clone().filter(|floor| floor.holds_at(now))
+    }
+
+    /// Remembers the floor in force.
+    pub(crate) fn hold(&mut self, target: &Arc<Target>, floor: Option<Floor>, now: DateTime<Utc>) {
+        if floor.is_some() || self.targets.contains_key(target) {
+            self.entry(target, now).floor = floor;
+        }
+    }
+
+    /// The signals that should be there: declared or, if the source does not say, ever seen, before a restart too.
+    pub(crate) fn declared(&mut self, observation: &Observation, now: DateTime<Utc>) -> SignalSet {
+        let entry = self.entry(&observation.target, now);
+        entry.seen = observation.declared.unwrap_or_else(|| observation.declared().union(entry.seen));
+        entry.seen
+    }
+
+    /// Takes in a reading of the HPA: settles a write of which nobody knew, and tells the owner's bounds from ours.
+    pub(crate) fn settle(&mut self, target: &Arc<Target>, state: HpaState, now: DateTime<Utc>) -> HpaState {
+        self.rewind(now);
+        let Some(entry) = self.targets.get_mut(target) else { return state };
+        entry.rewind(now);
+        let pending = entry.pending.take();
+        // A change of resources alone leaves no trace in the bounds: it counts as done.
+        if let Some(pending) =
+            pending.filter(|pending| pending.change.new != pending.change.old && state.bounds == pending.change.old)
+        {
+            (entry.last, entry.written) = (pending.last, pending.written);
+            let (at, pods) = (pending.at.min(now), pending.change.released);
+            let place = self.released.iter().rposition(|released| *released == (at, pods)).filter(|_| pods > 0);
+            if let Some(place) = place {
+                self.released.remove(place);
+            }
+        }
+        let Some(entry) = self.targets.get_mut(target) else { return state };
+        let Some(written) = entry.written else { return state };
+        if state.resting != state.bounds {
+            // The applier knows.
+            return state;
+        }
+        // A bound that is not what we wrote was set by somebody else since, who is the owner.
+        let (now_min, now_max) = (state.bounds.min(), state.bounds.max());
+        let min = if now_min == written.bounds.min() { written.resting.min() } else { now_min };
+        let max = if now_max == written.bounds.max() { written.resting.max() } else { now_max };
+        let resting = Bounds::new(min, max).unwrap_or(state.bounds);
+        if now_min != written.bounds.min() {
+            // What a floor raised is not there any more.
+            entry.written = Some(Written { min_without_floor: None, ..written });
+        }
+        state.with_resting(resting)
+    }
+
+    /// A write begins: from here on it may have happened.
+    pub(crate) fn begin(&mut self, target: &Arc<Target>, change: BoundsChange, resting: Bounds, now: DateTime<Utc>) {
+        let entry = self.entry(target, now);
+        entry.pending = Some(Pending { at: now, change, last: entry.last, written: entry.written });
+        let moved = change.new != change.old;
+        if moved {
+            let min_without_floor = change.min_without_floor;
+            entry.written = Some(Written { resting, bounds: change.new, min_without_floor });
+        }
+        let (old, new) = (change.old, change.new);
+        if new.min() > old.min() || new.max() > old.max() {
+            entry.last.grown = Some(now);
+        }
+        if new.min() < old.min() || new.max() < old.max() {
+            entry.last.shrunk = Some(now);
+        }
+        if change.resources.is_some() {
+            entry.last.resized = Some(now);
+        }
+        if change.released > 0 {
+            self.released.retain(|(at, _)| now.signed_duration_since(*at) < RELEASES_KEPT);
+            self.released.push((now, change.released));
+        }
+    }
+
+    /// The write has happened.
+    pub(crate) fn confirm(&mut self, target: &Target) {
+        if let Some(entry) = self.targets.get_mut(target) {
+            entry.pending = None;
+        }
+    }
+
+    /// The write has certainly not happened.
+    pub(crate) fn undo(&mut self, target: &Target) {
+        let Some(pending) = self.targets.get_mut(target).and_then(|entry| entry.pending.take()) else { return };
+        if let Some(entry) = self.targets.get_mut(target) {
+            (entry.last, entry.written) = (pending.last, pending.written);
+        }
+        let released = (pending.at, pending.change.released);
+        let place = self.released.iter().rposition(|known| *known == released).filter(|_| released.1 > 0);
+        if let Some(place) = place {
+            self.released.remove(place);
+        }
+    }
+
+    /// Instants later than now were set by a clock that has jumped back since. They count as now, so that a cooldown or a budget
+    /// lasts no longer than it should.
+    fn rewind(&mut self, now: DateTime<Utc>) {
+        for (at, _) in self.released.iter_mut().rev().take_while(|(at, _)| *at > now) {
+            *at = now;
+        }
+    }
+
+    fn entry(&mut self, target: &Arc<Target>, now: DateTime<Utc>) -> &mut Entry {
+        if self.targets.len() >= self.limit && !self.targets.contains_key(target) {
+            let oldest =
+                self.targets.iter().min_by_key(|(_, entry)| entry.touched).map(|(target, _)| Arc::clone(target));
+            oldest.map(|target| self.targets.remove(&target));
+        }
+        let entry = self.targets.entry(Arc::clone(target)).or_default();
+        entry.touched = now;
+        entry
+    }
+}
+
+impl Entry {
+    fn rewind(&mut self, now: DateTime<Utc>) {
+        let earlier = |at: &mut Option<DateTime<Utc>>| *at = at.map(|at| at.min(now));
+        for at in [&mut self.last.grown, &mut self.last.shrunk, &mut self.last.resized] {
+            earlier(at);
+        }
+        self.touched = self.touched.min(now);
+    }
+}
