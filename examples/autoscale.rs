@@ -20,7 +20,6 @@ use examples::{Failure, MayClose};
 use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, Trace};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::hpa::ControllerConfig;
-use scaling_core::source::Profiled;
 use scaling_core::{
     ApplyMode, Autoscaler, DecisionRecord, HardLimits, HpaApplier, JsonLinesRecorder, MemoryApplier, MetricsHistory,
     MetricsSource, NoRecorder, Observation, Outcome, PlannedEvent, Price, Recorder, RuleBasedEngine, ScalingMetrics,
@@ -124,7 +123,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         None => Box::new(NoRecorder),
     };
     let autoscaler = Autoscaler::builder()
-        .source(Profiled::new(world.source))
+        .source(world.source)
         .engine(RuleBasedEngine::default())
         .applier(world.applier.clone())
         .recorder(recorder)
@@ -277,7 +276,11 @@ impl MetricsSource for RecordedSource {
         if let Some(past) = seen.1.replace(current.clone()) {
             Arc::make_mut(&mut seen.0).push(&past).map_err(|_| nothing())?;
         }
-        Ok(Observation { current, history: seen.0.clone(), facts: self.facts.clone(), events: self.events.clone() })
+        Ok(Observation::new(target.clone(), current)
+            .at(now)
+            .with_history(seen.0.clone())
+            .with_facts(self.facts.clone())
+            .with_events(self.events.clone()))
     }
 }
 

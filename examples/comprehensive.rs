@@ -113,7 +113,10 @@ fn vertical(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
         writeln!(
             out,
             "   {:?}: {} pods stay, memory requests {:+} %, CPU requests {:+} %",
-            decision.action, decision.desired_replicas, change.memory_percent, change.cpu_percent
+            decision.action(),
+            decision.desired_replicas,
+            change.memory_percent,
+            change.cpu_percent
         )?;
     }
     if let Some(cost) = decision.cost {

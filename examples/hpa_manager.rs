@@ -33,6 +33,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     let samples = parse::metrics(&history, None).map_err(Failure::input)?;
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
     let advice = recommend(
+        &target,
         &past,
         &WorkloadFacts::default(),
         &RuleConfig::default(),

@@ -20,16 +20,14 @@ use clap::Parser;
 use examples::Failure;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{
-    Bounds, DecisionEngine, LoadProfile, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics,
-    SignalKind, WorkloadFacts,
+    Bounds, DecisionEngine, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics, SignalKind,
+    Target, WorkloadFacts,
 };
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 use serde::Deserialize;
 
 /// The engines that can be asked for.
 const ENGINES: &str = "rules, predictive";
-/// How often the engine's picture of the load is learnt again.
-const LEARN_EVERY: TimeDelta = TimeDelta::hours(1);
 /// The longest lag, start-up or tick, in seconds: a week.
 const LONGEST_S: f64 = 604_800.0;
 /// History kept: 14 days of ticks.
@@ -133,13 +131,11 @@ struct Policy {
     runtime: tokio::runtime::Runtime,
     bounds: Bounds,
     origin: DateTime<Utc>,
+    target: Arc<Target>,
     past: Vec<ScalingMetrics>,
     facts: WorkloadFacts,
     history: Arc<MetricsHistory>,
     current: Option<ScalingMetrics>,
-    learnt: Option<DateTime<Utc>>,
-    /// Whether the engine goes by a load profile; others learn by themselves.
-    learns: bool,
 }
 
 impl Policy {
@@ -173,12 +169,11 @@ impl Policy {
             runtime: examples::runtime().map_err(|_| "no runtime".to_owned())?,
             bounds: Bounds::new(config.min, config.max).map_err(|error| error.to_string())?,
             origin,
+            target: Arc::new(Target::deployment("policy", "workload", "workload")),
             past: Vec::new(),
             facts,
             history: Arc::new(MetricsHistory::with_limit(KEPT)),
             current: None,
-            learnt: None,
-            learns: engine == "rules",
         };
         for (t, rate) in config.history {
             let mut sample = ScalingMetrics::new(instant(policy.origin, t)?, 0).with(SignalKind::RequestRate, rate);
@@ -230,16 +225,11 @@ impl Policy {
         if let Some(past) = self.current.replace(current.clone()) {
             self.push(&past)?;
         }
-        let mut observation = Observation::new(current).with_history(self.history.clone());
-        observation.facts = self.facts.clone();
-        if self.learns && self.learnt.is_none_or(|learnt| at - learnt >= LEARN_EVERY) {
-            let generic = || self.facts.pod_capacity.map(LoadProfile::generic);
-            self.facts.load_profile = LoadProfile::learn(&observation).or_else(generic);
-            observation.facts.load_profile.clone_from(&self.facts.load_profile);
-            self.learnt = Some(at);
-        }
+        let observation = Observation::new(Arc::clone(&self.target), current)
+            .with_history(self.history.clone())
+            .with_facts(self.facts.clone());
         let decision = self.runtime.block_on(self.engine.decide(&observation)).map_err(|error| error.to_string())?;
-        Ok(self.bounds.clamp(decision.desired_replicas))
+        Ok(self.bounds.clamp(decision.wanted()))
     }
 }
 

@@ -7,10 +7,10 @@ use scaling_core::hpa::{
     ControllerConfig, CrossVersionObjectReference, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
 };
 use scaling_core::rules::InvalidConfig;
-use scaling_core::{RuleBasedEngine, RuleConfig, SignalKind};
+use scaling_core::{EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
 use scaling_k8s::HpaManifest;
 use scaling_schedule::pattern::need_by_load;
-use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, ScheduleEngine, Tz, compile};
+use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, compile};
 
 use crate::Failure;
 
@@ -173,7 +173,7 @@ fn rules_of_file(name: &str, path: &Path) -> Result<Candidate, Failure> {
     let place = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", path.display()));
     let config: RuleConfig = serde_json::from_slice(&crate::read(path)?).map_err(|error| place(&error))?;
     config.validate().map_err(|error| place(&error))?;
-    Ok(Candidate::direct(name, move |_| Ok(Driver::direct(RuleBasedEngine::new(config.clone())?).profiled())))
+    Ok(Candidate::direct(name, move |_| Ok(Driver::direct(RuleBasedEngine::new(config.clone())?))))
 }
 
 /// The HPA whose bounds are moved: `hpa` or `hpa:PERCENT`.
@@ -194,7 +194,7 @@ fn rules_over_hpa(text: &str, knob: Option<f64>, hpa: &str) -> Result<Candidate,
     }
     config.validate().map_err(|error| bad(text, error))?;
     Ok(Candidate::over_hpa(text, beneath(text, hpa)?, move |_| {
-        Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?).profiled())
+        Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?))
     }))
 }
 
@@ -212,7 +212,7 @@ fn schedule(percent: i32) -> Candidate {
         let compiled = compile(past.history, need, &config)?;
         let mut hpa = HpaSpec::new(CrossVersionObjectReference::deployment("workload"), past.model.limits.bounds());
         hpa.metrics = Some(vec![MetricSpec::utilization("cpu", percent)]);
-        Ok(Driver::direct(ScheduleEngine::new(compiled.schedule).over(HpaEngine::new(&hpa)?)))
+        Ok(Driver::direct(HpaEngine::new(&hpa)?.floored(compiled.schedule)))
     })
 }
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use scaling_core::{
-    DecisionEngine, EngineError, Observation, Reason, ResourceChange, ScalingAction, ScalingDecision, Urgency,
-};
+use scaling_core::chrono::{DateTime, Utc};
+use scaling_core::{DecisionEngine, EngineError, Floor, Observation, Reason, ScalingDecision, Target, Urgency};
 
 use crate::stats::Fate;
 use crate::{Action, Advice, Allowed, ChatModel, Completion, LlmStats, ModelError, Prompt, reply};
@@ -139,33 +138,16 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
 
     /// The baseline's decision with the size that was picked, everything else kept that still holds.
     fn follow(&self, baseline: ScalingDecision, advice: &Advice) -> ScalingDecision {
-        let picked = ScalingDecision::replicas(
-            self.name.clone(),
-            baseline.at,
-            baseline.current_replicas,
-            advice.target_replicas,
-        );
         let text = format!(
             "picked {} pods instead of {}, {} % sure: {}",
             advice.target_replicas, baseline.desired_replicas, advice.confidence_percent, advice.assessment
         );
-        let mut reasons = vec![said(&text)];
-        reasons.extend(baseline.reasons);
-        ScalingDecision {
-            action: match baseline.resources {
-                // A shrink that also changed the pods' size becomes that change alone.
-                Some(change) if !picked.grows() && !picked.shrinks() => vertical(change),
-                _ => picked.action,
-            },
-            resources: baseline.resources,
-            timing: baseline.timing,
-            // The model's own confidence never counts: low, it would stop a growth that the baseline is sure of.
-            confidence: baseline.confidence,
-            urgency: if picked.grows() { baseline.urgency.max(Urgency::Normal) } else { baseline.urgency },
-            reasons,
-            shadow: baseline.shadow,
-            ..picked
-        }
+        // The model's own confidence never counts: low, it would stop a growth that the baseline is sure of.
+        let mut decision = baseline.resized(advice.target_replicas);
+        decision.engine = self.name.clone().into();
+        decision.reasons.insert(0, said(&text));
+        let urgency = if decision.grows() { decision.urgency.max(Urgency::Normal) } else { decision.urgency };
+        decision.with_urgency(urgency)
     }
 }
 
@@ -176,14 +158,6 @@ fn fate(error: &ModelError) -> Fate {
         ModelError::Unavailable(_) | ModelError::Rejected(_) | ModelError::Truncated | ModelError::NotRecorded => {
             Fate::Unavailable
         }
-    }
-}
-
-fn vertical(change: ResourceChange) -> ScalingAction {
-    if change.cpu_percent > 0 || change.memory_percent > 0 {
-        ScalingAction::ScaleUpVertical
-    } else {
-        ScalingAction::ScaleDownVertical
     }
 }
 
@@ -224,5 +198,9 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
                 Ok(baseline.because(said(&format!("no advice: {why}"))))
             }
         }
+    }
+
+    fn floor(&self, target: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        self.baseline.floor(target, now)
     }
 }

@@ -17,7 +17,7 @@ mod window;
 pub use compile::{CompileConfig, CompileError, CompiledSchedule, WindowReason, compile};
 pub use cost::{CostReport, Size};
 pub use days::Days;
-pub use engine::{Floored, ScheduleEngine};
+pub use engine::ScheduleEngine;
 pub use error::{InvalidSchedule, InvalidWindow, WindowFault};
 pub use forecast::Forecaster;
 pub use predictive::{PredictiveConfig, PredictiveEngine};

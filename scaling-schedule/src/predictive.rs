@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::rules::InvalidConfig;
 use scaling_core::{
-    DecisionEngine, EngineError, Observation, Reason, RuleBasedEngine, RuleConfig, ScalingDecision, SignalKind,
+    DecisionEngine, EngineError, LoadForecast, NoForecast, Observation, RuleBasedEngine, RuleConfig, ScalingDecision,
+    SignalKind,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,12 +60,12 @@ impl Default for PredictiveConfig {
 /// recognized by its length, its ends and a sprinkle of its samples.
 ///
 /// ```
-/// use scaling_core::{DecisionEngine, Observation, ScalingMetrics, SignalKind};
+/// use scaling_core::{DecisionEngine, Observation, ScalingMetrics, SignalKind, Target};
 /// use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 ///
 /// let engine = PredictiveEngine::new(PredictiveConfig::default())?;
 /// let now = ScalingMetrics::new("2026-11-24T08:00:00Z".parse()?, 4).with(SignalKind::RequestRate, 200.0);
-/// let mut observation = Observation::new(now);
+/// let mut observation = Observation::new(Target::deployment("shop", "web", "web"), now);
 /// observation.facts.pod_capacity = Some(50.0);
 ///
 /// // Four pods carry 200 requests per second, and nothing is known of how they move: some headroom.
@@ -130,33 +131,27 @@ impl PredictiveEngine {
     /// # Errors
     /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let mut decision = match self.expected(observation) {
-            Some((reason, load)) => {
-                let mut decision = self.rules.evaluate_expecting(observation, load)?;
-                // After what asks for most.
-                decision.reasons.insert(decision.reasons.len().min(1), reason);
-                decision
-            }
-            None => self.rules.evaluate(observation)?,
-        };
+        let told = observation.clone().with_forecast(self.forecast(observation));
+        let mut decision = self.rules.evaluate(&told)?;
         decision.engine = NAME.into();
         Ok(decision.finite())
     }
 
-    /// The load to provide for, in requests per second, and why.
-    fn expected(&self, observation: &Observation) -> Option<(Reason, f64)> {
-        let observed = observation.current.value(SignalKind::RequestRate)?;
+    /// The load to provide for, in requests per second.
+    fn forecast(&self, observation: &Observation) -> Result<LoadForecast, NoForecast> {
+        let signal = SignalKind::RequestRate;
+        let observed = observation.current.value(signal).ok_or(NoForecast::NoLoad { signal })?;
         let learnt = self.learnt(observation);
         let unlearnt;
         let Learnt { forecaster, choice } = if let Some(learnt) = learnt.as_ref() {
             learnt
         } else {
-            unlearnt = self.unlearnt(observation, observed)?;
+            unlearnt = self.unlearnt(observation, observed).ok_or(NoForecast::NoCapacity)?;
             &unlearnt
         };
-        let expected = forecaster.upper(observation, choice.quantile, choice.hold)?;
-        let quantile = choice.quantile.value();
-        Some((Reason::Forecast { observed, expected, quantile, ahead_s: forecaster.ahead_seconds() }, expected))
+        let upper = forecaster.upper(observation, choice.quantile, choice.hold);
+        let (expected, quantile) = (upper.ok_or(NoForecast::NotFinite)?, choice.quantile.value());
+        Ok(LoadForecast { signal, observed, expected, quantile, ahead_s: forecaster.ahead_seconds() })
     }
 
     /// What holds for any workload.
