@@ -269,7 +269,7 @@ impl Autoscaler {
         let mut observation = observation.map_err(|error| failed(Step::Observe, &error, error.is_transient()))?;
         // Windows open by the time of the tick, whatever time the source believes it is.
         observation.now = now;
-        let declared = self.log().declared(&observation, now);
+        let declared = self.log().declared(&observation);
         observation.declared = Some(declared);
         let before = observation.history.before(observation.current.timestamp.timestamp_millis());
         record.history_len = before.times().len();
@@ -311,7 +311,7 @@ impl Autoscaler {
         let proposal = match decision {
             Ok(decision) => {
                 let proposal = Proposal::decided(decision).with_floor(due);
-                log.hold(&target, proposal.floor_in_force().cloned(), now);
+                log.hold(&target, proposal.floor_in_force().cloned());
                 proposal
             }
             Err(outcome) => {
@@ -347,10 +347,11 @@ impl Autoscaler {
         let answer = self.applier.apply(plan, self.mode).await;
         if self.mode == ApplyMode::Apply {
             match &answer {
-                Ok(applied) if applied.changed => self.log().confirm(target),
+                // What is there already was written by somebody, most likely by an earlier write whose answer got lost: it counts.
+                Ok(_) => self.log().confirm(target),
                 // Law 12: an answer that got lost leaves the write counted, until the HPA is read again.
                 Err(error) if error.may_have_happened() => {}
-                Ok(_) | Err(_) => self.log().undo(target),
+                Err(_) => self.log().undo(target),
             }
         }
         match answer {

@@ -214,11 +214,6 @@ impl<'a> Columns<'a> {
     pub fn column(self, kind: SignalKind) -> &'a [f64] {
         self.history.columns.get(kind.index()).and_then(|column| column.get(..self.end)).unwrap_or_default()
     }
-
-    /// Whether a signal has a value in the newest sample or in any since `since_ms`.
-    pub(crate) fn seen_since(self, kind: SignalKind, since_ms: i64) -> bool {
-        seen_since(self.times(), self.column(kind), since_ms)
-    }
 }
 
 /// Whether a column has a value in its newest place or in any since `since_ms`.
