@@ -2,10 +2,11 @@
 
 use divan::{AllocProfiler, Bencher, black_box};
 use scaling_core::Bounds;
+use scaling_core::baseline::{HpaEngine, KpaEngine};
 use scaling_core::chrono::TimeDelta;
 use scaling_core::hpa::{
-    Calculator, ConditionStatus, Container, CrossVersionObjectReference, Hpa, HpaBehavior, HpaController, HpaEngine,
-    HpaMemory, HpaSpec, KpaEngine, Pod, PodUsage, Ready, Reported, Resources, SampleTime, Samples, Scale, Selector,
+    Calculator, ConditionStatus, Container, CrossVersionObjectReference, Hpa, HpaBehavior, HpaController, HpaMemory,
+    HpaSpec, Pod, PodUsage, Ready, Reported, Resources, SampleTime, Samples, Scale, Selector,
 };
 
 #[global_allocator]

@@ -28,44 +28,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod calculator;
-mod condition;
-mod config;
-mod controller;
-mod defaults;
-pub(crate) mod engine;
-mod kpa;
-pub mod limits;
-mod measured;
-mod memory;
-mod metric;
-pub mod names;
-mod pods;
-mod quantity;
-mod recommend;
-mod resources;
-mod spec;
-mod validate;
+pub mod api;
+pub mod controller;
 
-pub use calculator::{
-    Calculator, DEFAULT_WINDOW_S, MetricError, PodTally, PodUsage, PodValue, Proposal, Samples, Scale, Tolerances,
-    per_replica_usage,
+pub use api::{
+    Aim, Behavior, CrossVersionObjectReference, DEFAULT_CPU_PERCENT, Fault, Hpa, HpaBehavior, HpaSpec, InvalidHpa,
+    InvalidQuantity, LabelSelector, LabelSelectorRequirement, Metric, MetricIdentifier, MetricKind, MetricSource,
+    MetricSpec, MetricTarget, Policy, PolicyKind, Quantity, Resources, Rules, ScalingPolicy, ScalingRules,
+    SelectPolicy, TargetKind, TargetValues, ValidationOptions, names,
 };
-pub use condition::{Condition, Conditions, LimitReason};
-pub use config::{ControllerConfig, MissingFallback, Release, ToleranceMode};
-pub use controller::{HpaController, HpaMemory, Reported, ScaledObject, Selector, Sync, stabilized_reason};
-pub use defaults::DEFAULT_CPU_PERCENT;
-pub use engine::HpaEngine;
-pub use kpa::{Kpa, KpaConfig, KpaEngine, KpaLoad};
-pub use limits::{Behavior, Rules};
-pub use memory::{Recommendation, Recommendations, ScaleEvent, ScaleEvents};
-pub use metric::{Aim, Hpa, Metric, MetricKind, TargetKind, TargetValues};
-pub use pods::{ConditionStatus, Container, Pod, PodClass, PodGroups, PodPhase, Ready, SampleTime, classify, requests};
-pub use quantity::{InvalidQuantity, Quantity};
-pub use recommend::{HpaRecommendation, RecommendError, recommend};
-pub use resources::Resources;
-pub use spec::{
-    CrossVersionObjectReference, HpaBehavior, HpaSpec, LabelSelector, LabelSelectorRequirement, MetricIdentifier,
-    MetricSource, MetricSpec, MetricTarget, ScalingPolicy, ScalingRules,
+pub use controller::{
+    Calculator, Condition, ConditionStatus, Conditions, Container, ControllerConfig, DEFAULT_WINDOW_S, HpaController,
+    HpaMemory, LimitReason, MetricError, MissingFallback, Pod, PodClass, PodGroups, PodPhase, PodTally, PodUsage,
+    PodValue, Proposal, Ready, Recommendation, Recommendations, Release, Reported, SampleTime, Samples, Scale,
+    ScaleEvent, ScaleEvents, ScaledObject, Selector, Sync, ToleranceMode, Tolerances, classify, limits,
+    per_replica_usage, requests, stabilized_reason,
 };
-pub use validate::{Fault, InvalidHpa, ValidationOptions};

@@ -5,6 +5,7 @@
 pub mod applier;
 pub mod autoscaler;
 pub mod backtest;
+pub mod baseline;
 mod bounds;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -15,6 +16,7 @@ pub mod guard;
 pub mod hpa;
 pub mod metrics;
 pub mod plan;
+pub mod recommend;
 pub mod record;
 pub mod rules;
 mod serde_seconds;

@@ -7,13 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
-use scaling_core::hpa::limits::{self, Change, Events, Policy, SelectPolicy};
+use scaling_core::hpa::limits::{self, Events};
 use scaling_core::hpa::{
     Behavior, Calculator, ConditionStatus, Container, ControllerConfig, CrossVersionObjectReference, Hpa, HpaBehavior,
     HpaController, HpaMemory, HpaSpec, Metric, MetricIdentifier, MetricKind, MetricSource, MetricSpec, MetricTarget,
-    MissingFallback, Pod, PodPhase, PodUsage, PodValue, Quantity, Ready, Recommendation, Recommendations, Release,
-    Reported, Resources, Rules, SampleTime, Samples, Scale, ScaleEvent, ScaleEvents, ScalingPolicy, ScalingRules,
-    Selector, TargetKind, TargetValues, ToleranceMode, Tolerances, per_replica_usage,
+    MissingFallback, Pod, PodPhase, PodUsage, PodValue, Policy, PolicyKind, Quantity, Ready, Recommendation,
+    Recommendations, Release, Reported, Resources, Rules, SampleTime, Samples, Scale, ScaleEvent, ScaleEvents,
+    ScalingPolicy, ScalingRules, SelectPolicy, Selector, TargetKind, TargetValues, ToleranceMode, Tolerances,
+    per_replica_usage,
 };
 
 /// The same cases every time, unless the environment asks for others.
@@ -174,13 +175,10 @@ fn tolerance(hostile: bool) -> BoxedStrategy<f64> {
 }
 
 fn rules(hostile: bool) -> impl Strategy<Value = Rules> {
-    let change = select(vec![Change::Pods, Change::Percent]);
+    let kind = select(vec![PolicyKind::Pods, PolicyKind::Percent]);
     let number = |usual: std::ops::Range<i32>| if hostile { count(true) } else { usual.boxed() };
-    let policy = (change, number(1..200), number(1..120)).prop_map(|(change, value, period_s)| Policy {
-        change,
-        value,
-        period_s,
-    });
+    let policy =
+        (kind, number(1..200), number(1..120)).prop_map(|(kind, value, period_s)| Policy { kind, value, period_s });
     let choice = select(vec![SelectPolicy::Max, SelectPolicy::Min, SelectPolicy::Disabled]);
     let policies = proptest::collection::vec(policy, usize::from(!hostile)..4);
     let window = proptest::option::of(number(0..400));

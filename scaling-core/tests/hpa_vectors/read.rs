@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::hpa::limits::{Change, Policy, SelectPolicy};
 use scaling_core::hpa::{
     Behavior, ConditionStatus, Container, ControllerConfig, HpaSpec, Metric, MetricKind, MissingFallback, Pod,
-    PodPhase, PodUsage, PodValue, Quantity, Ready, Recommendation, Recommendations, Resources, Rules, SampleTime,
-    Samples, ScaleEvent, ScaleEvents, TargetKind, TargetValues, ToleranceMode, Tolerances,
+    PodPhase, PodUsage, PodValue, Policy, PolicyKind, Quantity, Ready, Recommendation, Recommendations, Resources,
+    Rules, SampleTime, Samples, ScaleEvent, ScaleEvents, SelectPolicy, TargetKind, TargetValues, ToleranceMode,
+    Tolerances,
 };
 use serde_json::Value;
 
@@ -250,15 +250,15 @@ pub(crate) fn spec(value: &Value) -> Read<HpaSpec> {
 
 /// A missing key takes the built-in value of that direction.
 pub(crate) fn rules(value: &Value, upward: bool) -> Read<Rules> {
-    let built_in = |change, value| Policy { change, value, period_s: 15 };
+    let built_in = |kind, value| Policy { kind, value, period_s: 15 };
     let policies = match &value["policies"] {
-        Value::Null if upward => vec![built_in(Change::Pods, 4), built_in(Change::Percent, 100)],
-        Value::Null => vec![built_in(Change::Percent, 100)],
+        Value::Null if upward => vec![built_in(PolicyKind::Pods, 4), built_in(PolicyKind::Percent, 100)],
+        Value::Null => vec![built_in(PolicyKind::Percent, 100)],
         given => each(given, "policies", |policy| {
             Ok(Policy {
-                change: match text(&policy["type"], "type")? {
-                    "Pods" => Change::Pods,
-                    "Percent" => Change::Percent,
+                kind: match text(&policy["type"], "type")? {
+                    "Pods" => PolicyKind::Pods,
+                    "Percent" => PolicyKind::Percent,
                     other => return Err(format!("policy type {other:?}")),
                 },
                 value: i32_of(&policy["value"], "value")?,

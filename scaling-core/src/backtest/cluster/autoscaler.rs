@@ -3,7 +3,7 @@
 use super::reading::{Reading, memory_percent};
 use super::{Cluster, World};
 use crate::backtest::Trace;
-use crate::hpa::engine::{milli, signal};
+use crate::baseline::{milli, signal};
 use crate::hpa::{Calculator, Hpa, Metric, MetricError, MetricKind, PodTally, Proposal, Scale, ScaledObject};
 use crate::{ScalingMetrics, SignalKind};
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::ConditionStatus;
+use super::pods::ConditionStatus;
 
 /// Why a size is what it is: the reason of ScalingLimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,20 +1,7 @@
 //! From an [`HpaSpec`] to what the controller works with: integers, and every default in its place.
 
-use super::limits::{Behavior, Change, Policy, Rules, SelectPolicy};
-use super::{HpaBehavior, HpaSpec, InvalidHpa, MetricSource, MetricSpec, MetricTarget, ScalingRules};
-
-/// A HorizontalPodAutoscaler as the controller works with it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hpa {
-    /// Min replicas.
-    pub min_replicas: i32,
-    /// Max replicas.
-    pub max_replicas: i32,
-    /// What it reacts to.
-    pub metrics: Vec<Metric>,
-    /// How fast; without it another algorithm runs than with an empty one.
-    pub behavior: Option<Behavior>,
-}
+use super::quantity::Quantity;
+use super::spec::{MetricSource, MetricSpec, MetricTarget};
 
 /// One metric of an HPA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,23 +109,6 @@ impl Metric {
     }
 }
 
-impl TryFrom<&HpaSpec> for Hpa {
-    type Error = InvalidHpa;
-
-    /// # Errors
-    /// [`InvalidHpa`] if the API server would not have stored it.
-    fn try_from(spec: &HpaSpec) -> Result<Self, InvalidHpa> {
-        spec.validate()?;
-        let spec = spec.clone().with_defaults();
-        Ok(Self {
-            min_replicas: spec.min_replicas.unwrap_or(1),
-            max_replicas: spec.max_replicas,
-            metrics: spec.metrics.iter().flatten().map(Metric::from).collect(),
-            behavior: spec.behavior.as_ref().map(Behavior::from),
-        })
-    }
-}
-
 impl From<&MetricSpec> for Metric {
     fn from(spec: &MetricSpec) -> Self {
         let (kind, _, source) =
@@ -173,40 +143,8 @@ impl From<&MetricTarget> for TargetValues {
                 _ => TargetKind::Utilization,
             },
             average_utilization: target.average_utilization,
-            average_value_milli: target.average_value.as_ref().map(super::Quantity::milli),
-            value_milli: target.value.as_ref().map(super::Quantity::milli),
-        }
-    }
-}
-
-impl From<&HpaBehavior> for Behavior {
-    /// Of a behavior whose defaults are [filled in](HpaSpec::with_defaults).
-    fn from(behavior: &HpaBehavior) -> Self {
-        let rules = |rules: &Option<ScalingRules>| rules.as_ref().map(Rules::from).unwrap_or_default();
-        Self { scale_up: rules(&behavior.scale_up), scale_down: rules(&behavior.scale_down) }
-    }
-}
-
-impl From<&ScalingRules> for Rules {
-    fn from(rules: &ScalingRules) -> Self {
-        Self {
-            window_s: rules.stabilization_window_seconds,
-            select: match rules.select_policy.as_deref() {
-                Some("Min") => SelectPolicy::Min,
-                Some("Disabled") => SelectPolicy::Disabled,
-                _ => SelectPolicy::Max,
-            },
-            policies: rules
-                .policies
-                .iter()
-                .flatten()
-                .map(|policy| Policy {
-                    change: if policy.kind == "Pods" { Change::Pods } else { Change::Percent },
-                    value: policy.value,
-                    period_s: policy.period_seconds,
-                })
-                .collect(),
-            tolerance: rules.tolerance.as_ref().map(super::Quantity::as_f64),
+            average_value_milli: target.average_value.as_ref().map(Quantity::milli),
+            value_milli: target.value.as_ref().map(Quantity::milli),
         }
     }
 }

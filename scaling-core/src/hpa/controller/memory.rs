@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::limits::Rules;
+use crate::hpa::api::Rules;
 
 /// A raw desired size and when it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::calculator::{Calculator, MetricError, PodTally, Proposal, Scale};
-use super::metric::{Hpa, Metric, MetricKind};
-use super::{ControllerConfig, HpaController, HpaMemory, HpaSpec, InvalidHpa, ScaledObject, Sync};
-use crate::{DecisionEngine, EngineError, Observation, Reason, ScalingDecision, SignalKind, Urgency, WorkloadFacts};
+use crate::decision::{Reason, ScalingDecision, Urgency};
+use crate::engine::{DecisionEngine, EngineError};
+use crate::hpa::{
+    Calculator, ControllerConfig, Hpa, HpaController, HpaMemory, HpaSpec, InvalidHpa, LimitReason, Metric, MetricError,
+    MetricKind, PodTally, Proposal, Scale, ScaledObject, Sync,
+};
+use crate::metrics::{Observation, SignalKind, WorkloadFacts};
 
 /// What a pod is taken to request where nobody says, in thousandths.
 const REQUEST: i64 = 1000;
@@ -100,7 +103,7 @@ impl HpaEngine {
                 Err(error) => Reason::HpaMetricFailed { metric: name, error: error.to_string() },
             });
         }
-        if let Some(limit) = sync.limit.filter(|limit| *limit != super::LimitReason::DesiredWithinRange) {
+        if let Some(limit) = sync.limit.filter(|limit| *limit != LimitReason::DesiredWithinRange) {
             decision.reasons.push(Reason::HpaLimited { limit: limit.as_str().into() });
         }
         decision
@@ -220,8 +223,9 @@ impl DecisionEngine for HpaEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounds::Bounds;
     use crate::hpa::{CrossVersionObjectReference, HpaBehavior, MetricSpec};
-    use crate::{Bounds, ScalingMetrics};
+    use crate::metrics::ScalingMetrics;
     use chrono::TimeDelta;
 
     fn engine(percent: i32, behavior: bool) -> HpaEngine {

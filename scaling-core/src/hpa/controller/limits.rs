@@ -2,67 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::ScaleEvents;
 use super::condition::LimitReason;
+use super::memory::ScaleEvents;
+use crate::hpa::api::{Behavior, PolicyKind, Rules, SelectPolicy};
 
 /// Growth of an HPA without `behavior` in one sync: to this multiple …
 const GROWTH_FACTOR: i32 = 2;
 /// … or to this many, whichever is more.
 const GROWTH_MINIMUM: i32 = 4;
-
-/// How fast an HPA may move, each way; complete.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Behavior {
-    /// Upward.
-    pub scale_up: Rules,
-    /// Downward.
-    pub scale_down: Rules,
-}
-
-/// How fast it may move, one way.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rules {
-    /// How long a wish must last, in seconds. Without it: upward 0, downward the controller's own.
-    pub window_s: Option<i32>,
-    /// Which of several policies counts.
-    pub select: SelectPolicy,
-    /// How much per period.
-    pub policies: Vec<Policy>,
-    /// What replaces the controller's tolerance in this direction.
-    pub tolerance: Option<f64>,
-}
-
-/// Which of several policies counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SelectPolicy {
-    /// The one that allows the most.
-    #[default]
-    Max,
-    /// The one that allows the least.
-    Min,
-    /// None: no change in this direction.
-    Disabled,
-}
-
-/// So much per period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// In pods or in percent.
-    pub change: Change,
-    /// How much.
-    pub value: i32,
-    /// The period in seconds.
-    pub period_s: i32,
-}
-
-/// The unit of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Pods.
-    Pods,
-    /// Percent of the size at the beginning of the period.
-    Percent,
-}
 
 /// A size with what limited it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,10 +87,10 @@ impl Events<'_> {
 pub fn scale_up_limit(current: i32, events: Events<'_>, rules: &Rules, now: DateTime<Utc>) -> i32 {
     let allowed = rules.policies.iter().map(|policy| {
         let base = events.size_at_start(current, policy.period_s, now);
-        match policy.change {
-            Change::Pods => base.saturating_add(policy.value),
+        match policy.kind {
+            PolicyKind::Pods => base.saturating_add(policy.value),
             // In this order and in doubles: 10 % on 100 is 111.
-            Change::Percent => whole((f64::from(base) * (1.0 + f64::from(policy.value) / 100.0)).ceil()),
+            PolicyKind::Percent => whole((f64::from(base) * (1.0 + f64::from(policy.value) / 100.0)).ceil()),
         }
     });
     match rules.select {
@@ -157,9 +104,9 @@ pub fn scale_up_limit(current: i32, events: Events<'_>, rules: &Rules, now: Date
 pub fn scale_down_limit(current: i32, events: Events<'_>, rules: &Rules, now: DateTime<Utc>) -> i32 {
     let allowed = rules.policies.iter().map(|policy| {
         let base = events.size_at_start(current, policy.period_s, now);
-        match policy.change {
-            Change::Pods => base.saturating_sub(policy.value),
-            Change::Percent => whole((f64::from(base) * (1.0 - f64::from(policy.value) / 100.0)).trunc()),
+        match policy.kind {
+            PolicyKind::Pods => base.saturating_sub(policy.value),
+            PolicyKind::Percent => whole((f64::from(base) * (1.0 - f64::from(policy.value) / 100.0)).trunc()),
         }
     });
     match rules.select {

@@ -5,11 +5,11 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::names::{is_dns_label, is_path_segment, is_qualified_name};
-use super::{
-    CrossVersionObjectReference, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, Quantity,
-    ScalingRules,
+use super::quantity::Quantity;
+use super::spec::{
+    CrossVersionObjectReference, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ScalingRules,
 };
-use crate::InvalidBounds;
+use crate::bounds::InvalidBounds;
 
 const MAX_WINDOW_S: i32 = 3600;
 const MAX_PERIOD_S: i32 = 1800;

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, InvalidHpa, Quantity};
-use crate::Bounds;
+use super::defaults::DEFAULT_CPU_PERCENT;
+use super::quantity::Quantity;
+use super::validate::{Fault, InvalidHpa};
+use crate::bounds::Bounds;
 
 /// `spec` of a `HorizontalPodAutoscaler`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,7 +73,7 @@ impl HpaSpec {
     pub fn cpu_target_percent(&self) -> Option<i32> {
         let metrics = self.metrics.as_deref().unwrap_or_default();
         if metrics.is_empty() {
-            return Some(80);
+            return Some(DEFAULT_CPU_PERCENT);
         }
         metrics.iter().find_map(|metric| match &metric.resource {
             Some(source) if source.name.as_deref() == Some("cpu") => source.target.average_utilization,
@@ -81,7 +83,7 @@ impl HpaSpec {
 }
 
 /// A count as the API stores it. [`Bounds`] end where its 32 bits do.
-pub(super) fn stored(replicas: u32) -> i32 {
+pub(crate) fn stored(replicas: u32) -> i32 {
     i32::try_from(replicas).unwrap_or(i32::MAX)
 }
 

@@ -5,11 +5,11 @@
 
 use chrono::{DateTime, Utc};
 
+use super::config::{ControllerConfig, MissingFallback, Release, ToleranceMode};
 use super::limits::whole;
 use super::measured::{Measured, Of, Room, Sample};
-use super::metric::{Aim, Metric, MetricKind};
 use super::pods::{Classifier, Pod, PodClass, SampleTime};
-use super::{ControllerConfig, MissingFallback, Release, Resources, ToleranceMode};
+use crate::hpa::api::{Aim, Metric, MetricKind, Resources};
 
 /// Window of a sample whose backend does not say, in seconds.
 pub const DEFAULT_WINDOW_S: i64 = 60;

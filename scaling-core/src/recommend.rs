@@ -5,12 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use statrs::statistics::{Data, OrderStatistics};
 
-use super::spec::stored;
-use super::{CrossVersionObjectReference, HpaSpec, MetricSpec};
-use crate::rules::Assessment;
-use crate::{
-    BoundsPolicy, CapacityModel, HardLimits, MetricsHistory, Observation, RuleConfig, SignalKind, WorkloadFacts,
-};
+use crate::bounds::HardLimits;
+use crate::decision::CapacityModel;
+use crate::hpa::api::{CrossVersionObjectReference, HpaSpec, MetricSpec, stored};
+use crate::metrics::{MetricsHistory, Observation, ScalingMetrics, SignalKind, WorkloadFacts};
+use crate::plan::BoundsPolicy;
+use crate::rules::{Assessment, RuleConfig};
 
 /// Samples needed before anything is recommended.
 const MIN_SAMPLES: usize = 10;
@@ -180,7 +180,7 @@ pub fn recommend(
     Ok(HpaRecommendation { min_replicas, max_replicas, cpu_target_percent, memory_target_percent, reasons })
 }
 
-fn need(assessment: &Assessment<'_>, sample: &crate::ScalingMetrics) -> Option<f64> {
+fn need(assessment: &Assessment<'_>, sample: &ScalingMetrics) -> Option<f64> {
     let by_load = match (assessment.capacity.model, assessment.load) {
         (CapacityModel::Unknown, _) | (_, None) => None,
         (_, Some(kind)) => sample.value(kind).map(|load| assessment.pods_for(load)),
@@ -199,7 +199,7 @@ fn need(assessment: &Assessment<'_>, sample: &crate::ScalingMetrics) -> Option<f
 /// The factor by which load rises within `ahead_s` at most, but for one time in a hundred; from samples further apart, the share
 /// of their rise that falls into that time.
 fn growth(history: &MetricsHistory, ahead_s: f64) -> f64 {
-    let load = |sample: &crate::ScalingMetrics| {
+    let load = |sample: &ScalingMetrics| {
         let cpu = sample.value(SignalKind::CpuUtilization).zip(sample.current_pod_count);
         sample.value(SignalKind::RequestRate).or(cpu.map(|(cpu, pods)| cpu * f64::from(pods)))
     };
@@ -250,7 +250,6 @@ fn memory_correlation(history: &MetricsHistory) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ScalingMetrics;
     use chrono::{DateTime, TimeDelta};
 
     /// Two days at 5 minutes, load from 100 to 900 and back each day, memory with the load or still.

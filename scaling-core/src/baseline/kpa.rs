@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{DecisionEngine, EngineError, MAX_REPLICAS, Observation, Reason, ScalingDecision, SignalKind, Urgency};
+use crate::bounds::MAX_REPLICAS;
+use crate::decision::{Reason, ScalingDecision, Urgency};
+use crate::engine::{DecisionEngine, EngineError};
+use crate::metrics::{Observation, Signal, SignalKind};
 
 /// Stable windows of the past that [`KpaEngine`] looks back over for the beginning of a panic.
 const LOOK_BACK: i64 = 30;
@@ -153,8 +156,8 @@ impl KpaEngine {
         let absent =
             |absence| Ok(decided(current).because(Reason::SignalAbsent { signal: SignalKind::RequestRate, absence }));
         let rate = match now.signal(SignalKind::RequestRate) {
-            crate::Signal::Present(rate) => rate,
-            crate::Signal::Absent(absence) => return absent(absence),
+            Signal::Present(rate) => rate,
+            Signal::Absent(absence) => return absent(absence),
         };
         let target = self.target(observation);
         let samples = self.samples(observation, rate);
@@ -236,7 +239,7 @@ impl DecisionEngine for KpaEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MetricsHistory, ScalingMetrics};
+    use crate::metrics::{MetricsHistory, ScalingMetrics};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()

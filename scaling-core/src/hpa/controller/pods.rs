@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ControllerConfig, MetricError, Resources};
+use super::calculator::MetricError;
+use super::config::ControllerConfig;
+use crate::hpa::api::Resources;
 
 /// Where a pod is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What the API server fills in.
 
-use super::{HpaBehavior, HpaSpec, MetricSpec, ScalingPolicy, ScalingRules};
+use super::spec::{HpaBehavior, HpaSpec, MetricSpec, ScalingPolicy, ScalingRules};
 
 /// CPU utilization that an HPA without metrics aims for, percent of request.
 pub const DEFAULT_CPU_PERCENT: i32 = 80;
@@ -64,8 +64,8 @@ fn scale_down() -> ScalingRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Bounds;
-    use crate::hpa::CrossVersionObjectReference;
+    use crate::bounds::Bounds;
+    use crate::hpa::api::CrossVersionObjectReference;
 
     fn spec() -> HpaSpec {
         HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(2, 9).unwrap())
