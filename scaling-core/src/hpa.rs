@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use scaling_core::hpa::{
-//!     CrossVersionObjectReference, Hpa, HpaController, HpaMemory, HpaSpec, MetricSpec, Quantity, Reported, Samples, Scale, Selector,
+//!     CrossVersionObjectReference, Hpa, HpaController, HpaMemory, HpaSpec, MetricSpec, Quantity, Reported, MetricSamples, Scale, Selector,
 //! };
 //! use scaling_core::{Bounds, chrono::DateTime};
 //!
@@ -20,7 +20,7 @@
 //! let hpa = Hpa::try_from(&spec)?;
 //!
 //! let scale = Scale { spec_replicas: 3, status_replicas: 3 };
-//! let samples = vec![Samples::External(vec![48_000])]; // 48 are waiting
+//! let samples = vec![MetricSamples::External(vec![48_000])]; // 48 are waiting
 //! let mut seen = Reported { scale: Some(scale), selector: Selector::Usable, pods: vec![], samples, writable: true };
 //! let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
 //! let sync = HpaController::default().sync(&hpa, &mut HpaMemory::default(), &mut seen, now);
@@ -32,15 +32,15 @@ pub mod api;
 pub mod controller;
 
 pub use api::{
-    Aim, Behavior, CrossVersionObjectReference, DEFAULT_CPU_PERCENT, Fault, Hpa, HpaBehavior, HpaSpec, InvalidHpa,
+    Behavior, CrossVersionObjectReference, DEFAULT_CPU_PERCENT, Fault, Hpa, HpaBehavior, HpaSpec, InvalidHpa,
     InvalidQuantity, LabelSelector, LabelSelectorRequirement, Metric, MetricIdentifier, MetricKind, MetricSource,
     MetricSpec, MetricTarget, Policy, PolicyKind, Quantity, Resources, Rules, ScalingPolicy, ScalingRules,
-    SelectPolicy, TargetKind, TargetValues, ValidationOptions, names,
+    SelectPolicy, TargetFields, TargetKind, TargetValue, ValidationOptions, names,
 };
 pub use controller::{
     Calculator, Condition, ConditionStatus, Conditions, Container, ControllerConfig, DEFAULT_WINDOW_S, HpaController,
-    HpaMemory, LimitReason, MetricError, MissingFallback, Pod, PodClass, PodGroups, PodPhase, PodTally, PodUsage,
-    PodValue, Proposal, Ready, Recommendation, Recommendations, Release, Reported, SampleTime, Samples, Scale,
-    ScaleEvent, ScaleEvents, ScaledObject, Selector, Sync, ToleranceMode, Tolerances, classify, limits,
+    HpaMemory, LimitReason, MetricError, MetricSamples, MissingFallback, Pod, PodClass, PodGroups, PodPhase, PodTally,
+    PodUsage, PodValue, Proposal, Ready, Recommendation, Recommendations, Release, Reported, SampleTime, Scale,
+    ScaleEvent, ScaleEvents, ScaledObject, Selector, SyncResult, ToleranceMode, Tolerances, classify, limits,
     per_replica_usage, requests, stabilized_reason,
 };

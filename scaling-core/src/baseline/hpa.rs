@@ -9,7 +9,7 @@ use crate::decision::{Reason, ScalingDecision, Urgency};
 use crate::engine::{DecisionEngine, EngineError};
 use crate::hpa::{
     Calculator, ControllerConfig, Hpa, HpaController, HpaMemory, HpaSpec, InvalidHpa, LimitReason, Metric, MetricError,
-    MetricKind, PodTally, Proposal, Scale, ScaledObject, Sync,
+    MetricKind, PodTally, Proposal, Scale, ScaledObject, SyncResult,
 };
 use crate::metrics::{Observation, SignalKind, WorkloadFacts};
 
@@ -89,7 +89,13 @@ impl HpaEngine {
         Ok(decision)
     }
 
-    fn decision(&self, observation: &Observation, current: u32, sync: Sync, memory: &HpaMemory) -> ScalingDecision {
+    fn decision(
+        &self,
+        observation: &Observation,
+        current: u32,
+        sync: SyncResult,
+        memory: &HpaMemory,
+    ) -> ScalingDecision {
         let desired = u32::try_from(sync.desired).unwrap_or(0);
         let desired = if sync.desired == sync.current { current } else { desired };
         let mut decision = ScalingDecision::replicas("hpa", observation.current.timestamp, current, desired)
@@ -178,9 +184,9 @@ impl ScaledObject for Observed<'_> {
     }
 
     fn propose(&self, _: usize, metric: &Metric, calculator: &Calculator<'_>) -> Result<Proposal, MetricError> {
-        let aim = metric.aim().ok_or(MetricError::NoTarget)?;
+        let target = metric.target_value().ok_or(MetricError::NoTarget)?;
         let per_pod = |usage: i64, request: i64| {
-            calculator.tallied(&PodTally::alike(self.ready, self.starting, usage, request), aim)
+            calculator.tallied(&PodTally::alike(self.ready, self.starting, usage, request), target)
         };
         match &metric.source {
             MetricKind::Resource { resource } | MetricKind::ContainerResource { resource, .. } => {
@@ -198,7 +204,7 @@ impl ScaledObject for Observed<'_> {
             }
             MetricKind::Object { name } | MetricKind::External { name } => {
                 let ready = (self.ready + self.starting > 0).then_some(self.ready as usize);
-                calculator.total(milli(self.value(signal(name))?), aim, ready)
+                calculator.total(milli(self.value(signal(name))?), target, ready)
             }
             MetricKind::Unknown => Err(MetricError::UnknownMetricType),
         }

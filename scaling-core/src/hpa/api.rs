@@ -14,7 +14,7 @@ mod validate;
 
 pub use behavior::{Behavior, Policy, PolicyKind, Rules, SelectPolicy};
 pub use defaults::DEFAULT_CPU_PERCENT;
-pub use metric::{Aim, Metric, MetricKind, TargetKind, TargetValues};
+pub use metric::{Metric, MetricKind, TargetFields, TargetKind, TargetValue};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use resolved::Hpa;
 pub use resources::Resources;

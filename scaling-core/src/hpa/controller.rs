@@ -10,11 +10,11 @@ mod pods;
 mod sync;
 
 pub use calculator::{
-    Calculator, DEFAULT_WINDOW_S, MetricError, PodTally, PodUsage, PodValue, Proposal, Samples, Scale, Tolerances,
-    per_replica_usage,
+    Calculator, DEFAULT_WINDOW_S, MetricError, MetricSamples, PodTally, PodUsage, PodValue, Proposal, Scale,
+    Tolerances, per_replica_usage,
 };
 pub use condition::{Condition, Conditions, LimitReason};
 pub use config::{ControllerConfig, MissingFallback, Release, ToleranceMode};
 pub use memory::{Recommendation, Recommendations, ScaleEvent, ScaleEvents};
 pub use pods::{ConditionStatus, Container, Pod, PodClass, PodGroups, PodPhase, Ready, SampleTime, classify, requests};
-pub use sync::{HpaController, HpaMemory, Reported, ScaledObject, Selector, Sync, stabilized_reason};
+pub use sync::{HpaController, HpaMemory, Reported, ScaledObject, Selector, SyncResult, stabilized_reason};

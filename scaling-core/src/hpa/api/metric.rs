@@ -9,7 +9,7 @@ pub struct Metric {
     /// Where it comes from.
     pub source: MetricKind,
     /// What to aim for.
-    pub target: TargetValues,
+    pub target: TargetFields,
 }
 
 /// Where a metric comes from.
@@ -46,9 +46,9 @@ pub enum MetricKind {
     Unknown,
 }
 
-/// What to aim for, and which kind of target is said to be meant; [`Metric::aim`] tells which one counts.
+/// What to aim for, and which kind of target is said to be meant; [`Metric::target_value`] tells which one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TargetValues {
+pub struct TargetFields {
     /// What `type` says.
     pub kind: TargetKind,
     /// Percent of the request.
@@ -73,7 +73,7 @@ pub enum TargetKind {
 
 /// The target that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aim {
+pub enum TargetValue {
     /// Percent of the request.
     Utilization(i32),
     /// For each pod, in thousandths.
@@ -85,11 +85,11 @@ pub enum Aim {
 impl Metric {
     /// The target that counts. The `type` that is written does not always decide: a value for each pod goes before a utilization
     /// and, for External metrics, before a total; only Object metrics insist that `type` and field agree.
-    pub fn aim(&self) -> Option<Aim> {
+    pub fn target_value(&self) -> Option<TargetValue> {
         let target = &self.target;
-        let utilization = target.average_utilization.map(Aim::Utilization);
-        let average = target.average_value_milli.map(Aim::AverageValue);
-        let value = target.value_milli.map(Aim::Value);
+        let utilization = target.average_utilization.map(TargetValue::Utilization);
+        let average = target.average_value_milli.map(TargetValue::AverageValue);
+        let value = target.value_milli.map(TargetValue::Value);
         match &self.source {
             MetricKind::Resource { .. } | MetricKind::ContainerResource { .. } => average.or(utilization),
             MetricKind::Pods { .. } => average,
@@ -129,12 +129,12 @@ impl From<&MetricSpec> for Metric {
                 "External" => MetricKind::External { name: name() },
                 _ => MetricKind::Unknown,
             },
-            target: TargetValues::from(&source.target),
+            target: TargetFields::from(&source.target),
         }
     }
 }
 
-impl From<&MetricTarget> for TargetValues {
+impl From<&MetricTarget> for TargetFields {
     fn from(target: &MetricTarget) -> Self {
         Self {
             kind: match target.kind.as_str() {

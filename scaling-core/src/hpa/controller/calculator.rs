@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 
 use super::config::{ControllerConfig, MissingFallback, Release, ToleranceMode};
 use super::limits::whole;
-use super::measured::{Measured, Of, Room, Sample};
+use super::measured::{EntryBuffer, Measured, MetricSelector, Sample};
 use super::pods::{Classifier, Pod, PodClass, SampleTime};
-use crate::hpa::api::{Aim, Metric, MetricKind, Resources};
+use crate::hpa::api::{Metric, MetricKind, Resources, TargetValue};
 
 /// Window of a sample whose backend does not say, in seconds.
 pub const DEFAULT_WINDOW_S: i64 = 60;
@@ -79,7 +79,7 @@ impl MetricError {
 
 /// What the metrics backend answered for one metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Samples {
+pub enum MetricSamples {
     /// Usage of pods, for Resource and ContainerResource metrics.
     PodUsage(Vec<PodUsage>),
     /// A number of each pod.
@@ -173,46 +173,52 @@ impl Calculator<'_> {
     ///
     /// # Errors
     /// [`MetricError`] if it asks for nothing.
-    pub fn propose(&self, metric: &Metric, pods: &[Pod], samples: &Samples) -> Result<Proposal, MetricError> {
+    pub fn propose(&self, metric: &Metric, pods: &[Pod], samples: &MetricSamples) -> Result<Proposal, MetricError> {
         if metric.source == MetricKind::Unknown {
             return Err(MetricError::UnknownMetricType);
         }
-        let aim = metric.aim().ok_or(MetricError::NoTarget)?;
+        let target = metric.target_value().ok_or(MetricError::NoTarget)?;
         match (&metric.source, samples) {
-            (_, Samples::Failed) => Err(MetricError::FetchFailed),
-            (MetricKind::Resource { resource }, Samples::PodUsage(usage)) => {
-                self.per_pod(pods, usage, Of { resource, container: None }, aim)
+            (_, MetricSamples::Failed) => Err(MetricError::FetchFailed),
+            (MetricKind::Resource { resource }, MetricSamples::PodUsage(usage)) => {
+                self.per_pod(pods, usage, MetricSelector { resource, container: None }, target)
             }
-            (MetricKind::ContainerResource { resource, container }, Samples::PodUsage(usage)) => {
-                self.per_pod(pods, usage, Of { resource, container: Some(container) }, aim)
+            (MetricKind::ContainerResource { resource, container }, MetricSamples::PodUsage(usage)) => {
+                self.per_pod(pods, usage, MetricSelector { resource, container: Some(container) }, target)
             }
-            (MetricKind::Pods { .. }, Samples::PodValues(values)) => {
-                self.per_pod(pods, values, Of { resource: "", container: None }, aim)
+            (MetricKind::Pods { .. }, MetricSamples::PodValues(values)) => {
+                self.per_pod(pods, values, MetricSelector { resource: "", container: None }, target)
             }
-            (MetricKind::Object { .. }, Samples::Object(value)) => self.total(*value, aim, ready_pods(pods)),
-            (MetricKind::External { .. }, Samples::External(series)) => {
+            (MetricKind::Object { .. }, MetricSamples::Object(value)) => self.total(*value, target, ready_pods(pods)),
+            (MetricKind::External { .. }, MetricSamples::External(series)) => {
                 if series.is_empty() {
                     return Err(MetricError::NoMetricsReturned);
                 }
-                let total = series_total(series, matches!(aim, Aim::AverageValue(_)));
-                self.total(total, aim, ready_pods(pods))
+                let total = series_total(series, matches!(target, TargetValue::AverageValue(_)));
+                self.total(total, target, ready_pods(pods))
             }
             _ => Err(MetricError::NoMetricsReturned),
         }
     }
 
     /// Targets measured per pod.
-    fn per_pod(&self, pods: &[Pod], samples: &[impl Sample], of: Of<'_>, aim: Aim) -> Result<Proposal, MetricError> {
+    fn per_pod(
+        &self,
+        pods: &[Pod],
+        samples: &[impl Sample],
+        selector: MetricSelector<'_>,
+        target: TargetValue,
+    ) -> Result<Proposal, MetricError> {
         if samples.is_empty() {
             return Err(MetricError::NoMetricsReturned);
         }
         let release = self.config.release;
-        let mut room = Room::new();
-        let mut measured = Measured::new(samples, &mut room, of, release.missing_container_fails)?;
+        let mut buffer = EntryBuffer::new();
+        let mut measured = Measured::new(samples, &mut buffer, selector, release.missing_container_fails)?;
         if pods.is_empty() {
             return Err(MetricError::NoPods);
         }
-        let classifier = Classifier::new(of.resource == "cpu", self.config, self.now);
+        let classifier = Classifier::new(selector.resource == "cpu", self.config, self.now);
         let mut tally = PodTally::default();
         let mut left = measured.entries().len();
         let mut refused = None;
@@ -224,12 +230,14 @@ impl Calculator<'_> {
                 left = left.saturating_sub(1);
             }
             // Every listed pod must state its request, even one that does not count.
-            let request = match aim {
-                Aim::Utilization(_) => pod.request(of.resource, of.container, release.pod_level_resources),
+            let request = match target {
+                TargetValue::Utilization(_) => {
+                    pod.request(selector.resource, selector.container, release.pod_level_resources)
+                }
                 _ => Ok(0),
             };
             match request {
-                Ok(request) => tally.add(class, sample.map_or(0, |(_, value)| value), request, aim, release),
+                Ok(request) => tally.add(class, sample.map_or(0, |(_, value)| value), request, target, release),
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
@@ -242,16 +250,16 @@ impl Calculator<'_> {
         let unlisted = measured.entries().iter().filter(|entry| !entry.taken).map(|entry| entry.value);
         // Whatever the order of the samples, the sum is the same: it is limited at the end alone.
         let (number, sum) = unlisted.fold((0, 0_i128), |(number, sum), value| (number + 1, sum + i128::from(value)));
-        tally.add_unlisted(number, sum, aim);
-        self.tallied(&tally, aim)
+        tally.add_unlisted(number, sum, target);
+        self.tallied(&tally, target)
     }
 
     /// Targets measured per pod, from sums: for those who know their pods to be alike.
     ///
     /// # Errors
     /// [`MetricError::NoMetricsForReadyPods`] and [`MetricError::NoMatchingMetrics`].
-    pub fn tallied(&self, tally: &PodTally, aim: Aim) -> Result<Proposal, MetricError> {
-        let (first, proposal) = tally.measure(aim, Guess::None)?;
+    pub fn tallied(&self, tally: &PodTally, target: TargetValue) -> Result<Proposal, MetricError> {
+        let (first, proposal) = tally.measure(target, Guess::None)?;
         let mode = self.config.release.tolerance_mode;
         let on_target = |ratio: f64| self.tolerances.contain(ratio, mode);
         let replicas = |replicas: i32| Ok(Proposal { replicas, ..proposal });
@@ -269,7 +277,7 @@ impl Calculator<'_> {
         } else {
             Guess::None
         };
-        let (second, _) = tally.measure(aim, guess)?;
+        let (second, _) = tally.measure(target, guess)?;
         let turned = (first < 1.0 && second > 1.0) || (first > 1.0 && second < 1.0);
         if on_target(second) || turned {
             return replicas(current);
@@ -284,11 +292,11 @@ impl Calculator<'_> {
     ///
     /// # Errors
     /// [`MetricError::NoPods`] if the size would change but nobody knows the pods, [`MetricError::NoTarget`] for a utilization.
-    pub fn total(&self, total_milli: i64, aim: Aim, ready: Option<usize>) -> Result<Proposal, MetricError> {
+    pub fn total(&self, total_milli: i64, target: TargetValue, ready: Option<usize>) -> Result<Proposal, MetricError> {
         let total = total_milli as f64;
         let on_target = |ratio| self.tolerances.contain(ratio, self.config.release.tolerance_mode);
-        match aim {
-            Aim::Value(target) => {
+        match target {
+            TargetValue::Value(target) => {
                 let ratio = total / target as f64;
                 let current = self.scale.spec_replicas;
                 let replicas = if current == 0 {
@@ -300,14 +308,14 @@ impl Calculator<'_> {
                 };
                 Ok(Proposal { replicas, value_milli: Some(total_milli), ..Proposal::default() })
             }
-            Aim::AverageValue(target) => {
+            TargetValue::AverageValue(target) => {
                 let existing = self.scale.status_replicas;
                 let ratio = total / (target as f64 * f64::from(existing));
                 let replicas = if on_target(ratio) { existing } else { whole((total / target as f64).ceil()) };
                 let average_value_milli = Some(per_replica_usage(total_milli, existing));
                 Ok(Proposal { replicas, average_value_milli, ..Proposal::default() })
             }
-            Aim::Utilization(_) => Err(MetricError::NoTarget),
+            TargetValue::Utilization(_) => Err(MetricError::NoTarget),
         }
     }
 }
@@ -390,7 +398,7 @@ impl PodTally {
     }
 
     /// One more listed pod.
-    pub fn add(&mut self, class: PodClass, usage: i64, request: i64, aim: Aim, release: Release) {
+    pub fn add(&mut self, class: PodClass, usage: i64, request: i64, target: TargetValue, release: Release) {
         match class {
             PodClass::Ready => {
                 self.ready += 1;
@@ -404,15 +412,15 @@ impl PodTally {
             PodClass::Missing => {
                 self.missing += 1;
                 self.missing_requests = self.missing_requests.saturating_add(request);
-                let at_target = match aim {
-                    Aim::Utilization(target) => {
+                let at_target = match target {
+                    TargetValue::Utilization(target) => {
                         let percent = match release.missing_fallback {
                             MissingFallback::Target => target.max(100),
                             MissingFallback::Request => 100,
                         };
                         share(request, percent.into(), 100)
                     }
-                    Aim::AverageValue(target) | Aim::Value(target) => target,
+                    TargetValue::AverageValue(target) | TargetValue::Value(target) => target,
                 };
                 self.missing_at_target = self.missing_at_target.saturating_add(at_target);
             }
@@ -421,9 +429,9 @@ impl PodTally {
     }
 
     /// Samples of pods that the selector does not match: they have no request, so a utilization ignores what they use.
-    fn add_unlisted(&mut self, number: usize, usage: i128, aim: Aim) {
+    fn add_unlisted(&mut self, number: usize, usage: i128, target: TargetValue) {
         self.unlisted += number;
-        if !matches!(aim, Aim::Utilization(_)) {
+        if !matches!(target, TargetValue::Utilization(_)) {
             self.usage = limited(i128::from(self.usage) + usage);
         }
     }
@@ -440,11 +448,11 @@ impl PodTally {
     }
 
     /// The ratio of what is used to what is aimed for, with the figures to report.
-    fn measure(&self, aim: Aim, guess: Guess) -> Result<(f64, Proposal), MetricError> {
+    fn measure(&self, target: TargetValue, guess: Guess) -> Result<(f64, Proposal), MetricError> {
         let guessed = if guess == Guess::MissingAtTarget { self.missing_at_target } else { 0 };
         let usage = self.usage.saturating_add(guessed);
-        match aim {
-            Aim::Utilization(target) => {
+        match target {
+            TargetValue::Utilization(target) => {
                 let requests = self.requests.saturating_add(match guess {
                     Guess::None => 0,
                     Guess::MissingAtTarget => self.missing_requests,
@@ -461,7 +469,7 @@ impl PodTally {
                 };
                 Ok((f64::from(percent) / f64::from(target), proposal))
             }
-            Aim::AverageValue(target) | Aim::Value(target) => {
+            TargetValue::AverageValue(target) | TargetValue::Value(target) => {
                 let values = i64::try_from(self.values(guess)).unwrap_or(i64::MAX);
                 let average = usage.checked_div(values).ok_or(MetricError::NoMetricsForReadyPods)?;
                 let proposal = Proposal { average_value_milli: Some(average), ..Proposal::default() };

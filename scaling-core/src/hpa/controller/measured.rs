@@ -8,7 +8,7 @@ const FEW: usize = 32;
 
 /// Which resource of which container a metric measures.
 #[derive(Clone, Copy)]
-pub(super) struct Of<'a> {
+pub(super) struct MetricSelector<'a> {
     pub(super) resource: &'a str,
     pub(super) container: Option<&'a str>,
 }
@@ -21,7 +21,7 @@ pub(super) trait Sample {
     ///
     /// # Errors
     /// [`MetricError::ContainerMetricMissing`] if it lacks the container and must not.
-    fn value(&self, of: Of<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError>;
+    fn value(&self, selector: MetricSelector<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError>;
 }
 
 impl Sample for PodUsage {
@@ -34,15 +34,15 @@ impl Sample for PodUsage {
     }
 
     #[inline]
-    fn value(&self, of: Of<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError> {
-        let Some(name) = of.container else {
+    fn value(&self, selector: MetricSelector<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError> {
+        let Some(name) = selector.container else {
             // One container without a sample, or no container at all, and the pod has none.
-            let mut values = self.containers.iter().map(|(_, usage)| usage.get(of.resource));
+            let mut values = self.containers.iter().map(|(_, usage)| usage.get(selector.resource));
             let sum = values.try_fold(0_i64, |sum, value| Some(sum.saturating_add(value?)));
             return Ok(sum.filter(|_| !self.containers.is_empty()));
         };
         match self.containers.iter().find(|(container, _)| container == name) {
-            Some((_, usage)) => Ok(usage.get(of.resource)),
+            Some((_, usage)) => Ok(usage.get(selector.resource)),
             None if missing_container_fails => Err(MetricError::ContainerMetricMissing { pod: self.pod.clone() }),
             None => Ok(None),
         }
@@ -58,7 +58,7 @@ impl Sample for PodValue {
         self.time
     }
 
-    fn value(&self, _: Of<'_>, _: bool) -> Result<Option<i64>, MetricError> {
+    fn value(&self, _: MetricSelector<'_>, _: bool) -> Result<Option<i64>, MetricError> {
         Ok(Some(self.value_milli))
     }
 }
@@ -73,12 +73,12 @@ pub(super) struct Entry {
 }
 
 /// Room for the entries of some samples: as many as most workloads have need no allocation.
-pub(super) struct Room {
+pub(super) struct EntryBuffer {
     few: [Entry; FEW],
     many: Vec<Entry>,
 }
 
-impl Room {
+impl EntryBuffer {
     pub(super) fn new() -> Self {
         Self { few: [Entry::default(); FEW], many: Vec::new() }
     }
@@ -97,7 +97,7 @@ impl Room {
 /// walked side by side; others are sorted first.
 pub(super) struct Measured<'s, S> {
     samples: &'s [S],
-    room: &'s mut [Entry],
+    buffer: &'s mut [Entry],
     len: usize,
     /// Where the next pod's sample is likely to be.
     next: usize,
@@ -108,16 +108,16 @@ impl<'s, S: Sample> Measured<'s, S> {
     /// [`MetricError::ContainerMetricMissing`].
     pub(super) fn new(
         samples: &'s [S],
-        room: &'s mut Room,
-        of: Of<'_>,
+        buffer: &'s mut EntryBuffer,
+        selector: MetricSelector<'_>,
         missing_container_fails: bool,
     ) -> Result<Self, MetricError> {
-        let mut measured = Self { samples, room: room.for_samples(samples.len()), len: 0, next: 0 };
+        let mut measured = Self { samples, buffer: buffer.for_samples(samples.len()), len: 0, next: 0 };
         let mut before: Option<&str> = None;
         let mut is_sorted = true;
         for (index, sample) in (0..).zip(samples) {
-            let Some(value) = sample.value(of, missing_container_fails)? else { continue };
-            if let Some(entry) = measured.room.get_mut(measured.len) {
+            let Some(value) = sample.value(selector, missing_container_fails)? else { continue };
+            if let Some(entry) = measured.buffer.get_mut(measured.len) {
                 *entry = Entry { sample: index, value, taken: false };
                 measured.len += 1;
             }
@@ -131,11 +131,11 @@ impl<'s, S: Sample> Measured<'s, S> {
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
-        self.room.get(..self.len).unwrap_or_default()
+        self.buffer.get(..self.len).unwrap_or_default()
     }
 
     fn entries_mut(&mut self) -> &mut [Entry] {
-        self.room.get_mut(..self.len).unwrap_or_default()
+        self.buffer.get_mut(..self.len).unwrap_or_default()
     }
 
     fn name(&self, entry: &Entry) -> &'s str {
@@ -201,8 +201,8 @@ mod tests {
                 .collect();
             let mut expected: HashMap<&str, i64> =
                 samples.iter().map(|sample| (sample.pod.as_str(), sample.value_milli)).collect();
-            let mut room = Room::new();
-            let mut measured = Measured::new(&samples, &mut room, Of { resource: "", container: None }, true).unwrap();
+            let mut buffer = EntryBuffer::new();
+            let mut measured = Measured::new(&samples, &mut buffer, MetricSelector { resource: "", container: None }, true).unwrap();
             prop_assert_eq!(measured.entries().len(), expected.len());
             for pod in &pods {
                 let name = format!("web-{pod}");

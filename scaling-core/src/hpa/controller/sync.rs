@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::calculator::{Calculator, MetricError, Proposal, Samples, Scale, Tolerances};
+use super::calculator::{Calculator, MetricError, MetricSamples, Proposal, Scale, Tolerances};
 use super::condition::{self, Conditions, LimitReason};
 use super::config::ControllerConfig;
 use super::limits::{Events, Limited, behavior_limit, legacy_limit};
@@ -53,7 +53,7 @@ pub struct Reported {
     /// The pods that it matches.
     pub pods: Vec<Pod>,
     /// For each metric, in order. One that is not there has failed.
-    pub samples: Vec<Samples>,
+    pub samples: Vec<MetricSamples>,
     /// Whether the scale can be written.
     pub writable: bool,
 }
@@ -68,7 +68,7 @@ impl ScaledObject for Reported {
     }
 
     fn propose(&self, index: usize, metric: &Metric, calculator: &Calculator<'_>) -> Result<Proposal, MetricError> {
-        calculator.propose(metric, &self.pods, self.samples.get(index).unwrap_or(&Samples::Failed))
+        calculator.propose(metric, &self.pods, self.samples.get(index).unwrap_or(&MetricSamples::Failed))
     }
 
     fn write_scale(&mut self, _: i32) -> bool {
@@ -101,7 +101,7 @@ impl HpaMemory {
 
 /// The outcome of one sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sync {
+pub struct SyncResult {
     /// The size found.
     pub current: i32,
     /// The size that is asked for afterwards.
@@ -130,11 +130,17 @@ impl HpaController {
     }
 
     /// One sync. Several instants are taken during a real one; here they are the same.
-    pub fn sync(&self, hpa: &Hpa, memory: &mut HpaMemory, object: &mut impl ScaledObject, now: DateTime<Utc>) -> Sync {
+    pub fn sync(
+        &self,
+        hpa: &Hpa,
+        memory: &mut HpaMemory,
+        object: &mut impl ScaledObject,
+        now: DateTime<Utc>,
+    ) -> SyncResult {
         memory.metrics.clear();
         let Some(scale) = object.scale() else {
             condition::set(&mut memory.conditions.able_to_scale, false, "FailedGetScale", now);
-            return Sync { failed: true, ..Sync::hold(0) };
+            return SyncResult { failed: true, ..SyncResult::hold(0) };
         };
         condition::set(&mut memory.conditions.able_to_scale, true, "SucceededGetScale", now);
         let current = scale.spec_replicas;
@@ -151,9 +157,9 @@ impl HpaController {
             if !release.scale_to_zero {
                 memory.conditions.scaled_to_zero = None;
             }
-            return Sync::hold(0);
+            return SyncResult::hold(0);
         }
-        let mut sync = Sync::hold(current);
+        let mut sync = SyncResult::hold(current);
         if current > hpa.max_replicas && current != 0 {
             sync.desired = hpa.max_replicas;
         } else if current < min && current != 0 {
@@ -166,7 +172,7 @@ impl HpaController {
                 }
                 Err(reason) => {
                     condition::set(&mut memory.conditions.scaling_active, false, reason, now);
-                    return Sync { failed: true, ..sync };
+                    return SyncResult { failed: true, ..sync };
                 }
             };
             condition::set(&mut memory.conditions.scaling_active, true, "ValidMetricFound", now);
@@ -273,13 +279,13 @@ impl HpaController {
         hpa: &Hpa,
         memory: &mut HpaMemory,
         object: &mut impl ScaledObject,
-        sync: Sync,
+        sync: SyncResult,
         now: DateTime<Utc>,
-    ) -> Sync {
-        let Sync { current, desired, .. } = sync;
+    ) -> SyncResult {
+        let SyncResult { current, desired, .. } = sync;
         if !object.write_scale(desired) {
             condition::set(&mut memory.conditions.able_to_scale, false, "FailedUpdateScale", now);
-            return Sync { desired: current, failed: true, ..sync };
+            return SyncResult { desired: current, failed: true, ..sync };
         }
         condition::set(&mut memory.conditions.able_to_scale, true, "SucceededRescale", now);
         if let Some(behavior) = &hpa.behavior {
@@ -298,11 +304,11 @@ impl HpaController {
         } else {
             conditions.scaled_to_zero = None;
         }
-        Sync { rescaled: true, ..sync }
+        SyncResult { rescaled: true, ..sync }
     }
 }
 
-impl Sync {
+impl SyncResult {
     fn hold(current: i32) -> Self {
         Self { current, desired: current, raw_desired: None, rescaled: false, failed: false, limit: None }
     }
