@@ -2,6 +2,7 @@
 
 mod hpa;
 mod kpa;
+mod memory;
 
 pub use hpa::HpaEngine;
 pub(crate) use hpa::{milli, signal};

@@ -433,6 +433,21 @@ proptest! {
     }
 
     #[test]
+    fn a_clock_that_was_ahead_is_forgotten_after_one_window(
+        mut recommendations in recommendations(true), desired in count(false), window in 0..400_i64,
+    ) {
+        let mut memory = HpaMemory { recommendations: Some(recommendations.clone()), ..HpaMemory::default() };
+        memory.no_later_than(now());
+        let settled = memory.clone();
+        memory.no_later_than(now());
+        prop_assert_eq!(&memory, &settled, "twice equals once");
+        recommendations = memory.recommendations.unwrap();
+        prop_assert!(recommendations.as_slice().iter().all(|one| one.at <= now()));
+        let later = now() + TimeDelta::seconds(window + 1);
+        prop_assert_eq!(recommendations.stabilize(desired, TimeDelta::seconds(window), later), desired);
+    }
+
+    #[test]
     fn what_is_stabilized_lies_between_the_size_and_the_wish(
         mut recommendations in recommendations(false), current in count(false), desired in count(false), up in 0..400_i64, down in 0..400_i64,
     ) {

@@ -1,10 +1,11 @@
 //! The HPA's algorithm as a [`DecisionEngine`].
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::memory::{TargetMemory, key};
 use crate::decision::{Reason, ScalingDecision, Urgency};
 use crate::engine::{DecisionEngine, EngineError};
 use crate::hpa::{
@@ -12,6 +13,7 @@ use crate::hpa::{
     MetricKind, PodTally, Proposal, Scale, ScaledObject, SyncResult,
 };
 use crate::metrics::{Observation, SignalKind, WorkloadFacts};
+use crate::target::Target;
 
 /// What a pod is taken to request where nobody says, in thousandths.
 const REQUEST: i64 = 1000;
@@ -31,7 +33,7 @@ const REQUEST: i64 = 1000;
 pub struct HpaEngine {
     hpa: Hpa,
     controller: HpaController,
-    state: Mutex<Option<State>>,
+    memory: Mutex<TargetMemory<State>>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ impl HpaEngine {
     /// # Errors
     /// [`InvalidHpa`] if the API server would not have stored it.
     pub fn new(spec: &HpaSpec) -> Result<Self, InvalidHpa> {
-        Ok(Self { hpa: Hpa::try_from(spec)?, controller: HpaController::default(), state: Mutex::default() })
+        Ok(Self { hpa: Hpa::try_from(spec)?, controller: HpaController::default(), memory: Mutex::default() })
     }
 
     /// The same with other settings of the controller.
@@ -61,21 +63,45 @@ impl HpaEngine {
         self
     }
 
+    /// Changes the number of targets whose recommendations are remembered. Default 10,000; at least one is.
+    ///
+    /// Beyond it the least recently seen target is forgotten. A forgotten target is met as after a restart of the controller: its
+    /// present size counts as recommended now, so it does not shrink before the stabilization window has passed.
+    #[must_use]
+    pub fn remembering(self, targets: usize) -> Self {
+        self.memory().set_capacity(targets);
+        self
+    }
+
+    /// Forgets a target, as a host does once the target is no longer scaled.
+    pub fn forget(&self, target: &Target) {
+        self.memory().take(target);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, TargetMemory<State>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Decides, without a future.
     ///
     /// # Errors
     /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+        self.evaluate_for(key(observation), observation)
+    }
+
+    fn evaluate_for(&self, target: Arc<Target>, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
         let at = observation.current.timestamp;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory();
         let mut object = Observed::new(observation, current);
-        let before = match state.take() {
+        let mut before = match memory.take(&target) {
             Some(last) if last.at == at => last.before,
-            Some(last) if last.at < at && object.scale.spec_replicas == last.desired => last.if_applied,
-            Some(last) if last.at < at => last.if_not,
-            _ => HpaMemory::default(),
+            Some(last) if object.scale.spec_replicas == last.desired => last.if_applied,
+            Some(last) => last.if_not,
+            None => HpaMemory::default(),
         };
+        before.no_later_than(at);
         let mut if_applied = before.clone();
         let sync = self.controller.sync(&self.hpa, &mut if_applied, &mut object, at);
         let mut if_not = if_applied.clone();
@@ -85,7 +111,7 @@ impl HpaEngine {
             if_not.scale_down_events = before.scale_down_events.clone();
         }
         let decision = self.decision(observation, current, sync, &if_applied);
-        *state = Some(State { at, before, desired: sync.desired, if_applied, if_not });
+        memory.put(target, State { at, before, desired: sync.desired, if_applied, if_not });
         Ok(decision)
     }
 
@@ -281,10 +307,69 @@ mod tests {
     }
 
     #[test]
-    fn asked_again_it_answers_the_same_and_earlier_it_starts_afresh() {
+    fn asked_again_it_answers_the_same() {
         let engine = engine(50, true);
         let now = seen(0, 4, Some(100.0));
         assert_eq!(engine.evaluate(&now).unwrap(), engine.evaluate(&now).unwrap());
-        assert_eq!(wants(&engine, &seen(-600, 4, Some(100.0))), 8);
+    }
+
+    const YEAR: i64 = 366 * 86_400;
+
+    #[test]
+    fn a_wish_from_the_future_holds_for_one_window_at_most() {
+        for behavior in [false, true] {
+            let engine = engine(50, behavior);
+            assert_eq!(wants(&engine, &seen(YEAR, 4, Some(75.0))), 6);
+            assert_eq!(wants(&engine, &seen(0, 6, Some(20.0))), 6);
+            assert_eq!(wants(&engine, &seen(300 - 1, 6, Some(20.0))), 6);
+            assert_eq!(wants(&engine, &seen(316, 6, Some(20.0))), 3);
+        }
+    }
+
+    #[test]
+    fn an_observation_from_the_future_erases_one_recommendation_at_most() {
+        let engine = engine(50, false);
+        assert_eq!(wants(&engine, &seen(0, 6, Some(75.0))), 9);
+        assert_eq!(wants(&engine, &seen(15, 6, Some(75.0))), 9);
+        // The replicas were not changed, and one sample bears a wrong instant.
+        wants(&engine, &seen(YEAR, 6, Some(50.0)));
+        assert_eq!(wants(&engine, &seen(30, 6, Some(50.0))), 9, "recommended 30 s ago");
+    }
+
+    #[test]
+    fn growth_from_the_future_uses_up_the_allowance_of_one_period() {
+        let engine = engine(50, true);
+        assert_eq!(wants(&engine, &seen(YEAR, 4, Some(100.0))), 8);
+        assert_eq!(wants(&engine, &seen(0, 8, Some(100.0))), 8, "8 from 4 are all that the period allows");
+        assert_eq!(wants(&engine, &seen(16, 8, Some(100.0))), 16);
+    }
+
+    #[test]
+    fn a_clock_that_goes_to_and_fro_fills_no_memory() {
+        let engine = engine(50, true);
+        for nth in 0..1000 {
+            wants(&engine, &seen(nth % 2, 8, Some(100.0)));
+        }
+        let state = engine.memory().take(&key(&seen(0, 8, None))).unwrap();
+        assert!(state.if_applied.recommendations.unwrap().as_slice().len() < 6);
+        assert!(state.if_applied.scale_up_events.as_slice().len() < 6);
+    }
+
+    #[test]
+    fn targets_share_nothing() {
+        let engine = engine(50, false).remembering(2);
+        let target = |name: &str| Arc::new(Target::deployment("shop", name, name));
+        let wants = |name: &str, observation: &Observation| {
+            engine.evaluate_for(target(name), observation).unwrap().desired_replicas
+        };
+        assert_eq!(wants("web", &seen(0, 6, Some(75.0))), 9);
+        assert_eq!(wants("api", &seen(0, 6, Some(50.0))), 6);
+        assert_eq!((wants("web", &seen(15, 6, Some(50.0))), wants("api", &seen(15, 6, Some(50.0)))), (9, 6));
+        engine.forget(&target("web"));
+        assert_eq!(wants("web", &seen(30, 6, Some(50.0))), 6, "forgotten");
+        assert_eq!(wants("web", &seen(45, 6, Some(75.0))), 9);
+        wants("job", &seen(45, 1, None));
+        wants("api", &seen(45, 6, None));
+        assert_eq!(wants("web", &seen(60, 6, Some(50.0))), 6, "two others were seen since, and two are remembered");
     }
 }

@@ -104,6 +104,10 @@ impl Kpa {
         let (least, most) = ((ready / max_scale_down.max(1.0)).floor(), (ready * max_scale_up.max(1.0)).ceil());
         let limited = |wanted: f64| wanted.max(least).min(most);
 
+        if let Some(panic) = &mut self.panic {
+            // A clock that was ahead must not prolong it until that instant.
+            panic.last = panic.last.min(now);
+        }
         let window = TimeDelta::from_std(self.config.stable_window).unwrap_or(TimeDelta::MAX);
         if urgent / ready >= panic_threshold {
             self.panic = Some(Panic { last: now, most: self.panic.map_or(0.0, |panic| panic.most) });
@@ -268,6 +272,15 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_from_the_future_lasts_one_window() {
+        let mut kpa = Kpa::new(KpaConfig::default());
+        assert_eq!(kpa.scale(load(60.0, 200.0, 10), at(366 * 86_400)), 20);
+        assert_eq!(kpa.scale(load(60.0, 60.0, 20), at(0)), 20);
+        assert_eq!(kpa.scale(load(60.0, 60.0, 20), at(60)), 20);
+        assert_eq!(kpa.scale(load(60.0, 60.0, 20), at(61)), 10);
+    }
+
+    #[test]
     fn growth_is_limited_but_never_to_nothing() {
         let config = KpaConfig { max_scale_up: 1.1, ..KpaConfig::default() };
         assert_eq!(Kpa::new(config).scale(load(30.0, 30.0, 2), at(0)), 3);
@@ -277,6 +290,22 @@ mod tests {
     fn load_that_is_no_number_wants_what_there_is() {
         assert_eq!(Kpa::new(KpaConfig::default()).scale(load(f64::NAN, 1.0, 7), at(0)), 7);
         assert_eq!(Kpa::new(KpaConfig::default()).scale(KpaLoad { target: 0.0, ..load(1.0, 1.0, 7) }, at(0)), 7);
+    }
+
+    #[test]
+    fn the_engine_keeps_nothing_so_targets_and_clocks_leave_no_trace() {
+        let sample = |second: i64, rate: f64| ScalingMetrics::new(at(second), 10).with(SignalKind::RequestRate, rate);
+        let engine = KpaEngine::default();
+        let calm = Observation::new(sample(0, 100.0));
+        let before = engine.evaluate(&calm).unwrap();
+        engine.evaluate(&Observation::new(sample(366 * 86_400, 1e6))).unwrap();
+        assert_eq!(engine.evaluate(&calm).unwrap(), before);
+        let (later, _) = MetricsHistory::from_unordered(vec![sample(15, 1e6)]);
+        assert_eq!(
+            engine.evaluate(&calm.with_history(later)).unwrap(),
+            before,
+            "samples of the future are not looked at"
+        );
     }
 
     #[test]

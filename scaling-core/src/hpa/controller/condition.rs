@@ -80,6 +80,13 @@ impl Conditions {
         ];
         named.into_iter().filter_map(|(name, condition)| Some((name, condition?)))
     }
+
+    pub(super) fn no_later_than(&mut self, now: DateTime<Utc>) {
+        let Self { able_to_scale, scaling_active, scaling_limited, scaled_to_zero } = self;
+        for condition in [able_to_scale, scaling_active, scaling_limited, scaled_to_zero].into_iter().flatten() {
+            condition.since = condition.since.min(now);
+        }
+    }
 }
 
 pub(super) fn set(place: &mut Option<Condition>, holds: bool, reason: &'static str, now: DateTime<Utc>) {

@@ -29,6 +29,21 @@ impl Recommendations {
         &self.0
     }
 
+    /// Treats what was recommended later than `now` as recommended now.
+    pub(super) fn no_later_than(&mut self, now: DateTime<Utc>) {
+        if self.0.iter().all(|one| one.at <= now) {
+            return;
+        }
+        // Of several at one instant only the extremes count, and a clock that goes to and fro must not pile up the others.
+        let moved = self.0.iter().filter(|one| one.at >= now).map(|one| one.replicas);
+        let (least, most) = moved.fold((i32::MAX, i32::MIN), |(least, most), one| (least.min(one), most.max(one)));
+        self.0.retain(|one| one.at < now);
+        self.0.push(Recommendation { replicas: least, at: now });
+        if most > least {
+            self.0.push(Recommendation { replicas: most, at: now });
+        }
+    }
+
     /// Without `behavior`: the largest of `desired` and what was recommended within the window, its edge included. Remembers
     /// `desired`.
     pub fn stabilize(&mut self, desired: i32, window: TimeDelta, now: DateTime<Utc>) -> i32 {
@@ -98,6 +113,17 @@ impl ScaleEvents {
         &self.0
     }
 
+    /// Treats changes made later than `now` as made now.
+    pub(super) fn no_later_than(&mut self, now: DateTime<Utc>) {
+        if self.0.iter().all(|event| event.at <= now) {
+            return;
+        }
+        let moved = self.0.iter().filter(|event| event.at >= now);
+        let change = moved.fold(0_i32, |sum, event| sum.saturating_add(event.change));
+        self.0.retain(|event| event.at < now);
+        self.0.push(ScaleEvent { change, at: now, outdated: false });
+    }
+
     /// Pods changed within the last `period_s` seconds; the edge is outside.
     pub fn change_within(&self, period_s: i32, now: DateTime<Utc>) -> i32 {
         let cutoff = before(now, TimeDelta::seconds(period_s.into()));
@@ -121,4 +147,51 @@ impl ScaleEvents {
 
 fn before(now: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
     now.checked_sub_signed(by).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
+    }
+
+    fn recommendations(of: &[(i32, i64)]) -> Recommendations {
+        Recommendations::new(
+            of.iter().map(|(replicas, second)| Recommendation { replicas: *replicas, at: at(*second) }).collect(),
+        )
+    }
+
+    fn events(of: &[(i32, i64)]) -> ScaleEvents {
+        let event = |(change, second): &(i32, i64)| ScaleEvent { change: *change, at: at(*second), outdated: false };
+        ScaleEvents::new(of.iter().map(event).collect())
+    }
+
+    #[test]
+    fn recommendations_of_the_future_become_their_extremes_now() {
+        let mut some = recommendations(&[(4, 9), (7, 20), (5, 10), (2, 3), (6, 30)]);
+        some.no_later_than(at(10));
+        assert_eq!(some, recommendations(&[(4, 9), (2, 3), (5, 10), (7, 10)]));
+        some.no_later_than(at(10));
+        assert_eq!(some, recommendations(&[(4, 9), (2, 3), (5, 10), (7, 10)]));
+        let mut one = recommendations(&[(4, 9)]);
+        one.no_later_than(at(0));
+        assert_eq!(one, recommendations(&[(4, 0)]));
+    }
+
+    #[test]
+    fn changes_of_the_future_become_their_sum_now() {
+        let mut some = events(&[(4, 9), (7, 20), (1, 10), (i32::MAX, 30)]);
+        some.no_later_than(at(10));
+        assert_eq!(some, events(&[(4, 9), (i32::MAX, 10)]));
+    }
+
+    #[test]
+    fn a_memory_without_future_is_left_as_it_is() {
+        let (mut some, mut changes) = (recommendations(&[(4, 10), (7, 10), (5, 10)]), events(&[(4, 10), (1, 10)]));
+        some.no_later_than(at(10));
+        changes.no_later_than(at(10));
+        assert_eq!((some.as_slice().len(), changes.as_slice().len()), (3, 2));
+    }
 }

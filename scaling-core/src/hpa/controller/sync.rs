@@ -92,6 +92,19 @@ pub struct HpaMemory {
 }
 
 impl HpaMemory {
+    /// Treats everything that is remembered of an instant later than `now` as of now.
+    ///
+    /// The controller itself does not: where its clock was ahead, a recommendation holds until the clock has caught up and its
+    /// window has passed. Called before each [`HpaController::sync`], this limits it to the window.
+    pub fn no_later_than(&mut self, now: DateTime<Utc>) {
+        if let Some(recommendations) = &mut self.recommendations {
+            recommendations.no_later_than(now);
+        }
+        self.scale_up_events.no_later_than(now);
+        self.scale_down_events.no_later_than(now);
+        self.conditions.no_later_than(now);
+    }
+
     /// What a restart of the controller leaves: the status.
     #[must_use]
     pub fn after_restart(self) -> Self {
