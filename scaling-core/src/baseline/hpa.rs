@@ -15,20 +15,38 @@ use crate::hpa::{
 use crate::metrics::{Observation, SignalKind, WorkloadFacts};
 use crate::target::Target;
 
-/// What a pod is taken to request where nobody says, in thousandths.
+/// Request that is assumed of a pod whose request is unknown, in thousandths: one core, or one byte. It cancels out of a
+/// utilization; only a target per replica (`averageValue`) depends on it.
 const REQUEST: i64 = 1000;
 
-/// Decides as the HPA's controller would, from an [`Observation`]: the yardstick for every other engine, and the reactive half of
-/// engines that hold a floor.
+/// Engine that decides as the HPA's controller would.
 ///
-/// An observation holds means over pods where the controller sees each, so ready pods are taken to be alike and the others to be
-/// starting. Metrics are found by name: `cpu` and `memory` as utilization of the request, and `request_rate_per_second` (or `rps`,
-/// `requests_per_second`, …), `queue_depth` and `active_connections` for Pods, Object and External metrics. A metric that is not
-/// observed has failed, which the algorithm answers by not shrinking.
+/// It is the baseline for other engines, and the reactive part of engines that hold a floor.
 ///
-/// It remembers recommendations as the controller does, and takes a size that it asked for as applied if it finds it at the next
-/// observation. One engine is for one workload. The same observation asked again gives the same answer, an earlier one starts
-/// afresh.
+/// An observation holds means over pods where the controller sees each pod, so ready pods are assumed to be alike and the others to
+/// be starting. Metrics are found by name: `cpu` and `memory` as utilization of the request, and `request_rate_per_second` (or
+/// `rps`, `requests_per_second`, …), `queue_depth` and `active_connections` for Pods, Object and External metrics. A metric that is
+/// not observed has failed, and with a failed metric the algorithm does not shrink.
+///
+/// One engine serves many targets: it keeps recommendations and changes for each, as the controller does, of at most 10,000 targets
+/// ([`HpaEngine::remembering`]). A change that it decided counts as made if the next observation shows its size. An observation of
+/// the same instant gets the same decision again. If the clock goes back, memories of a later instant count as of now, so a
+/// timestamp from the future has an effect for one stabilization window at most.
+///
+/// ```
+/// use scaling_core::baseline::HpaEngine;
+/// use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec, MetricSpec};
+/// use scaling_core::{Bounds, Observation, ScalingMetrics, SignalKind, chrono::DateTime};
+///
+/// let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(2, 50)?);
+/// spec.metrics = Some(vec![MetricSpec::utilization("cpu", 50)]);
+/// let engine = HpaEngine::new(&spec)?;
+///
+/// let metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 4).with(SignalKind::CpuUtilization, 75.0);
+/// let decision = engine.evaluate(&Observation::new(metrics))?;
+/// assert_eq!(decision.desired_replicas, 6, "75 % against 50 % on 4 pods");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct HpaEngine {
     hpa: Hpa,
@@ -39,33 +57,34 @@ pub struct HpaEngine {
 #[derive(Clone, Debug)]
 struct State {
     at: DateTime<Utc>,
-    /// What was remembered before that instant.
+    /// Memory before that instant.
     before: HpaMemory,
     desired: i32,
-    /// What is remembered if the size was changed, and if not.
+    /// Memory if the size was changed.
     if_applied: HpaMemory,
+    /// Memory if it was not.
     if_not: HpaMemory,
 }
 
 impl HpaEngine {
-    /// The engine of this HPA with the controller's default settings.
+    /// Creates the engine of an HPA, with the default settings of the controller.
     ///
     /// # Errors
-    /// [`InvalidHpa`] if the API server would not have stored it.
+    /// [`InvalidHpa`] if the API server would have refused the HPA.
     pub fn new(spec: &HpaSpec) -> Result<Self, InvalidHpa> {
         Ok(Self { hpa: Hpa::try_from(spec)?, controller: HpaController::default(), memory: Mutex::default() })
     }
 
-    /// The same with other settings of the controller.
+    /// Replaces the settings of the controller.
     #[must_use]
     pub fn with_controller(mut self, config: ControllerConfig) -> Self {
         self.controller = HpaController::new(config);
         self
     }
 
-    /// Changes the number of targets whose recommendations are remembered. Default 10,000; at least one is.
+    /// Sets the number of targets that are remembered. Default 10,000, at least 1.
     ///
-    /// Beyond it the least recently seen target is forgotten. A forgotten target is met as after a restart of the controller: its
+    /// Beyond it the least recently seen target is forgotten. A forgotten target starts as after a restart of the controller: the
     /// present size counts as recommended now, so it does not shrink before the stabilization window has passed.
     #[must_use]
     pub fn remembering(self, targets: usize) -> Self {
@@ -73,7 +92,7 @@ impl HpaEngine {
         self
     }
 
-    /// Forgets a target, as a host does once the target is no longer scaled.
+    /// Forgets a target, for hosts that no longer scale it.
     pub fn forget(&self, target: &Target) {
         self.memory().take(target);
     }
@@ -82,10 +101,10 @@ impl HpaEngine {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides, without a future.
+    /// Decides without a future, for hosts that are not asynchronous.
     ///
     /// # Errors
-    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
+    /// [`EngineError::NoPodCount`] if the observation has no pod count.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         self.evaluate_for(key(observation), observation)
     }
@@ -106,7 +125,7 @@ impl HpaEngine {
         let sync = self.controller.sync(&self.hpa, &mut if_applied, &mut object, at);
         let mut if_not = if_applied.clone();
         if sync.rescaled {
-            // All is remembered but the change itself.
+            // All is remembered except the change, which must not use up the allowance of the period.
             if_not.scale_up_events = before.scale_up_events.clone();
             if_not.scale_down_events = before.scale_down_events.clone();
         }
@@ -125,7 +144,7 @@ impl HpaEngine {
         let desired = u32::try_from(sync.desired).unwrap_or(0);
         let desired = if sync.desired == sync.current { current } else { desired };
         let mut decision = ScalingDecision::replicas("hpa", observation.current.timestamp, current, desired)
-            // The algorithm knows no doubt; what it could not measure it does not act on.
+            // The algorithm has no measure of doubt: on what it could not measure it does not act.
             .with_confidence(1.0);
         decision.urgency = if decision.grows() { Urgency::Normal } else { Urgency::Low };
         for (metric, outcome) in self.hpa.metrics.iter().zip(&memory.metrics) {
@@ -150,7 +169,7 @@ fn name(metric: &Metric) -> &str {
     }
 }
 
-/// The signal that a metric of this name is, whoever reports it.
+/// Returns the signal that a custom metric of this name measures.
 pub(crate) fn signal(name: &str) -> Option<SignalKind> {
     let plain = name.to_ascii_lowercase().replace(['-', '.', ':'], "_");
     match plain.as_str() {
@@ -163,7 +182,7 @@ pub(crate) fn signal(name: &str) -> Option<SignalKind> {
     }
 }
 
-/// An observation as the controller sees a workload.
+/// Observation as the controller sees a workload.
 struct Observed<'a> {
     observation: &'a Observation,
     scale: Scale,
@@ -197,10 +216,10 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// In thousandths, rounded up, as a quantity is.
+/// Converts a value to thousandths, rounded up as a quantity is.
 #[allow(clippy::cast_possible_truncation)] // the cast saturates
 pub(crate) fn milli(value: f64) -> i64 {
-    // A hair above a whole number is rounding.
+    // 0.1 × 3 is 300.00000000000006 thousandths: an excess below a millionth is an error of the double, not load.
     (value * 1000.0 - 1e-6).ceil() as i64
 }
 
@@ -316,7 +335,7 @@ mod tests {
     const YEAR: i64 = 366 * 86_400;
 
     #[test]
-    fn a_wish_from_the_future_holds_for_one_window_at_most() {
+    fn a_recommendation_from_the_future_holds_for_one_window_at_most() {
         for behavior in [false, true] {
             let engine = engine(50, behavior);
             assert_eq!(wants(&engine, &seen(YEAR, 4, Some(75.0))), 6);

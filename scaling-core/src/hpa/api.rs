@@ -1,6 +1,6 @@
-//! `autoscaling/v2` as values: the spec as it is written, its defaults and validation, and the form that the controller works with.
+//! `autoscaling/v2` as values: the spec as it is written, defaults, validation, and the form that the controller works with.
 //!
-//! Nothing here decides anything; [`controller`](crate::hpa::controller) holds the algorithm.
+//! Nothing here depends on the algorithm, which is in [`controller`](crate::hpa::controller).
 
 mod behavior;
 mod defaults;

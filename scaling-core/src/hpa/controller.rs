@@ -1,4 +1,6 @@
-//! The algorithm of the HPA's controller: metrics to proposals, proposals to one size, and the limits on it.
+//! The algorithm of the HPA's controller: from metrics to proposals, from proposals to a size, and the limits on it.
+//!
+//! Time is an argument, and the caller keeps the memory between two syncs.
 
 mod calculator;
 mod condition;

@@ -1,64 +1,64 @@
-//! `behavior` as the controller works with it.
+//! `behavior` as the controller works with it: numbers, with every default filled in.
 
 use super::quantity::Quantity;
 use super::spec::{HpaBehavior, ScalingRules};
 
-/// How fast an HPA may move, each way; complete.
+/// Speed of an HPA in both directions, complete.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Behavior {
-    /// Upward.
+    /// Rules for growth.
     pub scale_up: Rules,
-    /// Downward.
+    /// Rules for shrinkage.
     pub scale_down: Rules,
 }
 
-/// How fast it may move, one way.
+/// Speed of an HPA in one direction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
-    /// How long a wish must last, in seconds. Without it: upward 0, downward the controller's own.
+    /// Stabilization window in seconds. Without one: 0 for growth, and the controller's own for shrinkage.
     pub window_s: Option<i32>,
-    /// Which of several policies counts.
+    /// Choice among the policies.
     pub select: SelectPolicy,
-    /// How much per period.
+    /// Limits per period.
     pub policies: Vec<Policy>,
-    /// What replaces the controller's tolerance in this direction.
+    /// Tolerance in this direction, as a share. Without one: the controller's own.
     pub tolerance: Option<f64>,
 }
 
-/// Which of several policies counts.
+/// Choice among several policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SelectPolicy {
-    /// The one that allows the most.
+    /// The policy that allows the largest change.
     #[default]
     Max,
-    /// The one that allows the least.
+    /// The policy that allows the smallest change.
     Min,
-    /// None: no change in this direction.
+    /// No change in this direction.
     Disabled,
 }
 
-/// So much per period.
+/// Limit on the change within a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// In pods or in percent.
+    /// Unit of `value`.
     pub kind: PolicyKind,
-    /// How much.
+    /// Change that is allowed within the period.
     pub value: i32,
-    /// The period in seconds.
+    /// Length of the period in seconds.
     pub period_s: i32,
 }
 
-/// The unit of a policy.
+/// Unit of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyKind {
-    /// Pods.
+    /// Number of pods.
     Pods,
     /// Percent of the size at the beginning of the period.
     Percent,
 }
 
 impl From<&HpaBehavior> for Behavior {
-    /// Of a behavior whose defaults are [filled in](HpaSpec::with_defaults).
+    /// Converts a behavior whose defaults are [filled in](super::spec::HpaSpec::with_defaults).
     fn from(behavior: &HpaBehavior) -> Self {
         let rules = |rules: &Option<ScalingRules>| rules.as_ref().map(Rules::from).unwrap_or_default();
         Self { scale_up: rules(&behavior.scale_up), scale_down: rules(&behavior.scale_down) }

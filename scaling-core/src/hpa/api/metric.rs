@@ -1,90 +1,92 @@
-//! From an [`HpaSpec`] to what the controller works with: integers, and every default in its place.
+//! Metrics as the controller works with them: integers in thousandths, and one source each.
 
 use super::quantity::Quantity;
 use super::spec::{MetricSource, MetricSpec, MetricTarget};
 
-/// One metric of an HPA.
+/// Metric of an HPA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// Where it comes from.
+    /// Source of the metric.
     pub source: MetricKind,
-    /// What to aim for.
+    /// Target as it is written.
     pub target: TargetFields,
 }
 
-/// Where a metric comes from.
+/// Source of a metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// A resource of the pods.
+    /// Resource, averaged over the pods.
     Resource {
         /// `cpu`, `memory`, …
         resource: String,
     },
-    /// A resource of one container of the pods.
+    /// Resource of one container, averaged over the pods.
     ContainerResource {
         /// `cpu`, `memory`, …
         resource: String,
-        /// The container.
+        /// Name of the container.
         container: String,
     },
-    /// A number of each pod.
+    /// Custom metric of each pod, averaged.
     Pods {
-        /// Its name.
+        /// Name of the metric.
         name: String,
     },
-    /// A number of another object.
+    /// Custom metric of one object.
     Object {
-        /// Its name.
+        /// Name of the metric.
         name: String,
     },
-    /// A number from outside the cluster.
+    /// Metric from outside the cluster.
     External {
-        /// Its name.
+        /// Name of the metric.
         name: String,
     },
-    /// Of a type that the controller does not know.
+    /// Source of a type that the controller does not know.
     Unknown,
 }
 
-/// What to aim for, and which kind of target is said to be meant; [`Metric::target_value`] tells which one counts.
+/// Target of a metric as it is written: a type and up to three values. [`Metric::target_value`] finds the one that counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TargetFields {
-    /// What `type` says.
+    /// Type that is written.
     pub kind: TargetKind,
-    /// Percent of the request.
+    /// Utilization in percent of the request.
     pub average_utilization: Option<i32>,
-    /// For each pod, in thousandths.
+    /// Value for each replica, in thousandths.
     pub average_value_milli: Option<i64>,
-    /// In all, in thousandths.
+    /// Value in all, in thousandths.
     pub value_milli: Option<i64>,
 }
 
-/// The `type` of a target.
+/// Type of a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TargetKind {
-    /// Percent of the request.
+    /// Utilization in percent of the request.
     #[default]
     Utilization,
-    /// In all.
+    /// Value in all.
     Value,
-    /// For each pod.
+    /// Value for each replica.
     AverageValue,
 }
 
-/// The target that counts.
+/// Target that counts, with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetValue {
-    /// Percent of the request.
+    /// Utilization in percent of the request.
     Utilization(i32),
-    /// For each pod, in thousandths.
+    /// Value for each replica, in thousandths.
     AverageValue(i64),
-    /// In all, in thousandths.
+    /// Value in all, in thousandths.
     Value(i64),
 }
 
 impl Metric {
-    /// The target that counts. The `type` that is written does not always decide: a value for each pod goes before a utilization
-    /// and, for External metrics, before a total; only Object metrics insist that `type` and field agree.
+    /// Returns the target that counts; none if the metric has no target that fits its source.
+    ///
+    /// The `type` that is written does not always decide: a value for each replica goes before a utilization and, for External
+    /// metrics, before a total. Only for Object metrics must `type` and field agree.
     pub fn target_value(&self) -> Option<TargetValue> {
         let target = &self.target;
         let utilization = target.average_utilization.map(TargetValue::Utilization);
@@ -103,7 +105,7 @@ impl Metric {
         }
     }
 
-    /// Whether it can be measured without pods, and so wake a workload that has none.
+    /// Returns true if the metric can be measured without pods, and so wake a workload that was scaled to zero.
     pub fn can_wake(&self) -> bool {
         matches!(self.source, MetricKind::Object { .. } | MetricKind::External { .. })
     }

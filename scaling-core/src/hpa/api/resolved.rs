@@ -1,28 +1,32 @@
-//! From an [`HpaSpec`] to what the controller works with: integers, and every default in its place.
+//! An HPA as the controller works with it.
 
 use super::behavior::Behavior;
 use super::metric::Metric;
 use super::spec::HpaSpec;
 use super::validate::InvalidHpa;
 
-/// A HorizontalPodAutoscaler as the controller works with it.
+/// `HorizontalPodAutoscaler` as the controller works with it: integers, and every default in place.
+///
+/// Made from an [`HpaSpec`] with `Hpa::try_from(&spec)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hpa {
-    /// Min replicas.
+    /// Fewest replicas.
     pub min_replicas: i32,
-    /// Max replicas.
+    /// Most replicas.
     pub max_replicas: i32,
-    /// What it reacts to.
+    /// Metrics that the size follows; the largest proposal counts.
     pub metrics: Vec<Metric>,
-    /// How fast; without it another algorithm runs than with an empty one.
+    /// Speed in both directions. Without it another algorithm runs than with an empty one.
     pub behavior: Option<Behavior>,
 }
 
 impl TryFrom<&HpaSpec> for Hpa {
     type Error = InvalidHpa;
 
+    /// Validates a spec and fills in its defaults.
+    ///
     /// # Errors
-    /// [`InvalidHpa`] if the API server would not have stored it.
+    /// [`InvalidHpa`] if the API server would have refused the spec.
     fn try_from(spec: &HpaSpec) -> Result<Self, InvalidHpa> {
         spec.validate()?;
         let spec = spec.clone().with_defaults();

@@ -1,7 +1,7 @@
-//! What one metric asks for.
+//! Proposal of one metric.
 //!
-//! All sums and averages are integers, truncated; only ratios are doubles, and counts round up. The results show it: 56 % against
-//! 50 % on 25 pods asks for 29.
+//! As upstream, sums and averages are integers and truncated; only ratios are doubles, and replicas round up. The results depend on
+//! it: 56 % against 50 % on 25 pods is 28.000000000000004 in doubles, and proposes 29.
 
 use chrono::{DateTime, Utc};
 
@@ -11,47 +11,47 @@ use super::measured::{EntryBuffer, Measured, MetricSelector, Sample};
 use super::pods::{Classifier, Pod, PodClass, SampleTime};
 use crate::hpa::api::{Metric, MetricKind, Resources, TargetValue};
 
-/// Window of a sample whose backend does not say, in seconds.
+/// Window of a sample whose backend does not state one, in seconds.
 pub const DEFAULT_WINDOW_S: i64 = 60;
 
-/// Why a metric asks for nothing.
+/// Error of a metric that proposes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
     /// The selector matches no pod.
     #[error("no pods match the selector")]
     NoPods,
-    /// The backend answered with nothing.
+    /// The backend returned no sample.
     #[error("the metrics backend returned no metrics")]
     NoMetricsReturned,
-    /// No sample is left once unready pods and those on their way out are taken off.
+    /// No sample is left without those of unready pods and of pods that are being deleted or have ended.
     #[error("no metrics for the targeted pods; they may be unready")]
     NoMetricsForReadyPods,
-    /// No sample is of a listed pod, or the pods request nothing.
+    /// No sample is of a listed pod, or the pods request 0.
     #[error("no metrics match the listed pods")]
     NoMatchingMetrics,
-    /// A pod does not state what it requests.
+    /// A pod does not request the resource.
     #[error("pod {pod} does not request the resource")]
     MissingRequest {
-        /// The pod.
+        /// Name of the pod.
         pod: String,
     },
-    /// A pod has no such container.
+    /// A pod does not have the container.
     #[error("pod {pod} has no such container")]
     ContainerNotFound {
-        /// The pod.
+        /// Name of the pod.
         pod: String,
     },
     /// A sample lacks the container ([`Release::missing_container_fails`]).
     #[error("the sample of pod {pod} lacks the container")]
     ContainerMetricMissing {
-        /// The pod.
+        /// Name of the pod.
         pod: String,
     },
-    /// The metric does not say what to aim for.
+    /// The metric has no target that fits its source.
     #[error("the metric has no target of a kind that it understands")]
     NoTarget,
-    /// The metric is of no known type.
+    /// The source of the metric is of an unknown type.
     #[error("the metric is of a type that the controller does not know")]
     UnknownMetricType,
     /// The backend failed.
@@ -60,7 +60,7 @@ pub enum MetricError {
 }
 
 impl MetricError {
-    /// A short, constant code.
+    /// Returns a short, constant code, for labels of metrics and logs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoPods => "no_pods",
@@ -77,54 +77,54 @@ impl MetricError {
     }
 }
 
-/// What the metrics backend answered for one metric.
+/// Answer of the metrics backend for one metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricSamples {
-    /// Usage of pods, for Resource and ContainerResource metrics.
+    /// Usage of each pod; for Resource and ContainerResource metrics.
     PodUsage(Vec<PodUsage>),
-    /// A number of each pod.
+    /// Value of each pod; for Pods metrics.
     PodValues(Vec<PodValue>),
-    /// A number of an object, in thousandths.
+    /// Value of the object, in thousandths; for Object metrics.
     Object(i64),
-    /// A number for each series, in thousandths.
+    /// Value of each series, in thousandths; for External metrics.
     External(Vec<i64>),
-    /// It failed.
+    /// No answer: the backend failed.
     Failed,
 }
 
-/// What one pod used.
+/// Usage of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodUsage {
-    /// The pod.
+    /// Name of the pod.
     pub pod: String,
-    /// When it was measured.
+    /// Time that the sample covers.
     pub time: SampleTime,
-    /// What its containers used, by name.
+    /// Usage of each container, by name.
     pub containers: Vec<(String, Resources)>,
 }
 
-/// A number of one pod.
+/// Value of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodValue {
-    /// The pod.
+    /// Name of the pod.
     pub pod: String,
-    /// When it was measured.
+    /// Time that the sample covers.
     pub time: SampleTime,
-    /// In thousandths.
+    /// Value in thousandths.
     pub value_milli: i64,
 }
 
-/// How far a ratio may be from 1 to count as on target, each way.
+/// Distance from 1 within which a ratio counts as on target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerances {
-    /// Above 1.
+    /// Distance above 1, as a share.
     pub up: f64,
-    /// Below 1.
+    /// Distance below 1, as a share.
     pub down: f64,
 }
 
 impl Tolerances {
-    /// Whether a ratio is on target; the edges are, if the mode is [`ToleranceMode::Interval`].
+    /// Returns true if a ratio is on target. In [`ToleranceMode::Interval`] the edges are.
     pub fn contain(self, ratio: f64, mode: ToleranceMode) -> bool {
         match mode {
             ToleranceMode::Interval => (1.0 - self.down..=1.0 + self.up).contains(&ratio),
@@ -133,46 +133,46 @@ impl Tolerances {
     }
 }
 
-/// The sizes that the scale subresource reports.
+/// Sizes that the scale subresource reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale {
-    /// The size asked for: "current" everywhere in the algorithm.
+    /// Replicas asked for, which the algorithm takes as the current size.
     pub spec_replicas: i32,
-    /// The size that exists.
+    /// Replicas that exist.
     pub status_replicas: i32,
 }
 
-/// What one metric asks for, with the figures that the status reports.
+/// Proposal of one metric, with the figures that the status reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Proposal {
-    /// The size.
+    /// Number of replicas.
     pub replicas: i32,
-    /// Percent of the request, as measured first.
+    /// Utilization in percent of the request, as measured, without assumptions for missing samples.
     pub utilization_percent: Option<i32>,
-    /// For each pod, in thousandths.
+    /// Value for each replica, in thousandths.
     pub average_value_milli: Option<i64>,
-    /// In all, in thousandths.
+    /// Value in all, in thousandths.
     pub value_milli: Option<i64>,
 }
 
-/// The replica calculator: pure, of one sync.
+/// Replica calculator of one sync. Pure.
 #[derive(Clone, Copy, Debug)]
 pub struct Calculator<'a> {
-    /// The controller's settings.
+    /// Settings of the controller.
     pub config: &'a ControllerConfig,
-    /// The tolerances that apply to this autoscaler.
+    /// Tolerances of the autoscaler.
     pub tolerances: Tolerances,
-    /// The sizes.
+    /// Sizes that the scale subresource reports.
     pub scale: Scale,
-    /// What time it is.
+    /// Instant of the sync.
     pub now: DateTime<Utc>,
 }
 
 impl Calculator<'_> {
-    /// What a metric asks for, given the pods that the selector matches and the backend's answer.
+    /// Returns the proposal of a metric, given the pods that the selector matches and the answer of the backend.
     ///
     /// # Errors
-    /// [`MetricError`] if it asks for nothing.
+    /// [`MetricError`] if there is none.
     pub fn propose(&self, metric: &Metric, pods: &[Pod], samples: &MetricSamples) -> Result<Proposal, MetricError> {
         if metric.source == MetricKind::Unknown {
             return Err(MetricError::UnknownMetricType);
@@ -201,7 +201,7 @@ impl Calculator<'_> {
         }
     }
 
-    /// Targets measured per pod.
+    /// Returns the proposal of a metric that is measured per pod.
     fn per_pod(
         &self,
         pods: &[Pod],
@@ -226,10 +226,10 @@ impl Calculator<'_> {
             let sample = measured.take(&pod.name);
             let class = classifier.class(pod, sample.map(|(time, _)| time));
             if sample.is_some() && class != PodClass::Ready {
-                // Names are unique in a cluster; a caller's may not be.
+                // Saturating, because the names that a caller gives may not be unique as those of a cluster are.
                 left = left.saturating_sub(1);
             }
-            // Every listed pod must state its request, even one that does not count.
+            // As upstream, every listed pod must state its request, even one that does not count.
             let request = match target {
                 TargetValue::Utilization(_) => {
                     pod.request(selector.resource, selector.container, release.pod_level_resources)
@@ -248,16 +248,16 @@ impl Calculator<'_> {
             return Err(error);
         }
         let unlisted = measured.entries().iter().filter(|entry| !entry.taken).map(|entry| entry.value);
-        // Whatever the order of the samples, the sum is the same: it is limited at the end alone.
+        // Limited only at the end, so that the sum does not depend on the order of the samples.
         let (number, sum) = unlisted.fold((0, 0_i128), |(number, sum), value| (number + 1, sum + i128::from(value)));
         tally.add_unlisted(number, sum, target);
         self.tallied(&tally, target)
     }
 
-    /// Targets measured per pod, from sums: for those who know their pods to be alike.
+    /// Returns the proposal of a metric that is measured per pod, from sums over the pods.
     ///
     /// # Errors
-    /// [`MetricError::NoMetricsForReadyPods`] and [`MetricError::NoMatchingMetrics`].
+    /// [`MetricError::NoMetricsForReadyPods`] without any value, [`MetricError::NoMatchingMetrics`] if the requests are 0.
     pub fn tallied(&self, tally: &PodTally, target: TargetValue) -> Result<Proposal, MetricError> {
         let (first, proposal) = tally.measure(target, Guess::None)?;
         let mode = self.config.release.tolerance_mode;
@@ -269,7 +269,7 @@ impl Calculator<'_> {
         if !scale_up_with_unready && tally.missing == 0 {
             return replicas(if on_target(first) { current } else { count(first, tally.ready) });
         }
-        // Guesses that work against the change.
+        // Pods without a usable sample are assumed to work against the change: it then happens less often, and less far.
         let guess = if first < 1.0 {
             Guess::MissingAtTarget
         } else if first > 1.0 {
@@ -287,11 +287,12 @@ impl Calculator<'_> {
         replicas(if against { current } else { wanted })
     }
 
-    /// Object and External metrics: `total_milli` against the target, given how many pods are running and ready; none if there is
-    /// no pod at all.
+    /// Returns the proposal of an Object or External metric with this total.
+    ///
+    /// `ready` is the number of pods that run and are ready, none if there is no pod at all.
     ///
     /// # Errors
-    /// [`MetricError::NoPods`] if the size would change but nobody knows the pods, [`MetricError::NoTarget`] for a utilization.
+    /// [`MetricError::NoPods`] if the size would change and `ready` is none, [`MetricError::NoTarget`] for a utilization.
     pub fn total(&self, total_milli: i64, target: TargetValue, ready: Option<usize>) -> Result<Proposal, MetricError> {
         let total = total_milli as f64;
         let on_target = |ratio| self.tolerances.contain(ratio, self.config.release.tolerance_mode);
@@ -320,13 +321,14 @@ impl Calculator<'_> {
     }
 }
 
-/// Pods that run and are ready; none without any pod.
+/// Counts the pods that run and are ready; none without any pod.
 fn ready_pods(pods: &[Pod]) -> Option<usize> {
     (!pods.is_empty()).then(|| pods.iter().filter(|pod| pod.is_running_and_ready()).count())
 }
 
-/// The sum of some series; it stops where 64 bits do. Negative values mean nothing: for a target per replica a negative sum on
-/// the way counts as an overflow, as it does upstream.
+/// Sums series up to the largest number of 64 bits.
+///
+/// For a target per replica a negative sum on the way counts as an overflow, as it does upstream.
 fn series_total(series: &[i64], per_replica: bool) -> i64 {
     let add = |sum: i64, value: &i64| {
         let sum = if *value > 0 { sum.checked_add(*value)? } else { sum.saturating_add(*value) };
@@ -335,8 +337,9 @@ fn series_total(series: &[i64], per_replica: bool) -> i64 {
     series.iter().try_fold(0, add).unwrap_or(i64::MAX)
 }
 
-/// What is reported of a total as a value for each replica: 0 without replicas, the largest number for a total that a double
-/// cannot tell from it, and otherwise rounded up.
+/// Returns the value for each replica that the status reports of a total, in thousandths and rounded up.
+///
+/// 0 without replicas, and the largest number for a total that a double cannot tell from it.
 pub fn per_replica_usage(total_milli: i64, status_replicas: i32) -> i64 {
     if status_replicas == 0 {
         return 0;
@@ -349,10 +352,10 @@ pub fn per_replica_usage(total_milli: i64, status_replicas: i32) -> i64 {
     usage
 }
 
-/// What pods without a usable sample are taken to use.
+/// Usage that is assumed of pods without a usable sample.
 #[derive(Clone, Copy, PartialEq)]
 enum Guess {
-    /// They are left out.
+    /// None: the pods are left out.
     None,
     /// Pods without a sample use as much as the target.
     MissingAtTarget,
@@ -360,31 +363,31 @@ enum Guess {
     Idle,
 }
 
-/// Sums over pods, in thousandths: all that a per-pod target depends on.
+/// Sums over pods, in thousandths, which are all that a per-pod target depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodTally {
-    /// Pods that count.
+    /// Number of pods that count.
     pub ready: usize,
-    /// Pods that cannot serve yet.
+    /// Number of pods that cannot serve yet.
     pub unready: usize,
-    /// Pods without a sample.
+    /// Number of pods without a sample.
     pub missing: usize,
-    /// Samples of pods that the selector does not match.
+    /// Number of samples of pods that the selector does not match.
     pub unlisted: usize,
-    /// Used by the pods that count (and, where no request matters, by the unlisted).
+    /// Usage of the pods that count and, unless the target is a utilization, of the unlisted ones.
     pub usage: i64,
-    /// Requested by the pods that count.
+    /// Requests of the pods that count.
     pub requests: i64,
-    /// Requested by the pods that cannot serve yet.
+    /// Requests of the pods that cannot serve yet.
     pub unready_requests: i64,
-    /// Requested by the pods without a sample.
+    /// Requests of the pods without a sample.
     pub missing_requests: i64,
-    /// Used by the pods without a sample if they are at the target.
+    /// Usage of the pods without a sample if they are at the target.
     pub missing_at_target: i64,
 }
 
 impl PodTally {
-    /// Pods that are all alike: `ready` of them use `usage` each, `unready` cannot serve yet, and each requests `request`.
+    /// Sums over pods that are all alike: `ready` of them use `usage` each, `unready` cannot serve yet, each requests `request`.
     pub fn alike(ready: u32, unready: u32, usage: i64, request: i64) -> Self {
         let times = |amount: i64, pods: u32| amount.saturating_mul(pods.into());
         Self {
@@ -397,7 +400,7 @@ impl PodTally {
         }
     }
 
-    /// One more listed pod.
+    /// Adds a listed pod.
     pub fn add(&mut self, class: PodClass, usage: i64, request: i64, target: TargetValue, release: Release) {
         match class {
             PodClass::Ready => {
@@ -428,7 +431,7 @@ impl PodTally {
         }
     }
 
-    /// Samples of pods that the selector does not match: they have no request, so a utilization ignores what they use.
+    /// Adds samples of pods that the selector does not match. They have no request, so a utilization ignores their usage.
     fn add_unlisted(&mut self, number: usize, usage: i128, target: TargetValue) {
         self.unlisted += number;
         if !matches!(target, TargetValue::Utilization(_)) {
@@ -436,7 +439,7 @@ impl PodTally {
         }
     }
 
-    /// How many values there are.
+    /// Counts the values.
     fn values(&self, guess: Guess) -> usize {
         self.ready
             + self.unlisted
@@ -447,7 +450,7 @@ impl PodTally {
             }
     }
 
-    /// The ratio of what is used to what is aimed for, with the figures to report.
+    /// Returns the ratio of usage to target, with the figures to report.
     fn measure(&self, target: TargetValue, guess: Guess) -> Result<(f64, Proposal), MetricError> {
         let guessed = if guess == Guess::MissingAtTarget { self.missing_at_target } else { 0 };
         let usage = self.usage.saturating_add(guessed);
@@ -479,7 +482,7 @@ impl PodTally {
     }
 }
 
-/// `value × times ÷ by`, truncated, limited to 64 bits.
+/// Returns `value × times ÷ by`, truncated and limited to 64 bits.
 fn share(value: i64, times: i64, by: i64) -> i64 {
     if let Some(product) = value.checked_mul(times) {
         return product / by.max(1);

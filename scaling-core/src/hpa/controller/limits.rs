@@ -1,4 +1,4 @@
-//! How fast, and how far: the limits of one sync, without `behavior` and with it.
+//! Limits on the size within one sync: speed and bounds, without `behavior` and with it.
 
 use chrono::{DateTime, Utc};
 
@@ -6,17 +6,17 @@ use super::condition::LimitReason;
 use super::memory::ScaleEvents;
 use crate::hpa::api::{Behavior, PolicyKind, Rules, SelectPolicy};
 
-/// Growth of an HPA without `behavior` in one sync: to this multiple …
+/// Largest growth of an HPA without `behavior` in one sync, as a multiple of the size. Source: `scaleUpLimitFactor` upstream.
 const GROWTH_FACTOR: i32 = 2;
-/// … or to this many, whichever is more.
+/// Size to which it may always grow in one sync. Source: `scaleUpLimitMinimum` upstream.
 const GROWTH_MINIMUM: i32 = 4;
 
-/// A size with what limited it.
+/// Size after the limits, with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limited {
-    /// The size.
+    /// Number of replicas.
     pub replicas: i32,
-    /// What limited it, if anything.
+    /// Limit that was reached, if any.
     pub reason: LimitReason,
 }
 
@@ -26,7 +26,7 @@ impl Limited {
     }
 }
 
-/// The limits without `behavior`: at most double (or 4) in one sync, and within min and max.
+/// Limits a size without `behavior`: at most double or 4, whichever is more, and within min and max.
 pub fn legacy_limit(current: i32, desired: i32, min: i32, max: i32) -> Limited {
     let cap = current.saturating_mul(GROWTH_FACTOR).max(GROWTH_MINIMUM);
     let (top, reason) = if max > cap { (cap, LimitReason::ScaleUpLimit) } else { (max, LimitReason::TooManyReplicas) };
@@ -39,7 +39,7 @@ pub fn legacy_limit(current: i32, desired: i32, min: i32, max: i32) -> Limited {
     }
 }
 
-/// The limits with `behavior`.
+/// Limits a size with `behavior`: by its policies, and by min or max in the direction of the change.
 pub fn behavior_limit(
     current: i32,
     desired: i32,
@@ -66,30 +66,30 @@ pub fn behavior_limit(
     Limited::new(desired, LimitReason::DesiredWithinRange)
 }
 
-/// What the controller did lately, both ways: each limit looks at both.
+/// Recent changes in both directions. Each limit needs both, to find the size at the beginning of its period.
 #[derive(Clone, Copy, Debug)]
 pub struct Events<'a> {
-    /// Growth.
+    /// Changes that added replicas.
     pub up: &'a ScaleEvents,
-    /// Shrinkage.
+    /// Changes that removed replicas.
     pub down: &'a ScaleEvents,
 }
 
 impl Events<'_> {
-    /// The size at the beginning of a period that ends now.
+    /// Returns the size at the beginning of a period that ends now.
     fn size_at_start(self, current: i32, period_s: i32, now: DateTime<Utc>) -> i32 {
         let (up, down) = (self.up.change_within(period_s, now), self.down.change_within(period_s, now));
         current.saturating_sub(up).saturating_add(down)
     }
 }
 
-/// How many pods the policies allow at most, before the present size, min and max are looked at.
+/// Returns the most replicas that the policies allow, before the present size, min and max are considered.
 pub fn scale_up_limit(current: i32, events: Events<'_>, rules: &Rules, now: DateTime<Utc>) -> i32 {
     let allowed = rules.policies.iter().map(|policy| {
         let base = events.size_at_start(current, policy.period_s, now);
         match policy.kind {
             PolicyKind::Pods => base.saturating_add(policy.value),
-            // In this order and in doubles: 10 % on 100 is 111.
+            // In this order and in doubles, as upstream: 10 % on 100 is 111.
             PolicyKind::Percent => whole((f64::from(base) * (1.0 + f64::from(policy.value) / 100.0)).ceil()),
         }
     });
@@ -100,7 +100,7 @@ pub fn scale_up_limit(current: i32, events: Events<'_>, rules: &Rules, now: Date
     }
 }
 
-/// How few pods the policies allow at least, before the present size, min and max are looked at; may be below 0.
+/// Returns the fewest replicas that the policies allow, before the present size, min and max are considered; may be below 0.
 pub fn scale_down_limit(current: i32, events: Events<'_>, rules: &Rules, now: DateTime<Utc>) -> i32 {
     let allowed = rules.policies.iter().map(|policy| {
         let base = events.size_at_start(current, policy.period_s, now);
@@ -116,7 +116,7 @@ pub fn scale_down_limit(current: i32, events: Events<'_>, rules: &Rules, now: Da
     }
 }
 
-/// A whole number as a count, limited to 32 bits.
+/// Converts a whole number to a count, limited to 32 bits.
 #[allow(clippy::cast_possible_truncation)] // the cast saturates
 pub(super) fn whole(value: f64) -> i32 {
     value as i32

@@ -1,26 +1,26 @@
-//! The samples of a metric, found by the pod that they are of.
+//! Samples of a metric, found by their pod.
 
 use super::calculator::{MetricError, PodUsage, PodValue};
 use super::pods::SampleTime;
 
-/// So many samples need no allocation.
+/// Number of samples that fit without an allocation: more than most workloads have pods, and 768 bytes of stack.
 const FEW: usize = 32;
 
-/// Which resource of which container a metric measures.
+/// Resource, and container if any, that a metric measures.
 #[derive(Clone, Copy)]
 pub(super) struct MetricSelector<'a> {
     pub(super) resource: &'a str,
     pub(super) container: Option<&'a str>,
 }
 
-/// What the backend says of one pod.
+/// Sample of one pod.
 pub(super) trait Sample {
     fn pod(&self) -> &str;
     fn time(&self) -> SampleTime;
-    /// The value, if the sample has it.
+    /// Returns the value in thousandths, if the sample has it.
     ///
     /// # Errors
-    /// [`MetricError::ContainerMetricMissing`] if it lacks the container and must not.
+    /// [`MetricError::ContainerMetricMissing`] if it lacks the container and `missing_container_fails`.
     fn value(&self, selector: MetricSelector<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError>;
 }
 
@@ -36,7 +36,7 @@ impl Sample for PodUsage {
     #[inline]
     fn value(&self, selector: MetricSelector<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError> {
         let Some(name) = selector.container else {
-            // One container without a sample, or no container at all, and the pod has none.
+            // A pod has no sample if one container has none, or if it has no container at all.
             let mut values = self.containers.iter().map(|(_, usage)| usage.get(selector.resource));
             let sum = values.try_fold(0_i64, |sum, value| Some(sum.saturating_add(value?)));
             return Ok(sum.filter(|_| !self.containers.is_empty()));
@@ -63,16 +63,16 @@ impl Sample for PodValue {
     }
 }
 
-/// A sample that has a value.
+/// Sample that has a value.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entry {
     sample: u32,
     pub(super) value: i64,
-    /// Whether a pod was found for it.
+    /// Set once a pod was found for it.
     pub(super) taken: bool,
 }
 
-/// Room for the entries of some samples: as many as most workloads have need no allocation.
+/// Space for the entries of one metric; [`FEW`] need no allocation.
 pub(super) struct EntryBuffer {
     few: [Entry; FEW],
     many: Vec<Entry>,
@@ -93,19 +93,22 @@ impl EntryBuffer {
     }
 }
 
-/// Samples with a value, by pod; of several of one pod, the last. Lists in the order of names, as the API server gives them, are
-/// walked side by side; others are sorted first.
+/// Samples that have a value, by pod; of several of one pod, the last.
+///
+/// Lists in the order of names, as the API server returns them, are walked side by side. Others are sorted first.
 pub(super) struct Measured<'s, S> {
     samples: &'s [S],
     buffer: &'s mut [Entry],
     len: usize,
-    /// Where the next pod's sample is likely to be.
+    /// Index at which the sample of the next pod is expected.
     next: usize,
 }
 
 impl<'s, S: Sample> Measured<'s, S> {
+    /// Collects the samples that have a value.
+    ///
     /// # Errors
-    /// [`MetricError::ContainerMetricMissing`].
+    /// [`MetricError::ContainerMetricMissing`] if one lacks the container and `missing_container_fails`.
     pub(super) fn new(
         samples: &'s [S],
         buffer: &'s mut EntryBuffer,
@@ -146,7 +149,7 @@ impl<'s, S: Sample> Measured<'s, S> {
         let samples = self.samples;
         let name = |entry: &Entry| samples.get(entry.sample as usize).map_or("", S::pod);
         let entries = self.entries_mut();
-        // Of equals, the last one first: it is the one that stays.
+        // Of several samples of a pod the last one comes first, because the first one is kept.
         entries.sort_unstable_by(|a, b| name(a).cmp(name(b)).then(b.sample.cmp(&a.sample)));
         let mut len = 0;
         for index in 0..entries.len() {
@@ -160,7 +163,7 @@ impl<'s, S: Sample> Measured<'s, S> {
         self.len = len;
     }
 
-    /// The sample of a pod: when it was taken, and its value.
+    /// Marks the sample of a pod as taken and returns its time and value.
     #[inline]
     pub(super) fn take(&mut self, pod: &str) -> Option<(SampleTime, i64)> {
         let is_next = self.entries().get(self.next).is_some_and(|entry| self.name(entry) == pod);

@@ -1,30 +1,31 @@
-//! What the controller remembers between syncs. All of it is lost when it restarts.
+//! Memory of the controller between syncs. All of it is lost when the controller restarts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::hpa::api::Rules;
 
-/// A raw desired size and when it was found.
+/// Recommendation: the size that the metrics asked for in one sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recommendation {
-    /// The size, before any limit.
+    /// Number of replicas, before any limit.
     pub replicas: i32,
-    /// When.
+    /// Instant of the sync.
     pub at: DateTime<Utc>,
 }
 
-/// The recommendations of one autoscaler, in the order in which the controller stores them: an expired one is overwritten where
-/// it stands, and counts again if a window is lengthened before.
+/// Recommendations of one autoscaler, in the order in which the controller stores them.
+///
+/// An expired recommendation is overwritten where it stands. Until then it counts again if the window is lengthened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recommendations(Vec<Recommendation>);
 
 impl Recommendations {
-    /// These, in storage order.
+    /// Creates recommendations in storage order.
     pub fn new(recommendations: Vec<Recommendation>) -> Self {
         Self(recommendations)
     }
 
-    /// In storage order.
+    /// Returns the recommendations in storage order.
     pub fn as_slice(&self) -> &[Recommendation] {
         &self.0
     }
@@ -44,8 +45,9 @@ impl Recommendations {
         }
     }
 
-    /// Without `behavior`: the largest of `desired` and what was recommended within the window, its edge included. Remembers
-    /// `desired`.
+    /// Stabilizes a size without `behavior`, and remembers it.
+    ///
+    /// The result is the largest of `desired` and the recommendations within the window. The edge of the window is inside.
     pub fn stabilize(&mut self, desired: i32, window: TimeDelta, now: DateTime<Utc>) -> i32 {
         let cutoff = before(now, window);
         let recent = self.0.iter().filter(|one| one.at >= cutoff).map(|one| one.replicas);
@@ -54,8 +56,10 @@ impl Recommendations {
         stable
     }
 
-    /// With `behavior`: `current`, raised to the smallest wish of the growth window if below, lowered to the largest of the shrink
-    /// window if above; the edges of the windows are outside. Remembers `desired`.
+    /// Stabilizes a size with `behavior`, and remembers it.
+    ///
+    /// The result is `current`, raised to the smallest recommendation within the window for growth if below it, and lowered to the
+    /// largest within the window for shrinkage if above it. Both include `desired`. The edges of the windows are outside.
     pub fn stabilize_with_behavior(
         &mut self,
         current: i32,
@@ -87,28 +91,28 @@ impl Recommendations {
     }
 }
 
-/// A change that the controller itself made.
+/// Change of the size that the controller itself made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScaleEvent {
-    /// Pods added or removed; positive either way.
+    /// Replicas added or removed; positive either way.
     pub change: i32,
-    /// When.
+    /// Instant of the sync.
     pub at: DateTime<Utc>,
-    /// Whether it was found expired once: its place may be reused, even if a longer period is set later.
+    /// Set once the event was found expired: its place may be reused, even if a longer period is set later.
     pub outdated: bool,
 }
 
-/// The changes of one direction, in the order in which the controller stores them.
+/// Changes in one direction, in the order in which the controller stores them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScaleEvents(Vec<ScaleEvent>);
 
 impl ScaleEvents {
-    /// These, in storage order.
+    /// Creates events in storage order.
     pub fn new(events: Vec<ScaleEvent>) -> Self {
         Self(events)
     }
 
-    /// In storage order.
+    /// Returns the events in storage order.
     pub fn as_slice(&self) -> &[ScaleEvent] {
         &self.0
     }
@@ -124,13 +128,15 @@ impl ScaleEvents {
         self.0.push(ScaleEvent { change, at: now, outdated: false });
     }
 
-    /// Pods changed within the last `period_s` seconds; the edge is outside.
+    /// Returns the replicas changed within the last `period_s` seconds. The edge of the period is outside.
     pub fn change_within(&self, period_s: i32, now: DateTime<Utc>) -> i32 {
         let cutoff = before(now, TimeDelta::seconds(period_s.into()));
         self.0.iter().filter(|event| event.at > cutoff).fold(0_i32, |sum, event| sum.saturating_add(event.change))
     }
 
-    /// Remembers a change. What is older than every period of `rules` is marked, and the last of the marked is overwritten.
+    /// Remembers a change.
+    ///
+    /// Events older than every period of `rules` are marked as outdated, and the last of these is overwritten.
     pub fn remember(&mut self, change: i32, rules: &Rules, now: DateTime<Utc>) {
         let longest = rules.policies.iter().map(|policy| policy.period_s).max().unwrap_or(0);
         let cutoff = before(now, TimeDelta::seconds(longest.into()));

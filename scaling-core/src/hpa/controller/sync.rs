@@ -1,4 +1,4 @@
-//! One sync of the controller, from the scale it reads to the scale it writes.
+//! Sync of the controller, from the scale that it reads to the scale that it writes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,51 +10,52 @@ use super::memory::{Recommendation, Recommendations, ScaleEvents};
 use super::pods::Pod;
 use crate::hpa::api::{Behavior, Hpa, Metric, MetricKind};
 
-/// What an autoscaler looks at and changes in one sync. The live cluster, a simulated one and a written-down case differ here and
-/// nowhere else.
+/// Object that an autoscaler reads and changes in one sync.
+///
+/// A live cluster, a simulated one and a recorded case differ only in their implementation of this trait.
 pub trait ScaledObject {
-    /// The sizes that the scale subresource reports; none if it cannot be read.
+    /// Returns the sizes that the scale subresource reports; none if it cannot be read.
     fn scale(&self) -> Option<Scale>;
 
-    /// Whether the selector that it reports can be used. Default: it can.
+    /// Returns the state of the selector that the scale subresource reports. Default [`Selector::Usable`].
     fn selector(&self) -> Selector {
         Selector::Usable
     }
 
-    /// What the metric at `index` asks for.
+    /// Returns the proposal of the metric at `index` of the HPA's list.
     ///
     /// # Errors
-    /// [`MetricError`] if it asks for nothing.
+    /// [`MetricError`] if there is none.
     fn propose(&self, index: usize, metric: &Metric, calculator: &Calculator<'_>) -> Result<Proposal, MetricError>;
 
-    /// Writes a size to the scale subresource; whether that succeeded.
+    /// Writes a size to the scale subresource and returns true on success.
     fn write_scale(&mut self, replicas: i32) -> bool;
 }
 
-/// The selector of a scale subresource.
+/// State of the selector of a scale subresource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Selector {
-    /// It selects pods of this workload alone.
+    /// The selector matches pods of this workload only.
     #[default]
     Usable,
-    /// There is none, or it cannot be parsed.
+    /// The selector is missing or cannot be parsed.
     Invalid,
-    /// Another autoscaler's pods match it as well.
+    /// The selector matches pods of another autoscaler as well.
     Ambiguous,
 }
 
-/// A workload as the APIs report it: pods, and an answer of the metrics backend for each metric.
+/// Workload as the APIs report it: pods, and an answer of the metrics backend for each metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reported {
-    /// The scale subresource; none if it cannot be read.
+    /// Scale subresource; none if it cannot be read.
     pub scale: Option<Scale>,
-    /// Its selector.
+    /// State of its selector.
     pub selector: Selector,
-    /// The pods that it matches.
+    /// Pods that the selector matches.
     pub pods: Vec<Pod>,
-    /// For each metric, in order. One that is not there has failed.
+    /// Answer for each metric, in the order of the HPA's list. A missing one counts as [`MetricSamples::Failed`].
     pub samples: Vec<MetricSamples>,
-    /// Whether the scale can be written.
+    /// True if writing the scale succeeds.
     pub writable: bool,
 }
 
@@ -76,18 +77,20 @@ impl ScaledObject for Reported {
     }
 }
 
-/// What is kept of one autoscaler between syncs.
+/// Memory of one autoscaler between syncs.
+///
+/// Default: that of an autoscaler that was not synced yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HpaMemory {
-    /// What was asked for; none before the first sync.
+    /// Recommendations within the stabilization windows; none before the first sync.
     pub recommendations: Option<Recommendations>,
-    /// Growth, while `behavior` was set.
+    /// Changes that added replicas while `behavior` was set.
     pub scale_up_events: ScaleEvents,
-    /// Shrinkage, while `behavior` was set.
+    /// Changes that removed replicas while `behavior` was set.
     pub scale_down_events: ScaleEvents,
-    /// The conditions of its status, which outlives a restart of the controller.
+    /// Conditions of the status, which outlives a restart of the controller.
     pub conditions: Conditions,
-    /// What each metric said in the last sync, in order; empty where none was asked. The status reports its figures.
+    /// Outcome of each metric in the last sync, in the order of the HPA's list; empty if none was evaluated.
     pub metrics: Vec<Result<Proposal, MetricError>>,
 }
 
@@ -105,44 +108,79 @@ impl HpaMemory {
         self.conditions.no_later_than(now);
     }
 
-    /// What a restart of the controller leaves: the status.
+    /// Returns what remains after a restart of the controller: the status.
     #[must_use]
     pub fn after_restart(self) -> Self {
         Self { conditions: self.conditions, metrics: self.metrics, ..Self::default() }
     }
 }
 
-/// The outcome of one sync.
+/// Outcome of one sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncResult {
-    /// The size found.
+    /// Replicas asked for before the sync.
     pub current: i32,
-    /// The size that is asked for afterwards.
+    /// Replicas asked for after the sync.
     pub desired: i32,
-    /// What the metrics asked for, before any limit; none where they were not asked or said nothing.
+    /// Largest proposal of the metrics, before any limit; none if they were not evaluated or failed.
     pub raw_desired: Option<i32>,
-    /// Whether a size was written.
+    /// True if a size was written.
     pub rescaled: bool,
-    /// Whether the sync ended with an error. Some metric may have failed and the change been made all the same.
+    /// True if the sync ended with an error. The size may have changed even so, if only some metrics failed.
     pub failed: bool,
-    /// What limited the size, where metrics were asked.
+    /// Limit on the size; none if the metrics were not evaluated or failed.
     pub limit: Option<LimitReason>,
 }
 
-/// The controller: settings, and the sync of one autoscaler. Pure: time comes in, and what must be remembered is the caller's.
+/// Controller of the HPA: its settings, and the sync of one autoscaler.
+///
+/// It is pure: time is an argument, and the caller keeps the [`HpaMemory`] of each autoscaler. Size, conditions and memory follow
+/// Kubernetes 1.37 sync by sync; [`Release`](super::config::Release) holds the switches for other releases.
+///
+/// ```
+/// use scaling_core::hpa::{
+///     CrossVersionObjectReference, Hpa, HpaController, HpaMemory, HpaSpec, MetricSamples, MetricSpec, Quantity, Reported,
+///     Scale, Selector,
+/// };
+/// use scaling_core::{Bounds, chrono::{DateTime, TimeDelta}};
+///
+/// let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("worker"), Bounds::new(1, 20)?);
+/// spec.metrics = Some(vec![MetricSpec::external("queue_depth", Quantity::from_milli(10_000))]); // 10 for each replica
+/// let hpa = Hpa::try_from(&spec)?;
+///
+/// let (controller, mut memory) = (HpaController::default(), HpaMemory::default());
+/// let mut sync = |replicas, waiting: i64, second| {
+///     let mut reported = Reported {
+///         scale: Some(Scale { spec_replicas: replicas, status_replicas: replicas }),
+///         selector: Selector::Usable,
+///         pods: vec![],
+///         samples: vec![MetricSamples::External(vec![waiting * 1000])],
+///         writable: true,
+///     };
+///     let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+///     controller.sync(&hpa, &mut memory, &mut reported, now).desired
+/// };
+/// assert_eq!(sync(3, 48, 0), 5);
+/// assert_eq!(sync(5, 20, 15), 5, "five were recommended within the last 300 s");
+/// assert_eq!(sync(5, 20, 316), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HpaController {
-    /// Its settings.
+    /// Settings of the controller.
     pub config: ControllerConfig,
 }
 
 impl HpaController {
-    /// A controller with these settings.
+    /// Creates a controller.
     pub fn new(config: ControllerConfig) -> Self {
         Self { config }
     }
 
-    /// One sync. Several instants are taken during a real one; here they are the same.
+    /// Runs one sync: reads the scale, evaluates the metrics, limits the size, and writes it if it differs.
+    ///
+    /// A failed metric never shrinks: if some fail, the others can only raise the size. The real controller takes several instants
+    /// during a sync; here all of them are `now`.
     pub fn sync(
         &self,
         hpa: &Hpa,
@@ -157,7 +195,7 @@ impl HpaController {
         };
         condition::set(&mut memory.conditions.able_to_scale, true, "SucceededGetScale", now);
         let current = scale.spec_replicas;
-        // Nothing is known of the past: without this seed the first sync could shrink at once.
+        // Without this seed the first sync after a restart could shrink at once, because the past is unknown.
         memory
             .recommendations
             .get_or_insert_with(|| Recommendations::new(vec![Recommendation { replicas: current, at: now }]));
@@ -203,7 +241,7 @@ impl HpaController {
         self.rescale(hpa, memory, object, sync, now)
     }
 
-    /// Whether a workload without pods is looked at.
+    /// Returns true if a workload that was scaled to zero is evaluated.
     fn wakes(&self, hpa: &Hpa, woken: bool) -> bool {
         if self.config.release.scale_from_zero_requires_condition {
             woken && (hpa.min_replicas != 0 || hpa.metrics.iter().any(Metric::can_wake))
@@ -212,8 +250,10 @@ impl HpaController {
         }
     }
 
-    /// The largest proposal and whether some have failed, or the reason why there is none: all have failed, or some have and the
-    /// others would shrink.
+    /// Returns the largest proposal, and true if some metrics failed.
+    ///
+    /// # Errors
+    /// Reason of the condition ScalingActive, if all metrics failed, or some failed and the others would shrink.
     fn combine(
         &self,
         hpa: &Hpa,
@@ -247,7 +287,7 @@ impl HpaController {
         }
     }
 
-    /// The tolerances of an autoscaler: each direction's own, where it has one, in place of the controller's.
+    /// Returns the tolerances of an autoscaler: for each direction its own or, without one, the controller's.
     pub fn tolerances(&self, behavior: Option<&Behavior>) -> Tolerances {
         let behavior = behavior.filter(|_| self.config.release.configurable_tolerance);
         let of = |own: Option<f64>| own.unwrap_or(self.config.tolerance);
@@ -257,7 +297,7 @@ impl HpaController {
         }
     }
 
-    /// Stabilizes what the metrics ask for and limits its speed and range.
+    /// Stabilizes the largest proposal and limits it by speed and bounds.
     fn limit(&self, hpa: &Hpa, memory: &mut HpaMemory, current: i32, raw: i32, now: DateTime<Utc>) -> Limited {
         let HpaMemory { recommendations, scale_up_events, scale_down_events, conditions, .. } = memory;
         let recommendations = recommendations.get_or_insert_default();
@@ -271,7 +311,7 @@ impl HpaController {
             Some(behavior) => {
                 let seconds = |seconds: i32| TimeDelta::seconds(seconds.into());
                 let up = behavior.scale_up.window_s.map_or(TimeDelta::zero(), seconds);
-                // The controller's own counts in whole seconds here.
+                // With `behavior` the controller counts its own window in whole seconds.
                 let down = behavior.scale_down.window_s.map_or(TimeDelta::seconds(own_window.num_seconds()), seconds);
                 let stable = recommendations.stabilize_with_behavior(current, raw, up, down, now);
                 let events = Events { up: scale_up_events, down: scale_down_events };
@@ -327,7 +367,7 @@ impl SyncResult {
     }
 }
 
-/// Why AbleToScale says that a wish was held, with `behavior`.
+/// Returns the reason of the condition AbleToScale for a stabilized size, with `behavior`.
 pub fn stabilized_reason(current: i32, desired: i32) -> &'static str {
     if desired >= current { "ScaleUpStabilized" } else { "ScaleDownStabilized" }
 }
