@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use examples::Failure;
-use scaling_core::hpa::recommend;
+use scaling_core::recommend::recommend;
 use scaling_core::source::parse;
 use scaling_core::{
     ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, RuleBasedEngine,

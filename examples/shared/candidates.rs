@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use scaling_core::backtest::{Candidate, DemandBasis, Driver, Scenario};
-use scaling_core::hpa::{
-    ControllerConfig, CrossVersionObjectReference, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
-};
+use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
+use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
 use scaling_core::rules::InvalidConfig;
 use scaling_core::{EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
 use scaling_k8s::HpaManifest;

@@ -7,6 +7,7 @@ pub mod autoscaler;
 pub mod backtest;
 pub mod bounds;
 pub mod change_log;
+pub mod baseline;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cost;
@@ -17,6 +18,7 @@ pub mod guard;
 pub mod hpa;
 pub mod metrics;
 pub mod plan;
+pub mod recommend;
 pub mod record;
 pub mod rules;
 mod serde_seconds;

@@ -9,11 +9,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
 use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, SampleTime, Trace};
+use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
 use scaling_core::conformance::{self, engine::steady};
-use scaling_core::hpa::{
-    ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
-    Quantity,
-};
+use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaSpec, MetricSpec, Quantity};
 use scaling_core::source::Profiled;
 use scaling_core::{
     AbsenceGuard, Bounds, Breaker, BreakerConfig, ConfidenceGate, Cooldown, DecisionEngine, DecisionRecord,

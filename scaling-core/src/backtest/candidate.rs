@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use super::{ClusterModel, Control, DemandBasis, Trace};
-use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, KpaConfig, KpaEngine, MetricSpec};
+use crate::baseline::{KpaConfig, KpaEngine};
+use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
 use crate::rules::InvalidConfig;
 use crate::{Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, RuleBasedEngine, RuleConfig, WorkloadFacts};
 
@@ -85,7 +86,7 @@ type Make = dyn Fn(&Past<'_>) -> Result<Contender, CandidateError> + Send + Sync
 ///
 /// ```
 /// use scaling_core::backtest::{Candidate, Contender, Control, Driver};
-/// use scaling_core::hpa::KpaEngine;
+/// use scaling_core::baseline::KpaEngine;
 ///
 /// // A host's own engine, driving the number of pods itself:
 /// let mine = Candidate::new("mine", |past| {

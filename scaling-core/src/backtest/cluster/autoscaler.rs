@@ -3,7 +3,7 @@
 use super::reading::{Reading, memory_percent};
 use super::{Cluster, World};
 use crate::backtest::Trace;
-use crate::hpa::engine::{milli, signal};
+use crate::baseline::{milli, signal};
 use crate::hpa::{Calculator, Hpa, Metric, MetricError, MetricKind, PodTally, Proposal, Scale, ScaledObject};
 use crate::{ScalingMetrics, SignalKind};
 
@@ -90,7 +90,7 @@ fn per_pod(metric: &Metric, tally: PodTally, calculator: &Calculator<'_>) -> Res
     if tally.ready == 0 {
         return Err(MetricError::NoMetricsForReadyPods);
     }
-    calculator.tallied(&tally, metric.aim().ok_or(MetricError::NoTarget)?)
+    calculator.tallied(&tally, metric.target_value().ok_or(MetricError::NoTarget)?)
 }
 
 impl ScaledObject for SimulatedObject<'_> {
@@ -116,9 +116,9 @@ impl ScaledObject for SimulatedObject<'_> {
                 per_pod(metric, self.tally(self.ready, each, 0), calculator)
             }
             MetricKind::Object { name } | MetricKind::External { name } => {
-                let aim = metric.aim().ok_or(MetricError::NoTarget)?;
+                let target = metric.target_value().ok_or(MetricError::NoTarget)?;
                 let ready = (self.ready + self.starting > 0).then_some(self.ready as usize);
-                calculator.total(self.total(name)?, aim, ready)
+                calculator.total(self.total(name)?, target, ready)
             }
             MetricKind::Unknown => Err(MetricError::UnknownMetricType),
         }

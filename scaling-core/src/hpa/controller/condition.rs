@@ -1,28 +1,28 @@
-//! What the controller says of itself in the status.
+//! Conditions in the status of an HPA.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::ConditionStatus;
+use super::pods::ConditionStatus;
 
-/// Why a size is what it is: the reason of ScalingLimited.
+/// Reason of the condition ScalingLimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitReason {
-    /// Nothing limited it.
+    /// Nothing limited the size.
     DesiredWithinRange,
-    /// `minReplicas`.
+    /// Limited by `minReplicas`.
     TooFewReplicas,
-    /// `maxReplicas`.
+    /// Limited by `maxReplicas`.
     TooManyReplicas,
-    /// The speed of growth.
+    /// Limited by the speed of growth.
     ScaleUpLimit,
-    /// The speed of shrinking.
+    /// Limited by the speed of shrinkage.
     ScaleDownLimit,
 }
 
 impl LimitReason {
-    /// The reason as the API spells it.
+    /// Returns the reason as the API spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DesiredWithinRange => "DesiredWithinRange",
@@ -40,37 +40,39 @@ impl fmt::Display for LimitReason {
     }
 }
 
-/// One condition of an HPA's status.
+/// Condition in the status of an HPA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// Whether it holds.
+    /// Status of the condition.
     pub status: ConditionStatus,
-    /// Why, as the API spells it.
+    /// Reason, as the API spells it.
     pub reason: &'static str,
-    /// Since when the status, not the reason, is what it is.
+    /// Instant at which the status changed last; a new reason alone does not move it.
     pub since: DateTime<Utc>,
 }
 
-/// The conditions of an HPA's status. What a sync does not touch stays as it was, however stale.
+/// Conditions in the status of an HPA.
+///
+/// A condition that a sync does not touch stays as it was, however stale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// Whether the target's scale can be read and written, and what holds it back.
+    /// AbleToScale: the scale of the target can be read and written.
     pub able_to_scale: Option<Condition>,
-    /// Whether a size can be computed.
+    /// ScalingActive: a size can be computed.
     pub scaling_active: Option<Condition>,
-    /// Whether the size is limited by bounds or speed.
+    /// ScalingLimited: bounds or speed limit the size.
     pub scaling_limited: Option<Condition>,
-    /// Whether the autoscaler itself took the target to zero.
+    /// ScaledToZero: the autoscaler itself took the target to zero.
     pub scaled_to_zero: Option<Condition>,
 }
 
 impl Conditions {
-    /// Whether the autoscaler itself took the target to zero.
+    /// Returns true if the autoscaler itself took the target to zero.
     pub fn was_scaled_to_zero(&self) -> bool {
         self.scaled_to_zero.is_some_and(|condition| condition.status == ConditionStatus::True)
     }
 
-    /// Each that is set, under the name that the API has for it.
+    /// Iterates over the conditions that are set, each with the name that the API has for it.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Condition)> {
         let named = [
             ("AbleToScale", self.able_to_scale),
@@ -80,8 +82,17 @@ impl Conditions {
         ];
         named.into_iter().filter_map(|(name, condition)| Some((name, condition?)))
     }
+
+    /// Treats a change of status later than `now` as one of now.
+    pub(super) fn no_later_than(&mut self, now: DateTime<Utc>) {
+        let Self { able_to_scale, scaling_active, scaling_limited, scaled_to_zero } = self;
+        for condition in [able_to_scale, scaling_active, scaling_limited, scaled_to_zero].into_iter().flatten() {
+            condition.since = condition.since.min(now);
+        }
+    }
 }
 
+/// Sets a condition and, if the status changes, the instant of the change.
 pub(super) fn set(place: &mut Option<Condition>, holds: bool, reason: &'static str, now: DateTime<Utc>) {
     let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
     let since = place.filter(|condition| condition.status == status).map_or(now, |condition| condition.since);

@@ -1,75 +1,22 @@
-//! How fast, and how far: the limits of one sync, without `behavior` and with it.
+//! Limits on the size within one sync: speed and bounds, without `behavior` and with it.
 
 use chrono::{DateTime, Utc};
 
-use super::ScaleEvents;
 use super::condition::LimitReason;
+use super::memory::ScaleEvents;
+use crate::hpa::api::{Behavior, PolicyKind, Rules, SelectPolicy};
 
-/// Growth of an HPA without `behavior` in one sync: to this multiple …
+/// Largest growth of an HPA without `behavior` in one sync, as a multiple of the size. Source: `scaleUpLimitFactor` upstream.
 const GROWTH_FACTOR: i32 = 2;
-/// … or to this many, whichever is more.
+/// Size to which it may always grow in one sync. Source: `scaleUpLimitMinimum` upstream.
 const GROWTH_MINIMUM: i32 = 4;
 
-/// How fast an HPA may move, each way; complete.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Behavior {
-    /// Upward.
-    pub scale_up: Rules,
-    /// Downward.
-    pub scale_down: Rules,
-}
-
-/// How fast it may move, one way.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rules {
-    /// How long a wish must last, in seconds. Without it: upward 0, downward the controller's own.
-    pub window_s: Option<i32>,
-    /// Which of several policies counts.
-    pub select: SelectPolicy,
-    /// How much per period.
-    pub policies: Vec<Policy>,
-    /// What replaces the controller's tolerance in this direction.
-    pub tolerance: Option<f64>,
-}
-
-/// Which of several policies counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SelectPolicy {
-    /// The one that allows the most.
-    #[default]
-    Max,
-    /// The one that allows the least.
-    Min,
-    /// None: no change in this direction.
-    Disabled,
-}
-
-/// So much per period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// In pods or in percent.
-    pub change: Change,
-    /// How much.
-    pub value: i32,
-    /// The period in seconds.
-    pub period_s: i32,
-}
-
-/// The unit of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Pods.
-    Pods,
-    /// Percent of the size at the beginning of the period.
-    Percent,
-}
-
-/// A size with what limited it.
+/// Size after the limits, with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limited {
-    /// The size.
+    /// Number of replicas.
     pub replicas: i32,
-    /// What limited it, if anything.
+    /// Limit that was reached, if any.
     pub reason: LimitReason,
 }
 
@@ -79,7 +26,7 @@ impl Limited {
     }
 }
 
-/// The limits without `behavior`: at most double (or 4) in one sync, and within min and max.
+/// Limits a size without `behavior`: at most double or 4, whichever is more, and within min and max.
 pub fn legacy_limit(current: i32, desired: i32, min: i32, max: i32) -> Limited {
     let cap = current.saturating_mul(GROWTH_FACTOR).max(GROWTH_MINIMUM);
     let (top, reason) = if max > cap { (cap, LimitReason::ScaleUpLimit) } else { (max, LimitReason::TooManyReplicas) };
@@ -92,7 +39,7 @@ pub fn legacy_limit(current: i32, desired: i32, min: i32, max: i32) -> Limited {
     }
 }
 
-/// The limits with `behavior`.
+/// Limits a size with `behavior`: by its policies, and by min or max in the direction of the change.
 pub fn behavior_limit(
     current: i32,
     desired: i32,
@@ -119,31 +66,31 @@ pub fn behavior_limit(
     Limited::new(desired, LimitReason::DesiredWithinRange)
 }
 
-/// What the controller did lately, both ways: each limit looks at both.
+/// Recent changes in both directions. Each limit needs both, to find the size at the beginning of its period.
 #[derive(Clone, Copy, Debug)]
 pub struct Events<'a> {
-    /// Growth.
+    /// Changes that added replicas.
     pub up: &'a ScaleEvents,
-    /// Shrinkage.
+    /// Changes that removed replicas.
     pub down: &'a ScaleEvents,
 }
 
 impl Events<'_> {
-    /// The size at the beginning of a period that ends now.
+    /// Returns the size at the beginning of a period that ends now.
     fn size_at_start(self, current: i32, period_s: i32, now: DateTime<Utc>) -> i32 {
         let (up, down) = (self.up.change_within(period_s, now), self.down.change_within(period_s, now));
         current.saturating_sub(up).saturating_add(down)
     }
 }
 
-/// How many pods the policies allow at most, before the present size, min and max are looked at.
+/// Returns the most replicas that the policies allow, before the present size, min and max are considered.
 pub fn scale_up_limit(current: i32, events: Events<'_>, rules: &Rules, now: DateTime<Utc>) -> i32 {
     let allowed = rules.policies.iter().map(|policy| {
         let base = events.size_at_start(current, policy.period_s, now);
-        match policy.change {
-            Change::Pods => base.saturating_add(policy.value),
-            // In this order and in doubles: 10 % on 100 is 111.
-            Change::Percent => whole((f64::from(base) * (1.0 + f64::from(policy.value) / 100.0)).ceil()),
+        match policy.kind {
+            PolicyKind::Pods => base.saturating_add(policy.value),
+            // In this order and in doubles, as upstream: 10 % on 100 is 111.
+            PolicyKind::Percent => whole((f64::from(base) * (1.0 + f64::from(policy.value) / 100.0)).ceil()),
         }
     });
     match rules.select {
@@ -153,13 +100,13 @@ pub fn scale_up_limit(current: i32, events: Events<'_>, rules: &Rules, now: Date
     }
 }
 
-/// How few pods the policies allow at least, before the present size, min and max are looked at; may be below 0.
+/// Returns the fewest replicas that the policies allow, before the present size, min and max are considered; may be below 0.
 pub fn scale_down_limit(current: i32, events: Events<'_>, rules: &Rules, now: DateTime<Utc>) -> i32 {
     let allowed = rules.policies.iter().map(|policy| {
         let base = events.size_at_start(current, policy.period_s, now);
-        match policy.change {
-            Change::Pods => base.saturating_sub(policy.value),
-            Change::Percent => whole((f64::from(base) * (1.0 - f64::from(policy.value) / 100.0)).trunc()),
+        match policy.kind {
+            PolicyKind::Pods => base.saturating_sub(policy.value),
+            PolicyKind::Percent => whole((f64::from(base) * (1.0 - f64::from(policy.value) / 100.0)).trunc()),
         }
     });
     match rules.select {
@@ -169,7 +116,7 @@ pub fn scale_down_limit(current: i32, events: Events<'_>, rules: &Rules, now: Da
     }
 }
 
-/// A whole number as a count, limited to 32 bits.
+/// Converts a whole number to a count, limited to 32 bits.
 #[allow(clippy::cast_possible_truncation)] // the cast saturates
 pub(super) fn whole(value: f64) -> i32 {
     value as i32

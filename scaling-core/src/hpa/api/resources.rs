@@ -13,19 +13,19 @@ use std::collections::BTreeMap;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    // Nearly all that is ever asked for, for each pod and sync.
+    // Fields of their own: nearly all lookups, one for each pod and sync, are of these two.
     cpu: Option<i64>,
     memory: Option<i64>,
     others: BTreeMap<String, i64>,
 }
 
 impl Resources {
-    /// None.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The amount of one.
+    /// Returns the amount of a resource, in thousandths.
     #[inline]
     pub fn get(&self, resource: &str) -> Option<i64> {
         match resource {
@@ -35,7 +35,7 @@ impl Resources {
         }
     }
 
-    /// Sets the amount of one.
+    /// Sets the amount of a resource, in thousandths.
     pub fn insert(&mut self, resource: impl Into<String> + AsRef<str>, amount: i64) {
         match resource.as_ref() {
             "cpu" => self.cpu = Some(amount),
@@ -46,7 +46,7 @@ impl Resources {
         }
     }
 
-    /// The names of all.
+    /// Iterates over the names: `cpu`, `memory`, then the others in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let known = [self.cpu.map(|_| "cpu"), self.memory.map(|_| "memory")];
         known.into_iter().flatten().chain(self.others.keys().map(String::as_str))

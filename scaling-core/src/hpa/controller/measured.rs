@@ -1,27 +1,27 @@
-//! The samples of a metric, found by the pod that they are of.
+//! Samples of a metric, found by their pod.
 
 use super::calculator::{MetricError, PodUsage, PodValue};
 use super::pods::SampleTime;
 
-/// So many samples need no allocation.
+/// Number of samples that fit without an allocation: more than most workloads have pods, and 768 bytes of stack.
 const FEW: usize = 32;
 
-/// Which resource of which container a metric measures.
+/// Resource, and container if any, that a metric measures.
 #[derive(Clone, Copy)]
-pub(super) struct Of<'a> {
+pub(super) struct MetricSelector<'a> {
     pub(super) resource: &'a str,
     pub(super) container: Option<&'a str>,
 }
 
-/// What the backend says of one pod.
+/// Sample of one pod.
 pub(super) trait Sample {
     fn pod(&self) -> &str;
     fn time(&self) -> SampleTime;
-    /// The value, if the sample has it.
+    /// Returns the value in thousandths, if the sample has it.
     ///
     /// # Errors
-    /// [`MetricError::ContainerMetricMissing`] if it lacks the container and must not.
-    fn value(&self, of: Of<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError>;
+    /// [`MetricError::ContainerMetricMissing`] if it lacks the container and `missing_container_fails`.
+    fn value(&self, selector: MetricSelector<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError>;
 }
 
 impl Sample for PodUsage {
@@ -34,15 +34,15 @@ impl Sample for PodUsage {
     }
 
     #[inline]
-    fn value(&self, of: Of<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError> {
-        let Some(name) = of.container else {
-            // One container without a sample, or no container at all, and the pod has none.
-            let mut values = self.containers.iter().map(|(_, usage)| usage.get(of.resource));
+    fn value(&self, selector: MetricSelector<'_>, missing_container_fails: bool) -> Result<Option<i64>, MetricError> {
+        let Some(name) = selector.container else {
+            // A pod has no sample if one container has none, or if it has no container at all.
+            let mut values = self.containers.iter().map(|(_, usage)| usage.get(selector.resource));
             let sum = values.try_fold(0_i64, |sum, value| Some(sum.saturating_add(value?)));
             return Ok(sum.filter(|_| !self.containers.is_empty()));
         };
         match self.containers.iter().find(|(container, _)| container == name) {
-            Some((_, usage)) => Ok(usage.get(of.resource)),
+            Some((_, usage)) => Ok(usage.get(selector.resource)),
             None if missing_container_fails => Err(MetricError::ContainerMetricMissing { pod: self.pod.clone() }),
             None => Ok(None),
         }
@@ -58,27 +58,27 @@ impl Sample for PodValue {
         self.time
     }
 
-    fn value(&self, _: Of<'_>, _: bool) -> Result<Option<i64>, MetricError> {
+    fn value(&self, _: MetricSelector<'_>, _: bool) -> Result<Option<i64>, MetricError> {
         Ok(Some(self.value_milli))
     }
 }
 
-/// A sample that has a value.
+/// Sample that has a value.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Entry {
     sample: u32,
     pub(super) value: i64,
-    /// Whether a pod was found for it.
+    /// Set once a pod was found for it.
     pub(super) taken: bool,
 }
 
-/// Room for the entries of some samples: as many as most workloads have need no allocation.
-pub(super) struct Room {
+/// Space for the entries of one metric; [`FEW`] need no allocation.
+pub(super) struct EntryBuffer {
     few: [Entry; FEW],
     many: Vec<Entry>,
 }
 
-impl Room {
+impl EntryBuffer {
     pub(super) fn new() -> Self {
         Self { few: [Entry::default(); FEW], many: Vec::new() }
     }
@@ -93,31 +93,34 @@ impl Room {
     }
 }
 
-/// Samples with a value, by pod; of several of one pod, the last. Lists in the order of names, as the API server gives them, are
-/// walked side by side; others are sorted first.
+/// Samples that have a value, by pod; of several of one pod, the last.
+///
+/// Lists in the order of names, as the API server returns them, are walked side by side. Others are sorted first.
 pub(super) struct Measured<'s, S> {
     samples: &'s [S],
-    room: &'s mut [Entry],
+    buffer: &'s mut [Entry],
     len: usize,
-    /// Where the next pod's sample is likely to be.
+    /// Index at which the sample of the next pod is expected.
     next: usize,
 }
 
 impl<'s, S: Sample> Measured<'s, S> {
+    /// Collects the samples that have a value.
+    ///
     /// # Errors
-    /// [`MetricError::ContainerMetricMissing`].
+    /// [`MetricError::ContainerMetricMissing`] if one lacks the container and `missing_container_fails`.
     pub(super) fn new(
         samples: &'s [S],
-        room: &'s mut Room,
-        of: Of<'_>,
+        buffer: &'s mut EntryBuffer,
+        selector: MetricSelector<'_>,
         missing_container_fails: bool,
     ) -> Result<Self, MetricError> {
-        let mut measured = Self { samples, room: room.for_samples(samples.len()), len: 0, next: 0 };
+        let mut measured = Self { samples, buffer: buffer.for_samples(samples.len()), len: 0, next: 0 };
         let mut before: Option<&str> = None;
         let mut is_sorted = true;
         for (index, sample) in (0..).zip(samples) {
-            let Some(value) = sample.value(of, missing_container_fails)? else { continue };
-            if let Some(entry) = measured.room.get_mut(measured.len) {
+            let Some(value) = sample.value(selector, missing_container_fails)? else { continue };
+            if let Some(entry) = measured.buffer.get_mut(measured.len) {
                 *entry = Entry { sample: index, value, taken: false };
                 measured.len += 1;
             }
@@ -131,11 +134,11 @@ impl<'s, S: Sample> Measured<'s, S> {
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
-        self.room.get(..self.len).unwrap_or_default()
+        self.buffer.get(..self.len).unwrap_or_default()
     }
 
     fn entries_mut(&mut self) -> &mut [Entry] {
-        self.room.get_mut(..self.len).unwrap_or_default()
+        self.buffer.get_mut(..self.len).unwrap_or_default()
     }
 
     fn name(&self, entry: &Entry) -> &'s str {
@@ -146,7 +149,7 @@ impl<'s, S: Sample> Measured<'s, S> {
         let samples = self.samples;
         let name = |entry: &Entry| samples.get(entry.sample as usize).map_or("", S::pod);
         let entries = self.entries_mut();
-        // Of equals, the last one first: it is the one that stays.
+        // Of several samples of a pod the last one comes first, because the first one is kept.
         entries.sort_unstable_by(|a, b| name(a).cmp(name(b)).then(b.sample.cmp(&a.sample)));
         let mut len = 0;
         for index in 0..entries.len() {
@@ -160,7 +163,7 @@ impl<'s, S: Sample> Measured<'s, S> {
         self.len = len;
     }
 
-    /// The sample of a pod: when it was taken, and its value.
+    /// Marks the sample of a pod as taken and returns its time and value.
     #[inline]
     pub(super) fn take(&mut self, pod: &str) -> Option<(SampleTime, i64)> {
         let is_next = self.entries().get(self.next).is_some_and(|entry| self.name(entry) == pod);
@@ -201,8 +204,8 @@ mod tests {
                 .collect();
             let mut expected: HashMap<&str, i64> =
                 samples.iter().map(|sample| (sample.pod.as_str(), sample.value_milli)).collect();
-            let mut room = Room::new();
-            let mut measured = Measured::new(&samples, &mut room, Of { resource: "", container: None }, true).unwrap();
+            let mut buffer = EntryBuffer::new();
+            let mut measured = Measured::new(&samples, &mut buffer, MetricSelector { resource: "", container: None }, true).unwrap();
             prop_assert_eq!(measured.entries().len(), expected.len());
             for pod in &pods {
                 let name = format!("web-{pod}");

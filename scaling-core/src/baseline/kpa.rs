@@ -1,8 +1,8 @@
-//! Knative's pod autoscaler: a second yardstick.
+//! Knative's pod autoscaler (KPA), pure and as a [`DecisionEngine`].
 //!
-//! It divides load by a target per pod over a stable window (60 s) and, when a panic window a tenth as long shows twice what the
-//! ready pods can take, over that one; in panic it never shrinks. Source of the rules and defaults: Knative Serving's
-//! `config-autoscaler` and its decider.
+//! It divides the mean load of a stable window (60 s) by a target per pod. If the mean of a panic window, a tenth as long, asks for
+//! twice the ready pods, it is in panic: the panic window counts as well, and the size never shrinks. Source of the rules and
+//! defaults: `config-autoscaler` and the autoscaler of Knative Serving.
 
 use std::time::Duration;
 
@@ -10,30 +10,35 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{DecisionEngine, EngineError, MAX_REPLICAS, Observation, Reason, ScalingDecision, SignalKind, Urgency};
+use crate::bounds::MAX_REPLICAS;
+use crate::decision::{Reason, ScalingDecision, Urgency};
+use crate::engine::{DecisionEngine, EngineError};
+use crate::metrics::{Observation, Signal, SignalKind};
 
-/// Stable windows of the past that [`KpaEngine`] looks back over for the beginning of a panic.
+/// Number of stable windows that [`KpaEngine`] looks back for the beginning of a panic: half an hour by default. A panic that lasts
+/// longer is taken to have begun there.
 const LOOK_BACK: i64 = 30;
 
-/// Settings of [`Kpa`], with Knative's defaults.
+/// Settings of [`Kpa`], with the defaults of Knative.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KpaConfig {
-    /// Load that one pod should carry, in the unit of the load (requests per second). Without it, `target_utilization` of the
-    /// declared capacity of a pod; without that either, Knative's 200 a second.
+    /// Load that one pod should carry, in requests per second.
+    ///
+    /// Default: `target_utilization` of the declared capacity of a pod or, without one, Knative's 200.
     pub target: Option<f64>,
     /// Share of a pod's capacity to aim for. Default 0.7.
     pub target_utilization: f64,
-    /// Default 60 s.
+    /// Length of the stable window, within 1 s and a day. Default 60 s.
     #[serde(with = "crate::serde_seconds")]
     pub stable_window: Duration,
-    /// Share of the stable window that the panic window is. Default 0.1.
+    /// Length of the panic window, as a share of the stable window. Default 0.1.
     pub panic_window: f64,
-    /// What the panic window must ask for, as a multiple of the ready pods, to begin a panic. Default 2.
+    /// Size that the panic window must ask for to begin a panic, as a multiple of the ready pods. Default 2.
     pub panic_threshold: f64,
-    /// Growth at most, as a multiple of the ready pods. Default 1000.
+    /// Largest growth, as a multiple of the ready pods; at least 1. Default 1000.
     pub max_scale_up: f64,
-    /// Shrinking at most, as a divisor of the ready pods. Default 2.
+    /// Largest shrinkage, as a divisor of the ready pods; at least 1. Default 2.
     pub max_scale_down: f64,
 }
 
@@ -51,20 +56,35 @@ impl Default for KpaConfig {
     }
 }
 
-/// Load as the autoscaler sees it at one instant.
+/// Load at one instant, as the autoscaler sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KpaLoad {
-    /// Mean over the stable window.
+    /// Mean over the stable window, in requests per second.
     pub stable: f64,
-    /// Mean over the panic window.
+    /// Mean over the panic window, in requests per second.
     pub panic: f64,
-    /// Ready pods.
+    /// Number of ready pods.
     pub ready: u32,
-    /// Load that one pod should carry; above 0.
+    /// Load that one pod should carry, in requests per second; above 0.
     pub target: f64,
 }
 
-/// The autoscaler of one workload: pure, with time as an argument.
+/// Autoscaler of one workload. Pure: time is an argument.
+///
+/// ```
+/// use scaling_core::baseline::{Kpa, KpaConfig, KpaLoad};
+/// use scaling_core::chrono::{DateTime, TimeDelta};
+///
+/// let at = |second| DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+/// let mut kpa = Kpa::new(KpaConfig::default());
+/// let load = KpaLoad { stable: 60.0, panic: 200.0, ready: 10, target: 10.0 };
+/// assert_eq!(kpa.scale(load, at(0)), 20, "the panic window asks for twice the ready pods");
+/// assert!(kpa.is_in_panic());
+///
+/// let calm = KpaLoad { stable: 60.0, panic: 60.0, ready: 20, ..load };
+/// assert_eq!(kpa.scale(calm, at(60)), 20, "no shrinkage in panic");
+/// assert_eq!(kpa.scale(calm, at(61)), 10, "the panic is over, and half of 20 may go");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Kpa {
     config: KpaConfig,
@@ -73,24 +93,26 @@ pub struct Kpa {
 
 #[derive(Clone, Copy, Debug)]
 struct Panic {
-    /// When the threshold was last exceeded.
+    /// Instant at which the threshold was last exceeded.
     last: DateTime<Utc>,
-    /// The largest size wanted since it began.
+    /// Largest size since the panic began.
     most: f64,
 }
 
 impl Kpa {
-    /// Calm.
+    /// Creates an autoscaler that is not in panic.
     pub fn new(config: KpaConfig) -> Self {
         Self { config, panic: None }
     }
 
-    /// Whether it is in panic.
+    /// Returns true while the autoscaler is in panic.
     pub fn is_in_panic(&self) -> bool {
         self.panic.is_some()
     }
 
-    /// The size wanted. Load that is no number wants what there is.
+    /// Returns the size for a load, in pods. For a load that is not finite it is the number of ready pods.
+    ///
+    /// If the clock goes back, a panic ends one stable window after `now` at the latest.
     pub fn scale(&mut self, load: KpaLoad, now: DateTime<Utc>) -> u32 {
         let KpaConfig { panic_threshold, max_scale_up, max_scale_down, .. } = self.config;
         let ready = f64::from(load.ready.max(1));
@@ -101,6 +123,10 @@ impl Kpa {
         let (least, most) = ((ready / max_scale_down.max(1.0)).floor(), (ready * max_scale_up.max(1.0)).ceil());
         let limited = |wanted: f64| wanted.max(least).min(most);
 
+        if let Some(panic) = &mut self.panic {
+            // Otherwise a panic that began while the clock was ahead would last until the clock has caught up.
+            panic.last = panic.last.min(now);
+        }
         let window = TimeDelta::from_std(self.config.stable_window).unwrap_or(TimeDelta::MAX);
         if urgent / ready >= panic_threshold {
             self.panic = Some(Panic { last: now, most: self.panic.map_or(0.0, |panic| panic.most) });
@@ -118,23 +144,35 @@ impl Kpa {
     }
 }
 
-/// [`Kpa`] as a [`DecisionEngine`], over the request rate.
+/// Engine that decides as Knative's autoscaler would, by the request rate.
 ///
-/// Knative scrapes every second and sees concurrency or rates a few seconds old; here it sees the metrics that every engine sees,
-/// and its panic window holds at least the newest of them. What it would remember is read off the history, so the same observation
-/// gives the same answer. It never wants less than one pod.
+/// Knative scrapes every second and sees concurrency or rates that are a few seconds old. Here it sees the metrics that every engine
+/// sees, and its panic window holds at least the newest of them. It never asks for less than one pod.
+///
+/// A panic is found in the history and nothing is kept between two decisions. So one engine serves any number of targets, the same
+/// observation gets the same decision, and a clock that goes back leaves no trace.
+///
+/// ```
+/// use scaling_core::baseline::{KpaConfig, KpaEngine};
+/// use scaling_core::{Observation, ScalingMetrics, SignalKind, chrono::DateTime};
+///
+/// let engine = KpaEngine::new(KpaConfig { target: Some(100.0), ..KpaConfig::default() });
+/// let metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 4).with(SignalKind::RequestRate, 550.0);
+/// assert_eq!(engine.evaluate(&Observation::new(metrics))?.desired_replicas, 6);
+/// # Ok::<(), scaling_core::EngineError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct KpaEngine {
     config: KpaConfig,
 }
 
 impl KpaEngine {
-    /// An engine with these settings.
+    /// Creates an engine.
     pub fn new(config: KpaConfig) -> Self {
         Self { config }
     }
 
-    /// Load that one pod should carry.
+    /// Returns the load that one pod should carry, in requests per second.
     fn target(&self, observation: &Observation) -> f64 {
         let usable = |value: Option<f64>| value.filter(|value| value.is_finite() && *value > 0.0);
         let of_capacity =
@@ -142,10 +180,10 @@ impl KpaEngine {
         usable(self.config.target).or(usable(of_capacity)).unwrap_or(200.0)
     }
 
-    /// Decides, without a future.
+    /// Decides without a future, for hosts that are not asynchronous.
     ///
     /// # Errors
-    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
+    /// [`EngineError::NoPodCount`] if the observation has no pod count.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let now = &observation.current;
         let current = now.replicas().ok_or(EngineError::NoPodCount)?;
@@ -153,8 +191,8 @@ impl KpaEngine {
         let absent =
             |absence| Ok(decided(current).because(Reason::SignalAbsent { signal: SignalKind::RequestRate, absence }));
         let rate = match now.signal(SignalKind::RequestRate) {
-            crate::Signal::Present(rate) => rate,
-            crate::Signal::Absent(absence) => return absent(absence),
+            Signal::Present(rate) => rate,
+            Signal::Absent(absence) => return absent(absence),
         };
         let target = self.target(observation);
         let samples = self.samples(observation, rate);
@@ -170,7 +208,7 @@ impl KpaEngine {
             let at = DateTime::from_timestamp_millis(sample.at_ms).unwrap_or(now.timestamp);
             desired = kpa.scale(load, at);
         }
-        // While requests are queued or were until now, zero is out of the question; and nobody wakes it here.
+        // Not 0: Knative's activator, which would hold requests and wake the workload, does not exist here.
         let mut decision = decided(desired.max(current.min(1))).with_confidence(1.0);
         decision.urgency = match (decision.grows(), kpa.is_in_panic()) {
             (true, true) => Urgency::High,
@@ -181,7 +219,7 @@ impl KpaEngine {
         Ok(decision.finite())
     }
 
-    /// The stable window, within a second and a day.
+    /// Returns the length of the stable window in milliseconds, within a second and a day.
     fn stable_ms(&self) -> i64 {
         let window = TimeDelta::from_std(self.config.stable_window).unwrap_or(TimeDelta::days(1));
         window.num_milliseconds().clamp(1000, 86_400_000)
@@ -191,7 +229,7 @@ impl KpaEngine {
         if self.config.panic_window.is_finite() { self.config.panic_window.clamp(0.0, 1.0) } else { 1.0 }
     }
 
-    /// The samples that a panic may have begun in, oldest first, the present last.
+    /// Returns the samples within which a panic may have begun, oldest first, with the present last.
     fn samples(&self, observation: &Observation, rate: f64) -> Vec<Sample> {
         let now_ms = observation.current.timestamp.timestamp_millis();
         let back_ms = self.stable_ms() * LOOK_BACK;
@@ -207,7 +245,7 @@ impl KpaEngine {
     }
 }
 
-/// The mean over the window that ends with the last of some samples, which is always part of it.
+/// Returns the mean rate over the window that ends with the last sample, which is always part of it.
 fn mean(samples: &[Sample], window_ms: i64) -> f64 {
     let Some(last) = samples.last() else { return f64::NAN };
     let recent = samples.iter().rev().take_while(|sample| last.at_ms.saturating_sub(sample.at_ms) < window_ms.max(1));
@@ -236,7 +274,7 @@ impl DecisionEngine for KpaEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MetricsHistory, ScalingMetrics};
+    use crate::metrics::{MetricsHistory, ScalingMetrics};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
@@ -265,6 +303,15 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_from_the_future_lasts_one_window() {
+        let mut kpa = Kpa::new(KpaConfig::default());
+        assert_eq!(kpa.scale(load(60.0, 200.0, 10), at(366 * 86_400)), 20);
+        assert_eq!(kpa.scale(load(60.0, 60.0, 20), at(0)), 20);
+        assert_eq!(kpa.scale(load(60.0, 60.0, 20), at(60)), 20);
+        assert_eq!(kpa.scale(load(60.0, 60.0, 20), at(61)), 10);
+    }
+
+    #[test]
     fn growth_is_limited_but_never_to_nothing() {
         let config = KpaConfig { max_scale_up: 1.1, ..KpaConfig::default() };
         assert_eq!(Kpa::new(config).scale(load(30.0, 30.0, 2), at(0)), 3);
@@ -274,6 +321,22 @@ mod tests {
     fn load_that_is_no_number_wants_what_there_is() {
         assert_eq!(Kpa::new(KpaConfig::default()).scale(load(f64::NAN, 1.0, 7), at(0)), 7);
         assert_eq!(Kpa::new(KpaConfig::default()).scale(KpaLoad { target: 0.0, ..load(1.0, 1.0, 7) }, at(0)), 7);
+    }
+
+    #[test]
+    fn the_engine_keeps_nothing_so_targets_and_clocks_leave_no_trace() {
+        let sample = |second: i64, rate: f64| ScalingMetrics::new(at(second), 10).with(SignalKind::RequestRate, rate);
+        let engine = KpaEngine::default();
+        let calm = Observation::new(sample(0, 100.0));
+        let before = engine.evaluate(&calm).unwrap();
+        engine.evaluate(&Observation::new(sample(366 * 86_400, 1e6))).unwrap();
+        assert_eq!(engine.evaluate(&calm).unwrap(), before);
+        let (later, _) = MetricsHistory::from_unordered(vec![sample(15, 1e6)]);
+        assert_eq!(
+            engine.evaluate(&calm.with_history(later)).unwrap(),
+            before,
+            "samples of the future are not looked at"
+        );
     }
 
     #[test]

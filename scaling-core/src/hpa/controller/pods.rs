@@ -1,90 +1,93 @@
-//! Pods as the controller sees them: what each requests, and which of them count.
+//! Pods as the controller sees them: their requests, and their classification for a metric.
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ControllerConfig, MetricError, Resources};
+use super::calculator::MetricError;
+use super::config::ControllerConfig;
+use crate::hpa::api::Resources;
 
-/// Where a pod is in its life.
+/// Phase of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PodPhase {
-    /// Not all of its containers run yet.
+    /// Accepted, but not all containers run yet.
     Pending,
     /// Bound to a node, with at least one container running.
     #[default]
     Running,
-    /// Ended well.
+    /// All containers ended without an error.
     Succeeded,
-    /// Ended badly.
+    /// All containers ended, at least one with an error.
     Failed,
 }
 
-/// The status of a condition.
+/// Status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// The condition holds.
     True,
-    /// It does not.
+    /// The condition does not hold.
     False,
-    /// Nobody can tell.
+    /// The reporter of the condition cannot tell.
     Unknown,
 }
 
-/// A pod's Ready condition.
+/// Ready condition of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// Whether it is ready.
+    /// Status of the condition.
     pub status: ConditionStatus,
-    /// Since when; none counts as long ago.
+    /// Instant of the last change of status; none counts as long ago.
     pub since: Option<DateTime<Utc>>,
 }
 
-/// A container, as far as the controller looks at it.
+/// Container of a pod, as far as the controller looks at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
-    /// Its name.
+    /// Name of the container.
     pub name: String,
-    /// What it requests.
+    /// Requests of the container.
     pub requests: Resources,
-    /// For an init container: whether it restarts always, as a sidecar does.
+    /// True for an init container that restarts always, which makes it a sidecar.
     pub restart_always: bool,
 }
 
-/// A pod that the scale subresource's selector matches.
+/// Pod that the selector of the scale subresource matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
-    /// Its name.
+    /// Name of the pod.
     pub name: String,
-    /// Where it is in its life.
+    /// Phase of the pod.
     pub phase: PodPhase,
-    /// Whether it is being deleted.
+    /// True while the pod is being deleted.
     pub deleting: bool,
-    /// Its Ready condition, if it has one.
+    /// Ready condition, if the pod has one.
     pub ready: Option<Ready>,
-    /// When it was started, if it was.
+    /// Instant at which the node accepted the pod, if it has.
     pub started: Option<DateTime<Utc>>,
-    /// Its containers.
+    /// Containers of the pod.
     pub containers: Vec<Container>,
-    /// Its init containers, in their order.
+    /// Init containers, in their order.
     pub init_containers: Vec<Container>,
-    /// What the pod as a whole requests, if it says so.
+    /// Requests of the pod as a whole, if it states any.
     pub requests: Option<Resources>,
-    /// What running it costs beyond its containers.
+    /// Overhead of running the pod, beyond its containers.
     pub overhead: Resources,
 }
 
 impl Pod {
-    /// Whether it counts as ready where readiness alone is asked for.
+    /// Returns true for a pod that runs and is ready, which is what Object and External metrics count.
     pub fn is_running_and_ready(&self) -> bool {
         self.phase == PodPhase::Running && self.ready.is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
-    /// What it requests of `resource`, in thousandths: what one container requests, if `container` names it, and otherwise what
-    /// the whole pod does.
+    /// Returns the request of a resource, in thousandths: of one container, if `container` names it, and otherwise of the pod.
+    ///
+    /// With `pod_level` the request of the pod as a whole goes before the sum over its containers.
     ///
     /// # Errors
-    /// [`MetricError::MissingRequest`] or [`MetricError::ContainerNotFound`].
+    /// [`MetricError::MissingRequest`] if the pod does not state it, [`MetricError::ContainerNotFound`] without that container.
     #[inline]
     pub fn request(&self, resource: &str, container: Option<&str>, pod_level: bool) -> Result<i64, MetricError> {
         match container {
@@ -95,7 +98,7 @@ impl Pod {
             None => {
                 let mut sum = 0_i64;
                 let sidecars = self.init_containers.iter().filter(|container| container.restart_always);
-                // Two loops, not one over a chain: this is most of what a sync does.
+                // Two loops, because one over a chain is slower and a sync spends most of its time here.
                 for container in &self.containers {
                     sum = sum.saturating_add(self.stated(container.requests.get(resource))?);
                 }
@@ -120,7 +123,7 @@ impl Pod {
         request.ok_or_else(|| MetricError::MissingRequest { pod: self.name.clone() })
     }
 
-    /// Containers that run as long as the pod does.
+    /// Iterates over the containers that run as long as the pod does.
     fn long_running(&self) -> impl Iterator<Item = &Container> {
         self.containers.iter().chain(self.init_containers.iter().filter(|container| container.restart_always))
     }
@@ -130,8 +133,10 @@ impl Pod {
         self.requests.iter().flat_map(Resources::names).any(supported)
     }
 
-    /// What the scheduler would reserve: the pod's own request or, for a resource that it does not state, the larger of what runs
-    /// in the end and of what runs at any moment of initialisation.
+    /// Returns the request that the scheduler would reserve.
+    ///
+    /// That is the pod's own or, for a resource that it does not state, the larger of what its lasting containers request and of
+    /// what runs at any moment of the initialization; both with the overhead.
     fn pod_level_request(&self, resource: &str) -> Result<i64, MetricError> {
         let supported = matches!(resource, "cpu" | "memory") || resource.starts_with("hugepages-");
         let overhead = self.overhead.get(resource);
@@ -159,30 +164,31 @@ impl Pod {
     }
 }
 
-/// When a sample was taken, and over how long.
+/// Time that a sample covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleTime {
-    /// Its end.
+    /// End of the window.
     pub at: DateTime<Utc>,
-    /// Its length in seconds.
+    /// Length of the window in seconds.
     pub window_s: i64,
 }
 
-/// What becomes of a pod when a metric is evaluated.
+/// Class of a pod in the evaluation of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodClass {
-    /// It counts.
+    /// The pod counts.
     Ready,
-    /// It cannot serve yet, or its sample says nothing yet.
+    /// The pod cannot serve yet, or its CPU sample covers the start-up.
     Unready,
-    /// It has no sample.
+    /// The pod has no sample.
     Missing,
-    /// It is on its way out.
+    /// The pod is being deleted or has ended.
     Ignored,
 }
 
-/// The class of one pod: the first rule that applies. `of_cpu` says whether the metric is of CPU, whose samples are useless
-/// while a pod starts.
+/// Classifies a pod: the first rule that applies counts.
+///
+/// `of_cpu` is true for a metric of CPU, whose samples say nothing of the load while a pod starts.
 pub fn classify(
     pod: &Pod,
     sample: Option<SampleTime>,
@@ -193,12 +199,12 @@ pub fn classify(
     Classifier::new(of_cpu, config, now).class(pod, sample)
 }
 
-/// Classifies the pods of one sync.
+/// Classifier for the pods of one sync.
 #[derive(Clone, Copy)]
 pub(super) struct Classifier<'a> {
     of_cpu: bool,
     config: &'a ControllerConfig,
-    /// Pods started later are young; none if all are.
+    /// Pods that started later are young; none if all are.
     young_after: Option<DateTime<Utc>>,
 }
 
@@ -224,7 +230,7 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    /// Whether a CPU sample speaks of a pod at work.
+    /// Returns true if a CPU sample is of a pod at work.
     fn is_usable(&self, pod: &Pod, sample: SampleTime) -> bool {
         let (Some(ready), Some(started)) = (pod.ready, pod.started) else { return false };
         let since = || ready.since.unwrap_or(DateTime::<Utc>::MIN_UTC);
@@ -244,21 +250,21 @@ fn later(at: DateTime<Utc>, by: Option<TimeDelta>) -> DateTime<Utc> {
     by.and_then(|by| at.checked_add_signed(by)).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// The classes of some pods, by name; sorted.
+/// Pods by class, with their names sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodGroups {
-    /// How many count.
+    /// Number of pods that count.
     pub ready: usize,
-    /// Those that cannot serve yet.
+    /// Pods that cannot serve yet.
     pub unready: Vec<String>,
-    /// Those without a sample.
+    /// Pods without a sample.
     pub missing: Vec<String>,
-    /// Those on their way out.
+    /// Pods that are being deleted or have ended.
     pub ignored: Vec<String>,
 }
 
 impl PodGroups {
-    /// Classifies pods by the samples of one metric of `resource` (empty for a metric that is no resource).
+    /// Classifies pods by the samples of one metric of `resource`, which is empty for a metric that is not a resource.
     pub fn of(
         pods: &[Pod],
         samples: &HashMap<String, SampleTime>,
@@ -283,10 +289,10 @@ impl PodGroups {
     }
 }
 
-/// What each pod requests of `resource`, in thousandths, by name.
+/// Returns the request of each pod, in thousandths, by name.
 ///
 /// # Errors
-/// [`MetricError`] if a single one does not say: utilization then means nothing.
+/// [`MetricError`] if a single pod does not state it, because a utilization then means nothing.
 pub fn requests(
     pods: &[Pod],
     resource: &str,

@@ -1,57 +1,57 @@
-//! What one metric asks for.
+//! Proposal of one metric.
 //!
-//! All sums and averages are integers, truncated; only ratios are doubles, and counts round up. The results show it: 56 % against
-//! 50 % on 25 pods asks for 29.
+//! As upstream, sums and averages are integers and truncated; only ratios are doubles, and replicas round up. The results depend on
+//! it: 56 % against 50 % on 25 pods is 28.000000000000004 in doubles, and proposes 29.
 
 use chrono::{DateTime, Utc};
 
+use super::config::{ControllerConfig, MissingFallback, Release, ToleranceMode};
 use super::limits::whole;
-use super::measured::{Measured, Of, Room, Sample};
-use super::metric::{Aim, Metric, MetricKind};
+use super::measured::{EntryBuffer, Measured, MetricSelector, Sample};
 use super::pods::{Classifier, Pod, PodClass, SampleTime};
-use super::{ControllerConfig, MissingFallback, Release, Resources, ToleranceMode};
+use crate::hpa::api::{Metric, MetricKind, Resources, TargetValue};
 
-/// Window of a sample whose backend does not say, in seconds.
+/// Window of a sample whose backend does not state one, in seconds.
 pub const DEFAULT_WINDOW_S: i64 = 60;
 
-/// Why a metric asks for nothing.
+/// Error of a metric that proposes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
     /// The selector matches no pod.
     #[error("no pods match the selector")]
     NoPods,
-    /// The backend answered with nothing.
+    /// The backend returned no sample.
     #[error("the metrics backend returned no metrics")]
     NoMetricsReturned,
-    /// No sample is left once unready pods and those on their way out are taken off.
+    /// No sample is left without those of unready pods and of pods that are being deleted or have ended.
     #[error("no metrics for the targeted pods; they may be unready")]
     NoMetricsForReadyPods,
-    /// No sample is of a listed pod, or the pods request nothing.
+    /// No sample is of a listed pod, or the pods request 0.
     #[error("no metrics match the listed pods")]
     NoMatchingMetrics,
-    /// A pod does not state what it requests.
+    /// A pod does not request the resource.
     #[error("pod {pod} does not request the resource")]
     MissingRequest {
-        /// The pod.
+        /// Name of the pod.
         pod: String,
     },
-    /// A pod has no such container.
+    /// A pod does not have the container.
     #[error("pod {pod} has no such container")]
     ContainerNotFound {
-        /// The pod.
+        /// Name of the pod.
         pod: String,
     },
     /// A sample lacks the container ([`Release::missing_container_fails`]).
     #[error("the sample of pod {pod} lacks the container")]
     ContainerMetricMissing {
-        /// The pod.
+        /// Name of the pod.
         pod: String,
     },
-    /// The metric does not say what to aim for.
+    /// The metric has no target that fits its source.
     #[error("the metric has no target of a kind that it understands")]
     NoTarget,
-    /// The metric is of no known type.
+    /// The source of the metric is of an unknown type.
     #[error("the metric is of a type that the controller does not know")]
     UnknownMetricType,
     /// The backend failed.
@@ -60,7 +60,7 @@ pub enum MetricError {
 }
 
 impl MetricError {
-    /// A short, constant code.
+    /// Returns a short, constant code, for labels of metrics and logs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoPods => "no_pods",
@@ -77,54 +77,54 @@ impl MetricError {
     }
 }
 
-/// What the metrics backend answered for one metric.
+/// Answer of the metrics backend for one metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Samples {
-    /// Usage of pods, for Resource and ContainerResource metrics.
+pub enum MetricSamples {
+    /// Usage of each pod; for Resource and ContainerResource metrics.
     PodUsage(Vec<PodUsage>),
-    /// A number of each pod.
+    /// Value of each pod; for Pods metrics.
     PodValues(Vec<PodValue>),
-    /// A number of an object, in thousandths.
+    /// Value of the object, in thousandths; for Object metrics.
     Object(i64),
-    /// A number for each series, in thousandths.
+    /// Value of each series, in thousandths; for External metrics.
     External(Vec<i64>),
-    /// It failed.
+    /// No answer: the backend failed.
     Failed,
 }
 
-/// What one pod used.
+/// Usage of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodUsage {
-    /// The pod.
+    /// Name of the pod.
     pub pod: String,
-    /// When it was measured.
+    /// Time that the sample covers.
     pub time: SampleTime,
-    /// What its containers used, by name.
+    /// Usage of each container, by name.
     pub containers: Vec<(String, Resources)>,
 }
 
-/// A number of one pod.
+/// Value of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodValue {
-    /// The pod.
+    /// Name of the pod.
     pub pod: String,
-    /// When it was measured.
+    /// Time that the sample covers.
     pub time: SampleTime,
-    /// In thousandths.
+    /// Value in thousandths.
     pub value_milli: i64,
 }
 
-/// How far a ratio may be from 1 to count as on target, each way.
+/// Distance from 1 within which a ratio counts as on target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerances {
-    /// Above 1.
+    /// Distance above 1, as a share.
     pub up: f64,
-    /// Below 1.
+    /// Distance below 1, as a share.
     pub down: f64,
 }
 
 impl Tolerances {
-    /// Whether a ratio is on target; the edges are, if the mode is [`ToleranceMode::Interval`].
+    /// Returns true if a ratio is on target. In [`ToleranceMode::Interval`] the edges are.
     pub fn contain(self, ratio: f64, mode: ToleranceMode) -> bool {
         match mode {
             ToleranceMode::Interval => (1.0 - self.down..=1.0 + self.up).contains(&ratio),
@@ -133,86 +133,92 @@ impl Tolerances {
     }
 }
 
-/// The sizes that the scale subresource reports.
+/// Sizes that the scale subresource reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale {
-    /// The size asked for: "current" everywhere in the algorithm.
+    /// Replicas asked for, which the algorithm takes as the current size.
     pub spec_replicas: i32,
-    /// The size that exists.
+    /// Replicas that exist.
     pub status_replicas: i32,
 }
 
-/// What one metric asks for, with the figures that the status reports.
+/// Proposal of one metric, with the figures that the status reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Proposal {
-    /// The size.
+    /// Number of replicas.
     pub replicas: i32,
-    /// Percent of the request, as measured first.
+    /// Utilization in percent of the request, as measured, without assumptions for missing samples.
     pub utilization_percent: Option<i32>,
-    /// For each pod, in thousandths.
+    /// Value for each replica, in thousandths.
     pub average_value_milli: Option<i64>,
-    /// In all, in thousandths.
+    /// Value in all, in thousandths.
     pub value_milli: Option<i64>,
 }
 
-/// The replica calculator: pure, of one sync.
+/// Replica calculator of one sync. Pure.
 #[derive(Clone, Copy, Debug)]
 pub struct Calculator<'a> {
-    /// The controller's settings.
+    /// Settings of the controller.
     pub config: &'a ControllerConfig,
-    /// The tolerances that apply to this autoscaler.
+    /// Tolerances of the autoscaler.
     pub tolerances: Tolerances,
-    /// The sizes.
+    /// Sizes that the scale subresource reports.
     pub scale: Scale,
-    /// What time it is.
+    /// Instant of the sync.
     pub now: DateTime<Utc>,
 }
 
 impl Calculator<'_> {
-    /// What a metric asks for, given the pods that the selector matches and the backend's answer.
+    /// Returns the proposal of a metric, given the pods that the selector matches and the answer of the backend.
     ///
     /// # Errors
-    /// [`MetricError`] if it asks for nothing.
-    pub fn propose(&self, metric: &Metric, pods: &[Pod], samples: &Samples) -> Result<Proposal, MetricError> {
+    /// [`MetricError`] if there is none.
+    pub fn propose(&self, metric: &Metric, pods: &[Pod], samples: &MetricSamples) -> Result<Proposal, MetricError> {
         if metric.source == MetricKind::Unknown {
             return Err(MetricError::UnknownMetricType);
         }
-        let aim = metric.aim().ok_or(MetricError::NoTarget)?;
+        let target = metric.target_value().ok_or(MetricError::NoTarget)?;
         match (&metric.source, samples) {
-            (_, Samples::Failed) => Err(MetricError::FetchFailed),
-            (MetricKind::Resource { resource }, Samples::PodUsage(usage)) => {
-                self.per_pod(pods, usage, Of { resource, container: None }, aim)
+            (_, MetricSamples::Failed) => Err(MetricError::FetchFailed),
+            (MetricKind::Resource { resource }, MetricSamples::PodUsage(usage)) => {
+                self.per_pod(pods, usage, MetricSelector { resource, container: None }, target)
             }
-            (MetricKind::ContainerResource { resource, container }, Samples::PodUsage(usage)) => {
-                self.per_pod(pods, usage, Of { resource, container: Some(container) }, aim)
+            (MetricKind::ContainerResource { resource, container }, MetricSamples::PodUsage(usage)) => {
+                self.per_pod(pods, usage, MetricSelector { resource, container: Some(container) }, target)
             }
-            (MetricKind::Pods { .. }, Samples::PodValues(values)) => {
-                self.per_pod(pods, values, Of { resource: "", container: None }, aim)
+            (MetricKind::Pods { .. }, MetricSamples::PodValues(values)) => {
+                self.per_pod(pods, values, MetricSelector { resource: "", container: None }, target)
             }
-            (MetricKind::Object { .. }, Samples::Object(value)) => self.total(*value, aim, ready_pods(pods)),
-            (MetricKind::External { .. }, Samples::External(series)) => {
+            (MetricKind::Object { .. }, MetricSamples::Object(value)) => self.total(*value, target, ready_pods(pods)),
+            (MetricKind::External { .. }, MetricSamples::External(series)) => {
                 if series.is_empty() {
                     return Err(MetricError::NoMetricsReturned);
                 }
-                let total = series_total(series, matches!(aim, Aim::AverageValue(_)));
-                self.total(total, aim, ready_pods(pods))
+                let total = series_total(series, matches!(target, TargetValue::AverageValue(_)));
+                self.total(total, target, ready_pods(pods))
             }
             _ => Err(MetricError::NoMetricsReturned),
         }
     }
 
-    /// Targets measured per pod.
-    fn per_pod(&self, pods: &[Pod], samples: &[impl Sample], of: Of<'_>, aim: Aim) -> Result<Proposal, MetricError> {
+    /// Returns the proposal of a metric that is measured per pod.
+    fn per_pod(
+        &self,
+        pods: &[Pod],
+        samples: &[impl Sample],
+        selector: MetricSelector<'_>,
+        target: TargetValue,
+    ) -> Result<Proposal, MetricError> {
         if samples.is_empty() {
             return Err(MetricError::NoMetricsReturned);
         }
         let release = self.config.release;
-        let mut room = Room::new();
-        let mut measured = Measured::new(samples, &mut room, of, release.missing_container_fails)?;
+        let mut buffer = EntryBuffer::new();
+        let mut measured = Measured::new(samples, &mut buffer, selector, release.missing_container_fails)?;
         if pods.is_empty() {
             return Err(MetricError::NoPods);
         }
-        let classifier = Classifier::new(of.resource == "cpu", self.config, self.now);
+        let classifier = Classifier::new(selector.resource == "cpu", self.config, self.now);
         let mut tally = PodTally::default();
         let mut left = measured.entries().len();
         let mut refused = None;
@@ -220,16 +226,18 @@ impl Calculator<'_> {
             let sample = measured.take(&pod.name);
             let class = classifier.class(pod, sample.map(|(time, _)| time));
             if sample.is_some() && class != PodClass::Ready {
-                // Names are unique in a cluster; a caller's may not be.
+                // Saturating, because the names that a caller gives may not be unique as those of a cluster are.
                 left = left.saturating_sub(1);
             }
-            // Every listed pod must state its request, even one that does not count.
-            let request = match aim {
-                Aim::Utilization(_) => pod.request(of.resource, of.container, release.pod_level_resources),
+            // As upstream, every listed pod must state its request, even one that does not count.
+            let request = match target {
+                TargetValue::Utilization(_) => {
+                    pod.request(selector.resource, selector.container, release.pod_level_resources)
+                }
                 _ => Ok(0),
             };
             match request {
-                Ok(request) => tally.add(class, sample.map_or(0, |(_, value)| value), request, aim, release),
+                Ok(request) => tally.add(class, sample.map_or(0, |(_, value)| value), request, target, release),
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
@@ -240,18 +248,18 @@ impl Calculator<'_> {
             return Err(error);
         }
         let unlisted = measured.entries().iter().filter(|entry| !entry.taken).map(|entry| entry.value);
-        // Whatever the order of the samples, the sum is the same: it is limited at the end alone.
+        // Limited only at the end, so that the sum does not depend on the order of the samples.
         let (number, sum) = unlisted.fold((0, 0_i128), |(number, sum), value| (number + 1, sum + i128::from(value)));
-        tally.add_unlisted(number, sum, aim);
-        self.tallied(&tally, aim)
+        tally.add_unlisted(number, sum, target);
+        self.tallied(&tally, target)
     }
 
-    /// Targets measured per pod, from sums: for those who know their pods to be alike.
+    /// Returns the proposal of a metric that is measured per pod, from sums over the pods.
     ///
     /// # Errors
-    /// [`MetricError::NoMetricsForReadyPods`] and [`MetricError::NoMatchingMetrics`].
-    pub fn tallied(&self, tally: &PodTally, aim: Aim) -> Result<Proposal, MetricError> {
-        let (first, proposal) = tally.measure(aim, Guess::None)?;
+    /// [`MetricError::NoMetricsForReadyPods`] without any value, [`MetricError::NoMatchingMetrics`] if the requests are 0.
+    pub fn tallied(&self, tally: &PodTally, target: TargetValue) -> Result<Proposal, MetricError> {
+        let (first, proposal) = tally.measure(target, Guess::None)?;
         let mode = self.config.release.tolerance_mode;
         let on_target = |ratio: f64| self.tolerances.contain(ratio, mode);
         let replicas = |replicas: i32| Ok(Proposal { replicas, ..proposal });
@@ -261,7 +269,7 @@ impl Calculator<'_> {
         if !scale_up_with_unready && tally.missing == 0 {
             return replicas(if on_target(first) { current } else { count(first, tally.ready) });
         }
-        // Guesses that work against the change.
+        // Pods without a usable sample are assumed to work against the change: it then happens less often, and less far.
         let guess = if first < 1.0 {
             Guess::MissingAtTarget
         } else if first > 1.0 {
@@ -269,7 +277,7 @@ impl Calculator<'_> {
         } else {
             Guess::None
         };
-        let (second, _) = tally.measure(aim, guess)?;
+        let (second, _) = tally.measure(target, guess)?;
         let turned = (first < 1.0 && second > 1.0) || (first > 1.0 && second < 1.0);
         if on_target(second) || turned {
             return replicas(current);
@@ -279,16 +287,17 @@ impl Calculator<'_> {
         replicas(if against { current } else { wanted })
     }
 
-    /// Object and External metrics: `total_milli` against the target, given how many pods are running and ready; none if there is
-    /// no pod at all.
+    /// Returns the proposal of an Object or External metric with this total.
+    ///
+    /// `ready` is the number of pods that run and are ready, none if there is no pod at all.
     ///
     /// # Errors
-    /// [`MetricError::NoPods`] if the size would change but nobody knows the pods, [`MetricError::NoTarget`] for a utilization.
-    pub fn total(&self, total_milli: i64, aim: Aim, ready: Option<usize>) -> Result<Proposal, MetricError> {
+    /// [`MetricError::NoPods`] if the size would change and `ready` is none, [`MetricError::NoTarget`] for a utilization.
+    pub fn total(&self, total_milli: i64, target: TargetValue, ready: Option<usize>) -> Result<Proposal, MetricError> {
         let total = total_milli as f64;
         let on_target = |ratio| self.tolerances.contain(ratio, self.config.release.tolerance_mode);
-        match aim {
-            Aim::Value(target) => {
+        match target {
+            TargetValue::Value(target) => {
                 let ratio = total / target as f64;
                 let current = self.scale.spec_replicas;
                 let replicas = if current == 0 {
@@ -300,25 +309,26 @@ impl Calculator<'_> {
                 };
                 Ok(Proposal { replicas, value_milli: Some(total_milli), ..Proposal::default() })
             }
-            Aim::AverageValue(target) => {
+            TargetValue::AverageValue(target) => {
                 let existing = self.scale.status_replicas;
                 let ratio = total / (target as f64 * f64::from(existing));
                 let replicas = if on_target(ratio) { existing } else { whole((total / target as f64).ceil()) };
                 let average_value_milli = Some(per_replica_usage(total_milli, existing));
                 Ok(Proposal { replicas, average_value_milli, ..Proposal::default() })
             }
-            Aim::Utilization(_) => Err(MetricError::NoTarget),
+            TargetValue::Utilization(_) => Err(MetricError::NoTarget),
         }
     }
 }
 
-/// Pods that run and are ready; none without any pod.
+/// Counts the pods that run and are ready; none without any pod.
 fn ready_pods(pods: &[Pod]) -> Option<usize> {
     (!pods.is_empty()).then(|| pods.iter().filter(|pod| pod.is_running_and_ready()).count())
 }
 
-/// The sum of some series; it stops where 64 bits do. Negative values mean nothing: for a target per replica a negative sum on
-/// the way counts as an overflow, as it does upstream.
+/// Sums series up to the largest number of 64 bits.
+///
+/// For a target per replica a negative sum on the way counts as an overflow, as it does upstream.
 fn series_total(series: &[i64], per_replica: bool) -> i64 {
     let add = |sum: i64, value: &i64| {
         let sum = if *value > 0 { sum.checked_add(*value)? } else { sum.saturating_add(*value) };
@@ -327,8 +337,9 @@ fn series_total(series: &[i64], per_replica: bool) -> i64 {
     series.iter().try_fold(0, add).unwrap_or(i64::MAX)
 }
 
-/// What is reported of a total as a value for each replica: 0 without replicas, the largest number for a total that a double
-/// cannot tell from it, and otherwise rounded up.
+/// Returns the value for each replica that the status reports of a total, in thousandths and rounded up.
+///
+/// 0 without replicas, and the largest number for a total that a double cannot tell from it.
 pub fn per_replica_usage(total_milli: i64, status_replicas: i32) -> i64 {
     if status_replicas == 0 {
         return 0;
@@ -341,10 +352,10 @@ pub fn per_replica_usage(total_milli: i64, status_replicas: i32) -> i64 {
     usage
 }
 
-/// What pods without a usable sample are taken to use.
+/// Usage that is assumed of pods without a usable sample.
 #[derive(Clone, Copy, PartialEq)]
 enum Guess {
-    /// They are left out.
+    /// None: the pods are left out.
     None,
     /// Pods without a sample use as much as the target.
     MissingAtTarget,
@@ -352,31 +363,31 @@ enum Guess {
     Idle,
 }
 
-/// Sums over pods, in thousandths: all that a per-pod target depends on.
+/// Sums over pods, in thousandths, which are all that a per-pod target depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodTally {
-    /// Pods that count.
+    /// Number of pods that count.
     pub ready: usize,
-    /// Pods that cannot serve yet.
+    /// Number of pods that cannot serve yet.
     pub unready: usize,
-    /// Pods without a sample.
+    /// Number of pods without a sample.
     pub missing: usize,
-    /// Samples of pods that the selector does not match.
+    /// Number of samples of pods that the selector does not match.
     pub unlisted: usize,
-    /// Used by the pods that count (and, where no request matters, by the unlisted).
+    /// Usage of the pods that count and, unless the target is a utilization, of the unlisted ones.
     pub usage: i64,
-    /// Requested by the pods that count.
+    /// Requests of the pods that count.
     pub requests: i64,
-    /// Requested by the pods that cannot serve yet.
+    /// Requests of the pods that cannot serve yet.
     pub unready_requests: i64,
-    /// Requested by the pods without a sample.
+    /// Requests of the pods without a sample.
     pub missing_requests: i64,
-    /// Used by the pods without a sample if they are at the target.
+    /// Usage of the pods without a sample if they are at the target.
     pub missing_at_target: i64,
 }
 
 impl PodTally {
-    /// Pods that are all alike: `ready` of them use `usage` each, `unready` cannot serve yet, and each requests `request`.
+    /// Sums over pods that are all alike: `ready` of them use `usage` each, `unready` cannot serve yet, each requests `request`.
     pub fn alike(ready: u32, unready: u32, usage: i64, request: i64) -> Self {
         let times = |amount: i64, pods: u32| amount.saturating_mul(pods.into());
         Self {
@@ -389,8 +400,8 @@ impl PodTally {
         }
     }
 
-    /// One more listed pod.
-    pub fn add(&mut self, class: PodClass, usage: i64, request: i64, aim: Aim, release: Release) {
+    /// Adds a listed pod.
+    pub fn add(&mut self, class: PodClass, usage: i64, request: i64, target: TargetValue, release: Release) {
         match class {
             PodClass::Ready => {
                 self.ready += 1;
@@ -404,15 +415,15 @@ impl PodTally {
             PodClass::Missing => {
                 self.missing += 1;
                 self.missing_requests = self.missing_requests.saturating_add(request);
-                let at_target = match aim {
-                    Aim::Utilization(target) => {
+                let at_target = match target {
+                    TargetValue::Utilization(target) => {
                         let percent = match release.missing_fallback {
                             MissingFallback::Target => target.max(100),
                             MissingFallback::Request => 100,
                         };
                         share(request, percent.into(), 100)
                     }
-                    Aim::AverageValue(target) | Aim::Value(target) => target,
+                    TargetValue::AverageValue(target) | TargetValue::Value(target) => target,
                 };
                 self.missing_at_target = self.missing_at_target.saturating_add(at_target);
             }
@@ -420,15 +431,15 @@ impl PodTally {
         }
     }
 
-    /// Samples of pods that the selector does not match: they have no request, so a utilization ignores what they use.
-    fn add_unlisted(&mut self, number: usize, usage: i128, aim: Aim) {
+    /// Adds samples of pods that the selector does not match. They have no request, so a utilization ignores their usage.
+    fn add_unlisted(&mut self, number: usize, usage: i128, target: TargetValue) {
         self.unlisted += number;
-        if !matches!(aim, Aim::Utilization(_)) {
+        if !matches!(target, TargetValue::Utilization(_)) {
             self.usage = limited(i128::from(self.usage) + usage);
         }
     }
 
-    /// How many values there are.
+    /// Counts the values.
     fn values(&self, guess: Guess) -> usize {
         self.ready
             + self.unlisted
@@ -439,12 +450,12 @@ impl PodTally {
             }
     }
 
-    /// The ratio of what is used to what is aimed for, with the figures to report.
-    fn measure(&self, aim: Aim, guess: Guess) -> Result<(f64, Proposal), MetricError> {
+    /// Returns the ratio of usage to target, with the figures to report.
+    fn measure(&self, target: TargetValue, guess: Guess) -> Result<(f64, Proposal), MetricError> {
         let guessed = if guess == Guess::MissingAtTarget { self.missing_at_target } else { 0 };
         let usage = self.usage.saturating_add(guessed);
-        match aim {
-            Aim::Utilization(target) => {
+        match target {
+            TargetValue::Utilization(target) => {
                 let requests = self.requests.saturating_add(match guess {
                     Guess::None => 0,
                     Guess::MissingAtTarget => self.missing_requests,
@@ -461,7 +472,7 @@ impl PodTally {
                 };
                 Ok((f64::from(percent) / f64::from(target), proposal))
             }
-            Aim::AverageValue(target) | Aim::Value(target) => {
+            TargetValue::AverageValue(target) | TargetValue::Value(target) => {
                 let values = i64::try_from(self.values(guess)).unwrap_or(i64::MAX);
                 let average = usage.checked_div(values).ok_or(MetricError::NoMetricsForReadyPods)?;
                 let proposal = Proposal { average_value_milli: Some(average), ..Proposal::default() };
@@ -471,7 +482,7 @@ impl PodTally {
     }
 }
 
-/// `value × times ÷ by`, truncated, limited to 64 bits.
+/// Returns `value × times ÷ by`, truncated and limited to 64 bits.
 fn share(value: i64, times: i64, by: i64) -> i64 {
     if let Some(product) = value.checked_mul(times) {
         return product / by.max(1);

@@ -1,4 +1,4 @@
-//! Kubernetes quantities: `500m`, `1.5Gi`, `2e3`.
+//! Quantities of the Kubernetes API: `500m`, `1.5Gi`, `2e3`.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,11 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Billionths in one.
 const NANO: i128 = 1_000_000_000;
-/// Digits that are looked at; what follows them is far below a billionth or far above 2⁶³.
+/// Digits that are read exactly. 10³⁶ billionths are far above 2⁶³, and the mantissa still fits 128 bits.
 const MAX_DIGITS: u32 = 36;
 
-/// A quantity of the Kubernetes API, kept as it was written. Finer fractions than a billionth are rounded away from zero, as the
-/// API server does.
+/// Quantity of the Kubernetes API, kept as it was written.
+///
+/// Fractions finer than a billionth are rounded away from zero, as the API server does. Two quantities are equal if they are the
+/// same amount, however they are written.
 ///
 /// ```
 /// use scaling_core::hpa::Quantity;
@@ -30,7 +32,7 @@ pub struct Quantity {
     nano: i128,
 }
 
-/// Text that is no quantity.
+/// Error of a text that is not a quantity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a quantity such as 2, 0.5, 500m, 1.5Gi or 2e3")]
 pub struct InvalidQuantity {
@@ -38,24 +40,25 @@ pub struct InvalidQuantity {
 }
 
 impl Quantity {
-    /// So many thousandths.
+    /// Creates a quantity from thousandths.
     pub fn from_milli(milli: i64) -> Self {
         let text = if milli % 1000 == 0 { (milli / 1000).to_string() } else { format!("{milli}m") };
         Self { text, nano: i128::from(milli) * (NANO / 1000) }
     }
 
-    /// In thousandths, rounded up: how the controller counts. Limited to 64 bits.
+    /// Returns the amount in thousandths, rounded up as the controller does, and limited to 64 bits.
     pub fn milli(&self) -> i64 {
         saturated(-((-self.nano).div_euclid(NANO / 1000)))
     }
 
-    /// Below, at or above zero.
+    /// Compares the amount with zero.
     pub fn sign(&self) -> Ordering {
         self.nano.cmp(&0)
     }
 
-    /// As a double, the way the controller reads a tolerance: an integer times a power of a thousand, so that 0.118 is
-    /// 118 × 0.001, a hair more than the double 0.118.
+    /// Returns the amount as the controller reads a tolerance: an integer times a power of a thousand.
+    ///
+    /// So 0.118 is 118 × 0.001, which as a double is slightly more than 0.118.
     pub fn as_f64(&self) -> f64 {
         let unit = [(NANO, 1.0), (NANO / 1000, 1e-3), (NANO / 1_000_000, 1e-6)];
         let (divisor, factor) = unit.into_iter().find(|(size, _)| self.nano % size == 0).unwrap_or((1, 1e-9));
@@ -68,7 +71,6 @@ fn saturated(value: i128) -> i64 {
     value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
-/// Two quantities are equal if they are the same amount, however written.
 impl PartialEq for Quantity {
     fn eq(&self, other: &Self) -> bool {
         self.nano == other.nano
@@ -94,7 +96,7 @@ impl FromStr for Quantity {
     }
 }
 
-/// Billionths, rounded away from zero.
+/// Reads a quantity as billionths, rounded away from zero.
 fn parse(text: &str) -> Option<i128> {
     let (negative, unsigned) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
@@ -141,14 +143,14 @@ fn parse(text: &str) -> Option<i128> {
         tens += 1;
     }
     if tens < 0 {
-        // Less than a billionth: a billionth.
+        // Less than a billionth counts as a billionth.
         (nano, rest) = (1, false);
     }
     let nano = nano.saturating_add(i128::from(rest)).max(1);
     Some(if negative { -nano } else { nano })
 }
 
-/// The suffix as a power of 2 or of 10.
+/// Reads a suffix as a base, 2 or 10, and an exponent.
 fn scale(suffix: &str) -> Option<(u32, i64)> {
     Some(match suffix {
         "n" => (10, -9),
@@ -178,7 +180,7 @@ impl Serialize for Quantity {
 }
 
 impl<'de> Deserialize<'de> for Quantity {
-    /// From text or, as the API server allows, from a number.
+    /// Reads text or, as the API server allows, a number.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct QuantityVisitor;
 

@@ -1,38 +1,58 @@
-//! `autoscaling/v2`, as it is written.
+//! `autoscaling/v2` as it is written.
 //!
-//! What is left out is empty here, as it is to the API server: whether that will do is for [validation](HpaSpec::validate) to say,
-//! which names every fault and not the first alone.
+//! A field that is left out is empty here, as it is to the API server. [Validation](HpaSpec::validate) refuses what must not be
+//! empty and names every fault, not only the first.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, InvalidHpa, Quantity};
-use crate::Bounds;
+use super::defaults::DEFAULT_CPU_PERCENT;
+use super::quantity::Quantity;
+use super::validate::{Fault, InvalidHpa};
+use crate::bounds::Bounds;
 
-/// `spec` of a `HorizontalPodAutoscaler`.
+/// `spec` of a `HorizontalPodAutoscaler`, field by field and in the spelling of the API.
+///
+/// An unknown field is an error that names it, as with the API server's strict validation: a misspelt `minReplica` must not
+/// silently mean 1.
+///
+/// ```
+/// use scaling_core::hpa::HpaSpec;
+///
+/// let spec: HpaSpec = serde_json::from_str(
+///     r#"{"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 9}"#,
+/// )?;
+/// assert!(spec.validate().is_ok());
+/// assert_eq!((spec.bounds()?.min(), spec.bounds()?.max()), (1, 9));
+/// assert_eq!(spec.cpu_target_percent(), Some(80), "the default without metrics");
+///
+/// let misspelt = serde_json::from_str::<HpaSpec>(r#"{"minReplica": 2}"#).unwrap_err();
+/// assert!(misspelt.to_string().contains("minReplica"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HpaSpec {
-    /// What is scaled.
+    /// Object that is scaled.
     #[serde(default)]
     pub scale_target_ref: CrossVersionObjectReference,
-    /// Min replicas; absent means 1.
+    /// Fewest replicas. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_replicas: Option<i32>,
-    /// Max replicas.
+    /// Most replicas.
     #[serde(default)]
     pub max_replicas: i32,
-    /// What it reacts to; empty means CPU at 80 %.
+    /// Metrics that the size follows; the largest proposal counts. Default: CPU at [`DEFAULT_CPU_PERCENT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Vec<MetricSpec>>,
-    /// How fast it reacts.
+    /// Speed of growth and of shrinkage. Without it another algorithm runs than with an empty one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<HpaBehavior>,
 }
 
 impl HpaSpec {
-    /// An HPA over `scale_target_ref` with these bounds and the metrics that Kubernetes fills in.
+    /// Creates an HPA over `scale_target_ref` with these bounds and the metrics that Kubernetes fills in.
     pub fn new(scale_target_ref: CrossVersionObjectReference, bounds: Bounds) -> Self {
         Self {
             scale_target_ref,
@@ -43,10 +63,10 @@ impl HpaSpec {
         }
     }
 
-    /// Its bounds; without `minReplicas` the min is 1.
+    /// Returns the bounds; without `minReplicas` the min is 1.
     ///
     /// # Errors
-    /// [`InvalidHpa`] if Kubernetes would not take them.
+    /// [`InvalidHpa`] if a bound is negative, or min is greater than max.
     pub fn bounds(&self) -> Result<Bounds, InvalidHpa> {
         let count = |field: &str, value: i32| {
             u32::try_from(value).map_err(|_| Fault::new(format!("spec.{field}"), "must not be negative"))
@@ -56,7 +76,7 @@ impl HpaSpec {
         Ok(Bounds::new(min, max)?)
     }
 
-    /// The same with other bounds. Metrics and behavior stay as the host set them.
+    /// Replaces the bounds. Metrics and behavior stay as they are.
     #[must_use]
     pub fn with_bounds(mut self, bounds: Bounds) -> Self {
         // A min that was left out and is still 1 stays left out: nothing is written that was not meant.
@@ -67,11 +87,13 @@ impl HpaSpec {
         self
     }
 
-    /// CPU utilization the HPA aims for, percent of request: its CPU metric, or Kubernetes' default of 80 without any metric.
+    /// Returns the CPU utilization that the HPA aims for, in percent of the request.
+    ///
+    /// That of the first CPU metric, [`DEFAULT_CPU_PERCENT`] without any metric, and none where no metric is a utilization of CPU.
     pub fn cpu_target_percent(&self) -> Option<i32> {
         let metrics = self.metrics.as_deref().unwrap_or_default();
         if metrics.is_empty() {
-            return Some(80);
+            return Some(DEFAULT_CPU_PERCENT);
         }
         metrics.iter().find_map(|metric| match &metric.resource {
             Some(source) if source.name.as_deref() == Some("cpu") => source.target.average_utilization,
@@ -80,59 +102,59 @@ impl HpaSpec {
     }
 }
 
-/// A count as the API stores it. [`Bounds`] end where its 32 bits do.
-pub(super) fn stored(replicas: u32) -> i32 {
+/// Replicas as the API stores them, in 32 bits with a sign. [`Bounds`] hold no more than that.
+pub(crate) fn stored(replicas: u32) -> i32 {
     i32::try_from(replicas).unwrap_or(i32::MAX)
 }
 
-/// Names an object.
+/// Reference to an object in the namespace of the HPA.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CrossVersionObjectReference {
-    /// `apps/v1` and the like.
+    /// Group and version, such as `apps/v1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
-    /// `Deployment` and the like.
+    /// Kind, such as `Deployment`.
     #[serde(default)]
     pub kind: String,
-    /// Its name.
+    /// Name of the object.
     #[serde(default)]
     pub name: String,
 }
 
 impl CrossVersionObjectReference {
-    /// A Deployment.
+    /// Refers to a Deployment of `apps/v1`.
     pub fn deployment(name: impl Into<String>) -> Self {
         Self { api_version: Some("apps/v1".into()), kind: "Deployment".into(), name: name.into() }
     }
 }
 
-/// One metric: exactly one source, the one that `type` names.
+/// Metric of an HPA: exactly one source is filled, the one that `type` names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricSpec {
-    /// `Resource`, `ContainerResource`, `Pods`, `Object` or `External`.
+    /// Name of the source: `Resource`, `ContainerResource`, `Pods`, `Object` or `External`.
     #[serde(default, rename = "type")]
     pub kind: String,
-    /// CPU or memory of the pods.
+    /// CPU or memory, averaged over the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<MetricSource>,
-    /// CPU or memory of one container of the pods.
+    /// CPU or memory of one container, averaged over the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_resource: Option<MetricSource>,
-    /// A number of each pod.
+    /// Custom metric of each pod, averaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<MetricSource>,
-    /// A number of another object.
+    /// Custom metric of one object, such as an Ingress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<MetricSource>,
-    /// A number from outside the cluster.
+    /// Metric from outside the cluster, such as the length of a queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<MetricSource>,
 }
 
 impl MetricSpec {
-    /// A number from outside the cluster, so much of it for each replica.
+    /// Creates an External metric with a target of `average_value` for each replica.
     pub fn external(name: &str, average_value: Quantity) -> Self {
         Self {
             kind: "External".into(),
@@ -149,7 +171,7 @@ impl MetricSpec {
         }
     }
 
-    /// Utilization of a resource, percent of request.
+    /// Creates a Resource metric with a target of `percent` of the request.
     pub fn utilization(resource: &str, percent: i32) -> Self {
         Self {
             kind: "Resource".into(),
@@ -167,123 +189,123 @@ impl MetricSpec {
     }
 }
 
-/// Where a metric comes from. The five sources differ only in which of these fields they use.
+/// Source of a metric. The five kinds of source differ only in which of these fields they use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricSource {
-    /// The resource: `Resource` and `ContainerResource`.
+    /// Resource; of `Resource` and `ContainerResource`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The container: `ContainerResource`.
+    /// Container; of `ContainerResource`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// The metric: `Pods`, `Object` and `External`.
+    /// Metric; of `Pods`, `Object` and `External`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<MetricIdentifier>,
-    /// The object: `Object`.
+    /// Object that the metric describes; of `Object`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described_object: Option<CrossVersionObjectReference>,
-    /// What to aim for.
+    /// Target of the metric.
     #[serde(default)]
     pub target: MetricTarget,
 }
 
-/// Names a metric.
+/// Name of a metric, and the selection of its series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricIdentifier {
-    /// Its name.
+    /// Name of the metric.
     #[serde(default)]
     pub name: String,
-    /// Which of its series.
+    /// Labels that a series must have. Default: all series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 }
 
-/// Selects by labels.
+/// Selector by labels; all requirements must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
-    /// Labels that must be so.
+    /// Labels that must have these values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_labels: Option<BTreeMap<String, String>>,
-    /// Conditions that must hold.
+    /// Requirements on single labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_expressions: Option<Vec<LabelSelectorRequirement>>,
 }
 
-/// A condition on one label.
+/// Requirement on one label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelectorRequirement {
-    /// The label.
+    /// Key of the label.
     pub key: String,
-    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
+    /// Operator: `In`, `NotIn`, `Exists` or `DoesNotExist`.
     pub operator: String,
-    /// The values.
+    /// Values to compare with; of `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<String>>,
 }
 
-/// What to aim for.
+/// Target of a metric as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricTarget {
-    /// `Utilization`, `Value` or `AverageValue`.
+    /// Type of the target: `Utilization`, `Value` or `AverageValue`.
     #[serde(default, rename = "type")]
     pub kind: String,
-    /// Percent of the request.
+    /// Utilization to aim for, in percent of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average_utilization: Option<i32>,
-    /// A quantity for each pod.
+    /// Quantity to aim for, for each replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average_value: Option<Quantity>,
-    /// A quantity in all.
+    /// Quantity to aim for, in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Quantity>,
 }
 
-/// How fast the HPA reacts, each way.
+/// Speed of the HPA in both directions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HpaBehavior {
-    /// Upward.
+    /// Rules for growth. Default: at once, by four pods or to double the size in 15 s, whichever is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_up: Option<ScalingRules>,
-    /// Downward.
+    /// Rules for shrinkage. Default: without limit, after the controller's own stabilization window of 300 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_down: Option<ScalingRules>,
 }
 
-/// How fast the HPA reacts, one way.
+/// Speed of the HPA in one direction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScalingRules {
-    /// How long a wish must last, in seconds.
+    /// Stabilization window in seconds: the most cautious recommendation within it counts. Default: 0 up, the controller's down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stabilization_window_seconds: Option<i32>,
-    /// `Max`, `Min` or `Disabled`.
+    /// Choice among the policies: `Max` (default), `Min` or `Disabled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select_policy: Option<String>,
-    /// How much per period.
+    /// Limits per period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Vec<ScalingPolicy>>,
-    /// How far from the target is still on target.
+    /// Tolerance around the target, as a share. Default: the controller's, 0.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<Quantity>,
 }
 
-/// So much per period.
+/// Limit on the change within a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScalingPolicy {
-    /// `Pods` or `Percent`.
+    /// Unit of `value`: `Pods` or `Percent`.
     #[serde(default, rename = "type")]
     pub kind: String,
-    /// How much.
+    /// Change that is allowed within the period.
     #[serde(default)]
     pub value: i32,
-    /// The period in seconds.
+    /// Length of the period in seconds, at most 1800.
     #[serde(default)]
     pub period_seconds: i32,
 }

@@ -1,27 +1,30 @@
-//! Names as Kubernetes takes them. They end up in URLs and in file names, so nothing else may pass.
+//! Rules for names, as the API server has them.
+//!
+//! Names end up in URLs and in file names, so nothing else may pass.
 
-/// One label of a DNS name: what a namespace and a container must be called.
+/// Returns true for one label of a DNS name, as the names of namespaces and containers must be.
 pub fn is_dns_label(name: &str) -> bool {
     name.len() <= 63 && is_label(name)
 }
 
-/// A DNS subdomain: what most objects, an HPA among them, must be called.
+/// Returns true for a DNS subdomain, as the names of most objects must be, an HPA among them.
 pub fn is_dns_subdomain(name: &str) -> bool {
-    // Here a single label may be longer than in DNS itself: the API server limits the whole alone.
+    // Unlike in DNS itself a single label may be longer than 63: the API server limits only the whole.
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-/// What can be one part of a path in the API: the name of a metric, or of a scaled object of any kind.
+/// Returns true for one segment of a path, as the name of a metric and of a scaled object of any kind must be.
 pub fn is_path_segment(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '%'])
 }
 
-/// The value of a label: empty, or short and plain.
+/// Returns true for the value of a label: empty, or at most 63 letters, digits, `-`, `_` and `.`.
 pub fn is_label_value(value: &str) -> bool {
     value.is_empty() || is_plain(value)
 }
 
-/// The key of a label or an annotation, or the name of a resource: a plain name, perhaps after a DNS subdomain and a `/`.
+/// Returns true for the key of a label or annotation and for the name of a resource: a plain name, optionally after a DNS
+/// subdomain and a `/`.
 pub fn is_qualified_name(name: &str) -> bool {
     match name.split_once('/') {
         Some((prefix, name)) => is_dns_subdomain(prefix) && is_plain(name),

@@ -1,17 +1,19 @@
-//! What the API server fills in.
+//! Defaults that the API server fills in.
 
-use super::{HpaBehavior, HpaSpec, MetricSpec, ScalingPolicy, ScalingRules};
+use super::spec::{HpaBehavior, HpaSpec, MetricSpec, ScalingPolicy, ScalingRules};
 
-/// CPU utilization that an HPA without metrics aims for, percent of request.
+/// CPU utilization that an HPA without metrics aims for, in percent of the request.
 pub const DEFAULT_CPU_PERCENT: i32 = 80;
 /// Period of the built-in policies, in seconds.
 const PERIOD_S: i32 = 15;
 
 impl HpaSpec {
-    /// The same with everything filled in that the API server fills in: `minReplicas` 1; CPU at [`DEFAULT_CPU_PERCENT`] where there
-    /// is no metric; and, only where there is a `behavior`, each direction field by field. A list of policies replaces the
-    /// built-in one as a whole, an empty one is none, and the window of `scaleDown` stays open: the controller's own setting
-    /// takes its place.
+    /// Fills in everything that the API server fills in.
+    ///
+    /// - `minReplicas`: 1.
+    /// - `metrics`: CPU at [`DEFAULT_CPU_PERCENT`], where there is none.
+    /// - `behavior`: where there is one, each direction field by field. A list of policies replaces the built-in one as a whole,
+    ///   and an empty list stays empty. The window of `scaleDown` stays open, because the controller's own setting takes its place.
     #[must_use]
     pub fn with_defaults(mut self) -> Self {
         self.min_replicas = self.min_replicas.or(Some(1));
@@ -41,7 +43,7 @@ fn policy(kind: &str, value: i32) -> ScalingPolicy {
     ScalingPolicy { kind: kind.into(), value, period_seconds: PERIOD_S }
 }
 
-/// At once, by four pods or to double the size, whichever is more.
+/// Built-in growth: at once, by four pods or to double the size, whichever is more.
 fn scale_up() -> ScalingRules {
     ScalingRules {
         stabilization_window_seconds: Some(0),
@@ -51,7 +53,7 @@ fn scale_up() -> ScalingRules {
     }
 }
 
-/// All at once, after the controller's own window.
+/// Built-in shrinkage: without limit, after the controller's own window.
 fn scale_down() -> ScalingRules {
     ScalingRules {
         stabilization_window_seconds: None,
@@ -64,8 +66,8 @@ fn scale_down() -> ScalingRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Bounds;
-    use crate::hpa::CrossVersionObjectReference;
+    use crate::bounds::Bounds;
+    use crate::hpa::api::CrossVersionObjectReference;
 
     fn spec() -> HpaSpec {
         HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(2, 9).unwrap())

@@ -1,4 +1,4 @@
-//! Settings of the controller, and what differs between releases.
+//! Settings of the controller, and switches for what differs between releases.
 
 use std::time::Duration;
 
@@ -8,21 +8,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControllerConfig {
-    /// `--horizontal-pod-autoscaler-sync-period`. Default 15 s.
+    /// Time between two syncs (`--horizontal-pod-autoscaler-sync-period`). Default 15 s.
     #[serde(with = "crate::serde_seconds")]
     pub sync_period: Duration,
-    /// `--horizontal-pod-autoscaler-downscale-stabilization`. Default 300 s.
+    /// Stabilization window for shrinkage (`--horizontal-pod-autoscaler-downscale-stabilization`). Default 300 s.
     #[serde(with = "crate::serde_seconds")]
     pub downscale_stabilization: Duration,
-    /// `--horizontal-pod-autoscaler-tolerance`, a share. Default 0.1.
+    /// Tolerance around the target, as a share (`--horizontal-pod-autoscaler-tolerance`). Default 0.1.
     pub tolerance: f64,
-    /// `--horizontal-pod-autoscaler-cpu-initialization-period`. Default 300 s.
+    /// Age of a pod below which a CPU sample counts only after the pod got ready
+    /// (`--horizontal-pod-autoscaler-cpu-initialization-period`). Default 300 s.
     #[serde(with = "crate::serde_seconds")]
     pub cpu_initialization_period: Duration,
-    /// `--horizontal-pod-autoscaler-initial-readiness-delay`. Default 30 s.
+    /// Time after its start within which a pod that turns unready counts as never ready
+    /// (`--horizontal-pod-autoscaler-initial-readiness-delay`). Default 30 s.
     #[serde(with = "crate::serde_seconds")]
     pub initial_readiness_delay: Duration,
-    /// What differs between releases.
+    /// Release of Kubernetes to follow. Default: the line of mid 2026 (1.37) with its fixes.
     pub release: Release,
 }
 
@@ -39,49 +41,51 @@ impl Default for ControllerConfig {
     }
 }
 
-/// How far a ratio may be from 1 to count as on target.
+/// Test whether a ratio is on target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToleranceMode {
-    /// Within an interval, both edges included, each direction for itself (since 1.33).
+    /// Within an interval around 1, edges included, with a tolerance for each direction (since 1.33).
     #[default]
     Interval,
-    /// By its distance from 1 (until 1.32), which differs at the rounding edge: exactly 1.1 grows.
+    /// By the distance from 1 (until 1.32), which differs at the edge by rounding: exactly 1.1 grows.
     Distance,
 }
 
-/// What a pod without a sample is taken to use when the others say to shrink.
+/// Usage that is assumed of a pod without a sample when the others ask to shrink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingFallback {
-    /// Its whole request or, with a target above 100 %, as much as the target.
+    /// All of the request or, with a target above 100 %, as much as the target.
     #[default]
     Target,
-    /// Its whole request, whatever the target (older releases).
+    /// All of the request, whatever the target (older releases).
     Request,
 }
 
-/// What differs between releases of Kubernetes. The default is the line of mid 2026 (1.37) with its fixes.
+/// Switches for what differs between releases of Kubernetes.
+///
+/// Default: the line of mid 2026 (1.37) with its fixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools)] // feature gates
 pub struct Release {
-    /// Honour `behavior.*.tolerance` (feature HPAConfigurableTolerance): on since 1.35.
+    /// Honours `behavior.*.tolerance` (feature HPAConfigurableTolerance, on since 1.35). Default true.
     pub configurable_tolerance: bool,
-    /// Scale to and from zero (feature HPAScaleToZero): on since 1.37.
+    /// Scales to and from zero (feature HPAScaleToZero, on since 1.37). Default true.
     pub scale_to_zero: bool,
-    /// Return from zero only where the condition ScaledToZero says that the autoscaler itself went there: since 1.36. Before,
-    /// `minReplicas: 0` was enough.
+    /// Returns from zero only if the condition ScaledToZero says that the autoscaler itself went there (since 1.36; before,
+    /// `minReplicas: 0` was enough). Default true.
     pub scale_from_zero_requires_condition: bool,
-    /// Ignore pods that have ended well: since August 2026; 1.37.2 still takes them for missing ones.
+    /// Ignores pods that have succeeded (since August 2026; 1.37.2 counts them as pods without a sample). Default true.
     pub ignore_succeeded_pods: bool,
-    /// Honour requests of the pod as a whole (feature PodLevelResources).
+    /// Honours requests of the pod as a whole (feature PodLevelResources). Default true.
     pub pod_level_resources: bool,
-    /// A sample without the named container fails the whole metric, in older releases.
+    /// Fails the whole metric if one sample lacks the named container (older releases). Default false.
     pub missing_container_fails: bool,
-    /// How the tolerance is tested.
+    /// Test of the tolerance. Default [`ToleranceMode::Interval`].
     pub tolerance_mode: ToleranceMode,
-    /// What a pod without a sample is taken to use.
+    /// Usage that is assumed of a pod without a sample. Default [`MissingFallback::Target`].
     pub missing_fallback: MissingFallback,
 }
 
@@ -101,17 +105,17 @@ impl Default for Release {
 }
 
 impl Release {
-    /// Kubernetes 1.37.2.
+    /// Follows Kubernetes 1.37.2.
     pub fn v1_37() -> Self {
         Self { ignore_succeeded_pods: false, ..Self::default() }
     }
 
-    /// Kubernetes 1.35: no scaling to zero, and `minReplicas: 0` alone returns from it.
+    /// Follows Kubernetes 1.35: no scaling to zero, and `minReplicas: 0` alone returns from it.
     pub fn v1_35() -> Self {
         Self { scale_to_zero: false, scale_from_zero_requires_condition: false, ..Self::v1_37() }
     }
 
-    /// Kubernetes 1.33 and 1.34: one tolerance for all.
+    /// Follows Kubernetes 1.33 and 1.34: the controller's tolerance in both directions.
     pub fn v1_33() -> Self {
         Self { configurable_tolerance: false, ..Self::v1_35() }
     }

@@ -1,30 +1,32 @@
-//! What the API server of Kubernetes 1.37 refuses, rule by rule. Paths are those that it reports.
+//! Validation of an HPA as in the API server of Kubernetes 1.37, rule by rule and with the paths that it reports.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
 use super::names::{is_dns_label, is_path_segment, is_qualified_name};
-use super::{
-    CrossVersionObjectReference, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, Quantity,
-    ScalingRules,
+use super::quantity::Quantity;
+use super::spec::{
+    CrossVersionObjectReference, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ScalingRules,
 };
-use crate::InvalidBounds;
+use crate::bounds::InvalidBounds;
 
+/// Longest stabilization window, in seconds; the API server's limit.
 const MAX_WINDOW_S: i32 = 3600;
+/// Longest period of a policy, in seconds; the API server's limit.
 const MAX_PERIOD_S: i32 = 1800;
 
-/// One field that cannot be so.
+/// Fault in one field.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// Its path: `spec.metrics[0].resource.target.type`.
+    /// Path of the field, such as `spec.metrics[0].resource.target.type`.
     pub field: String,
-    /// What is wrong.
+    /// Rule that the value breaks, such as `must be at least 1`.
     pub what: Cow<'static, str>,
 }
 
 impl Fault {
-    /// A fault of this field.
+    /// Creates a fault.
     pub fn new(field: impl Into<String>, what: impl Into<Cow<'static, str>>) -> Self {
         Self { field: field.into(), what: what.into() }
     }
@@ -36,7 +38,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An HPA that Kubernetes would not take, with every fault, in the order of their paths.
+/// Error of an HPA that the API server would refuse, with every fault in the order of the paths.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct InvalidHpa {
@@ -44,7 +46,7 @@ pub struct InvalidHpa {
 }
 
 impl InvalidHpa {
-    /// The faults; at least one.
+    /// Returns the faults; there is at least one.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
@@ -62,12 +64,12 @@ impl From<Fault> for InvalidHpa {
     }
 }
 
-/// What validation depends on besides the object itself.
+/// Circumstances that validation depends on besides the object itself.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidationOptions<'a> {
-    /// Whether `minReplicas: 0` is allowed (feature HPAScaleToZero, on since 1.37). Default: on.
+    /// Allows `minReplicas: 0` (feature HPAScaleToZero, on since 1.37). Default true.
     pub scale_to_zero: bool,
-    /// The object that is stored, where this is an update. What was wrong in it before may stay so.
+    /// Object that is stored, for an update: some faults that it has already may stay. Default none, for a creation.
     pub stored: Option<&'a HpaSpec>,
 }
 
@@ -78,7 +80,7 @@ impl Default for ValidationOptions<'_> {
 }
 
 impl HpaSpec {
-    /// Checks what the API server of Kubernetes 1.37 checks when this is created, defaults filled in.
+    /// Checks what the API server of Kubernetes 1.37 checks when an HPA is created, after defaults are filled in.
     ///
     /// # Errors
     /// [`InvalidHpa`] with every fault.
@@ -86,7 +88,7 @@ impl HpaSpec {
         self.validate_with(&ValidationOptions::default())
     }
 
-    /// The same under other circumstances.
+    /// Checks what the API server checks under other circumstances, such as an update.
     ///
     /// # Errors
     /// [`InvalidHpa`] with every fault.
@@ -279,7 +281,7 @@ impl Checks {
 }
 
 impl MetricSpec {
-    /// Each source with the type that names it and its field, in the order in which the server looks at them.
+    /// Returns each source with the type that names it and its field, in the order in which the server looks at them.
     pub(super) fn sources(&self) -> [(&'static str, &'static str, Option<&MetricSource>); 5] {
         [
             ("Object", "object", self.object.as_ref()),
@@ -291,7 +293,7 @@ impl MetricSpec {
     }
 }
 
-/// The group in `apps/v1`; empty for `v1` and for nothing; none if it is neither.
+/// Returns the group of `apps/v1`, empty for `v1` and for nothing, and none if the text is neither.
 fn group(reference: &CrossVersionObjectReference) -> Option<&str> {
     let api_version = reference.api_version.as_deref().unwrap_or_default();
     match api_version.split_once('/') {
@@ -300,13 +302,13 @@ fn group(reference: &CrossVersionObjectReference) -> Option<&str> {
     }
 }
 
-/// Whether an Object metric names its object by a version that cannot be.
+/// Returns true if an Object metric names its object by a malformed version.
 fn has_odd_object(spec: &HpaSpec) -> bool {
     let sources = spec.metrics.iter().flatten().filter(|metric| metric.kind == "Object");
     sources.filter_map(|metric| metric.object.as_ref()?.described_object.as_ref()).any(|object| group(object).is_none())
 }
 
-/// cpu, memory, ephemeral-storage, huge pages, or an extended resource: `example.com/gpu`.
+/// Returns true for cpu, memory, ephemeral-storage, huge pages, and extended resources such as `example.com/gpu`.
 fn is_container_resource(name: &str) -> bool {
     if !is_qualified_name(name) {
         return false;
