@@ -19,6 +19,7 @@ pub mod record;
 pub mod rules;
 mod serde_seconds;
 pub mod source;
+pub mod stats;
 mod target;
 
 pub use applier::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState, MemoryApplier};
