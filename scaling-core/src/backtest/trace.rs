@@ -4,7 +4,6 @@
 //! CPU that was used: utilization × pods. Where pods were full, requests queued or failed, even that is cut off at what the pods
 //! managed; such time is marked as [censored](TraceFacts::censored_seconds) and counted, and nothing is made up for it.
 
-mod prometheus;
 mod resample;
 
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use resample::Grid;
 pub(super) use resample::MOST_STEPS;
 
-use crate::source::parse::{self, ParseError};
+use crate::source::parse::{self, ParseError, prometheus};
 use crate::stats::{quantile, quantile_of};
 use crate::{MetricsHistory, ScalingMetrics, SignalKind};
 
@@ -164,7 +163,7 @@ impl Trace {
             return Self::parse(name, &unpacked);
         }
         if prometheus::is_answer(bytes) {
-            let samples = prometheus::samples(bytes)?;
+            let samples = prometheus::samples(bytes, SignalKind::RequestRate)?;
             return Self::from_samples(name, samples, SampleTime::Ends);
         }
         let placed = parse::placed(bytes, None)?;
