@@ -24,6 +24,7 @@ pub mod rules;
 mod serde_seconds;
 pub mod source;
 pub mod target;
+pub mod stats;
 
 pub use applier::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState, MemoryApplier};
 pub use autoscaler::{Autoscaler, AutoscalerBuilder, MissingPart, TickError};

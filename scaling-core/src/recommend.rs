@@ -6,7 +6,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use statrs::statistics::{Data, OrderStatistics};
 
 use crate::bounds::HardLimits;
 use crate::decision::CapacityModel;
@@ -14,6 +13,7 @@ use crate::hpa::api::{CrossVersionObjectReference, HpaSpec, MetricSpec, stored};
 use crate::metrics::{MetricsHistory, Observation, ScalingMetrics, SignalKind, WorkloadFacts};
 use crate::plan::BoundsPolicy;
 use crate::rules::{Assessment, RuleConfig};
+use crate::stats::{quantile, whole_pods};
 use crate::target::Target;
 
 /// Fewest samples to recommend from: below it the quantiles are those of single samples.
@@ -184,12 +184,12 @@ pub fn recommend(
         return Err(RecommendError::NothingToSizeBy);
     }
     let peak = needs.iter().copied().fold(0.0, f64::max);
-    let quiet = Data::new(needs.as_mut_slice()).quantile(0.05);
+    let quiet = quantile(&mut needs, 0.05).unwrap_or(peak);
     let hard = limits.bounds();
-    let headroom = policy.headroom_pods.max((peak * policy.headroom_share).ceil().clamp(0.0, 1e9) as u32);
-    let wanted_max = (peak.ceil().clamp(1.0, 1e9) as u32).saturating_add(headroom);
+    let headroom = policy.headroom_pods.max(whole_pods(peak * policy.headroom_share));
+    let wanted_max = whole_pods(peak).max(1).saturating_add(headroom);
     let max_replicas = hard.clamp(wanted_max);
-    let min_replicas = hard.clamp(quiet.ceil().clamp(1.0, 1e9) as u32).min(max_replicas);
+    let min_replicas = hard.clamp(whole_pods(quiet).max(1)).min(max_replicas);
 
     let mut reasons = vec![RecommendReason::Quiet { pods: quiet }, RecommendReason::Peak { pods: peak, headroom }];
     if max_replicas < wanted_max {
@@ -255,7 +255,7 @@ fn growth(history: &MetricsHistory, ahead_s: f64) -> f64 {
             rises.push(rise.powf((ahead_s / (next - at)).min(1.0)));
         }
     }
-    if rises.is_empty() { 1.0 } else { Data::new(rises.as_mut_slice()).quantile(0.99).max(1.0) }
+    quantile(&mut rises, 0.99).map_or(1.0, |factor| factor.max(1.0))
 }
 
 /// Returns Pearson's correlation of memory in use (utilization × pods) with the request rate.

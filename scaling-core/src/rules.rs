@@ -26,11 +26,11 @@ pub use config::{InvalidConfig, RuleConfig};
 pub use health::Health;
 pub use pattern::{DailyPattern, Pattern, Trend};
 
-use crate::bounds::MAX_REPLICAS;
 use crate::decision::{Confidence, Reason, ResourceChange, ScalingAction, ScalingDecision, Timing, Urgency};
 use crate::engine::{DecisionEngine, EngineError};
 use crate::forecast::LoadForecast;
 use crate::metrics::{Observation, SignalKind};
+use crate::stats::whole_pods;
 
 /// What a rule asks for: at least so many pods, or bigger ones.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,7 +206,7 @@ impl RuleBasedEngine {
 
         let lost = lost_signals(a, &mut reasons);
         let desired = if need > a.replicas * (1.0 + self.config.grow_tolerance) || (current == 0 && need > 0.0) {
-            round_up(need).max(current)
+            whole_pods(need).max(current)
         } else if need <= a.replicas * self.config.shrink_below && !lost && resources.is_none() {
             self.shrunk(a, current, need, &mut reasons)
         } else {
@@ -242,8 +242,8 @@ impl RuleBasedEngine {
             return current;
         }
         let headroom = if a.pattern.quiet_weekend { self.config.schedule_headroom } else { 1.0 };
-        let recent = round_up(a.recent_need(headroom));
-        let mut floor = round_up(need).max(1);
+        let recent = whole_pods(a.recent_need(headroom));
+        let mut floor = whole_pods(need).max(1);
         if recent > floor {
             reasons.push(Reason::RecentDemand { replicas: recent });
             floor = recent;
@@ -360,16 +360,6 @@ fn strongest(present: Option<Timing>, wish: Option<Timing>) -> Option<Timing> {
         (Some(Timing::Event), _) | (_, None) => present,
         _ => wish,
     }
-}
-
-/// A whole number of pods for a need; a hair above a whole number is rounding, not need.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn round_up(need: f64) -> u32 {
-    if need >= f64::from(MAX_REPLICAS) {
-        return MAX_REPLICAS;
-    }
-    let whole = (need - need.abs() * 1e-9).ceil().max(0.0);
-    if whole.is_nan() { 0 } else { whole as u32 }
 }
 
 #[async_trait]

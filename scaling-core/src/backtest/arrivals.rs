@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::cluster::pods_for;
 use super::noise::Noise;
 use super::trace::MOST_STEPS;
 use super::{ClusterModel, InvalidModel, Trace};
+use crate::stats::whole_pods;
 
 /// How many requests arrive in each step of a simulation.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +98,7 @@ impl Arrivals {
     pub fn enough_pods(&self, step: usize, model: &ClusterModel) -> u32 {
         let coming = self.requests.get(step..).unwrap_or_default();
         let requests = coming.iter().find(|requests| !requests.is_nan()).copied().unwrap_or(0.0);
-        pods_for(requests / model.step().as_secs_f64() / model.pod_capacity / 0.7)
+        whole_pods(requests / model.step().as_secs_f64() / model.pod_capacity / 0.7)
     }
 
     /// The beginning of a step.

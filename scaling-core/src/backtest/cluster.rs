@@ -16,6 +16,7 @@ use super::pods::Pods;
 use super::queue::{Queue, Service};
 use super::{Arrivals, ClusterModel, DemandBasis, InvalidModel, Trace};
 use crate::hpa::{ControllerConfig, Hpa, HpaController, HpaMemory, HpaSpec, InvalidHpa};
+use crate::stats::whole_pods;
 use crate::{
     Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, MemoryApplier, MetricsHistory,
     MetricsSource, Observation, PlannedEvent, ScalingMetrics, SourceError, Target, WorkloadFacts,
@@ -324,7 +325,7 @@ impl Cluster {
             // Another seed than that of the requests, which are drawn by the same index.
             let seed = self.model.noise_seed.unwrap_or(0) ^ 0x5851_f42d_4c95_7f2d;
             let expected = rate * f64::from(world.pods.ready(now));
-            let failed = pods_for(Noise::at(seed, self.first_step + now).poisson(expected));
+            let failed = whole_pods(Noise::at(seed, self.first_step + now).poisson(expected));
             world.pods.replace(failed, now + self.periods.start_up);
         }
     }
@@ -392,12 +393,6 @@ impl World {
             Arc::make_mut(&mut self.history).push(&past).ok();
         }
     }
-}
-
-/// A whole number of pods; a hair above one is rounding.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
-pub(super) fn pods_for(work: f64) -> u32 {
-    (work - 1e-9).ceil().clamp(0.0, 1e9) as u32
 }
 
 #[async_trait]

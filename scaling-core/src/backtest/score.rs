@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cluster::wait;
 use super::{ClusterModel, Run};
+use crate::stats::weighted_quantile;
 use crate::{DecisionRecord, Outcome, Price};
 
 /// Three quantiles.
@@ -170,16 +171,7 @@ impl Score {
 
 /// Quantiles of weighted values; 0 without any.
 fn quantiles(mut values: Vec<(f64, f64)>) -> Quantiles {
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let total: f64 = values.iter().map(|(_, weight)| weight).sum();
-    let at = |share: f64| {
-        let mut left = total * share;
-        let found = values.iter().find(|(_, weight)| {
-            left -= weight;
-            left <= 0.0
-        });
-        found.or(values.last()).map_or(0.0, |(value, _)| *value)
-    };
+    let mut at = |share: f64| weighted_quantile(&mut values, share).unwrap_or(0.0);
     Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }
 

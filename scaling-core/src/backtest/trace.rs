@@ -4,7 +4,6 @@
 //! CPU that was used: utilization × pods. Where pods were full, requests queued or failed, even that is cut off at what the pods
 //! managed; such time is marked as [censored](TraceFacts::censored_seconds) and counted, and nothing is made up for it.
 
-mod prometheus;
 mod resample;
 
 use std::sync::Arc;
@@ -16,7 +15,8 @@ use serde::{Deserialize, Serialize};
 pub use resample::Grid;
 pub(super) use resample::MOST_STEPS;
 
-use crate::source::parse::{self, ParseError};
+use crate::source::parse::{self, ParseError, prometheus};
+use crate::stats::{quantile, quantile_of};
 use crate::{MetricsHistory, ScalingMetrics, SignalKind};
 
 /// Samples further apart than this many times the usual are not joined: what lies between is a gap.
@@ -163,7 +163,7 @@ impl Trace {
             return Self::parse(name, &unpacked);
         }
         if prometheus::is_answer(bytes) {
-            let samples = prometheus::samples(bytes)?;
+            let samples = prometheus::samples(bytes, SignalKind::RequestRate)?;
             return Self::from_samples(name, samples, SampleTime::Ends);
         }
         let placed = parse::placed(bytes, None)?;
@@ -294,14 +294,11 @@ impl Trace {
         self.pod_capacity
     }
 
-    /// The demand that is exceeded so rarely: 0.001 for p99.9; of the samples, the one at the nearest rank. In requests per second
-    /// (or pods' worth of work).
+    /// The demand that is exceeded so rarely: 0.001 for p99.9, in requests per second (or pods' worth of work). The
+    /// [quantile](crate::stats::quantile) of the samples.
     pub fn demand_quantile(&self, exceeded: f64) -> f64 {
         let mut demands: Vec<f64> = self.points.iter().map(|point| point.demand).collect();
-        demands.sort_by(f64::total_cmp);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
-        let rank = ((demands.len() - 1) as f64 * (1.0 - exceeded.clamp(0.0, 1.0))).round() as usize;
-        demands.get(rank).copied().unwrap_or(0.0)
+        quantile(&mut demands, 1.0 - exceeded).unwrap_or(0.0)
     }
 
     /// The same with so many times the demand. Factors that are no number above 0 change nothing.
@@ -421,16 +418,14 @@ fn learnt_capacity(recorded: &[ScalingMetrics], censoring: Censoring) -> Option<
             (capacity.is_finite() && capacity > 0.0).then_some(capacity)
         })
         .collect();
-    capacities.sort_by(f64::total_cmp);
-    capacities.get(capacities.len() / 2).copied()
+    quantile(&mut capacities, 0.5)
 }
 
 /// Median time between samples, at least a second.
 fn usual_interval_ms(samples: &[ScalingMetrics]) -> i64 {
     let pairs = samples.iter().zip(samples.iter().skip(1));
     let mut intervals: Vec<i64> = pairs.map(|(a, b)| (b.timestamp - a.timestamp).num_milliseconds()).collect();
-    intervals.sort_unstable();
-    intervals.get(intervals.len() / 2).copied().unwrap_or(60_000).max(1000)
+    quantile_of(&mut intervals, 0.5).unwrap_or(60_000).max(1000)
 }
 
 /// The text inside a gzip file; none if it is not one.
@@ -549,9 +544,9 @@ mod tests {
             })
             .into();
         let trace = parsed(&lines.join("\n")).unwrap();
-        assert_eq!(trace.pod_capacity(), Some(104.0));
+        assert_eq!(trace.pod_capacity(), Some(100.0));
         assert_eq!(trace.facts().censored_seconds, 60.0, "a full minute says less than there was");
-        assert_eq!(trace.scaled(0.5).pod_capacity(), Some(52.0));
+        assert_eq!(trace.scaled(0.5).pod_capacity(), Some(50.0));
     }
 
     #[test]

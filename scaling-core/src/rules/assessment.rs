@@ -176,7 +176,7 @@ impl<'a> Assessment<'a> {
         let load = self.event_load();
         let need = if self.load.is_some() { self.pods_for(load) } else { load / (100.0 * self.target) };
         let reason = Reason::Event { name: event.name().to_owned(), factor: event.factor() };
-        (need > 0.0).then(|| Floor::new(super::round_up(need), reason).until(event.end()))
+        (need > 0.0).then(|| Floor::new(crate::stats::whole_pods(need), reason).until(event.end()))
     }
 
     /// What the recent past needed, moment by moment: the floor of a shrink. With `headroom` on the load, for schedules.

@@ -1,7 +1,7 @@
 //! The part of a history that the rules learn from: a bounded number of samples, evenly spread, the newest last.
 
 use crate::metrics::seen_since;
-use crate::{Observation, SignalKind};
+use crate::{Observation, SignalKind, stats};
 
 /// Samples looked at, at most. More history is thinned evenly: a decision costs the same after a week as after an hour.
 pub(super) const MAX_SAMPLES: usize = 128;
@@ -177,12 +177,8 @@ impl Buffer {
         self.len
     }
 
-    /// The quantile by nearest rank; NaN if empty. A selection, in a few hundred nanoseconds where interpolating between two
-    /// selected ranks takes twice that.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
-    pub(super) fn quantile(&mut self, tau: f64) -> f64 {
-        let Some(values @ [_, ..]) = self.values.get_mut(..self.len) else { return f64::NAN };
-        let rank = (tau * (values.len() - 1) as f64).round() as usize;
-        *values.select_nth_unstable_by(rank.min(values.len() - 1), f64::total_cmp).1
+    /// The [quantile](stats::quantile) of what was kept; NaN if that is nothing.
+    pub(super) fn quantile(&mut self, share: f64) -> f64 {
+        self.values.get_mut(..self.len).and_then(|values| stats::quantile(values, share)).unwrap_or(f64::NAN)
     }
 }

@@ -1,6 +1,7 @@
 //! The problem in pod-steps, with what every search needs to know about the future.
 
 use super::queue::{ROUNDING, flow};
+use crate::stats::whole_pods_within;
 
 /// A problem whose amounts are in pod-steps and whose times are in steps.
 #[derive(Clone, Debug)]
@@ -150,7 +151,8 @@ impl Model {
 
 /// The least whole number of pods for so many pods' work.
 fn at_least(work: f64) -> u32 {
-    whole((work * (1.0 - ROUNDING)).ceil())
+    // Forgives no more than `flow` does: what is enough here must leave nothing waiting there.
+    whole_pods_within(work, ROUNDING)
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and is clamped to the bounds
