@@ -277,7 +277,13 @@ impl MetricsSource for RecordedSource {
         if let Some(past) = seen.1.replace(current.clone()) {
             Arc::make_mut(&mut seen.0).push(&past).map_err(|_| nothing())?;
         }
-        Ok(Observation { current, history: seen.0.clone(), facts: self.facts.clone(), events: self.events.clone() })
+        Ok(Observation {
+            current,
+            declared: None,
+            history: seen.0.clone(),
+            facts: self.facts.clone(),
+            events: self.events.clone(),
+        })
     }
 }
 

@@ -38,7 +38,7 @@ pub use guard::{
 pub use hpa::HpaSpec;
 pub use metrics::{
     Absence, Columns, HistoryError, InvalidEvent, MetricsHistory, Observation, PlannedEvent, Repairs, ScalingMetrics,
-    Signal, SignalKind, WorkloadFacts,
+    Signal, SignalKind, SignalSet, WorkloadFacts,
 };
 pub use plan::{BoundsChange, BoundsPolicy, HpaPlan, Requests};
 pub use record::{DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step};

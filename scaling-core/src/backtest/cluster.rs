@@ -410,6 +410,7 @@ impl MetricsSource for Cluster {
         let current = world.current.clone().filter(|current| current.timestamp <= now);
         let current = current.ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })?;
         Ok(Observation {
+            declared: None,
             current,
             history: world.history.clone(),
             facts: self.facts.clone(),

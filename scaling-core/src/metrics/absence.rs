@@ -26,10 +26,12 @@ pub enum Absence {
     NotFinite,
     /// Negative, or beyond what the quantity can be (see [`SignalKind::limit`]): a wrong unit or a broken exporter.
     OutOfRange,
+    /// A mean over pods while no pod is ready, whatever number came.
+    NoPods,
 }
 
 impl Absence {
-    /// Whether a measurement existed and was lost or corrupted, as against never having been there.
+    /// True if a measurement was there and is lost or corrupted, as against one that nobody takes.
     pub fn is_loss(self) -> bool {
         self != Self::NotMeasured
     }
@@ -43,6 +45,7 @@ impl fmt::Display for Absence {
             Self::Partial { covered_percent } => write!(f, "only {covered_percent} % answered"),
             Self::NotFinite => f.write_str("not a finite number"),
             Self::OutOfRange => f.write_str("out of range"),
+            Self::NoPods => f.write_str("a mean over no pods"),
         }
     }
 }
@@ -101,6 +104,11 @@ impl SignalKind {
             Self::ErrorRate => 100.0,
             Self::RequestRate | Self::ResponseTime | Self::ActiveConnections | Self::QueueDepth => 1e12,
         }
+    }
+
+    /// True for a mean over the ready pods: without a pod there is nothing to take it over.
+    pub fn is_mean_over_pods(self) -> bool {
+        matches!(self, Self::CpuUtilization | Self::MemoryUtilization)
     }
 
     /// Whether the signal grows with the size of the workload (rates and counts) rather than being a ratio or a time.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{ScalingMetrics, Signal, SignalKind};
+use super::{ScalingMetrics, Signal, SignalKind, SignalSet};
 
 /// A sample that cannot be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +38,14 @@ pub struct MetricsHistory {
     /// Ready pods; absent is NaN. NaN never leaves this module but through `Columns`, which says so.
     pods: Vec<f64>,
     columns: [Vec<f64>; SignalKind::ALL.len()],
+    /// Every signal that ever came; outlives the samples.
+    signals: SignalSet,
     /// Kept at least; twice as many at most. 0: all.
     limit: usize,
 }
 
-/// Two histories are equal if they hold the same samples; absent equals absent.
+/// Two histories are equal if they hold the same samples; absent equals absent. What came with samples that were dropped is not
+/// compared.
 impl PartialEq for MetricsHistory {
     fn eq(&self, other: &Self) -> bool {
         let same = |a: &[f64], b: &[f64]| a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()));
@@ -98,6 +101,7 @@ impl MetricsHistory {
 
     fn append(&mut self, sample: &ScalingMetrics) {
         self.times.push(sample.timestamp.timestamp_millis());
+        self.signals = self.signals.union(sample.delivered());
         self.pods.push(sample.current_pod_count.map_or(f64::NAN, f64::from));
         for (kind, column) in SignalKind::ALL.into_iter().zip(&mut self.columns) {
             column.push(sample.value(kind).unwrap_or(f64::NAN));
@@ -113,7 +117,13 @@ impl MetricsHistory {
         }
     }
 
-    /// Drops what is later than `at`.
+    /// Every signal that was ever appended, also with samples that have been dropped since: a signal that was delivered once and
+    /// is no longer there is absent for as long as that lasts.
+    pub fn signals(&self) -> SignalSet {
+        self.signals
+    }
+
+    /// Drops what is later than `at`. [`signals`](Self::signals) keeps what came with it.
     pub fn truncate_after(&mut self, at: DateTime<Utc>) {
         let at_ms = at.timestamp_millis();
         let len = self.times.partition_point(|time| *time <= at_ms);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{MetricsHistory, Repairs, ScalingMetrics};
+use super::{Absence, MetricsHistory, Repairs, ScalingMetrics, SignalKind, SignalSet};
 use crate::LoadProfile;
 
 /// Everything an engine may look at to decide once.
@@ -17,6 +17,8 @@ use crate::LoadProfile;
 pub struct Observation {
     /// The newest metrics.
     pub current: ScalingMetrics,
+    /// The signals that the source says it delivers for this workload; `None` if it does not say ([`declared`](Self::declared)).
+    pub declared: Option<SignalSet>,
     /// What came before.
     pub history: Arc<MetricsHistory>,
     /// What is known of the workload besides its metrics.
@@ -30,6 +32,7 @@ impl Observation {
     pub fn new(current: ScalingMetrics) -> Self {
         Self {
             current,
+            declared: None,
             history: Arc::new(MetricsHistory::new()),
             facts: WorkloadFacts::default(),
             events: Arc::new([]),
@@ -45,6 +48,44 @@ impl Observation {
         let before = current.timestamp.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(current.timestamp);
         history.truncate_after(before);
         Some((Self::new(current).with_history(history), repairs))
+    }
+
+    /// The same with the signals that the source delivers.
+    #[must_use]
+    pub fn declaring(mut self, signals: SignalSet) -> Self {
+        self.declared = Some(signals);
+        self
+    }
+
+    /// The signals that should be there: those that the source declares or, if it does not say, every one that ever came.
+    ///
+    /// There is no window of time in it: a signal lost for a week is as absent as one lost a minute ago, until it returns or the
+    /// source declares that it no longer delivers it.
+    pub fn declared(&self) -> SignalSet {
+        self.declared.unwrap_or_else(|| self.history.signals().union(self.current.delivered()))
+    }
+
+    /// The declared signals without a usable value now, each with its cause.
+    ///
+    /// Response time and error rate are not among them while the request rate is measured as 0: without requests there is nothing
+    /// to measure.
+    ///
+    /// ```
+    /// use scaling_core::chrono::DateTime;
+    /// use scaling_core::{Absence, Observation, ScalingMetrics, SignalKind, SignalSet};
+    ///
+    /// let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    /// let idle = ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 0.0).with(SignalKind::ErrorRate, f64::NAN);
+    /// let declared = SignalSet::of([SignalKind::RequestRate, SignalKind::ErrorRate, SignalKind::CpuUtilization]);
+    /// let observation = Observation::new(idle).declaring(declared);
+    /// let absences: Vec<_> = observation.absences().collect();
+    /// assert_eq!(absences, [(SignalKind::CpuUtilization, Absence::NotMeasured)]);
+    /// ```
+    pub fn absences(&self) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
+        let idle = self.current.value(SignalKind::RequestRate) == Some(0.0);
+        let moot = move |kind| idle && matches!(kind, SignalKind::ResponseTime | SignalKind::ErrorRate);
+        let expected = self.declared().iter().filter(move |kind| !moot(*kind));
+        expected.filter_map(|kind| Some((kind, self.current.signal(kind).absence()?)))
     }
 
     /// The same with what came before.
