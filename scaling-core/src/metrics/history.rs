@@ -222,7 +222,7 @@ impl<'a> Columns<'a> {
 }
 
 /// Whether a column has a value in its newest place or in any since `since_ms`.
-pub(crate) fn seen_since(times: &[i64], column: &[f64], since_ms: i64) -> bool {
+fn seen_since(times: &[i64], column: &[f64], since_ms: i64) -> bool {
     let values = column.iter().zip(times).rev().enumerate();
     values.take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms).any(|(_, (value, _))| !value.is_nan())
 }
