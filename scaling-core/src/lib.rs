@@ -5,9 +5,9 @@
 pub mod applier;
 pub mod autoscaler;
 pub mod backtest;
+pub mod baseline;
 pub mod bounds;
 pub mod change_log;
-pub mod baseline;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cost;
@@ -23,8 +23,8 @@ pub mod record;
 pub mod rules;
 mod serde_seconds;
 pub mod source;
-pub mod target;
 pub mod stats;
+pub mod target;
 
 pub use applier::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState, MemoryApplier};
 pub use autoscaler::{Autoscaler, AutoscalerBuilder, MissingPart, TickError};

@@ -309,7 +309,14 @@ mod tests {
 
     fn recommended(history: &MetricsHistory, limits: HardLimits) -> Result<HpaRecommendation, RecommendError> {
         let facts = WorkloadFacts::default();
-        recommend(&Target::deployment("shop", "web", "web"), history, &facts, &RuleConfig::default(), &BoundsPolicy::default(), limits)
+        recommend(
+            &Target::deployment("shop", "web", "web"),
+            history,
+            &facts,
+            &RuleConfig::default(),
+            &BoundsPolicy::default(),
+            limits,
+        )
     }
 
     #[test]

@@ -214,15 +214,4 @@ impl<'a> Columns<'a> {
     pub fn column(self, kind: SignalKind) -> &'a [f64] {
         self.history.columns.get(kind.index()).and_then(|column| column.get(..self.end)).unwrap_or_default()
     }
-
-    /// Whether a signal has a value in the newest sample or in any since `since_ms`.
-    pub(crate) fn seen_since(self, kind: SignalKind, since_ms: i64) -> bool {
-        seen_since(self.times(), self.column(kind), since_ms)
-    }
-}
-
-/// Whether a column has a value in its newest place or in any since `since_ms`.
-pub(crate) fn seen_since(times: &[i64], column: &[f64], since_ms: i64) -> bool {
-    let values = column.iter().zip(times).rev().enumerate();
-    values.take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms).any(|(_, (value, _))| !value.is_nan())
 }
