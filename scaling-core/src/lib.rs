@@ -4,6 +4,7 @@
 
 pub mod applier;
 pub mod autoscaler;
+#[cfg(feature = "backtest")]
 pub mod backtest;
 mod bounds;
 #[cfg(feature = "conformance")]
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod record;
 pub mod rules;
 mod serde_seconds;
+mod setting;
 pub mod source;
 mod target;
 
@@ -43,6 +45,7 @@ pub use metrics::{
 pub use plan::{BoundsChange, BoundsPolicy, HpaPlan, Requests};
 pub use record::{DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step};
 pub use rules::{LoadProfile, Rule, RuleBasedEngine, RuleConfig};
+pub use setting::InvalidSetting;
 pub use source::{MemorySource, MetricsSource, SourceError};
 pub use target::Target;
 
