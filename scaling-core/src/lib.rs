@@ -4,6 +4,7 @@
 
 pub mod applier;
 pub mod autoscaler;
+#[cfg(feature = "backtest")]
 pub mod backtest;
 pub mod baseline;
 pub mod bounds;
@@ -22,6 +23,7 @@ pub mod recommend;
 pub mod record;
 pub mod rules;
 mod serde_seconds;
+mod setting;
 pub mod source;
 pub mod stats;
 pub mod target;
@@ -54,6 +56,7 @@ pub use record::{
     DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step, Tee,
 };
 pub use rules::{Rule, RuleBasedEngine, RuleConfig};
+pub use setting::InvalidSetting;
 pub use source::{MemorySource, MetricsSource, SourceError};
 pub use target::Target;
 

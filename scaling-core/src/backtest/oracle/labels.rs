@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::model::Model;
+use super::problem::Problem;
 use super::queue::flow;
 
 /// What a schedule has come to by the start of a step.
@@ -10,7 +10,7 @@ use super::queue::flow;
 pub(super) struct Label {
     /// Pod-steps paid.
     pub(super) cost: f64,
-    /// Pod-steps of work turned away.
+    /// Pod-steps of work rejected.
     pub(super) lost: f64,
     /// Pod-steps of work that wait.
     pub(super) queue: f64,
@@ -94,8 +94,8 @@ impl Labels {
 }
 
 /// The work of comparing two labels: more for those of a long start-up.
-pub(super) fn comparing(model: &Model) -> f64 {
-    1.0 + model.start_up as f64 / 32.0
+pub(super) fn comparing(problem: &Problem) -> f64 {
+    1.0 + problem.start_up as f64 / 32.0
 }
 
 /// How many labels a search may keep in a step: more if it has kept fewer than it could afford until then. Counted, not measured,
@@ -122,13 +122,13 @@ impl Pace {
     const MAKING: usize = 16;
 
     /// A pace of `least` to `most` labels a step, of which every step can have the least, for so much work in all.
-    pub(super) fn new(model: &Model, least: u32, most: u32, work: f64) -> Self {
+    pub(super) fn new(problem: &Problem, least: u32, most: u32, work: f64) -> Self {
         Self {
             least: f64::from(least),
             most: f64::from(most),
-            per_comparison: comparing(model),
-            per_step: work / (model.steps() as f64).max(1.0),
-            per_label: work / Self::CELLS * (model.start_up as f64 + 14.0),
+            per_comparison: comparing(problem),
+            per_step: work / (problem.steps() as f64).max(1.0),
+            per_label: work / Self::CELLS * (problem.start_up as f64 + 14.0),
             saved: work / 8.0,
             effort: 1.0,
             spent: 0.0,
@@ -214,7 +214,7 @@ pub(super) fn shift(paid: &[u32], ready: u32, caps: &[u32], out: &mut Vec<u32>) 
 
 /// One way through a step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Choice {
+pub(super) struct StepChoice {
     pub(super) ready: u32,
     /// Pod-steps to pay: for this step, and afterwards for the ones before.
     pub(super) cost: f64,
@@ -229,7 +229,7 @@ pub(super) struct Choice {
 pub(super) enum Then {
     /// One ready pod less.
     Fewer,
-    /// The next number of pods at which nobody is admitted at all. In between, each pod less turns away a pod-step more.
+    /// The next number of pods at which nothing is admitted at all. In between, each pod less rejects a pod-step more.
     Shut,
     /// Nothing.
     Stop,
@@ -237,28 +237,28 @@ pub(super) enum Then {
 
 /// Tries the numbers of ready pods that can be of use, from the most down.
 #[inline]
-pub(super) fn choices(model: &Model, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(Choice) -> Then) {
-    let demand = model.demand(step);
+pub(super) fn choices(problem: &Problem, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(StepChoice) -> Then) {
+    let demand = problem.demand(step);
     if demand.is_nan() {
         // Whatever was paid for before the next step is free: no number is missing there.
-        visit(Choice { ready: u32::MAX, cost: 0.0, lost: 0.0, queue: 0.0, full: false });
+        visit(StepChoice { ready: u32::MAX, cost: 0.0, lost: 0.0, queue: 0.0, full: false });
         return;
     }
     // What waits at the end, or before a gap, costs nothing any more.
-    let last = model.demand(step + 1).is_nan();
-    let mut ready = model.enough(label.queue, demand);
+    let last = problem.demand(step + 1).is_nan();
+    let mut ready = problem.enough(label.queue, demand);
     loop {
-        let flow = flow(label.queue, demand, f64::from(ready), model.objective);
+        let flow = flow(label.queue, demand, f64::from(ready), problem.objective);
         let missing: u64 = paid.iter().map(|&paid| u64::from(ready.saturating_sub(paid))).sum();
         let cost = f64::from(ready) + missing as f64;
         let queue = if last { 0.0 } else { flow.queue };
-        let next = match visit(Choice { ready, cost, lost: flow.lost, queue, full: flow.full }) {
+        let next = match visit(StepChoice { ready, cost, lost: flow.lost, queue, full: flow.full }) {
             Then::Fewer => ready.checked_sub(1),
-            Then::Shut => ready.checked_sub(1).map(|fewer| fewer.min(model.shut(label.queue))),
+            Then::Shut => ready.checked_sub(1).map(|fewer| fewer.min(problem.shut(label.queue))),
             Then::Stop => None,
         };
         match next {
-            Some(next) if next >= model.min => ready = next,
+            Some(next) if next >= problem.min => ready = next,
             _ => break,
         }
     }

@@ -1,10 +1,10 @@
-//! The cheapest schedule when turning work away has a price.
+//! The cheapest schedule when rejecting work has a price.
 //!
-//! A label stands for another if, after paying for what the other has paid for and turning away what it has waiting in excess, it
+//! A label stands for another if, after paying for what the other has paid for and rejecting what it has waiting in excess, it
 //! is still no dearer: both can be done in hindsight, for pods in the past never hurt. That leaves a handful of labels a step.
 
-use super::labels::{Choice, Label, Labels, Pace, Then, Tree, choices, comparing, raise, shift};
-use super::model::Model;
+use super::labels::{StepChoice, Label, Labels, Pace, Then, Tree, choices, comparing, raise, shift};
+use super::problem::Problem;
 
 /// Values this close are equal. Costs are whole numbers of pod-steps.
 const EQUAL: f64 = 1e-9;
@@ -20,11 +20,11 @@ const MOST: u32 = 2048;
 /// The best a priced search found, and what it proved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Priced {
-    /// Pod-steps per pod-step of work turned away.
+    /// Pod-steps per pod-step of work rejected.
     pub(super) price: f64,
     /// Pod-steps of the schedule found.
     pub(super) cost: f64,
-    /// Pod-steps of work it turns away.
+    /// Pod-steps of work it rejects.
     pub(super) lost: f64,
     /// No schedule has less `cost + price * lost`.
     pub(super) bound: f64,
@@ -55,21 +55,21 @@ pub(super) struct PricedSearch {
 
 impl PricedSearch {
     /// Solves at a price. Unless there are too many labels to keep with so much work, the bound is attained.
-    pub(super) fn solve(&mut self, model: &Model, price: f64, work: f64) -> Priced {
-        let mut pace = Pace::new(model, LEAST, MOST, work);
+    pub(super) fn solve(&mut self, problem: &Problem, price: f64, work: f64) -> Priced {
+        let mut pace = Pace::new(problem, LEAST, MOST, work);
         self.price = price;
         self.truncated = false;
         self.ahead.clear();
-        self.tree.restart(model.start_up);
-        for step in 0..model.steps() {
-            self.branch(model, step);
+        self.tree.restart(problem.start_up);
+        for step in 0..problem.steps() {
+            self.branch(problem, step);
             self.keep(&mut pace);
         }
         self.spent = pace.spent();
-        let (best, _) = self.tree.labels.get(self.tree.step(model.steps()).start);
+        let (best, _) = self.tree.labels.get(self.tree.step(problem.steps()).start);
         // Where labels had to go, only what can be shown without them counts.
-        let bound = if self.truncated { self.look_back(model).unwrap_or(f64::NEG_INFINITY) } else { best.rank };
-        Priced { price, cost: best.cost, lost: best.lost, bound: bound - rounding(model, best.rank) }
+        let bound = if self.truncated { self.look_back(problem).unwrap_or(f64::NEG_INFINITY) } else { best.rank };
+        Priced { price, cost: best.cost, lost: best.lost, bound: bound - rounding(problem, best.rank) }
     }
 
     /// Whether the last search was at this price.
@@ -83,18 +83,18 @@ impl PricedSearch {
     }
 
     /// The ready pods of each step in the schedule found.
-    pub(super) fn path(&self, model: &Model) -> Vec<u32> {
-        self.tree.path(self.tree.step(model.steps()).start)
+    pub(super) fn path(&self, problem: &Problem) -> Vec<u32> {
+        self.tree.path(self.tree.step(problem.steps()).start)
     }
 
     /// All ways through a step.
-    fn branch(&mut self, model: &Model, step: usize) {
+    fn branch(&mut self, problem: &Problem, step: usize) {
         let Self { price, tree, next, caps, .. } = self;
-        model.caps(step + 1, caps);
-        next.clear(model.start_up);
+        problem.caps(step + 1, caps);
+        next.clear(problem.start_up);
         for parent in tree.step(step) {
             let (label, paid) = tree.labels.get(parent);
-            priced_choices(model, *price, step, &label, paid, |choice| {
+            priced_choices(problem, *price, step, &label, paid, |choice| {
                 let (cost, lost) = (label.cost + choice.cost, label.lost + choice.lost);
                 let child = Label { cost, lost, queue: choice.queue, rank: cost + *price * lost };
                 next.push(child, parent, choice.ready, paid, caps);
@@ -134,13 +134,13 @@ impl PricedSearch {
 
     /// Finds for each label what is still to come from there, at the least, and returns that of the start; nothing if that takes
     /// too long.
-    pub(super) fn look_back(&mut self, model: &Model) -> Option<f64> {
-        let mut work = LOOKING_BACK * self.spent / comparing(model);
+    pub(super) fn look_back(&mut self, problem: &Problem) -> Option<f64> {
+        let mut work = LOOKING_BACK * self.spent / comparing(problem);
         self.ahead.clear();
         self.ahead.resize(self.tree.labels.len(), Ahead { value: 0.0, cost: 0.0 });
         let (mut caps, mut after) = (Vec::new(), Vec::new());
-        for step in (0..model.steps()).rev() {
-            model.caps(step + 1, &mut caps);
+        for step in (0..problem.steps()).rev() {
+            problem.caps(step + 1, &mut caps);
             if work < 0.0 {
                 self.ahead.clear();
                 return None;
@@ -149,7 +149,7 @@ impl PricedSearch {
             for index in self.tree.step(step) {
                 let (label, paid) = self.tree.labels.get(index);
                 let mut least = Ahead { value: f64::INFINITY, cost: 0.0 };
-                priced_choices(model, self.price, step, &label, paid, |choice| {
+                priced_choices(problem, self.price, step, &label, paid, |choice| {
                     after.clear();
                     shift(paid, choice.ready, &caps, &mut after);
                     let now = choice.cost + self.price * choice.lost;
@@ -199,9 +199,9 @@ impl PricedSearch {
 
 /// The choices that are worth their price against one pod more.
 #[inline]
-fn priced_choices(model: &Model, price: f64, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(&Choice)) {
+fn priced_choices(problem: &Problem, price: f64, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(&StepChoice)) {
     let mut above: Option<(f64, f64)> = None;
-    choices(model, step, label, paid, |choice| {
+    choices(problem, step, label, paid, |choice| {
         let value = choice.cost + price * choice.lost;
         let wasteful = above
             .is_some_and(|(other, queue)| other + price * (queue - choice.queue).max(0.0) <= value + EQUAL_IN_STEP);
@@ -210,14 +210,14 @@ fn priced_choices(model: &Model, price: f64, step: usize, label: &Label, paid: &
             visit(&choice);
             return Then::Fewer;
         }
-        // Below, each pod less turns away as much more, and saves no more.
+        // Below, each pod less rejects as much more, and saves no more.
         if choice.full { Then::Shut } else { Then::Fewer }
     });
 }
 
 /// What a value over all steps may be off: each step takes labels for equal that differ by rounding.
-pub(super) fn rounding(model: &Model, value: f64) -> f64 {
-    4.0 * EQUAL * model.steps() as f64 + 1e-12 * value.abs()
+pub(super) fn rounding(problem: &Problem, value: f64) -> f64 {
+    4.0 * EQUAL * problem.steps() as f64 + 1e-12 * value.abs()
 }
 
 /// Ranks that differ by rounding fall together.

@@ -1,7 +1,7 @@
-//! The cheapest schedule that turns away no more than an allowance.
+//! The cheapest schedule that rejects no more than an allowance.
 
-use super::labels::{Choice, Label, Labels, Pace, Then, Tree, choices, shift};
-use super::model::Model;
+use super::labels::{StepChoice, Label, Labels, Pace, Then, Tree, choices, shift};
+use super::problem::Problem;
 use super::priced::{PricedSearch, rounding};
 
 /// Pod-steps by which a schedule's predicted cost may be off target and still rank like one that uses the whole margin between
@@ -40,18 +40,18 @@ impl Within {
     }
 }
 
-/// Searches for the cheapest schedule that turns away at most `allowed` pod-steps of work; with a guide, only where its target can
+/// Searches for the cheapest schedule that rejects at most `allowed` pod-steps of work; with a guide, only where its target can
 /// still be met.
 ///
 /// A label stands for another only if it is as good in both cost and loss, so there are many more of them than at a price.
-pub(super) fn within(model: &Model, allowed: f64, guide: Option<Guide<'_>>, work: f64) -> Within {
+pub(super) fn within(problem: &Problem, allowed: f64, guide: Option<Guide<'_>>, work: f64) -> Within {
     let mut search = WithinSearch {
-        model,
+        problem,
         allowed,
-        doubt: guide.map_or(0.0, |guide| rounding(model, guide.target)),
+        doubt: guide.map_or(0.0, |guide| rounding(problem, guide.target)),
         guide,
         // Errors of this size in every step stay below what an allowance is exact to, or are rounding.
-        equal: 1e-12 * allowed / (1.0 + model.steps() as f64) + 1e-14,
+        equal: 1e-12 * allowed / (1.0 + problem.steps() as f64) + 1e-14,
         tree: Tree::default(),
         next: Labels::default(),
         off: Vec::new(),
@@ -62,7 +62,7 @@ pub(super) fn within(model: &Model, allowed: f64, guide: Option<Guide<'_>>, work
 }
 
 struct WithinSearch<'a> {
-    model: &'a Model,
+    problem: &'a Problem,
     allowed: f64,
     guide: Option<Guide<'a>>,
     /// What bounds may be off by rounding.
@@ -80,15 +80,15 @@ struct WithinSearch<'a> {
 
 impl WithinSearch<'_> {
     fn run(&mut self, work: f64) -> Within {
-        let mut pace = Pace::new(self.model, LEAST, MOST, work);
-        self.tree.restart(self.model.start_up);
+        let mut pace = Pace::new(self.problem, LEAST, MOST, work);
+        self.tree.restart(self.problem.start_up);
         let (mut order, mut kept, mut caps, mut after) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for step in 0..self.model.steps() {
-            self.model.caps(step + 1, &mut caps);
+        for step in 0..self.problem.steps() {
+            self.problem.caps(step + 1, &mut caps);
             self.branch(step, &caps, &mut after);
             self.keep(&mut pace, &mut order, &mut kept);
         }
-        let last = self.tree.step(self.model.steps());
+        let last = self.tree.step(self.problem.steps());
         let cost = |label: &usize| self.tree.labels.get(*label).0.cost;
         let best = last.min_by(|a, b| cost(a).total_cmp(&cost(b)));
         Within {
@@ -100,18 +100,18 @@ impl WithinSearch<'_> {
 
     /// All ways through a step that can still end within the allowance and on target.
     fn branch(&mut self, step: usize, caps: &[u32], after: &mut Vec<u32>) {
-        let Self { model, allowed, doubt, guide, tree, next, off, asked, .. } = self;
+        let Self { problem, allowed, doubt, guide, tree, next, off, asked, .. } = self;
         *asked = 0;
-        next.clear(model.start_up);
+        next.clear(problem.start_up);
         off.clear();
         let mut best = 0;
         for parent in tree.step(step) {
             let (label, paid) = tree.labels.get(parent);
             let mut above: Option<Above> = None;
-            choices(model, step, &label, paid, |choice| {
+            choices(problem, step, &label, paid, |choice| {
                 let (cost, lost) = (label.cost + choice.cost, label.lost + choice.lost);
-                // Fewer pods never turn away less.
-                if lost + model.least(step + 1, choice.queue) > *allowed {
+                // Fewer pods never reject less.
+                if lost + problem.least(step + 1, choice.queue) > *allowed {
                     return Then::Stop;
                 }
                 let mut child = Label { cost, lost, queue: choice.queue, rank: cost };
@@ -190,7 +190,7 @@ struct Above {
 
 impl Above {
     /// A better bound for a choice from that of the one before, and whether all below it can only be worse.
-    fn step(above: &mut Option<Self>, price: f64, bound: f64, choice: &Choice) -> (f64, bool) {
+    fn step(above: &mut Option<Self>, price: f64, bound: f64, choice: &StepChoice) -> (f64, bool) {
         let value = choice.cost + price * choice.lost;
         let worse = above.map(|above| {
             let more = value - above.value - price * (above.queue - choice.queue).max(0.0);

@@ -5,7 +5,7 @@ use crate::stats::whole_pods_within;
 
 /// A problem whose amounts are in pod-steps and whose times are in steps.
 #[derive(Clone, Debug)]
-pub(super) struct Model {
+pub(super) struct Problem {
     /// What arrives in each step; NaN in a gap.
     pub(super) demand: Vec<f64>,
     /// How long a request may wait.
@@ -18,15 +18,15 @@ pub(super) struct Model {
     pub(super) total: f64,
     /// Of each step: more ready pods than this are never of use.
     useful: Vec<u32>,
-    /// Of each step and the end: what max pods turn away from there on, starting with nothing waiting.
+    /// Of each step and the end: what max pods reject from there on, starting with nothing waiting.
     least: Vec<f64>,
     /// Of each step and the end: what waits beyond this pushes out as much later, even with max pods.
     harmless: Vec<f64>,
 }
 
-impl Model {
+impl Problem {
     pub(super) fn new(demand: Vec<f64>, objective: f64, start_up: usize, min: u32, max: u32) -> Self {
-        let mut model = Self {
+        let mut problem = Self {
             objective,
             start_up: start_up.min(demand.len()),
             min,
@@ -37,9 +37,9 @@ impl Model {
             harmless: Vec::with_capacity(demand.len() + 1),
             demand,
         };
-        model.look_forward();
-        model.look_back();
-        model
+        problem.look_forward();
+        problem.look_back();
+        problem
     }
 
     /// The same with pods so much larger that they serve at once what they could serve and queue within a step. Whatever can be
@@ -61,7 +61,7 @@ impl Model {
                 continue;
             }
             self.useful.push(self.enough(queue, demand));
-            // Either the queue was too long to admit anybody, or it ends within the limit of the pods that leave it.
+            // Either the queue was too long to admit anything, or it ends within the limit of the pods that leave it.
             let left = self.objective * (queue + demand) / (1.0 + self.objective);
             queue = left.min(limit).max(queue - min).max(0.0);
         }
@@ -98,7 +98,7 @@ impl Model {
         self.demand.len()
     }
 
-    /// Ready pods that clear the queue within the step and turn nobody away, as far as the bounds allow.
+    /// Ready pods that clear the queue within the step and reject none, as far as the bounds allow.
     pub(super) fn enough(&self, queue: f64, demand: f64) -> u32 {
         let clear = at_least(queue + demand);
         // With a queue left by more pods, newcomers are admitted only by pods that work it off in time.
@@ -106,12 +106,12 @@ impl Model {
         clear.max(admit).clamp(self.min, self.max)
     }
 
-    /// Ready pods up to which a queue is too long for anybody to be admitted within the step.
+    /// Ready pods up to which a queue is too long for anything to be admitted within the step.
     pub(super) fn shut(&self, queue: f64) -> u32 {
         whole((queue / (1.0 + self.objective)).floor())
     }
 
-    /// What is turned away from step `step` on, at the least.
+    /// What is rejected from step `step` on, at the least.
     pub(super) fn least(&self, step: usize, queue: f64) -> f64 {
         let least = self.least.get(step).copied().unwrap_or(0.0);
         least + (queue - self.harmless.get(step).copied().unwrap_or(f64::INFINITY)).max(0.0)
@@ -122,7 +122,7 @@ impl Model {
         self.useful.iter().copied().max().unwrap_or(0)
     }
 
-    /// Pod-steps that all schedules cost that turn away so much: a pod serves its own work and no more. Only what waits at the end, or
+    /// Pod-steps that all schedules cost that reject so much: a pod serves its own work and no more. Only what waits at the end, or
     /// before a gap, has cost none.
     pub(super) fn area(&self, lost: f64) -> f64 {
         let ends =
@@ -173,10 +173,10 @@ mod tests {
                 prop_oneof![6 => 0.0..5.0, 2 => Just(0.0), 1 => Just(f64::NAN), 3 => (0_u8..6).prop_map(f64::from)], 0..9),
             objective in prop_oneof![Just(0.0), 0.0..2.0], max in 1_u32..4, queue in 0.0..6.0,
         ) {
-            let model = Model::new(demand.clone(), objective, 2, 0, max);
+            let problem = Problem::new(demand.clone(), objective, 2, 0, max);
             let most = vec![max; demand.len()];
             let expected = turned_away(&demand, &most, objective, 2);
-            prop_assert!((model.least(0, 0.0) - expected).abs() < 1e-9);
+            prop_assert!((problem.least(0, 0.0) - expected).abs() < 1e-9);
 
             let queue = queue * objective * f64::from(max) / 6.0;
             let (mut left, mut lost) = (queue, 0.0);
@@ -188,7 +188,7 @@ mod tests {
                 let step = flow(left, demand, f64::from(max), objective);
                 (left, lost) = (step.queue, lost + step.lost);
             }
-            prop_assert!((model.least(0, queue) - lost).abs() < 1e-9, "{} {lost}", model.least(0, queue));
+            prop_assert!((problem.least(0, queue) - lost).abs() < 1e-9, "{} {lost}", problem.least(0, queue));
         }
 
         #[test]
@@ -198,10 +198,10 @@ mod tests {
             objective in prop_oneof![Just(0.0), 0.0..2.0], start_up in 0_usize..4,
         ) {
             let (demand, pods): (Vec<f64>, Vec<u32>) = steps.into_iter().unzip();
-            let model = Model::new(demand.clone(), objective, start_up, 0, 9);
+            let problem = Problem::new(demand.clone(), objective, start_up, 0, 9);
             let paid = demand.iter().zip(&pods).filter(|(demand, _)| !demand.is_nan()).map(|(_, pods)| f64::from(*pods));
             let lost = turned_away(&demand, &pods, objective, start_up);
-            prop_assert!(model.area(lost) <= paid.sum::<f64>() + 1e-9);
+            prop_assert!(problem.area(lost) <= paid.sum::<f64>() + 1e-9);
         }
 
         #[test]
@@ -210,10 +210,10 @@ mod tests {
             objective in prop_oneof![Just(0.0), 0.0..2.0],
         ) {
             let demand: Vec<f64> = steps.iter().map(|step| step.0).collect();
-            let model = Model::new(demand.clone(), objective, 2, 0, 9);
+            let problem = Problem::new(demand.clone(), objective, 2, 0, 9);
             let mut queue = 0.0;
-            for ((demand, ready), &useful) in steps.into_iter().zip(&model.useful) {
-                let enough = model.enough(queue, demand);
+            for ((demand, ready), &useful) in steps.into_iter().zip(&problem.useful) {
+                let enough = problem.enough(queue, demand);
                 prop_assert!(enough <= useful);
                 if enough < 9 {
                     let step = flow(queue, demand, f64::from(enough), objective);
@@ -226,13 +226,13 @@ mod tests {
 
     #[test]
     fn what_was_paid_for_matters_as_far_as_it_can_be_ready() {
-        let model = Model::new(vec![3.0, 1.0, 2.0, f64::NAN, 9.0], 0.0, 3, 0, 5);
+        let problem = Problem::new(vec![3.0, 1.0, 2.0, f64::NAN, 9.0], 0.0, 3, 0, 5);
         let mut caps = Vec::new();
-        model.caps(1, &mut caps);
+        problem.caps(1, &mut caps);
         assert_eq!(caps, [2, 2, 1]);
-        model.caps(4, &mut caps);
+        problem.caps(4, &mut caps);
         assert_eq!(caps, [5, 5, 5]);
-        model.caps(5, &mut caps);
+        problem.caps(5, &mut caps);
         assert_eq!(caps, [0, 0, 0]);
     }
 }
