@@ -9,8 +9,7 @@ use scaling_core::hpa::{
 use scaling_core::rules::InvalidConfig;
 use scaling_core::{RuleBasedEngine, RuleConfig, SignalKind};
 use scaling_k8s::HpaManifest;
-use scaling_schedule::pattern::need_by_load;
-use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, ScheduleEngine, Tz, compile};
+use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, ScheduleEngine, Tz, compile, need_by_load};
 
 use crate::Failure;
 
