@@ -123,7 +123,7 @@ fn too_short_a_past_teaches_nothing() {
     let nothing = Observation::new(ScalingMetrics::new(start(), 1));
     assert_eq!(Forecaster::learn_until(&nothing, start()), None);
     let generic = Forecaster::generic(&short.facts, 50.0);
-    assert_eq!((generic.lessons(), generic.upper_load(&nothing, 0.9)), (0, None));
+    assert_eq!((generic.training_samples(), generic.upper_load(&nothing, 0.9)), (0, None));
     let upper = generic.upper_load(&short, 0.97).unwrap();
     assert!(upper > 500.0 && upper < 600.0, "{upper}");
 }
