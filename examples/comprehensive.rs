@@ -16,8 +16,7 @@ use scaling_core::{
     ApplyMode, Autoscaler, Bounds, Currency, MemoryApplier, MemorySource, MetricsHistory, Price, RuleBasedEngine,
     Target, WorkloadFacts,
 };
-use scaling_schedule::pattern::need_by_cpu;
-use scaling_schedule::{CompileConfig, CostReport, Size, compile};
+use scaling_schedule::{CompileConfig, CostReport, Size, compile, need_by_cpu};
 
 fn main() -> ExitCode {
     examples::exit(run(&mut std::io::stdout().lock()))

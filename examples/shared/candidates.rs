@@ -8,8 +8,7 @@ use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, 
 use scaling_core::rules::InvalidConfig;
 use scaling_core::{EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
 use scaling_k8s::HpaManifest;
-use scaling_schedule::pattern::need_by_load;
-use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, compile};
+use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, compile, need_by_load};
 
 use crate::Failure;
 

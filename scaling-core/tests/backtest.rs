@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
 use proptest::prelude::*;
 use scaling_core::backtest::{
-    Arrivals, BacktestError, Budget, Candidate, CandidateSetup, Cluster, ClusterModel, ClusterSetup, Control, DiffError,
-    Driver, PolicyDiff, Report, SampleTime, Scenario, StepSeen, Trace, run,
+    Arrivals, BacktestError, Budget, Candidate, CandidateSetup, Cluster, ClusterModel, ClusterSetup, Control,
+    DiffError, Driver, PolicyDiff, Report, SampleTime, Scenario, StepSeen, Trace, run,
 };
 use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaSpec, MetricSpec, Quantity};
 use scaling_core::{

@@ -1,7 +1,7 @@
 //! From history to the fewest windows.
 //!
 //! 1. The need of every sample is sorted into dates and slots of the wall clock; a high quantile over the days is the profile
-//!    of a day, one for all days or one each for weekdays and weekends ([`pattern`](crate::pattern)).
+//!    of a day, one for all days or one each for weekdays and weekends (`profile`).
 //! 2. Needs become whole pods, wanted a lead before the load.
 //! 3. Floors that differ little become one, short dips are filled, short peaks widened: always upward, so that no slot gets
 //!    less than it needs.
@@ -9,6 +9,8 @@
 
 mod cells;
 mod config;
+mod need;
+mod profile;
 
 use std::fmt;
 
@@ -16,10 +18,12 @@ use chrono::{NaiveTime, TimeDelta};
 use scaling_core::{Confidence, MetricsHistory, ScalingMetrics};
 
 pub use config::{CompileConfig, InvalidCompileConfig};
+pub use need::{need_by_cpu, need_by_load};
+pub use profile::Profile;
 
-use crate::pattern::{Calendar, Profile, span};
 use crate::{Days, InvalidSchedule, Schedule, Window};
-use cells::{CELL_MINUTES, Cells, Stretch};
+use cells::{CELL_MINUTES, Needs, Peak};
+use profile::{Seen, span};
 
 /// Why no schedule can be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -91,7 +95,7 @@ pub struct CompiledSchedule {
 /// The fewest windows that hold what the past needed.
 ///
 /// `need` says how many pods one sample needed, not rounded; `None` where the sample does not tell. See
-/// [`need_by_cpu`](crate::pattern::need_by_cpu) and [`need_by_load`](crate::pattern::need_by_load).
+/// [`need_by_cpu`] and [`need_by_load`].
 ///
 /// Weekdays and weekends get windows of their own where both were seen for a day at least and differ.
 ///
@@ -103,77 +107,89 @@ pub fn compile(
     config: &CompileConfig,
 ) -> Result<CompiledSchedule, CompileError> {
     config.validate()?;
-    let seen = span(history);
-    if seen < TimeDelta::days(1) {
-        return Err(CompileError::TooShort { hours: seen.num_seconds() as f64 / 3600.0 });
+    let spanned = span(history);
+    if spanned < TimeDelta::days(1) {
+        return Err(CompileError::TooShort { hours: spanned.num_seconds() as f64 / 3600.0 });
     }
     let clock = Schedule::new(config.time_zone, Vec::new())?;
-    let calendar = Calendar::new(history, need, &clock, config.slot_minutes, config.quantile);
-    let profiles = classes(&calendar, config);
+    let seen = Seen::new(history, need, &clock, config.slot_minutes, config.quantile);
+    let profiles = classes(&seen, config);
     let percent = profiles.iter().map(Profile::coverage).fold(1.0, f64::min) * 100.0;
     if percent < 75.0 {
         return Err(CompileError::TooSparse { percent });
     }
 
-    let floors: Vec<Cells> = profiles.iter().map(|profile| Cells::of(profile, config.slot_minutes)).collect();
-    // What may follow a day: itself where there is one class, either where there are two.
-    let next = floors.iter().skip(1).fold(floors.first().cloned().unwrap_or_default(), Cells::max);
-    let circular = profiles.len() == 1;
-    let mut found: Vec<(Days, Stretch, f64)> = Vec::new();
-    for (profile, floors) in profiles.iter().zip(&floors) {
-        let stretches =
-            floors.led(&next, config.lead_cells()).simplified(config, circular).stretches(config.outside, circular);
-        for stretch in stretches {
-            match found.iter_mut().find(|(_, same, _)| *same == stretch) {
-                Some((days, _, days_seen)) => {
-                    *days = days.union(profile.days);
-                    *days_seen += profile.days_seen;
-                }
-                None => found.push((profile.days, stretch, profile.days_seen)),
-            }
-        }
-    }
-    finish(found, profiles, config)
-}
-
-/// One profile for all days, or two where both kinds of day were seen and differ.
-fn classes(calendar: &Calendar, config: &CompileConfig) -> Vec<Profile> {
-    let profile = |days| calendar.profile(days, config.quantile);
-    let both = [Days::WEEKDAYS, Days::WEEKEND].map(profile);
-    let seen = both.iter().all(|profile| profile.days_seen >= 1.0 && profile.coverage() >= 0.75);
-    let [weekdays, weekend] = both.each_ref().map(|profile| Cells::of(profile, config.slot_minutes));
-    if seen && !weekdays.alike(&weekend, config) { both.into() } else { vec![profile(Days::DAILY)] }
-}
-
-fn finish(
-    mut found: Vec<(Days, Stretch, f64)>,
-    profiles: Vec<Profile>,
-    config: &CompileConfig,
-) -> Result<CompiledSchedule, CompileError> {
-    // Low and long first, as one would tell it.
-    found.sort_by_key(|(days, stretch, _)| (stretch.floor, stretch.start, u8::MAX - days.len()));
-    let (mut windows, mut reasons) = (Vec::new(), Vec::new());
-    for (days, stretch, days_seen) in found {
-        let (from, to) = (clock_time(stretch.start), clock_time(stretch.start + stretch.length));
-        let name = format!("{days} {}-{}", from.format("%H:%M"), to.format("%H:%M"));
-        // The load that the window is for starts a lead after it.
-        let peak_need = profiles
-            .iter()
-            .filter(|profile| profile.days.iter().any(|day| days.contains(day)))
-            .flat_map(|profile| stretch.needs(profile, config))
-            .fold(0.0, f64::max);
-        reasons.push(WindowReason {
-            window: name.clone(),
-            peak_need,
-            quantile: config.quantile,
-            days_seen,
-            lead: config.lead_rounded(),
-        });
-        windows.push(Window::new(name, days, from, to, stretch.floor).map_err(InvalidSchedule::from)?);
-    }
+    let windows = windows(&profiles, config)?;
+    let (windows, reasons) = windows.into_iter().unzip();
     let trust = |profile: &Profile| profile.days_seen / (profile.days_seen + 1.0) * (1.0 - profile.spread);
     let confidence = Confidence::new(profiles.iter().map(trust).fold(1.0, f64::min));
     Ok(CompiledSchedule { schedule: Schedule::new(config.time_zone, windows)?, reasons, profiles, confidence })
+}
+
+/// One profile for all days, or two where both kinds of day were seen and differ.
+fn classes(seen: &Seen, config: &CompileConfig) -> Vec<Profile> {
+    let profile = |days| seen.profile(days, config.quantile);
+    let both = [Days::WEEKDAYS, Days::WEEKEND].map(profile);
+    let known = both.iter().all(|profile| profile.days_seen >= 1.0 && profile.coverage() >= 0.75);
+    let [weekdays, weekend] = &both;
+    if known && !cells::alike(weekdays, weekend, config) { both.into() } else { vec![profile(Days::DAILY)] }
+}
+
+/// A window to be: parts of stretches that begin at the same time of day, last as long and have the same floor.
+#[derive(Debug)]
+struct Draft {
+    days: Days,
+    from: usize,
+    length: usize,
+    floor: u32,
+    peak: Peak,
+}
+
+/// The windows of a week with these needs, each with its reason: low and long first, as one would tell it.
+fn windows(profiles: &[Profile], config: &CompileConfig) -> Result<Vec<(Window, WindowReason)>, InvalidSchedule> {
+    let needs = Needs::of(profiles, config.slot_minutes);
+    let cells = needs.led(config.lead_cells()).simplified(config);
+    let mut drafts: Vec<Draft> = Vec::new();
+    for stretch in cells.stretches(config.outside) {
+        // The peak is that of the whole stretch: a part of it may stand for nothing but a break that was filled.
+        let peak = needs.peak(stretch, config);
+        for part in stretch.parts(config.min_cells()).into_iter().filter(|part| cells.needs(*part)) {
+            let (day, from) = part.start_of_day();
+            let (days, length, floor) = (Days::of([day]), part.length, part.floor);
+            let same = |draft: &&mut Draft| (draft.from, draft.length, draft.floor) == (from, length, floor);
+            match drafts.iter_mut().find(same) {
+                Some(draft) => {
+                    draft.days = draft.days.union(days);
+                    draft.peak.need = draft.peak.need.max(peak.need);
+                    draft.peak.profiles.extend(&peak.profiles);
+                }
+                None => drafts.push(Draft { days, from, length, floor, peak: peak.clone() }),
+            }
+        }
+    }
+    drafts.sort_by_key(|draft| (draft.floor, draft.from, u8::MAX - draft.days.len(), draft.length));
+    drafts.into_iter().map(|draft| draft.finish(profiles, config)).collect()
+}
+
+impl Draft {
+    fn finish(
+        mut self,
+        profiles: &[Profile],
+        config: &CompileConfig,
+    ) -> Result<(Window, WindowReason), InvalidSchedule> {
+        self.peak.profiles.sort_unstable();
+        self.peak.profiles.dedup();
+        let (from, to) = (clock_time(self.from), clock_time(self.from + self.length));
+        let name = format!("{} {}-{}", self.days, from.format("%H:%M"), to.format("%H:%M"));
+        let reason = WindowReason {
+            window: name.clone(),
+            peak_need: self.peak.need,
+            quantile: config.quantile,
+            days_seen: self.peak.profiles.iter().filter_map(|place| profiles.get(*place)).map(|p| p.days_seen).sum(),
+            lead: config.lead_rounded(),
+        };
+        Ok((Window::new(name, self.days, from, to, self.floor)?, reason))
+    }
 }
 
 fn clock_time(cell: usize) -> NaiveTime {

@@ -2,7 +2,7 @@
 
 use scaling_core::MAX_REPLICAS;
 
-use crate::window::MAX_NAME;
+use crate::calendar::MAX_NAME;
 
 /// A window that cannot be, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

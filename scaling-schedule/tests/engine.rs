@@ -24,7 +24,7 @@ fn outside() -> DateTime<Utc> {
 }
 
 fn pods(at: DateTime<Utc>, pods: u32) -> Observation {
-    Observation::new(ScalingMetrics::new(at, pods))
+    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), ScalingMetrics::new(at, pods))
 }
 
 /// Steady at this CPU utilization for an hour.
@@ -36,7 +36,7 @@ fn steady(at: DateTime<Utc>, pods: u32, cpu: f64) -> Observation {
             .with(SignalKind::RequestRate, cpu * f64::from(pods))
     };
     let past = (1..=60).rev().map(|minute| sample(at - TimeDelta::minutes(minute))).collect();
-    Observation::new(sample(at)).with_history(MetricsHistory::from_unordered(past).0)
+    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(at)).with_history(MetricsHistory::from_unordered(past).0)
 }
 
 fn decide(engine: &impl DecisionEngine, observation: &Observation) -> ScalingDecision {

@@ -107,12 +107,7 @@ impl Driver {
 
     /// Creates a driver of an HPA's bounds with the default guards and policy, as in production.
     pub fn bounds(engine: impl DecisionEngine + 'static) -> Self {
-        Self {
-            engine: Box::new(engine),
-            guards: Guards::default(),
-            policy: BoundsPolicy::default(),
-            recorder: None,
-        }
+        Self { engine: Box::new(engine), guards: Guards::default(), policy: BoundsPolicy::default(), recorder: None }
     }
 
     /// Records every tick.
@@ -161,7 +156,10 @@ pub struct Candidate {
 
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidate").field("name", &self.name).field("parameter", &self.parameter).finish_non_exhaustive()
+        f.debug_struct("Candidate")
+            .field("name", &self.name)
+            .field("parameter", &self.parameter)
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,9 @@ use super::oracle::{Oracle, OracleConfig, OracleError, OracleProblem};
 use super::report::{CandidateReport, OracleReport, Plot, Report, Scored, TraceReport};
 use super::score::{Decisions, Score};
 use super::{Arrivals, Cluster, ClusterError, ClusterSetup, Control, Run, Scenario};
-use crate::{ApplyMode, Autoscaler, Bounds, HardLimits, InvalidSetting, MetricsHistory, Target, TickError, WorkloadFacts};
+use crate::{
+    ApplyMode, Autoscaler, Bounds, HardLimits, InvalidSetting, MetricsHistory, Target, TickError, WorkloadFacts,
+};
 
 /// Steps between two reports of progress.
 const PROGRESS: usize = 1000;

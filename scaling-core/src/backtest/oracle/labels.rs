@@ -237,7 +237,13 @@ pub(super) enum Then {
 
 /// Tries the numbers of ready pods that can be of use, from the most down.
 #[inline]
-pub(super) fn choices(problem: &Problem, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(StepChoice) -> Then) {
+pub(super) fn choices(
+    problem: &Problem,
+    step: usize,
+    label: &Label,
+    paid: &[u32],
+    mut visit: impl FnMut(StepChoice) -> Then,
+) {
     let demand = problem.demand(step);
     if demand.is_nan() {
         // Whatever was paid for before the next step is free: no number is missing there.

@@ -3,7 +3,7 @@
 //! A label stands for another if, after paying for what the other has paid for and rejecting what it has waiting in excess, it
 //! is still no dearer: both can be done in hindsight, for pods in the past never hurt. That leaves a handful of labels a step.
 
-use super::labels::{StepChoice, Label, Labels, Pace, Then, Tree, choices, comparing, raise, shift};
+use super::labels::{Label, Labels, Pace, StepChoice, Then, Tree, choices, comparing, raise, shift};
 use super::problem::Problem;
 
 /// Values this close are equal. Costs are whole numbers of pod-steps.
@@ -199,7 +199,14 @@ impl PricedSearch {
 
 /// The choices that are worth their price against one pod more.
 #[inline]
-fn priced_choices(problem: &Problem, price: f64, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(&StepChoice)) {
+fn priced_choices(
+    problem: &Problem,
+    price: f64,
+    step: usize,
+    label: &Label,
+    paid: &[u32],
+    mut visit: impl FnMut(&StepChoice),
+) {
     let mut above: Option<(f64, f64)> = None;
     choices(problem, step, label, paid, |choice| {
         let value = choice.cost + price * choice.lost;

@@ -1,8 +1,8 @@
 //! The cheapest schedule that rejects no more than an allowance.
 
-use super::labels::{StepChoice, Label, Labels, Pace, Then, Tree, choices, shift};
-use super::problem::Problem;
+use super::labels::{Label, Labels, Pace, StepChoice, Then, Tree, choices, shift};
 use super::priced::{PricedSearch, rounding};
+use super::problem::Problem;
 
 /// Pod-steps by which a schedule's predicted cost may be off target and still rank like one that uses the whole margin between
 /// bound and target.

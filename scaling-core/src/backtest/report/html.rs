@@ -351,9 +351,9 @@ fn frontier(html: &mut String, trace: &TraceReport) {
         // Of a family its ends are named; the others lie between them.
         let settings = trace.candidates.iter().filter(|one| one.family.is_some() && one.family == candidate.family);
         let values: Vec<f64> = settings.filter_map(|one| one.parameter).collect();
-        let inner = candidate
-            .parameter
-            .is_some_and(|value| values.iter().any(|other| *other < value) && values.iter().any(|other| *other > value));
+        let inner = candidate.parameter.is_some_and(|value| {
+            values.iter().any(|other| *other < value) && values.iter().any(|other| *other > value)
+        });
         let label = if inner { "" } else { candidate.name.as_str() };
         chart.point(scored(candidate), &format!("{} series-{index}", colour(index)), &title, label);
     }

@@ -4,7 +4,7 @@ use chrono::{NaiveDateTime, NaiveTime, Timelike};
 use scaling_core::MAX_REPLICAS;
 use serde::{Deserialize, Serialize};
 
-use crate::days::WrittenDays;
+use super::days::WrittenDays;
 use crate::{Days, InvalidWindow, WindowFault};
 
 /// Names this long fit into a label value of Kubernetes.

@@ -1,40 +1,28 @@
-//! The shape of a day: how many pods each slot of the day needed, over the days that were seen.
+//! The shape of a day: pods that each slot of the day needed, over the days that were seen.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
-use scaling_core::{MetricsHistory, ScalingMetrics, SignalKind};
+use scaling_core::{MetricsHistory, ScalingMetrics};
 
 use crate::{Days, Schedule};
 
 const SECONDS_PER_DAY: i64 = 24 * 3600;
 
-/// The pods that would run at `target_percent` of CPU: utilization × pods / target. What is not measured says nothing.
-pub fn need_by_cpu(target_percent: f64) -> impl Fn(&ScalingMetrics) -> Option<f64> {
-    move |sample| {
-        let pods = f64::from(sample.current_pod_count?);
-        Some(sample.value(SignalKind::CpuUtilization)? * pods / target_percent)
-    }
-}
-
-/// The pods that carry a load, each `load_per_pod` of it at the utilization it should run at.
-pub fn need_by_load(kind: SignalKind, load_per_pod: f64) -> impl Fn(&ScalingMetrics) -> Option<f64> {
-    move |sample| Some(sample.value(kind)? / load_per_pod)
-}
-
-/// One number per slot of one date: what the slot needed that day.
+/// Need of each slot of each date that was seen.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Calendar {
-    pub(crate) slot_minutes: u32,
+pub(super) struct Seen {
+    slot_minutes: u32,
     days: BTreeMap<NaiveDate, Vec<Option<f64>>>,
 }
 
-impl Calendar {
+impl Seen {
     /// Sorts the need of each sample into the dates and slots of the wall clock.
     ///
-    /// A sample speaks for the time until the next one, at most for twice the usual interval: hourly samples fill half-hour
-    /// slots, and an outage fills nothing. Within a slot of one day the `quantile` of its samples counts.
-    pub(crate) fn new(
+    /// A sample stands for the time until the next one, at most for twice the usual interval: hourly samples fill half-hour
+    /// slots, and an outage fills nothing. Within a slot of one day the `quantile` of its samples counts. A time that the
+    /// calendar or the wall clock cannot express is left out.
+    pub(super) fn new(
         history: &MetricsHistory,
         need: impl Fn(&ScalingMetrics) -> Option<f64>,
         clock: &Schedule,
@@ -48,14 +36,15 @@ impl Calendar {
         while let Some(sample) = samples.next() {
             let Some(need) = need(&sample).filter(|need| need.is_finite() && *need >= 0.0) else { continue };
             let until_next = samples.peek().map_or(longest / 2, |next| next.timestamp - sample.timestamp);
-            let end = sample.timestamp + until_next.min(longest);
-            let mut at = sample.timestamp;
+            let lasts = until_next.min(longest);
+            let mut into = TimeDelta::zero();
             loop {
-                if let Some(place) = place(clock, at, slot_minutes) {
+                let at = sample.timestamp.checked_add_signed(into);
+                if let Some(place) = at.and_then(|at| place(clock, at, slot_minutes)) {
                     collected.entry(place).or_default().push(need);
                 }
-                at += slot;
-                if at >= end {
+                into += slot;
+                if into >= lasts {
                     break;
                 }
             }
@@ -71,7 +60,7 @@ impl Calendar {
     }
 
     /// Days' worth of slots seen on these weekdays.
-    pub(crate) fn days_seen(&self, days: Days) -> f64 {
+    fn days_seen(&self, days: Days) -> f64 {
         let slots: usize = self.on(days).map(|day| day.iter().flatten().count()).sum();
         slots as f64 * f64::from(self.slot_minutes) / f64::from(24 * 60)
     }
@@ -81,7 +70,7 @@ impl Calendar {
     }
 
     /// The profile of these weekdays: the `quantile` over the days, per slot.
-    pub(crate) fn profile(&self, days: Days, quantile: f64) -> Profile {
+    pub(super) fn profile(&self, days: Days, quantile: f64) -> Profile {
         let slots = (24 * 60 / self.slot_minutes) as usize;
         let mut spread = (0.0, 0.0);
         let needs = (0..slots)
@@ -98,12 +87,12 @@ impl Calendar {
     }
 }
 
-/// How many pods each slot of the day needed on some weekdays.
+/// Pods that each slot of the day needed on some weekdays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
-    /// The weekdays it stands for.
+    /// Weekdays it stands for.
     pub days: Days,
-    /// The need of each slot, not rounded; `None` where nothing was seen.
+    /// Need of each slot in pods, not rounded; `None` where nothing was seen.
     pub needs: Vec<Option<f64>>,
     /// Days' worth of samples behind it.
     pub days_seen: f64,
@@ -112,13 +101,13 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Share of the slots that were seen.
+    /// Share of the slots that were seen, from 0 to 1.
     pub fn coverage(&self) -> f64 {
         self.needs.iter().flatten().count() as f64 / self.needs.len().max(1) as f64
     }
 
     /// Every slot with a need: one that was never seen needs what the larger of its neighbours needs.
-    pub(crate) fn filled(&self) -> Vec<f64> {
+    pub(super) fn filled(&self) -> Vec<f64> {
         let slots = self.needs.len();
         let seen = |index: usize| self.needs.get(index % slots).copied().flatten();
         (0..slots)
@@ -155,7 +144,7 @@ fn nearest_rank(values: &mut [f64], quantile: f64) -> Option<f64> {
 }
 
 /// From the first sample to the end of the time the last one speaks for.
-pub(crate) fn span(history: &MetricsHistory) -> TimeDelta {
+pub(super) fn span(history: &MetricsHistory) -> TimeDelta {
     match (history.oldest(), history.newest()) {
         (Some(oldest), Some(newest)) => newest - oldest + usual_interval(history),
         _ => TimeDelta::zero(),

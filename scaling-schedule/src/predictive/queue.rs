@@ -1,61 +1,25 @@
-//! How high a quantile, and how long to keep what it asked for: chosen by what each would have cost.
-//!
-//! Every choice is played through on the workload's own past with a small model of a cluster: pods that take a while to start, a
-//! queue that forms when they are too few. One price for requests that wait, the same for all workloads, spends pods where they
-//! help most (compare Rzadca et al., *Autopilot: workload autoscaling at Google*, EuroSys 2020).
+//! Pods and their queue, as a policy meets them: [`QueueModel`].
 
 use std::collections::VecDeque;
 
 use scaling_core::{RuleConfig, WorkloadFacts};
 
-use crate::forecast::{BACK_AT_MOST, DAY, Forecaster, Past, QUANTILES, Quantile, STEP_MS};
+use super::policy::Policy;
+use crate::forecast::{DAY, Forecaster, Past, QUANTILES, STEP_MS};
 
-/// For how many steps of 15 s a wanted size is kept: 2 to 16 minutes.
-const HOLDS: [usize; 4] = [8, 16, 32, BACK_AT_MOST];
-/// How much of the past is played through.
+/// How much of the past is played through: four days, beyond which the half-life leaves little.
 const PLAYED: usize = 4 * DAY;
-/// After how many steps it counts half.
+/// After how many steps it counts half: three days, so that a change of the pattern changes the policy within the week.
 const HALF_LIFE: f64 = 3.0 * DAY as f64;
-/// A request violates if it meets a longer queue than this, in seconds of what the pods carry.
+/// A request waits too long if it meets a longer queue than this, in seconds of what the pods carry.
 const LATE_S: f64 = 1.0;
 /// Requests beyond this queue give up, in seconds of what the pods carry.
 const GIVE_UP_S: f64 = 30.0;
 const STEP_S: f64 = STEP_MS / 1000.0;
 
-/// Which forecast to size for, and for how many steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Choice {
-    pub(super) quantile: Quantile,
-    pub(super) hold: usize,
-}
-
-impl Choice {
-    /// Where there is no past to play through: a share of misses in inverse proportion to their price.
-    pub(super) fn unlearnt(price: f64) -> Self {
-        Self { quantile: Quantile::at_least(1.0 - 0.25 / price.max(1.0)), hold: 16 }
-    }
-
-    /// What would have cost least, with `price` for the share of requests that wait, against the logarithm of pods.
-    pub(super) fn best(past: &Past, forecaster: &Forecaster, cluster: &Cluster, price: f64) -> Self {
-        let play = Play::of(past, forecaster);
-        let mut best = (f64::INFINITY, Self::unlearnt(price));
-        for quantile in Quantile::all() {
-            for hold in HOLDS {
-                let choice = Self { quantile, hold };
-                let tally = play.through(choice, cluster);
-                let cost = tally.pods.ln() + price * tally.late / tally.arrived.max(f64::MIN_POSITIVE);
-                if cost < best.0 {
-                    best = (cost, choice);
-                }
-            }
-        }
-        best.1
-    }
-}
-
-/// The model of a cluster. Times in steps of 15 s.
+/// A model of pods and their queue. Times in steps of 15 s.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cluster {
+pub(super) struct QueueModel {
     /// Load that one pod should carry.
     capacity: f64,
     /// From the newest load that is known to the decision.
@@ -67,7 +31,7 @@ pub(super) struct Cluster {
     shrink_below: f64,
 }
 
-impl Cluster {
+impl QueueModel {
     pub(super) fn of(past: &Past, facts: &WorkloadFacts, rules: &RuleConfig) -> Self {
         let start_up_s = facts.start_up.as_secs_f64();
         let queue_age_s = facts.metrics_lag.as_secs_f64() + facts.metrics_window.as_secs_f64() / 2.0;
@@ -88,24 +52,26 @@ fn steps(number: f64) -> usize {
     number.round().clamp(0.0, 960.0) as usize
 }
 
-/// What a choice has cost. Old times count less.
+/// Cost of a policy. Old times count less.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    pods: f64,
-    late: f64,
-    arrived: f64,
+pub(super) struct Tally {
+    /// Pods × steps.
+    pub(super) pods: f64,
+    /// Requests that met too long a queue, in the unit of `arrived`.
+    pub(super) late: f64,
+    pub(super) arrived: f64,
 }
 
-/// The past with what would have been forecast.
+/// The past with the forecasts that would have been made.
 #[derive(Debug)]
-struct Play<'a> {
+pub(super) struct Play<'a> {
     rates: &'a [f64],
     uppers: Vec<[f64; QUANTILES.len()]>,
     fades: Vec<f64>,
 }
 
 impl<'a> Play<'a> {
-    fn of(past: &'a Past, forecaster: &Forecaster) -> Self {
+    pub(super) fn of(past: &'a Past, forecaster: &Forecaster) -> Self {
         let end = past.track.len();
         let places = end.saturating_sub(PLAYED)..end;
         Self {
@@ -115,29 +81,29 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn through(&self, choice: Choice, cluster: &Cluster) -> Tally {
+    pub(super) fn through(&self, policy: Policy, model: &QueueModel) -> Tally {
         let mut tally = Tally::default();
-        let mut wanted = Extreme::largest(choice.hold);
+        let mut wanted = Extreme::largest(policy.hold);
         // The youngest go first, so what is ready is the smallest size since a start-up ago.
-        let mut ready = Extreme::smallest(cluster.start_up);
-        let mut queues: VecDeque<f64> = std::iter::repeat_n(0.0, cluster.queue_lag).collect();
+        let mut ready = Extreme::smallest(model.start_up);
+        let mut queues: VecDeque<f64> = std::iter::repeat_n(0.0, model.queue_lag).collect();
         let (mut queue, mut size) = (0.0, 0.0);
         // The decision that sees a load acts from `lag` steps later on.
-        let arriving = self.rates.iter().skip(cluster.lag);
+        let arriving = self.rates.iter().skip(model.lag);
         for (((upper, seen), fade), arriving) in self.uppers.iter().zip(self.rates).zip(&self.fades).zip(arriving) {
-            let load = wanted.with(choice.quantile.of(upper).max(*seen));
+            let load = wanted.with(policy.quantile.of(upper).max(*seen));
             let waiting = queues.pop_front().unwrap_or_default();
-            let need = ((load + waiting / cluster.drain_s) / cluster.capacity).max(1.0);
-            if need > size || need <= cluster.shrink_below * size {
+            let need = ((load + waiting / model.drain_s) / model.capacity).max(1.0);
+            if need > size || need <= model.shrink_below * size {
                 size = need.ceil();
             }
-            let carried = ready.with(size) * cluster.capacity;
+            let carried = ready.with(size) * model.capacity;
             let before = queue;
             queue = f64::max(queue + (arriving - carried) * STEP_S, 0.0);
             tally.pods += fade * size;
             tally.arrived += fade * arriving;
             tally.late += fade * arriving * share_above(before, queue, LATE_S * carried);
-            queue = queue.min(GIVE_UP_S * carried.max(cluster.capacity));
+            queue = queue.min(GIVE_UP_S * carried.max(model.capacity));
             queues.push_back(queue);
         }
         tally
@@ -204,12 +170,5 @@ mod tests {
         assert_eq!(share_above(0.0, 10.0, 5.0).to_bits(), 0.5_f64.to_bits());
         assert_eq!(share_above(10.0, 0.0, 2.5).to_bits(), 0.75_f64.to_bits());
         assert_eq!((share_above(6.0, 9.0, 5.0), share_above(5.0, 5.0, 5.0)), (1.0, 0.0));
-    }
-
-    #[test]
-    fn without_a_past_a_higher_price_takes_a_higher_quantile() {
-        let quantile = |price| Choice::unlearnt(price).quantile.value();
-        assert!(quantile(1.0) < quantile(10.0) && quantile(10.0) < quantile(40.0));
-        assert!(quantile(f64::MAX) < 1.0);
     }
 }
