@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use scaling_core::InvalidSetting;
 use scaling_core::backtest::{Candidate, DemandBasis, Driver, Scenario};
 use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
 use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
-use scaling_core::rules::InvalidConfig;
 use scaling_core::{EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
 use scaling_k8s::HpaManifest;
 use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, compile, need_by_load};
@@ -197,7 +197,7 @@ fn rules_over_hpa(text: &str, knob: Option<f64>, hpa: &str) -> Result<Candidate,
 }
 
 /// The predictive engine; its knob is by how many percent more pods may cost for one percentage point fewer violating requests.
-fn predictive(price: f64) -> Result<PredictiveEngine, InvalidConfig> {
+fn predictive(price: f64) -> Result<PredictiveEngine, InvalidSetting> {
     PredictiveEngine::new(PredictiveConfig { violation_price: price, ..PredictiveConfig::default() })
 }
 

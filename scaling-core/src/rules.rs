@@ -23,7 +23,7 @@ use async_trait::async_trait;
 
 pub use assessment::Assessment;
 pub use capacity::Capacity;
-pub use config::{InvalidConfig, RuleConfig};
+pub use config::RuleConfig;
 pub use health::Health;
 pub use pattern::{DailyPattern, Pattern, Trend};
 
@@ -31,6 +31,7 @@ use crate::decision::{Confidence, Reason, ResourceChange, ScalingAction, Scaling
 use crate::engine::{DecisionEngine, EngineError};
 use crate::forecast::LoadForecast;
 use crate::metrics::{Observation, SignalKind, SignalSet};
+use crate::setting::InvalidSetting;
 use crate::stats::whole_pods;
 
 /// What a rule asks for: at least so many pods, or bigger ones.
@@ -127,8 +128,8 @@ impl RuleBasedEngine {
     /// The engine with these thresholds and the built-in rules `demand`, `cpu`, `memory`, `overload`, `trend`, `event`.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if a threshold cannot work.
-    pub fn new(config: RuleConfig) -> Result<Self, InvalidConfig> {
+    /// [`InvalidSetting`] if a threshold cannot work.
+    pub fn new(config: RuleConfig) -> Result<Self, InvalidSetting> {
         config.validate()?;
         Ok(Self::with_checked(config))
     }

@@ -11,8 +11,7 @@ mod predictive;
 
 pub use calendar::{Days, Schedule, Segment, Week, Window};
 pub use compile::{
-    CompileConfig, CompileError, CompiledSchedule, InvalidCompileConfig, Profile, WindowReason, compile, need_by_cpu,
-    need_by_load,
+    CompileConfig, CompileError, CompiledSchedule, Profile, WindowReason, compile, need_by_cpu, need_by_load,
 };
 pub use cost::{CostReport, Size};
 pub use engine::ScheduleEngine;

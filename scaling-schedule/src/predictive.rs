@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::rules::InvalidConfig;
+use scaling_core::InvalidSetting;
 use scaling_core::{
     CapacityModel, DecisionEngine, EngineError, Forecast, LoadForecast, NoForecast, Observation, Reason,
     RuleBasedEngine, RuleConfig, ScalingDecision, SignalKind, Target,
@@ -104,8 +104,8 @@ impl PredictiveEngine {
     /// Creates the engine over the rules of its configuration, without the one about long trends, which the forecast sees better.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if the price, the number of targets or a threshold of the rules cannot work.
-    pub fn new(config: PredictiveConfig) -> Result<Self, InvalidConfig> {
+    /// [`InvalidSetting`] if the price, the number of targets or a threshold of the rules cannot work.
+    pub fn new(config: PredictiveConfig) -> Result<Self, InvalidSetting> {
         let forecast = LearntForecast::new(&config)?;
         let rules = RuleBasedEngine::new(config.rules)?.without_rule("trend");
         Ok(Self { forecast, rules: rules.with_rule(FullPods) })
@@ -115,8 +115,8 @@ impl PredictiveEngine {
     /// default number of targets. A rule that full pods are too few is added.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if the price is not a finite number of at least 0.
-    pub fn over(rules: RuleBasedEngine, violation_price: f64) -> Result<Self, InvalidConfig> {
+    /// [`InvalidSetting`] if the price is not a finite number of at least 0.
+    pub fn over(rules: RuleBasedEngine, violation_price: f64) -> Result<Self, InvalidSetting> {
         let config = PredictiveConfig { violation_price, rules: rules.config().clone(), ..PredictiveConfig::default() };
         Ok(Self { forecast: LearntForecast::new(&config)?, rules: rules.with_rule(FullPods) })
     }
@@ -169,7 +169,7 @@ impl PredictiveEngine {
 /// let forecast = LearntForecast::new(&PredictiveConfig::default())?;
 /// let engine = RuleBasedEngine::default().forecasting(forecast);
 /// # let _ = engine;
-/// # Ok::<(), scaling_core::rules::InvalidConfig>(())
+/// # Ok::<(), scaling_core::InvalidSetting>(())
 /// ```
 pub struct LearntForecast {
     price: f64,
@@ -198,14 +198,14 @@ impl LearntForecast {
     /// Creates a forecast that has learnt nothing yet. Of the rules it needs to know how they size and shrink.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if the price, the number of targets or a threshold of the rules cannot work.
-    pub fn new(config: &PredictiveConfig) -> Result<Self, InvalidConfig> {
+    /// [`InvalidSetting`] if the price, the number of targets or a threshold of the rules cannot work.
+    pub fn new(config: &PredictiveConfig) -> Result<Self, InvalidSetting> {
         let (price, targets) = (config.violation_price, config.max_targets);
         if targets == 0 {
-            return Err(InvalidConfig { field: "max_targets", value: 0.0, must: "at least 1" });
+            return Err(InvalidSetting { field: "max_targets", value: 0.0, must: "at least 1" });
         }
         if !(price.is_finite() && price >= 0.0) {
-            return Err(InvalidConfig {
+            return Err(InvalidSetting {
                 field: "violation_price",
                 value: price,
                 must: "a finite number of at least 0",

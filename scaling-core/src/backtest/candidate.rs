@@ -6,7 +6,7 @@ use std::fmt;
 use super::{ClusterModel, Control, DemandBasis};
 use crate::baseline::{KpaConfig, KpaEngine};
 use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
-use crate::rules::InvalidConfig;
+use crate::setting::InvalidSetting;
 use crate::{
     Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, RuleBasedEngine, RuleConfig, WorkloadFacts,
 };
@@ -207,8 +207,8 @@ impl Candidate {
     /// Creates the rule engine, driving the number of pods itself, aiming for this share of a pod's capacity.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if the share cannot be aimed for.
-    pub fn rules(target_utilization: f64) -> Result<Self, InvalidConfig> {
+    /// [`InvalidSetting`] if the share cannot be aimed for.
+    pub fn rules(target_utilization: f64) -> Result<Self, InvalidSetting> {
         let config = RuleConfig {
             learnt_target_percent: target_utilization * 100.0,
             target_cpu_percent: target_utilization * 100.0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HardLimits, InvalidSetting, SignalKind, WorkloadFacts};
+use crate::{HardLimits, InvalidSetting, Objective, SignalKind, WorkloadFacts};
 
 /// Properties of a simulated cluster.
 ///
@@ -174,6 +174,7 @@ impl ClusterModel {
             metrics_lag: self.metrics_lag,
             metrics_window: self.metrics_window,
             sync_period: self.sync_period,
+            objective: Objective { wait: self.objective, patience: self.patience },
             ..known
         }
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::setting::InvalidSetting;
+
 /// Every threshold of the [`RuleBasedEngine`](super::RuleBasedEngine), with its unit, default and effect. An unknown key in
 /// written form is an error that names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -148,18 +150,6 @@ impl Default for RuleConfig {
     }
 }
 
-/// A threshold that cannot work.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field} is {value}; it must be {must}")]
-pub struct InvalidConfig {
-    /// The field.
-    pub field: &'static str,
-    /// Its value.
-    pub value: f64,
-    /// What it must be.
-    pub must: &'static str,
-}
-
 impl RuleConfig {
     /// Follows demand closely, up and down, tick by tick: for driving a replica count directly, with a declared capacity and a
     /// [forecast](crate::Forecast), where the default leaves the ups and downs to the HPA between its bounds.
@@ -192,8 +182,8 @@ impl RuleConfig {
     /// Checks what the engine divides by or compares with.
     ///
     /// # Errors
-    /// [`InvalidConfig`] with the first field that cannot work.
-    pub fn validate(&self) -> Result<(), InvalidConfig> {
+    /// [`InvalidSetting`] with the first field that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
         let above_zero = [
             ("target_cpu_percent", self.target_cpu_percent),
             ("learnt_target_percent", self.learnt_target_percent),
@@ -232,16 +222,9 @@ impl RuleConfig {
             ("learn_min_cpu_percent", self.learn_min_cpu_percent),
             ("trend_horizons", self.trend_horizons),
         ];
-        check(&above_zero, "a finite number above 0", |v| v > 0.0)?;
-        check(&at_least_one, "a finite number of at least 1", |v| v >= 1.0)?;
-        check(&share, "within 0..=1", |v| (0.0..=1.0).contains(&v))?;
-        check(&not_negative, "a finite number of at least 0", |v| v >= 0.0)
-    }
-}
-
-fn check(fields: &[(&'static str, f64)], must: &'static str, ok: fn(f64) -> bool) -> Result<(), InvalidConfig> {
-    match fields.iter().find(|(_, value)| !value.is_finite() || !ok(*value)) {
-        Some(&(field, value)) => Err(InvalidConfig { field, value, must }),
-        None => Ok(()),
+        InvalidSetting::check(&above_zero, "a finite number above 0", |v| v > 0.0)?;
+        InvalidSetting::check(&at_least_one, "a finite number of at least 1", |v| v >= 1.0)?;
+        InvalidSetting::check(&share, "within 0..=1", |v| (0.0..=1.0).contains(&v))?;
+        InvalidSetting::check(&not_negative, "a finite number of at least 0", |v| v >= 0.0)
     }
 }
