@@ -10,14 +10,13 @@ use crate::decision::{Reason, ScalingDecision, Urgency};
 use crate::engine::{DecisionEngine, EngineError};
 use crate::hpa::{
     Calculator, ControllerConfig, Hpa, HpaController, HpaMemory, HpaSpec, InvalidHpa, LimitReason, Metric, MetricError,
-    MetricKind, PodTally, Proposal, Scale, ScaledObject, SyncResult,
+    MetricKind, PodTally, Proposal, Scale, ScaledObject, SyncResult, TargetValue,
 };
 use crate::metrics::{Observation, SignalKind, WorkloadFacts};
 use crate::target::Target;
 
-/// Request that is assumed of a pod whose request is unknown, in thousandths: one core, or one byte. It cancels out of a
-/// utilization; only a target per replica (`averageValue`) depends on it.
-const REQUEST: i64 = 1000;
+/// Request, in thousandths, with which a utilization is computed where the request is unknown: it cancels out of the result.
+const ANY_REQUEST: i64 = 1000;
 
 /// Engine that decides as the HPA's controller would.
 ///
@@ -206,13 +205,14 @@ impl<'a> Observed<'a> {
         kind.and_then(|kind| self.observation.current.value(kind)).ok_or(MetricError::FetchFailed)
     }
 
-    fn request(&self, kind: SignalKind) -> i64 {
+    /// Returns the request of each pod, in thousandths, if it is known.
+    fn request(&self, kind: SignalKind) -> Option<i64> {
         let WorkloadFacts { cpu_request_millicores, memory_request_bytes, .. } = &self.observation.facts;
         let stated = match kind {
             SignalKind::CpuUtilization => *cpu_request_millicores,
             _ => memory_request_bytes.and_then(|bytes| bytes.checked_mul(1000)),
         };
-        stated.and_then(|stated| i64::try_from(stated).ok()).filter(|stated| *stated > 0).unwrap_or(REQUEST)
+        stated.and_then(|stated| i64::try_from(stated).ok()).filter(|stated| *stated > 0)
     }
 }
 
@@ -240,7 +240,11 @@ impl ScaledObject for Observed<'_> {
                     "memory" => SignalKind::MemoryUtilization,
                     _ => return Err(MetricError::FetchFailed),
                 };
-                let request = self.request(kind);
+                let request = match target {
+                    TargetValue::Utilization(_) => self.request(kind).unwrap_or(ANY_REQUEST),
+                    // The usage of a pod follows from its utilization only if its request is known.
+                    _ => self.request(kind).ok_or(MetricError::UnknownRequest)?,
+                };
                 per_pod(milli(self.value(Some(kind))? / 100_000.0 * request as f64), request)
             }
             MetricKind::Pods { name } => {
@@ -313,6 +317,28 @@ mod tests {
         let decision = engine(50, false).evaluate(&seen(0, 4, None)).unwrap();
         assert_eq!(decision.desired_replicas, 4);
         assert!(decision.reasons.first().unwrap().to_string().contains("cpu"), "{:?}", decision.reasons);
+    }
+
+    #[test]
+    fn a_value_per_replica_needs_the_request_and_a_utilization_does_not() {
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(1, 50).unwrap());
+        let mut metric = MetricSpec::utilization("cpu", 50);
+        if let Some(source) = &mut metric.resource {
+            source.target = crate::hpa::MetricTarget {
+                kind: "AverageValue".into(),
+                average_value: Some("250m".parse().unwrap()),
+                ..crate::hpa::MetricTarget::default()
+            };
+        }
+        spec.metrics = Some(vec![metric]);
+        let by_value = HpaEngine::new(&spec).unwrap();
+        let mut observation = seen(0, 4, Some(75.0));
+        let decision = by_value.evaluate(&observation).unwrap();
+        assert_eq!(decision.desired_replicas, 4);
+        assert!(decision.reasons.first().unwrap().to_string().contains("request is not known"));
+        observation.facts.cpu_request_millicores = Some(500);
+        assert_eq!(wants(&by_value, &observation), 6, "375 millicores against 250 on 4 pods");
+        assert_eq!(wants(&engine(50, false), &seen(0, 4, Some(75.0))), 6);
     }
 
     #[test]

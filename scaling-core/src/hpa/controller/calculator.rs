@@ -36,6 +36,9 @@ pub enum MetricError {
         /// Name of the pod.
         pod: String,
     },
+    /// The usage is known only as a share of the request, and the request is not known.
+    #[error("the usage is known only as a share of the request, and the request is not known")]
+    UnknownRequest,
     /// A pod does not have the container.
     #[error("pod {pod} has no such container")]
     ContainerNotFound {
@@ -68,6 +71,7 @@ impl MetricError {
             Self::NoMetricsForReadyPods => "no_metrics_for_ready_pods",
             Self::NoMatchingMetrics => "no_matching_metrics",
             Self::MissingRequest { .. } => "missing_request",
+            Self::UnknownRequest => "unknown_request",
             Self::ContainerNotFound { .. } => "container_not_found",
             Self::ContainerMetricMissing { .. } => "container_metric_missing",
             Self::NoTarget => "no_target",
