@@ -110,7 +110,7 @@ impl HpaEngine {
 
     fn evaluate_for(&self, target: Arc<Target>, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
-        let at = observation.current.timestamp;
+        let at = observation.now;
         let mut memory = self.memory();
         let mut object = Observed::new(observation, current);
         let mut before = match memory.take(&target) {

@@ -1,7 +1,7 @@
 //! State that an engine keeps for each target.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc};
 
 use crate::metrics::Observation;
 use crate::target::Target;
@@ -10,10 +10,8 @@ use crate::target::Target;
 pub(super) const DEFAULT_CAPACITY: usize = 10_000;
 
 /// Target under which the state of an observation is kept.
-pub(super) fn key(_: &Observation) -> Arc<Target> {
-    // An observation does not name its target yet: all share one entry.
-    static ONLY: LazyLock<Arc<Target>> = LazyLock::new(|| Arc::new(Target::deployment("", "", "")));
-    Arc::clone(&ONLY)
+pub(super) fn key(observation: &Observation) -> Arc<Target> {
+    Arc::clone(&observation.target)
 }
 
 /// State by target, of a bounded number of targets. The least recently used one goes first.
