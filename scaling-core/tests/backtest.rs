@@ -447,9 +447,12 @@ fn a_driver_can_record_every_tick() {
 
 // ---- nothing from the future
 
+/// Instants, and all that was shown and decided then.
+type Seen = Vec<(DateTime<Utc>, String)>;
+
 /// Keeps word of all that an engine is shown, and decides by every bit of it.
 struct Witness {
-    seen: Arc<Mutex<Vec<(DateTime<Utc>, String)>>>,
+    seen: Arc<Mutex<Seen>>,
     drives: bool,
 }
 
@@ -518,11 +521,11 @@ impl Kind {
                     set(SignalKind::QueueDepth, other_seed, 0.0, 50.0);
                 }
             }
-            if self.recording != Recording::RateAlone {
+            if self.recording == Recording::RateAlone {
+                sample.current_pod_count = None;
+            } else {
                 set(SignalKind::MemoryUtilization, other_seed, 20.0, 90.0);
                 set(SignalKind::ActiveConnections, other_seed, 0.0, 900.0);
-            } else {
-                sample.current_pod_count = None;
             }
             sample
         });
@@ -530,7 +533,7 @@ impl Kind {
     }
 
     /// All that engines were shown and decided over this trace, driving pods and moving an HPA's bounds.
-    fn seen(&self, trace: Trace) -> [Vec<(DateTime<Utc>, String)>; 3] {
+    fn seen(&self, trace: Trace) -> [Seen; 3] {
         let basis = trace.basis();
         let period = Duration::from_secs(60);
         let model = ClusterModel {
@@ -543,26 +546,31 @@ impl Kind {
             noise_seed: Some(5),
             ..ClusterModel::default()
         };
-        let seen: [Arc<Mutex<Vec<_>>>; 3] = Default::default();
-        let [taught, driven, moved] = seen.clone();
+        let seen: [Arc<Mutex<Seen>>; 3] = Default::default();
+        let [taught, driving, moving] = seen.clone();
         let hpa_metric = if self.recording == Recording::RateAlone { "cpu" } else { "memory" };
         let candidates = [
             Candidate::direct("driven", move |training| {
                 assert_eq!(training.basis, basis);
                 let first = training.history.iter().last().map(|sample| sample.timestamp).unwrap_or_default();
                 taught.lock().unwrap().push((first, format!("{:?}", training.history.iter().collect::<Vec<_>>())));
-                Ok(Driver::direct(Witness { seen: Arc::clone(&driven), drives: true }))
+                Ok(Driver::direct(Witness { seen: Arc::clone(&driving), drives: true }))
             }),
             Candidate::new("moved", move |_| {
                 let spec = spec_between(1, 12, MetricSpec::utilization(hpa_metric, 60));
-                let driver = Driver::bounds(Witness { seen: Arc::clone(&moved), drives: false });
-                Ok(CandidateSetup::hpa(spec, ControllerConfig::default()).driven_by(driver))
+                let witness = Witness { seen: Arc::clone(&moving), drives: false };
+                Ok(CandidateSetup::hpa(spec, ControllerConfig::default()).driven_by(Driver::bounds(witness)))
             }),
         ];
         let scenario = Scenario { history_share: 0.4, settle: Duration::ZERO, ..Scenario::new(trace, model) };
         report(&[scenario], &candidates);
         seen.map(|seen| std::mem::take(&mut *seen.lock().unwrap()))
     }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
+fn share_of(length: usize, share: f64) -> usize {
+    (length as f64 * share) as usize
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -589,7 +597,7 @@ fn kind() -> impl Strategy<Value = Kind> {
             }
             // A gap of several samples, away from the edges and from a change of resolution.
             for gap in gaps {
-                let from = (gap * intervals.len() as f64) as usize;
+                let from = share_of(intervals.len(), gap);
                 let lengths: Vec<i64> = intervals.iter().map(|(begin, end, _)| end - begin).collect();
                 let around = lengths.get(from.saturating_sub(12)..from + 16).unwrap_or_default();
                 if !around.is_empty() && around.iter().all(|length| *length == around[0]) {
@@ -618,7 +626,7 @@ proptest! {
     fn replacing_the_future_changes_no_earlier_decision(kind in kind(), cut in 0.0..1.0_f64) {
         let base = kind.seen(kind.trace(i64::MAX, 0, 0));
         let (first, last) = (base[1].first().unwrap().0.timestamp() + 120, base[1].last().unwrap().0.timestamp());
-        let until = first + (cut * (last - first) as f64) as i64;
+        let until = first + i64::try_from(share_of(usize::try_from(last - first).unwrap(), cut)).unwrap();
         let upto = |seen: &[(DateTime<Utc>, String)], limit: i64| {
             // A tick sees metrics that are a minute old.
             let limit = DateTime::from_timestamp(limit - 60, 0).unwrap();
@@ -658,7 +666,7 @@ proptest! {
             }
         }
         let removable: Vec<usize> = (0..intervals.len()).filter(|nth| intervals[*nth].2).collect();
-        let removed = missing.map(|share| removable[(share * removable.len() as f64) as usize]);
+        let removed = missing.map(|share| removable[share_of(removable.len(), share)]);
         let removed_s = removed.map_or(0, |nth| intervals[nth].1 - intervals[nth].0);
         for (nth, interval) in intervals.iter_mut().enumerate() {
             interval.2 = removed != Some(nth);
@@ -670,7 +678,7 @@ proptest! {
         prop_assert_eq!((trace.span().0.timestamp(), trace.span().1.timestamp()), (0, end));
         let stepped = trace.resample(Duration::from_secs(60));
         let gap = stepped.demand().iter().filter(|demand| demand.is_nan()).count();
-        prop_assert_eq!(gap as i64 * 60, removed_s);
+        prop_assert_eq!(gap as f64 * 60.0, removed_s as f64);
         prop_assert_eq!(stepped.step(), TimeDelta::seconds(60));
     }
 }

@@ -46,7 +46,7 @@ pub enum BacktestError {
     /// that may not go where it goes.
     #[error(
         "{trace}: candidate {candidate}: its bounds {bounds} leave the limits {limits}, which hold for every candidate and for the          oracle; widen the limits to {union} or narrow its bounds",
-        union = union(.bounds, .limits)
+        union = union(*bounds, *limits)
     )]
     OutOfLimits {
         /// Name of the trace.
@@ -72,9 +72,9 @@ pub enum BacktestError {
 }
 
 /// Returns the narrowest bounds that contain both.
-fn union(bounds: &Bounds, limits: &HardLimits) -> Bounds {
+fn union(bounds: Bounds, limits: HardLimits) -> Bounds {
     let limits = limits.bounds();
-    Bounds::new(bounds.min().min(limits.min()), bounds.max().max(limits.max())).unwrap_or(*bounds)
+    Bounds::new(bounds.min().min(limits.min()), bounds.max().max(limits.max())).unwrap_or(bounds)
 }
 
 /// Receives the progress of a backtest, as for a bar on a terminal.
