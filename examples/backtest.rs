@@ -207,12 +207,17 @@ mod tests {
         let slow = ["--pod-capacity", "50", "--sync", "60", "--scrape", "60", "--lag", "60"];
         let always = [["--trace", &load, "--engine", &large, "--engine", "hpa:50"].as_slice(), &slow].concat();
         let text = output(&[always.as_slice(), &["--json", json.to_str().unwrap()]].concat()).unwrap();
-        let note = format!("note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by {large} (35..700)");
+        let note = format!(
+            "note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by {large} (35..700)"
+        );
         assert!(text.contains(&note), "{text}");
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
         for candidate in report["traces"][0]["candidates"].as_array().unwrap() {
             let score = &candidate["score"];
-            assert!(score["oracle_ratio"].as_f64() >= Some(1.0) && score["peak_pods"].as_f64() > Some(200.0), "{score}");
+            assert!(
+                score["oracle_ratio"].as_f64() >= Some(1.0) && score["peak_pods"].as_f64() > Some(200.0),
+                "{score}"
+            );
         }
         let error = output(&[always.as_slice(), &["--limits", "1..200"]].concat()).unwrap_err();
         assert!(error.starts_with("2: ") && error.contains("its bounds 35..700 leave the limits 1..200"), "{error}");

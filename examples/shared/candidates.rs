@@ -106,7 +106,9 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
     let made = made.named(text);
     Ok(match parameter {
         // Settings of one parameter lie on one line of the frontier.
-        Some(parameter) => made.of_family(hpa.map_or_else(|| name.to_owned(), |hpa| format!("{name}@{hpa}")), parameter),
+        Some(parameter) => {
+            made.of_family(hpa.map_or_else(|| name.to_owned(), |hpa| format!("{name}@{hpa}")), parameter)
+        }
         None => made,
     })
 }

@@ -121,13 +121,7 @@ impl ScenarioArguments {
         Ok(limits)
     }
 
-    fn scenario(
-        &self,
-        name: &str,
-        path: &Path,
-        limits: HardLimits,
-        out: &mut impl Write,
-    ) -> Result<Scenario, Failure> {
+    fn scenario(&self, name: &str, path: &Path, limits: HardLimits, out: &mut impl Write) -> Result<Scenario, Failure> {
         let bytes = crate::read(path)?;
         let bad = |what: &dyn Display| Failure::input(format!("{}: {what}", crate::place(path)));
         let trace = Trace::parse(name, &bytes).map_err(|error| bad(&error))?;

@@ -41,4 +41,4 @@ pub use report::{
 pub use run::{BacktestError, Progress, run, run_one};
 pub use scenario::Scenario;
 pub use score::{Decisions, Quantiles, Score};
-pub use trace::{Censoring, DemandBasis, SteppedDemand, SampleTime, Trace, TraceError, TraceFacts};
+pub use trace::{Censoring, DemandBasis, SampleTime, SteppedDemand, Trace, TraceError, TraceFacts};

@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
 use proptest::prelude::*;
 use scaling_core::backtest::{
-    Arrivals, BacktestError, Budget, Candidate, CandidateSetup, Cluster, ClusterModel, ClusterSetup, Control, DiffError,
-    Driver, PolicyDiff, Report, SampleTime, Scenario, StepSeen, Trace, run,
+    Arrivals, BacktestError, Budget, Candidate, CandidateSetup, Cluster, ClusterModel, ClusterSetup, Control,
+    DiffError, Driver, PolicyDiff, Report, SampleTime, Scenario, StepSeen, Trace, run,
 };
 use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaSpec, MetricSpec, Quantity};
 use scaling_core::{
@@ -92,7 +92,7 @@ fn every_candidate_is_scored_in_the_order_asked_for() {
     assert_eq!(report.summary.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), names);
     let scores = || report.traces.iter().flat_map(|trace| &trace.candidates).map(|candidate| &candidate.score);
     assert!(scores().all(|score| score.pod_hours > 0.0 && score.cost.is_some() && score.requests > 0.0));
-    assert!(scores().all(|score| score.oracle_ratio >= Some(1.0)), "nobody beats the clairvoyant");
+    assert!(scores().all(|score| score.oracle_ratio >= Some(1.0)), "no policy beats the oracle");
     let waves = &report.traces[0];
     let [roomy, tight] = ["hpa:50", "hpa:70"].map(|name| &waves.candidate(name).unwrap().score);
     assert!(roomy.pod_hours > tight.pod_hours && roomy.utilization.p50 < tight.utilization.p50);
@@ -320,6 +320,7 @@ fn bounds_that_leave_the_limits_are_refused_with_candidate_bounds_limits_and_wha
         let text = error.to_string();
         let said = format!("its bounds {bounds} leave the limits 1..200");
         assert!(text.contains(&said) && text.contains(&format!("widen the limits to {union}")), "{text}");
+        assert!(!text.contains("  "), "{text}");
     }
     assert!(block_on(run(&[scenario(&waves())], &[hpa(1, 200), hpa(35, 150), direct(3, 200)], &())).is_ok());
 }
@@ -353,7 +354,8 @@ fn a_change_over_traffic_without_a_request_is_refused_and_within_no_budget() {
             let report = report(&[scenario], &[Candidate::hpa_on_cpu(70), Candidate::hpa_on_cpu(50)]);
             let refused = PolicyDiff::of(&report.traces[0], "hpa:70", "hpa:50").unwrap_err();
             assert!(matches!(refused, DiffError::NothingAsked { .. }), "{refused}");
-            assert!(refused.to_string().starts_with("waves: no request arrived at \"hpa:70\""), "{refused}");
+            let text = refused.to_string();
+            assert!(text.starts_with("waves: no request arrived at \"hpa:70\"") && !text.contains("  "), "{text}");
         }
     }
     // One of the two was asked for nothing: a report put together by hand.

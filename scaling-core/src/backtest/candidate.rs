@@ -180,7 +180,10 @@ pub struct Candidate {
 
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidate").field("name", &self.name).field("parameter", &self.parameter).finish_non_exhaustive()
+        f.debug_struct("Candidate")
+            .field("name", &self.name)
+            .field("parameter", &self.parameter)
+            .finish_non_exhaustive()
     }
 }
 

@@ -217,7 +217,8 @@ impl OracleProblem {
     /// this step and the start-up before it, and requests that would wait longer than the objective are rejected. Steps that `pods`
     /// lacks have none.
     pub fn rejected(&self, pods: &[u32]) -> f64 {
-        queue::turned_away(&self.in_pod_steps.demand, pods, self.in_pod_steps.objective, self.in_pod_steps.start_up) * self.unit
+        queue::turned_away(&self.in_pod_steps.demand, pods, self.in_pod_steps.objective, self.in_pod_steps.start_up)
+            * self.unit
     }
 
     /// Returns the cost of `pods`: their number, summed over all steps that are not a gap.
@@ -466,7 +467,8 @@ impl Oracle {
             // step, and has nothing to carry over.
             let roomy = self.problem.in_pod_steps.without_queue();
             let mut search = PricedSearch::default();
-            let bound = search.solve(&roomy, price * (1.0 + self.problem.in_pod_steps.objective), self.work * PARTS.0).bound;
+            let bound =
+                search.solve(&roomy, price * (1.0 + self.problem.in_pod_steps.objective), self.work * PARTS.0).bound;
             self.work -= search.spent_in_vain();
             solved.bound = solved.bound.max(bound);
         }
@@ -533,7 +535,8 @@ impl Oracle {
             };
             let between = || bracket.feasible.price(&bracket.infeasible).map(|price| price.max(1.0));
             let Some(price) = guess.or_else(between) else { break };
-            let chord = if guess.is_some() { f64::INFINITY } else { bracket.feasible.cost + price * bracket.feasible.lost };
+            let chord =
+                if guess.is_some() { f64::INFINITY } else { bracket.feasible.cost + price * bracket.feasible.lost };
             if bracket.bound.ceil() >= bracket.feasible.cost || chord - price * allowed - bracket.bound < CLOSE {
                 break;
             }

@@ -8,7 +8,9 @@ use super::report::{CandidateReport, OracleReport, Plot, Report, Scored, TraceRe
 use super::score::{Decisions, Score};
 use super::{Arrivals, Cluster, ClusterError, ClusterSetup, Control, Run, Scenario};
 use crate::source::Profiled;
-use crate::{ApplyMode, Autoscaler, Bounds, HardLimits, InvalidSetting, MetricsHistory, Target, TickError, WorkloadFacts};
+use crate::{
+    ApplyMode, Autoscaler, Bounds, HardLimits, InvalidSetting, MetricsHistory, Target, TickError, WorkloadFacts,
+};
 
 /// Steps between two reports of progress.
 const PROGRESS: usize = 1000;
@@ -45,7 +47,8 @@ pub enum BacktestError {
     /// The bounds of a candidate leave the limits of the scenario. It would be compared with an oracle, and with other candidates,
     /// that may not go where it goes.
     #[error(
-        "{trace}: candidate {candidate}: its bounds {bounds} leave the limits {limits}, which hold for every candidate and for the          oracle; widen the limits to {union} or narrow its bounds",
+        "{trace}: candidate {candidate}: its bounds {bounds} leave the limits {limits}, which hold for every candidate and for the oracle; \
+         widen the limits to {union} or narrow its bounds",
         union = union(*bounds, *limits)
     )]
     OutOfLimits {

@@ -51,7 +51,11 @@ impl Reading {
             end,
             begin,
             utilization: utilization / number,
-            rate: known(if cluster.model.rate_as_served { served / number } else { arrived / (number * periods.step_s) }),
+            rate: known(if cluster.model.rate_as_served {
+                served / number
+            } else {
+                arrived / (number * periods.step_s)
+            }),
             backlog: known(backlog / number),
             dropped: if arrived > 0.0 { (dropped / arrived).min(1.0) } else { 0.0 },
             wait_s: wait_s / number,

@@ -53,7 +53,9 @@ pub(super) fn intervals(at_ms: &[i64], time: SampleTime) -> Vec<Interval> {
             let last = nth.checked_sub(1).filter(|last| is_joined(*last));
             let begin_ms = last.and_then(|last| at_ms.get(last).copied()).unwrap_or_else(|| {
                 let usual = usual_after(&distances, nth, &mut sorted);
-                at.saturating_sub(usual.or_else(|| usual_before(&distances, nth.saturating_sub(1), &mut sorted)).unwrap_or(ALONE_MS))
+                at.saturating_sub(
+                    usual.or_else(|| usual_before(&distances, nth.saturating_sub(1), &mut sorted)).unwrap_or(ALONE_MS),
+                )
             });
             Interval { begin_ms, end_ms: at, joined: is_joined(nth) }
         }
@@ -116,8 +118,14 @@ mod tests {
 
     #[test]
     fn a_gap_is_one_at_every_resolution() {
-        assert_eq!(gaps(&[(20, 5), (1, 10), (20, 5), (30, 1), (1, 2), (30, 1)], SampleTime::Starts), [(105, 110), (241, 242)]);
-        assert_eq!(gaps(&[(20, 5), (1, 10), (20, 5), (30, 1), (1, 2), (30, 1)], SampleTime::Ends), [(100, 105), (240, 241)]);
+        assert_eq!(
+            gaps(&[(20, 5), (1, 10), (20, 5), (30, 1), (1, 2), (30, 1)], SampleTime::Starts),
+            [(105, 110), (241, 242)]
+        );
+        assert_eq!(
+            gaps(&[(20, 5), (1, 10), (20, 5), (30, 1), (1, 2), (30, 1)], SampleTime::Ends),
+            [(100, 105), (240, 241)]
+        );
         // Four samples in five are missing now and then, which is no coarser resolution.
         assert_eq!(gaps(&[(20, 1), (4, 5), (20, 1)], SampleTime::Starts).len(), 4);
     }

@@ -1,4 +1,4 @@
-//! The answer of a Prometheus range query, as a file.
+//! [`samples`]: the answer of a Prometheus range query, as a file.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ struct Series {
     values: Vec<(f64, String)>,
 }
 
-/// Whether a text starts as an answer does: an object with a `status` and no sample of ours.
+/// Returns whether a text starts as an answer does: an object with a `status`, which samples do not have.
 pub(super) fn is_answer(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Head {
@@ -39,7 +39,7 @@ pub(super) fn is_answer(bytes: &[u8]) -> bool {
     start.starts_with(b"{\"status\"") || serde_json::from_slice::<Head>(bytes).is_ok_and(|head| !head.status.is_empty())
 }
 
-/// The samples of its one series.
+/// Reads the samples of its one series.
 pub(super) fn samples(bytes: &[u8]) -> Result<Vec<ScalingMetrics>, ParseError> {
     let fault = |what: String| ParseError::new(Place::Line(1), what);
     let json = |error: serde_json::Error| ParseError::new(Place::Line(error.line().max(1)), error.to_string());
