@@ -92,7 +92,7 @@ fn every_candidate_is_scored_in_the_order_asked_for() {
     assert_eq!(report.summary.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), names);
     let scores = || report.traces.iter().flat_map(|trace| &trace.candidates).map(|candidate| &candidate.score);
     assert!(scores().all(|score| score.pod_hours > 0.0 && score.cost.is_some() && score.requests > 0.0));
-    assert!(scores().all(|score| score.oracle_ratio >= Some(1.0)), "nobody beats the clairvoyant");
+    assert!(scores().all(|score| score.oracle_ratio >= Some(1.0)), "no policy beats the oracle");
     let waves = &report.traces[0];
     let [roomy, tight] = ["hpa:50", "hpa:70"].map(|name| &waves.candidate(name).unwrap().score);
     assert!(roomy.pod_hours > tight.pod_hours && roomy.utilization.p50 < tight.utilization.p50);
@@ -320,6 +320,7 @@ fn bounds_that_leave_the_limits_are_refused_with_candidate_bounds_limits_and_wha
         let text = error.to_string();
         let said = format!("its bounds {bounds} leave the limits 1..200");
         assert!(text.contains(&said) && text.contains(&format!("widen the limits to {union}")), "{text}");
+        assert!(!text.contains("  "), "{text}");
     }
     assert!(block_on(run(&[scenario(&waves())], &[hpa(1, 200), hpa(35, 150), direct(3, 200)], &())).is_ok());
 }
@@ -353,7 +354,8 @@ fn a_change_over_traffic_without_a_request_is_refused_and_within_no_budget() {
             let report = report(&[scenario], &[Candidate::hpa_on_cpu(70), Candidate::hpa_on_cpu(50)]);
             let refused = PolicyDiff::of(&report.traces[0], "hpa:70", "hpa:50").unwrap_err();
             assert!(matches!(refused, DiffError::NothingAsked { .. }), "{refused}");
-            assert!(refused.to_string().starts_with("waves: no request arrived at \"hpa:70\""), "{refused}");
+            let text = refused.to_string();
+            assert!(text.starts_with("waves: no request arrived at \"hpa:70\"") && !text.contains("  "), "{text}");
         }
     }
     // One of the two was asked for nothing: a report put together by hand.
@@ -447,9 +449,12 @@ fn a_driver_can_record_every_tick() {
 
 // ---- nothing from the future
 
+/// Instants, and all that was shown and decided then.
+type Seen = Vec<(DateTime<Utc>, String)>;
+
 /// Keeps word of all that an engine is shown, and decides by every bit of it.
 struct Witness {
-    seen: Arc<Mutex<Vec<(DateTime<Utc>, String)>>>,
+    seen: Arc<Mutex<Seen>>,
     drives: bool,
 }
 
@@ -518,11 +523,11 @@ impl Kind {
                     set(SignalKind::QueueDepth, other_seed, 0.0, 50.0);
                 }
             }
-            if self.recording != Recording::RateAlone {
+            if self.recording == Recording::RateAlone {
+                sample.current_pod_count = None;
+            } else {
                 set(SignalKind::MemoryUtilization, other_seed, 20.0, 90.0);
                 set(SignalKind::ActiveConnections, other_seed, 0.0, 900.0);
-            } else {
-                sample.current_pod_count = None;
             }
             sample
         });
@@ -530,7 +535,7 @@ impl Kind {
     }
 
     /// All that engines were shown and decided over this trace, driving pods and moving an HPA's bounds.
-    fn seen(&self, trace: Trace) -> [Vec<(DateTime<Utc>, String)>; 3] {
+    fn seen(&self, trace: Trace) -> [Seen; 3] {
         let basis = trace.basis();
         let period = Duration::from_secs(60);
         let model = ClusterModel {
@@ -543,26 +548,31 @@ impl Kind {
             noise_seed: Some(5),
             ..ClusterModel::default()
         };
-        let seen: [Arc<Mutex<Vec<_>>>; 3] = Default::default();
-        let [taught, driven, moved] = seen.clone();
+        let seen: [Arc<Mutex<Seen>>; 3] = Default::default();
+        let [taught, driving, moving] = seen.clone();
         let hpa_metric = if self.recording == Recording::RateAlone { "cpu" } else { "memory" };
         let candidates = [
             Candidate::direct("driven", move |training| {
                 assert_eq!(training.basis, basis);
                 let first = training.history.iter().last().map(|sample| sample.timestamp).unwrap_or_default();
                 taught.lock().unwrap().push((first, format!("{:?}", training.history.iter().collect::<Vec<_>>())));
-                Ok(Driver::direct(Witness { seen: Arc::clone(&driven), drives: true }))
+                Ok(Driver::direct(Witness { seen: Arc::clone(&driving), drives: true }))
             }),
             Candidate::new("moved", move |_| {
                 let spec = spec_between(1, 12, MetricSpec::utilization(hpa_metric, 60));
-                let driver = Driver::bounds(Witness { seen: Arc::clone(&moved), drives: false });
-                Ok(CandidateSetup::hpa(spec, ControllerConfig::default()).driven_by(driver))
+                let witness = Witness { seen: Arc::clone(&moving), drives: false };
+                Ok(CandidateSetup::hpa(spec, ControllerConfig::default()).driven_by(Driver::bounds(witness)))
             }),
         ];
         let scenario = Scenario { history_share: 0.4, settle: Duration::ZERO, ..Scenario::new(trace, model) };
         report(&[scenario], &candidates);
         seen.map(|seen| std::mem::take(&mut *seen.lock().unwrap()))
     }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
+fn share_of(length: usize, share: f64) -> usize {
+    (length as f64 * share) as usize
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -589,7 +599,7 @@ fn kind() -> impl Strategy<Value = Kind> {
             }
             // A gap of several samples, away from the edges and from a change of resolution.
             for gap in gaps {
-                let from = (gap * intervals.len() as f64) as usize;
+                let from = share_of(intervals.len(), gap);
                 let lengths: Vec<i64> = intervals.iter().map(|(begin, end, _)| end - begin).collect();
                 let around = lengths.get(from.saturating_sub(12)..from + 16).unwrap_or_default();
                 if !around.is_empty() && around.iter().all(|length| *length == around[0]) {
@@ -618,7 +628,7 @@ proptest! {
     fn replacing_the_future_changes_no_earlier_decision(kind in kind(), cut in 0.0..1.0_f64) {
         let base = kind.seen(kind.trace(i64::MAX, 0, 0));
         let (first, last) = (base[1].first().unwrap().0.timestamp() + 120, base[1].last().unwrap().0.timestamp());
-        let until = first + (cut * (last - first) as f64) as i64;
+        let until = first + i64::try_from(share_of(usize::try_from(last - first).unwrap(), cut)).unwrap();
         let upto = |seen: &[(DateTime<Utc>, String)], limit: i64| {
             // A tick sees metrics that are a minute old.
             let limit = DateTime::from_timestamp(limit - 60, 0).unwrap();
@@ -658,7 +668,7 @@ proptest! {
             }
         }
         let removable: Vec<usize> = (0..intervals.len()).filter(|nth| intervals[*nth].2).collect();
-        let removed = missing.map(|share| removable[(share * removable.len() as f64) as usize]);
+        let removed = missing.map(|share| removable[share_of(removable.len(), share)]);
         let removed_s = removed.map_or(0, |nth| intervals[nth].1 - intervals[nth].0);
         for (nth, interval) in intervals.iter_mut().enumerate() {
             interval.2 = removed != Some(nth);
@@ -670,7 +680,7 @@ proptest! {
         prop_assert_eq!((trace.span().0.timestamp(), trace.span().1.timestamp()), (0, end));
         let stepped = trace.resample(Duration::from_secs(60));
         let gap = stepped.demand().iter().filter(|demand| demand.is_nan()).count();
-        prop_assert_eq!(gap as i64 * 60, removed_s);
+        prop_assert_eq!(gap as f64 * 60.0, removed_s as f64);
         prop_assert_eq!(stepped.step(), TimeDelta::seconds(60));
     }
 }

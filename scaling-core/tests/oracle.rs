@@ -84,7 +84,7 @@ const SHARES: [f64; 6] = [0.0, 0.01, 0.1, 0.25, 0.5, 1.0];
 
 // ---- all schedules
 
-/// Cost and requests turned away of every schedule within the bounds that nobody beats in both.
+/// Cost and rejected requests of every schedule within the bounds that no other beats in both.
 fn all(case: &Case) -> Vec<(u64, f64)> {
     let problem = case.problem();
     let mut pods: Vec<u32> = vec![case.config.bounds.min(); case.demand.len()];

@@ -8,7 +8,8 @@ use crate::baseline::{KpaConfig, KpaEngine};
 use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
 use crate::setting::InvalidSetting;
 use crate::{
-    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, RuleBasedEngine, RuleConfig, WorkloadFacts,
+    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, RuleBasedEngine, RuleConfig, SignalKind,
+    WorkloadFacts,
 };
 
 /// Everything that is known before the replay begins: the material from which a candidate may learn.
@@ -29,14 +30,17 @@ pub struct TrainingPeriod<'a> {
 }
 
 impl TrainingPeriod<'_> {
-    /// Refuses traces without a request rate, for candidates that decide by it and would stand still without one.
+    /// Refuses replays without a request rate, for candidates that decide by it and would stand still without one.
     ///
     /// # Errors
-    /// If demand in the trace is not a request rate.
+    /// If demand in the trace is not a request rate, or the model does not measure it.
     pub fn needs_rate(&self) -> Result<(), CandidateError> {
         match self.basis {
-            DemandBasis::RequestRate => Ok(()),
             DemandBasis::CpuUsage => Err("there is no request rate in the trace".into()),
+            DemandBasis::RequestRate if !self.model.measures(SignalKind::RequestRate) => {
+                Err("the request rate is not measured".into())
+            }
+            DemandBasis::RequestRate => Ok(()),
         }
     }
 }

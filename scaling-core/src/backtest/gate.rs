@@ -41,7 +41,8 @@ pub enum DiffError {
     },
     /// No request arrived in the part of the trace that counts: any policy would be within any budget.
     #[error(
-        "{trace}: no request arrived at {candidate:?} in the part of the trace that counts, so nothing says what the change would do;          use a trace with load after its history"
+        "{trace}: no request arrived at {candidate:?} in the part of the trace that counts, so nothing says what the change would do; \
+         use a trace with load after its history"
     )]
     NothingAsked {
         /// Name of the trace.

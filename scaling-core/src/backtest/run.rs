@@ -46,8 +46,9 @@ pub enum BacktestError {
     /// The bounds of a candidate leave the limits of the scenario. It would be compared with an oracle, and with other candidates,
     /// that may not go where it goes.
     #[error(
-        "{trace}: candidate {candidate}: its bounds {bounds} leave the limits {limits}, which hold for every candidate and for the          oracle; widen the limits to {union} or narrow its bounds",
-        union = union(.bounds, .limits)
+        "{trace}: candidate {candidate}: its bounds {bounds} leave the limits {limits}, which hold for every candidate and for the oracle; \
+         widen the limits to {union} or narrow its bounds",
+        union = union(*bounds, *limits)
     )]
     OutOfLimits {
         /// Name of the trace.
@@ -73,9 +74,9 @@ pub enum BacktestError {
 }
 
 /// Returns the narrowest bounds that contain both.
-fn union(bounds: &Bounds, limits: &HardLimits) -> Bounds {
+fn union(bounds: Bounds, limits: HardLimits) -> Bounds {
     let limits = limits.bounds();
-    Bounds::new(bounds.min().min(limits.min()), bounds.max().max(limits.max())).unwrap_or(*bounds)
+    Bounds::new(bounds.min().min(limits.min()), bounds.max().max(limits.max())).unwrap_or(bounds)
 }
 
 /// Receives the progress of a backtest, as for a bar on a terminal.

@@ -1,4 +1,4 @@
-//! The problem in pod-steps, with what every search needs to know about the future.
+//! [`Problem`]: the problem in pod-steps, with all that a search needs to know about the future.
 
 use super::queue::{ROUNDING, flow};
 use crate::stats::whole_pods_within;
@@ -6,9 +6,9 @@ use crate::stats::whole_pods_within;
 /// A problem whose amounts are in pod-steps and whose times are in steps.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
-    /// What arrives in each step; NaN in a gap.
+    /// Work that arrives in each step; NaN in a gap.
     pub(super) demand: Vec<f64>,
-    /// How long a request may wait.
+    /// Longest wait that is no violation.
     pub(super) objective: f64,
     /// Steps from creation to ready, at most as many as there are steps.
     pub(super) start_up: usize,
@@ -42,8 +42,8 @@ impl Problem {
         problem
     }
 
-    /// The same with pods so much larger that they serve at once what they could serve and queue within a step. Whatever can be
-    /// done in the one can be done in the other. Work counts in units of such a pod.
+    /// Enlarges pods so much that they serve at once what they could serve and queue within a step. All that can be done with the
+    /// smaller ones can be done with these. Work counts in units of such a pod.
     pub(super) fn without_queue(&self) -> Self {
         let larger = 1.0 + self.objective;
         let demand = self.demand.iter().map(|demand| demand / larger).collect();
@@ -89,7 +89,7 @@ impl Problem {
         self.harmless.reverse();
     }
 
-    /// What arrives in a step; NaN in a gap and after the end.
+    /// Returns the work that arrives in a step; NaN in a gap and after the end.
     pub(super) fn demand(&self, step: usize) -> f64 {
         self.demand.get(step).copied().unwrap_or(f64::NAN)
     }
@@ -111,7 +111,7 @@ impl Problem {
         whole((queue / (1.0 + self.objective)).floor())
     }
 
-    /// What is rejected from step `step` on, at the least.
+    /// Returns the least work rejected from step `step` on.
     pub(super) fn least(&self, step: usize, queue: f64) -> f64 {
         let least = self.least.get(step).copied().unwrap_or(0.0);
         least + (queue - self.harmless.get(step).copied().unwrap_or(f64::INFINITY)).max(0.0)

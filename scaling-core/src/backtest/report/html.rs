@@ -1,4 +1,4 @@
-//! The report as one page, whole in itself: no network, no fonts, no scripts but its own.
+//! [`page`]: the report as one page, whole in itself: no network, no fonts, no scripts but its own.
 
 mod chart;
 
@@ -199,9 +199,9 @@ fn colour(index: usize) -> String {
 /// The horizontal axis of the charts over time.
 struct TimeAxis {
     start_s: f64,
-    /// Whether instants have dates; traces that start their clock at 0 have days.
+    /// True if instants have dates; traces that start their clock at 0 have days.
     dated: bool,
-    /// Whether the chart is long enough for days.
+    /// True if the chart is long enough for days.
     in_days: bool,
     ticks: Vec<Tick>,
     /// Share of the charts that does not count.
@@ -362,7 +362,7 @@ fn frontier(html: &mut String, trace: &TraceReport) {
     figure(html, "Cost against violations", caption, &chart.finish(false));
 }
 
-/// What the page's script reads when the pointer moves.
+/// Numbers that the script of the page reads when the pointer moves.
 #[derive(Serialize)]
 struct Data<'a> {
     width: f64,

@@ -149,7 +149,9 @@ mod tests {
             distances in proptest::collection::vec(1..400_000_i64, 0..60), ends: bool,
         ) {
             let mut at = vec![0];
-            distances.iter().for_each(|distance| at.push(at.last().unwrap() + distance));
+            for distance in distances {
+                at.push(at.last().unwrap() + distance);
+            }
             let time = if ends { SampleTime::Ends } else { SampleTime::Starts };
             let found = intervals(&at, time);
             proptest::prop_assert_eq!(found.len(), at.len());
