@@ -6,7 +6,7 @@
 //! - [`ScheduleEngine::over`] a reactive engine: that engine's decision, never below the floor. The usual way. A shrink is the
 //!   reactive engine's own, with its own confidence, and ends at the floor.
 //! - [`ScheduleEngine::new`] by itself: raises to the floor, and otherwise leaves the size alone. It never shrinks.
-//! - [`ScheduleEngine::as_vote`] as a member of an [`Ensemble`](scaling_core::Ensemble), which takes the largest wish: asks for
+//! - [`ScheduleEngine::as_vote`] as a member of an [`Ensemble`](scaling_core::Ensemble), which takes the largest request: asks for
 //!   the floor and no more, so that others may shrink down to it. Alone it would shrink by itself: give it company.
 
 use async_trait::async_trait;
@@ -43,22 +43,22 @@ pub struct ScheduleEngine {
 }
 
 impl ScheduleEngine {
-    /// Raises to the floor of `schedule` and never shrinks. Confidence 1: the host declared it.
+    /// Creates an engine that raises to the floor of `schedule` and never shrinks. Confidence 1: the host declared it.
     pub fn new(schedule: Schedule) -> Self {
         Self { schedule, confidence: Confidence::new(1.0), vote: false }
     }
 
-    /// The same with another confidence: that of a compiled schedule, say.
+    /// Replaces the confidence, by that of a compiled schedule for example.
     #[must_use]
     pub fn with_confidence(mut self, confidence: Confidence) -> Self {
         self.confidence = confidence;
         self
     }
 
-    /// The same as one voice of an [`Ensemble`](scaling_core::Ensemble): asks for exactly the floor, and for one pod where no
-    /// window is open.
+    /// Turns the engine into a member of an [`Ensemble`](scaling_core::Ensemble) that asks for exactly the floor, and for one pod
+    /// where no window is open.
     ///
-    /// Only beside a reactive member: without one, nobody else agrees to the shrink. And prefer [`ScheduleEngine::over`] the
+    /// Only beside a reactive member: without one, no other engine agrees to the shrink. And prefer [`ScheduleEngine::over`] the
     /// ensemble: a shrink that ends at the floor is this member's answer here, and bears its confidence instead of the
     /// reactive member's.
     #[must_use]
@@ -67,13 +67,13 @@ impl ScheduleEngine {
         self
     }
 
-    /// What `reactive` decides, but never below the floor.
+    /// Puts a reactive engine over the floor: its decision, never below the floor.
     pub fn over<E: DecisionEngine>(self, reactive: E) -> Floored<E> {
         let name = format!("{NAME} over {}", reactive.name());
         Floored { schedule: self, reactive, name }
     }
 
-    /// The schedule.
+    /// Returns the schedule.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
     }
@@ -87,7 +87,7 @@ impl ScheduleEngine {
     /// Decides, without a future.
     ///
     /// # Errors
-    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
+    /// [`EngineError::NoPodCount`] if nothing says how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
         let floor = self.floor(observation);
@@ -154,7 +154,7 @@ impl<E: DecisionEngine> Floored<E> {
             action,
             resources: decision.resources,
             timing: Timing::Scheduled,
-            // Growth is the schedule's wish, what is left of a shrink is still the reactive engine's.
+            // Growth is the schedule's request, what is left of a shrink is still the reactive engine's.
             confidence: if grows { self.schedule.confidence } else { decision.confidence },
             urgency: if grows { decision.urgency.max(at_floor.urgency) } else { decision.urgency },
             reasons,

@@ -110,7 +110,7 @@ impl fmt::Debug for PredictiveEngine {
     }
 }
 
-/// What was learnt from one past.
+/// Everything that is learnt from one past.
 #[derive(Debug)]
 struct Learnt {
     /// `None` from too short a past.
@@ -213,7 +213,7 @@ impl PredictiveEngine {
         Some((Reason::Forecast { observed, expected, quantile, ahead_s: forecaster.ahead_seconds() }, expected))
     }
 
-    /// What holds for any workload.
+    /// Forecaster and policy that hold for any workload.
     fn unlearnt(&self, observation: &Observation, observed: f64) -> Option<(Forecaster, Policy)> {
         let pods = f64::from(observation.current.current_pod_count.unwrap_or_default());
         let carried = Some(observed / pods).filter(|carried| carried.is_finite() && *carried > 0.0);
@@ -221,7 +221,7 @@ impl PredictiveEngine {
         Some((Forecaster::generic(&observation.facts, capacity), Policy::unlearnt(self.price)))
     }
 
-    /// What was known at the last full two hours.
+    /// State of knowledge at the last full two hours.
     fn learnt(&self, observation: &Observation) -> Arc<Learnt> {
         let until = learnt_until(observation);
         let span = Span::of(observation, until);

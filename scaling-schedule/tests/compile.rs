@@ -165,7 +165,10 @@ fn a_lead_over_midnight_opens_on_the_evening_before_each_day_of_the_peak_and_say
     assert_eq!(windows.len(), 2, "{}", compiled.schedule);
     let evenings = Days::of([Weekday::Sun, Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu]);
     assert_eq!((windows[1].days(), windows[1].replicas()), (evenings, 20));
-    assert_eq!((windows[1].from().to_string().as_str(), windows[1].to().to_string().as_str()), ("23:40:00", "01:00:00"));
+    assert_eq!(
+        (windows[1].from().to_string().as_str(), windows[1].to().to_string().as_str()),
+        ("23:40:00", "01:00:00")
+    );
     assert!((compiled.reasons[1].peak_need - 20.0).abs() < 1e-9, "{}", compiled.reasons[1]);
     // Ten weekdays are behind it, no weekend.
     assert!((compiled.reasons[1].days_seen - 10.0).abs() < 1e-9, "{}", compiled.reasons[1]);

@@ -9,9 +9,8 @@ const NORMAL: [f64; QUANTILES.len()] = [0.448, 0.599, 0.747, 0.875, 1.0, 1.127, 
 
 /// Coefficients of the 0.97 quantile before anything is learnt, by what scales with the quantile (noise) and what does not
 /// (direction): about the median of those learnt on fifteen public load traces. Seasons have to be learnt.
-const GENERIC_NOISE: [f64; RECENT] = [
-    GENERIC_MARGIN, 0.0, 0.0, 0.0, 0.0, 0.6, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, GENERIC_SCATTER, 0.0, 0.03,
-];
+const GENERIC_NOISE: [f64; RECENT] =
+    [GENERIC_MARGIN, 0.0, 0.0, 0.0, 0.0, 0.6, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, GENERIC_SCATTER, 0.0, 0.03];
 const GENERIC_DIRECTION: [f64; RECENT] =
     [0.0, 0.45, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
 /// Growth that any load may show, as a logarithm.
@@ -35,7 +34,7 @@ pub(super) fn generic() -> [Features; QUANTILES.len()] {
 pub(crate) struct Quantile(usize);
 
 impl Quantile {
-    /// Every quantile, lowest first.
+    /// All quantiles, lowest first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         (0..QUANTILES.len()).map(Self)
     }
