@@ -1,11 +1,12 @@
-//! From history to the fewest windows.
+//! The compiler: the fewest windows that hold the pods that a history needed.
 //!
 //! 1. The need of every sample is sorted into dates and slots of the wall clock; a high quantile over the days is the profile
 //!    of a day, one for all days or one each for weekdays and weekends (`profile`).
-//! 2. Needs become whole pods, wanted a lead before the load.
+//! 2. Needs over a week become whole pods, wanted a lead before the load; on Monday 00:00 that is on Sunday evening.
 //! 3. Floors that differ little become one, short dips are filled, short peaks widened: always upward, so that no slot gets
 //!    less than it needs.
-//! 4. What is left is read as windows that lie on each other: a long low one with shorter, higher ones inside.
+//! 4. The result is read as windows that lie on each other: a long low one with shorter, higher ones inside. One that lasts for
+//!    more than a day becomes one for its whole days and one for each end.
 
 mod cells;
 mod config;
@@ -25,7 +26,7 @@ use crate::{Days, InvalidSchedule, Schedule, Window};
 use cells::{CELL_MINUTES, Needs, Peak};
 use profile::{Seen, span};
 
-/// Why no schedule can be made.
+/// A history or a setting that no schedule can be made from.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
@@ -35,7 +36,7 @@ pub enum CompileError {
     /// Less than a day was seen.
     #[error("the history spans {hours:.1} h; a schedule needs a day at least")]
     TooShort {
-        /// What it spans.
+        /// Length of the history, in hours.
         hours: f64,
     },
     /// Too much of the day was never seen.
@@ -49,18 +50,20 @@ pub enum CompileError {
     Schedule(#[from] InvalidSchedule),
 }
 
-/// Why a compiled window holds what it holds.
+/// The need that a compiled window holds its pods for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowReason {
-    /// The window.
+    /// Name of the window.
     pub window: String,
-    /// The largest need that it meets, not rounded. Higher needs inside it have windows of their own.
+    /// Largest need, in pods and not rounded, that it meets at its time or a lead ahead. Rounded up it is the floor of the
+    /// window, or less than that by no more than the tolerance of the configuration. Higher needs inside it have windows of
+    /// their own.
     pub peak_need: f64,
-    /// The quantile over days and samples that was taken as the need.
+    /// Quantile over days and samples that was taken as the need.
     pub quantile: f64,
     /// Days' worth of samples behind it.
     pub days_seen: f64,
-    /// How long before the load the pods are wanted.
+    /// Time before the load at which the pods are wanted.
     pub lead: TimeDelta,
 }
 
@@ -87,20 +90,42 @@ pub struct CompiledSchedule {
     pub reasons: Vec<WindowReason>,
     /// The profiles it was made from: one for all days, or those of weekdays and weekends.
     pub profiles: Vec<Profile>,
-    /// How far to trust it: days seen against one more, less the spread between days. One day alone gives one half at most,
+    /// Trust in it: days seen against one more, less the spread between days. One day alone gives one half at most,
     /// three quarters need three days, and of a weekend as well as of the week if they differ.
     pub confidence: Confidence,
 }
 
-/// The fewest windows that hold what the past needed.
+/// Compiles a history into the fewest windows that hold the pods it needed.
 ///
-/// `need` says how many pods one sample needed, not rounded; `None` where the sample does not tell. See
-/// [`need_by_cpu`] and [`need_by_load`].
+/// `need` returns the pods that one sample needed, not rounded; `None` where the sample does not tell. See [`need_by_cpu`] and
+/// [`need_by_load`].
 ///
 /// Weekdays and weekends get windows of their own where both were seen for a day at least and differ.
 ///
 /// # Errors
 /// [`CompileError`] if a setting cannot work, the history is shorter than a day, or a quarter of the day was never seen.
+///
+/// ```
+/// use scaling_core::chrono::{DateTime, TimeDelta, Timelike};
+/// use scaling_core::{MetricsHistory, ScalingMetrics, SignalKind};
+/// use scaling_schedule::{CompileConfig, compile, need_by_load};
+///
+/// // A week of hourly rates with a peak from 09:00 to 17:00; one pod carries 100 requests per second.
+/// let monday: DateTime<_> = "2026-11-16T00:00:00Z".parse()?;
+/// let samples = (0..7 * 24).map(|hour| {
+///     let at = monday + TimeDelta::hours(hour);
+///     let rate = if (9..17).contains(&at.hour()) { 750.0 } else { 50.0 };
+///     ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
+/// });
+/// let (history, _) = MetricsHistory::from_unordered(samples.collect());
+///
+/// let compiled = compile(&history, need_by_load(SignalKind::RequestRate, 100.0), &CompileConfig::default())?;
+/// assert_eq!(
+///     compiled.reasons[0].to_string(),
+///     "daily 08:40-17:00: the 90 % quantile over 7.0 days is 7.50 pods at most, wanted 20 min ahead",
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn compile(
     history: &MetricsHistory,
     need: impl Fn(&ScalingMetrics) -> Option<f64>,

@@ -186,7 +186,7 @@ impl fmt::Debug for LearntForecast {
     }
 }
 
-/// What was learnt from one past.
+/// Everything that is learnt from one past.
 #[derive(Debug)]
 struct Learnt {
     /// `None` from too short a past.
@@ -236,7 +236,7 @@ impl LearntForecast {
         Ok(LoadForecast { signal, observed, expected, quantile, ahead_s: forecaster.ahead_seconds() })
     }
 
-    /// What holds for any workload.
+    /// Forecaster and policy that hold for any workload.
     fn unlearnt(&self, observation: &Observation, observed: f64) -> Option<(Forecaster, Policy)> {
         let pods = f64::from(observation.current.current_pod_count.unwrap_or_default());
         let carried = Some(observed / pods).filter(|carried| carried.is_finite() && *carried > 0.0);
@@ -244,7 +244,7 @@ impl LearntForecast {
         Some((Forecaster::generic(&observation.facts, capacity), Policy::unlearnt(self.price)))
     }
 
-    /// What was known at the last full two hours.
+    /// State of knowledge at the last full two hours.
     fn learnt(&self, observation: &Observation) -> Arc<Learnt> {
         if observation.current.value(SignalKind::RequestRate).is_none() {
             return Arc::new(Learnt { forecast: None, pace: Pace::default() });

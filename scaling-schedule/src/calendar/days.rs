@@ -30,22 +30,22 @@ impl Days {
     /// Saturday and Sunday.
     pub const WEEKEND: Self = Self(WeekdaySet::from_array([Weekday::Sat, Weekday::Sun]));
 
-    /// These days. None is possible here and refused by a window.
+    /// Creates a set of days. An empty set is possible here and refused by a window.
     pub fn of(days: impl IntoIterator<Item = Weekday>) -> Self {
         Self(days.into_iter().collect())
     }
 
-    /// Whether the day is one of them.
+    /// Returns true if the day is one of them.
     pub fn contains(self, day: Weekday) -> bool {
         self.0.contains(day)
     }
 
-    /// How many.
+    /// Number of days.
     pub fn len(self) -> u8 {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there is no day.
     pub fn is_empty(self) -> bool {
         self.0.is_empty()
     }
@@ -80,7 +80,7 @@ impl fmt::Display for Days {
     }
 }
 
-/// The written form. What it says is checked where the window's name is known.
+/// The written form. It is checked where the window's name is known, for the error.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged, expecting = "days must be \"daily\", \"weekdays\", \"weekend\" or a list such as [\"mon\", \"tue\"]")]
 pub(crate) enum WrittenDays {

@@ -57,7 +57,7 @@ impl From<Schedule> for Raw {
 }
 
 impl Schedule {
-    /// A checked schedule. Without windows it never raises anything.
+    /// Creates a schedule after checking it. Without windows it never raises anything.
     ///
     /// # Errors
     /// [`InvalidSchedule::DuplicateName`] if two windows have the same name.
@@ -69,17 +69,18 @@ impl Schedule {
         Ok(Self { time_zone, windows })
     }
 
-    /// The time zone of its wall clock.
+    /// Returns the time zone of the wall clock.
     pub fn time_zone(&self) -> Tz {
         self.time_zone
     }
 
-    /// Its windows, in the order given.
+    /// Returns the windows, in the order given.
     pub fn windows(&self) -> &[Window] {
         &self.windows
     }
 
-    /// The open window with the largest floor, and that floor. Of equal ones the first.
+    /// Returns the open window with the largest floor, and that floor in pods; of equal ones the first. `None` if no window is
+    /// open.
     pub fn floor_at(&self, at: DateTime<Utc>) -> Option<(&Window, u32)> {
         self.floor_on_wall_clock(self.wall_clock(at)?)
     }
@@ -89,14 +90,14 @@ impl Schedule {
         open.max_by_key(|window| window.replicas()).map(|window| (window, window.replicas()))
     }
 
-    /// The first instant after `after` at which the floor is another one, if that ever happens.
+    /// Returns the first instant after `after` at which the floor is another one, if there is one within two weeks.
     pub fn next_change(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let floor = |at| self.floor_at(at).map(|(_, replicas)| replicas);
         let now = floor(after);
         self.candidates(after).into_iter().find(|at| floor(*at) != now)
     }
 
-    /// Every instant after `after` at which a window can open or close, in order: wall-clock times of the windows, and clock
+    /// Instants after `after` at which a window can open or close, in order: wall-clock times of the windows, and clock
     /// changes, which put the clock into or out of a window without passing its edge.
     fn candidates(&self, after: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let mut times: Vec<NaiveTime> = self.windows.iter().flat_map(|window| [window.from(), window.to()]).collect();
@@ -143,7 +144,7 @@ impl Schedule {
         Some(self.time_zone.offset_from_utc_datetime(&at.naive_utc()).fix())
     }
 
-    /// What the wall clock shows; nothing at the ends of the calendar, where chrono would panic.
+    /// Time on the wall clock; `None` at the ends of the calendar, where chrono would panic.
     pub(crate) fn wall_clock(&self, at: DateTime<Utc>) -> Option<NaiveDateTime> {
         let utc = at.naive_utc();
         utc.checked_add_offset(self.time_zone.offset_from_utc_datetime(&utc).fix())

@@ -10,21 +10,21 @@ const MINUTES_PER_WEEK: u32 = 7 * MINUTES_PER_DAY;
 /// A stretch of the week with one floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// When it starts, in minutes since Monday 00:00.
+    /// Start, in minutes since Monday 00:00.
     pub start_minute: u32,
-    /// When it ends; 10,080 is the end of Sunday.
+    /// End, in the same minutes; 10,080 is the end of Sunday.
     pub end_minute: u32,
     /// The floor; `None` where no window is open.
     pub floor: Option<u32>,
 }
 
 impl Segment {
-    /// Its length.
+    /// Returns the length in hours.
     pub fn hours(&self) -> f64 {
         f64::from(self.end_minute - self.start_minute) / 60.0
     }
 
-    /// The weekday and the time of day at which it starts.
+    /// Returns the weekday and the time of day of the start.
     pub fn start(&self) -> (Weekday, chrono::NaiveTime) {
         let start = moment(self.start_minute);
         (chrono::Datelike::weekday(&start), start.time())
@@ -36,12 +36,12 @@ impl Segment {
 pub struct Week(Vec<Segment>);
 
 impl Week {
-    /// The segments, in order; together the whole week.
+    /// Returns the segments in order; together they are the whole week.
     pub fn segments(&self) -> &[Segment] {
         &self.0
     }
 
-    /// Pod-hours of the week if `outside` pods run where the floor is lower or there is none.
+    /// Returns the pod-hours of the week if `outside` pods run where the floor is lower or there is none.
     pub fn pod_hours(&self, outside: u32) -> f64 {
         self.0.iter().map(|segment| segment.hours() * f64::from(segment.floor.unwrap_or(0).max(outside))).sum()
     }
@@ -55,7 +55,7 @@ fn moment(minute: u32) -> NaiveDateTime {
 }
 
 impl Schedule {
-    /// The floor over an ordinary week: what a bill and a preview are made of.
+    /// Returns the floor over a week without a clock change, for bills and previews.
     pub fn week(&self) -> Week {
         use chrono::Timelike;
         let minute_of_day = |time: chrono::NaiveTime| time.num_seconds_from_midnight() / 60;

@@ -10,7 +10,7 @@ use crate::{Days, InvalidWindow, WindowFault};
 /// Names this long fit into a label value of Kubernetes.
 pub(crate) const MAX_NAME: usize = 63;
 
-/// On some weekdays, from one wall-clock time to another: at least so many pods.
+/// A floor of pods on some weekdays, from one wall-clock time to another.
 ///
 /// It opens on each of its days at `from` and closes at `to`; with `to` at or before `from` it closes on the next day, so
 /// `00:00` to `00:00` is the whole day. The closing minute is not part of it.
@@ -72,7 +72,7 @@ impl From<Window> for Raw {
 }
 
 impl Window {
-    /// A checked window.
+    /// Creates a window after checking it.
     ///
     /// # Errors
     /// [`InvalidWindow`] if the name is empty, longer than 63 characters or holds control characters, there is no day, a time
@@ -110,7 +110,7 @@ impl Window {
         }
     }
 
-    /// The same from times written as `HH:MM`.
+    /// Creates a window from times written as `HH:MM`.
     ///
     /// # Errors
     /// As [`Window::new`], or if a time is not written so.
@@ -128,44 +128,44 @@ impl Window {
         }
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The days on which it opens.
+    /// Returns the days on which it opens.
     pub fn days(&self) -> Days {
         self.days
     }
 
-    /// When it opens, by the wall clock.
+    /// Returns the time at which it opens, by the wall clock.
     pub fn from(&self) -> NaiveTime {
         self.from
     }
 
-    /// When it closes, by the wall clock; on the next day if not after [`Window::from`].
+    /// Returns the time at which it closes, by the wall clock; on the next day if not after [`Window::from`].
     pub fn to(&self) -> NaiveTime {
         self.to
     }
 
-    /// The floor it holds.
+    /// Returns the floor in pods.
     pub fn replicas(&self) -> u32 {
         self.replicas
     }
 
-    /// Whether it closes on the day after it opens.
+    /// Returns true if it closes on the day after it opens.
     pub fn ends_next_day(&self) -> bool {
         self.to <= self.from
     }
 
-    /// How long it is open in a week without a clock change.
+    /// Returns the hours for which it is open in a week without a clock change.
     pub fn hours_per_week(&self) -> f64 {
         let next_day = if self.ends_next_day() { 24 * 60 } else { 0 };
         let minutes = (self.to - self.from).num_minutes() + next_day;
         minutes as f64 / 60.0 * f64::from(self.days.len())
     }
 
-    /// Whether it is open when the wall clock shows `local`.
+    /// Returns true if it is open when the wall clock shows `local`.
     pub(crate) fn is_open(&self, local: NaiveDateTime) -> bool {
         use chrono::Datelike;
         let (today, time) = (local.weekday(), local.time());

@@ -55,7 +55,7 @@ impl Needs {
         Self { pods: slots.flat_map(|need| std::iter::repeat_n(*need, per_slot)).collect(), profiles: places }
     }
 
-    /// As whole pods, each floor wanted `lead` cells before its need.
+    /// Needs as whole pods, each floor wanted `lead` cells before its need.
     pub(super) fn led(&self, lead: usize) -> Cells {
         let whole: Vec<u32> = self.pods.iter().map(|need| whole_pods(*need)).collect();
         let circle: Vec<u32> = whole.iter().cycle().take(whole.len() + lead).copied().collect();
@@ -82,7 +82,7 @@ impl Needs {
 }
 
 impl Stretch {
-    /// As parts that one window each can hold: all of it if it is at most a day long, otherwise its days from midnight to
+    /// Parts that one window each can hold: all of it if it is at most a day long, otherwise its days from midnight to
     /// midnight and what is left at both ends, which is made `shortest` long by overlapping the days.
     pub(super) fn parts(self, shortest: usize) -> Vec<Self> {
         if self.length <= DAY {
@@ -187,13 +187,13 @@ impl Cells {
         found
     }
 
-    /// Whether a stretch is somewhere exactly as high as its floor; otherwise higher ones cover it.
+    /// Returns true if a stretch is somewhere exactly as high as its floor; otherwise higher ones cover it.
     pub(super) fn needs(&self, stretch: Stretch) -> bool {
         let mut cells = stretch.start..stretch.start + stretch.length;
         cells.any(|cell| self.0.get(cell % self.0.len().max(1)) == Some(&stretch.floor))
     }
 
-    /// Where `holds`, as starts and lengths. A run may go on beyond the end of the week.
+    /// Runs in which `holds`, as starts and lengths. A run may go on beyond the end of the week.
     fn runs(&self, holds: impl Fn(u32) -> bool) -> Vec<(usize, usize)> {
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for (cell, floor) in self.0.iter().enumerate() {
@@ -214,7 +214,7 @@ impl Cells {
     }
 }
 
-/// Whether two kinds of day differ so little that one schedule serves both.
+/// Returns true if two kinds of day differ so little that one schedule serves both.
 pub(super) fn alike(a: &Profile, b: &Profile, config: &CompileConfig) -> bool {
     a.filled().into_iter().zip(b.filled()).all(|(a, b)| {
         let (a, b) = (whole_pods(a), whole_pods(b));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cells::CELL_MINUTES;
 
-/// How windows are made from history.
+/// Settings of the compiler. Every field has a default.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileConfig {
     /// The wall clock that the load follows. Default UTC.
@@ -17,7 +17,7 @@ pub struct CompileConfig {
     /// Share of the samples of a slot, and of the days, whose need is met. Above 0, at most 1; default 0.9. With fewer than
     /// ten days that is the highest.
     pub quantile: f64,
-    /// How long before the load its pods are wanted, rounded up to 5 minutes; a day at most. Default 16 minutes: a quarter of
+    /// Time before the load at which its pods are wanted, rounded up to 5 minutes; a day at most. Default 16 minutes: a quarter of
     /// an hour and the usual start-up of a minute. See [`CompileConfig::for_workload`].
     pub lead: Duration,
     /// Windows are at least this long, and so are the breaks between them. Default 1 h, at most 12 h. Longer: fewer windows,
@@ -27,7 +27,7 @@ pub struct CompileConfig {
     pub merge_pods: u32,
     /// Floors this share of the higher one apart count as one. At least 0, below 1; default 0.2.
     pub merge_share: f64,
-    /// What runs without any window: floors up to this need none. Default 1.
+    /// Pods that run without any window: floors up to this need none. Default 1.
     pub outside: u32,
 }
 

@@ -106,7 +106,7 @@ impl Profile {
         self.needs.iter().flatten().count() as f64 / self.needs.len().max(1) as f64
     }
 
-    /// Every slot with a need: one that was never seen needs what the larger of its neighbours needs.
+    /// Needs of all slots: one that was never seen needs as much as the larger of its neighbours.
     pub(super) fn filled(&self) -> Vec<f64> {
         let slots = self.needs.len();
         let seen = |index: usize| self.needs.get(index % slots).copied().flatten();
@@ -143,7 +143,7 @@ fn nearest_rank(values: &mut [f64], quantile: f64) -> Option<f64> {
     values.get(rank.clamp(1, values.len().max(1)) - 1).copied()
 }
 
-/// From the first sample to the end of the time the last one speaks for.
+/// Time from the first sample to the end of the time that the last one stands for.
 pub(super) fn span(history: &MetricsHistory) -> TimeDelta {
     match (history.oldest(), history.newest()) {
         (Some(oldest), Some(newest)) => newest - oldest + usual_interval(history),

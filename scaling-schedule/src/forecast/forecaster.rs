@@ -12,8 +12,8 @@ use super::series::{Points, STEP_MS};
 
 /// Farthest ahead that is forecast: four hours. Pods that take longer to start are sized by schedules, not by forecasts.
 const FARTHEST: usize = 4 * HOUR;
-/// How far back a forecast can be asked what it would have been: 16 minutes, the longest time for
-/// which a wanted size is kept.
+/// Steps back to which a forecast can be asked for what it would have been: 16 minutes, the longest time for which a wanted size
+/// is kept.
 pub(crate) const BACK_AT_MOST: usize = 64;
 /// For how long the seasons are known after they were learnt: three hours. Learning happens every two, and may come late.
 const SEASONS_KNOWN: usize = 3 * HOUR;
@@ -48,9 +48,9 @@ pub struct Forecaster {
     /// Added to load before logarithms are taken, in requests per second: a quarter of what a pod carries, so that loads far
     /// below one pod do not count as swings.
     log_offset: f64,
-    /// From the instant of an observation to the moment that is forecast, in ms.
+    /// Time from the instant of an observation to the moment that is forecast, in ms.
     offset_ms: f64,
-    /// From the newest load that is known then to that moment, in ms.
+    /// Time from the newest load that is known then to that moment, in ms.
     ahead_ms: f64,
     /// Largest growth over that time in the past it was learnt from, as a logarithm. A generic one goes by the last hour.
     largest_growth: Option<f64>,
@@ -177,7 +177,7 @@ pub(super) fn log_offset(pod_capacity: f64) -> f64 {
     (0.25 * pod_capacity).max(f64::MIN_POSITIVE)
 }
 
-/// From the instant of an observation to the middle of the first sync period that a pod created then serves, in ms.
+/// Time from the instant of an observation to the middle of the first sync period that a pod created then serves, in ms.
 pub(super) fn offset_ms(facts: &WorkloadFacts) -> f64 {
     let seconds =
         facts.metrics_lag.as_secs_f64() + facts.start_up.as_secs_f64() + facts.sync_period.as_secs_f64() / 2.0;

@@ -10,19 +10,19 @@ use super::regression::{TrainingSample, dot};
 use super::season::Seasons;
 use super::series::{Points, STEP_MS};
 
-/// How much of the past is looked at: the training days, and a week before them for their seasons.
+/// Length of the past that is looked at: the training days, and a week before them for their seasons.
 const PAST: usize = 14 * DAY;
-/// How much of the past trains: seven days, so that a weekend is among them.
+/// Length of the past that trains: seven days, so that a weekend is among them.
 const TRAINING: usize = 7 * DAY;
-/// Every how many steps there is a training sample. Odd, so that they meet samples of every minute at all their phases.
+/// Steps from one training sample to the next. Odd, so that they meet samples of every minute at all their phases.
 const SAMPLE_EVERY: usize = 3;
-/// After how many steps a training sample counts half: the middle of the training days, so that a change of the pattern wins
+/// Steps after which a training sample counts half: the middle of the training days, so that a change of the pattern wins
 /// after half a week.
 const HALF_LIFE: f64 = 4.0 * DAY as f64;
 /// Shortest past that is learnt from, beyond what a feature needs: two hours. Shorter ones hold too few independent moments for
 /// twenty-six coefficients.
 const LEARN_MIN: usize = 2 * HOUR;
-/// How much of the past corrects the coverage: a day, so that every hour of the day has its part.
+/// Length of the past that corrects the coverage: a day, so that every hour of the day has its part.
 const COVERAGE: usize = DAY;
 /// Share of the spread of growth by which one miss moves a quantile, as in adaptive conformal inference. Larger steps would make the
 /// constant follow the last hour.
@@ -93,7 +93,7 @@ impl Past {
         Some(Self { rates, track, seasons, log_offset, newest_ms, offset_ms, ahead_ms })
     }
 
-    /// What a pod carries, roughly, in requests per second.
+    /// Load that one pod carries, roughly, in requests per second.
     pub(crate) fn pod_size(&self) -> f64 {
         4.0 * self.log_offset
     }

@@ -34,7 +34,7 @@ pub(super) fn generic() -> [Features; QUANTILES.len()] {
 pub(crate) struct Quantile(usize);
 
 impl Quantile {
-    /// Every quantile, lowest first.
+    /// All quantiles, lowest first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         (0..QUANTILES.len()).map(Self)
     }

@@ -17,7 +17,7 @@ const SUDDEN: usize = 12;
 /// Correlation with a day or a week ago from which load counts as periodic. Low, because the regression weighs a season itself;
 /// this only keeps noise out of the fit. Over a day of independent 5-minute means the standard deviation is 1/√288 = 0.06.
 const PROVEN: f64 = 0.2;
-/// Every how many steps a correlation looks: 5 minutes, the time that levels are averaged over.
+/// Steps from one value to the next in a correlation: 5 minutes, the time that levels are averaged over.
 const SPARSE: usize = 20;
 
 /// Number of features that seasons give.
@@ -28,7 +28,7 @@ pub(crate) const SEASONS: usize = 8;
 pub(crate) struct Season {
     /// Growth of the usual level until the moment that is forecast.
     growth: f64,
-    /// The same of a week ago.
+    /// Growth a week ago until that moment.
     week_growth: f64,
     /// Levels then: usual, yesterday's, that of a week ago, the highest within each reach.
     levels: [f64; 5],
@@ -50,7 +50,7 @@ impl Season {
         [self.growth, self.week_growth, usual, yesterday, week, near, wide, self.sudden].map(|number| number as f32)
     }
 
-    /// As features at a level: 0 for what is not known.
+    /// Features at a level: 0 for what is not known.
     pub(super) fn features(&self, now: f64) -> [f64; SEASONS] {
         let [usual, yesterday, week, near, wide] = self.levels.map(|level| level - now);
         [self.growth, self.week_growth, usual, yesterday, week, near, wide, self.sudden]
@@ -65,7 +65,7 @@ pub(crate) struct SeasonTable {
     seasons: Vec<[f32; SEASONS]>,
 }
 
-/// Not known equals not known.
+/// Compares bits, so that unknown numbers, which are NaN, are equal.
 impl PartialEq for SeasonTable {
     fn eq(&self, other: &Self) -> bool {
         let bits = |table: &Self| -> Vec<u32> { table.seasons.iter().flatten().map(|value| value.to_bits()).collect() };

@@ -1,4 +1,4 @@
-//! From metrics as they were measured to the load on an even grid.
+//! Load on an even grid, from metrics as they were measured.
 
 use scaling_core::{Observation, SignalKind};
 
@@ -104,8 +104,8 @@ impl Points {
     }
 }
 
-/// How many samples from the first on follow one another evenly, and how many of their intervals make a window; 1 if they do
-/// not overlap evenly.
+/// Number of samples from the first on that follow one another evenly, and number of their intervals that make a window; 1 if
+/// they do not overlap evenly.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most `OVERLAP_AT_MOST`
 fn even_run(samples: &[(f64, f64)], window_ms: f64) -> (usize, usize) {
     let overlap = |from: f64, to: f64| {

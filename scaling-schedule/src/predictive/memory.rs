@@ -1,4 +1,4 @@
-//! What was learnt of each target: [`Memory`].
+//! Memory of what was learnt, one thing for each target: [`Memory`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,34 +34,35 @@ impl Evidence {
             .hash(&mut hasher);
         let Some(within) = span else { return Self { span, samples: 0, fingerprint: hasher.finish() } };
 
-        let now_ms = observation.current.timestamp.timestamp_millis();
+        let now = &observation.current;
+        let now_ms = now.timestamp.timestamp_millis();
         let before = observation.history.before(within.until_ms.saturating_add(1).min(now_ms));
         let first = before.times().partition_point(|time| *time < within.from_ms);
-        let (times, pods) = (before.times(), before.pods());
         let columns = [SignalKind::RequestRate, SignalKind::CpuUtilization].map(|kind| before.column(kind));
-        let samples = times.len() - first;
+        // At a full two hours the present is the end of the past: the same sample that the history ends with from then on.
+        let value = |kind| now.value(kind).unwrap_or(f64::NAN);
+        let present = (now_ms <= within.until_ms).then(|| {
+            let pods = now.current_pod_count.map_or(f64::NAN, f64::from);
+            [pods, value(SignalKind::RequestRate), value(SignalKind::CpuUtilization)]
+        });
+        let samples = before.times().len() - first + usize::from(present.is_some());
         let spread = (0..samples).step_by(samples.div_ceil(SPREAD).max(1));
         let mut lanes = [0_u64; 4];
         for place in spread.chain(samples.saturating_sub(NEWEST)..samples) {
-            let bits = |column: &[f64]| column.get(first + place).map_or(0, |value| value.to_bits());
-            let time = times.get(first + place).map_or(0, |time| time.cast_unsigned());
+            let time = before.times().get(first + place).copied().unwrap_or(now_ms);
             let [rates, cpu] = columns;
-            for (lane, value) in lanes.iter_mut().zip([time, bits(pods), bits(rates), bits(cpu)]) {
-                // As in FNV-1a, a word at a time: four independent chains cost no more than one.
-                *lane = (*lane ^ value).rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let sample = match (present, before.pods().get(first + place)) {
+                (Some(present), None) => present,
+                (_, pods) => [pods, rates.get(first + place), cpu.get(first + place)]
+                    .map(|value| value.copied().unwrap_or(f64::NAN)),
+            };
+            let words = std::iter::once(time.cast_unsigned()).chain(sample.into_iter().map(f64::to_bits));
+            for (lane, word) in lanes.iter_mut().zip(words) {
+                // As in FNV-1a, a word at a time: four independent chains take no longer than one.
+                *lane = (*lane ^ word).rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             }
         }
         lanes.hash(&mut hasher);
-        // At a full two hours the present is part of the past.
-        if now_ms <= within.until_ms {
-            let present = |kind| observation.current.value(kind).map(f64::to_bits);
-            (
-                observation.current.current_pod_count,
-                present(SignalKind::RequestRate),
-                present(SignalKind::CpuUtilization),
-            )
-                .hash(&mut hasher);
-        }
         Self { span, samples, fingerprint: hasher.finish() }
     }
 }
@@ -141,7 +142,29 @@ impl<T> Known<T> {
 
 #[cfg(test)]
 mod tests {
+    use scaling_core::chrono::{DateTime, TimeDelta};
+    use scaling_core::{MetricsHistory, ScalingMetrics};
+
     use super::*;
+
+    #[test]
+    fn a_present_that_becomes_history_is_the_same_past() {
+        let until = DateTime::from_timestamp(1_700_006_400, 0).unwrap();
+        let seen = |minutes: i64, changed: i64| {
+            let sample = |minute: i64| {
+                let rate = if minute == changed { 7.0 } else { 100.0 };
+                ScalingMetrics::new(until + TimeDelta::minutes(minute), 3).with(SignalKind::RequestRate, rate)
+            };
+            let (history, _) = MetricsHistory::from_unordered((-600..minutes).map(sample).collect());
+            let observation = Observation::new(sample(minutes)).with_history(history);
+            Evidence::of(&observation, Span::of(&observation, until))
+        };
+        assert_eq!(seen(0, 99), seen(1, 99));
+        assert_eq!(seen(0, 99), seen(90, 60), "later samples are not looked at");
+        assert_ne!(seen(0, 0), seen(1, 99));
+        assert_eq!(seen(0, -1), seen(1, -1));
+        assert_ne!(seen(1, 99), seen(1, -333));
+    }
 
     fn target(name: &str) -> Arc<Target> {
         Arc::new(Target::deployment("shop", name, "hpa"))

@@ -20,7 +20,7 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// Where there is no past to play through: a share of misses in inverse proportion to their price. At the
+    /// The policy where there is no past to play through: a share of misses in inverse proportion to their price. At the
     /// default price of 10 that is the 0.983 quantile.
     pub(super) fn unlearnt(price: f64) -> Self {
         Self { quantile: Quantile::at_least(1.0 - 0.25 / price.max(1.0)), hold: UNLEARNT_HOLD }

@@ -7,9 +7,9 @@ use scaling_core::{RuleConfig, WorkloadFacts};
 use super::policy::Policy;
 use crate::forecast::{DAY, Forecaster, Past, QUANTILES, STEP_MS};
 
-/// How much of the past is played through: four days, beyond which the half-life leaves little.
+/// Length of the past that is played through: four days, beyond which the half-life leaves little.
 const PLAYED: usize = 4 * DAY;
-/// After how many steps it counts half: three days, so that a change of the pattern changes the policy within the week.
+/// Steps after which it counts half: three days, so that a change of the pattern changes the policy within the week.
 const HALF_LIFE: f64 = 3.0 * DAY as f64;
 /// A request waits too long if it meets a longer queue than this, in seconds of what the pods carry.
 const LATE_S: f64 = 1.0;
@@ -22,10 +22,10 @@ const STEP_S: f64 = STEP_MS / 1000.0;
 pub(super) struct QueueModel {
     /// Load that one pod should carry.
     capacity: f64,
-    /// From the newest load that is known to the decision.
+    /// Time since the newest load that is known to the decision.
     lag: usize,
     start_up: usize,
-    /// From the end of a queue to its being seen.
+    /// Time from the end of a queue to its being seen.
     queue_lag: usize,
     drain_s: f64,
     shrink_below: f64,
