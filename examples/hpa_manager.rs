@@ -55,7 +55,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     let mut now = past.oldest().unwrap_or_default();
     for sample in samples.into_iter().take(1838) {
         now = sample.timestamp;
-        source.advance(&target, sample).map_err(Failure::input)?;
+        source.advance(&target, sample, now).map_err(Failure::input)?;
     }
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
     let runtime = examples::runtime()?;

@@ -48,7 +48,7 @@ use crate::target::Target;
 ///         .with(SignalKind::CpuUtilization, cpu)
 ///         .with(SignalKind::MemoryUtilization, 50.0)
 ///         .with(SignalKind::RequestRate, rate);
-///     source.advance(&target, metrics)?;
+///     source.advance(&target, metrics, at)?;
 /// }
 /// let record = futures::executor::block_on(autoscaler.tick(&target, start + TimeDelta::minutes(5)))?;
 /// assert_eq!(record.outcome, Outcome::Applied);

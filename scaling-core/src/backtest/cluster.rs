@@ -16,10 +16,11 @@ use super::pods::Pods;
 use super::queue::{Queue, Service};
 use super::{Arrivals, ClusterModel, DemandBasis, Trace};
 use crate::hpa::{ControllerConfig, Hpa, HpaController, HpaMemory, HpaSpec, InvalidHpa};
+use crate::source::{Accumulator, SampleError};
 use crate::stats::whole_pods;
 use crate::{
     Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, InvalidSetting, MemoryApplier,
-    MetricsHistory, MetricsSource, Observation, PlannedEvent, ScalingMetrics, SourceError, Target, WorkloadFacts,
+    MetricsHistory, MetricsSource, Observation, PlannedEvent, SourceError, Target, WorkloadFacts,
 };
 
 /// Samples of history kept for engines: 17 days of 15 s.
@@ -179,8 +180,7 @@ struct World {
     queue: Queue,
     hpa: Option<(Hpa, HpaMemory)>,
     scale_events: u64,
-    history: Arc<MetricsHistory>,
-    current: Option<ScalingMetrics>,
+    samples: Accumulator,
 }
 
 impl Cluster {
@@ -228,8 +228,7 @@ impl Cluster {
                 queue: Queue::default(),
                 hpa,
                 scale_events: 0,
-                history,
-                current: None,
+                samples: Accumulator::continuing(history),
             }),
             target: Arc::new(target),
             model,
@@ -362,14 +361,14 @@ impl Cluster {
         let now = world.seen.len();
         let metrics = Reading::at(self, world, now).map(|reading| reading.metrics(self, world, now));
         let Some(metrics) = metrics else {
-            world.keep();
+            world.samples.lapse();
             return;
         };
-        let is_same = world.current.as_ref().is_some_and(|current| current.timestamp == metrics.timestamp);
-        if !is_same {
-            world.keep();
+        let at = self.arrivals.instant(self.first_step + now);
+        if let Err(SampleError::Duplicate { .. }) = world.samples.push(metrics.clone(), at) {
+            // The same measurement is seen again, with the pods of now.
+            world.samples.revise(metrics).ok();
         }
-        world.current = Some(metrics);
     }
 
     /// Returns whether a step counts; one in a gap never does.
@@ -386,31 +385,21 @@ impl Cluster {
     }
 }
 
-impl World {
-    /// Moves the last metrics into history.
-    fn keep(&mut self) {
-        if let Some(past) = self.current.take() {
-            // Refused if not newer than the history of the setup, which stands.
-            Arc::make_mut(&mut self.history).push(&past).ok();
-        }
-    }
-}
-
 #[async_trait]
 impl MetricsSource for Cluster {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         if *target != *self.target {
             return Err(SourceError::UnknownTarget { target: target.clone() });
         }
-        let world = self.world();
-        let current = world.current.clone().filter(|current| current.timestamp <= now);
+        let mut world = self.world();
+        let current = world.samples.at(now).cloned();
         let current = current.ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })?;
         Ok(Observation {
             target: Arc::clone(&self.target),
             now,
             current,
             declared: None,
-            history: world.history.clone(),
+            history: world.samples.history().clone(),
             facts: self.facts.clone(),
             events: self.events.clone(),
             forecast: None,
@@ -434,9 +423,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::SignalKind;
     use crate::backtest::SampleTime;
     use crate::hpa::{CrossVersionObjectReference, MetricSpec, Quantity};
+    use crate::{ScalingMetrics, SignalKind};
     use chrono::TimeDelta;
 
     fn target() -> Target {

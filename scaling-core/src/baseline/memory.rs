@@ -1,7 +1,7 @@
 //! State that an engine keeps for each target.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc};
+use std::sync::Arc;
 
 use crate::metrics::Observation;
 use crate::target::Target;
