@@ -69,6 +69,7 @@ impl MemorySource {
     ///
     /// History that does not lie before the current sample is dropped.
     pub fn put(&self, target: Target, mut observation: Observation) {
+        observation.target = Arc::new(target.clone());
         let history = std::mem::take(&mut observation.history);
         let mut history = Arc::unwrap_or_clone(history).limited(self.limit);
         let at = observation.current.timestamp;
