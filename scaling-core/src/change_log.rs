@@ -89,7 +89,7 @@ impl ChangeLog {
         Self::default()
     }
 
-    /// Empty; remembers so many workloads, at least one. Beyond that, the one asked about longest ago is forgotten.
+    /// Empty; remembers so many workloads, at least one. Beyond that, those asked about longest ago are forgotten.
     pub fn with_limit(targets: usize) -> Self {
         Self { targets: HashMap::new(), released: Vec::new(), releasers: Vec::new(), asked: 0, limit: targets.max(1) }
     }
@@ -290,12 +290,28 @@ impl ChangeLog {
         }
     }
 
+    /// Forgets the tenth of the workloads that were asked about longest ago, at least one: a tenth, so that looking for them is
+    /// paid for once in many new workloads.
+    fn make_room(&mut self) {
+        let mut touched: Vec<_> = self.targets.values().map(|entry| entry.touched).collect();
+        let most = touched.len() / 10;
+        if touched.is_empty() {
+            return;
+        }
+        let (_, newest, _) = touched.select_nth_unstable(most);
+        let newest = *newest;
+        let mut left = most + 1;
+        self.targets.retain(|_, entry| {
+            let goes = left > 0 && entry.touched <= newest;
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+
     fn entry(&mut self, target: &Arc<Target>) -> &mut Entry {
         self.asked += 1;
         if self.targets.len() >= self.limit && !self.targets.contains_key(target) {
-            let oldest =
-                self.targets.iter().min_by_key(|(_, entry)| entry.touched).map(|(target, _)| Arc::clone(target));
-            oldest.map(|target| self.targets.remove(&target));
+            self.make_room();
         }
         let entry = self.targets.entry(Arc::clone(target)).or_default();
         entry.touched = self.asked;

@@ -9,12 +9,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
 use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, SampleTime, Trace};
+use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
 use scaling_core::conformance::{self, engine::steady};
-use scaling_core::hpa::{
-    ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
-    Quantity,
-};
-use scaling_core::source::Profiled;
+use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaSpec, MetricSpec, Quantity};
+use scaling_core::source::SampleError;
 use scaling_core::{
     AbsenceGuard, Bounds, Breaker, BreakerConfig, ConfidenceGate, Cooldown, DecisionEngine, DecisionRecord,
     EngineError, EngineExt, Ensemble, Fallback, Freshness, Guard, HardLimitsGuard, JsonLinesRecorder, MemoryApplier,
@@ -492,7 +490,7 @@ fn memory_source_that_was_advanced_keeps_the_promises() {
     let make = || {
         let source = MemorySource::new();
         for sample in observation.history.iter().chain([observation.current.clone()]) {
-            source.advance(&target(), sample).unwrap();
+            source.advance(&target(), sample, now).unwrap();
         }
         source
     };
@@ -527,20 +525,21 @@ fn memory_source_hands_out_no_history_from_the_future() {
 #[test]
 fn memory_source_is_not_stuck_after_two_samples_within_a_millisecond() {
     let source = MemorySource::new();
-    let sample = |micros| ScalingMetrics::new(start() + TimeDelta::microseconds(micros), 3);
-    source.advance(&target(), sample(100)).unwrap();
-    let _ = source.advance(&target(), sample(500));
-    source.advance(&target(), sample(60_000_000)).unwrap();
-    source.advance(&target(), sample(120_000_000)).unwrap();
+    let at = |micros| start() + TimeDelta::microseconds(micros);
+    let advance = |micros| source.advance(&target(), ScalingMetrics::new(at(micros), 3), at(micros));
+    advance(100).unwrap();
+    assert!(matches!(advance(500), Err(SampleError::Duplicate { .. })));
+    advance(60_000_000).unwrap();
+    advance(120_000_000).unwrap();
 }
 
 #[test]
 fn memory_source_refuses_to_go_back_and_stays_as_it_was() {
     let source = MemorySource::new();
     let sample = |seconds| ScalingMetrics::new(start() + TimeDelta::seconds(seconds), 3);
-    source.advance(&target(), sample(60)).unwrap();
+    source.advance(&target(), sample(60), start() + TimeDelta::seconds(60)).unwrap();
     for seconds in [60, 0] {
-        assert!(source.advance(&target(), sample(seconds)).is_err());
+        assert!(source.advance(&target(), sample(seconds), start() + TimeDelta::seconds(75)).is_err());
     }
     let seen = block_on(source.observe(&target(), start() + TimeDelta::seconds(90))).unwrap();
     assert_eq!((seen.current, seen.history.len()), (sample(60), 0));
