@@ -89,8 +89,8 @@ pub fn leaves_nothing_alone<G: Guard + 'static>(make: &impl Fn() -> G) {
             .with_urgency(decision.urgency)
             .with_confidence(decision.confidence.value());
         // At rest, with a policy that has nothing to give back.
-        let state = HpaState::new(context.state.bounds);
-        let context = GuardContext { state, ..*context };
+        let (state, policy) = (HpaState::new(context.state.bounds), BoundsPolicy::default());
+        let context = GuardContext { state, policy: &policy, ..*context };
         if !context.limits.bounds().contains(state.bounds) {
             return;
         }
