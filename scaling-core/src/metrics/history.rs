@@ -18,7 +18,7 @@ pub enum HistoryError {
     },
 }
 
-/// What [`MetricsHistory::from_unordered`] had to mend.
+/// Counts of the samples that [`MetricsHistory::from_unordered`] had to mend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// Samples that came before an older one.
@@ -139,7 +139,7 @@ impl MetricsHistory {
         self.times.len()
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
     }
@@ -215,13 +215,13 @@ impl<'a> Columns<'a> {
         self.history.columns.get(kind.index()).and_then(|column| column.get(..self.end)).unwrap_or_default()
     }
 
-    /// Whether a signal has a value in the newest sample or in any since `since_ms`.
+    /// True if a signal has a value in the newest sample or in any since `since_ms`.
     pub(crate) fn seen_since(self, kind: SignalKind, since_ms: i64) -> bool {
         seen_since(self.times(), self.column(kind), since_ms)
     }
 }
 
-/// Whether a column has a value in its newest place or in any since `since_ms`.
+/// True if a column has a value in its newest place or in any since `since_ms`.
 fn seen_since(times: &[i64], column: &[f64], since_ms: i64) -> bool {
     let values = column.iter().zip(times).rev().enumerate();
     values.take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms).any(|(_, (value, _))| !value.is_nan())

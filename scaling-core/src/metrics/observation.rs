@@ -50,7 +50,7 @@ impl Observation {
         Some((Self::new(current).with_history(history), repairs))
     }
 
-    /// The same with the signals that the source delivers.
+    /// Sets the signals that the source delivers.
     #[must_use]
     pub fn declaring(mut self, signals: SignalSet) -> Self {
         self.declared = Some(signals);

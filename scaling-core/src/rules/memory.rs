@@ -5,7 +5,7 @@ use super::samples::{Sample, Samples};
 
 /// Samples from which the two parts are told apart.
 const LEAST_SAMPLES: f64 = 12.0;
-/// How far the load of a pod must have moved, standard deviation over mean: within the noise of a steady load a line through the
+/// Least movement of the load of a pod, standard deviation over mean: within the noise of a steady load a line through the
 /// samples means nothing. The steady scenarios of the labelled dataset move by 5 %, their noise adds as much.
 const LEAST_SPREAD: f64 = 0.12;
 /// Standard errors by which the part of load is taken for larger than learnt: for a shrink the safe side.
