@@ -13,7 +13,7 @@ mod capacity;
 mod confidence;
 mod config;
 mod health;
-mod memory;
+pub(crate) mod memory;
 mod pattern;
 mod profile;
 mod samples;
