@@ -1,9 +1,9 @@
 //! The rule engine: [`RuleBasedEngine`].
 //!
-//! Better than thresholds, because it sizes for demand. It learns from history what one pod carries (`capacity`), estimates
-//! demand with what waits, fails and is hidden by full pods (`assessment`), and asks each [`Rule`] how many pods are needed at
-//! least. The largest need counts. Growing needs one rule; shrinking needs all of them to be content, a healthy service, all
-//! signals present, and a recent past that would have fitted.
+//! It sizes for demand rather than for thresholds: it learns from history the load that one pod carries (`capacity`), estimates
+//! demand with what waits, fails and is hidden by full pods (`assessment`), and asks each [`Rule`] for the pods that are needed at
+//! least. The largest need counts. Growing takes one rule; shrinking takes all of them, a healthy service, every declared signal,
+//! and a recent past that would have fitted. A pod that is asked for and not ready counts as full for a shrink.
 //!
 //! Everything is a pure function of the observation; nothing is remembered between decisions.
 
@@ -13,7 +13,7 @@ mod capacity;
 mod confidence;
 mod config;
 mod health;
-mod memory;
+pub(crate) mod memory;
 mod pattern;
 mod samples;
 
@@ -34,18 +34,18 @@ use crate::metrics::{Observation, SignalKind, SignalSet};
 use crate::setting::InvalidSetting;
 use crate::stats::whole_pods;
 
-/// What a rule asks for: at least so many pods, or bigger ones.
+/// Answer of a rule: at least so many pods, or bigger ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Need {
     /// Pods needed at least, not rounded; NaN for no opinion.
     pub replicas: f64,
     /// Change of what a pod requests.
     pub resources: Option<ResourceChange>,
-    /// How urgent, at least, if the need is not met.
+    /// Urgency, at least, while the need is not met.
     pub urgency: Urgency,
-    /// What explains the moment, if this rule knows.
+    /// Timing that explains the moment, if this rule knows it.
     pub timing: Option<Timing>,
-    /// Why.
+    /// Cause, with its numbers.
     pub reason: Reason,
 }
 
@@ -99,7 +99,7 @@ pub trait Rule: Send + Sync {
     /// A short, constant name. A rule added under the name of another replaces it.
     fn name(&self) -> &str;
 
-    /// What is needed, if this rule has an opinion.
+    /// Answers with the pods or resources that are needed; `None` for no opinion.
     fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need>;
 }
 
@@ -148,7 +148,7 @@ impl RuleBasedEngine {
         }
     }
 
-    /// The same with one more rule, or another one in the place of the one of that name.
+    /// Adds a rule; one of the same name is replaced.
     #[must_use]
     pub fn with_rule(mut self, rule: impl Rule + 'static) -> Self {
         match self.rules.iter_mut().find(|present| present.name() == rule.name()) {
@@ -158,7 +158,7 @@ impl RuleBasedEngine {
         self
     }
 
-    /// The same without the rule of that name.
+    /// Removes the rule of that name.
     #[must_use]
     pub fn without_rule(mut self, name: &str) -> Self {
         self.rules.retain(|rule| rule.name() != name);
@@ -199,7 +199,7 @@ impl RuleBasedEngine {
         let mut urgency = assessment.health.urgency;
         let mut timing = None;
         let mut resources = None;
-        // What is needed at most, and why.
+        // The largest need so far, and its reason.
         let mut need = f64::NAN;
         let mut because = None;
         for rule in &self.rules {
@@ -255,7 +255,7 @@ impl RuleBasedEngine {
         .finite()
     }
 
-    /// How far a workload that needs only `need` may shrink.
+    /// Size to which a workload that needs only `need` may shrink.
     fn shrunk(&self, assessment: &Assessment<'_>, current: u32, need: f64, reasons: &mut Vec<Reason>) -> u32 {
         if !assessment.health.is_good(&self.config) {
             return current;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use self::autoscaler::SimulatedObject;
-use self::reading::Reading;
 pub(super) use self::reading::wait;
+use self::reading::{Memory, Reading};
 use super::noise::Noise;
 use super::pods::Pods;
 use super::queue::{Queue, Service};
@@ -149,6 +149,7 @@ pub struct Cluster {
     model: ClusterModel,
     arrivals: Arc<Arrivals>,
     trace: Arc<Trace>,
+    memory: Memory,
     first_step: usize,
     counted: Arc<[bool]>,
     controller: Option<HpaController>,
@@ -215,6 +216,7 @@ impl Cluster {
         };
         let existing = initial.min(model.node_limit.unwrap_or(u32::MAX));
         let mut history = setup.history;
+        let memory = Memory::learn(&history);
         if history.is_empty() {
             history = Arc::new(MetricsHistory::with_limit(KEPT));
         }
@@ -234,6 +236,7 @@ impl Cluster {
             model,
             arrivals,
             trace,
+            memory,
             first_step,
             counted,
             controller,

@@ -18,7 +18,7 @@ pub enum HistoryError {
     },
 }
 
-/// What [`MetricsHistory::from_unordered`] had to mend.
+/// Counts of the samples that [`MetricsHistory::from_unordered`] had to mend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// Samples that came before an older one.
@@ -151,7 +151,7 @@ impl MetricsHistory {
         self.times.len()
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What the rules judge by: the evidence, computed once for all of them.
+//! The evidence that the rules judge by, computed once for all of them.
 
 use super::RuleConfig;
 use super::capacity::Capacity;
@@ -18,7 +18,7 @@ const UNEXPLAINED: f64 = 1.25;
 /// comparison with NaN is false.
 #[derive(Debug)]
 pub struct Assessment<'a> {
-    /// What was seen.
+    /// The observation that is judged.
     pub observation: &'a Observation,
     /// The thresholds.
     pub config: &'a RuleConfig,
@@ -28,11 +28,11 @@ pub struct Assessment<'a> {
     pub pods: f64,
     /// Pods asked for, ready or not: what growing and shrinking starts from.
     pub replicas: f64,
-    /// How the service is doing.
+    /// State of the service: full pods, errors, slowness, queue.
     pub health: Health,
-    /// What one pod carries.
+    /// Load that one pod carries.
     pub capacity: Capacity,
-    /// What moves the load.
+    /// Patterns in the load: trend, hour of the day, weekend, declared event.
     pub pattern: Pattern<'a>,
     /// The signal that measures load, if any is present.
     pub load: Option<SignalKind>,
@@ -42,7 +42,7 @@ pub struct Assessment<'a> {
     pub demand: f64,
     /// Requests waiting, measured or inferred from slowness.
     pub backlog: f64,
-    /// Whether memory, not a lack of pods, is what the service suffers from.
+    /// True if the service suffers from a lack of memory, not of pods.
     pub memory_bound: bool,
     pub(super) memory: MemoryModel,
     /// CPU utilization now, as far as it counts ([`explained_cpu`]).
@@ -211,7 +211,7 @@ impl<'a> Assessment<'a> {
         (need > 0.0).then(|| Floor::new(crate::stats::whole_pods(need), reason).until(event.end()))
     }
 
-    /// What the recent past needed, moment by moment: the floor of a shrink. With `headroom` on the load, for schedules.
+    /// Pods that the recent past needed at most, moment by moment: the floor of a shrink. With `headroom` on the load, for schedules.
     pub(super) fn recent_need(&self, headroom: f64) -> f64 {
         self.samples
             .recent(millis(self.config.shrink_window), self.config.shrink_min_samples)
@@ -255,15 +255,19 @@ fn memory_bound(health: &Health, pattern: &Pattern<'_>, base: f64, config: &Rule
 /// CPU utilization as far as it counts now: all of it, unless a well-known capacity contradicts it.
 ///
 /// One sample of 400 % at an unchanged rate, as a JVM shows while it starts, would ask for six times the pods. While the
-/// service does well, no more counts than the load explains, with a quarter to spare. What lasts for two metrics windows makes
-/// the capacity smaller ([`Capacity::no_more_than_seen`]) and so is explained.
+/// service does well, no more counts than the load explains, with a quarter to spare, and what has lasted for two metrics windows.
+/// In busy pods that also makes the capacity smaller ([`Capacity::no_more_than_seen`]).
 fn explained_cpu(samples: &Samples<'_>, health: &Health, capacity: &Capacity, config: &RuleConfig) -> f64 {
     let now = samples.current();
     if !capacity.is_well_known() || !health.serves_well(config) {
         return now.cpu;
     }
     let explained = 100.0 * now.load / (now.pods * capacity.per_pod);
-    if now.cpu > explained * UNEXPLAINED { explained * UNEXPLAINED } else { now.cpu }
+    if !(now.cpu > explained * UNEXPLAINED) {
+        return now.cpu;
+    }
+    let lasted = samples.steady().map_or(0.0, |steady| steady.map(|sample| sample.cpu).fold(now.cpu, f64::min));
+    lasted.max(explained * UNEXPLAINED)
 }
 
 pub(super) fn millis(duration: std::time::Duration) -> i64 {

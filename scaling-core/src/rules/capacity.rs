@@ -1,8 +1,8 @@
-//! How much load one pod carries.
+//! The load that one pod carries.
 //!
 //! Load per pod against CPU utilization, over the healthy part of the history: under overload both are censored (CPU ends at its
-//! limit, throughput at what the pods manage), so saturated, failing and slow samples teach nothing about the slope. What they do
-//! teach is where it ends: between the largest load seen healthy and the smallest seen unhealthy. Without CPU utilization their
+//! limit, throughput at what the pods manage), so saturated, failing and slow samples teach nothing about the slope. They teach
+//! where it ends: between the largest load seen healthy and the smallest seen unhealthy. Without CPU utilization their
 //! geometric mean is the safe load of a pod.
 
 use super::RuleConfig;
@@ -20,10 +20,10 @@ const BUSY_CPU_PERCENT: f64 = 50.0;
 const WELL_LEARNT: usize = 10;
 const WELL_LEARNT_SPREAD: f64 = 0.25;
 
-/// What one pod carries. All loads in the unit of the load signal.
+/// The load that one pod carries. All loads in the unit of the load signal.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
-    /// Where it is known from.
+    /// Source of the knowledge.
     pub model: CapacityModel,
     /// Load of one pod at full utilization; NaN if unknown.
     pub per_pod: f64,
@@ -31,7 +31,7 @@ pub struct Capacity {
     pub safe_per_pod: f64,
     /// Samples behind it.
     pub samples: usize,
-    /// How far the capacity believed lies below the median of the samples, relative; 0 for one sample.
+    /// Distance of the capacity believed below the median of the samples, relative; 0 for one sample.
     pub spread: f64,
 }
 
@@ -110,7 +110,7 @@ impl Capacity {
         ratio
     }
 
-    /// The same, or less if busy pods have carried clearly less than that for two metrics windows.
+    /// This capacity, or less if busy pods have carried clearly less than that for two metrics windows.
     ///
     /// Pods can become slower: a new version, a slow neighbour, a cold cache. At 100 % CPU the load that is served hides it, and
     /// the quantile of a week would notice after a day.
@@ -157,7 +157,7 @@ impl Capacity {
         }
     }
 
-    /// What one pod carries if the present utilization is proportional to the present load.
+    /// Load that one pod carries if the present utilization is proportional to the present load.
     fn ratio(samples: &Samples<'_>, target: f64) -> Self {
         let now = samples.current();
         let per_pod = now.load / now.pods / now.cpu * 100.0;

@@ -19,7 +19,7 @@ const HISTORY: f64 = 0.20;
 const FIT: f64 = 0.30;
 const CAP_WHEN_LOST: f64 = 0.5;
 
-/// What each signal weighs; they add up to 1. Connections stand in for the request rate and count only then.
+/// Weight of each signal; they add up to 1. Connections stand in for the request rate and count only then.
 const WEIGHTS: [(SignalKind, f64); 6] = [
     (SignalKind::CpuUtilization, 0.3),
     (SignalKind::RequestRate, 0.25),

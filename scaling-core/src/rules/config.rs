@@ -13,8 +13,8 @@ use crate::setting::InvalidSetting;
 pub struct RuleConfig {
     /// CPU utilization to aim for, percent of request. Default 70. Lower: more pods, fewer slow requests.
     pub target_cpu_percent: f64,
-    /// What takes the place of `target_cpu_percent` where a [forecast](crate::Forecast) provides for growth, which the other target
-    /// leaves to its slack. Percent; default 80.
+    /// CPU utilization to aim for, in place of `target_cpu_percent`, where a [forecast](crate::Forecast) provides for growth, which
+    /// the other target leaves to its slack. Percent; default 80.
     pub learnt_target_percent: f64,
     /// CPU utilization from which pods count as full, so that demand is unknown upward. Percent; default 85. CPU beyond what a
     /// well-known capacity explains counts once it has lasted for two metrics windows.
@@ -85,12 +85,12 @@ pub struct RuleConfig {
     /// Quantile of the capacities seen that is believed. Default 0.1: rather too small than too big.
     pub capacity_quantile: f64,
 
-    /// How far back a trend is looked for. Default 8 h.
+    /// Length of the past in which a trend is looked for. Default 8 h.
     #[serde(with = "crate::serde_seconds")]
     pub trend_window: Duration,
     /// Load over a trend must have grown by this factor. Default 1.3.
     pub trend_growth: f64,
-    /// How steady a trend must be: Kendall's rank correlation of load with time. Default 0.5.
+    /// Steadiness that a trend must have: Kendall's rank correlation of load with time, −1 to 1. Default 0.5.
     pub trend_tau: f64,
     /// A trend must be this many times as long as a pod takes to start: else nobody could have scheduled it. Default 5.
     pub trend_horizons: f64,
@@ -98,9 +98,9 @@ pub struct RuleConfig {
     pub daily_swing: f64,
     /// Share of the variance that the hour of the day must explain. Default 0.5.
     pub daily_strength: f64,
-    /// What a schedule is sized for, over the highest load it has to carry: it cannot react. Factor; default 1.2.
+    /// Load that a schedule is sized for, over the highest load it has to carry, because it cannot react. Factor; default 1.2.
     pub schedule_headroom: f64,
-    /// How long before a declared event its pods are wanted, or the start-up time if that is longer. Default 15 min.
+    /// Lead before a declared event with which its pods are wanted, or the start-up time if that is longer. Default 15 min.
     #[serde(with = "crate::serde_seconds")]
     pub event_lead: Duration,
 }

@@ -1,10 +1,10 @@
-//! How the service is doing: full pods, errors, slowness, queue; and how urgent that is.
+//! The state of the service (full pods, errors, slowness, queue) and its urgency.
 
 use super::RuleConfig;
 use super::samples::{Buffer, Sample, Samples};
 use crate::decision::Urgency;
 
-/// How the service is doing now, compared with its own good times. Absent numbers are NaN.
+/// State of the service now, compared with its own good times. Absent numbers are NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct Health {
     /// Usual response time in ms: the 2 % quantile of the history, current sample included.
@@ -54,7 +54,7 @@ impl Health {
         }
     }
 
-    /// The same with full pods judged, and the urgency from all signs.
+    /// Adds the judgement on full pods, and the urgency from all signs.
     pub(super) fn full(mut self, saturated: bool, config: &RuleConfig) -> Self {
         self.saturated = saturated;
         self.urgency = self.urgency(config);

@@ -5,7 +5,7 @@ use super::samples::{Sample, Samples};
 
 /// Samples from which the two parts are told apart.
 const LEAST_SAMPLES: f64 = 12.0;
-/// How far the load of a pod must have moved, standard deviation over mean: within the noise of a steady load a line through the
+/// Least movement of the load of a pod, standard deviation over mean: within the noise of a steady load a line through the
 /// samples means nothing. The steady scenarios of the labelled dataset move by 5 %, their noise adds as much.
 const LEAST_SPREAD: f64 = 0.12;
 /// Standard errors by which the part of load is taken for larger than learnt: for a shrink the safe side.
@@ -16,7 +16,42 @@ const LEAST_PART: f64 = 5.0;
 /// relieved by more than twice as many is too little.
 const MOST_GROWTH: f64 = 2.0;
 
-/// Memory utilization against the load of a pod, learnt from history by least squares: percent per unit of load.
+/// Line through memory utilization against the load of a pod.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Line {
+    /// Percent of the request for each unit of load.
+    pub(crate) slope: f64,
+    /// Standard error of the slope.
+    error: f64,
+}
+
+/// Fits a line through pairs of load per pod and memory utilization by least squares; `None` for too few pairs, or loads too close
+/// together to tell. Pairs with a number absent, or with memory at its limit, which hides what it would be, are left out.
+pub(crate) fn fit(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Line> {
+    // Around the first pair, so that the differences of squares below keep their digits.
+    let (mut number, mut x0, mut y0) = (0.0, 0.0, 0.0);
+    let (mut x, mut y, mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (load, memory) in pairs.filter(|(load, memory)| load.is_finite() && *memory < 100.0) {
+        if number == 0.0 {
+            (x0, y0) = (load, memory);
+        }
+        let (dx, dy) = (load - x0, memory - y0);
+        number += 1.0;
+        x += dx;
+        y += dy;
+        xx += dx * dx;
+        xy += dx * dy;
+        yy += dy * dy;
+    }
+    let mean = x0 + x / number;
+    let (sxx, sxy, syy) = (xx - x * x / number, xy - x * y / number, yy - y * y / number);
+    let spread = (sxx / number).sqrt() / mean;
+    let slope = sxy / sxx;
+    let error = ((syy - slope * sxy).max(0.0) / (number - 2.0) / sxx).sqrt();
+    (number >= LEAST_SAMPLES && spread >= LEAST_SPREAD && (slope + error).is_finite()).then_some(Line { slope, error })
+}
+
+/// Memory utilization against the load of a pod, learnt from history: percent of the request for each unit of load.
 ///
 /// Without enough history all of the memory is taken to follow the load. Pods are then held where they may not be needed, which
 /// is the safe error: the other one ends in pods killed for lack of memory.
@@ -27,40 +62,12 @@ pub(super) struct MemoryModel {
 
 impl MemoryModel {
     pub(super) fn learn(samples: &Samples<'_>) -> Self {
-        let all_follows = Self { slope: f64::INFINITY };
-        if samples.current().memory.is_nan() || samples.history_len() as f64 + 1.0 < LEAST_SAMPLES {
-            return all_follows;
-        }
-        // Around the first pair, so that the differences of squares below keep their digits.
-        let (mut number, mut x0, mut y0) = (0.0, 0.0, 0.0);
-        let (mut x, mut y, mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for sample in samples.iter() {
-            let (load, memory) = (sample.load / sample.pods, sample.memory);
-            // False also where a number is absent. Memory at its limit is censored.
-            if !(load.is_finite() && memory < 100.0) {
-                continue;
-            }
-            if number == 0.0 {
-                (x0, y0) = (load, memory);
-            }
-            let (dx, dy) = (load - x0, memory - y0);
-            number += 1.0;
-            x += dx;
-            y += dy;
-            xx += dx * dx;
-            xy += dx * dy;
-            yy += dy * dy;
-        }
-        let mean = x0 + x / number;
-        let (sxx, sxy, syy) = (xx - x * x / number, xy - x * y / number, yy - y * y / number);
-        let spread = (sxx / number).sqrt() / mean;
-        if !(number >= LEAST_SAMPLES && spread >= LEAST_SPREAD) {
-            return all_follows;
-        }
-        let slope = sxy / sxx;
-        let error = ((syy - slope * sxy).max(0.0) / (number - 2.0) / sxx).sqrt();
-        let slope = (slope + STANDARD_ERRORS * error).max(0.0);
-        if slope.is_finite() { Self { slope } } else { all_follows }
+        let line = if samples.current().memory.is_nan() || (samples.history_len() as f64) + 1.0 < LEAST_SAMPLES {
+            None
+        } else {
+            fit(samples.iter().map(|sample| (sample.load / sample.pods, sample.memory)))
+        };
+        Self { slope: line.map_or(f64::INFINITY, |line| (line.slope + STANDARD_ERRORS * line.error).max(0.0)) }
     }
 
     /// Memory that a pod has without load, percent of its request; NaN if that is not known.

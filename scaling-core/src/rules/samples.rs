@@ -59,7 +59,7 @@ pub(super) struct Samples<'a> {
     stride: usize,
     /// Two metrics windows: a burst shorter than a window is in the samples for less than that.
     pub(super) steady_ms: i64,
-    /// How long the pods of a sample take to be seen in its metrics: those are means over a window that ended a lag ago. Where
+    /// Time that the pods of a sample take to be seen in its metrics: those are means over a window that ended a lag ago. Where
     /// pods are counted once they are asked for, they take their start-up time to serve.
     settle_ms: i64,
 }
@@ -128,7 +128,7 @@ impl<'a> Samples<'a> {
         self.thinned(start, stride(self.times.len() - start))
     }
 
-    /// Where thinning starts, so that the newest is among the samples kept.
+    /// Index at which thinning starts, so that the newest is among the samples kept.
     fn first(&self, start: usize, stride: usize) -> usize {
         start + (self.times.len() - start).saturating_sub(1) % stride
     }

@@ -1,6 +1,6 @@
 //! [`SimulatedObject`]: the simulated workload as the HPA's controller sees it.
 
-use super::reading::{Reading, memory_percent};
+use super::reading::{Memory, Reading};
 use super::{Cluster, World};
 use crate::backtest::{ClusterModel, Trace};
 use crate::baseline::{milli, signal};
@@ -41,6 +41,7 @@ pub(super) struct SimulatedObject<'a> {
     scale: Scale,
     reading: Option<Reading>,
     recorded: Option<&'a ScalingMetrics>,
+    memory: Memory,
     /// Pods whose CPU samples are usable, pods that serve, and those that do not yet.
     settled: u32,
     ready: u32,
@@ -67,6 +68,7 @@ impl<'a> SimulatedObject<'a> {
             recorded: reading.and_then(|reading| {
                 cluster.trace.recorded_at(cluster.arrivals.instant(cluster.first_step + reading.end))
             }),
+            memory: cluster.memory,
             reading,
             settled,
             ready,
@@ -116,7 +118,7 @@ impl ScaledObject for SimulatedObject<'_> {
             }
             MetricKind::Resource { .. } | MetricKind::ContainerResource { .. } => {
                 let sample = self.recorded.ok_or(MetricError::FetchFailed)?;
-                let percent = memory_percent(sample, self.ready).ok_or(MetricError::FetchFailed)?;
+                let percent = self.memory.percent(sample, self.ready).ok_or(MetricError::FetchFailed)?;
                 let usage = milli(percent / 100_000.0 * REQUEST as f64);
                 per_pod(metric, self.tally(self.ready, usage, REQUEST), calculator)
             }

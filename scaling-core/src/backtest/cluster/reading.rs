@@ -2,7 +2,8 @@
 
 use super::{Cluster, StepSeen, World};
 use crate::backtest::ClusterModel;
-use crate::{ScalingMetrics, SignalKind};
+use crate::rules::memory::fit;
+use crate::{MetricsHistory, ScalingMetrics, SignalKind};
 
 /// Newest measurement: means over a window that ended some time ago.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +74,7 @@ impl Reading {
         let service_ms = recorded_ms.unwrap_or(cluster.model.service_time.as_secs_f64() * 1000.0);
         for (kind, value) in [
             (SignalKind::CpuUtilization, Some(100.0 * self.utilization)),
-            (SignalKind::MemoryUtilization, recorded.and_then(|sample| memory_percent(sample, ready))),
+            (SignalKind::MemoryUtilization, recorded.and_then(|sample| cluster.memory.percent(sample, ready))),
             (SignalKind::RequestRate, self.rate),
             (SignalKind::ResponseTime, Some(service_ms + 1000.0 * self.wait_s)),
             (SignalKind::ErrorRate, Some(100.0 * self.dropped)),
@@ -90,10 +91,41 @@ impl Reading {
     }
 }
 
-/// Spreads the memory that was recorded over the pods that there are. All of it is taken to follow load, the worse case for a shrink.
-pub(super) fn memory_percent(sample: &ScalingMetrics, ready: u32) -> Option<f64> {
-    let used = sample.value(SignalKind::MemoryUtilization)? * f64::from(sample.current_pod_count?);
-    Some((used / f64::from(ready.max(1))).min(100.0))
+/// Memory of the simulated pods: the part that load brings, learnt from the past, moves with the load of a pod, the rest
+/// stays. Where that cannot be told, all of it follows load, the worse case for a shrink.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    slope: Option<f64>,
+}
+
+impl Memory {
+    /// From the time before the replay: what comes later must not show in it.
+    pub(super) fn learn(history: &MetricsHistory) -> Self {
+        let past = history.before(i64::MAX);
+        let of = |kind| past.column(kind).iter().copied();
+        let loads = past.pods().iter().zip(of(SignalKind::RequestRate)).zip(of(SignalKind::CpuUtilization));
+        let loads = loads.map(|((pods, rate), cpu)| if rate.is_nan() { cpu } else { rate / pods });
+        Self { slope: fit(loads.zip(of(SignalKind::MemoryUtilization))).map(|line| line.slope.max(0.0)) }
+    }
+
+    pub(super) fn percent(self, sample: &ScalingMetrics, ready: u32) -> Option<f64> {
+        let recorded = sample.value(SignalKind::MemoryUtilization)?;
+        let spread = f64::from(sample.current_pod_count?) / f64::from(ready.max(1));
+        let part = match self.slope.zip(load_per_pod(sample)) {
+            Some((slope, load)) => (slope * load).min(recorded),
+            None => recorded,
+        };
+        Some((recorded - part + part * spread).min(100.0))
+    }
+}
+
+/// Load of a recorded pod: requests or, without, CPU.
+fn load_per_pod(sample: &ScalingMetrics) -> Option<f64> {
+    let pods = f64::from(sample.current_pod_count.filter(|pods| *pods > 0)?);
+    match sample.value(SignalKind::RequestRate) {
+        Some(rate) => Some(rate / pods),
+        None => sample.value(SignalKind::CpuUtilization),
+    }
 }
 
 /// Returns the mean wait of the requests of a step, in seconds; where no pod serves, the time until they give up.
