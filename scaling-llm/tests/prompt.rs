@@ -6,10 +6,15 @@ use proptest::prelude::*;
 use scaling_core::conformance::engine::{extreme_facts, observations, steady};
 use scaling_core::{
     Absence, MetricsHistory, Observation, PlannedEvent, Reason, ScalingDecision, ScalingMetrics, SignalKind,
+    Target,
 };
 use scaling_llm::prompt::{MAX_BYTES, SYSTEM};
 use scaling_llm::{Allowed, Prompt, reply};
 use serde_json::{Value, json};
+
+fn target() -> Target {
+    Target::deployment("shop", "checkout", "checkout-hpa")
+}
 
 fn at() -> DateTime<Utc> {
     "2026-11-24T09:30:00Z".parse().unwrap()
@@ -32,7 +37,7 @@ fn the_whole_question() {
     now = now.without(SignalKind::QueueDepth, Absence::Stale { age_s: 90 });
     let sale =
         PlannedEvent::new("flash sale", at() + TimeDelta::minutes(20), at() + TimeDelta::hours(2), 10.0).unwrap();
-    let observation = Observation::new(now).with_history(past).with_events(vec![sale]);
+    let observation = Observation::new(target(), now).with_history(past).with_events(vec![sale]);
     let baseline = ScalingDecision::replicas("rules", at(), 4, 6)
         .with_confidence(0.82)
         .because(Reason::Backlog { requests: 12.0 });
@@ -98,7 +103,7 @@ fn the_order_in_which_events_were_declared_does_not_matter() {
     };
     let mut events: Vec<_> = (-10..10).flat_map(|hours| [event(hours, 2.0), event(hours, 3.0)]).collect();
     let baseline = ScalingDecision::replicas("rules", at(), 4, 6);
-    let observation = Observation::new(ScalingMetrics::new(at(), 4));
+    let observation = Observation::new(target(), ScalingMetrics::new(at(), 4));
     let (first, value) = prompt(&observation.clone().with_events(events.clone()), &baseline);
     assert_eq!(value["events"].as_array().unwrap().len(), 8);
     events.reverse();
@@ -168,7 +173,7 @@ proptest! {
         current in any::<u32>(),
         desired in any::<u32>(),
     ) {
-        let observation = Observation::new(now).with_history(MetricsHistory::from_unordered(past).0).with_events(events);
+        let observation = Observation::new(target(), now).with_history(MetricsHistory::from_unordered(past).0).with_events(events);
         let mut baseline = ScalingDecision::replicas("rules", observation.current.timestamp, current, desired);
         baseline.reasons = reasons;
         let (text, _) = prompt(&observation, &baseline);
