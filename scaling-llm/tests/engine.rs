@@ -13,7 +13,7 @@ use scaling_core::{
     ScalingMetrics, SignalKind, Target, Urgency, conformance,
 };
 use scaling_llm::{
-    Allowed, ChatModel, Completion, LlmConfig, LlmCounts, LlmEngine, ModelError, RecordingModel, ReplayModel,
+    ChatModel, Completion, LlmConfig, LlmCounts, LlmEngine, ModelError, RecordingModel, ReplayModel, ReplicaRange,
     Transcript, Usage,
 };
 
@@ -167,7 +167,10 @@ fn bigger_pods_are_not_lost() {
 fn with_nothing_to_pick_the_model_is_not_asked() {
     let config = LlmConfig { share_above: 0.0, ..LlmConfig::default() };
     let engine = LlmEngine::with_config(says(advice("scale", 6, 80)), Wants(request(4, 6)), config).unwrap();
-    assert_eq!(block_on(engine.decide(&observation())).unwrap(), request(4, 6));
+    let decision = block_on(engine.decide(&observation())).unwrap();
+    let why = "llm: not asked: the baseline's own request leaves no room above 6 pods";
+    assert_eq!(last_reason(&decision), why, "law 10, say why");
+    assert_eq!(decision, request(4, 6).because(decision.reasons[0].clone()), "nothing else is changed");
     assert_eq!(engine.stats().counts(), LlmCounts::default());
 }
 
@@ -311,7 +314,7 @@ proptest! {
         let (current, least, got) = (request.current_replicas, request.desired_replicas, decision.desired_replicas);
         prop_assert!(got >= least, "never less than the baseline");
         prop_assert!(f64::from(got) <= (f64::from(least) * (1.0 + share)).ceil().max(f64::from(current)));
-        prop_assert!(Allowed::around(&request, share).contains(got));
+        prop_assert!(ReplicaRange::around(&request, share).contains(got));
         prop_assert!(!request.shrinks() || got <= current, "a shrink never becomes growth");
         prop_assert!(!request.grows() || decision.grows(), "a growth stays one");
         prop_assert!(decision.urgency >= request.urgency);

@@ -5,11 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use scaling_core::conformance::engine::{extreme_facts, observations, steady};
 use scaling_core::{
-    Absence, MetricsHistory, Observation, PlannedEvent, Reason, ScalingDecision, ScalingMetrics, SignalKind,
-    Target,
+    Absence, MetricsHistory, Observation, PlannedEvent, Reason, ScalingDecision, ScalingMetrics, SignalKind, Target,
 };
 use scaling_llm::prompt::{MAX_BYTES, SYSTEM};
-use scaling_llm::{Allowed, Prompt, reply};
+use scaling_llm::{Prompt, ReplicaRange, reply};
 use serde_json::{Value, json};
 
 fn target() -> Target {
@@ -21,7 +20,7 @@ fn at() -> DateTime<Utc> {
 }
 
 fn prompt(observation: &Observation, baseline: &ScalingDecision) -> (String, Value) {
-    let prompt = Prompt::new(observation, baseline, Allowed::around(baseline, 0.5));
+    let prompt = Prompt::new(observation, baseline, ReplicaRange::around(baseline, 0.5));
     assert_eq!(prompt.system, SYSTEM);
     assert!(prompt.user.len() <= MAX_BYTES, "{} bytes: {}", prompt.user.len(), prompt.user);
     let value = serde_json::from_str(&prompt.user).unwrap();
@@ -70,6 +69,17 @@ fn the_present_and_what_is_later_are_no_history() {
     let minutes: Vec<_> =
         value["history"]["rows"].as_array().unwrap().iter().map(|row| row[0].as_i64().unwrap()).collect();
     assert_eq!(minutes, [-30, -22, -16, -12, -9, -7, -5, -4, -3, -2, -1]);
+}
+
+#[test]
+fn times_are_measured_from_when_it_was_asked() {
+    let sale = PlannedEvent::new("sale", at() + TimeDelta::minutes(20), at() + TimeDelta::hours(2), 10.0).unwrap();
+    let past = MetricsHistory::from_unordered(vec![ScalingMetrics::new(at() - TimeDelta::minutes(2), 4)]).0;
+    let observation = Observation::new(target(), ScalingMetrics::new(at(), 4)).with_history(past);
+    let late = observation.with_events(vec![sale]).at(at() + TimeDelta::minutes(45));
+    let (_, value) = prompt(&late, &ScalingDecision::replicas("rules", at(), 4, 6));
+    assert_eq!((&value["hour"], &value["history"]["rows"][0][0]), (&json!(10), &json!(-47)));
+    assert_eq!(value["events"][0]["starts_in_min"], -25);
 }
 
 #[test]
