@@ -4,6 +4,7 @@ mod answer;
 mod connect;
 mod ownership;
 
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -198,7 +199,10 @@ impl KubeHpaApplier {
                 break;
             }
             if let Some(written) = self.write(plan, mode, &hpa).await? {
-                return written_as_sent(plan, mode, &written);
+                return match otherwise(new, mode, &written) {
+                    None => Ok(Applied { mode, changed: true }),
+                    Some(why) => Err(backend(target, false, why)),
+                };
             }
             tracing::debug!(target_workload = %target, "the HPA was written by others in between; reading it again");
         }
@@ -208,13 +212,12 @@ impl KubeHpaApplier {
     }
 }
 
-fn written_as_sent(plan: &HpaPlan, mode: ApplyMode, written: &HorizontalPodAutoscaler) -> Result<Applied, ApplyError> {
-    let (target, new) = (plan.target(), plan.new_bounds());
-    let got = hpa::state(written).map_err(|error| backend(target, false, error))?.bounds;
-    if got == new {
-        return Ok(Applied { mode, changed: true });
-    }
+/// The reason why an HPA is not what was sent, if it is not, although the server said yes.
+fn otherwise(new: Bounds, mode: ApplyMode, written: &HorizontalPodAutoscaler) -> Option<Box<dyn Error + Send + Sync>> {
+    let got = match hpa::state(written) {
+        Ok(state) => state.bounds,
+        Err(error) => return Some(error.into()),
+    };
     let kept = if mode == ApplyMode::Apply { "is stored now" } else { "would be stored" };
-    let what = format!("it took {new} and made it {got}, as an admission webhook may; that {kept}");
-    Err(backend(target, false, what))
+    (got != new).then(|| format!("it took {new} and made it {got}, as an admission webhook may; that {kept}").into())
 }

@@ -175,16 +175,6 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         Ok(advice)
     }
 
-    /// The baseline's decision, for which there was nothing to ask.
-    fn unasked(&self, baseline: ScalingDecision, room: Room) -> ScalingDecision {
-        let pods = baseline.desired_replicas;
-        let why = match room.wait {
-            Some(left) => format!("advice may grow again in {} s", left.as_secs_f64().ceil()),
-            None => format!("the baseline's own request leaves no room above {pods} pods"),
-        };
-        baseline.because(said(&format!("not asked: {why}")))
-    }
-
     /// The baseline's decision with the size that was picked, everything else kept that still holds.
     fn follow(&self, baseline: ScalingDecision, advice: &Advice) -> ScalingDecision {
         let text = format!(
@@ -198,6 +188,16 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         let urgency = if decision.grows() { decision.urgency.max(Urgency::Normal) } else { decision.urgency };
         decision.with_urgency(urgency)
     }
+}
+
+/// The baseline's decision, with the reason why no model was asked (law 10).
+fn unasked(baseline: ScalingDecision, room: Room) -> ScalingDecision {
+    let pods = baseline.desired_replicas;
+    let why = match room.wait {
+        Some(left) => format!("advice may grow again in {} s", left.as_secs_f64().ceil()),
+        None => format!("the baseline's own request leaves no room above {pods} pods"),
+    };
+    baseline.because(said(&format!("not asked: {why}")))
 }
 
 fn outcome(error: &ModelError) -> AdviceOutcome {
@@ -227,7 +227,7 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
         let room = self.room(observation, &baseline);
         if room.range.is_single() {
             // Nothing to pick: the question would cost tokens and time for nothing.
-            return Ok(self.unasked(baseline, room));
+            return Ok(unasked(baseline, room));
         }
         let prompt = Prompt::new(observation, &baseline, room.range);
         self.stats.ask();
