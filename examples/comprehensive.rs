@@ -16,8 +16,7 @@ use scaling_core::{
     ApplyMode, Autoscaler, Bounds, Currency, MemoryApplier, MemorySource, MetricsHistory, Price, RuleBasedEngine,
     Target, WorkloadFacts,
 };
-use scaling_schedule::pattern::need_by_cpu;
-use scaling_schedule::{CompileConfig, CostReport, Size, compile};
+use scaling_schedule::{CompileConfig, CostReport, Size, compile, need_by_cpu};
 
 fn main() -> ExitCode {
     examples::exit(run(&mut std::io::stdout().lock()))
@@ -55,7 +54,7 @@ fn spike(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
         .map_err(Failure::failed)?;
     let runtime = examples::runtime()?;
     for sample in &scenario.samples {
-        source.advance(&target, sample.clone()).map_err(Failure::input)?;
+        source.advance(&target, sample.clone(), sample.timestamp).map_err(Failure::input)?;
         let record = runtime.block_on(autoscaler.tick(&target, sample.timestamp)).map_err(Failure::failed)?;
         let Some(decision) = &record.decision else { continue };
         write!(

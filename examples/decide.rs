@@ -188,6 +188,15 @@ mod tests {
     }
 
     #[test]
+    fn a_workload_is_left_alone_where_nothing_is_to_do() {
+        for (name, pods) in [("stale-peak.csv", 21), ("jvm.jsonl", 4), ("paused.json", 0)] {
+            let file = examples::test_data("decide").join(name);
+            let text = output(&[file.to_str().unwrap()]).unwrap();
+            assert!(text.starts_with(&format!("maintain: {pods} -> {pods} pods\n")), "{name}: {text}");
+        }
+    }
+
+    #[test]
     fn an_event_that_is_declared_is_prepared_for() {
         let text = scenario("normal_load", &["--event", "sale,2025-11-21T16:24:00Z,2025-11-21T18:00:00Z,4"]).unwrap();
         assert!(text.contains("timing event") && text.contains("\"sale\""), "{text}");

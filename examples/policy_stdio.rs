@@ -19,6 +19,7 @@ use std::time::Duration;
 use clap::Parser;
 use examples::Failure;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::source::Accumulator;
 use scaling_core::{
     Bounds, DecisionEngine, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics, SignalKind,
     Target, WorkloadFacts,
@@ -134,8 +135,7 @@ struct Policy {
     target: Arc<Target>,
     past: Vec<ScalingMetrics>,
     facts: WorkloadFacts,
-    history: Arc<MetricsHistory>,
-    current: Option<ScalingMetrics>,
+    samples: Accumulator,
 }
 
 impl Policy {
@@ -172,8 +172,7 @@ impl Policy {
             target: Arc::new(Target::deployment("policy", "workload", "workload")),
             past: Vec::new(),
             facts,
-            history: Arc::new(MetricsHistory::with_limit(KEPT)),
-            current: None,
+            samples: Accumulator::continuing(Arc::new(MetricsHistory::with_limit(KEPT))),
         };
         for (t, rate) in config.history {
             let mut sample = ScalingMetrics::new(instant(policy.origin, t)?, 0).with(SignalKind::RequestRate, rate);
@@ -198,18 +197,11 @@ impl Policy {
         }
         past.retain(|sample| sample.timestamp < seen);
         let (history, _) = MetricsHistory::from_unordered(past);
-        for sample in history.iter() {
-            // Ordered above, so each is newer than the one before.
-            Arc::make_mut(&mut self.history).push(&sample).ok();
-        }
+        self.samples = Accumulator::continuing(Arc::new(history.limited(KEPT)));
     }
 
     fn lag(&self) -> TimeDelta {
         TimeDelta::from_std(self.facts.metrics_lag).unwrap_or(TimeDelta::MAX)
-    }
-
-    fn push(&mut self, sample: &ScalingMetrics) -> Result<(), String> {
-        Arc::make_mut(&mut self.history).push(sample).map_err(|error| error.to_string())
     }
 
     fn decide(&mut self, tick: &Tick) -> Result<u32, String> {
@@ -222,11 +214,9 @@ impl Policy {
             .with(SignalKind::CpuUtilization, tick.utilization * 100.0)
             .with(SignalKind::QueueDepth, tick.queue);
         current.desired_pod_count = Some(tick.desired.max(tick.ready.saturating_add(tick.starting)));
-        if let Some(past) = self.current.replace(current.clone()) {
-            self.push(&past)?;
-        }
+        self.samples.push(current.clone(), at).map_err(|error| error.to_string())?;
         let observation = Observation::new(Arc::clone(&self.target), current)
-            .with_history(self.history.clone())
+            .with_history(self.samples.history().clone())
             .with_facts(self.facts.clone());
         let decision = self.runtime.block_on(self.engine.decide(&observation)).map_err(|error| error.to_string())?;
         Ok(self.bounds.clamp(decision.wanted()))
@@ -339,6 +329,6 @@ mod tests {
         assert!(output_of("oracle", "{\"config\":{}}").unwrap_err().contains("rules, predictive"));
         let good = "{\"t\":60,\"rps\":1,\"utilization\":0.1,\"ready\":1,\"desired\":1}";
         assert!(output(&format!("{{\"config\":{{}}}}\n{good}\nnot json")).unwrap_err().contains("line 3"));
-        assert!(output(&format!("{{\"config\":{{}}}}\n{good}\n{good}\n{good}")).unwrap_err().contains("line 4"));
+        assert!(output(&format!("{{\"config\":{{}}}}\n{good}\n{good}")).unwrap_err().contains("line 3"));
     }
 }

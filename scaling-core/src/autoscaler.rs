@@ -48,7 +48,7 @@ use crate::target::Target;
 ///         .with(SignalKind::CpuUtilization, cpu)
 ///         .with(SignalKind::MemoryUtilization, 50.0)
 ///         .with(SignalKind::RequestRate, rate);
-///     source.advance(&target, metrics)?;
+///     source.advance(&target, metrics, at)?;
 /// }
 /// let record = futures::executor::block_on(autoscaler.tick(&target, start + TimeDelta::minutes(5)))?;
 /// assert_eq!(record.outcome, Outcome::Applied);
@@ -267,9 +267,12 @@ impl Autoscaler {
         let now = record.at;
         let observation = self.source.observe(&record.target, now).await;
         let mut observation = observation.map_err(|error| failed(Step::Observe, &error, error.is_transient()))?;
-        // Windows open by the time of the tick, whatever time the source believes it is.
+        // State is kept by target and windows open by the time of the tick, whatever the source believes of either.
+        if *observation.target != record.target {
+            observation.target = Arc::new(record.target.clone());
+        }
         observation.now = now;
-        let declared = self.log().declared(&observation, now);
+        let declared = self.log().declared(&observation);
         observation.declared = Some(declared);
         let before = observation.history.before(observation.current.timestamp.timestamp_millis());
         record.history_len = before.times().len();
@@ -301,8 +304,6 @@ impl Autoscaler {
     ) -> (Approved, Arc<Target>) {
         let now = record.at;
         let target = observation.map_or_else(|| Arc::new(record.target.clone()), |seen| Arc::clone(&seen.target));
-        // A source that answers for another workload does not make us change that one.
-        let target = if *target == record.target { target } else { Arc::new(record.target.clone()) };
         let due = self.engine.floor(&target, now);
         let mut log = self.log();
         let state = log.settle(&target, state, now);
@@ -311,7 +312,7 @@ impl Autoscaler {
         let proposal = match decision {
             Ok(decision) => {
                 let proposal = Proposal::decided(decision).with_floor(due);
-                log.hold(&target, proposal.floor_in_force().cloned(), now);
+                log.hold(&target, proposal.floor_in_force().cloned());
                 proposal
             }
             Err(outcome) => {
@@ -347,10 +348,11 @@ impl Autoscaler {
         let answer = self.applier.apply(plan, self.mode).await;
         if self.mode == ApplyMode::Apply {
             match &answer {
-                Ok(applied) if applied.changed => self.log().confirm(target),
+                // What is there already was written by somebody, most likely by an earlier write whose answer got lost: it counts.
+                Ok(_) => self.log().confirm(target),
                 // Law 12: an answer that got lost leaves the write counted, until the HPA is read again.
                 Err(error) if error.may_have_happened() => {}
-                Ok(_) | Err(_) => self.log().undo(target),
+                Err(_) => self.log().undo(target),
             }
         }
         match answer {

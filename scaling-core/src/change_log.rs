@@ -39,8 +39,12 @@ const TARGETS: usize = 20_000;
 #[derive(Clone, Debug)]
 pub struct ChangeLog {
     targets: HashMap<Arc<Target>, Entry>,
-    /// Pods let go of all workloads, oldest first.
+    /// Pods let go of all workloads, in the order of the ticks.
     released: Vec<(DateTime<Utc>, u32)>,
+    /// Whose pods they were, one for one.
+    releasers: Vec<Arc<Target>>,
+    /// Questions so far: what tells which workload was asked about longest ago, whatever the clock does.
+    asked: u64,
     limit: usize,
 }
 
@@ -53,7 +57,7 @@ impl Default for ChangeLog {
 #[derive(Clone, Debug, Default)]
 struct Entry {
     /// When it was last asked about: the one asked about longest ago is forgotten first.
-    touched: DateTime<Utc>,
+    touched: u64,
     last: LastChanges,
     /// The owner's bounds and what we wrote in their place.
     written: Option<Written>,
@@ -85,9 +89,9 @@ impl ChangeLog {
         Self::default()
     }
 
-    /// Empty; remembers so many workloads, at least one. Beyond that, the one asked about longest ago is forgotten.
+    /// Empty; remembers so many workloads, at least one. Beyond that, those asked about longest ago are forgotten.
     pub fn with_limit(targets: usize) -> Self {
-        Self { targets: HashMap::new(), released: Vec::new(), limit: targets.max(1) }
+        Self { targets: HashMap::new(), released: Vec::new(), releasers: Vec::new(), asked: 0, limit: targets.max(1) }
     }
 
     /// The log of these records, oldest first.
@@ -106,23 +110,24 @@ impl ChangeLog {
         if let Some(bounds) = record.bounds {
             let resting = record.resting.unwrap_or(bounds);
             let state = self.settle(&target, HpaState::new(bounds).with_resting(resting), now);
-            let may_have_happened = match &record.outcome {
-                Outcome::Applied => true,
-                Outcome::Failed { step: Step::Apply, .. } => record.mode == ApplyMode::Apply,
-                _ => false,
+            let known = match &record.outcome {
+                // Unchanged with a change: it was there already.
+                Outcome::Applied | Outcome::Unchanged => Some(true),
+                Outcome::Failed { step: Step::Apply, .. } => Some(false),
+                _ => None,
             };
-            if let Some(change) = record.change.filter(|_| may_have_happened) {
+            if let (Some(change), Some(known), ApplyMode::Apply) = (record.change, known, record.mode) {
                 self.begin(&target, change, state.resting, now);
-                if record.outcome == Outcome::Applied {
+                if known {
                     self.confirm(&target);
                 }
             }
         }
         if record.decision.is_some() || record.floor.is_some() {
-            self.hold(&target, record.floor.clone(), now);
+            self.hold(&target, record.floor.clone());
         }
         if let Some(declared) = record.declared {
-            self.entry(&target, now).seen = declared;
+            self.entry(&target).seen = declared;
         }
     }
 
@@ -162,37 +167,35 @@ impl ChangeLog {
     }
 
     /// Remembers the floor in force.
-    pub(crate) fn hold(&mut self, target: &Arc<Target>, floor: Option<Floor>, now: DateTime<Utc>) {
+    pub(crate) fn hold(&mut self, target: &Arc<Target>, floor: Option<Floor>) {
         if floor.is_some() || self.targets.contains_key(target) {
-            self.entry(target, now).floor = floor;
+            self.entry(target).floor = floor;
         }
     }
 
     /// The signals that should be there: declared or, if the source does not say, ever seen, before a restart too.
-    pub(crate) fn declared(&mut self, observation: &Observation, now: DateTime<Utc>) -> SignalSet {
-        let entry = self.entry(&observation.target, now);
+    pub(crate) fn declared(&mut self, observation: &Observation) -> SignalSet {
+        let entry = self.entry(&observation.target);
         entry.seen = observation.declared.unwrap_or_else(|| observation.declared().union(entry.seen));
         entry.seen
     }
 
     /// Takes in a reading of the HPA: settles a write of which nobody knew, and tells the owner's bounds from ours.
     pub(crate) fn settle(&mut self, target: &Arc<Target>, state: HpaState, now: DateTime<Utc>) -> HpaState {
-        self.rewind(now);
+        self.rewind(target, now);
+        self.asked += 1;
         let Some(entry) = self.targets.get_mut(target) else { return state };
-        entry.rewind(now);
+        entry.touched = self.asked;
         let pending = entry.pending.take();
         // A change of resources alone leaves no trace in the bounds: it counts as done.
         if let Some(pending) =
             pending.filter(|pending| pending.change.new != pending.change.old && state.bounds == pending.change.old)
         {
             (entry.last, entry.written) = (pending.last, pending.written);
-            let (at, pods) = (pending.at.min(now), pending.change.released);
-            let place = self.released.iter().rposition(|released| *released == (at, pods)).filter(|_| pods > 0);
-            if let Some(place) = place {
-                self.released.remove(place);
-            }
+            self.refund(target, pending.at.min(now), pending.change.released);
         }
         let Some(entry) = self.targets.get_mut(target) else { return state };
+        entry.rewind(now);
         let Some(written) = entry.written else { return state };
         if state.resting != state.bounds {
             // The applier knows.
@@ -212,7 +215,7 @@ impl ChangeLog {
 
     /// A write begins: from here on it may have happened.
     pub(crate) fn begin(&mut self, target: &Arc<Target>, change: BoundsChange, resting: Bounds, now: DateTime<Utc>) {
-        let entry = self.entry(target, now);
+        let entry = self.entry(target);
         entry.pending = Some(Pending { at: now, change, last: entry.last, written: entry.written });
         let moved = change.new != change.old;
         if moved {
@@ -230,8 +233,9 @@ impl ChangeLog {
             entry.last.resized = Some(now);
         }
         if change.released > 0 {
-            self.released.retain(|(at, _)| now.signed_duration_since(*at) < RELEASES_KEPT);
+            self.prune();
             self.released.push((now, change.released));
+            self.releasers.push(Arc::clone(target));
         }
     }
 
@@ -248,29 +252,69 @@ impl ChangeLog {
         if let Some(entry) = self.targets.get_mut(target) {
             (entry.last, entry.written) = (pending.last, pending.written);
         }
-        let released = (pending.at, pending.change.released);
-        let place = self.released.iter().rposition(|known| *known == released).filter(|_| released.1 > 0);
-        if let Some(place) = place {
+        self.refund(target, pending.at, pending.change.released);
+    }
+
+    /// Pods that were not let go after all.
+    fn refund(&mut self, target: &Target, at: DateTime<Utc>, pods: u32) {
+        let known = self
+            .released
+            .iter()
+            .zip(&self.releasers)
+            .rposition(|(released, by)| *released == (at, pods) && **by == *target);
+        if let Some(place) = known {
             self.released.remove(place);
+            self.releasers.remove(place);
         }
+    }
+
+    /// Drops what is older than an hour when the newest was let go. That one's instant is the yardstick and not the present one: a
+    /// clock that is a day ahead for one tick makes nothing forgotten.
+    fn prune(&mut self) {
+        let Some(newest) = self.released.iter().map(|(at, _)| *at).max() else { return };
+        let kept = |at: DateTime<Utc>| newest.signed_duration_since(at) < RELEASES_KEPT;
+        let mut instants = self.released.iter();
+        self.releasers.retain(|_| instants.next().is_none_or(|(at, _)| kept(*at)));
+        self.released.retain(|(at, _)| kept(*at));
     }
 
     /// Instants later than now were set by a clock that has jumped back since. They count as now, so that a cooldown or a budget
-    /// lasts no longer than it should.
-    fn rewind(&mut self, now: DateTime<Utc>) {
-        for (at, _) in self.released.iter_mut().rev().take_while(|(at, _)| *at > now) {
-            *at = now;
+    /// lasts no longer than it should. A tick of another workload may just come late: what others let go stays where it is, unless
+    /// it lies too far ahead for that.
+    fn rewind(&mut self, target: &Target, now: DateTime<Utc>) {
+        for ((at, _), by) in self.released.iter_mut().zip(&self.releasers) {
+            let ahead = at.signed_duration_since(now);
+            if ahead > RELEASES_KEPT || (ahead > TimeDelta::zero() && **by == *target) {
+                *at = now;
+            }
         }
     }
 
-    fn entry(&mut self, target: &Arc<Target>, now: DateTime<Utc>) -> &mut Entry {
+    /// Forgets the tenth of the workloads that were asked about longest ago, at least one: a tenth, so that looking for them is
+    /// paid for once in many new workloads.
+    fn make_room(&mut self) {
+        let mut touched: Vec<_> = self.targets.values().map(|entry| entry.touched).collect();
+        let most = touched.len() / 10;
+        if touched.is_empty() {
+            return;
+        }
+        let (_, newest, _) = touched.select_nth_unstable(most);
+        let newest = *newest;
+        let mut left = most + 1;
+        self.targets.retain(|_, entry| {
+            let goes = left > 0 && entry.touched <= newest;
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+
+    fn entry(&mut self, target: &Arc<Target>) -> &mut Entry {
+        self.asked += 1;
         if self.targets.len() >= self.limit && !self.targets.contains_key(target) {
-            let oldest =
-                self.targets.iter().min_by_key(|(_, entry)| entry.touched).map(|(target, _)| Arc::clone(target));
-            oldest.map(|target| self.targets.remove(&target));
+            self.make_room();
         }
         let entry = self.targets.entry(Arc::clone(target)).or_default();
-        entry.touched = now;
+        entry.touched = self.asked;
         entry
     }
 }
@@ -281,6 +325,5 @@ impl Entry {
         for at in [&mut self.last.grown, &mut self.last.shrunk, &mut self.last.resized] {
             earlier(at);
         }
-        self.touched = self.touched.min(now);
     }
 }

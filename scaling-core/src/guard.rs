@@ -40,7 +40,7 @@ pub use step::StepLimit;
 use crate::applier::HpaState;
 use crate::bounds::{Bounds, HardLimits};
 use crate::decision::{ResourceChange, ScalingDecision};
-use crate::metrics::Observation;
+use crate::metrics::{Observation, ScalingMetrics};
 use crate::plan::{BoundsPolicy, Mapped, Mapping};
 use crate::target::Target;
 
@@ -306,8 +306,16 @@ impl Guards {
             judged.frozen = true;
         }
         let chain = std::iter::once(&HardLimitsGuard as &dyn Guard).chain(self.chain.iter().map(|guard| &**guard));
-        for guard in chain {
-            judged.ask(guard, context);
+        let refused_before = judged.refusal.is_some();
+        let chain: Vec<_> = chain.collect();
+        for guard in &chain {
+            judged.ask(*guard, context);
+        }
+        if judged.refusal.is_some() && !refused_before {
+            // What is left without the engine's request may lower what the guards before the refusal have not seen lowered.
+            for guard in &chain {
+                judged.ask(*guard, context);
+            }
         }
         let (change, request) = (judged.outcome(), judged.change(proposal.decision.as_ref()).request);
         let Judged { clamps, refusal, .. } = judged;
@@ -334,13 +342,21 @@ const ASKED_AT_MOST: usize = 4;
 impl<'a> Judged<'a> {
     fn new(proposal: &'a Proposal, context: &GuardContext<'a>) -> Self {
         let decision = proposal.decision.as_ref();
-        let seen = context.observation.and_then(|observation| observation.current.replicas());
+        let metrics = context.observation.map(|observation| &observation.current);
+        let old_min = context.state.bounds.min();
+        // While the source is down, the pods that the min holds are those that are known to run. What a decision says of them
+        // does not count: it may be wrong.
+        let current = metrics.and_then(ScalingMetrics::replicas).unwrap_or(old_min);
+        // Pods that are not ready are held as well: where only the ready ones are known, the min tells.
+        let asked = metrics.and_then(|metrics| metrics.desired_pod_count).unwrap_or(old_min);
+        let request = decision.map(|decision| decision.desired_replicas);
         let mapping = Mapping {
             state: context.state,
             limits: context.limits,
-            // While the source is down, the pods that the min holds are those that are known to run.
-            current: decision.map(|decision| decision.current_replicas).or(seen).unwrap_or(context.state.bounds.min()),
-            request: decision.map(|decision| decision.desired_replicas),
+            current,
+            held: old_min.min(asked),
+            request,
+            grows: request.is_some_and(|request| request > current),
             foreseen: decision.is_some_and(|decision| decision.foreseen),
             restore: proposal.restore,
             floor: proposal.floor.as_ref().map_or(0, |floor| floor.replicas),
@@ -397,11 +413,7 @@ impl<'a> Judged<'a> {
         let (from, to) = match limit {
             Limit::Replicas(pods) => {
                 let (current, Some(request)) = (self.mapping.current, self.mapping.request) else { return false };
-                let to = if guard == HardLimitsGuard.name() {
-                    pods
-                } else {
-                    pods.clamp(request.min(current), request.max(current))
-                };
+                let to = pods.clamp(request.min(current), request.max(current));
                 self.mapping.request = Some(to);
                 (Limit::Replicas(request), Limit::Replicas(to))
             }
@@ -437,7 +449,7 @@ impl<'a> Judged<'a> {
     }
 
     fn refuse(&mut self, guard: &'static str, why: Cow<'static, str>) {
-        self.mapping.request = None;
+        (self.mapping.request, self.mapping.grows) = (None, false);
         self.resources = None;
         self.mapped = self.policy.map(&self.mapping);
         self.refusal.get_or_insert(Refusal { guard, why });

@@ -10,7 +10,6 @@ mod sample;
 mod signal_set;
 
 pub use absence::{Absence, Signal, SignalKind};
-pub(crate) use history::seen_since;
 pub use history::{Columns, HistoryError, MetricsHistory, Repairs};
 pub use observation::{InvalidEvent, Objective, Observation, PlannedEvent, WorkloadFacts};
 pub use sample::ScalingMetrics;

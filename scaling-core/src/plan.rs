@@ -63,8 +63,12 @@ pub(crate) struct Mapping {
     pub(crate) limits: HardLimits,
     /// Pods that run or start.
     pub(crate) current: u32,
+    /// Pods that the old min holds.
+    pub(crate) held: u32,
     /// The request, as far as it is allowed; `None` if there is none, or it was refused.
     pub(crate) request: Option<u32>,
+    /// Whether more was requested, even if nothing of it is allowed: then nothing is lowered.
+    pub(crate) grows: bool,
     pub(crate) foreseen: bool,
     /// Everything goes back to the owner's bounds.
     pub(crate) restore: bool,
@@ -94,14 +98,14 @@ impl BoundsPolicy {
 
     pub(crate) fn map(&self, mapping: &Mapping) -> Mapped {
         let (min, min_without_floor) = self.min(mapping);
-        let Mapping { state: HpaState { bounds: old, .. }, current, limits, .. } = *mapping;
+        let Mapping { state: HpaState { bounds: old, .. }, held, limits, .. } = *mapping;
         let hard = limits.bounds();
         let min = hard.clamp(min);
         let max = if self.exact { min } else { self.max(mapping) };
         let max = hard.clamp(max.max(min)).max(1);
         // min ≤ max in each arm, so this cannot fail; if it did, nothing would change.
         let bounds = Bounds::new(min, max).unwrap_or(old);
-        Mapped { bounds, min_without_floor, released: old.min().min(current).saturating_sub(bounds.min()) }
+        Mapped { bounds, min_without_floor, released: held.saturating_sub(bounds.min()) }
     }
 
     /// The min, with and without floors.
@@ -126,12 +130,11 @@ impl BoundsPolicy {
             }
         };
         let min = own.max(floor);
-        let grows = request.is_some_and(|request| request > current);
         let held = match mapping.release_at_most {
             // A request for more lowers nothing, not even for a floor that has ended.
-            _ if grows => old.min(),
+            _ if mapping.grows => old.min(),
             Some(0) => old.min(),
-            Some(pods) => old.min().min(current).saturating_sub(pods),
+            Some(pods) => mapping.held.saturating_sub(pods),
             None => 0,
         };
         // A guard that holds the min back holds back what it is without floors as well.
@@ -154,10 +157,9 @@ impl BoundsPolicy {
             (Some(request), Ceiling::Rest) => resting.max().max(with_headroom(request)),
             (Some(request), Ceiling::Follow) => with_headroom(request),
         };
-        let grows = request.is_some_and(|request| request > current);
-        if grows {
+        if request.is_some_and(|request| request > current) {
             old.max().max(aim)
-        } else if mapping.release_at_most == Some(0) {
+        } else if mapping.grows || mapping.release_at_most == Some(0) {
             old.max()
         } else {
             // Law 11: no pod leaves for the sake of the max.

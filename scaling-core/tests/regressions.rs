@@ -295,7 +295,7 @@ fn endless_start_up_and_lag_are_survived() {
         let event = PlannedEvent::new("sale", start(), start() + TimeDelta::hours(1), 2.0).unwrap();
         decide(&steady(3, 0).with_facts(facts.clone()).with_events([event]));
         let history = &steady(3, 60).history;
-        scaling_core::hpa::recommend(
+        scaling_core::recommend::recommend(
             history,
             &facts,
             &RuleConfig::default(),

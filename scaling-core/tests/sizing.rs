@@ -210,10 +210,23 @@ fn memory_below_pressure_asks_for_nothing() {
 
 #[test]
 fn memory_that_rises_with_load_asks_for_more_pods() {
-    let decision = decide(&hour(4, Some(60.0), 95.0, 3.0, 60));
+    let mut observation = hour(4, Some(60.0), 95.0, 3.0, 60);
+    let past = observation.history.iter().map(|sample| {
+        let rate = sample.value(SignalKind::RequestRate).unwrap();
+        sample.with(SignalKind::MemoryUtilization, 95.0 * rate / 1200.0)
+    });
+    observation = observation.clone().with_history(MetricsHistory::from_unordered(past.collect()).0);
+    let decision = decide(&observation);
     assert_eq!((decision.action, decision.resources), (ScalingAction::ScaleUpHorizontal, None), "{decision:?}");
     // 95 % of 4 pods at no more than 80 % each.
     assert!(decision.desired_replicas >= 5);
+}
+
+#[test]
+fn memory_that_stays_while_load_rises_asks_for_bigger_pods_whatever_the_load_asks_for() {
+    let decision = decide(&hour(4, Some(60.0), 95.0, 3.0, 60));
+    assert_eq!(decision.resources.map(|change| change.memory_percent), Some(50), "{decision:?}");
+    assert!(decision.grows(), "the load has tripled");
 }
 
 #[test]

@@ -1,37 +1,42 @@
-//! From history to the fewest windows.
+//! The compiler: the fewest windows that hold the pods that a history needed.
 //!
 //! 1. The need of every sample is sorted into dates and slots of the wall clock; a high quantile over the days is the profile
-//!    of a day, one for all days or one each for weekdays and weekends ([`pattern`](crate::pattern)).
-//! 2. Needs become whole pods, wanted a lead before the load.
+//!    of a day, one for all days or one each for weekdays and weekends (`profile`).
+//! 2. Needs over a week become whole pods, wanted a lead before the load; on Monday 00:00 that is on Sunday evening.
 //! 3. Floors that differ little become one, short dips are filled, short peaks widened: always upward, so that no slot gets
 //!    less than it needs.
-//! 4. What is left is read as windows that lie on each other: a long low one with shorter, higher ones inside.
+//! 4. The result is read as windows that lie on each other: a long low one with shorter, higher ones inside. One that lasts for
+//!    more than a day becomes one for its whole days and one for each end.
 
 mod cells;
 mod config;
+mod need;
+mod profile;
 
 use std::fmt;
 
 use chrono::{NaiveTime, TimeDelta};
-use scaling_core::{Confidence, MetricsHistory, ScalingMetrics};
+use scaling_core::{Confidence, InvalidSetting, MetricsHistory, ScalingMetrics};
 
-pub use config::{CompileConfig, InvalidCompileConfig};
+pub use config::CompileConfig;
+pub use need::{need_by_cpu, need_by_load};
+pub use profile::Profile;
 
-use crate::pattern::{Calendar, Profile, span};
 use crate::{Days, InvalidSchedule, Schedule, Window};
-use cells::{CELL_MINUTES, Cells, Stretch};
+use cells::{CELL_MINUTES, Needs, Peak};
+use profile::{Seen, span};
 
-/// Why no schedule can be made.
+/// A history or a setting that no schedule can be made from.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
     /// A setting cannot work.
     #[error(transparent)]
-    Config(#[from] InvalidCompileConfig),
+    Config(#[from] InvalidSetting),
     /// Less than a day was seen.
     #[error("the history spans {hours:.1} h; a schedule needs a day at least")]
     TooShort {
-        /// What it spans.
+        /// Length of the history, in hours.
         hours: f64,
     },
     /// Too much of the day was never seen.
@@ -45,18 +50,20 @@ pub enum CompileError {
     Schedule(#[from] InvalidSchedule),
 }
 
-/// Why a compiled window holds what it holds.
+/// The need that a compiled window holds its pods for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowReason {
-    /// The window.
+    /// Name of the window.
     pub window: String,
-    /// The largest need that it meets, not rounded. Higher needs inside it have windows of their own.
+    /// Largest need, in pods and not rounded, that it meets at its time or a lead ahead. Rounded up it is the floor of the
+    /// window, or less than that by no more than the tolerance of the configuration. Higher needs inside it have windows of
+    /// their own.
     pub peak_need: f64,
-    /// The quantile over days and samples that was taken as the need.
+    /// Quantile over days and samples that was taken as the need.
     pub quantile: f64,
     /// Days' worth of samples behind it.
     pub days_seen: f64,
-    /// How long before the load the pods are wanted.
+    /// Time before the load at which the pods are wanted.
     pub lead: TimeDelta,
 }
 
@@ -83,97 +90,131 @@ pub struct CompiledSchedule {
     pub reasons: Vec<WindowReason>,
     /// The profiles it was made from: one for all days, or those of weekdays and weekends.
     pub profiles: Vec<Profile>,
-    /// How far to trust it: days seen against one more, less the spread between days. One day alone gives one half at most,
+    /// Trust in it: days seen against one more, less the spread between days. One day alone gives one half at most,
     /// three quarters need three days, and of a weekend as well as of the week if they differ.
     pub confidence: Confidence,
 }
 
-/// The fewest windows that hold what the past needed.
+/// Compiles a history into the fewest windows that hold the pods it needed.
 ///
-/// `need` says how many pods one sample needed, not rounded; `None` where the sample does not tell. See
-/// [`need_by_cpu`](crate::pattern::need_by_cpu) and [`need_by_load`](crate::pattern::need_by_load).
+/// `need` returns the pods that one sample needed, not rounded; `None` where the sample does not tell. See [`need_by_cpu`] and
+/// [`need_by_load`].
 ///
 /// Weekdays and weekends get windows of their own where both were seen for a day at least and differ.
 ///
 /// # Errors
 /// [`CompileError`] if a setting cannot work, the history is shorter than a day, or a quarter of the day was never seen.
+///
+/// ```
+/// use scaling_core::chrono::{DateTime, TimeDelta, Timelike};
+/// use scaling_core::{MetricsHistory, ScalingMetrics, SignalKind};
+/// use scaling_schedule::{CompileConfig, compile, need_by_load};
+///
+/// // A week of hourly rates with a peak from 09:00 to 17:00; one pod carries 100 requests per second.
+/// let monday: DateTime<_> = "2026-11-16T00:00:00Z".parse()?;
+/// let samples = (0..7 * 24).map(|hour| {
+///     let at = monday + TimeDelta::hours(hour);
+///     let rate = if (9..17).contains(&at.hour()) { 750.0 } else { 50.0 };
+///     ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
+/// });
+/// let (history, _) = MetricsHistory::from_unordered(samples.collect());
+///
+/// let compiled = compile(&history, need_by_load(SignalKind::RequestRate, 100.0), &CompileConfig::default())?;
+/// assert_eq!(
+///     compiled.reasons[0].to_string(),
+///     "daily 08:40-17:00: the 90 % quantile over 7.0 days is 7.50 pods at most, wanted 20 min ahead",
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn compile(
     history: &MetricsHistory,
     need: impl Fn(&ScalingMetrics) -> Option<f64>,
     config: &CompileConfig,
 ) -> Result<CompiledSchedule, CompileError> {
     config.validate()?;
-    let seen = span(history);
-    if seen < TimeDelta::days(1) {
-        return Err(CompileError::TooShort { hours: seen.num_seconds() as f64 / 3600.0 });
+    let spanned = span(history);
+    if spanned < TimeDelta::days(1) {
+        return Err(CompileError::TooShort { hours: spanned.num_seconds() as f64 / 3600.0 });
     }
     let clock = Schedule::new(config.time_zone, Vec::new())?;
-    let calendar = Calendar::new(history, need, &clock, config.slot_minutes, config.quantile);
-    let profiles = classes(&calendar, config);
+    let seen = Seen::new(history, need, &clock, config.slot_minutes, config.quantile);
+    let profiles = classes(&seen, config);
     let percent = profiles.iter().map(Profile::coverage).fold(1.0, f64::min) * 100.0;
     if percent < 75.0 {
         return Err(CompileError::TooSparse { percent });
     }
 
-    let floors: Vec<Cells> = profiles.iter().map(|profile| Cells::of(profile, config.slot_minutes)).collect();
-    // What may follow a day: itself where there is one class, either where there are two.
-    let next = floors.iter().skip(1).fold(floors.first().cloned().unwrap_or_default(), Cells::max);
-    let circular = profiles.len() == 1;
-    let mut found: Vec<(Days, Stretch, f64)> = Vec::new();
-    for (profile, floors) in profiles.iter().zip(&floors) {
-        let stretches =
-            floors.led(&next, config.lead_cells()).simplified(config, circular).stretches(config.outside, circular);
-        for stretch in stretches {
-            match found.iter_mut().find(|(_, same, _)| *same == stretch) {
-                Some((days, _, days_seen)) => {
-                    *days = days.union(profile.days);
-                    *days_seen += profile.days_seen;
-                }
-                None => found.push((profile.days, stretch, profile.days_seen)),
-            }
-        }
-    }
-    finish(found, profiles, config)
-}
-
-/// One profile for all days, or two where both kinds of day were seen and differ.
-fn classes(calendar: &Calendar, config: &CompileConfig) -> Vec<Profile> {
-    let profile = |days| calendar.profile(days, config.quantile);
-    let both = [Days::WEEKDAYS, Days::WEEKEND].map(profile);
-    let seen = both.iter().all(|profile| profile.days_seen >= 1.0 && profile.coverage() >= 0.75);
-    let [weekdays, weekend] = both.each_ref().map(|profile| Cells::of(profile, config.slot_minutes));
-    if seen && !weekdays.alike(&weekend, config) { both.into() } else { vec![profile(Days::DAILY)] }
-}
-
-fn finish(
-    mut found: Vec<(Days, Stretch, f64)>,
-    profiles: Vec<Profile>,
-    config: &CompileConfig,
-) -> Result<CompiledSchedule, CompileError> {
-    // Low and long first, as one would tell it.
-    found.sort_by_key(|(days, stretch, _)| (stretch.floor, stretch.start, u8::MAX - days.len()));
-    let (mut windows, mut reasons) = (Vec::new(), Vec::new());
-    for (days, stretch, days_seen) in found {
-        let (from, to) = (clock_time(stretch.start), clock_time(stretch.start + stretch.length));
-        let name = format!("{days} {}-{}", from.format("%H:%M"), to.format("%H:%M"));
-        // The load that the window is for starts a lead after it.
-        let peak_need = profiles
-            .iter()
-            .filter(|profile| profile.days.iter().any(|day| days.contains(day)))
-            .flat_map(|profile| stretch.needs(profile, config))
-            .fold(0.0, f64::max);
-        reasons.push(WindowReason {
-            window: name.clone(),
-            peak_need,
-            quantile: config.quantile,
-            days_seen,
-            lead: config.lead_rounded(),
-        });
-        windows.push(Window::new(name, days, from, to, stretch.floor).map_err(InvalidSchedule::from)?);
-    }
+    let windows = windows(&profiles, config)?;
+    let (windows, reasons) = windows.into_iter().unzip();
     let trust = |profile: &Profile| profile.days_seen / (profile.days_seen + 1.0) * (1.0 - profile.spread);
     let confidence = Confidence::new(profiles.iter().map(trust).fold(1.0, f64::min));
     Ok(CompiledSchedule { schedule: Schedule::new(config.time_zone, windows)?, reasons, profiles, confidence })
+}
+
+/// One profile for all days, or two where both kinds of day were seen and differ.
+fn classes(seen: &Seen, config: &CompileConfig) -> Vec<Profile> {
+    let profile = |days| seen.profile(days, config.quantile);
+    let both = [Days::WEEKDAYS, Days::WEEKEND].map(profile);
+    let known = both.iter().all(|profile| profile.days_seen >= 1.0 && profile.coverage() >= 0.75);
+    let [weekdays, weekend] = &both;
+    if known && !cells::alike(weekdays, weekend, config) { both.into() } else { vec![profile(Days::DAILY)] }
+}
+
+/// A window to be: parts of stretches that begin at the same time of day, last as long and have the same floor.
+#[derive(Debug)]
+struct Draft {
+    days: Days,
+    from: usize,
+    length: usize,
+    floor: u32,
+    peak: Peak,
+}
+
+/// The windows of a week with these needs, each with its reason: low and long first, as one would tell it.
+fn windows(profiles: &[Profile], config: &CompileConfig) -> Result<Vec<(Window, WindowReason)>, InvalidSchedule> {
+    let needs = Needs::of(profiles, config.slot_minutes);
+    let cells = needs.led(config.lead_cells()).simplified(config);
+    let mut drafts: Vec<Draft> = Vec::new();
+    for stretch in cells.stretches(config.outside) {
+        // The peak is that of the whole stretch: a part of it may stand for nothing but a break that was filled.
+        let peak = needs.peak(stretch, config);
+        for part in stretch.parts(config.min_cells()).into_iter().filter(|part| cells.needs(*part)) {
+            let (day, from) = part.start_of_day();
+            let (days, length, floor) = (Days::of([day]), part.length, part.floor);
+            let same = |draft: &&mut Draft| (draft.from, draft.length, draft.floor) == (from, length, floor);
+            match drafts.iter_mut().find(same) {
+                Some(draft) => {
+                    draft.days = draft.days.union(days);
+                    draft.peak.need = draft.peak.need.max(peak.need);
+                    draft.peak.profiles.extend(&peak.profiles);
+                }
+                None => drafts.push(Draft { days, from, length, floor, peak: peak.clone() }),
+            }
+        }
+    }
+    drafts.sort_by_key(|draft| (draft.floor, draft.from, u8::MAX - draft.days.len(), draft.length));
+    drafts.into_iter().map(|draft| draft.finish(profiles, config)).collect()
+}
+
+impl Draft {
+    fn finish(
+        mut self,
+        profiles: &[Profile],
+        config: &CompileConfig,
+    ) -> Result<(Window, WindowReason), InvalidSchedule> {
+        self.peak.profiles.sort_unstable();
+        self.peak.profiles.dedup();
+        let (from, to) = (clock_time(self.from), clock_time(self.from + self.length));
+        let name = format!("{} {}-{}", self.days, from.format("%H:%M"), to.format("%H:%M"));
+        let reason = WindowReason {
+            window: name.clone(),
+            peak_need: self.peak.need,
+            quantile: config.quantile,
+            days_seen: self.peak.profiles.iter().filter_map(|place| profiles.get(*place)).map(|p| p.days_seen).sum(),
+            lead: config.lead_rounded(),
+        };
+        Ok((Window::new(name, self.days, from, to, self.floor)?, reason))
+    }
 }
 
 fn clock_time(cell: usize) -> NaiveTime {

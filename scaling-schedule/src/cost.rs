@@ -1,4 +1,4 @@
-//! What a schedule costs, against a constant size or another schedule.
+//! Cost of a schedule, against a constant size or another schedule.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use crate::Schedule;
 
 const HOURS_PER_WEEK: f64 = 168.0;
 
-/// How many pods run over the week.
+/// Pods that run over the week.
 #[derive(Clone, Copy, Debug)]
 pub enum Size<'a> {
-    /// Always so many.
+    /// So many at any time.
     Constant(u32),
     /// The floor of a schedule, and at least `outside` pods at any time.
     Scheduled {
         /// The schedule.
         schedule: &'a Schedule,
-        /// What runs where no window is open: the HPA's own min replicas.
+        /// Pods that run where no window is open: the HPA's own min replicas.
         outside: u32,
     },
 }
@@ -32,7 +32,7 @@ impl Size<'_> {
     }
 }
 
-/// What going from one size to another changes. A floor is the least that runs: what the reactive side adds comes on top,
+/// The change in cost from one size to another. A floor is the least that runs: pods that the reactive side adds come on top,
 /// in both.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CostReport {
@@ -40,12 +40,12 @@ pub struct CostReport {
     pub before_pod_hours_per_week: f64,
     /// Pod-hours a week after.
     pub after_pod_hours_per_week: f64,
-    /// What that costs (above 0) or saves (below 0). `per_hour` is the mean over the week.
+    /// The extra cost (above 0) or the saving (below 0). `per_hour` is the mean over the week.
     pub impact: CostImpact,
 }
 
 impl CostReport {
-    /// From one size to another.
+    /// Compares the cost of two sizes at a price.
     ///
     /// ```
     /// use scaling_core::{Currency, Price};

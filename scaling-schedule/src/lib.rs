@@ -1,29 +1,23 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("../README.md")]
 
-pub mod compile;
-pub mod cost;
-mod days;
+mod calendar;
+mod compile;
+mod cost;
 mod engine;
 mod error;
 pub mod forecast;
-pub mod pattern;
 mod predictive;
-mod schedule;
-mod table;
-mod week;
-mod window;
 
-pub use compile::{CompileConfig, CompileError, CompiledSchedule, WindowReason, compile};
+pub use calendar::{Days, Schedule, Segment, Week, Window};
+pub use compile::{
+    CompileConfig, CompileError, CompiledSchedule, Profile, WindowReason, compile, need_by_cpu, need_by_load,
+};
 pub use cost::{CostReport, Size};
-pub use days::Days;
 pub use engine::ScheduleEngine;
 pub use error::{InvalidSchedule, InvalidWindow, WindowFault};
 pub use forecast::Forecaster;
-pub use predictive::{PredictiveConfig, PredictiveEngine};
-pub use schedule::Schedule;
-pub use week::{Segment, Week};
-pub use window::Window;
+pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine};
 
 pub use chrono_tz;
 pub use chrono_tz::Tz;

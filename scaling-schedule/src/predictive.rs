@@ -1,40 +1,45 @@
-//! Sizing for what is coming: [`PredictiveEngine`].
+//! Sizing for the load that is coming: [`PredictiveEngine`].
 
-mod sizing;
+mod memory;
+mod policy;
+mod queue;
+mod saturation;
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::rules::InvalidConfig;
+use scaling_core::InvalidSetting;
 use scaling_core::{
-    DecisionEngine, EngineError, LoadForecast, NoForecast, Observation, RuleBasedEngine, RuleConfig, ScalingDecision,
-    SignalKind,
+    CapacityModel, DecisionEngine, EngineError, Forecast, LoadForecast, NoForecast, Observation, Reason,
+    RuleBasedEngine, RuleConfig, ScalingDecision, SignalKind, Target,
 };
 use serde::{Deserialize, Serialize};
 
-use self::sizing::{Choice, Cluster};
-use crate::forecast::{Forecaster, Past, declared_capacity};
+use self::memory::{Evidence, Memory};
+use self::policy::Policy;
+use self::queue::QueueModel;
+use self::saturation::{FullPods, Pace};
+use crate::forecast::{Forecaster, Past, Span, declared_capacity};
 
 const NAME: &str = "predictive";
-/// How often it is learnt again, in ms: two hours.
+/// Time between two learnings, in ms: two hours. Seasons are known for three.
 const LEARN_EVERY_MS: i64 = 2 * 3_600_000;
-/// Samples by which one past is told from another: the newest, and some that are evenly spread.
-const NEWEST: usize = 16;
-const SPRINKLED: usize = 48;
+/// Targets that are remembered by default: as many as a large fleet has workloads. Each takes about 30 kB.
+const TARGETS: usize = 10_000;
 
-/// What a [`PredictiveEngine`] goes by. An unknown key in written form is an error that names it.
+/// Settings of a [`PredictiveEngine`]. An unknown key in written form is an error that names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PredictiveConfig {
-    /// The one knob: by how many percent more pods may cost for one percentage point fewer requests that have to wait for more
+    /// Price of waiting: by how many percent more pods may cost for one percentage point fewer requests that wait for more
     /// than a second. Default 10. On fifteen public load traces 6 gave 1.19 times the pods of a clairvoyant on average at 1.1 %
     /// waiting requests, 10 gave 1.22 times at 0.9 %, 20 gave 1.26 times at 0.6 %.
     pub violation_price: f64,
+    /// Number of targets to remember what was learnt for; the one that was not asked for the longest makes room. At least 1,
+    /// default 10,000. A fleet larger than this learns at every decision.
+    pub max_targets: usize,
     /// The reactive part. Its `learnt_target_percent` is the utilization that the forecast is sized for; default 100, as the
     /// forecast has the headroom in it.
     pub rules: RuleConfig,
@@ -42,7 +47,11 @@ pub struct PredictiveConfig {
 
 impl Default for PredictiveConfig {
     fn default() -> Self {
-        Self { violation_price: 10.0, rules: RuleConfig { learnt_target_percent: 100.0, ..RuleConfig::tracking() } }
+        Self {
+            violation_price: 10.0,
+            max_targets: TARGETS,
+            rules: RuleConfig { learnt_target_percent: 100.0, ..RuleConfig::tracking() },
+        }
     }
 }
 
@@ -53,11 +62,23 @@ impl Default for PredictiveConfig {
 /// and shrink only if they find the service healthy and every signal present; what the last minutes' forecasts asked for is kept
 /// until none of them does. Without a request rate the rules decide alone.
 ///
-/// How high a quantile is sized for, and for how long it is kept, is chosen every two hours by what each choice would have cost
-/// on the last days, with [`violation_price`](PredictiveConfig::violation_price) for requests that wait. The two hours are those
-/// of the observation, and what is learnt depends on the past alone: a replay decides the same. Learning takes tens of
-/// milliseconds, a decision in between some twenty microseconds. What was learnt is kept for each past that is asked about,
-/// recognized by its length, its ends and a sprinkle of its samples.
+/// The quantile that is sized for, and the time for which it is kept, are chosen every two hours by what each choice would have
+/// cost on the last days, with [`violation_price`](PredictiveConfig::violation_price) for requests that wait.
+///
+/// # Full pods
+///
+/// Full pods hide demand. Pods whose CPU is full over a window of the metrics are taken as too few by
+/// [`overload_growth`](RuleConfig::overload_growth), and again once the new ones had time to serve, until CPU is below; a queue
+/// that is measured and not empty says more, and is gone by instead. Full pods that serve less than the declared or usual
+/// capacity are believed: sizes are for what they serve, until utilization shows that they have recovered.
+///
+/// # What is remembered
+///
+/// What was learnt of each target, until the next full two hours of its observations; see
+/// [`max_targets`](PredictiveConfig::max_targets) and [`forget`](Self::forget). It depends on the target's past alone, so a
+/// replay decides the same. A past is recognized by its beginning rounded to two hours (less for short ones), its length, its
+/// newest samples and a thousand others, so histories that slide or have a limited length are not learnt again at every decision.
+/// Learning takes about a hundred milliseconds for a fortnight, a decision in between some twenty microseconds.
 ///
 /// ```
 /// use scaling_core::{DecisionEngine, Observation, ScalingMetrics, SignalKind, Target};
@@ -73,150 +94,203 @@ impl Default for PredictiveConfig {
 /// assert_eq!(decision.desired_replicas, 5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct PredictiveEngine {
-    price: f64,
-    rules: RuleBasedEngine,
-    learnt: Mutex<HashMap<Key, Arc<Option<Learnt>>>>,
-}
-
-impl fmt::Debug for PredictiveEngine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PredictiveEngine")
-            .field("price", &self.price)
-            .field("rules", &self.rules)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What was learnt from one past.
 #[derive(Debug)]
-struct Learnt {
-    forecaster: Forecaster,
-    choice: Choice,
-}
-
-/// A past: until when, and which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    until_ms: i64,
-    fingerprint: u64,
+pub struct PredictiveEngine {
+    forecast: LearntForecast,
+    rules: RuleBasedEngine,
 }
 
 impl PredictiveEngine {
-    /// The engine over the rules of its configuration, without the one about long trends, which the forecast sees better.
+    /// Creates the engine over the rules of its configuration, without the one about long trends, which the forecast sees better.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if the price or a threshold of the rules cannot work.
-    pub fn new(config: PredictiveConfig) -> Result<Self, InvalidConfig> {
-        Self::over(RuleBasedEngine::new(config.rules)?.without_rule("trend"), config.violation_price)
+    /// [`InvalidSetting`] if the price, the number of targets or a threshold of the rules cannot work.
+    pub fn new(config: PredictiveConfig) -> Result<Self, InvalidSetting> {
+        let forecast = LearntForecast::new(&config)?;
+        let rules = RuleBasedEngine::new(config.rules)?.without_rule("trend");
+        Ok(Self { forecast, rules: rules.with_rule(FullPods) })
     }
 
-    /// The engine over rules of one's own, with this [`violation_price`](PredictiveConfig::violation_price).
+    /// Creates the engine over rules of one's own, with this [`violation_price`](PredictiveConfig::violation_price) and the
+    /// default number of targets. A rule that full pods are too few is added.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if the price is not a finite number of at least 0.
-    pub fn over(rules: RuleBasedEngine, violation_price: f64) -> Result<Self, InvalidConfig> {
-        if !(violation_price.is_finite() && violation_price >= 0.0) {
-            return Err(InvalidConfig {
-                field: "violation_price",
-                value: violation_price,
-                must: "a finite number of at least 0",
-            });
-        }
-        Ok(Self { price: violation_price, rules, learnt: Mutex::default() })
+    /// [`InvalidSetting`] if the price is not a finite number of at least 0.
+    pub fn over(rules: RuleBasedEngine, violation_price: f64) -> Result<Self, InvalidSetting> {
+        let config = PredictiveConfig { violation_price, rules: rules.config().clone(), ..PredictiveConfig::default() };
+        Ok(Self { forecast: LearntForecast::new(&config)?, rules: rules.with_rule(FullPods) })
+    }
+
+    /// Drops what was learnt of a target that is gone. If it is asked about again, it is learnt again.
+    pub fn forget(&self, target: &Target) {
+        self.forecast.forget(target);
     }
 
     /// Decides, without a future.
     ///
     /// # Errors
-    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
+    /// [`EngineError::NoPodCount`] if nothing says how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let told = observation.clone().with_forecast(self.forecast(observation));
+        let learnt = self.forecast.learnt(observation);
+        let told = observation.clone().with_forecast(self.forecast.by(&learnt, observation));
         let mut decision = self.rules.evaluate(&told)?;
+        if let (Some(Ok(_)), Some(capacity)) = (told.forecast, learnt.pace_now(observation).slow()) {
+            let slow = self.at_pace(told, capacity)?;
+            // Slow pods only raise: the rules may have learnt of them already.
+            if slow.desired_replicas > decision.desired_replicas {
+                decision = slow;
+            }
+        }
         decision.engine = NAME.into();
         Ok(decision.finite())
     }
 
-    /// The load to provide for, in requests per second.
-    fn forecast(&self, observation: &Observation) -> Result<LoadForecast, NoForecast> {
+    /// Decides for pods that serve `capacity`, whatever was declared or learnt before.
+    fn at_pace(&self, mut slow: Observation, capacity: f64) -> Result<ScalingDecision, EngineError> {
+        slow.facts.pod_capacity = Some(capacity);
+        let mut decision = self.rules.evaluate(&slow)?;
+        for reason in &mut decision.reasons {
+            // Measured, not declared.
+            if let Reason::Capacity { model, .. } = reason {
+                *model = CapacityModel::Learnt;
+            }
+        }
+        Ok(decision)
+    }
+}
+
+/// Forecast of a workload's request rate by a [`Forecaster`] that is learnt anew every two hours from the workload's own past; the
+/// quantile, and the time for which it is kept, are those that would have cost least ([`PredictiveEngine`]).
+///
+/// ```
+/// use scaling_core::{EngineExt, RuleBasedEngine};
+/// use scaling_schedule::{LearntForecast, PredictiveConfig};
+///
+/// let forecast = LearntForecast::new(&PredictiveConfig::default())?;
+/// let engine = RuleBasedEngine::default().forecasting(forecast);
+/// # let _ = engine;
+/// # Ok::<(), scaling_core::InvalidSetting>(())
+/// ```
+pub struct LearntForecast {
+    price: f64,
+    rules: RuleConfig,
+    memory: Memory<Learnt>,
+}
+
+impl fmt::Debug for LearntForecast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LearntForecast")
+            .field("price", &self.price)
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything that is learnt from one past.
+#[derive(Debug)]
+struct Learnt {
+    /// `None` from too short a past.
+    forecast: Option<(Forecaster, Policy)>,
+    pace: Pace,
+}
+
+impl LearntForecast {
+    /// Creates a forecast that has learnt nothing yet. Of the rules it needs to know how they size and shrink.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if the price, the number of targets or a threshold of the rules cannot work.
+    pub fn new(config: &PredictiveConfig) -> Result<Self, InvalidSetting> {
+        let (price, targets) = (config.violation_price, config.max_targets);
+        if targets == 0 {
+            return Err(InvalidSetting { field: "max_targets", value: 0.0, must: "at least 1" });
+        }
+        if !(price.is_finite() && price >= 0.0) {
+            return Err(InvalidSetting {
+                field: "violation_price",
+                value: price,
+                must: "a finite number of at least 0",
+            });
+        }
+        config.rules.validate()?;
+        Ok(Self { price, rules: config.rules.clone(), memory: Memory::new(targets) })
+    }
+
+    /// Drops what was learnt of a target that is gone.
+    pub fn forget(&self, target: &Target) {
+        self.memory.forget(target);
+    }
+
+    /// The forecast by what was learnt, or by what holds for any workload.
+    fn by(&self, learnt: &Learnt, observation: &Observation) -> Result<LoadForecast, NoForecast> {
         let signal = SignalKind::RequestRate;
         let observed = observation.current.value(signal).ok_or(NoForecast::NoLoad { signal })?;
-        let learnt = self.learnt(observation);
         let unlearnt;
-        let Learnt { forecaster, choice } = if let Some(learnt) = learnt.as_ref() {
-            learnt
+        let (forecaster, policy) = if let Some(forecast) = &learnt.forecast {
+            forecast
         } else {
             unlearnt = self.unlearnt(observation, observed).ok_or(NoForecast::NoCapacity)?;
             &unlearnt
         };
-        let upper = forecaster.upper(observation, choice.quantile, choice.hold);
-        let (expected, quantile) = (upper.ok_or(NoForecast::NotFinite)?, choice.quantile.value());
+        let upper = forecaster.upper(observation, policy.quantile, policy.hold);
+        let (expected, quantile) = (upper.ok_or(NoForecast::NotFinite)?, policy.quantile.value());
         Ok(LoadForecast { signal, observed, expected, quantile, ahead_s: forecaster.ahead_seconds() })
     }
 
-    /// What holds for any workload.
-    fn unlearnt(&self, observation: &Observation, observed: f64) -> Option<Learnt> {
+    /// Forecaster and policy that hold for any workload.
+    fn unlearnt(&self, observation: &Observation, observed: f64) -> Option<(Forecaster, Policy)> {
         let pods = f64::from(observation.current.current_pod_count.unwrap_or_default());
         let carried = Some(observed / pods).filter(|carried| carried.is_finite() && *carried > 0.0);
         let capacity = declared_capacity(&observation.facts).or(carried)?;
-        let forecaster = Forecaster::generic(&observation.facts, capacity);
-        Some(Learnt { forecaster, choice: Choice::unlearnt(self.price) })
+        Some((Forecaster::generic(&observation.facts, capacity), Policy::unlearnt(self.price)))
     }
 
-    /// What was known at the last full two hours.
-    fn learnt(&self, observation: &Observation) -> Arc<Option<Learnt>> {
-        let at = observation.current.timestamp;
-        let into = TimeDelta::milliseconds(at.timestamp_millis().rem_euclid(LEARN_EVERY_MS));
-        let until = at.checked_sub_signed(into).unwrap_or(at);
-        let key = Key::of(observation, until);
-        if let Some(known) = self.cache().get(&key) {
-            return known.clone();
+    /// State of knowledge at the last full two hours.
+    fn learnt(&self, observation: &Observation) -> Arc<Learnt> {
+        if observation.current.value(SignalKind::RequestRate).is_none() {
+            return Arc::new(Learnt { forecast: None, pace: Pace::default() });
         }
-        // Not under the lock: others may decide meanwhile, and two that learn the same learn alike.
-        let learnt = Arc::new(self.learn(observation, until));
-        let mut cache = self.cache();
-        let outdated = key.until_ms.saturating_sub(LEARN_EVERY_MS);
-        cache.retain(|known, _| known.until_ms > outdated);
-        cache.insert(key, learnt.clone());
-        learnt
+        let span = Span::of(observation, learnt_until(observation));
+        let evidence = Evidence::of(observation, span);
+        self.memory.get_or_learn(&observation.target, evidence, || self.learn(observation, span))
     }
 
-    fn learn(&self, observation: &Observation, until: DateTime<Utc>) -> Option<Learnt> {
-        let past = Past::of(observation, until)?;
-        let forecaster = Forecaster::learn(&past)?;
-        let cluster = Cluster::of(&past, &observation.facts, self.rules.config());
-        let choice = Choice::best(&past, &forecaster, &cluster, self.price);
-        Some(Learnt { forecaster, choice })
-    }
-
-    fn cache(&self) -> MutexGuard<'_, HashMap<Key, Arc<Option<Learnt>>>> {
-        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    fn learn(&self, observation: &Observation, span: Option<Span>) -> Learnt {
+        let Some(span) = span else { return Learnt { forecast: None, pace: Pace::default() } };
+        let forecast = || {
+            let past = Past::of(observation, span)?;
+            let forecaster = Forecaster::learn(&past)?;
+            let model = QueueModel::of(&past, &observation.facts, &self.rules);
+            let policy = Policy::best(&past, &forecaster, &model, self.price);
+            Some((forecaster, policy))
+        };
+        Learnt { forecast: forecast(), pace: Pace::default().after(observation, span.from_ms, span.until_ms) }
     }
 }
 
-impl Key {
-    fn of(observation: &Observation, until: DateTime<Utc>) -> Self {
-        let until_ms = until.timestamp_millis();
-        let now_ms = observation.current.timestamp.timestamp_millis();
-        let before = observation.history.before(until_ms.saturating_add(1).min(now_ms));
-        let (times, rates) = (before.times(), before.column(SignalKind::RequestRate));
-        // `new` has fixed keys: the same past has the same fingerprint in every process.
-        let mut hasher = DefaultHasher::new();
-        let facts = &observation.facts;
-        facts.pod_capacity.map(f64::to_bits).hash(&mut hasher);
-        (facts.start_up, facts.metrics_lag, facts.metrics_window, facts.sync_period).hash(&mut hasher);
-        (times.len(), times.first()).hash(&mut hasher);
-        let newest = times.len().saturating_sub(NEWEST)..times.len();
-        let sprinkle = (0..SPRINKLED).map(|nth| nth * times.len() / SPRINKLED);
-        for place in newest.chain(sprinkle) {
-            (times.get(place), rates.get(place).map(|rate| rate.to_bits())).hash(&mut hasher);
-        }
-        // At a full hour the present is part of the past.
-        if now_ms <= until_ms {
-            observation.current.value(SignalKind::RequestRate).map(f64::to_bits).hash(&mut hasher);
-        }
-        Self { until_ms, fingerprint: hasher.finish() }
+impl Forecast for LearntForecast {
+    fn name(&self) -> &'static str {
+        "learnt quantile"
     }
+
+    fn forecast(&self, observation: &Observation) -> Result<LoadForecast, NoForecast> {
+        self.by(&self.learnt(observation), observation)
+    }
+}
+
+impl Learnt {
+    /// The pace of pods with what was seen since the last full two hours.
+    fn pace_now(&self, observation: &Observation) -> Pace {
+        let now_ms = observation.current.timestamp.timestamp_millis();
+        let until_ms = learnt_until(observation).timestamp_millis();
+        self.pace.after(observation, until_ms.saturating_add(1), now_ms)
+    }
+}
+
+/// The last full two hours of an observation.
+fn learnt_until(observation: &Observation) -> DateTime<Utc> {
+    let at = observation.current.timestamp;
+    let into = TimeDelta::milliseconds(at.timestamp_millis().rem_euclid(LEARN_EVERY_MS));
+    at.checked_sub_signed(into).unwrap_or(at)
 }
 
 #[async_trait]

@@ -1,12 +1,11 @@
 //! Windows from history.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, TimeDelta, Timelike, Utc, Weekday};
 use proptest::prelude::*;
 use scaling_core::conformance::dataset::scenarios;
 use scaling_core::{MetricsHistory, ScalingMetrics, SignalKind};
-use scaling_schedule::pattern::{need_by_cpu, need_by_load};
-use scaling_schedule::{CompileConfig, CompileError, CompiledSchedule, Days, Tz, compile};
+use scaling_schedule::{CompileConfig, CompileError, CompiledSchedule, Days, Tz, compile, need_by_cpu, need_by_load};
 
 /// A Monday.
 fn monday() -> DateTime<Utc> {
@@ -158,6 +157,58 @@ fn too_little_history_is_an_error_that_says_how_much() {
     assert_eq!(error.to_string(), "slot_minutes is 7; it must be 30 or 60");
 }
 
+#[test]
+fn a_lead_over_midnight_opens_on_the_evening_before_each_day_of_the_peak_and_says_its_need() {
+    let peak = |at: DateTime<Utc>| if !is_weekend(at) && at.hour() == 0 { 200.0 } else { 20.0 };
+    let compiled = compiled(&history(14, peak));
+    let windows = compiled.schedule.windows();
+    assert_eq!(windows.len(), 2, "{}", compiled.schedule);
+    let evenings = Days::of([Weekday::Sun, Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu]);
+    assert_eq!((windows[1].days(), windows[1].replicas()), (evenings, 20));
+    assert_eq!(
+        (windows[1].from().to_string().as_str(), windows[1].to().to_string().as_str()),
+        ("23:40:00", "01:00:00")
+    );
+    assert!((compiled.reasons[1].peak_need - 20.0).abs() < 1e-9, "{}", compiled.reasons[1]);
+    // Ten weekdays are behind it, no weekend.
+    assert!((compiled.reasons[1].days_seen - 10.0).abs() < 1e-9, "{}", compiled.reasons[1]);
+    let saturday = monday() + TimeDelta::days(5);
+    assert_eq!(floor(&compiled, saturday), 2, "the night to Saturday has no peak");
+    assert_eq!(floor(&compiled, saturday + TimeDelta::days(2)), 20);
+}
+
+#[test]
+fn a_window_whose_whole_length_is_lead_says_the_need_that_follows_it() {
+    let peak = |at: DateTime<Utc>| if at.hour() == 0 { 200.0 } else { 20.0 };
+    for hours in [1, 6, 24] {
+        let lead = std::time::Duration::from_secs(hours * 3600);
+        let config = CompileConfig { lead, ..CompileConfig::default() };
+        let compiled = compile(&history(7, peak), need_by_load(SignalKind::RequestRate, 10.0), &config).unwrap();
+        let reason = compiled.reasons.last().unwrap();
+        assert!((reason.peak_need - 20.0).abs() < 1e-9, "{hours} h: {reason}");
+    }
+}
+
+#[test]
+fn any_instant_that_the_calendar_can_express_compiles_or_is_an_error() {
+    let (first, last) = (DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC);
+    for start in [first, first + TimeDelta::days(1), last - TimeDelta::days(3), last - TimeDelta::hours(47)] {
+        for time_zone in [Tz::UTC, Tz::Pacific__Kiritimati, Tz::America__Los_Angeles] {
+            for minutes in [1, 60, 240] {
+                let times = (0..).map(|step| start.checked_add_signed(TimeDelta::minutes(step * minutes)));
+                let samples = times.take_while(Option::is_some).flatten().take(3 * 1440);
+                let samples = samples.map(|at| ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 50.0));
+                let (history, _) = MetricsHistory::from_unordered(samples.collect());
+                let config = CompileConfig { time_zone, ..CompileConfig::default() };
+                let compiled = compile(&history, need_by_load(SignalKind::RequestRate, 10.0), &config);
+                if let Ok(compiled) = compiled {
+                    assert_eq!(floor(&compiled, monday()), 5, "{start} {time_zone} every {minutes} min");
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -166,7 +217,7 @@ proptest! {
         weekday in prop::collection::vec(0.0..150.0, 24),
         weekend in prop::collection::vec(0.0..150.0, 24),
         slot_minutes in prop::sample::select(vec![30, 60]),
-        lead in 0_u64..90,
+        lead in prop_oneof![3 => 0_u64..90, 1 => 90_u64..=1440],
         min_window in 0_u64..180,
         merge_pods in 0_u32..4,
         same in any::<bool>(),
@@ -198,9 +249,13 @@ proptest! {
             let hours = window.hours_per_week() / f64::from(window.days().len());
             prop_assert!(hours * 60.0 >= min_window as f64, "{}", compiled.schedule);
         }
-        for reason in &compiled.reasons {
-            let window = compiled.schedule.windows().iter().find(|window| window.name() == reason.window).unwrap();
-            prop_assert!(reason.peak_need <= f64::from(window.replicas()) + 1e-6);
+        // Law 10: the reason says the need that the window holds pods for.
+        for (reason, window) in compiled.reasons.iter().zip(compiled.schedule.windows()) {
+            prop_assert_eq!(&reason.window, window.name());
+            let (need, pods) = (reason.peak_need, window.replicas());
+            let tolerance = merge_pods.max(pods / 5);
+            prop_assert!(need <= f64::from(pods) + 1e-6, "{reason}: {pods} pods");
+            prop_assert!(need + f64::from(tolerance) + 1.0 > f64::from(pods), "{reason}: {pods} pods, tolerance {tolerance}");
         }
     }
 }

@@ -1,5 +1,12 @@
 //! The predictive engine: the laws, what it provides for, and that it remembers nothing that changes an answer.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    missing_docs
+)]
 
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -30,7 +37,8 @@ fn observation(load: impl Fn(u32) -> f64, minutes: u32) -> Observation {
             .with(SignalKind::QueueDepth, 0.0)
     };
     let (history, _) = MetricsHistory::from_unordered((0..minutes).map(sample).collect());
-    let mut observation = Observation::new(sample(minutes)).with_history(history);
+    let mut observation =
+        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(minutes)).with_history(history);
     observation.facts.pod_capacity = Some(50.0);
     observation
 }
@@ -77,6 +85,53 @@ fn workloads_that_share_an_engine_do_not_share_what_is_learnt() {
     let shared = engine();
     for seen in [&calm, &jumpy, &calm] {
         assert_eq!(written(&shared.evaluate(seen).unwrap()), written(&engine().evaluate(seen).unwrap()));
+    }
+}
+
+/// Two days at 15 s in which bursts of ten minutes come every two hours, and none near an evenly spread 48th of the samples.
+fn bursts(height: f64, pods: u32) -> Observation {
+    let samples = 2 * 5760_usize;
+    let near: Vec<usize> = (0..48).map(|place| place * samples / 48).chain(samples - 16..samples).collect();
+    let sample = |place: usize| {
+        let into = place * 15 % 7200;
+        let burst = (3600..4200).contains(&into) && !near.contains(&place) && place < samples;
+        let rate = if burst { height } else { 40.0 };
+        let at = start() + TimeDelta::seconds(i64::try_from(place * 15).unwrap());
+        ScalingMetrics::new(at, pods).with(SignalKind::RequestRate, rate).with(SignalKind::CpuUtilization, 20.0)
+    };
+    let (history, _) = MetricsHistory::from_unordered((0..samples + 240).map(sample).collect());
+    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(samples + 240))
+        .with_history(history)
+}
+
+#[test]
+fn law_5_one_past_is_not_taken_for_another_even_of_the_same_target() {
+    let declared = |height| {
+        let mut observation = bursts(height, 2);
+        observation.facts.pod_capacity = Some(50.0);
+        observation
+    };
+    // Other bursts; the same bursts of a mirrored service that has other pods.
+    for [a, b] in [[declared(5000.0), declared(60.0)], [bursts(400.0, 40), bursts(400.0, 2)]] {
+        let alone = engine().evaluate(&b).unwrap();
+        let shared = engine();
+        shared.evaluate(&a).unwrap();
+        assert_eq!(written(&shared.evaluate(&b).unwrap()), written(&alone));
+    }
+}
+
+#[test]
+fn law_5_a_history_that_slides_is_decided_alike_by_an_engine_that_was_not_there() {
+    let all = observation(wavy, 3000);
+    let used = engine();
+    // The newest 24 hours, and the newest 6.
+    for length in [1440, 360] {
+        for now in (2400..2640).step_by(16) {
+            let window = (now - length..now).filter_map(|minute| all.history.sample(minute));
+            let mut seen = at(&all, u32::try_from(now).unwrap());
+            seen.history = std::sync::Arc::new(MetricsHistory::from_unordered(window.collect()).0);
+            assert_eq!(written(&used.evaluate(&seen).unwrap()), written(&engine().evaluate(&seen).unwrap()), "{now}");
+        }
     }
 }
 
@@ -140,6 +195,54 @@ fn the_price_of_waiting_requests_buys_pods() {
     };
     let [cheap, usual, dear] = [0.0, 10.0, 100.0].map(expected);
     assert!(cheap <= usual && usual <= dear && cheap < dear, "{cheap} {usual} {dear}");
+}
+
+/// A flat day that ends with some seconds of another load, as means over `window` seconds; pods have kept up.
+fn surge(window: u64, load: impl Fn(i64) -> f64) -> (f64, ScalingDecision) {
+    let day = 86_400;
+    let sample = |second: i64| {
+        let rate = load(second - day);
+        let pods = u32::try_from((rate / 40.0).ceil() as i64).unwrap();
+        ScalingMetrics::new(start() + TimeDelta::seconds(second), pods)
+            .with(SignalKind::RequestRate, rate)
+            .with(SignalKind::CpuUtilization, 80.0)
+            .with(SignalKind::QueueDepth, 0.0)
+    };
+    let (history, _) = MetricsHistory::from_unordered((0..day / 15).map(|step| sample(step * 15)).collect());
+    let mut seen =
+        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(day)).with_history(history);
+    seen.facts.pod_capacity = Some(50.0);
+    seen.facts.metrics_window = std::time::Duration::from_secs(window);
+    let decision = engine().evaluate(&seen).unwrap();
+    let expected = decision.reasons.iter().find_map(|reason| match reason {
+        Reason::Forecast { expected, .. } => Some(*expected),
+        _ => None,
+    });
+    (expected.unwrap(), decision)
+}
+
+#[test]
+fn growth_beyond_what_was_ever_seen_is_not_extrapolated() {
+    for seconds in [15, 30, 45, 60, 90, 120, 300, 600, 900] {
+        for factor in [2.0, 10.0, 100.0, 1000.0] {
+            // Shorter than the window, a jump of the mean is a larger jump of the load.
+            let window = if seconds < 60 { 15 } else { 60 };
+            let (expected, decision) = surge(window, |since| if since > -seconds { 100.0 * factor } else { 100.0 });
+            assert!(expected <= 1.35 * 100.0 * factor, "{factor} for {seconds} s: {expected}, {decision:?}");
+            assert!(f64::from(decision.desired_replicas) >= 2.0 * factor, "{factor} for {seconds} s: {decision:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rise_that_lasts_is_carried_on_though_the_past_was_flat() {
+    for per_minute in [0.05_f64, 0.1, 0.2] {
+        let load = |since: i64| 100.0 * (1.0 + per_minute).powf((since as f64 + 1200.0).max(0.0) / 60.0);
+        let (expected, _) = surge(60, load);
+        // The moment that is forecast is 97.5 s away.
+        let coming = load(97);
+        assert!(expected >= 0.96 * coming && expected < 1.5 * coming, "{per_minute}: {expected} for {coming}");
+    }
 }
 
 #[test]

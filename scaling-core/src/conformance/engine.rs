@@ -211,11 +211,16 @@ pub async fn keeps_targets_apart<E: DecisionEngine>(make: &impl Fn() -> E) {
     let mut other = some_target();
     other.name = format!("{}-other", other.name);
     let other = Arc::new(other);
-    let shared = make();
     for (case, observation) in observations() {
         let twin = Observation { target: Arc::clone(&other), ..everywhere(&observation, SignalKind::RequestRate, 9e5) };
+        let mut before = twin.clone();
+        let earlier = before.current.timestamp.checked_sub_signed(TimeDelta::minutes(1));
+        before.current.timestamp = earlier.unwrap_or(before.current.timestamp);
         let alone = written(&make().decide(&observation).await);
-        let _ = shared.decide(&twin).await;
+        let shared = make();
+        for twin in [before, twin] {
+            let _ = shared.decide(&twin).await;
+        }
         assert_eq!(alone, written(&shared.decide(&observation).await), "{PROMISE}: {case}");
     }
 }

@@ -49,12 +49,10 @@ pub fn answers_alike_twice<G: Guard>(make: &impl Fn() -> G) {
 }
 
 /// A limit on the request lies between the present size and the request, both included: it neither turns a change round nor makes
-/// it larger. [`HardLimitsGuard`](crate::HardLimitsGuard) alone may go beyond, to the hard limits and no further. No more pods are
-/// let go, and no request of a pod changes by more. Every limit and refusal says why.
+/// it larger. No more pods are let go, and no request of a pod changes by more. Every limit and refusal says why.
 pub fn only_makes_a_change_smaller<G: Guard>(make: &impl Fn() -> G) {
     const PROMISE: &str = "a guard only makes a change smaller, and says why";
     let guard = make();
-    let hard = guard.name() == crate::HardLimitsGuard.name();
     cases(false, |change, context| match guard.check(change, context) {
         Verdict::Pass => {}
         Verdict::Refuse { why } => assert!(!why.trim().is_empty(), "{PROMISE}: refused {change:?} without a reason"),
@@ -64,10 +62,8 @@ pub fn only_makes_a_change_smaller<G: Guard>(make: &impl Fn() -> G) {
                 Limit::Replicas(to) => {
                     let (current, request) = (change.current, change.request);
                     assert_ne!(to, request, "{PROMISE}: a limit to the number given is no limit, {change:?}");
-                    let limits = context.limits.bounds();
                     let between = (current.min(request)..=current.max(request)).contains(&to);
-                    let allowed = between || (hard && to == limits.clamp(to));
-                    assert!(allowed, "{PROMISE}: {current} pods, {request} given, limited to {to}");
+                    assert!(between, "{PROMISE}: {current} pods, {request} given, limited to {to}");
                 }
                 Limit::Released(pods) => assert!(pods == 0 || pods < change.released, "{PROMISE}: {change:?}, {limit}"),
                 Limit::Resources(to) => {
@@ -93,8 +89,8 @@ pub fn leaves_nothing_alone<G: Guard + 'static>(make: &impl Fn() -> G) {
             .with_urgency(decision.urgency)
             .with_confidence(decision.confidence.value());
         // At rest, with a policy that has nothing to give back.
-        let state = HpaState::new(context.state.bounds);
-        let context = GuardContext { state, ..*context };
+        let (state, policy) = (HpaState::new(context.state.bounds), BoundsPolicy::default());
+        let context = GuardContext { state, policy: &policy, ..*context };
         if !context.limits.bounds().contains(state.bounds) {
             return;
         }

@@ -19,6 +19,8 @@ pub enum CapacityModel {
     Learnt,
     /// Learnt from history: between the largest load seen healthy and the smallest seen unhealthy.
     HealthLimit,
+    /// The last minutes: pods carry less than was declared or learnt.
+    Recent,
     /// Not learnt: the present ratio of utilization to its target.
     UtilizationRatio,
     /// Not known.
@@ -164,6 +166,8 @@ pub enum Reason {
         /// How many.
         replicas: u32,
     },
+    /// Its owner has set the workload to zero pods, and nothing says that it may be woken.
+    ScaledToZero,
     /// Another engine was asked because this one failed.
     FellBack {
         /// The engine that failed.
@@ -240,6 +244,7 @@ impl Reason {
             | Self::Weekend
             | Self::SignalAbsent { .. }
             | Self::HeldForAbsence { .. }
+            | Self::ScaledToZero
             | Self::FellBack { .. }
             | Self::Ensemble { .. }
             | Self::Schedule { .. }
@@ -262,6 +267,7 @@ impl fmt::Display for Reason {
                     CapacityModel::Declared => "declared by the host",
                     CapacityModel::Learnt => "learnt from history",
                     CapacityModel::HealthLimit => "between the largest healthy and the smallest unhealthy load",
+                    CapacityModel::Recent => "seen in the last minutes, less than was declared or learnt",
                     CapacityModel::UtilizationRatio => "not learnt, using the ratio of utilization to its target",
                     CapacityModel::Unknown => "not known",
                 };
@@ -318,6 +324,7 @@ impl fmt::Display for Reason {
             Self::HeldForAbsence { replicas } => {
                 write!(f, "{replicas} pods kept because signals or history are missing")
             }
+            Self::ScaledToZero => f.write_str("scaled to zero by its owner"),
             Self::FellBack { engine, error } => write!(f, "{engine} failed ({error})"),
             Self::Ensemble { chosen, answered, asked } => {
                 write!(f, "{chosen} asked for most ({answered} of {asked} engines answered)")

@@ -17,9 +17,10 @@ impl Guard for HardLimitsGuard {
             return Verdict::refuse(why);
         }
         let limits = context.limits.bounds();
-        // A size that is there and outside the limits is nobody's request.
-        let clamped = limits.clamp(change.request);
-        if clamped == change.request || !(change.grows() || change.shrinks()) {
+        // A size that is there and outside the limits is nobody's request, and a request is not turned round.
+        let (request, current) = (change.request, change.current);
+        let clamped = limits.clamp(request).clamp(request.min(current), request.max(current));
+        if clamped == request {
             Verdict::Pass
         } else {
             let why = format!("the hard limits are {limits}").into();

@@ -5,16 +5,16 @@ use std::fmt;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why a signal has no usable value.
+/// Cause for which a signal has no usable value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "absent", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Absence {
-    /// Nobody measures it, or the source had nothing.
+    /// No measurement: it is not taken, or the source had nothing.
     NotMeasured,
     /// The newest value is too old to speak of now.
     Stale {
-        /// How old, in seconds.
+        /// Age, in seconds.
         age_s: u32,
     },
     /// Only some of the pods or series answered.
@@ -111,7 +111,7 @@ impl SignalKind {
         matches!(self, Self::CpuUtilization | Self::MemoryUtilization)
     }
 
-    /// Whether the signal grows with the size of the workload (rates and counts) rather than being a ratio or a time.
+    /// True if the signal grows with the size of the workload (rates and counts) rather than being a ratio or a time.
     pub fn is_extensive(self) -> bool {
         matches!(self, Self::RequestRate | Self::ActiveConnections | Self::QueueDepth)
     }
@@ -171,7 +171,7 @@ impl Signal {
         }
     }
 
-    /// Why there is no value, if there is none.
+    /// Cause of the absence, if there is no value.
     pub fn absence(self) -> Option<Absence> {
         match self {
             Self::Present(_) => None,

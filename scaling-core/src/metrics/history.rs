@@ -18,7 +18,7 @@ pub enum HistoryError {
     },
 }
 
-/// What [`MetricsHistory::from_unordered`] had to mend.
+/// Counts of the samples that [`MetricsHistory::from_unordered`] had to mend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// Samples that came before an older one.
@@ -66,6 +66,14 @@ impl MetricsHistory {
         Self { limit, ..Self::default() }
     }
 
+    /// Limits it to at least the newest `limit` samples and at most twice as many, unless it has a lower limit already.
+    #[must_use]
+    pub fn limited(mut self, limit: usize) -> Self {
+        self.limit = if self.limit == 0 { limit } else { self.limit.min(limit) };
+        self.trim();
+        self
+    }
+
     /// From samples in any order. Of two with the same instant the later in the list wins.
     pub fn from_unordered(mut samples: Vec<ScalingMetrics>) -> (Self, Repairs) {
         let reordered = samples.windows(2).filter(|pair| matches!(pair, [a, b] if b.timestamp < a.timestamp)).count();
@@ -106,7 +114,11 @@ impl MetricsHistory {
         for (kind, column) in SignalKind::ALL.into_iter().zip(&mut self.columns) {
             column.push(sample.value(kind).unwrap_or(f64::NAN));
         }
-        // Dropping the older half in one go keeps appending cheap on average.
+        self.trim();
+    }
+
+    /// Drops the older half in one go, which keeps appending cheap on average.
+    fn trim(&mut self) {
         if self.limit > 0 && self.times.len() >= self.limit.saturating_mul(2) {
             let surplus = self.times.len() - self.limit;
             self.times.drain(..surplus);
@@ -139,7 +151,7 @@ impl MetricsHistory {
         self.times.len()
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
     }
@@ -214,15 +226,4 @@ impl<'a> Columns<'a> {
     pub fn column(self, kind: SignalKind) -> &'a [f64] {
         self.history.columns.get(kind.index()).and_then(|column| column.get(..self.end)).unwrap_or_default()
     }
-
-    /// Whether a signal has a value in the newest sample or in any since `since_ms`.
-    pub(crate) fn seen_since(self, kind: SignalKind, since_ms: i64) -> bool {
-        seen_since(self.times(), self.column(kind), since_ms)
-    }
-}
-
-/// Whether a column has a value in its newest place or in any since `since_ms`.
-pub(crate) fn seen_since(times: &[i64], column: &[f64], since_ms: i64) -> bool {
-    let values = column.iter().zip(times).rev().enumerate();
-    values.take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms).any(|(_, (value, _))| !value.is_nan())
 }

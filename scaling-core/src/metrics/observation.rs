@@ -60,14 +60,14 @@ impl Observation {
         Some((Self::new(target, current).with_history(history), repairs))
     }
 
-    /// The same, asked for at another time than that of the metrics.
+    /// Sets the time at which it was asked for, where that is not the instant of the metrics.
     #[must_use]
     pub fn at(mut self, now: DateTime<Utc>) -> Self {
         self.now = now;
         self
     }
 
-    /// The same with the signals that its source delivers.
+    /// Sets the signals that the source delivers.
     #[must_use]
     pub fn declaring(mut self, signals: SignalSet) -> Self {
         self.declared = Some(signals);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Absence, Signal, SignalKind, SignalSet};
 use crate::MAX_REPLICAS;
 
-/// What was measured of a workload at one instant.
+/// Measurements of a workload at one instant.
 ///
 /// ```
 /// use scaling_core::{ScalingMetrics, SignalKind, chrono::DateTime};
@@ -44,14 +44,14 @@ impl ScalingMetrics {
         }
     }
 
-    /// The same with one more value; one that cannot be true becomes an absence ([`SignalKind::check`]).
+    /// Adds a value; one that cannot be true becomes an absence ([`SignalKind::check`]).
     #[must_use]
     pub fn with(mut self, kind: SignalKind, value: f64) -> Self {
         self.set(kind, kind.check(value));
         self
     }
 
-    /// The same with a signal absent for a stated reason.
+    /// Marks a signal as absent for a stated cause.
     #[must_use]
     pub fn without(mut self, kind: SignalKind, absence: Absence) -> Self {
         self.set(kind, Signal::Absent(absence));

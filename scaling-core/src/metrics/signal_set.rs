@@ -51,7 +51,7 @@ impl SignalSet {
         self.0 == 0
     }
 
-    /// Its signals, in the order of [`SignalKind::ALL`].
+    /// The signals in it, in the order of [`SignalKind::ALL`].
     pub fn iter(self) -> impl Iterator<Item = SignalKind> {
         SignalKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
     }

@@ -1,7 +1,8 @@
 //! Manifests, as the server's own YAML reader and validation see them.
 
 use scaling_core::chrono::{DateTime, TimeDelta};
-use scaling_core::hpa::{CrossVersionObjectReference, recommend};
+use scaling_core::hpa::CrossVersionObjectReference;
+use scaling_core::recommend::recommend;
 use scaling_core::{
     BoundsPolicy, HardLimits, HpaSpec, MetricsHistory, RuleConfig, ScalingMetrics, SignalKind, Target, WorkloadFacts,
 };

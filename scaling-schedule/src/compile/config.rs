@@ -2,12 +2,12 @@
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
-use scaling_core::WorkloadFacts;
+use scaling_core::{InvalidSetting, WorkloadFacts};
 use std::time::Duration;
 
 use super::cells::CELL_MINUTES;
 
-/// How windows are made from history.
+/// Settings of the compiler. Every field has a default.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileConfig {
     /// The wall clock that the load follows. Default UTC.
@@ -17,7 +17,7 @@ pub struct CompileConfig {
     /// Share of the samples of a slot, and of the days, whose need is met. Above 0, at most 1; default 0.9. With fewer than
     /// ten days that is the highest.
     pub quantile: f64,
-    /// How long before the load its pods are wanted, rounded up to 5 minutes; a day at most. Default 16 minutes: a quarter of
+    /// Time before the load at which its pods are wanted, rounded up to 5 minutes; a day at most. Default 16 minutes: a quarter of
     /// an hour and the usual start-up of a minute. See [`CompileConfig::for_workload`].
     pub lead: Duration,
     /// Windows are at least this long, and so are the breaks between them. Default 1 h, at most 12 h. Longer: fewer windows,
@@ -27,7 +27,7 @@ pub struct CompileConfig {
     pub merge_pods: u32,
     /// Floors this share of the higher one apart count as one. At least 0, below 1; default 0.2.
     pub merge_share: f64,
-    /// What runs without any window: floors up to this need none. Default 1.
+    /// Pods that run without any window: floors up to this need none. Default 1.
     pub outside: u32,
 }
 
@@ -46,18 +46,6 @@ impl Default for CompileConfig {
     }
 }
 
-/// A setting that cannot work.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field} is {value}; it must be {must}")]
-pub struct InvalidCompileConfig {
-    /// The field.
-    pub field: &'static str,
-    /// Its value.
-    pub value: f64,
-    /// What it must be.
-    pub must: &'static str,
-}
-
 impl CompileConfig {
     /// The defaults, on this wall clock, with the lead this workload needs: its start-up and a quarter of an hour.
     pub fn for_workload(time_zone: Tz, facts: &WorkloadFacts) -> Self {
@@ -68,8 +56,8 @@ impl CompileConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`InvalidCompileConfig`] with the first that cannot work.
-    pub fn validate(&self) -> Result<(), InvalidCompileConfig> {
+    /// [`InvalidSetting`] with the first that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
         let lead = self.lead.as_secs_f64() / 60.0;
         let min_window = self.min_window.as_secs_f64() / 60.0;
         let checks = [
@@ -80,7 +68,7 @@ impl CompileConfig {
             ("merge_share", self.merge_share, (0.0..1.0).contains(&self.merge_share), "at least 0 and below 1"),
         ];
         match checks.into_iter().find(|(_, _, works, _)| !works) {
-            Some((field, value, _, must)) => Err(InvalidCompileConfig { field, value, must }),
+            Some((field, value, _, must)) => Err(InvalidSetting { field, value, must }),
             None => Ok(()),
         }
     }

@@ -1,31 +1,34 @@
-//! What the same time of other days says.
+//! Seasons: the load at the same time of other days and of last week.
 
-use super::readings::{Ahead, DAY, Track, between, running, sliding_max};
+use super::features::{Ahead, DAY, Track, between, running, sliding_max};
+use super::series::STEP_MS;
 
-/// Days looked back at.
+/// Days looked back at: a working week.
 const DAYS: usize = 5;
-/// What a day weighs against the one after it.
+/// Weight of a day relative to the one after it. With five days three quarters lie on the newest two and a half.
 const FADE: f64 = 0.7;
-/// Half of the time that a level is averaged over: 2½ minutes.
+/// Half of the time that a level is averaged over, 2½ minutes: shorter follows the noise of one day, longer blurs a rise.
 const SMOOTH: usize = 10;
 /// Reach of the two envelopes, for spikes that come a little early or late: 5 and 20 minutes.
 const NEAR: usize = 20;
 const WIDE: usize = 80;
-/// Reach of the largest growths: 3 minutes.
+/// Reach of the largest growths, 3 minutes: as far as jobs started by a clock scatter.
 const SUDDEN: usize = 12;
-/// Correlation with a day or a week ago from which load counts as periodic.
+/// Correlation with a day or a week ago from which load counts as periodic. Low, because the regression weighs a season itself;
+/// this only keeps noise out of the fit. Over a day of independent 5-minute means the standard deviation is 1/√288 = 0.06.
 const PROVEN: f64 = 0.2;
-/// Every how many steps a correlation looks: 5 minutes.
+/// Steps from one value to the next in a correlation: 5 minutes, the time that levels are averaged over.
 const SPARSE: usize = 20;
 
+/// Number of features that seasons give.
 pub(crate) const SEASONS: usize = 8;
 
-/// What the same time of other days says about one moment. NaN for what is not known.
+/// The seasons at one moment, as logarithms of load. NaN for what is not known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Season {
     /// Growth of the usual level until the moment that is forecast.
     growth: f64,
-    /// The same of a week ago.
+    /// Growth a week ago until that moment.
     week_growth: f64,
     /// Levels then: usual, yesterday's, that of a week ago, the highest within each reach.
     levels: [f64; 5],
@@ -33,26 +36,51 @@ pub(crate) struct Season {
     sudden: f64,
 }
 
-/// Not known equals not known.
-impl PartialEq for Season {
-    fn eq(&self, other: &Self) -> bool {
-        let numbers = |season: &Self| {
-            let [usual, yesterday, week, near, wide] = season.levels;
-            [season.growth, season.week_growth, season.sudden, usual, yesterday, week, near, wide].map(f64::to_bits)
-        };
-        numbers(self) == numbers(other)
-    }
-}
-
 impl Season {
     pub(crate) const UNKNOWN: Self =
         Self { growth: f64::NAN, week_growth: f64::NAN, levels: [f64::NAN; 5], sudden: f64::NAN };
 
-    /// As readings at a level: what is not known says nothing.
-    pub(super) fn readings(&self, now: f64) -> [f64; SEASONS] {
+    fn of([growth, week_growth, usual, yesterday, week, near, wide, sudden]: [f64; SEASONS]) -> Self {
+        Self { growth, week_growth, levels: [usual, yesterday, week, near, wide], sudden }
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // on purpose
+    fn single(self) -> [f32; SEASONS] {
+        let [usual, yesterday, week, near, wide] = self.levels;
+        [self.growth, self.week_growth, usual, yesterday, week, near, wide, self.sudden].map(|number| number as f32)
+    }
+
+    /// Features at a level: 0 for what is not known.
+    pub(super) fn features(&self, now: f64) -> [f64; SEASONS] {
         let [usual, yesterday, week, near, wide] = self.levels.map(|level| level - now);
         [self.growth, self.week_growth, usual, yesterday, week, near, wide, self.sudden]
-            .map(|reading| if reading.is_nan() { 0.0 } else { reading })
+            .map(|feature| if feature.is_nan() { 0.0 } else { feature })
+    }
+}
+
+/// The seasons of coming moments, step by step, in single precision: they are most of what is remembered of a workload.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeasonTable {
+    from_ms: f64,
+    seasons: Vec<[f32; SEASONS]>,
+}
+
+/// Compares bits, so that unknown numbers, which are NaN, are equal.
+impl PartialEq for SeasonTable {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |table: &Self| -> Vec<u32> { table.seasons.iter().flatten().map(|value| value.to_bits()).collect() };
+        self.from_ms.to_bits() == other.from_ms.to_bits() && bits(self) == bits(other)
+    }
+}
+
+impl SeasonTable {
+    /// The season at an instant, in ms since the epoch.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked to lie within the table
+    pub(super) fn at(&self, at_ms: f64) -> Season {
+        let place = ((at_ms - self.from_ms) / STEP_MS).round();
+        let known = place >= 0.0 && place < self.seasons.len() as f64;
+        let season = known.then(|| self.seasons.get(place as usize)).flatten();
+        season.map_or(Season::UNKNOWN, |numbers| Season::of(numbers.map(f64::from)))
     }
 }
 
@@ -91,6 +119,13 @@ impl Seasons {
         }
     }
 
+    /// The seasons of some places as a table that begins at `from_ms`. Empty if there are none.
+    pub(super) fn table(&self, places: std::ops::Range<usize>, from_ms: f64) -> SeasonTable {
+        let known = self.daily || self.weekly;
+        let seasons = if known { places.map(|place| self.at(place).single()).collect() } else { Vec::new() };
+        SeasonTable { from_ms, seasons }
+    }
+
     /// The season at a place of the grid, which may lie up to a day less half an hour beyond its end.
     pub(crate) fn at(&self, place: usize) -> Season {
         let then = place + self.ahead.far;
@@ -125,7 +160,7 @@ impl Seasons {
     }
 }
 
-/// Whether load correlates with itself a period ago, over at least a period and a day.
+/// Returns whether load correlates with itself a period ago, over at least a period and a day.
 fn periodic(levels: &[f64], period: usize) -> bool {
     let Some(later) = levels.get(period..).filter(|later| later.len() >= DAY) else { return false };
     let pairs = || later.iter().zip(levels).step_by(SPARSE);

@@ -1,4 +1,4 @@
-//! From metrics as they were measured to the load on an even grid.
+//! Load on an even grid, from metrics as they were measured.
 
 use scaling_core::{Observation, SignalKind};
 
@@ -6,11 +6,11 @@ use scaling_core::{Observation, SignalKind};
 pub(crate) const STEP_S: f64 = 15.0;
 pub(crate) const STEP_MS: f64 = STEP_S * 1000.0;
 
-/// Samples that are disentangled together: two hours of 15 s.
+/// Samples that are disentangled together: two hours of 15 s. Errors of measurement add up along a chunk.
 const CHUNK: usize = 480;
-/// A window that holds more intervals than this is taken as it is.
+/// A window that holds more intervals than this is taken as it is: each of its intervals has hardly any weight in the mean.
 const OVERLAP_AT_MOST: f64 = 16.0;
-/// How far apart two times may be that count as equal, as a share.
+/// Relative difference up to which two times count as equal: the jitter of a scrape.
 const JITTER: f64 = 0.02;
 /// Steps of a disentangled series may be this many times as large as its steps over a whole window. Real loads have less, noise
 /// in the measurements has much more.
@@ -25,18 +25,17 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// The request rate of the time from `span_ms` before `until_ms` to `until_ms`, of what the observation may know.
+    /// The request rate from `from_ms` to `until_ms`, both included, of what the observation may know.
     ///
     /// A rate is usually the mean over a window that is longer than the interval between two samples. Neighbouring windows share
     /// all but their ends, so their difference says how the load that came in differs from the load that went out, one window
     /// earlier. With that the means are brought back to means over one interval, which are known half a window earlier: the
     /// difference between a forecast for 105 s and one for 128 s.
-    pub(crate) fn of(observation: &Observation, until_ms: i64, span_ms: f64, floor: f64) -> Self {
+    pub(crate) fn of(observation: &Observation, from_ms: f64, until_ms: i64, log_offset: f64) -> Self {
         let now_ms = observation.current.timestamp.timestamp_millis();
         let before = observation.history.before(now_ms.min(until_ms.saturating_add(1)));
         let (times, rates) = (before.times(), before.column(SignalKind::RequestRate));
-        let oldest = until_ms.min(now_ms) as f64 - span_ms;
-        let first = times.partition_point(|time| (*time as f64) < oldest);
+        let first = times.partition_point(|time| (*time as f64) < from_ms);
         let past = times.iter().zip(rates).skip(first).map(|(time, rate)| (*time as f64, *rate));
         let present = observation.current.value(SignalKind::RequestRate).filter(|_| now_ms <= until_ms);
         let samples: Vec<(f64, f64)> =
@@ -49,18 +48,18 @@ impl Points {
         while !rest.is_empty() {
             let (run, overlap) = even_run(rest, window_ms);
             let (taken, later) = rest.split_at(run.max(1).min(rest.len()));
-            // Chunks count from the newest end, so that a decision and a lesson see the newest values alike.
+            // Chunks count from the newest end, so that a decision and a training sample see the newest values alike.
             for chunk in taken.rchunks(CHUNK).rev() {
-                result.add(chunk, window_ms, overlap, floor);
+                result.add(chunk, window_ms, overlap, log_offset);
             }
             rest = later;
         }
         result
     }
 
-    fn add(&mut self, chunk: &[(f64, f64)], window_ms: f64, overlap: usize, floor: f64) {
+    fn add(&mut self, chunk: &[(f64, f64)], window_ms: f64, overlap: usize, log_offset: f64) {
         let step = window_ms / overlap as f64;
-        if let Some(rates) = (overlap > 1).then(|| disentangled(chunk, overlap, floor)).flatten() {
+        if let Some(rates) = (overlap > 1).then(|| disentangled(chunk, overlap, log_offset)).flatten() {
             self.points.extend(chunk.iter().zip(rates).map(|((time, _), rate)| (time - step / 2.0, rate)));
         } else {
             let centres = chunk.iter().map(|(time, rate)| (time - window_ms / 2.0, *rate));
@@ -105,8 +104,8 @@ impl Points {
     }
 }
 
-/// How many samples from the first on follow one another evenly, and how many of their intervals make a window; 1 if they do
-/// not overlap evenly.
+/// Number of samples from the first on that follow one another evenly, and number of their intervals that make a window; 1 if
+/// they do not overlap evenly.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most `OVERLAP_AT_MOST`
 fn even_run(samples: &[(f64, f64)], window_ms: f64) -> (usize, usize) {
     let overlap = |from: f64, to: f64| {
@@ -130,7 +129,7 @@ fn even_run(samples: &[(f64, f64)], window_ms: f64) -> (usize, usize) {
 /// are chosen so that the load moves as little as possible from one interval to the next, relative to its level (weighted least
 /// squares). As the sum of the first ones is known, and each error repeats every `overlap` intervals, that is one unknown mean
 /// step for each place in the window.
-fn disentangled(chunk: &[(f64, f64)], overlap: usize, floor: f64) -> Option<Vec<f64>> {
+fn disentangled(chunk: &[(f64, f64)], overlap: usize, log_offset: f64) -> Option<Vec<f64>> {
     if chunk.len() < 8 * overlap {
         return None;
     }
@@ -151,7 +150,7 @@ fn disentangled(chunk: &[(f64, f64)], overlap: usize, floor: f64) -> Option<Vec<
     let steps = loads.windows(2).skip(overlap - 1).zip(chunk.iter().skip(1));
     for (nth, (pair, (_, rate))) in steps.enumerate() {
         let [before, now] = pair else { continue };
-        let weight = 1.0 / ((rate + floor) * (rate + floor));
+        let weight = 1.0 / ((rate + log_offset) * (rate + log_offset));
         let (sum, weights) = sums.get_mut(nth % overlap)?;
         *sum += weight * (now - before);
         *weights += weight;
@@ -180,7 +179,7 @@ fn disentangled(chunk: &[(f64, f64)], overlap: usize, floor: f64) -> Option<Vec<
         before = load;
         result.push(load.max(0.0));
     }
-    (steps <= ROUGHEST * window_steps + floor).then_some(result)
+    (steps <= ROUGHEST * window_steps + log_offset).then_some(result)
 }
 
 #[cfg(test)]
@@ -203,7 +202,7 @@ mod tests {
     }
 
     fn points(observation: &Observation) -> Points {
-        Points::of(observation, observation.current.timestamp.timestamp_millis(), 1e9, 10.0)
+        Points::of(observation, 0.0, observation.current.timestamp.timestamp_millis(), 10.0)
     }
 
     /// Noise within ±1, the same for the same place.

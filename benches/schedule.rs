@@ -1,0 +1,55 @@
+//! Foresight: `cargo bench --bench schedule`. A predictive decision, what learning takes, and a schedule from history.
+
+use divan::{AllocProfiler, Bencher, black_box};
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::{MetricsHistory, Observation, ScalingMetrics, SignalKind};
+use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, compile, need_by_load};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+/// A busy workload with a daily season, at 15 s, and a present five minutes after the last full two hours.
+fn observation(days: u32) -> Observation {
+    let now: DateTime<Utc> = benches::now() + TimeDelta::seconds(300);
+    let sample = |back: u32| {
+        let step = f64::from(back);
+        let rate = 300.0 + 150.0 * (step / 5760.0 * std::f64::consts::TAU).sin() + 20.0 * (step * 12.9898).sin();
+        ScalingMetrics::new(now - TimeDelta::seconds(15 * i64::from(back)), 8)
+            .with(SignalKind::RequestRate, rate)
+            .with(SignalKind::CpuUtilization, rate / 6.0)
+            .with(SignalKind::MemoryUtilization, 55.0)
+    };
+    let (history, _) = MetricsHistory::from_unordered((1..=days * 5760).map(sample).collect());
+    let mut observation = Observation::new(benches::target(0), sample(0)).with_history(history);
+    observation.facts.pod_capacity = Some(50.0);
+    observation
+}
+
+/// A decision between two learnings, by days of history.
+#[divan::bench(args = [0, 1, 14, 60])]
+fn predictive(bencher: Bencher<'_, '_>, days: u32) {
+    let engine = PredictiveEngine::new(PredictiveConfig::default()).ok();
+    let observation = observation(days);
+    bencher.bench(|| engine.as_ref().map(|engine| engine.evaluate(black_box(&observation))));
+}
+
+/// The first decision of a target, by days of history.
+#[divan::bench(args = [1, 7, 14, 60], sample_count = 10)]
+fn learn(bencher: Bencher<'_, '_>, days: u32) {
+    let observation = observation(days);
+    bencher
+        .with_inputs(|| PredictiveEngine::new(PredictiveConfig::default()).ok())
+        .bench_values(|engine| engine.map(|engine| engine.evaluate(black_box(&observation))));
+}
+
+/// Windows from a fortnight.
+#[divan::bench(sample_count = 10)]
+fn compile_a_fortnight(bencher: Bencher<'_, '_>) {
+    let observation = observation(14);
+    let config = CompileConfig::default();
+    bencher.bench(|| compile(black_box(&observation.history), need_by_load(SignalKind::RequestRate, 50.0), &config));
+}

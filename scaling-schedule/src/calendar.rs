@@ -1,0 +1,14 @@
+//! Recurring windows of size on the wall clock of a time zone.
+
+mod days;
+mod schedule;
+mod table;
+mod week;
+mod window;
+
+pub use days::Days;
+pub use schedule::Schedule;
+pub use week::{Segment, Week};
+pub use window::Window;
+
+pub(crate) use window::MAX_NAME;

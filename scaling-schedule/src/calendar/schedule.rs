@@ -1,0 +1,152 @@
+//! Windows in a time zone.
+
+use chrono::{DateTime, MappedLocalTime, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::{InvalidSchedule, Window};
+
+/// Two weeks and a day: a window of one weekday may be skipped once by a clock change, and then opens a week later.
+const SEARCH_DAYS: i64 = 15;
+
+/// Windows on the wall clock of a time zone. Where several are open, the largest floor counts.
+///
+/// A window is open whenever the wall clock shows a time inside it. So a window whose start is skipped by a clock change opens
+/// at the first instant after the gap, one that lies wholly inside the gap does not open that day, and a time that comes
+/// twice is inside the window both times.
+///
+/// The rules of time zones are those that chrono-tz carries; a cluster evaluates its own. Where a law changed lately, compare.
+///
+/// ```
+/// use scaling_schedule::{Days, Schedule, Tz, Window};
+/// use scaling_core::chrono::DateTime;
+///
+/// let peak = Window::parse("morning", Days::WEEKDAYS, "08:00", "11:00", 8)?;
+/// let schedule = Schedule::new(Tz::Europe__Berlin, vec![peak])?;
+/// // A Tuesday, half past nine in Berlin.
+/// let at: DateTime<_> = "2026-11-24T08:30:00Z".parse().unwrap();
+/// assert_eq!(schedule.floor_at(at).map(|(window, pods)| (window.name(), pods)), Some(("morning", 8)));
+/// assert_eq!(schedule.next_change(at), Some("2026-11-24T10:00:00Z".parse().unwrap()));
+/// # Ok::<(), scaling_schedule::InvalidSchedule>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Raw", into = "Raw")]
+pub struct Schedule {
+    time_zone: Tz,
+    windows: Vec<Window>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    time_zone: Tz,
+    windows: Vec<Window>,
+}
+
+impl TryFrom<Raw> for Schedule {
+    type Error = InvalidSchedule;
+    fn try_from(raw: Raw) -> Result<Self, InvalidSchedule> {
+        Self::new(raw.time_zone, raw.windows)
+    }
+}
+
+impl From<Schedule> for Raw {
+    fn from(schedule: Schedule) -> Self {
+        Self { time_zone: schedule.time_zone, windows: schedule.windows }
+    }
+}
+
+impl Schedule {
+    /// Creates a schedule after checking it. Without windows it never raises anything.
+    ///
+    /// # Errors
+    /// [`InvalidSchedule::DuplicateName`] if two windows have the same name.
+    pub fn new(time_zone: Tz, windows: Vec<Window>) -> Result<Self, InvalidSchedule> {
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(window) = windows.iter().find(|window| !seen.insert(window.name())) {
+            return Err(InvalidSchedule::DuplicateName { name: window.name().to_owned() });
+        }
+        Ok(Self { time_zone, windows })
+    }
+
+    /// Returns the time zone of the wall clock.
+    pub fn time_zone(&self) -> Tz {
+        self.time_zone
+    }
+
+    /// Returns the windows, in the order given.
+    pub fn windows(&self) -> &[Window] {
+        &self.windows
+    }
+
+    /// Returns the open window with the largest floor, and that floor in pods; of equal ones the first. `None` if no window is
+    /// open.
+    pub fn floor_at(&self, at: DateTime<Utc>) -> Option<(&Window, u32)> {
+        self.floor_on_wall_clock(self.wall_clock(at)?)
+    }
+
+    pub(crate) fn floor_on_wall_clock(&self, local: NaiveDateTime) -> Option<(&Window, u32)> {
+        let open = self.windows.iter().rev().filter(|window| window.is_open(local));
+        open.max_by_key(|window| window.replicas()).map(|window| (window, window.replicas()))
+    }
+
+    /// Returns the first instant after `after` at which the floor is another one, if there is one within two weeks.
+    pub fn next_change(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let floor = |at| self.floor_at(at).map(|(_, replicas)| replicas);
+        let now = floor(after);
+        self.candidates(after).into_iter().find(|at| floor(*at) != now)
+    }
+
+    /// Instants after `after` at which a window can open or close, in order: wall-clock times of the windows, and clock
+    /// changes, which put the clock into or out of a window without passing its edge.
+    fn candidates(&self, after: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        let mut times: Vec<NaiveTime> = self.windows.iter().flat_map(|window| [window.from(), window.to()]).collect();
+        times.sort_unstable();
+        times.dedup();
+        let mut found = Vec::new();
+        // The wall clock is at most a day away from UTC in either direction.
+        for day in -1..=SEARCH_DAYS {
+            let Some(at) = after.checked_add_signed(TimeDelta::days(day)) else { continue };
+            for time in &times {
+                match self.time_zone.from_local_datetime(&at.date_naive().and_time(*time)) {
+                    MappedLocalTime::Single(one) => found.push(one.to_utc()),
+                    MappedLocalTime::Ambiguous(first, second) => found.extend([first.to_utc(), second.to_utc()]),
+                    MappedLocalTime::None => {}
+                }
+            }
+            found.extend(self.clock_change(at));
+        }
+        found.retain(|at| *at > after);
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The clock change in the day that starts at `at`, to the second.
+    fn clock_change(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let offset = |seconds: i64| self.offset(at.checked_add_signed(TimeDelta::seconds(seconds))?);
+        let (mut before, mut after) = (0, 24 * 3600);
+        let old = offset(before)?;
+        if offset(after)? == old {
+            return None;
+        }
+        while after - before > 1 {
+            let middle = i64::midpoint(before, after);
+            if offset(middle)? == old { before = middle } else { after = middle }
+        }
+        // Clock changes happen at whole seconds, `at` may not.
+        let change = at.checked_add_signed(TimeDelta::seconds(after))?;
+        DateTime::from_timestamp(change.timestamp(), 0)
+    }
+
+    fn offset(&self, at: DateTime<Utc>) -> Option<chrono::FixedOffset> {
+        self.wall_clock(at)?;
+        Some(self.time_zone.offset_from_utc_datetime(&at.naive_utc()).fix())
+    }
+
+    /// Time on the wall clock; `None` at the ends of the calendar, where chrono would panic.
+    pub(crate) fn wall_clock(&self, at: DateTime<Utc>) -> Option<NaiveDateTime> {
+        let utc = at.naive_utc();
+        utc.checked_add_offset(self.time_zone.offset_from_utc_datetime(&utc).fix())
+    }
+}

@@ -1,0 +1,232 @@
+//! Full pods: demand that cannot be seen, and pods that serve less than they are believed to.
+//!
+//! Pods that are full serve as much as they can, whatever is asked of them, so the request rate is censored: demand is at least
+//! that, and unknown upward. Where a queue is measured it tells the rest. Elsewhere [`FullPods`] asks for more pods, a factor for
+//! each start-up, until some are not full. And full pods show what a pod serves: [`Pace`] follows that, so that a capacity which
+//! was declared or learnt before does not hold back a service whose pods have become slower.
+//!
+//! Pods count as full by time, not by number of samples: CPU has to be full, with the same ready pods, over a whole window of the
+//! metrics. Shorter, the means still hold the time before, and new pods have not had time to serve.
+
+use scaling_core::rules::{Assessment, Need, Rule};
+use scaling_core::{NeedDriver, Observation, Reason, SignalKind, Urgency, WorkloadFacts};
+
+use crate::forecast::declared_capacity;
+
+/// CPU utilization, in percent of its limit, from which pods are full: a mean over a window is hardly ever exactly 100.
+const FULL_PERCENT: f64 = 98.0;
+/// Pods that were full are so until utilization is below this: measurements scatter by a few percent.
+const NOT_FULL_PERCENT: f64 = 95.0;
+/// Samples looked back at for how long pods have been full: a quarter of an hour at 15 s.
+const LOOK_BACK: usize = 64;
+/// Demand before pods became full is believed up to this multiple of what they serve now, so that pods that stopped serving for
+/// another reason do not call for a hundredfold.
+const REMEMBERED_AT_MOST: f64 = 2.0;
+
+/// A pod is slow if it serves less than this share of what it is believed to. Measured capacity scatters by some percent.
+const SLOW_SHARE: f64 = 0.9;
+/// CPU utilization from which load over utilization is a good measure of capacity. Below it, the part of CPU that load does not
+/// cause makes capacity look smaller than it is: with a tenth of CPU at rest, by 5 % here and by 11 % at half utilization.
+const HEAVY_PERCENT: f64 = 70.0;
+/// CPU utilization below which load over utilization says nothing.
+const LIGHT_PERCENT: f64 = 20.0;
+/// Time constant, in ms, with which the pace of slow pods follows measurements: two minutes, two usual windows.
+const SLOW_MS: f64 = 120_000.0;
+/// Time constant, in ms, with which the usual pace does: a day, as a fault of some hours must not become the usual.
+const USUAL_MS: f64 = 86_400_000.0;
+
+/// CPU utilization, in percent of the request, at which a pod is full: 98 % of its limit, or of the request where no higher
+/// limit is known.
+fn full_percent(facts: &WorkloadFacts) -> f64 {
+    let limit = facts.cpu_limit_millicores.zip(facts.cpu_request_millicores).filter(|(_, request)| *request > 0);
+    FULL_PERCENT * limit.map_or(1.0, |(limit, request)| (limit as f64 / request as f64).max(1.0))
+}
+
+fn window_ms(facts: &WorkloadFacts) -> i64 {
+    i64::try_from(facts.metrics_window.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The rule that full pods are too few: once they have been full over a window, [`overload_growth`] times as many are needed, or
+/// as many as the load needs that came just before, if that is more. Until then, and until pods that were asked for have been
+/// ready over a window, at least what was asked for is kept. A measured queue that is not empty speaks for itself: then this rule
+/// has no opinion.
+///
+/// [`overload_growth`]: scaling_core::RuleConfig::overload_growth
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FullPods;
+
+impl FullPods {
+    pub(super) const NAME: &'static str = "full_pods";
+}
+
+impl Rule for FullPods {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
+        let full = Full::now(assessment.observation)?;
+        if full.queued || assessment.memory_bound {
+            return None;
+        }
+        if !full.judged {
+            return Some(Need::pods(assessment.replicas, Reason::Saturated { cpu_percent: full.cpu_percent }));
+        }
+        let growth = assessment.config.overload_growth;
+        let growth = full.remembered.map_or(growth, |factor| growth.max(factor.min(REMEMBERED_AT_MOST)));
+        let replicas = full.pods * growth;
+        let reason = Reason::Need { driver: NeedDriver::Overload, replicas };
+        Some(Need { urgency: Urgency::High, ..Need::pods(replicas, reason) })
+    }
+}
+
+/// Pods that are full now.
+#[derive(Clone, Copy, Debug)]
+struct Full {
+    pods: f64,
+    cpu_percent: f64,
+    /// True if these pods have been full over a window.
+    judged: bool,
+    /// True if a measured queue was not empty meanwhile.
+    queued: bool,
+    /// Load just before they became full over load now.
+    remembered: Option<f64>,
+}
+
+impl Full {
+    fn now(observation: &Observation) -> Option<Self> {
+        let now = &observation.current;
+        let pods = f64::from(now.current_pod_count.filter(|pods| *pods > 0)?);
+        let enter = full_percent(&observation.facts);
+        let leave = enter * NOT_FULL_PERCENT / FULL_PERCENT;
+        let cpu_percent = now.value(SignalKind::CpuUtilization).filter(|cpu| *cpu >= leave)?;
+        let rate = now.value(SignalKind::RequestRate).unwrap_or(f64::NAN);
+
+        let now_ms = now.timestamp.timestamp_millis();
+        let before = observation.history.before(now_ms);
+        let [cpu, rates, queue] = [SignalKind::CpuUtilization, SignalKind::RequestRate, SignalKind::QueueDepth]
+            .map(|kind| before.column(kind).iter().rev());
+        let (mut highest, mut same, mut same_since_ms) = (cpu_percent, true, now_ms);
+        let mut queued = now.value(SignalKind::QueueDepth).is_some_and(|queue| queue > 0.0);
+        let mut remembered = None;
+        let samples = before.times().iter().zip(before.pods()).rev().zip(cpu).zip(rates).zip(queue);
+        for ((((at_ms, ready), cpu), before), queue) in samples.take(LOOK_BACK) {
+            // Also where it was not measured: NaN.
+            if cpu.total_cmp(&leave).is_lt() || cpu.is_nan() {
+                remembered = Some(before / rate).filter(|factor| !factor.is_nan());
+                break;
+            }
+            queued |= *queue > 0.0;
+            same &= (ready - pods).abs() < 0.5;
+            if same {
+                same_since_ms = *at_ms;
+                highest = highest.max(*cpu);
+            }
+        }
+        let judged = now_ms.saturating_sub(same_since_ms) >= window_ms(&observation.facts) && highest >= enter;
+        (judged || highest >= enter).then_some(Self { pods, cpu_percent, judged, queued, remembered })
+    }
+}
+
+/// Load that a pod serves at full utilization, in requests per second, followed over time.
+///
+/// Found slow only by full pods, which are beyond doubt. From then on load over utilization tells when they have recovered.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Pace {
+    /// Of pods that were not slow. Followed only where no capacity is declared.
+    usual: Option<f64>,
+    slow: Option<f64>,
+    pods: f64,
+    /// Since when there are so many, in ms.
+    same_since_ms: i64,
+    full_since_ms: Option<i64>,
+    newest_ms: Option<i64>,
+}
+
+impl Pace {
+    /// This pace after the samples from `from_ms` to `until_ms`, both included, of what the observation may know.
+    pub(super) fn after(mut self, observation: &Observation, from_ms: i64, until_ms: i64) -> Self {
+        let now = &observation.current;
+        let now_ms = now.timestamp.timestamp_millis();
+        let before = observation.history.before(until_ms.saturating_add(1).min(now_ms));
+        let first = before.times().partition_point(|time| *time < from_ms);
+        let [rates, cpu] =
+            [SignalKind::RequestRate, SignalKind::CpuUtilization].map(|kind| before.column(kind).iter().skip(first));
+        let judge = Judge::of(&observation.facts);
+        for (((at_ms, pods), rate), cpu) in before.times().iter().zip(before.pods()).skip(first).zip(rates).zip(cpu) {
+            self.see(*at_ms, *pods, *rate, *cpu, &judge);
+        }
+        let value = |kind| now.value(kind).unwrap_or(f64::NAN);
+        if let Some(pods) = now.current_pod_count.filter(|_| (from_ms..=until_ms).contains(&now_ms)) {
+            let (rate, cpu) = (value(SignalKind::RequestRate), value(SignalKind::CpuUtilization));
+            self.see(now_ms, f64::from(pods), rate, cpu, &judge);
+        }
+        self
+    }
+
+    /// Load that a pod serves, if that is less than it is believed to.
+    pub(super) fn slow(&self) -> Option<f64> {
+        self.slow
+    }
+
+    fn see(&mut self, at_ms: i64, pods: f64, rate: f64, cpu: f64, judge: &Judge) {
+        // False also where one is not measured.
+        if !(pods >= 1.0 && rate > 0.0 && cpu > 0.0) {
+            return;
+        }
+        if (pods - self.pods).abs() >= 0.5 || self.newest_ms.is_none() {
+            (self.pods, self.same_since_ms) = (pods, at_ms);
+        }
+        let passed_ms = self.newest_ms.map_or(0, |newest| at_ms.saturating_sub(newest)) as f64;
+        self.newest_ms = Some(at_ms);
+        let still = if self.full_since_ms.is_some() { judge.leave } else { judge.enter };
+        self.full_since_ms = (cpu >= still).then(|| self.full_since_ms.unwrap_or(at_ms));
+        if at_ms.saturating_sub(self.same_since_ms) < judge.window_ms {
+            return;
+        }
+
+        let pace = rate / pods / cpu * judge.full;
+        let full = self.full_since_ms.is_some_and(|since| at_ms.saturating_sub(since) >= judge.window_ms);
+        let heavy = cpu >= HEAVY_PERCENT / 100.0 * judge.full;
+        match self.slow {
+            // At once: everything waits for it.
+            _ if full => self.slow = Some(pace),
+            Some(slow) if heavy || (pace > slow && cpu >= LIGHT_PERCENT / 100.0 * judge.full) => {
+                self.slow = Some(slow + (pace - slow) * (passed_ms / SLOW_MS).min(1.0));
+            }
+            _ => {}
+        }
+        let believed = judge.declared.or(self.usual);
+        if believed.is_none_or(|believed| self.slow.is_some_and(|slow| slow >= SLOW_SHARE * believed)) {
+            self.slow = None;
+        }
+        if heavy {
+            self.usual =
+                Some(self.usual.map_or(pace, |usual| usual + (pace - usual) * (passed_ms / USUAL_MS).min(1.0)));
+        }
+    }
+}
+
+/// By what the pace of pods is judged.
+#[derive(Clone, Copy, Debug)]
+struct Judge {
+    declared: Option<f64>,
+    window_ms: i64,
+    enter: f64,
+    leave: f64,
+    /// CPU utilization, in percent of the request, of a pod at its limit.
+    full: f64,
+}
+
+impl Judge {
+    fn of(facts: &WorkloadFacts) -> Self {
+        let enter = full_percent(facts);
+        Self {
+            declared: declared_capacity(facts),
+            window_ms: window_ms(facts),
+            enter,
+            leave: enter * NOT_FULL_PERCENT / FULL_PERCENT,
+            full: enter * 100.0 / FULL_PERCENT,
+        }
+    }
+}
