@@ -106,7 +106,18 @@ pub enum ApplyError {
         /// What it said.
         detail: String,
     },
-    /// The API server, or the way to it, failed. The change may or may not have happened.
+    /// The API server, or the way to it, failed before the change was sent, or while it was only validated. Nothing was changed.
+    #[error("{target}: the API server failed, and nothing was changed: {source}")]
+    Unapplied {
+        /// The workload.
+        target: Target,
+        /// Whether trying again can help.
+        transient: bool,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The API server, or the way to it, failed after the change was sent. It may or may not have happened.
     #[error("{target}: the API server failed: {source}")]
     Backend {
         /// The workload.
@@ -130,7 +141,7 @@ impl ApplyError {
         match self {
             Self::Changed { .. } => true,
             Self::NotFound { .. } | Self::Conflict { .. } | Self::Refused { .. } => false,
-            Self::Backend { transient, .. } => *transient,
+            Self::Unapplied { transient, .. } | Self::Backend { transient, .. } => *transient,
         }
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod connect;
 mod ownership;
 
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, 
 pub use connect::ConnectError;
 
 use crate::hpa;
-use answer::{backend, refused};
+use answer::{backend, refused, unapplied, unknown};
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 
 /// How often an apply is tried when others write to the HPA in between, as its own controller does with each new status.
@@ -100,6 +101,7 @@ impl KubeHpaApplier {
         tokio::time::timeout(timeout, call).await.map_err(late)
     }
 
+    /// The HPA as it stands. No error of it says that something may have changed.
     async fn read(&self, target: &Target) -> Result<(HorizontalPodAutoscaler, Bounds), ApplyError> {
         // These become part of a URL.
         if !is_dns_label(&target.namespace) || !is_dns_subdomain(&target.hpa) {
@@ -107,7 +109,8 @@ impl KubeHpaApplier {
             return Err(refused(target, why));
         }
         let api = self.api(target);
-        let hpa = self.in_time(target, api.get(&target.hpa)).await?.map_err(|error| answer::failure(target, error))?;
+        let answer = self.in_time(target, api.get(&target.hpa)).await.map_err(unapplied)?;
+        let hpa = answer.map_err(|error| unapplied(answer::failure(target, error)))?;
         let scaled = &hpa.spec.scale_target_ref;
         if scaled.kind != target.kind || scaled.name != target.name {
             let why = format!(
@@ -116,7 +119,7 @@ impl KubeHpaApplier {
             );
             return Err(refused(target, why));
         }
-        let HpaState { bounds, .. } = hpa::state(&hpa).map_err(|error| backend(target, false, error))?;
+        let bounds = hpa::state(&hpa).map_err(|error| unapplied(backend(target, false, error)))?.bounds;
         Ok((hpa, bounds))
     }
 
@@ -163,17 +166,26 @@ impl HpaApplier for KubeHpaApplier {
     }
 
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
-        let target = plan.target();
         if plan.resources().is_some() {
             let why = "the plan changes what pods request, and this applier writes bounds alone; write it as manifests";
-            return Err(refused(target, why.to_owned()));
+            return Err(refused(plan.target(), why.to_owned()));
         }
-        if mode == ApplyMode::Plan {
-            return Ok(Applied { mode, changed: !plan.is_empty() });
+        match mode {
+            ApplyMode::Plan => Ok(Applied { mode, changed: !plan.is_empty() }),
+            ApplyMode::ServerDryRun => self.send(plan, mode).await.map_err(unapplied),
+            ApplyMode::Apply => self.send(plan, mode).await,
         }
-        let (old, new) = (plan.old_bounds(), plan.new_bounds());
-        for _ in 0..ATTEMPTS {
-            let (hpa, found) = self.read(target).await?;
+    }
+}
+
+impl KubeHpaApplier {
+    /// Reads and writes until the write meets the version that was read.
+    async fn send(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        let (target, old, new) = (plan.target(), plan.old_bounds(), plan.new_bounds());
+        for attempt in 0..=ATTEMPTS {
+            // "Outdated" may be the answer to a client's second try at a write whose first one was stored, so a read has to tell.
+            let read = self.read(target).await;
+            let (hpa, found) = if attempt == 0 { read? } else { read.map_err(unknown)? };
             if found == new {
                 return Ok(Applied { mode, changed: false });
             }
@@ -183,18 +195,29 @@ impl HpaApplier for KubeHpaApplier {
             if let Some(why) = self.would_remove(&hpa) {
                 return Err(refused(target, why));
             }
-            let Some(written) = self.write(plan, mode, &hpa).await? else {
-                tracing::debug!(target_workload = %target, "the HPA was written by others in between; reading it again");
-                continue;
-            };
-            let HpaState { bounds: got, .. } = hpa::state(&written).map_err(|error| backend(target, false, error))?;
-            if got != new {
-                let kept = if mode == ApplyMode::Apply { "is stored now" } else { "would be stored" };
-                let what = format!("it took {new} and made it {got}, as an admission webhook may; that {kept}");
-                return Err(backend(target, false, what));
+            if attempt == ATTEMPTS {
+                break;
             }
-            return Ok(Applied { mode, changed: true });
+            if let Some(written) = self.write(plan, mode, &hpa).await? {
+                return match otherwise(new, mode, &written) {
+                    None => Ok(Applied { mode, changed: true }),
+                    Some(why) => Err(backend(target, false, why)),
+                };
+            }
+            tracing::debug!(target_workload = %target, "the HPA was written by others in between; reading it again");
         }
-        Err(backend(target, true, format!("the HPA was written by others during each of {ATTEMPTS} attempts")))
+        // The last read has found the old bounds.
+        let why = format!("the HPA was written by others during each of {ATTEMPTS} attempts");
+        Err(unapplied(backend(target, true, why)))
     }
+}
+
+/// The reason why an HPA is not what was sent, if it is not, although the server said yes.
+fn otherwise(new: Bounds, mode: ApplyMode, written: &HorizontalPodAutoscaler) -> Option<Box<dyn Error + Send + Sync>> {
+    let got = match hpa::state(written) {
+        Ok(state) => state.bounds,
+        Err(error) => return Some(error.into()),
+    };
+    let kept = if mode == ApplyMode::Apply { "is stored now" } else { "would be stored" };
+    (got != new).then(|| format!("it took {new} and made it {got}, as an admission webhook may; that {kept}").into())
 }

@@ -14,7 +14,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::Allowed;
+use crate::ReplicaRange;
 use crate::text::plain_name;
 use history::History;
 use number::number;
@@ -38,7 +38,7 @@ pub struct Prompt {
 
 impl Prompt {
     /// The question about one decision of the baseline.
-    pub fn new(observation: &Observation, baseline: &ScalingDecision, allowed: Allowed) -> Self {
+    pub fn new(observation: &Observation, baseline: &ScalingDecision, allowed: ReplicaRange) -> Self {
         let question = Question::new(observation, baseline, allowed);
         // Text keys and plain values cannot fail to be written.
         Self { system: SYSTEM, user: serde_json::to_string(&question).unwrap_or_default() }
@@ -83,8 +83,8 @@ struct Event {
 }
 
 impl<'a> Question<'a> {
-    fn new(observation: &'a Observation, baseline: &ScalingDecision, allowed: Allowed) -> Self {
-        let now = observation.current.timestamp;
+    fn new(observation: &'a Observation, baseline: &ScalingDecision, allowed: ReplicaRange) -> Self {
+        let now = observation.now;
         let offset = chrono::FixedOffset::east_opt(observation.facts.utc_offset_seconds);
         let local = now.naive_utc().checked_add_offset(offset.unwrap_or_else(|| Utc.fix()));
         Self {
@@ -101,7 +101,7 @@ impl<'a> Question<'a> {
             weekday: local.map(|local| local.weekday().to_string()),
             hour: local.map(|local| local.hour()),
             now: Signals(&observation.current),
-            history: History::new(&observation.history, now),
+            history: History::new(&observation.history, observation.current.timestamp, now),
             events: events(&observation.events, now),
         }
     }
