@@ -163,7 +163,7 @@ proptest! {
             time += TimeDelta::seconds(*gap);
             samples.push(ScalingMetrics::new(time, 3).with(SignalKind::RequestRate, *value));
         }
-        let (mut observation, _) = Observation::from_samples(samples).unwrap();
+        let (mut observation, _) = Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), samples).unwrap();
         observation.facts.pod_capacity = capacity;
         let learnt = Forecaster::learn_until(&observation, observation.current.timestamp);
         for forecaster in learnt.into_iter().chain([Forecaster::generic(&observation.facts, 50.0)]) {
