@@ -66,7 +66,7 @@ impl Need {
 /// ```
 /// use scaling_core::rules::{Assessment, Need, Rule, RuleBasedEngine};
 /// use scaling_core::chrono::DateTime;
-/// use scaling_core::{Observation, Reason, ScalingMetrics, SignalKind, Urgency};
+/// use scaling_core::{Observation, Reason, ScalingMetrics, SignalKind, Target, Urgency};
 ///
 /// struct TripleOnErrors;
 ///
@@ -90,7 +90,7 @@ impl Need {
 /// let failing = ScalingMetrics::new(at, 4)
 ///     .with(SignalKind::CpuUtilization, 50.0)
 ///     .with(SignalKind::ErrorRate, 25.0);
-/// let decision = engine.evaluate(&Observation::new(failing))?;
+/// let decision = engine.evaluate(&Observation::new(Target::deployment("shop", "web", "web"), failing))?;
 /// assert_eq!(decision.desired_replicas, 12);
 /// assert_eq!(decision.urgency, Urgency::Critical);
 /// # Ok::<(), scaling_core::EngineError>(())

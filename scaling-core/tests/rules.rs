@@ -44,7 +44,7 @@ fn course(now: i64, step: i64, sample: impl Fn(i64) -> ScalingMetrics) -> Observ
         history.push(&sample(seconds)).unwrap();
         seconds += step;
     }
-    Observation::new(sample(now)).with_history(history)
+    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(now)).with_history(history)
 }
 
 fn decide(observation: &Observation) -> ScalingDecision {
@@ -122,7 +122,9 @@ fn law_2_a_signal_that_was_there_once_holds_the_pods_for_as_long_as_it_is_lost()
             for back in (1..10).rev() {
                 history.push(&idle(3600 + lost - back)).unwrap();
             }
-            let observation = Observation::new(idle(3600 + lost)).with_history(history);
+            let observation =
+                Observation::new(scaling_core::Target::deployment("shop", "web", "web"), idle(3600 + lost))
+                    .with_history(history);
             let decision = engine.evaluate(&observation).unwrap();
             assert_eq!(decision.desired_replicas, 20, "{name}, lost for {lost} s: {:?}", texts(&decision));
             let declared = observation.declaring(SignalSet::of([MemoryUtilization]));
@@ -137,7 +139,14 @@ fn law_2_a_restart_while_a_declared_signal_is_lost_does_not_shrink() {
     let observation =
         course(1800, 15, |seconds| metrics(seconds, 20).with(MemoryUtilization, 20.0)).declaring(declared);
     assert_eq!(decide(&observation).desired_replicas, 20);
-    assert_eq!(decide(&Observation::new(metrics(0, 20)).declaring(declared)).desired_replicas, 20);
+    assert_eq!(
+        decide(
+            &Observation::new(scaling_core::Target::deployment("shop", "web", "web"), metrics(0, 20))
+                .declaring(declared)
+        )
+        .desired_replicas,
+        20
+    );
 }
 
 #[test]
@@ -200,7 +209,8 @@ fn one_pod_that_crashes_again_and_again_does_not_hold_the_others() {
 #[test]
 fn a_workload_that_its_owner_has_set_to_zero_is_not_woken_unless_the_host_says_so() {
     let paused = include_str!("../../test_data/decide/paused.json");
-    let observation = Observation::new(serde_json::from_str(paused).unwrap());
+    let observation =
+        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), serde_json::from_str(paused).unwrap());
     let decision = decide(&observation);
     assert_eq!((decision.action, decision.desired_replicas), (ScalingAction::Maintain, 0));
     assert_eq!(texts(&decision), ["scaled to zero by its owner"]);
@@ -236,7 +246,10 @@ fn overload_does_not_compound_while_pods_start_and_metrics_lag() {
         let now = asked(metrics(seconds, pods_at(&requests, seconds)), requests.last().unwrap().1)
             .with(CpuUtilization, 100.0)
             .with(ErrorRate, 20.0);
-        let decision = decide(&Observation::new(now.clone()).with_history(history.clone()));
+        let decision = decide(
+            &Observation::new(scaling_core::Target::deployment("shop", "web", "web"), now.clone())
+                .with_history(history.clone()),
+        );
         if decision.desired_replicas != decision.current_replicas {
             requests.push((seconds, decision.desired_replicas));
         }
@@ -255,7 +268,10 @@ fn errors_that_pods_do_not_relieve_do_not_compound() {
     let mut pods = 10;
     for seconds in (0..3600).step_by(60) {
         let now = metrics(seconds, pods).with(CpuUtilization, 20.0).with(ErrorRate, 50.0).with(RequestRate, 100.0);
-        let decision = decide(&Observation::new(now.clone()).with_history(history.clone()));
+        let decision = decide(
+            &Observation::new(scaling_core::Target::deployment("shop", "web", "web"), now.clone())
+                .with_history(history.clone()),
+        );
         pods = decision.desired_replicas;
         history.push(&now).unwrap();
     }
@@ -281,7 +297,8 @@ fn closed_loop(engine: &RuleBasedEngine, declared: Option<f64>, slow: f64) -> (f
             asked(metrics(seconds, pods), asks).with(RequestRate, rate).with(CpuUtilization, 100.0 * rate / capacity);
         if seconds >= from {
             (served, demand) = (served + rate, demand + 300.0);
-            let mut observation = Observation::new(now.clone()).with_history(history.clone());
+            let mut observation = Observation::new(scaling_core::Target::deployment("shop", "web", "web"), now.clone())
+                .with_history(history.clone());
             observation.facts.pod_capacity = declared;
             let wanted = engine.evaluate(&observation).unwrap().desired_replicas;
             if wanted < pods {

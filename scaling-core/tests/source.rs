@@ -57,7 +57,7 @@ fn one_sample_from_the_future_is_refused_and_later_ones_are_taken() {
 #[test]
 fn an_observation_put_in_from_the_future_does_not_stop_the_source() {
     let source = MemorySource::new();
-    source.put(target(), Observation::new(sample(86_400)));
+    source.put(target(), Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(86_400)));
     assert!(matches!(seen(&source, 0), Err(SourceError::NoData { .. })));
     source.advance(&target(), sample(0), at(0)).unwrap();
     assert_eq!(seen(&source, 0).unwrap().0, sample(0));
@@ -83,7 +83,10 @@ fn a_source_that_runs_for_months_keeps_a_bounded_past() {
 fn a_longer_past_that_is_put_in_is_cut_and_goes_on() {
     let source = MemorySource::new().with_limit(100);
     let (past, _) = MetricsHistory::from_unordered((0..1000).map(sample).collect());
-    source.put(target(), Observation::new(sample(1000)).with_history(past));
+    source.put(
+        target(),
+        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(1000)).with_history(past),
+    );
     for second in 1001..3000 {
         source.advance(&target(), sample(second), at(second)).unwrap();
         let kept = seen(&source, second).unwrap().1.len();
@@ -107,7 +110,9 @@ fn facts_and_events_stay_while_samples_come() {
     let mut facts = WorkloadFacts::default();
     facts.pod_capacity = Some(40.0);
     let sale = PlannedEvent::new("sale", at(100), at(200), 3.0).unwrap();
-    let observation = Observation::new(sample(0)).with_facts(facts.clone()).with_events([sale]);
+    let observation = Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(0))
+        .with_facts(facts.clone())
+        .with_events([sale]);
     source.put(target(), observation.clone());
     source.advance(&target(), sample(15), at(15)).unwrap();
     let seen = block_on(source.observe(&target(), at(15))).unwrap();

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::conformance::engine::losses;
 use scaling_core::{
-    MetricsHistory, Observation, Reason, RuleBasedEngine, ScalingDecision, ScalingMetrics, Signal, SignalKind,
-    conformance,
+    LoadForecast, MetricsHistory, Observation, Reason, RuleBasedEngine, ScalingDecision, ScalingMetrics, Signal,
+    SignalKind, conformance,
 };
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
@@ -293,7 +293,9 @@ proptest! {
         let rules = || RuleBasedEngine::new(PredictiveConfig::default().rules).unwrap().without_rule("trend");
         let predicted = PredictiveEngine::over(rules(), 10.0).unwrap().evaluate(&seen).unwrap();
         // The same rules for the present load, which foresee nothing.
-        let present = rules().evaluate_expecting(&seen, 0.0).unwrap();
+        let (signal, observed) = (SignalKind::RequestRate, seen.current.value(SignalKind::RequestRate).unwrap_or(0.0));
+        let nothing = LoadForecast { signal, observed, expected: 0.0, quantile: 0.97, ahead_s: 105.0 };
+        let present = rules().evaluate(&seen.clone().with_forecast(Ok(nothing))).unwrap();
         prop_assert!(predicted.desired_replicas >= present.desired_replicas, "{predicted:?} {present:?}");
     }
 }

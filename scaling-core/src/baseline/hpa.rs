@@ -35,14 +35,14 @@ const ANY_REQUEST: i64 = 1000;
 /// ```
 /// use scaling_core::baseline::HpaEngine;
 /// use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec, MetricSpec};
-/// use scaling_core::{Bounds, Observation, ScalingMetrics, SignalKind, chrono::DateTime};
+/// use scaling_core::{Bounds, Observation, ScalingMetrics, SignalKind, Target, chrono::DateTime};
 ///
 /// let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(2, 50)?);
 /// spec.metrics = Some(vec![MetricSpec::utilization("cpu", 50)]);
 /// let engine = HpaEngine::new(&spec)?;
 ///
 /// let metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 4).with(SignalKind::CpuUtilization, 75.0);
-/// let decision = engine.evaluate(&Observation::new(metrics))?;
+/// let decision = engine.evaluate(&Observation::new(Target::deployment("shop", "web", "web"), metrics))?;
 /// assert_eq!(decision.desired_replicas, 6, "75 % against 50 % on 4 pods");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -293,10 +293,13 @@ mod tests {
     fn seen(second: i64, pods: u32, cpu: Option<f64>) -> Observation {
         let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::seconds(second);
         let metrics = ScalingMetrics::new(at, pods);
-        Observation::new(match cpu {
-            Some(cpu) => metrics.with(SignalKind::CpuUtilization, cpu),
-            None => metrics,
-        })
+        Observation::new(
+            Target::deployment("shop", "web", "web"),
+            match cpu {
+                Some(cpu) => metrics.with(SignalKind::CpuUtilization, cpu),
+                None => metrics,
+            },
+        )
     }
 
     fn wants(engine: &HpaEngine, observation: &Observation) -> u32 {

@@ -154,11 +154,11 @@ impl Kpa {
 ///
 /// ```
 /// use scaling_core::baseline::{KpaConfig, KpaEngine};
-/// use scaling_core::{Observation, ScalingMetrics, SignalKind, chrono::DateTime};
+/// use scaling_core::{Observation, ScalingMetrics, SignalKind, Target, chrono::DateTime};
 ///
 /// let engine = KpaEngine::new(KpaConfig { target: Some(100.0), ..KpaConfig::default() });
 /// let metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 4).with(SignalKind::RequestRate, 550.0);
-/// assert_eq!(engine.evaluate(&Observation::new(metrics))?.desired_replicas, 6);
+/// assert_eq!(engine.evaluate(&Observation::new(Target::deployment("shop", "web", "web"), metrics))?.desired_replicas, 6);
 /// # Ok::<(), scaling_core::EngineError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -283,6 +283,7 @@ impl DecisionEngine for KpaEngine {
 mod tests {
     use super::*;
     use crate::metrics::{MetricsHistory, ScalingMetrics};
+    use crate::target::Target;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
@@ -335,9 +336,11 @@ mod tests {
     fn the_engine_keeps_nothing_so_targets_and_clocks_leave_no_trace() {
         let sample = |second: i64, rate: f64| ScalingMetrics::new(at(second), 10).with(SignalKind::RequestRate, rate);
         let engine = KpaEngine::default();
-        let calm = Observation::new(sample(0, 100.0));
+        let calm = Observation::new(Target::deployment("shop", "web", "web"), sample(0, 100.0));
         let before = engine.evaluate(&calm).unwrap();
-        engine.evaluate(&Observation::new(sample(366 * 86_400, 1e6))).unwrap();
+        engine
+            .evaluate(&Observation::new(Target::deployment("shop", "web", "web"), sample(366 * 86_400, 1e6)))
+            .unwrap();
         assert_eq!(engine.evaluate(&calm).unwrap(), before);
         let (later, _) = MetricsHistory::from_unordered(vec![sample(15, 1e6)]);
         assert_eq!(
@@ -355,7 +358,8 @@ mod tests {
         let spike = [(0, 300.0), (15, 300.0), (30, 2100.0), (45, 300.0), (60, 300.0)];
         let (history, _) =
             MetricsHistory::from_unordered(spike.map(|(second, rate)| sample(second, rate, 10)).to_vec());
-        let mut observation = Observation::new(sample(75, 300.0, 30)).with_history(history);
+        let mut observation =
+            Observation::new(Target::deployment("shop", "web", "web"), sample(75, 300.0, 30)).with_history(history);
         observation.facts.pod_capacity = Some(50.0);
         let engine = KpaEngine::default();
         // 2,100 a second at 35 a pod were 60 pods, 45 s ago.
