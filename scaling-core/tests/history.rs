@@ -5,8 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use scaling_core::{
-    Absence, HistoryError, MetricsHistory, Observation, Repairs, ScalingMetrics, SignalKind, SignalSet,
+    Absence, HistoryError, MetricsHistory, Observation, Repairs, ScalingMetrics, SignalKind, SignalSet, Target,
 };
+
+fn target() -> Target {
+    Target::deployment("shop", "checkout", "checkout")
+}
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
@@ -119,7 +123,7 @@ fn an_absence_stays_absent_and_is_never_zero() {
 fn a_history_with_gaps_equals_itself() {
     let (history, _) = MetricsHistory::from_unordered(vec![sample(0, 40.0), sample(60, f64::NAN)]);
     assert_eq!(history, history.clone());
-    let observation = Observation::new(sample(120, 40.0)).with_history(history);
+    let observation = Observation::new(target(), sample(120, 40.0)).with_history(history);
     assert_eq!(observation, observation.clone());
 }
 
@@ -172,7 +176,7 @@ fn law_2_a_mean_over_no_pods_is_absent() {
         let mean = matches!(kind, SignalKind::CpuUtilization | SignalKind::MemoryUtilization);
         assert_eq!(metrics.signal(kind).absence(), mean.then_some(Absence::NoPods), "{kind}");
         assert_eq!(
-            Observation::new(metrics.clone()).absences().count(),
+            Observation::new(target(), metrics.clone()).absences().count(),
             usize::from(mean),
             "the source delivers {kind}"
         );
@@ -194,7 +198,7 @@ fn law_2_a_mean_over_no_pods_is_absent() {
 fn law_2_what_is_declared_or_ever_came_is_absent_for_as_long_as_it_lasts() {
     let now = ScalingMetrics::new(at(1_000_000), 3).with(SignalKind::RequestRate, 5.0);
     let (history, _) = MetricsHistory::from_unordered(vec![sample(0, 50.0)]);
-    let observation = Observation::new(now).with_history(history);
+    let observation = Observation::new(target(), now).with_history(history);
     let absences = |observation: &Observation| observation.absences().map(|(kind, _)| kind).collect::<Vec<_>>();
     assert_eq!(absences(&observation), [SignalKind::CpuUtilization], "lost eleven days ago");
     let declaring = |kinds: &[SignalKind]| absences(&observation.clone().declaring(kinds.iter().copied().collect()));
@@ -208,7 +212,7 @@ fn without_requests_there_is_no_latency_and_no_error_rate_to_miss() {
     let idle = |rate: f64| {
         let now = sample(0, 1.0).with(SignalKind::RequestRate, rate);
         let now = now.with(SignalKind::ResponseTime, f64::NAN).with(SignalKind::ErrorRate, f64::NAN);
-        Observation::new(now).absences().map(|(kind, _)| kind).collect::<Vec<_>>()
+        Observation::new(target(), now).absences().map(|(kind, _)| kind).collect::<Vec<_>>()
     };
     assert_eq!(idle(0.0), []);
     assert_eq!(idle(0.1), [SignalKind::ResponseTime, SignalKind::ErrorRate]);

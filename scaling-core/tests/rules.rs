@@ -305,6 +305,8 @@ fn pods_that_become_slower_do_not_stay_full() {
                 assert!(served >= 0.97, "{name}, {declared:?}, {slow} times slower: {served:.3}, {sizes:?}");
                 let most = 300.0 / (50.0 / slow) * 2.5;
                 assert!(f64::from(*sizes.last().unwrap()) <= most, "{name} {declared:?} {slow}: {sizes:?}");
+                let changes = sizes.windows(2).filter(|pair| pair[0] != pair[1]).count();
+                assert!(changes <= 6, "{name} {declared:?} {slow}: the load is constant, {sizes:?}");
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::{PlannedEvent, Price, WorkloadFacts};
 /// use scaling_core::backtest::{ClusterModel, SampleTime, Scenario, Trace};
 /// use scaling_core::{ScalingMetrics, SignalKind, chrono::DateTime};
 ///
-/// let sample = |minute| {
+/// let sample = |minute: i64| {
 ///     let at = DateTime::from_timestamp(minute * 60, 0).unwrap_or_default();
 ///     ScalingMetrics::new(at, 1).with(SignalKind::RequestRate, 100.0)
 /// };

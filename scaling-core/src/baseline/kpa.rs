@@ -209,7 +209,15 @@ impl KpaEngine {
             desired = kpa.scale(load, at);
         }
         // Not 0: Knative's activator, which would hold requests and wake the workload, does not exist here.
-        let mut decision = decided(desired.max(current.min(1))).with_confidence(1.0);
+        let desired = desired.max(current.min(1));
+        // Law 2: with a signal lost nothing shrinks, though this algorithm looks at one only.
+        let mut absences = observation.absences().filter(|_| desired < current);
+        if let Some((signal, cause)) = absences.next() {
+            return Ok(decided(current)
+                .because(Reason::SignalAbsent { signal, absence: cause })
+                .because(Reason::HeldForAbsence { replicas: current }));
+        }
+        let mut decision = decided(desired).with_confidence(1.0);
         decision.urgency = match (decision.grows(), kpa.is_in_panic()) {
             (true, true) => Urgency::High,
             (true, false) => Urgency::Normal,

@@ -60,12 +60,13 @@ impl<'a> Assessment<'a> {
         let health = Health::new(&samples, pattern.early_queue);
         let expected_load = expected_load(observation).filter(|forecast| Some(forecast.signal) == samples.load);
         let expected_load = expected_load.map(|forecast| forecast.expected);
-        let target = config.target(expected_load.is_some());
+        let queue_measured = !samples.current().queue.is_nan();
+        let target = config.target(expected_load.is_some(), queue_measured);
         let declared = declared_capacity(observation, &samples);
         let capacity = Capacity::learn(&samples, health.usual_ms, declared, target, config)
             .no_more_than_seen(&samples, target, config);
         let explained_cpu = explained_cpu(&samples, &health, &capacity, config);
-        let saturated = config.is_full(explained_cpu, !samples.current().queue.is_nan());
+        let saturated = config.is_full(explained_cpu, queue_measured);
         let health = health.full(saturated, config);
         let memory = MemoryModel::learn(&samples);
         let mut assessment = Self {

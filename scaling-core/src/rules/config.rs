@@ -11,7 +11,8 @@ use crate::setting::InvalidSetting;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuleConfig {
-    /// CPU utilization to aim for, percent of request. Default 70. Lower: more pods, fewer slow requests.
+    /// CPU utilization to aim for, percent of request. Default 70. Lower: more pods, fewer slow requests. Where CPU tells that pods
+    /// are full, the aim is at most nine tenths of `saturation_cpu_percent`.
     pub target_cpu_percent: f64,
     /// CPU utilization to aim for, in place of `target_cpu_percent`, where a [forecast](crate::Forecast) provides for growth, which
     /// the other target leaves to its slack. Percent; default 80.
@@ -150,6 +151,9 @@ impl Default for RuleConfig {
     }
 }
 
+/// Share of the utilization of full pods that is aimed for at most.
+const AIM_BELOW_FULL: f64 = 0.9;
+
 impl RuleConfig {
     /// Follows demand closely, up and down, tick by tick: for driving a replica count directly, with a declared capacity and a
     /// [forecast](crate::Forecast), where the default leaves the ups and downs to the HPA between its bounds.
@@ -175,8 +179,14 @@ impl RuleConfig {
     }
 
     /// The utilization to aim for, as a share.
-    pub(super) fn target(&self, learnt: bool) -> f64 {
-        if learnt { self.learnt_target_percent / 100.0 } else { self.target_cpu_percent / 100.0 }
+    pub(super) fn target(&self, learnt: bool, queue_measured: bool) -> f64 {
+        let percent = if learnt { self.learnt_target_percent } else { self.target_cpu_percent };
+        if self.queue_tells && queue_measured {
+            return percent / 100.0;
+        }
+        // Pods that reach their aim must not pass for full: with an aim of 100 % and full at 98 %, sizes went from 12 to 18 and
+        // back every five minutes at a constant load.
+        percent.min(AIM_BELOW_FULL * self.saturation_cpu_percent) / 100.0
     }
 
     /// Checks what the engine divides by or compares with.
