@@ -1,4 +1,4 @@
-//! Acting on a live cluster: [`KubeHpaApplier`].
+//! The applier over a live cluster: [`KubeHpaApplier`].
 
 mod answer;
 mod connect;
@@ -20,16 +20,32 @@ use crate::hpa;
 use answer::{backend, refused, unapplied, unknown};
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 
-/// How often an apply is tried when others write to the HPA in between, as its own controller does with each new status.
+/// Attempts at a write while others write to the HPA in between, as its own controller does with each new status.
 const ATTEMPTS: usize = 5;
 
 /// Reads HPAs and moves their bounds by server-side apply, under a field manager of its own.
 ///
-/// A field that somebody else owns is not taken: that is an [`ApplyError::Conflict`], unless the host [forces](Self::force) it.
+/// A field that another manager owns is not taken: that is an [`ApplyError::Conflict`], unless the host [forces](Self::force) it.
 /// Nothing but `minReplicas` and `maxReplicas` is written; a plan that changes what pods request is refused as a whole
 /// ([`crate::repository`] writes it as manifests).
 ///
+/// Every read says that the resting bounds are those that are there ([`hpa::state`](crate::hpa::state)).
+///
+/// An error tells whether the change may have happened (law 12): a write that was sent and has neither a yes nor a no as its
+/// answer is [`ApplyError::Backend`]. A failed read, a failed dry run, and a write that never left or was answered with a no are
+/// not.
+///
 /// Needs the verbs `get` and `patch` on `horizontalpodautoscalers` of `autoscaling`.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use scaling_k8s::KubeHpaApplier;
+///
+/// # async fn connect() -> Result<KubeHpaApplier, scaling_k8s::ConnectError> {
+/// let applier = KubeHpaApplier::connect().await?.field_manager("shop-autoscaler").timeout(Duration::from_secs(5));
+/// # Ok(applier)
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct KubeHpaApplier {
     client: Client,
@@ -49,13 +65,13 @@ impl std::fmt::Debug for KubeHpaApplier {
 }
 
 impl KubeHpaApplier {
-    /// An applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
+    /// Creates an applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
     /// several has an applier for each.
     pub fn new(client: Client) -> Self {
         Self { client, manager: "kube-scaling".to_owned(), force: false, timeout: Duration::from_secs(10) }
     }
 
-    /// An applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
+    /// Creates an applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
     ///
     /// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
     ///
@@ -65,7 +81,7 @@ impl KubeHpaApplier {
         Ok(Self::new(connect::client().await?))
     }
 
-    /// The field manager to write under. Default: `kube-scaling`. Two managers that write the same HPA conflict; one that is
+    /// Sets the field manager to write under. Default: `kube-scaling`. Two managers that write the same HPA conflict; one that is
     /// renamed conflicts with its former self.
     #[must_use]
     pub fn field_manager(mut self, name: impl Into<String>) -> Self {
@@ -73,14 +89,15 @@ impl KubeHpaApplier {
         self
     }
 
-    /// Takes the bounds from whoever owns them. Whoever it was may take them back: force only where nobody else writes.
+    /// Takes the bounds over from the managers that own them. Default: it does not, and reports a conflict. A former owner that
+    /// goes on writing takes them back: force only where no other tool writes them.
     #[must_use]
     pub fn force(mut self) -> Self {
         self.force = true;
         self
     }
 
-    /// How long one call to the API server may take, its retries included. Default: 10 s.
+    /// Sets the time that one call to the API server may take, its retries included. Default: 10 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -123,7 +140,7 @@ impl KubeHpaApplier {
         Ok((hpa, bounds))
     }
 
-    /// What an apply of the bounds alone would take away from this HPA, if anything.
+    /// The reason to refuse, if an apply of the bounds alone would take something away from this HPA.
     fn would_remove(&self, hpa: &HorizontalPodAutoscaler) -> Option<String> {
         let lost = ownership::would_be_lost(&hpa.metadata, &self.manager);
         let (manager, fields) = (&self.manager, lost.join(", "));

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{DecisionEngine, EngineError, Floor, Observation, Reason, ScalingDecision, Target, Urgency};
+use scaling_core::{
+    DecisionEngine, EngineError, Floor, InvalidSetting, Observation, Reason, ScalingDecision, Target, Urgency,
+};
 
 use crate::growth::{Growths, Room};
 use crate::stats::AdviceOutcome;
@@ -40,34 +42,24 @@ impl Default for LlmConfig {
     }
 }
 
-/// A setting that cannot work.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field} is {value}; it must be {must}")]
-pub struct InvalidLlmConfig {
-    /// The field.
-    pub field: &'static str,
-    /// Its value.
-    pub value: f64,
-    /// What it must be.
-    pub must: &'static str,
-}
-
 impl LlmConfig {
     /// Checks every setting.
     ///
+    /// ```
+    /// use scaling_llm::LlmConfig;
+    /// let error = LlmConfig { share_above: 11.0, ..LlmConfig::default() }.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "share_above is 11; it must be from 0 to 10");
+    /// ```
+    ///
     /// # Errors
-    /// [`InvalidLlmConfig`] with the first that cannot work.
-    pub fn validate(&self) -> Result<(), InvalidLlmConfig> {
-        let percent = f64::from(self.min_confidence_percent);
-        let checks = [
-            ("deadline (seconds)", self.deadline.as_secs_f64(), !self.deadline.is_zero(), "above 0"),
-            ("share_above", self.share_above, (0.0..=10.0).contains(&self.share_above), "from 0 to 10"),
-            ("min_confidence_percent", percent, percent <= 100.0, "at most 100"),
-        ];
-        match checks.into_iter().find(|(_, _, works, _)| !works) {
-            Some((field, value, _, must)) => Err(InvalidLlmConfig { field, value, must }),
-            None => Ok(()),
-        }
+    /// [`InvalidSetting`] with the first that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let deadline = [("deadline (seconds)", self.deadline.as_secs_f64())];
+        InvalidSetting::check(&deadline, "above 0", |seconds| seconds > 0.0)?;
+        let share = [("share_above", self.share_above)];
+        InvalidSetting::check(&share, "from 0 to 10", |share| (0.0..=10.0).contains(&share))?;
+        let percent = [("min_confidence_percent", f64::from(self.min_confidence_percent))];
+        InvalidSetting::check(&percent, "at most 100", |percent| percent <= 100.0)
     }
 }
 
@@ -112,8 +104,8 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
     /// Creates an engine with other settings.
     ///
     /// # Errors
-    /// [`InvalidLlmConfig`] if a setting cannot work.
-    pub fn with_config(model: M, baseline: B, config: LlmConfig) -> Result<Self, InvalidLlmConfig> {
+    /// [`InvalidSetting`] if a setting cannot work.
+    pub fn with_config(model: M, baseline: B, config: LlmConfig) -> Result<Self, InvalidSetting> {
         config.validate()?;
         Ok(Self::unchecked(model, baseline, config))
     }

@@ -22,7 +22,7 @@ struct Growth {
     from: u32,
     /// Pods that were advised.
     to: u32,
-    /// Whether the pods have moved since. Until then a guard may have held it back, or its tick was cancelled.
+    /// True once the pods have moved. Until then a guard may have held the growth back, or its tick was cancelled.
     landed: bool,
     /// The baseline's own request: the one that the advice was measured from, or a later one for more than there was.
     own: u32,

@@ -11,7 +11,7 @@ mod stats;
 mod text;
 mod transcript;
 
-pub use engine::{InvalidLlmConfig, LlmConfig, LlmEngine};
+pub use engine::{LlmConfig, LlmEngine};
 pub use model::{ChatModel, Completion, ModelError, Usage};
 pub use prompt::Prompt;
 pub use range::ReplicaRange;

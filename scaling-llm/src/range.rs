@@ -11,8 +11,8 @@ use scaling_core::{MAX_REPLICAS, NeedDriver, Reason, ScalingDecision};
 /// - A baseline that asks for more than there is leaves room above its request, as a share of it.
 /// - A baseline that keeps what is there leaves room above what it *needs*, as far as it says so in its reasons
 ///   ([`Reason::Need`]): a share of the need, or of the size that it keeps if that is less. A need for overload does not count,
-///   since it is a multiple of the pods there are. A baseline that keeps what is there and says no need leaves no room: nobody can
-///   tell whose pods they are.
+///   since it is a multiple of the pods there are. A baseline that keeps what is there and says no need leaves no room: the
+///   pods may all be there by earlier advice.
 /// - A baseline that asks for fewer pods leaves room up to the present size: a model can keep pods, not turn a shrink into growth.
 ///
 /// An [`LlmEngine`](crate::LlmEngine) narrows it further by what it remembers of its own advice.
@@ -61,12 +61,12 @@ impl ReplicaRange {
         Self { highest: self.highest.min(replicas).max(self.lowest), ..self }
     }
 
-    /// Whether a size lies in the range.
+    /// Returns true for a size in the range.
     pub fn contains(self, replicas: u32) -> bool {
         (self.lowest..=self.highest).contains(&replicas)
     }
 
-    /// Whether there is nothing to pick: the baseline's request is the only size.
+    /// Returns true if there is nothing to pick: the baseline's request is the only size.
     pub fn is_single(self) -> bool {
         self.lowest == self.highest
     }

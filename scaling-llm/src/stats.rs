@@ -7,6 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::Usage;
 
 /// Counters of a [`LlmEngine`](crate::LlmEngine), shared with it and counted up while it works.
+///
+/// ```
+/// use scaling_core::RuleBasedEngine;
+/// use scaling_llm::{LlmEngine, ReplayModel, Transcript};
+///
+/// let engine = LlmEngine::new(ReplayModel::new(Transcript::default()), RuleBasedEngine::default());
+/// let stats = engine.stats(); // stays readable when the engine is handed to an autoscaler
+/// assert_eq!(stats.counts().asked, 0);
+/// ```
 #[derive(Debug, Default)]
 pub struct LlmStats {
     asked: AtomicU64,
@@ -66,7 +75,7 @@ pub(crate) enum AdviceOutcome {
 }
 
 impl LlmStats {
-    /// The counters now. Each is exact; together they may be a moment apart.
+    /// Reads the counters. Each is exact; together they may be a moment apart.
     pub fn counts(&self) -> LlmCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LlmCounts {

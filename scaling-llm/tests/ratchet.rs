@@ -280,7 +280,7 @@ fn cpu(load: f64, own: f64, pods: u32) -> f64 {
     (own + load / f64::from(pods.max(1)) * 100.0).min(100.0)
 }
 
-/// The rules, and the most that they have asked for by themselves: a request that is not what is there, or a need.
+/// The rules, and the most that they have asked for by themselves: a request for more than is there, or a need.
 #[derive(Default)]
 struct Watched {
     rules: RuleBasedEngine,
@@ -387,13 +387,13 @@ proptest! {
         with_rate in any::<bool>(),
     ) {
         let (alone, advised) = (Watched::default(), Watched::default());
-        let alone = largest(|| Box::new(&alone), own, &[], with_rate);
+        largest(|| Box::new(&alone), own, &[], with_rate);
         let most = largest(|| Box::new(LlmEngine::new(Greedy, &advised)), own, &restarts, with_rate);
+        let (alone, advised) = (alone.peak.into_inner(), advised.peak.into_inner());
         let with_half = |pods: u32| pods + pods.div_ceil(2);
-        let peak = advised.peak.load(Ordering::Relaxed);
-        prop_assert!(most <= with_half(peak), "{most} pods, the rules' own peak is {peak}");
+        prop_assert!(most <= with_half(advised), "{most} pods, the rules' own peak is {advised}");
         // Each pod's own utilization makes more pods need more, but that comes to an end; without it they need the same.
         let limit = if own > 0.0 { 2 * alone } else { with_half(alone) };
-        prop_assert!((alone..=limit).contains(&most), "{most} pods, {alone} without advice");
+        prop_assert!(most <= limit, "{most} pods, the rules' own peak without advice is {alone}");
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn refused(target: &Target, detail: String) -> ApplyError {
     ApplyError::Refused { target: target.clone(), detail }
 }
 
-/// The same error, of a request that stores nothing: a read, or a dry run.
+/// Turns an error into that of a request that stores nothing: a read, or a dry run.
 pub(super) fn unapplied(error: ApplyError) -> ApplyError {
     match error {
         ApplyError::Backend { target, transient, source } => ApplyError::Unapplied { target, transient, source },
@@ -29,7 +29,7 @@ pub(super) fn unapplied(error: ApplyError) -> ApplyError {
     }
 }
 
-/// The same error, of a read that should have told whether an earlier request was stored.
+/// Turns an error into that of a read that should have told whether an earlier request was stored.
 pub(super) fn unknown(error: ApplyError) -> ApplyError {
     match error {
         ApplyError::Unapplied { target, transient, source } => ApplyError::Backend { target, transient, source },
@@ -38,7 +38,7 @@ pub(super) fn unknown(error: ApplyError) -> ApplyError {
     }
 }
 
-/// Whether the HPA is not the version, or not even the object, that was read before.
+/// Returns true if the HPA is not the version, or not even the object, that was read before.
 pub(super) fn is_outdated(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 && ownership(status).next().is_none())
 }
@@ -72,7 +72,7 @@ fn transport(target: &Target, error: kube::Error) -> ApplyError {
     if unsent { unapplied(failure) } else { failure }
 }
 
-/// Whether no connection came about. One that breaks, as a reset does, may have carried the request.
+/// Returns true if no connection came about. One that breaks, as a reset does, may have carried the request.
 fn never_connected(error: &kube::Error) -> bool {
     let causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source());
     causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| {

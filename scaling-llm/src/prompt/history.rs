@@ -17,8 +17,8 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The samples before `current`, with minutes before `now`: dense near it, sparse before. Each row is about 1.4 times as many samples back as the one
-    /// after it, so that few rows show both the last minutes and the last days.
+    /// The samples before `current`, each with its minutes before `now`: dense near the present, sparse before. Each row is about
+    /// 1.4 times as many samples back as the one after it, so that few rows show both the last minutes and the last days.
     pub(super) fn new(history: &MetricsHistory, current: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         let end = before(history, current);
         let mut rows: Vec<Vec<Value>> =
