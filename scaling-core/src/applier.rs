@@ -38,18 +38,21 @@ pub struct HpaState {
     /// The bounds that its owner set, before our first change or since: what every floor is given back to. An applier that cannot
     /// tell says what is there; the [`ChangeLog`](crate::ChangeLog) knows better once something was changed.
     pub resting: Bounds,
+    /// Whether the applier knows the resting bounds, and they are not just what is there.
+    #[serde(default)]
+    pub resting_is_known: bool,
 }
 
 impl HpaState {
     /// An HPA with these bounds, set by its owner.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, resting: bounds }
+        Self { bounds, resting: bounds, resting_is_known: false }
     }
 
-    /// The same with other resting bounds.
+    /// The same with the resting bounds that the applier knows.
     #[must_use]
     pub fn with_resting(mut self, resting: Bounds) -> Self {
-        self.resting = resting;
+        (self.resting, self.resting_is_known) = (resting, true);
         self
     }
 }

@@ -18,8 +18,10 @@ use crate::plan::BoundsChange;
 use crate::record::{DecisionRecord, Outcome, Step};
 use crate::target::Target;
 
-/// How long pods that were let go are remembered for the fleet-wide budget.
-const RELEASES_KEPT: TimeDelta = TimeDelta::hours(1);
+/// How long pods that were let go are remembered for the fleet-wide budget, and an instant that lies ahead of the clock.
+const KEPT: TimeDelta = TimeDelta::hours(1);
+/// So many times that pods were let go are remembered in any case.
+const RELEASES: usize = 1000;
 /// Workloads that are remembered, if the host does not say otherwise.
 const TARGETS: usize = 20_000;
 
@@ -40,9 +42,9 @@ const TARGETS: usize = 20_000;
 pub struct ChangeLog {
     targets: HashMap<Arc<Target>, Entry>,
     /// Pods let go of all workloads, in the order of the ticks.
-    released: Vec<(DateTime<Utc>, u32)>,
-    /// Whose pods they were, one for one.
-    releasers: Vec<Arc<Target>>,
+    released: Vec<(Moment, u32)>,
+    /// The same, each at the instant that it counts as.
+    counted: Vec<(DateTime<Utc>, u32)>,
     /// Questions so far: what tells which workload was asked about longest ago, whatever the clock does.
     asked: u64,
     limit: usize,
@@ -58,7 +60,7 @@ impl Default for ChangeLog {
 struct Entry {
     /// When it was last asked about: the one asked about longest ago is forgotten first.
     touched: u64,
-    last: LastChanges,
+    last: Last,
     /// The owner's bounds and what we wrote in their place.
     written: Option<Written>,
     floor: Option<Floor>,
@@ -79,8 +81,63 @@ struct Written {
 struct Pending {
     at: DateTime<Utc>,
     change: BoundsChange,
-    last: LastChanges,
+    last: Last,
     written: Option<Written>,
+}
+
+/// When a workload was last changed, by kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    grown: Option<Moment>,
+    shrunk: Option<Moment>,
+    resized: Option<Moment>,
+}
+
+impl Last {
+    fn look(&mut self, now: DateTime<Utc>) {
+        for moment in [&mut self.grown, &mut self.shrunk, &mut self.resized].into_iter().flatten() {
+            moment.look(now);
+        }
+    }
+
+    fn instants(self) -> LastChanges {
+        let instant = |moment: Option<Moment>| moment.map(Moment::instant);
+        LastChanges { grown: instant(self.grown), shrunk: instant(self.shrunk), resized: instant(self.resized) }
+    }
+}
+
+/// When something was done, by a clock that may jump.
+///
+/// What lies ahead of the clock was done when that was first found, so that a clock that was a day ahead for one tick holds nothing
+/// back for a day. The instant itself is kept, since it may be the present clock that is behind for one tick; once it has been
+/// ahead for an hour, it is believed no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    at: DateTime<Utc>,
+    found_ahead: Option<DateTime<Utc>>,
+}
+
+impl Moment {
+    fn new(at: DateTime<Utc>) -> Self {
+        Self { at, found_ahead: None }
+    }
+
+    fn look(&mut self, now: DateTime<Utc>) {
+        if self.at <= now {
+            self.found_ahead = None;
+            return;
+        }
+        let found = self.found_ahead.map_or(now, |found| found.min(now));
+        *self = if now.signed_duration_since(found) < KEPT {
+            Self { at: self.at, found_ahead: Some(found) }
+        } else {
+            Self::new(found)
+        };
+    }
+
+    fn instant(self) -> DateTime<Utc> {
+        self.found_ahead.unwrap_or(self.at)
+    }
 }
 
 impl ChangeLog {
@@ -91,7 +148,7 @@ impl ChangeLog {
 
     /// Empty; remembers so many workloads, at least one. Beyond that, those asked about longest ago are forgotten.
     pub fn with_limit(targets: usize) -> Self {
-        Self { targets: HashMap::new(), released: Vec::new(), releasers: Vec::new(), asked: 0, limit: targets.max(1) }
+        Self { targets: HashMap::new(), released: Vec::new(), counted: Vec::new(), asked: 0, limit: targets.max(1) }
     }
 
     /// The log of these records, oldest first.
@@ -123,7 +180,8 @@ impl ChangeLog {
                 }
             }
         }
-        if record.decision.is_some() || record.floor.is_some() {
+        // Without a decision the floor of the last one is still held; one that was due of itself is asked for again.
+        if record.decision.is_some() {
             self.hold(&target, record.floor.clone());
         }
         if let Some(declared) = record.declared {
@@ -148,12 +206,12 @@ impl ChangeLog {
 
     /// When a workload was last changed.
     pub fn last_changes(&self, target: &Target) -> LastChanges {
-        self.targets.get(target).map(|entry| entry.last).unwrap_or_default()
+        self.targets.get(target).map(|entry| entry.last.instants()).unwrap_or_default()
     }
 
-    /// Pods let go within the last hour, all workloads together, oldest first: when, and how many.
+    /// Pods let go lately, at least within the last hour, all workloads together, in the order of the ticks: when, and how many.
     pub fn released(&self) -> &[(DateTime<Utc>, u32)] {
-        &self.released
+        &self.counted
     }
 
     /// The min of a workload as it would be without the floor that raised it.
@@ -182,7 +240,10 @@ impl ChangeLog {
 
     /// Takes in a reading of the HPA: settles a write of which nobody knew, and tells the owner's bounds from ours.
     pub(crate) fn settle(&mut self, target: &Arc<Target>, state: HpaState, now: DateTime<Utc>) -> HpaState {
-        self.rewind(target, now);
+        for ((moment, _), (counted, _)) in self.released.iter_mut().zip(&mut self.counted) {
+            moment.look(now);
+            *counted = moment.instant();
+        }
         self.asked += 1;
         let Some(entry) = self.targets.get_mut(target) else { return state };
         entry.touched = self.asked;
@@ -192,13 +253,16 @@ impl ChangeLog {
             pending.filter(|pending| pending.change.new != pending.change.old && state.bounds == pending.change.old)
         {
             (entry.last, entry.written) = (pending.last, pending.written);
-            self.refund(target, pending.at.min(now), pending.change.released);
+            self.refund(pending.at, pending.change.released);
         }
         let Some(entry) = self.targets.get_mut(target) else { return state };
-        entry.rewind(now);
+        entry.last.look(now);
         let Some(written) = entry.written else { return state };
-        if state.resting != state.bounds {
-            // The applier knows.
+        if state.bounds.min() != written.bounds.min() {
+            // What a floor raised is not there any more.
+            entry.written = Some(Written { min_without_floor: None, ..written });
+        }
+        if state.resting_is_known {
             return state;
         }
         // A bound that is not what we wrote was set by somebody else since, who is the owner.
@@ -206,11 +270,7 @@ impl ChangeLog {
         let min = if now_min == written.bounds.min() { written.resting.min() } else { now_min };
         let max = if now_max == written.bounds.max() { written.resting.max() } else { now_max };
         let resting = Bounds::new(min, max).unwrap_or(state.bounds);
-        if now_min != written.bounds.min() {
-            // What a floor raised is not there any more.
-            entry.written = Some(Written { min_without_floor: None, ..written });
-        }
-        state.with_resting(resting)
+        HpaState { resting, ..state }
     }
 
     /// A write begins: from here on it may have happened.
@@ -224,18 +284,18 @@ impl ChangeLog {
         }
         let (old, new) = (change.old, change.new);
         if new.min() > old.min() || new.max() > old.max() {
-            entry.last.grown = Some(now);
+            entry.last.grown = Some(Moment::new(now));
         }
         if new.min() < old.min() || new.max() < old.max() {
-            entry.last.shrunk = Some(now);
+            entry.last.shrunk = Some(Moment::new(now));
         }
         if change.resources.is_some() {
-            entry.last.resized = Some(now);
+            entry.last.resized = Some(Moment::new(now));
         }
         if change.released > 0 {
-            self.prune();
-            self.released.push((now, change.released));
-            self.releasers.push(Arc::clone(target));
+            self.prune(now);
+            self.released.push((Moment::new(now), change.released));
+            self.counted.push((now, change.released));
         }
     }
 
@@ -252,42 +312,27 @@ impl ChangeLog {
         if let Some(entry) = self.targets.get_mut(target) {
             (entry.last, entry.written) = (pending.last, pending.written);
         }
-        self.refund(target, pending.at, pending.change.released);
+        self.refund(pending.at, pending.change.released);
     }
 
     /// Pods that were not let go after all.
-    fn refund(&mut self, target: &Target, at: DateTime<Utc>, pods: u32) {
-        let known = self
-            .released
-            .iter()
-            .zip(&self.releasers)
-            .rposition(|(released, by)| *released == (at, pods) && **by == *target);
+    fn refund(&mut self, at: DateTime<Utc>, pods: u32) {
+        let known = self.released.iter().rposition(|(moment, released)| (moment.at, *released) == (at, pods));
         if let Some(place) = known {
             self.released.remove(place);
-            self.releasers.remove(place);
+            self.counted.remove(place);
         }
     }
 
-    /// Drops what is older than an hour when the newest was let go. That one's instant is the yardstick and not the present one: a
-    /// clock that is a day ahead for one tick makes nothing forgotten.
-    fn prune(&mut self) {
-        let Some(newest) = self.released.iter().map(|(at, _)| *at).max() else { return };
-        let kept = |at: DateTime<Utc>| newest.signed_duration_since(at) < RELEASES_KEPT;
-        let mut instants = self.released.iter();
-        self.releasers.retain(|_| instants.next().is_none_or(|(at, _)| kept(*at)));
-        self.released.retain(|(at, _)| kept(*at));
-    }
-
-    /// Instants later than now were set by a clock that has jumped back since. They count as now, so that a cooldown or a budget
-    /// lasts no longer than it should. A tick of another workload may just come late: what others let go stays where it is, unless
-    /// it lies too far ahead for that.
-    fn rewind(&mut self, target: &Target, now: DateTime<Utc>) {
-        for ((at, _), by) in self.released.iter_mut().zip(&self.releasers) {
-            let ahead = at.signed_duration_since(now);
-            if ahead > RELEASES_KEPT || (ahead > TimeDelta::zero() && **by == *target) {
-                *at = now;
-            }
+    /// Drops what is older than an hour. Only where there is much of it, so that a clock that is a day ahead for one tick makes
+    /// nothing forgotten.
+    fn prune(&mut self, now: DateTime<Utc>) {
+        if self.released.len() < RELEASES {
+            return;
         }
+        let kept = |at: DateTime<Utc>| now.signed_duration_since(at) < KEPT;
+        self.released.retain(|(moment, _)| kept(moment.instant()));
+        self.counted.retain(|(at, _)| kept(*at));
     }
 
     /// Forgets the tenth of the workloads that were asked about longest ago, at least one: a tenth, so that looking for them is
@@ -316,14 +361,5 @@ impl ChangeLog {
         let entry = self.targets.entry(Arc::clone(target)).or_default();
         entry.touched = self.asked;
         entry
-    }
-}
-
-impl Entry {
-    fn rewind(&mut self, now: DateTime<Utc>) {
-        let earlier = |at: &mut Option<DateTime<Utc>>| *at = at.map(|at| at.min(now));
-        for at in [&mut self.last.grown, &mut self.last.shrunk, &mut self.last.resized] {
-            earlier(at);
-        }
     }
 }

@@ -110,7 +110,7 @@ impl BoundsPolicy {
 
     /// The min, with and without floors.
     fn min(&self, mapping: &Mapping) -> (u32, u32) {
-        let Mapping { state: HpaState { bounds: old, resting }, current, request, foreseen, floor, .. } = *mapping;
+        let Mapping { state: HpaState { bounds: old, resting, .. }, current, request, foreseen, floor, .. } = *mapping;
         let share = if foreseen || self.exact { 1.0 } else { self.floor_share.clamp(0.0, 1.0) };
         let base = mapping.min_without_floor.min(old.min());
         let rest = if self.exact { 0 } else { resting.min() };
@@ -143,7 +143,7 @@ impl BoundsPolicy {
     }
 
     fn max(&self, mapping: &Mapping) -> u32 {
-        let Mapping { state: HpaState { bounds: old, resting }, current, request, .. } = *mapping;
+        let Mapping { state: HpaState { bounds: old, resting, .. }, current, request, .. } = *mapping;
         let with_headroom = |request: u32| {
             let room = scaled(request, self.headroom_share.max(0.0)).max(self.headroom_pods);
             request.saturating_add(room)

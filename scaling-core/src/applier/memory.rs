@@ -27,7 +27,7 @@ struct Hpa {
 
 impl Hpa {
     fn new(bounds: Bounds) -> Self {
-        Self { state: HpaState::new(bounds), resources: Vec::new(), done: None }
+        Self { state: HpaState::new(bounds).with_resting(bounds), resources: Vec::new(), done: None }
     }
 }
 
@@ -48,7 +48,7 @@ impl MemoryApplier {
     pub fn put(&self, target: &Target, bounds: Bounds) {
         let mut hpas = self.locked();
         let hpa = hpas.entry(target.clone()).or_insert_with(|| Hpa::new(bounds));
-        hpa.state = HpaState::new(bounds);
+        hpa.state = HpaState::new(bounds).with_resting(bounds);
     }
 
     /// The bounds of one workload's HPA.
