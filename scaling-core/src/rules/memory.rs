@@ -65,7 +65,7 @@ impl MemoryModel {
         let line = if samples.current().memory.is_nan() || (samples.history_len() as f64) + 1.0 < LEAST_SAMPLES {
             None
         } else {
-            fit(samples.iter().map(|sample| (sample.load / sample.pods, sample.memory)))
+            fit(samples.memory_by_load())
         };
         Self { slope: line.map_or(f64::INFINITY, |line| (line.slope + STANDARD_ERRORS * line.error).max(0.0)) }
     }

@@ -147,6 +147,20 @@ impl<'a> Samples<'a> {
         thinned.iter().step_by(self.stride).copied().chain(std::iter::once(self.current.response_ms))
     }
 
+    /// Load per pod and memory utilization of the thinned samples, the current one last. Three columns rather than whole samples: it
+    /// is one more pass over all of them.
+    pub(super) fn memory_by_load(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let first = self.first(self.start, self.stride);
+        let thinned = |column: &'a [f64]| column.get(first..).unwrap_or_default().iter().step_by(self.stride).copied();
+        let column = |kind: SignalKind| thinned(self.columns.get(kind.index()).copied().unwrap_or_default());
+        // Where CPU measures load, utilization is the load of a pod.
+        let by_cpu = self.load.is_none();
+        let loads = column(self.load.unwrap_or(SignalKind::CpuUtilization)).zip(thinned(self.pods));
+        let loads = loads.map(move |(load, pods)| if by_cpu { load } else { load / pods });
+        let now = &self.current;
+        loads.zip(column(SignalKind::MemoryUtilization)).chain(std::iter::once((now.load / now.pods, now.memory)))
+    }
+
     /// The newest samples, newest first: the current one, then those of `window_ms` and in any case `least` in all.
     pub(super) fn recent(&self, window_ms: i64, least: usize) -> impl Iterator<Item = Sample> + '_ {
         let oldest = self.current.at_ms.saturating_sub(window_ms);
