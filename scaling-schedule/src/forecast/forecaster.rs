@@ -19,6 +19,9 @@ pub(crate) const BACK_AT_MOST: usize = 64;
 const SEASONS_KNOWN: usize = 3 * HOUR;
 /// A growth by more than this, as a logarithm, is not forecast: a factor of twenty, the range of the features.
 const GROWTH_AT_MOST: f64 = 3.0;
+/// Factor on the largest growth ever seen, as logarithms, up to which a forecast is believed: bursts come that are larger than all
+/// before. Without it a trace of rare bursts had 3 % more waiting requests for the same pods; 1.5 gave no fewer.
+const BEYOND_SEEN: f64 = 1.25;
 
 /// Upper quantiles of the load by the time a pod that is created now serves.
 ///
@@ -151,14 +154,14 @@ impl Forecaster {
     fn believed(&self, growth: f64, features: &Features, track: &Track, place: usize) -> f64 {
         let growth = growth.clamp(-GROWTH_AT_MOST, GROWTH_AT_MOST);
         let margin = margin(features);
-        let seen = self.largest_growth.unwrap_or_else(|| track.grown_before(place));
+        let seen = BEYOND_SEEN * self.largest_growth.unwrap_or_else(|| track.grown_before(place));
         if growth <= seen + margin { growth } else { growth.min(seen.max(track.carried_on(place)) + margin) }
     }
 
     /// The load that may follow on a place of the past, by quantile, in requests per second.
     pub(crate) fn uppers(&self, past: &Past, place: usize) -> Option<[f64; QUANTILES.len()]> {
         let (level, features) = (*past.track.levels.get(place)?, past.features(place)?);
-        let most = GROWTH_AT_MOST.min(self.largest_growth.unwrap_or(GROWTH_AT_MOST) + margin(&features));
+        let most = GROWTH_AT_MOST.min(BEYOND_SEEN * self.largest_growth.unwrap_or(GROWTH_AT_MOST) + margin(&features));
         Some(self.coefficients.map(|coefficients| {
             let growth = dot(&coefficients, &features).max(-GROWTH_AT_MOST).min(most);
             (level + growth).exp() - self.log_offset

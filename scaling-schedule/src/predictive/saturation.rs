@@ -17,6 +17,9 @@ use crate::forecast::declared_capacity;
 const FULL_PERCENT: f64 = 98.0;
 /// Pods that were full are so until utilization is below this: measurements scatter by a few percent.
 const NOT_FULL_PERCENT: f64 = 95.0;
+/// Windows over which pods must have been full if a queue is measured and stays empty: it may not see what waits elsewhere, but
+/// pods that are just enough are full, too.
+const WINDOWS_WITH_QUEUE: i64 = 5;
 /// Samples looked back at for how long pods have been full: a quarter of an hour at 15 s.
 const LOOK_BACK: usize = 64;
 /// Demand before pods became full is believed up to this multiple of what they serve now, so that pods that stopped serving for
@@ -48,20 +51,16 @@ fn window_ms(facts: &WorkloadFacts) -> i64 {
 
 /// The rule that full pods are too few: once they have been full over a window, [`overload_growth`] times as many are needed, or
 /// as many as the load needs that came just before, if that is more. Until then, and until pods that were asked for have been
-/// ready over a window, at least what was asked for is kept. A measured queue that is not empty speaks for itself: then this rule
-/// has no opinion.
+/// ready over a window, at least what was asked for is kept. A measured queue tells what waits: while it is not empty this rule has
+/// no opinion, and while it is empty only after five windows.
 ///
 /// [`overload_growth`]: scaling_core::RuleConfig::overload_growth
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FullPods;
 
-impl FullPods {
-    pub(super) const NAME: &'static str = "full_pods";
-}
-
 impl Rule for FullPods {
     fn name(&self) -> &'static str {
-        Self::NAME
+        "full_pods"
     }
 
     fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
@@ -70,7 +69,8 @@ impl Rule for FullPods {
             return None;
         }
         if !full.judged {
-            return Some(Need::pods(assessment.replicas, Reason::Saturated { cpu_percent: full.cpu_percent }));
+            let held = assessment.observation.current.value(SignalKind::QueueDepth).is_none();
+            return held.then(|| Need::pods(assessment.replicas, Reason::Saturated { cpu_percent: full.cpu_percent }));
         }
         let growth = assessment.config.overload_growth;
         let growth = full.remembered.map_or(growth, |factor| growth.max(factor.min(REMEMBERED_AT_MOST)));
@@ -123,7 +123,9 @@ impl Full {
                 highest = highest.max(*cpu);
             }
         }
-        let judged = now_ms.saturating_sub(same_since_ms) >= window_ms(&observation.facts) && highest >= enter;
+        let windows = if now.value(SignalKind::QueueDepth).is_some() { WINDOWS_WITH_QUEUE } else { 1 };
+        let least_ms = window_ms(&observation.facts).saturating_mul(windows);
+        let judged = now_ms.saturating_sub(same_since_ms) >= least_ms && highest >= enter;
         (judged || highest >= enter).then_some(Self { pods, cpu_percent, judged, queued, remembered })
     }
 }
