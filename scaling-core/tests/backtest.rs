@@ -57,7 +57,7 @@ fn candidates() -> Vec<Candidate> {
         Candidate::hpa_on_cpu(70),
         Candidate::kpa(0.7),
         Candidate::rules(0.95).unwrap(),
-        Candidate::over_hpa("rules over hpa", 70, |_| Ok(Driver::bounds(RuleBasedEngine::default()).profiled())),
+        Candidate::over_hpa("rules over hpa", 70, |_| Ok(Driver::bounds(RuleBasedEngine::default()))),
     ]
 }
 

@@ -659,6 +659,7 @@ fn every_error_prints() {
         ApplyError::Conflict { target: target(), field: String::new(), owner: String::new(), since: None },
         ApplyError::Refused { target: target(), detail: String::new() },
         ApplyError::Backend { target: target(), transient: false, source: "".into() },
+        ApplyError::Unapplied { target: target(), transient: true, source: "".into() },
     ] {
         prints(&error);
         let _ = error.is_transient();

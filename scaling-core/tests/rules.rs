@@ -212,7 +212,7 @@ fn a_workload_that_its_owner_has_set_to_zero_is_not_woken_unless_the_host_says_s
     let observation =
         Observation::new(scaling_core::Target::deployment("shop", "web", "web"), serde_json::from_str(paused).unwrap());
     let decision = decide(&observation);
-    assert_eq!((decision.action, decision.desired_replicas), (ScalingAction::Maintain, 0));
+    assert_eq!((decision.action(), decision.desired_replicas), (ScalingAction::Maintain, 0));
     assert_eq!(texts(&decision), ["scaled to zero by its owner"]);
 
     let may_wake = RuleBasedEngine::new(RuleConfig { wake_from_zero: true, ..RuleConfig::default() }).unwrap();
@@ -229,9 +229,10 @@ fn full_pods_are_judged_by_time_and_pods_on_their_way_count() {
     let csv = include_bytes!("../../test_data/decide/stale-peak.csv");
     let undated = Undated { end: at(0), interval: TimeDelta::seconds(60) };
     let samples = parse::metrics(csv, Some(undated)).unwrap();
-    let (observation, _) = Observation::from_samples(samples).unwrap();
+    let (observation, _) =
+        Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), samples).unwrap();
     let decision = decide(&observation);
-    assert_eq!(decision.action, ScalingAction::Maintain, "{:?}", texts(&decision));
+    assert_eq!(decision.action(), ScalingAction::Maintain, "{:?}", texts(&decision));
 }
 
 #[test]
@@ -356,7 +357,8 @@ fn one_sample_never_overrules_a_well_learnt_capacity() {
     let text = include_bytes!("../../test_data/decide/jvm.jsonl");
     let samples = parse::metrics(text, None).unwrap();
     for declared in [None, Some(120.0)] {
-        let (mut observation, _) = Observation::from_samples(samples.clone()).unwrap();
+        let (mut observation, _) =
+            Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), samples.clone()).unwrap();
         observation.facts.pod_capacity = declared;
         let decision = decide(&observation);
         assert_eq!(decision.desired_replicas, 4, "{:?}", texts(&decision));
@@ -368,7 +370,7 @@ fn one_sample_never_overrules_a_well_learnt_capacity() {
         next.timestamp += TimeDelta::minutes(minute);
         lasting.push(next);
     }
-    let (observation, _) = Observation::from_samples(lasting).unwrap();
+    let (observation, _) = Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), lasting).unwrap();
     assert!(decide(&observation).desired_replicas >= 20);
 }
 
