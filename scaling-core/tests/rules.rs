@@ -370,7 +370,8 @@ fn one_sample_never_overrules_a_well_learnt_capacity() {
         next.timestamp += TimeDelta::minutes(minute);
         lasting.push(next);
     }
-    let (observation, _) = Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), lasting).unwrap();
+    let (observation, _) =
+        Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), lasting).unwrap();
     assert!(decide(&observation).desired_replicas >= 20);
 }
 
