@@ -862,26 +862,22 @@ fn json_lines_recorder_keeps_the_promises() {
     );
 }
 
+/// A tee, and what one of its recorders kept.
+struct Teed(Tee, Arc<MemoryRecorder>);
+
+impl Recorder for Teed {
+    fn record(&self, record: &DecisionRecord) -> Result<(), scaling_core::RecordError> {
+        self.0.record(record)
+    }
+}
+
 #[test]
 fn tee_keeps_the_promises_of_a_recorder_with_each_of_its_own() {
     let make = || {
         let kept = Arc::new(MemoryRecorder::new());
-        (Tee::new().with(Arc::clone(&kept)).with(MemoryRecorder::new()), kept)
+        Teed(Tee::new().with(Arc::clone(&kept)).with(MemoryRecorder::new()), kept)
     };
-    /// A tee, and what one of its recorders kept.
-    struct Read(Tee, Arc<MemoryRecorder>);
-    impl Recorder for Read {
-        fn record(&self, record: &DecisionRecord) -> Result<(), scaling_core::RecordError> {
-            self.0.record(record)
-        }
-    }
-    conformance::recorder(
-        || {
-            let (tee, kept) = make();
-            Read(tee, kept)
-        },
-        |read| read.1.records(),
-    );
+    conformance::recorder(make, |teed| teed.1.records());
 }
 
 /// Takes `room` bytes, then fails once, then takes everything.

@@ -170,7 +170,9 @@ fn a_write_whose_answer_is_lost_or_given_up_counts_for_the_removal_budget() {
     for answer in LOST {
         let cluster = Cluster::new(bounds(1, 20), bounds(20, 20), answer);
         let targets: Vec<_> = (0..20).map(|nth| Target::deployment("shop", format!("w{nth}"), "hpa")).collect();
-        targets.iter().for_each(|target| cluster.hpas.put(target, bounds(20, 20)));
+        for target in &targets {
+            cluster.hpas.put(target, bounds(20, 20));
+        }
         let budget = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
         let autoscaler =
             over(&cluster).source(Pods(20)).engine(Says::pods([10])).guards(Guards::default().with(budget));

@@ -1183,9 +1183,9 @@ fn law_10_no_guard_is_skipped_in_silence() {
     stale.current.timestamp -= TimeDelta::minutes(6);
     let mut blind = now.clone();
     blind.current = blind.current.without(SignalKind::CpuUtilization, Absence::NotMeasured);
-    let state = HpaState::new(Bounds::new(8, 20).unwrap()).with_resting(Bounds::new(1, 20).unwrap());
+    let raised = HpaState::new(Bounds::new(8, 20).unwrap()).with_resting(Bounds::new(1, 20).unwrap());
     let named = |guards: Guards, limits: HardLimits, says: Says, seen: &Observation| {
-        let tick = Setup { guards, ..Setup::new((limits, state)) }.tick(says, seen);
+        let tick = Setup { guards, ..Setup::new((limits, raised)) }.tick(says, seen);
         let refused = match &tick.record.outcome {
             Outcome::Refused { guard, why } => format!("{guard} ({why})"),
             _ => String::new(),

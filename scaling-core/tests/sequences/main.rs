@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use scaling_core::{Absence, Bounds, Outcome, SignalKind};
+use scaling_core::{Absence, Bounds, Outcome, ScalingDecision, SignalKind, Step as TickStep};
 use world::{Engine, Event, Restart, Script, Setup, Sight, Step, Ticked, WORKLOADS, Window, Wish, Write, run, start};
 
 /// The same cases every time, unless the environment asks for others.
@@ -38,8 +38,9 @@ fn setup() -> impl Strategy<Value = Setup> {
     let limits = prop_oneof![Just((1, 60)), Just((0, 1000)), (0_u32..4, 20_u32..40)];
     let owner = (4_u32..9, 0_u32..12).prop_map(|(min, more)| (min, min + more));
     let windows = prop::collection::vec(window(), 0..3);
-    (engine, limits, owner, 5_u32..40, windows, any::<bool>(), any::<bool>()).prop_map(
-        |(engine, limits, owner, budget, windows, declares, knows_owner)| Setup {
+    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.25));
+    (engine, limits, owner, 5_u32..40, windows, flags).prop_map(
+        |(engine, limits, owner, budget, windows, (declares, knows_owner, tight))| Setup {
             engine,
             limits,
             owner,
@@ -47,6 +48,7 @@ fn setup() -> impl Strategy<Value = Setup> {
             windows,
             declares,
             knows_owner,
+            tight,
         },
     )
 }
@@ -370,18 +372,19 @@ proptest! {
     fn law_6_each_tick_moves_the_bounds_in_the_direction_of_what_was_decided(script in script()) {
         for tick in run(&script, None) {
             let Some(record) = &tick.record else { continue };
-            match (&record.decision, tick.seen.as_ref().and_then(|seen| seen.current.replicas())) {
-                (Some(decision), Some(current)) => {
-                    let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused { .. });
-                    let refused = is_refused(&record.outcome) || record.withheld.as_ref().is_some_and(is_refused);
-                    if decision.desired_replicas > current && !refused {
-                        prop_assert!(!tick.lowers(), "{tick:?}");
-                    }
-                    if decision.desired_replicas <= current && !decision.foreseen && record.floor.is_none() {
-                        prop_assert!(!tick.raises(), "{tick:?}");
-                    }
-                }
-                _ => prop_assert_eq!(tick.after.max(), tick.before.max().max(tick.after.min()), "{:?}", tick),
+            let counted = tick.seen.as_ref().and_then(|seen| seen.current.replicas());
+            let (Some(decision), Some(current)) = (&record.decision, counted) else {
+                // Nothing but a floor, which moves the min alone.
+                prop_assert_eq!(tick.after.max(), tick.before.max().max(tick.after.min()), "{:?}", tick);
+                continue;
+            };
+            let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused { .. });
+            let refused = is_refused(&record.outcome) || record.withheld.as_ref().is_some_and(is_refused);
+            if decision.desired_replicas > current && !refused {
+                prop_assert!(!tick.lowers(), "{tick:?}");
+            }
+            if decision.desired_replicas <= current && !decision.foreseen && record.floor.is_none() {
+                prop_assert!(!tick.raises(), "{tick:?}");
             }
         }
     }
@@ -430,7 +433,8 @@ proptest! {
             // Half of what runs may be held, for as long as it is less than was asked for.
             let most = Bounds::new(owner.min().max(running.div_ceil(2)), owner.max().max(running + 5)).unwrap();
             prop_assert!(tick.after.min() >= owner.min() && tick.after.min() <= hard.clamp(most.min()), "{tick:?}");
-            prop_assert!(tick.after.max() >= owner.max() && tick.after.max() <= hard.clamp(most.max()), "{tick:?}");
+            let least = if script.setup.tight { running } else { owner.max() };
+            prop_assert!(tick.after.max() >= least && tick.after.max() <= hard.clamp(most.max()), "{tick:?}");
         }
     }
 
@@ -454,6 +458,34 @@ proptest! {
         for tick in &ticks[ticks.len() - WORKLOADS..] {
             if hard.contains(tick.before) {
                 prop_assert_eq!(tick.after.min(), tick.owner.min(), "{:?}", tick);
+            }
+        }
+    }
+
+    #[test]
+    fn law_10_every_record_tells_what_became_of_the_bounds(script in script()) {
+        for tick in run(&script, None) {
+            let Some(record) = &tick.record else { continue };
+            match (&record.outcome, record.change) {
+                (Outcome::Applied, Some(change)) => prop_assert_eq!((change.old, change.new), (tick.before, tick.after)),
+                // The answer to a write was lost: what was tried is said, and that it failed.
+                (Outcome::Failed { step: TickStep::Apply, error, transient }, Some(change)) => {
+                    prop_assert!([change.old, change.new].contains(&tick.after), "{tick:?}");
+                    prop_assert!(!error.is_empty() && *transient);
+                }
+                (outcome, change) => {
+                    prop_assert_eq!(tick.before, tick.after, "{:?}", outcome);
+                    let unsaid = matches!(outcome, Outcome::Unchanged) && change.is_some_and(|change| change.resources.is_none());
+                    prop_assert!(!unsaid, "{tick:?}");
+                }
+            }
+            if tick.step.write != Write::Unreadable {
+                prop_assert_eq!(record.bounds, Some(tick.before));
+            }
+            // A shrink that is not let through says why.
+            if tick.blind && record.decision.as_ref().is_some_and(ScalingDecision::shrinks) {
+                let named = format!("{:?} {:?}", record.outcome, record.withheld);
+                prop_assert!(named.contains("Refused"), "{tick:?}");
             }
         }
     }

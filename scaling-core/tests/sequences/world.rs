@@ -13,10 +13,10 @@ use scaling_core::hpa::{
     PodTally, Proposal, Scale, ScaledObject,
 };
 use scaling_core::{
-    Absence, Applied, ApplyError, ApplyMode, Autoscaler, Bounds, ChangeLog, DecisionEngine, DecisionRecord,
-    EngineError, EngineExt, Ensemble, Floor, FloorSource, Guards, HardLimits, HpaApplier, HpaPlan, HpaState,
-    MemoryApplier, MetricsHistory, MetricsSource, Observation, Reason, RemovalBudget, ResourceChange, RuleBasedEngine,
-    ScalingDecision, ScalingMetrics, SignalKind, SignalSet, SourceError, Target, Urgency,
+    Absence, Applied, ApplyError, ApplyMode, Autoscaler, Bounds, BoundsPolicy, Ceiling, ChangeLog, DecisionEngine,
+    DecisionRecord, EngineError, EngineExt, Ensemble, Floor, FloorSource, Guards, HardLimits, HpaApplier, HpaPlan,
+    HpaState, MemoryApplier, MetricsHistory, MetricsSource, Observation, Reason, RemovalBudget, ResourceChange,
+    RuleBasedEngine, ScalingDecision, ScalingMetrics, SignalKind, SignalSet, SourceError, Target, Urgency,
 };
 
 /// Workloads in the world.
@@ -66,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) declares: bool,
     /// Whether the applier knows what the owner set.
     pub(crate) knows_owner: bool,
+    /// Whether the max follows what is wanted, below the owner's too.
+    pub(crate) tight: bool,
 }
 
 /// What the engine of the script says.
@@ -460,7 +462,7 @@ fn metrics(workload: &Workload, step: &Step, at: DateTime<Utc>) -> Option<Scalin
 
 /// Runs a script; of one workload alone, if so asked: the steps of the others then take their time and no more.
 pub(crate) fn run(script: &Script, only: Option<usize>) -> Vec<Ticked> {
-    let Setup { engine, limits, owner, budget, windows, declares, knows_owner } = script.setup.clone();
+    let Setup { engine, limits, owner, budget, windows, declares, knows_owner, tight } = script.setup.clone();
     let owner = Bounds::new(owner.0, owner.1).unwrap();
     let source = Arc::new(Source { declares, workloads: Mutex::default() });
     let applier = Arc::new(Applier { hpas: MemoryApplier::new(), write: Mutex::new(Write::Lands), knows_owner });
@@ -486,6 +488,7 @@ pub(crate) fn run(script: &Script, only: Option<usize>) -> Vec<Ticked> {
             .engine(engine.floored(Windows(windows.clone())))
             .applier(Arc::clone(&applier))
             .guards(Guards::default().with(budget))
+            .policy(BoundsPolicy { ceiling: if tight { Ceiling::Follow } else { Ceiling::Rest }, ..Default::default() })
             .limits(HardLimits::new(limits.0, limits.1).unwrap())
             .mode(ApplyMode::Apply)
             .change_log(log)
