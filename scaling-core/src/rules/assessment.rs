@@ -276,7 +276,8 @@ fn explained_cpu(samples: &Samples<'_>, health: &Health, capacity: &Capacity, co
         return now.cpu;
     }
     let explained = 100.0 * now.load / (now.pods * capacity.per_pod);
-    if !(now.cpu > explained * UNEXPLAINED) {
+    let contradicted = now.cpu > explained * UNEXPLAINED;
+    if !contradicted {
         return now.cpu;
     }
     let lasted = samples.steady().map_or(0.0, |steady| steady.map(|sample| sample.cpu).fold(now.cpu, f64::min));
