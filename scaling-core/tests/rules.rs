@@ -6,6 +6,7 @@ use SignalKind::{
     ActiveConnections, CpuUtilization, ErrorRate, MemoryUtilization, QueueDepth, RequestRate, ResponseTime,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::conformance::dataset::scenarios;
 use scaling_core::source::parse::{self, Undated};
 use scaling_core::{
     Absence, CapacityModel, MetricsHistory, Observation, Reason, RuleBasedEngine, RuleConfig, ScalingAction,
@@ -107,6 +108,23 @@ fn law_2_a_lost_side_signal_does_not_lower_the_confidence_of_a_growth() {
         let after = decide(&trouble(Some((kind, Absence::NotFinite)))).confidence.value();
         assert!(after >= before, "{kind}: {after} after {before}");
     }
+}
+
+#[test]
+fn the_right_answers_to_the_labelled_scenarios_pass_the_gate_and_cpu_alone_without_a_past_does_not() {
+    let scenarios = scenarios(include_str!("../../test_data/metrics_dataset.json")).unwrap();
+    let mut below = Vec::new();
+    for scenario in scenarios {
+        for variant in [scenario.clone(), scenario.clone().scaled(2), scenario.scaled(10)] {
+            let decision = decide(&variant.observation().unwrap());
+            if decision.confidence.value() < GATE {
+                below.push((variant.name, decision.confidence, texts(&decision)));
+            }
+        }
+    }
+    assert!(below.is_empty(), "{below:#?}");
+    let alone = decide(&Observation::new(metrics(0, 4).with(CpuUtilization, 80.0)));
+    assert!(alone.confidence.value() < GATE, "{alone:?}");
 }
 
 // ---- absence and shrinking

@@ -44,7 +44,6 @@ pub struct Assessment<'a> {
     pub backlog: f64,
     /// True if the service suffers from a lack of memory, not of pods.
     pub memory_bound: bool,
-    pub(super) memory: MemoryModel,
     /// CPU utilization now, as far as it counts ([`explained_cpu`]).
     explained_cpu: f64,
     /// Load that a forecast says to provide for, in the unit of the load; takes the place of the slope.
@@ -68,7 +67,6 @@ impl<'a> Assessment<'a> {
         let explained_cpu = explained_cpu(&samples, &health, &capacity, config);
         let saturated = config.is_full(explained_cpu, queue_measured);
         let health = health.full(saturated, config);
-        let memory = MemoryModel::learn(&samples);
         let mut assessment = Self {
             observation,
             config,
@@ -81,9 +79,8 @@ impl<'a> Assessment<'a> {
             observed_load: if samples.load.is_some() { samples.current().load } else { f64::NAN },
             demand: f64::NAN,
             backlog: f64::NAN,
-            memory_bound: memory_bound(&health, &pattern, memory.base(samples.current()), config),
+            memory_bound: memory_bound(&health, &pattern, &samples, config),
             pattern,
-            memory,
             explained_cpu,
             expected_load,
             samples,
@@ -186,6 +183,20 @@ impl<'a> Assessment<'a> {
         (self.replicas - self.pods).max(0.0) / self.target
     }
 
+    /// Pods that memory asks for.
+    ///
+    /// The two parts of memory are told apart only where memory would ask for most if all of it followed the load: then never
+    /// fewer pods would be asked for than with the parts known, and a pass over the history is saved.
+    pub(super) fn memory_need(&self) -> f64 {
+        let now = self.samples.current();
+        let all_follows = now.memory * now.pods / self.config.memory_ceiling_percent;
+        let others = f64::max(self.pods_for(self.demand), self.cpu_need());
+        if all_follows <= f64::min(others, self.pods) {
+            return all_follows;
+        }
+        MemoryModel::learn(&self.samples).pods(now, self.config)
+    }
+
     /// Load that an open event is expected to bring; NaN if none is open or the load before it is not known.
     pub(super) fn event_load(&self) -> f64 {
         let now = self.observation.current.timestamp;
@@ -214,12 +225,13 @@ impl<'a> Assessment<'a> {
 
     /// Pods that the recent past needed at most, moment by moment: the floor of a shrink. With `headroom` on the load, for schedules.
     pub(super) fn recent_need(&self, headroom: f64) -> f64 {
+        let model = MemoryModel::learn(&self.samples);
         self.samples
             .recent(millis(self.config.shrink_window), self.config.shrink_min_samples)
             .map(|sample| {
                 let load = if self.load.is_some() { self.pods_for(sample.load * headroom) } else { f64::NAN };
                 let cpu = self.pods_for_cpu(sample.cpu, sample.pods) * headroom;
-                let memory = self.memory.pods(&sample, self.config);
+                let memory = model.pods(&sample, self.config);
                 f64::max(f64::max(load, cpu), memory)
             })
             .fold(f64::NAN, f64::max)
@@ -242,12 +254,15 @@ fn declared_capacity(observation: &Observation, samples: &Samples<'_>) -> Option
 
 /// Memory is short while CPU is moderate and load flat: more pods would share the same load, not the same memory.
 /// So is memory that every pod has whatever its load.
-fn memory_bound(health: &Health, pattern: &Pattern<'_>, base: f64, config: &RuleConfig) -> bool {
+fn memory_bound(health: &Health, pattern: &Pattern<'_>, samples: &Samples<'_>, config: &RuleConfig) -> bool {
     let pressed = health.memory_peak >= config.memory_pressure_percent;
     let cpu_moderate = health.cpu_peak < config.target_cpu_percent;
     let cpu_unknown = health.cpu_peak.is_nan();
     match pattern.flat {
-        Some(flat) => pressed && (flat || base >= config.memory_ceiling_percent) && (cpu_moderate || cpu_unknown),
+        Some(flat) => {
+            let base = || MemoryModel::learn(samples).base(samples.current());
+            pressed && (cpu_moderate || cpu_unknown) && (flat || base() >= config.memory_ceiling_percent)
+        }
         // Without history, a moderate CPU is what tells that load is not the cause.
         None => pressed && cpu_moderate,
     }
@@ -264,7 +279,8 @@ fn explained_cpu(samples: &Samples<'_>, health: &Health, capacity: &Capacity, co
         return now.cpu;
     }
     let explained = 100.0 * now.load / (now.pods * capacity.per_pod);
-    if !(now.cpu > explained * UNEXPLAINED) {
+    let contradicted = now.cpu > explained * UNEXPLAINED;
+    if !contradicted {
         return now.cpu;
     }
     let lasted = samples.steady().map_or(0.0, |steady| steady.map(|sample| sample.cpu).fold(now.cpu, f64::min));

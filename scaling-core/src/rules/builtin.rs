@@ -67,7 +67,7 @@ impl Rule for Memory {
                 reason: Reason::MemoryPressure { percent, target_percent: percent / (1.0 + grown / 100.0) },
             });
         }
-        let replicas = assessment.memory.pods(assessment.samples.current(), assessment.config);
+        let replicas = assessment.memory_need();
         (!replicas.is_nan()).then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Memory, replicas }))
     }
 }

@@ -117,7 +117,9 @@ impl Capacity {
     pub(super) fn no_more_than_seen(self, samples: &Samples<'_>, target: f64, config: &RuleConfig) -> Self {
         // The steps below are a pass over the last minutes; most moments need not take it.
         let now = Self::ratio(samples, target);
-        if !(now.per_pod < self.per_pod * CLEARLY_LESS) || samples.load.is_none() {
+        // False also where a number is absent.
+        let less = now.per_pod < self.per_pod * CLEARLY_LESS;
+        if !less || samples.load.is_none() {
             return self;
         }
         // Metrics lag behind the pods: a growth halves the load of a pod at once, its utilization a minute later.

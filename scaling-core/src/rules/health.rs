@@ -33,11 +33,7 @@ impl Health {
     pub(super) fn new(samples: &Samples<'_>, early_queue: f64) -> Self {
         let now = samples.current();
         let usual_ms = usual_response(samples);
-        let (mut cpu_peak, mut memory_peak) = (f64::NAN, f64::NAN);
-        for sample in samples.recent(samples.steady_ms, 0) {
-            cpu_peak = f64::max(cpu_peak, sample.cpu);
-            memory_peak = f64::max(memory_peak, sample.memory);
-        }
+        let (cpu_peak, memory_peak) = samples.peaks();
         Self {
             usual_ms,
             slowdown: now.response_ms / usual_ms,

@@ -71,16 +71,17 @@ impl MemoryModel {
     }
 
     /// Memory that a pod has without load, percent of its request; NaN if that is not known.
-    pub(super) fn base(&self, sample: &Sample) -> f64 {
+    pub(super) fn base(self, sample: &Sample) -> f64 {
         if self.slope.is_finite() { sample.memory - self.slope * sample.load / sample.pods } else { f64::NAN }
     }
 
     /// Pods that keep memory under its ceiling at the load of a sample; NaN if that is not known, or pods do not move it.
-    pub(super) fn pods(&self, sample: &Sample, config: &RuleConfig) -> f64 {
+    pub(super) fn pods(self, sample: &Sample, config: &RuleConfig) -> f64 {
         let (memory, pods, ceiling) = (sample.memory, sample.pods, config.memory_ceiling_percent);
         let part = self.slope * sample.load / sample.pods;
-        // NaN, as infinity times a load of zero, is no knowledge either.
-        if !(part < memory) {
+        // False also for NaN, as of infinity times a load of zero: no knowledge either.
+        let is_part = part < memory;
+        if !is_part {
             return memory * pods / ceiling;
         }
         let room = ceiling - (memory - part);

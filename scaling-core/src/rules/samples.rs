@@ -179,6 +179,18 @@ impl<'a> Samples<'a> {
         })
     }
 
+    /// Highest CPU and memory utilization of the last two metrics windows; NaN where there is none.
+    pub(super) fn peaks(&self) -> (f64, f64) {
+        let oldest = self.current.at_ms.saturating_sub(self.steady_ms);
+        let number = self.times.iter().rev().take_while(|at_ms| **at_ms >= oldest).count();
+        let peak = |kind: SignalKind, now: f64| {
+            let column = self.columns.get(kind.index()).copied().unwrap_or_default();
+            column.iter().rev().take(number).copied().fold(now, f64::max)
+        };
+        let (cpu, memory) = (SignalKind::CpuUtilization, SignalKind::MemoryUtilization);
+        (peak(cpu, self.current.cpu), peak(memory, self.current.memory))
+    }
+
     /// The newest samples back to the first that is two metrics windows old, newest first; `None` if the history is shorter.
     pub(super) fn steady(&self) -> Option<impl Iterator<Item = Sample> + '_> {
         let oldest = self.current.at_ms.saturating_sub(self.steady_ms);
