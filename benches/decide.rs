@@ -1,8 +1,7 @@
 //! One rule decision: `cargo bench --bench decide`. Time and allocations per decision.
 
 use divan::{AllocProfiler, Bencher, black_box};
-use scaling_core::rules::LoadProfile;
-use scaling_core::{RuleBasedEngine, RuleConfig};
+use scaling_core::{LoadForecast, RuleBasedEngine, RuleConfig, SignalKind};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -19,21 +18,16 @@ fn rules(bencher: Bencher<'_, '_>, samples: u32) {
     bencher.bench(|| engine.evaluate(black_box(&observation)));
 }
 
-/// With a learnt profile of the load, following demand closely.
+/// With a forecast of the load, following demand closely.
 #[divan::bench(args = [60, 5760])]
 fn tracking(bencher: Bencher<'_, '_>, samples: u32) {
     let engine = RuleBasedEngine::new(RuleConfig::tracking()).unwrap_or_default();
     let mut observation = benches::observation(samples);
     observation.facts.pod_capacity = Some(75.0);
-    observation.facts.load_profile = Some(LoadProfile::generic(75.0));
+    let signal = SignalKind::RequestRate;
+    let forecast = LoadForecast { signal, observed: 400.0, expected: 480.0, quantile: 0.97, ahead_s: 105.0 };
+    let observation = observation.with_forecast(Ok(forecast));
     bencher.bench(|| engine.evaluate(black_box(&observation)));
-}
-
-/// Learning the profile from a week.
-#[divan::bench(sample_count = 10)]
-fn learn_from_a_week(bencher: Bencher<'_, '_>) {
-    let observation = benches::observation(7 * 5760);
-    bencher.bench(|| LoadProfile::learn(black_box(&observation)));
 }
 
 /// Prose, which is rendered only when asked for.

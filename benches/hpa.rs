@@ -2,10 +2,11 @@
 
 use divan::{AllocProfiler, Bencher, black_box};
 use scaling_core::Bounds;
+use scaling_core::baseline::{HpaEngine, KpaEngine};
 use scaling_core::chrono::TimeDelta;
 use scaling_core::hpa::{
-    Calculator, ConditionStatus, Container, CrossVersionObjectReference, Hpa, HpaBehavior, HpaController, HpaEngine,
-    HpaMemory, HpaSpec, KpaEngine, Pod, PodUsage, Ready, Reported, Resources, SampleTime, Samples, Scale, Selector,
+    Calculator, ConditionStatus, Container, CrossVersionObjectReference, Hpa, HpaBehavior, HpaController, HpaMemory,
+    HpaSpec, MetricSamples, Pod, PodUsage, Ready, Reported, Resources, SampleTime, Scale, Selector,
 };
 
 #[global_allocator]
@@ -41,7 +42,7 @@ fn reported(pods: i32) -> Reported {
         scale: Some(Scale { spec_replicas: pods, status_replicas: pods }),
         selector: Selector::Usable,
         pods: (0..pods).map(pod).collect(),
-        samples: vec![Samples::PodUsage((0..pods).map(usage).collect())],
+        samples: vec![MetricSamples::PodUsage((0..pods).map(usage).collect())],
         writable: true,
     }
 }

@@ -27,7 +27,7 @@ pub fn observation(samples: u32) -> Observation {
         // Each is newer than the one before.
         let _ = history.push(&sample(back));
     }
-    Observation::new(sample(0)).with_history(history)
+    Observation::new(target(0), sample(0)).with_history(history)
 }
 
 /// One of many workloads.

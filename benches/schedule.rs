@@ -24,7 +24,7 @@ fn observation(days: u32) -> Observation {
             .with(SignalKind::MemoryUtilization, 55.0)
     };
     let (history, _) = MetricsHistory::from_unordered((1..=days * 5760).map(sample).collect());
-    let mut observation = Observation::new(sample(0)).with_history(history);
+    let mut observation = Observation::new(benches::target(0), sample(0)).with_history(history);
     observation.facts.pod_capacity = Some(50.0);
     observation
 }

@@ -12,19 +12,17 @@ use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use clap::Parser;
 use examples::{Failure, MayClose};
 use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, Trace};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::hpa::ControllerConfig;
-use scaling_core::source::Profiled;
+use scaling_core::source::{Recording, Replay};
 use scaling_core::{
-    ApplyMode, Autoscaler, DecisionRecord, HardLimits, HpaApplier, JsonLinesRecorder, MemoryApplier, MetricsHistory,
-    MetricsSource, NoRecorder, Observation, Outcome, PlannedEvent, Price, Recorder, RuleBasedEngine, ScalingMetrics,
-    SourceError, Target, WorkloadFacts,
+    ApplyMode, Autoscaler, DecisionRecord, HardLimits, HpaApplier, JsonLinesRecorder, MemoryApplier, MetricsSource,
+    NoRecorder, Outcome, PlannedEvent, Price, Recorder, RuleBasedEngine, ScalingMetrics, WorkloadFacts,
 };
 use scaling_k8s::{HpaManifest, repository};
 use serde::{Deserialize, Serialize};
@@ -124,7 +122,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         None => Box::new(NoRecorder),
     };
     let autoscaler = Autoscaler::builder()
-        .source(Profiled::new(world.source))
+        .source(world.source)
         .engine(RuleBasedEngine::default())
         .applier(world.applier.clone())
         .recorder(recorder)
@@ -234,51 +232,25 @@ fn recorded(bytes: &[u8]) -> Result<World, String> {
     let Header { run: setting } = serde_json::from_str(header).map_err(|error| format!("line 1: {error}"))?;
     let manifest = HpaManifest::from_yaml(&setting.hpa).map_err(|error| format!("line 1: {error}"))?;
     let bounds = manifest.spec.bounds().map_err(|error| format!("line 1: {error}"))?;
-    let mut metrics = BTreeMap::new();
+    let mut seen: Vec<(DateTime<Utc>, Option<ScalingMetrics>)> = Vec::new();
     for (index, line) in lines {
         let record: DecisionRecord =
             serde_json::from_str(line).map_err(|error| format!("line {}: {error}", index + 1))?;
-        if metrics.last_key_value().is_some_and(|(last, _)| *last >= record.at) {
+        if seen.last().is_some_and(|(last, _)| *last >= record.at) {
             return Err(format!("line {}: {} is not after the record before", index + 1, record.at));
         }
-        metrics.insert(record.at, record.metrics);
+        seen.push((record.at, record.metrics));
     }
-    let ticks = metrics.keys().copied().collect();
-    let source = RecordedSource {
-        metrics,
-        facts: setting.facts.clone(),
-        events: setting.events.clone().into(),
-        seen: Mutex::default(),
-    };
+    let ticks = seen.iter().map(|(at, _)| *at).collect();
+    let recording = Recording::of_answers(seen).with_facts(setting.facts.clone()).with_events(setting.events.clone());
     Ok(World {
         applier: Arc::new(MemoryApplier::new().with(manifest.target(), bounds)),
-        source: Box::new(source),
+        source: Box::new(Replay::new().with(manifest.target(), recording)),
         setting,
         ticks,
         advance: Box::new(|_| ()),
         note: None,
     })
-}
-
-/// Shows what the records say was seen; history builds up as it did then.
-struct RecordedSource {
-    metrics: BTreeMap<DateTime<Utc>, Option<ScalingMetrics>>,
-    facts: WorkloadFacts,
-    events: Arc<[PlannedEvent]>,
-    seen: Mutex<(Arc<MetricsHistory>, Option<ScalingMetrics>)>,
-}
-
-#[async_trait]
-impl MetricsSource for RecordedSource {
-    async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
-        let nothing = || SourceError::NoData { target: target.clone(), at: now };
-        let current = self.metrics.get(&now).cloned().flatten().ok_or_else(nothing)?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(past) = seen.1.replace(current.clone()) {
-            Arc::make_mut(&mut seen.0).push(&past).map_err(|_| nothing())?;
-        }
-        Ok(Observation { current, history: seen.0.clone(), facts: self.facts.clone(), events: self.events.clone() })
-    }
 }
 
 /// What a run came to.

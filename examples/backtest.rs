@@ -1,4 +1,4 @@
-//! Policies side by side on past traffic: what each costs, what its users suffer, and what a clairvoyant would pay.
+//! Policies side by side on past traffic: the cost of each, the requests that it keeps waiting, and the least that was possible.
 //!
 //!     cargo run --release --example backtest
 //!     cargo run --release --example backtest -- --trace load.csv.gz --engine hpa:70 --engine rules --json out.json --html out.html
@@ -7,6 +7,10 @@
 //! gzipped. Its first half is history to learn from, the rest is replayed in a simulated cluster. Where nothing says what a pod can
 //! carry, the trace is scaled so that its busiest thousandth needs `--pods-at-peak` pods of 50 requests a second. Bad rows give
 //! file, line and cause (exit 2); gaps stay gaps and are told.
+//!
+//! One set of limits holds for every policy and the oracle: `--limits`, or 1..200 widened to the bounds of the manifests. A policy that
+//! leaves limits that were given is refused (exit 2). `--without queue_depth --rate-as-served` measures as a service that knows only
+//! what it serves: at saturation nothing says how much more there is to do.
 //!
 //! Prints a table for each trace and one over all; `--html` writes a page with charts.
 
@@ -31,7 +35,7 @@ struct Arguments {
     /// A policy; may be given several times.
     #[arg(long, value_name = "ENGINE", help = format!("A policy; may be given several times: {}", candidates::ENGINES))]
     engine: Vec<String>,
-    /// Settings of one policy's knob, for the frontier: hpa:50..90:10.
+    /// Settings of one policy's parameter, for the frontier: hpa:50..90:10.
     #[arg(long, value_name = "NAME:FROM..TO:STEP")]
     sweep: Vec<String>,
     /// Writes the report as JSON.
@@ -53,7 +57,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let mut candidates = policies(arguments)?;
-    let scenarios = arguments.cluster.scenarios(&arguments.trace, out)?;
+    let scenarios = arguments.cluster.scenarios(&arguments.trace, &candidates, out)?;
     if candidates.is_empty() {
         let (names, notes) = candidates::suitable(&scenarios);
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
@@ -72,7 +76,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The policies that are asked for.
+/// Makes the policies that are asked for.
 fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
     let engines = arguments.engine.iter().map(|engine| candidates::candidate(engine));
     let mut found: Vec<Candidate> = engines.collect::<Result<_, _>>()?;
@@ -87,7 +91,7 @@ fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
     }
 }
 
-/// Every trace, several at a time; the order of the report is that of the arguments.
+/// Replays every trace, several at a time; the order of the report is that of the arguments.
 fn replay(scenarios: &[Scenario], candidates: &[Candidate], jobs: Option<usize>) -> Result<Vec<TraceReport>, Failure> {
     let bars = MultiProgress::new();
     let next = AtomicUsize::new(0);
@@ -113,7 +117,7 @@ fn replay(scenarios: &[Scenario], candidates: &[Candidate], jobs: Option<usize>)
         .collect()
 }
 
-/// A bar on the terminal; nothing where there is none.
+/// Bar on the terminal; nothing where there is none.
 struct Bar(ProgressBar);
 
 impl Bar {
@@ -180,6 +184,58 @@ mod tests {
         assert!(text.contains(&format!("{a}: ")) && text.contains(&format!("{b}: ")), "{text}");
         let error = output(&["--trace", &a, "--trace", &a, "--engine", "hpa"]).unwrap_err();
         assert!(error.starts_with("2: ") && error.contains("given twice"), "{error}");
+    }
+
+    /// An HPA between bounds that the usual limits of a run do not hold.
+    fn large(folder: &Path, min: u32, max: u32) -> String {
+        let text = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: large}}\nspec:\n  \
+             scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: large}}\n  \
+             minReplicas: {min}\n  maxReplicas: {max}\n  metrics:\n  - type: Resource\n    \
+             resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 70}}}}\n"
+        );
+        format!("hpa:{}", file(folder, "large.yaml", &text))
+    }
+
+    #[test]
+    fn one_set_of_limits_holds_for_all_policies_and_the_oracle() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load: Vec<_> = (0..240).map(|i| format!("{},{}", i * 60, 9000 + (i % 60) * 50)).collect();
+        let load = file(temporary.path(), "load.csv", &format!("timestamp_s,rps\n{}\n", load.join("\n")));
+        let large = large(temporary.path(), 35, 700);
+        let json = temporary.path().join("report.json");
+        let slow = ["--pod-capacity", "50", "--sync", "60", "--scrape", "60", "--lag", "60"];
+        let always = [["--trace", &load, "--engine", &large, "--engine", "hpa:50"].as_slice(), &slow].concat();
+        let text = output(&[always.as_slice(), &["--json", json.to_str().unwrap()]].concat()).unwrap();
+        let note = format!(
+            "note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by {large} (35..700)"
+        );
+        assert!(text.contains(&note), "{text}");
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+        for candidate in report["traces"][0]["candidates"].as_array().unwrap() {
+            let score = &candidate["score"];
+            assert!(
+                score["oracle_ratio"].as_f64() >= Some(1.0) && score["peak_pods"].as_f64() > Some(200.0),
+                "{score}"
+            );
+        }
+        let error = output(&[always.as_slice(), &["--limits", "1..200"]].concat()).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("its bounds 35..700 leave the limits 1..200"), "{error}");
+        assert!(error.contains("widen the limits to 1..700"), "{error}");
+        let text = output(&[always.as_slice(), &["--limits", "1..700"]].concat()).unwrap();
+        assert!(!text.contains("widened"), "{text}");
+    }
+
+    #[test]
+    fn signals_can_be_left_out_by_name() {
+        let text = output(&["--without", "request_rate_per_second"]).unwrap();
+        assert!(text.contains("the request rate is not measured: kpa is left out"), "{text}");
+        let blind = ["--engine", "rules", "--without", "queue_depth", "--rate-as-served"];
+        assert_ne!(output(&blind).unwrap(), output(&blind[..2]).unwrap());
+        let error = output(&["--without", "queue"]).unwrap_err();
+        assert!(error.contains("queue_depth") && error.contains("cpu_utilization_percent"), "{error}");
+        let error = output(&["--engine", "hpa", "--without", "cpu_utilization_percent"]).unwrap_err();
+        assert!(error.contains("\"cpu\" is not simulated"), "{error}");
     }
 
     #[test]

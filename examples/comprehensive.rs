@@ -54,7 +54,7 @@ fn spike(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
         .map_err(Failure::failed)?;
     let runtime = examples::runtime()?;
     for sample in &scenario.samples {
-        source.advance(&target, sample.clone()).map_err(Failure::input)?;
+        source.advance(&target, sample.clone(), sample.timestamp).map_err(Failure::input)?;
         let record = runtime.block_on(autoscaler.tick(&target, sample.timestamp)).map_err(Failure::failed)?;
         let Some(decision) = &record.decision else { continue };
         write!(
@@ -112,7 +112,10 @@ fn vertical(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
         writeln!(
             out,
             "   {:?}: {} pods stay, memory requests {:+} %, CPU requests {:+} %",
-            decision.action, decision.desired_replicas, change.memory_percent, change.cpu_percent
+            decision.action(),
+            decision.desired_replicas,
+            change.memory_percent,
+            change.cpu_percent
         )?;
     }
     if let Some(cost) = decision.cost {

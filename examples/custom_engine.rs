@@ -14,7 +14,7 @@ use scaling_core::chrono::{DateTime, TimeDelta};
 use scaling_core::rules::{Assessment, Need};
 use scaling_core::{
     DecisionEngine, EngineError, EngineExt, Ensemble, MetricsHistory, Observation, Reason, Rule, RuleBasedEngine,
-    ScalingDecision, ScalingMetrics, ShadowOutcome, SignalKind, Urgency,
+    ScalingDecision, ScalingMetrics, ShadowOutcome, SignalKind, Target, Urgency,
 };
 
 /// Above 20 % errors, triple the pods.
@@ -98,7 +98,8 @@ fn observation(pods: u32, cpu: f64, errors: f64) -> Result<Observation, Failure>
     for minute in 0..20 {
         history.push(&sample(minute)).map_err(Failure::failed)?;
     }
-    Ok(Observation::new(sample(20).with(SignalKind::ErrorRate, errors)).with_history(history))
+    let target = Target::deployment("shop", "checkout", "checkout");
+    Ok(Observation::new(target, sample(20).with(SignalKind::ErrorRate, errors)).with_history(history))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use examples::Failure;
 use scaling_core::chrono::{DateTime, TimeDelta};
 use scaling_core::conformance::dataset;
 use scaling_core::source::parse::{self, Undated};
-use scaling_core::{Observation, PlannedEvent, RuleBasedEngine, RuleConfig, ScalingDecision};
+use scaling_core::{Observation, PlannedEvent, RuleBasedEngine, RuleConfig, ScalingDecision, Target};
 
 #[derive(Parser)]
 #[command(about = "One decision: metrics in, what to do out")]
@@ -98,7 +98,7 @@ fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
         parse::metrics(&bytes, Some(undated)).map_err(|error| Failure::input(format!("{name}: {error}")))?
     };
     let (observation, repairs) =
-        Observation::from_samples(samples).ok_or_else(|| Failure::input("there is no sample"))?;
+        Observation::from_samples(workload(), samples).ok_or_else(|| Failure::input("there is no sample"))?;
     if let Some(note) = examples::mended(repairs) {
         // Not on standard output, which may be JSON for a program.
         eprintln!("{note}");
@@ -125,7 +125,7 @@ fn text(decision: &ScalingDecision, out: &mut impl Write) -> Result<(), Failure>
     writeln!(
         out,
         "{}: {} -> {} pods",
-        words(serde_json::to_value(decision.action))?.replace('_', " "),
+        words(serde_json::to_value(decision.action()))?.replace('_', " "),
         decision.current_replicas,
         decision.desired_replicas
     )?;
@@ -146,6 +146,11 @@ fn text(decision: &ScalingDecision, out: &mut impl Write) -> Result<(), Failure>
         writeln!(out, "- {reason}")?;
     }
     Ok(())
+}
+
+/// Whom the metrics are of: nobody says.
+fn workload() -> Target {
+    Target::deployment("unknown", "workload", "workload")
 }
 
 #[cfg(test)]
@@ -180,6 +185,15 @@ mod tests {
             assert!(!value[field].is_null(), "{field}");
         }
         assert!(value["reasons"][0]["text"].is_string());
+    }
+
+    #[test]
+    fn a_workload_is_left_alone_where_nothing_is_to_do() {
+        for (name, pods) in [("stale-peak.csv", 21), ("jvm.jsonl", 4), ("paused.json", 0)] {
+            let file = examples::test_data("decide").join(name);
+            let text = output(&[file.to_str().unwrap()]).unwrap();
+            assert!(text.starts_with(&format!("maintain: {pods} -> {pods} pods\n")), "{name}: {text}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
             out,
             "{}: {:?}, {} -> {} pods, {:?}, {:?}, confidence {:.2}   (label: {})",
             scenario.name,
-            decision.action,
+            decision.action(),
             decision.current_replicas,
             decision.desired_replicas,
             decision.timing,

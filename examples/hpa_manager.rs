@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use examples::Failure;
-use scaling_core::hpa::recommend;
+use scaling_core::recommend::recommend;
 use scaling_core::source::parse;
 use scaling_core::{
     ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, RuleBasedEngine,
@@ -33,6 +33,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     let samples = parse::metrics(&history, None).map_err(Failure::input)?;
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
     let advice = recommend(
+        &target,
         &past,
         &WorkloadFacts::default(),
         &RuleConfig::default(),
@@ -54,7 +55,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     let mut now = past.oldest().unwrap_or_default();
     for sample in samples.into_iter().take(1838) {
         now = sample.timestamp;
-        source.advance(&target, sample).map_err(Failure::input)?;
+        source.advance(&target, sample, now).map_err(Failure::input)?;
     }
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
     let runtime = examples::runtime()?;

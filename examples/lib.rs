@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use scaling_core::backtest::{DemandBasis, Trace};
-use scaling_core::chrono::{DateTime, Utc};
+use scaling_core::source::parse;
 use scaling_core::{Currency, HardLimits, PlannedEvent, Price, Repairs};
 
 /// The README's code compiles and runs.
@@ -184,19 +184,9 @@ pub fn event(text: &str) -> Result<PlannedEvent, String> {
         return Err(format!("event {text:?}: expected NAME,START,END,FACTOR"));
     };
     let factor = factor.trim().parse().map_err(|_| format!("event {name:?}: factor {factor:?} is not a number"))?;
+    let instant = |text: &str| parse::instant(text).map_err(|error| error.to_string());
     let (start, end) = (instant(start)?, instant(end)?);
     PlannedEvent::new(*name, start, end, factor).map_err(|error| error.to_string())
-}
-
-#[allow(clippy::cast_possible_truncation)] // checked to be small
-fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    let text = text.trim();
-    let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.abs() < 1e12);
-    let parsed = match seconds {
-        Some(seconds) => DateTime::from_timestamp_millis((seconds * 1000.0).round() as i64),
-        None => DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()),
-    };
-    parsed.ok_or_else(|| format!("{text:?} is neither RFC 3339 nor seconds since the epoch"))
 }
 
 /// `MIN..MAX`, in pods.
@@ -228,6 +218,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use scaling_core::chrono::DateTime;
     use scaling_core::{MetricsHistory, ScalingMetrics};
 
     use super::*;

@@ -1,11 +1,12 @@
-//! A change of policy as a gate for a repository: what a proposed HPA (or engine) would cost and do to users, beside the current one.
+//! A change of policy as a gate for a repository: the cost and the violations of a proposed HPA (or engine), beside the current one.
 //!
 //!     cargo run --release --example policy_diff
 //!     cargo run --release --example policy_diff -- --current old.yaml --proposed new.yaml --trace load.csv \
 //!         --max-cost-increase 10 --max-violating 0.5
 //!
 //! Both are replayed over the same traffic. Prints the difference in pod-hours, cost and violations; exits with 1 if a stated budget
-//! is exceeded, and says which and by how much. Without arguments it compares two HPAs of `test_data` over its history.
+//! is exceeded, and says which and by how much. A trace without a single request after its history is refused (exit 2): over it, any
+//! change would be within any budget. Without arguments it compares two HPAs of `test_data` over its history.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
-use scaling_core::backtest::{Budget, Candidate, Exceeded, PolicyDiff, run_one};
+use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, PolicyDiff, run_one};
 use serde::Serialize;
 
 const CURRENT: &str = "current";
@@ -76,11 +77,13 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     ];
     let budget = budget(arguments)?;
     let (mut differences, mut exceeded) = (Vec::new(), Vec::new());
-    for scenario in arguments.cluster.scenarios(&arguments.trace, out)? {
+    for scenario in arguments.cluster.scenarios(&arguments.trace, &compared, out)? {
         let report = futures::executor::block_on(run_one(&scenario, &compared, &()));
         let report = report.map_err(examples::scenario::failure)?;
-        let difference = PolicyDiff::of(&report, CURRENT, PROPOSED)
-            .ok_or_else(|| Failure::failed(format!("{}: not replayed", report.name)))?;
+        let difference = PolicyDiff::of(&report, CURRENT, PROPOSED).map_err(|error| match error {
+            DiffError::NothingAsked { .. } => Failure::input(error),
+            _ => Failure::failed(error),
+        })?;
         writeln!(out, "{difference}")?;
         exceeded.extend(difference.exceeded(&budget));
         differences.push(difference);
@@ -153,6 +156,23 @@ mod tests {
         assert!(error.starts_with("1: over budget: shop_history: cost_increase is"), "{error}");
         let same = output(&["--current", "hpa:70", "--proposed", "hpa:70", "--max-cost-increase", "0"]).unwrap();
         assert!(same.contains("(+0.00 %)"), "{same}");
+    }
+
+    #[test]
+    fn a_gate_over_traffic_without_a_request_does_not_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, late) in [("idle", "0"), ("mostly_gaps", "")] {
+            let rows = (0..720).map(|minute| match minute {
+                0..360 => format!("{},500", minute * 60),
+                _ if minute % 60 >= 10 => format!("{},0", minute * 60),
+                _ => format!("{},{late}", minute * 60),
+            });
+            let path = folder.path().join(format!("{name}.csv"));
+            std::fs::write(&path, format!("timestamp_s,rps\n{}\n", rows.collect::<Vec<_>>().join("\n"))).unwrap();
+            let budget = ["--max-cost-increase", "500", "--max-violating", "100"];
+            let error = output(&[["--trace", path.to_str().unwrap()].as_slice(), &budget].concat()).unwrap_err();
+            assert!(error.starts_with("2: ") && error.contains("no request arrived"), "{error}");
+        }
     }
 
     /// A pipe whose reader has seen enough.

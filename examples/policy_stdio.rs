@@ -19,17 +19,16 @@ use std::time::Duration;
 use clap::Parser;
 use examples::Failure;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::source::Accumulator;
 use scaling_core::{
-    Bounds, DecisionEngine, LoadProfile, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics,
-    SignalKind, WorkloadFacts,
+    Bounds, DecisionEngine, MetricsHistory, Observation, RuleBasedEngine, RuleConfig, ScalingMetrics, SignalKind,
+    Target, WorkloadFacts,
 };
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 use serde::Deserialize;
 
 /// The engines that can be asked for.
 const ENGINES: &str = "rules, predictive";
-/// How often the engine's picture of the load is learnt again.
-const LEARN_EVERY: TimeDelta = TimeDelta::hours(1);
 /// The longest lag, start-up or tick, in seconds: a week.
 const LONGEST_S: f64 = 604_800.0;
 /// History kept: 14 days of ticks.
@@ -133,13 +132,10 @@ struct Policy {
     runtime: tokio::runtime::Runtime,
     bounds: Bounds,
     origin: DateTime<Utc>,
+    target: Arc<Target>,
     past: Vec<ScalingMetrics>,
     facts: WorkloadFacts,
-    history: Arc<MetricsHistory>,
-    current: Option<ScalingMetrics>,
-    learnt: Option<DateTime<Utc>>,
-    /// Whether the engine goes by a load profile; others learn by themselves.
-    learns: bool,
+    samples: Accumulator,
 }
 
 impl Policy {
@@ -173,12 +169,10 @@ impl Policy {
             runtime: examples::runtime().map_err(|_| "no runtime".to_owned())?,
             bounds: Bounds::new(config.min, config.max).map_err(|error| error.to_string())?,
             origin,
+            target: Arc::new(Target::deployment("policy", "workload", "workload")),
             past: Vec::new(),
             facts,
-            history: Arc::new(MetricsHistory::with_limit(KEPT)),
-            current: None,
-            learnt: None,
-            learns: engine == "rules",
+            samples: Accumulator::continuing(Arc::new(MetricsHistory::with_limit(KEPT))),
         };
         for (t, rate) in config.history {
             let mut sample = ScalingMetrics::new(instant(policy.origin, t)?, 0).with(SignalKind::RequestRate, rate);
@@ -203,18 +197,11 @@ impl Policy {
         }
         past.retain(|sample| sample.timestamp < seen);
         let (history, _) = MetricsHistory::from_unordered(past);
-        for sample in history.iter() {
-            // Ordered above, so each is newer than the one before.
-            Arc::make_mut(&mut self.history).push(&sample).ok();
-        }
+        self.samples = Accumulator::continuing(Arc::new(history.limited(KEPT)));
     }
 
     fn lag(&self) -> TimeDelta {
         TimeDelta::from_std(self.facts.metrics_lag).unwrap_or(TimeDelta::MAX)
-    }
-
-    fn push(&mut self, sample: &ScalingMetrics) -> Result<(), String> {
-        Arc::make_mut(&mut self.history).push(sample).map_err(|error| error.to_string())
     }
 
     fn decide(&mut self, tick: &Tick) -> Result<u32, String> {
@@ -227,19 +214,12 @@ impl Policy {
             .with(SignalKind::CpuUtilization, tick.utilization * 100.0)
             .with(SignalKind::QueueDepth, tick.queue);
         current.desired_pod_count = Some(tick.desired.max(tick.ready.saturating_add(tick.starting)));
-        if let Some(past) = self.current.replace(current.clone()) {
-            self.push(&past)?;
-        }
-        let mut observation = Observation::new(current).with_history(self.history.clone());
-        observation.facts = self.facts.clone();
-        if self.learns && self.learnt.is_none_or(|learnt| at - learnt >= LEARN_EVERY) {
-            let generic = || self.facts.pod_capacity.map(LoadProfile::generic);
-            self.facts.load_profile = LoadProfile::learn(&observation).or_else(generic);
-            observation.facts.load_profile.clone_from(&self.facts.load_profile);
-            self.learnt = Some(at);
-        }
+        self.samples.push(current.clone(), at).map_err(|error| error.to_string())?;
+        let observation = Observation::new(Arc::clone(&self.target), current)
+            .with_history(self.samples.history().clone())
+            .with_facts(self.facts.clone());
         let decision = self.runtime.block_on(self.engine.decide(&observation)).map_err(|error| error.to_string())?;
-        Ok(self.bounds.clamp(decision.desired_replicas))
+        Ok(self.bounds.clamp(decision.wanted()))
     }
 }
 
@@ -349,6 +329,6 @@ mod tests {
         assert!(output_of("oracle", "{\"config\":{}}").unwrap_err().contains("rules, predictive"));
         let good = "{\"t\":60,\"rps\":1,\"utilization\":0.1,\"ready\":1,\"desired\":1}";
         assert!(output(&format!("{{\"config\":{{}}}}\n{good}\nnot json")).unwrap_err().contains("line 3"));
-        assert!(output(&format!("{{\"config\":{{}}}}\n{good}\n{good}\n{good}")).unwrap_err().contains("line 4"));
+        assert!(output(&format!("{{\"config\":{{}}}}\n{good}\n{good}")).unwrap_err().contains("line 3"));
     }
 }

@@ -2,26 +2,25 @@
 
 use std::path::Path;
 
+use scaling_core::InvalidSetting;
 use scaling_core::backtest::{Candidate, DemandBasis, Driver, Scenario};
-use scaling_core::hpa::{
-    ControllerConfig, CrossVersionObjectReference, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
-};
-use scaling_core::rules::InvalidConfig;
-use scaling_core::{RuleBasedEngine, RuleConfig, SignalKind};
+use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
+use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
+use scaling_core::{Bounds, EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
 use scaling_k8s::HpaManifest;
-use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, ScheduleEngine, Tz, compile, need_by_load};
+use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, compile, need_by_load};
 
 use crate::Failure;
 
-/// What `--engine` takes, for its help and its errors.
+/// Names that `--engine` takes, for its help and its errors.
 pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
                            predictive[:PRICE], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
                            predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
 
-/// The engines that are compared if none is named.
+/// Engines that are compared if none is named.
 pub const DEFAULT: [&str; 5] = ["hpa:70", "kpa", "rules", "predictive", "schedule"];
 
-/// Those of [`DEFAULT`] that all of these can be replayed with, and why others are left out.
+/// Returns those of [`DEFAULT`] that can be replayed over all of these, and why others are left out.
 pub fn suitable(scenarios: &[Scenario]) -> (Vec<&'static str>, Vec<String>) {
     let mut notes = Vec::new();
     let mut names = DEFAULT.to_vec();
@@ -35,7 +34,7 @@ pub fn suitable(scenarios: &[Scenario]) -> (Vec<&'static str>, Vec<String>) {
     (names, notes)
 }
 
-/// What a policy needs that a trace does not have.
+/// Returns the need of a policy that a trace does not meet.
 fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
     let (start, end) = scenario.trace.span();
     let history_s = (end - start).num_seconds() as f64 * scenario.history_share;
@@ -43,73 +42,79 @@ fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
         "kpa" | "predictive" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => {
             Some("there is no request rate")
         }
+        "kpa" | "predictive" | "schedule" if !scenario.model.measures(SignalKind::RequestRate) => {
+            Some("the request rate is not measured")
+        }
+        "hpa:70" if !scenario.model.measures(SignalKind::CpuUtilization) => Some("CPU utilization is not measured"),
         "schedule" if history_s < 86_400.0 => Some("its history is shorter than a day"),
         _ => None,
     }
 }
 
-/// One policy.
+/// Makes one policy.
 ///
 /// # Errors
-/// [`Failure::Input`] if there is none of that name, or its knob cannot be so.
+/// [`Failure::Input`] if there is none of that name, or its parameter cannot work.
 pub fn candidate(text: &str) -> Result<Candidate, Failure> {
     let (engine, hpa) = match text.split_once('@') {
         Some((engine, hpa)) => (engine, Some(hpa)),
         None => (text, None),
     };
-    let (name, knob) = match engine.split_once(':') {
-        Some((name, knob)) => (name, Some(knob)),
+    let (name, parameter) = match engine.split_once(':') {
+        Some((name, parameter)) => (name, Some(parameter)),
         None => (engine, None),
     };
-    match (hpa, name, knob.filter(|file| is_file(file))) {
+    match (hpa, name, parameter.filter(|file| is_file(file))) {
         (None, "hpa", Some(file)) => return manifest(text, Path::new(file)),
         (None, "rules", Some(file)) => return rules_of_file(text, Path::new(file)),
         _ => {}
     }
-    let knob = knob.map(|knob| percent(text, knob)).transpose()?;
+    let parameter = parameter.map(|parameter| percent(text, parameter)).transpose()?;
     let made = match (hpa, name) {
-        (None, "hpa") => hpa_on_cpu(text, knob.unwrap_or(70.0))?,
-        (None, "kpa") => Candidate::kpa(knob.unwrap_or(70.0) / 100.0),
-        (None, "rules") => Candidate::rules(knob.unwrap_or(95.0) / 100.0).map_err(|error| bad(text, error))?,
+        (None, "hpa") => hpa_on_cpu(text, parameter.unwrap_or(70.0))?,
+        (None, "kpa") => Candidate::kpa(parameter.unwrap_or(70.0) / 100.0),
+        (None, "rules") => Candidate::rules(parameter.unwrap_or(95.0) / 100.0).map_err(|error| bad(text, error))?,
         (None, "predictive") => {
-            let price = knob.unwrap_or(10.0);
-            Candidate::direct("predictive", move |past| {
+            let price = parameter.unwrap_or(10.0);
+            Candidate::direct("predictive", move |training| {
                 // Without a rate it would decide as the rules do, under another name.
-                past.needs_rate()?;
+                training.needs_rate()?;
                 Ok(Driver::direct(predictive(price)?))
             })
         }
-        (None, "schedule") => schedule(whole(text, knob.unwrap_or(70.0))?),
-        (Some(hpa), "rules") => rules_over_hpa(text, knob, hpa)?,
+        (None, "schedule") => schedule(whole(text, parameter.unwrap_or(70.0))?),
+        (Some(hpa), "rules") => rules_over_hpa(text, parameter, hpa)?,
         (Some(hpa), "predictive") => {
-            let price = knob.unwrap_or(10.0);
-            Candidate::over_hpa(text, beneath(text, hpa)?, move |past| {
-                past.needs_rate()?;
+            let price = parameter.unwrap_or(10.0);
+            Candidate::over_hpa(text, beneath(text, hpa)?, move |training| {
+                training.needs_rate()?;
                 Ok(Driver::bounds(predictive(price)?))
             })
         }
         (Some(hpa), "kpa") => {
-            let target = knob.unwrap_or(70.0) / 100.0;
-            Candidate::over_hpa(text, beneath(text, hpa)?, move |past| {
-                past.needs_rate()?;
-                let target = Some(target * past.model.pod_capacity);
+            let target = parameter.unwrap_or(70.0) / 100.0;
+            Candidate::over_hpa(text, beneath(text, hpa)?, move |training| {
+                training.needs_rate()?;
+                let target = Some(target * training.model.pod_capacity);
                 Ok(Driver::bounds(KpaEngine::new(KpaConfig { target, ..KpaConfig::default() })))
             })
         }
         _ => return Err(Failure::input(format!("there is no engine {text:?}; there are: {ENGINES}"))),
     };
     let made = made.named(text);
-    Ok(match knob {
-        // Settings of one knob lie on one line of the frontier.
-        Some(knob) => made.of_family(hpa.map_or_else(|| name.to_owned(), |hpa| format!("{name}@{hpa}")), knob),
+    Ok(match parameter {
+        // Settings of one parameter lie on one line of the frontier.
+        Some(parameter) => {
+            made.of_family(hpa.map_or_else(|| name.to_owned(), |hpa| format!("{name}@{hpa}")), parameter)
+        }
         None => made,
     })
 }
 
-/// `NAME:FROM..TO:STEP`: one policy for each setting of its knob.
+/// Makes one policy for each setting of a parameter, from `NAME:FROM..TO:STEP`.
 ///
 /// # Errors
-/// [`Failure::Input`] if it is not so, or comes to more than 100.
+/// [`Failure::Input`] if the text has another form, or asks for more than 100.
 pub fn sweep(text: &str) -> Result<Vec<Candidate>, Failure> {
     let parts: Vec<&str> = text.split(':').collect();
     let &[name, range, step] = parts.as_slice() else {
@@ -121,10 +126,10 @@ pub fn sweep(text: &str) -> Result<Vec<Candidate>, Failure> {
         return Err(bad(text, "expected FROM..TO upward in at most 100 steps"));
     }
     let mut candidates = Vec::new();
-    let mut knob = from;
-    while knob <= to + step * 1e-9 {
-        candidates.push(candidate(&format!("{name}:{knob}"))?);
-        knob += step;
+    let mut parameter = from;
+    while parameter <= to + step * 1e-9 {
+        candidates.push(candidate(&format!("{name}:{parameter}"))?);
+        parameter += step;
     }
     Ok(candidates)
 }
@@ -137,9 +142,9 @@ fn is_file(text: &str) -> bool {
     Path::new(text).extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
 }
 
-fn percent(text: &str, knob: &str) -> Result<f64, Failure> {
-    let number = knob.trim().parse::<f64>().ok().filter(|number| *number > 0.0 && *number <= 1000.0);
-    number.ok_or_else(|| bad(text, format!("{knob:?} is not a percentage above 0 and at most 1000")))
+fn percent(text: &str, parameter: &str) -> Result<f64, Failure> {
+    let number = parameter.trim().parse::<f64>().ok().filter(|number| *number > 0.0 && *number <= 1000.0);
+    number.ok_or_else(|| bad(text, format!("{parameter:?} is not a percentage above 0 and at most 1000")))
 }
 
 #[allow(clippy::cast_possible_truncation)] // at most 1000
@@ -155,7 +160,7 @@ fn hpa_on_cpu(text: &str, percent: f64) -> Result<Candidate, Failure> {
     whole(text, percent).map(Candidate::hpa_on_cpu)
 }
 
-/// The HPA of a manifest.
+/// Makes a policy of the HPA in a manifest.
 ///
 /// # Errors
 /// [`Failure::Input`] with the file and what is wrong in it.
@@ -167,51 +172,55 @@ pub fn manifest(name: &str, path: &Path) -> Result<Candidate, Failure> {
     Ok(Candidate::hpa(name, manifest.spec, ControllerConfig::default()))
 }
 
-/// The rule engine with the thresholds of a file, driving the number of pods itself.
+/// Makes the rule engine with the thresholds of a file, driving the number of pods itself.
 fn rules_of_file(name: &str, path: &Path) -> Result<Candidate, Failure> {
     let place = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", path.display()));
     let config: RuleConfig = serde_json::from_slice(&crate::read(path)?).map_err(|error| place(&error))?;
     config.validate().map_err(|error| place(&error))?;
-    Ok(Candidate::direct(name, move |_| Ok(Driver::direct(RuleBasedEngine::new(config.clone())?).profiled())))
+    Ok(Candidate::direct(name, move |_| Ok(Driver::direct(RuleBasedEngine::new(config.clone())?))))
 }
 
-/// The HPA whose bounds are moved: `hpa` or `hpa:PERCENT`.
+/// Reads the target of the HPA whose bounds are moved, from `hpa` or `hpa:PERCENT`.
 fn beneath(text: &str, hpa: &str) -> Result<i32, Failure> {
     match hpa.split_once(':') {
         None if hpa == "hpa" => Ok(70),
-        Some(("hpa", knob)) => whole(text, percent(text, knob)?),
+        Some(("hpa", parameter)) => whole(text, percent(text, parameter)?),
         _ => Err(bad(text, format!("{hpa:?} is not hpa or hpa:PERCENT"))),
     }
 }
 
-/// The rule engine as it is meant for production: it moves the bounds, and the HPA does the ups and downs between them.
-fn rules_over_hpa(text: &str, knob: Option<f64>, hpa: &str) -> Result<Candidate, Failure> {
+/// Makes the rule engine as it is meant for production: it moves the bounds, and the HPA does the ups and downs between them.
+fn rules_over_hpa(text: &str, parameter: Option<f64>, hpa: &str) -> Result<Candidate, Failure> {
     let mut config = RuleConfig::default();
-    if let Some(percent) = knob {
+    if let Some(percent) = parameter {
         config.target_cpu_percent = percent;
         config.learnt_target_percent = percent;
     }
     config.validate().map_err(|error| bad(text, error))?;
     Ok(Candidate::over_hpa(text, beneath(text, hpa)?, move |_| {
-        Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?).profiled())
+        Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?))
     }))
 }
 
-/// The predictive engine; its knob is by how many percent more pods may cost for one percentage point fewer violating requests.
-fn predictive(price: f64) -> Result<PredictiveEngine, InvalidConfig> {
+/// Makes the predictive engine. Its parameter: by how many percent more pods may cost for one percentage point fewer violating
+/// requests.
+fn predictive(price: f64) -> Result<PredictiveEngine, InvalidSetting> {
     PredictiveEngine::new(PredictiveConfig { violation_price: price, ..PredictiveConfig::default() })
 }
 
-/// A schedule compiled from the history, as a floor beneath an HPA: windows of a cron scaler beside a CPU target.
+/// Makes a schedule compiled from the history, a floor beneath an HPA: windows of a cron scaler beside a CPU target.
 fn schedule(percent: i32) -> Candidate {
-    Candidate::direct("schedule", move |past| {
-        past.needs_rate()?;
-        let config = CompileConfig::for_workload(Tz::UTC, past.facts);
-        let need = need_by_load(SignalKind::RequestRate, past.model.pod_capacity * f64::from(percent) / 100.0);
-        let compiled = compile(past.history, need, &config)?;
-        let mut hpa = HpaSpec::new(CrossVersionObjectReference::deployment("workload"), past.model.limits.bounds());
+    Candidate::direct("schedule", move |training| {
+        training.needs_rate()?;
+        let config = CompileConfig::for_workload(Tz::UTC, training.facts);
+        let need = need_by_load(SignalKind::RequestRate, training.model.pod_capacity * f64::from(percent) / 100.0);
+        let compiled = compile(training.history, need, &config)?;
+        let limits = training.model.limits.bounds();
+        // An HPA on CPU cannot come back from no pods.
+        let bounds = Bounds::new(limits.min().max(1), limits.max())?;
+        let mut hpa = HpaSpec::new(CrossVersionObjectReference::deployment("workload"), bounds);
         hpa.metrics = Some(vec![MetricSpec::utilization("cpu", percent)]);
-        Ok(Driver::direct(ScheduleEngine::new(compiled.schedule).over(HpaEngine::new(&hpa)?)))
+        Ok(Driver::direct(HpaEngine::new(&hpa)?.floored(compiled.schedule)))
     })
 }
 

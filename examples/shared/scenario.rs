@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use scaling_core::backtest::{BacktestError, ClusterModel, DemandBasis, Scenario, Trace};
-use scaling_core::{HardLimits, Price};
+use scaling_core::backtest::{BacktestError, Candidate, ClusterModel, DemandBasis, Scenario, Trace};
+use scaling_core::{Bounds, HardLimits, Price, SignalKind};
 
 use crate::Failure;
 
-/// What a pod serves where only the shape of the load counts, in requests per second.
+/// Capacity of a pod where only the shape of the load counts, in requests per second.
 const POD_CAPACITY: f64 = 50.0;
+/// Smallest and largest size where none are given.
+const LIMITS: (u32, u32) = (1, 200);
 
-/// The cluster that traces are replayed in, and which part of them.
+/// Arguments for the cluster that traces are replayed in, and for the part of them that counts.
 #[derive(Args, Debug)]
 pub struct ScenarioArguments {
     /// Requests per second that one pod serves at full utilization.
@@ -45,9 +47,9 @@ pub struct ScenarioArguments {
     /// Seconds that a request waits at most; what would wait longer is dropped.
     #[arg(long, default_value_t = 30.0)]
     pub patience: f64,
-    /// Smallest and largest size.
-    #[arg(long, value_name = "MIN..MAX", default_value = "1..200", value_parser = crate::limits)]
-    pub limits: HardLimits,
+    /// Smallest and largest size, for every policy and the oracle. By default 1..200, widened to the bounds of the manifests.
+    #[arg(long, value_name = "MIN..MAX", value_parser = crate::limits)]
+    pub limits: Option<HardLimits>,
     /// Pods that the nodes hold.
     #[arg(long)]
     pub node_limit: Option<u32>,
@@ -57,6 +59,12 @@ pub struct ScenarioArguments {
     /// Scatters the requests as independent ones scatter, from this seed.
     #[arg(long, value_name = "SEED")]
     pub noise: Option<u64>,
+    /// A signal that is not measured, as `queue_depth`; may be given several times.
+    #[arg(long, value_name = "SIGNAL", value_parser = signal)]
+    pub without: Vec<SignalKind>,
+    /// Measures the rate of the requests served, as a service does itself, instead of those that arrive.
+    #[arg(long)]
+    pub rate_as_served: bool,
     /// Share of each trace that is history to learn from.
     #[arg(long, default_value_t = 0.5)]
     pub history: f64,
@@ -72,17 +80,48 @@ pub struct ScenarioArguments {
 }
 
 impl ScenarioArguments {
-    /// Each trace (or the one that comes with the examples) with the cluster that it is replayed in; says what had to be assumed.
+    /// Puts each trace (or the one that comes with the examples) into its cluster, and says what had to be assumed.
     ///
     /// # Errors
-    /// [`Failure::Input`] with the file and what is wrong in it, or the argument that cannot be.
-    pub fn scenarios(&self, traces: &[PathBuf], out: &mut impl Write) -> Result<Vec<Scenario>, Failure> {
+    /// [`Failure::Input`] with the file and what is wrong in it, or the argument that cannot work.
+    pub fn scenarios(
+        &self,
+        traces: &[PathBuf],
+        candidates: &[Candidate],
+        out: &mut impl Write,
+    ) -> Result<Vec<Scenario>, Failure> {
         let shop_history = [crate::test_data("shop_history.csv")];
         let traces = if traces.is_empty() { &shop_history } else { traces };
-        named(traces)?.into_iter().zip(traces).map(|(name, path)| self.scenario(&name, path, out)).collect()
+        let limits = self.limits(candidates, out)?;
+        named(traces)?.into_iter().zip(traces).map(|(name, path)| self.scenario(&name, path, limits, out)).collect()
     }
 
-    fn scenario(&self, name: &str, path: &Path, out: &mut impl Write) -> Result<Scenario, Failure> {
+    /// Finds the limits of a run: one set for all of its policies and the oracle. Those that are given stand, and a policy that leaves
+    /// them is refused when it is replayed.
+    fn limits(&self, candidates: &[Candidate], out: &mut impl Write) -> Result<HardLimits, Failure> {
+        if let Some(given) = self.limits {
+            return Ok(given);
+        }
+        let usual = Bounds::new(LIMITS.0, LIMITS.1).map_err(Failure::input)?;
+        let (mut min, mut max, mut beyond) = (usual.min(), usual.max(), Vec::new());
+        for candidate in candidates {
+            if let Some(own) = candidate.own_bounds().filter(|own| !usual.contains(*own)) {
+                (min, max) = (min.min(own.min()), max.max(own.max()));
+                beyond.push(format!("{} ({own})", candidate.name()));
+            }
+        }
+        let limits = HardLimits::new(min, max).map_err(Failure::input)?;
+        if !beyond.is_empty() {
+            writeln!(
+                out,
+                "note: limits are widened from {usual} to {limits}, for every policy and the oracle, by {} (--limits)",
+                beyond.join(", ")
+            )?;
+        }
+        Ok(limits)
+    }
+
+    fn scenario(&self, name: &str, path: &Path, limits: HardLimits, out: &mut impl Write) -> Result<Scenario, Failure> {
         let bytes = crate::read(path)?;
         let bad = |what: &dyn Display| Failure::input(format!("{}: {what}", crate::place(path)));
         let trace = Trace::parse(name, &bytes).map_err(|error| bad(&error))?;
@@ -111,12 +150,14 @@ impl ScenarioArguments {
             metrics_window: Duration::from_secs(self.window),
             objective: seconds("objective", self.objective)?,
             patience: seconds("patience", self.patience)?,
-            limits: self.limits,
+            limits,
             node_limit: self.node_limit,
             pod_failures_per_day: self.failures,
             noise_seed: self.noise,
+            rate_as_served: self.rate_as_served,
             ..ClusterModel::default()
         };
+        let model = self.without.iter().fold(model, |model, signal| model.without(*signal));
         model.validate().map_err(Failure::input)?;
         let price: Price = crate::price(self.price, &self.currency)?;
         if !(0.0..1.0).contains(&self.history) {
@@ -130,7 +171,7 @@ impl ScenarioArguments {
         })
     }
 
-    /// So that its busiest thousandth needs the pods that it shall.
+    /// Scales a trace so that its busiest thousandth needs the pods asked for.
     fn scaled(
         &self,
         trace: Trace,
@@ -158,15 +199,23 @@ impl ScenarioArguments {
     }
 }
 
-/// Whether a backtest failed for its input or for another reason.
+/// Tells apart whether a backtest failed for its input or for another reason.
 pub fn failure(error: BacktestError) -> Failure {
     match error {
-        BacktestError::Model { .. } | BacktestError::TooShort { .. } => Failure::input(error),
+        BacktestError::Model { .. } | BacktestError::TooShort { .. } | BacktestError::OutOfLimits { .. } => {
+            Failure::input(error)
+        }
         _ => Failure::failed(error),
     }
 }
 
-/// What the traces are called in reports: each differently.
+/// Reads the name of a signal.
+fn signal(text: &str) -> Result<SignalKind, String> {
+    let known = SignalKind::ALL.into_iter().find(|kind| kind.field() == text);
+    known.ok_or_else(|| format!("there are: {}", SignalKind::ALL.map(SignalKind::field).join(", ")))
+}
+
+/// Names the traces for reports, each differently.
 fn named(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
     let short: Vec<_> = paths.iter().map(|path| trace_name(path)).collect();
     let mut seen = BTreeSet::new();
@@ -181,7 +230,7 @@ fn named(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
         .collect())
 }
 
-/// The file's name without what it is packed in.
+/// Returns the name of a file without the endings of its form and packing.
 fn trace_name(path: &Path) -> String {
     if path == Path::new("-") {
         return crate::place(path);

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryApplier;
 
-use crate::{Bounds, HpaPlan, Target};
+use crate::bounds::Bounds;
+use crate::plan::HpaPlan;
+use crate::target::Target;
 
 /// How far a plan may go. The default changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,7 +25,7 @@ pub enum ApplyMode {
     Plan,
     /// The API server validates it; nothing persists.
     ServerDryRun,
-    /// It is done.
+    /// The change is stored in the cluster.
     Apply,
 }
 
@@ -33,12 +35,25 @@ pub enum ApplyMode {
 pub struct HpaState {
     /// Its bounds. An HPA without `minReplicas` has a min of 1.
     pub bounds: Bounds,
+    /// The bounds that its owner set, before our first change or since: what every floor is given back to. An applier that cannot
+    /// tell says what is there; the [`ChangeLog`](crate::ChangeLog) knows better once something was changed.
+    pub resting: Bounds,
+    /// Whether the applier knows the resting bounds, and they are not just what is there.
+    #[serde(default)]
+    pub resting_is_known: bool,
 }
 
 impl HpaState {
-    /// An HPA with these bounds.
+    /// An HPA with these bounds, set by its owner.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds }
+        Self { bounds, resting: bounds, resting_is_known: false }
+    }
+
+    /// The same with the resting bounds that the applier knows.
+    #[must_use]
+    pub fn with_resting(mut self, resting: Bounds) -> Self {
+        (self.resting, self.resting_is_known) = (resting, true);
+        self
     }
 }
 
@@ -94,7 +109,18 @@ pub enum ApplyError {
         /// What it said.
         detail: String,
     },
-    /// The API server, or the way to it, failed. The change may or may not have happened.
+    /// The API server, or the way to it, failed before the change was sent, or while it was only validated. Nothing was changed.
+    #[error("{target}: the API server failed, and nothing was changed: {source}")]
+    Unapplied {
+        /// The workload.
+        target: Target,
+        /// Whether trying again can help.
+        transient: bool,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The API server, or the way to it, failed after the change was sent. It may or may not have happened.
     #[error("{target}: the API server failed: {source}")]
     Backend {
         /// The workload.
@@ -108,12 +134,17 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether the change may have happened all the same: an answer that got lost says nothing (law 12).
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Backend { .. })
+    }
+
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Changed { .. } => true,
             Self::NotFound { .. } | Self::Conflict { .. } | Self::Refused { .. } => false,
-            Self::Backend { transient, .. } => *transient,
+            Self::Unapplied { transient, .. } | Self::Backend { transient, .. } => *transient,
         }
     }
 }

@@ -1,22 +1,26 @@
 //! The whole path, once: [`Autoscaler::tick`].
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use crate::{
-    ApplyMode, Approved, BoundsPolicy, DecisionEngine, DecisionRecord, Guards, HardLimits, HpaApplier, HpaPlan,
-    LastChanges, MetricsSource, NoRecorder, Outcome, Price, RecordError, Recorder, Situation, Step, Target,
-};
-
-/// How long removals are remembered for the fleet-wide budget.
-const REMOVALS_KEPT: TimeDelta = TimeDelta::hours(1);
+use crate::applier::{ApplyMode, HpaApplier, HpaState};
+use crate::bounds::HardLimits;
+use crate::change_log::ChangeLog;
+use crate::cost::Price;
+use crate::decision::{Floor, ScalingDecision};
+use crate::engine::DecisionEngine;
+use crate::guard::{Approved, GuardContext, Guards, Limit, Proposal};
+use crate::metrics::Observation;
+use crate::plan::{BoundsPolicy, HpaPlan};
+use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, Step};
+use crate::source::MetricsSource;
+use crate::target::Target;
 
 /// Wires a source, an engine, guards, a policy, an applier and a recorder, and runs them once per [`tick`](Self::tick).
 ///
 /// It has no clock, no timer and no thread: the host says when, and which workload. Ticks of different workloads may run side by
-/// side; two of the same workload should not.
+/// side; two of the same workload should not. What it remembers of each workload is a [`ChangeLog`], of bounded size.
 ///
 /// ```
 /// use scaling_core::chrono::{DateTime, TimeDelta};
@@ -44,7 +48,7 @@ const REMOVALS_KEPT: TimeDelta = TimeDelta::hours(1);
 ///         .with(SignalKind::CpuUtilization, cpu)
 ///         .with(SignalKind::MemoryUtilization, 50.0)
 ///         .with(SignalKind::RequestRate, rate);
-///     source.advance(&target, metrics)?;
+///     source.advance(&target, metrics, at)?;
 /// }
 /// let record = futures::executor::block_on(autoscaler.tick(&target, start + TimeDelta::minutes(5)))?;
 /// assert_eq!(record.outcome, Outcome::Applied);
@@ -61,14 +65,8 @@ pub struct Autoscaler {
     applier: Box<dyn HpaApplier>,
     recorder: Box<dyn Recorder>,
     mode: ApplyMode,
-    memory: Mutex<Memory>,
-}
-
-/// What was applied lately. Short locks, never held over an await.
-#[derive(Debug, Default)]
-struct Memory {
-    last: HashMap<Target, LastChanges>,
-    removals: Vec<(DateTime<Utc>, u32)>,
+    /// Short locks, never held over an await.
+    log: Mutex<ChangeLog>,
 }
 
 impl std::fmt::Debug for Autoscaler {
@@ -110,6 +108,7 @@ pub struct AutoscalerBuilder {
     limits: HardLimits,
     price: Option<Price>,
     mode: ApplyMode,
+    log: ChangeLog,
 }
 
 impl std::fmt::Debug for AutoscalerBuilder {
@@ -182,6 +181,13 @@ impl AutoscalerBuilder {
         self
     }
 
+    /// What was done before: cooldowns, budgets and floors of an earlier run, read back from its records. Default: nothing.
+    #[must_use]
+    pub fn change_log(mut self, log: ChangeLog) -> Self {
+        self.log = log;
+        self
+    }
+
     /// The autoscaler.
     ///
     /// # Errors
@@ -197,7 +203,7 @@ impl AutoscalerBuilder {
             limits: self.limits,
             price: self.price,
             mode: self.mode,
-            memory: Mutex::default(),
+            log: Mutex::new(self.log),
         })
     }
 }
@@ -208,24 +214,23 @@ impl Autoscaler {
         AutoscalerBuilder::default()
     }
 
+    /// Forgets a workload that is gone.
+    pub fn forget(&self, target: &Target) {
+        self.log().forget(target);
+    }
+
+    /// A copy of what was done lately, to be carried over into another autoscaler.
+    pub fn change_log(&self) -> ChangeLog {
+        self.log().clone()
+    }
+
     /// Observes, decides, approves, plans, applies and records, once, for one workload at one moment. Whatever fails or is
-    /// refused is in the record, and the workload is left alone.
+    /// refused is in the record, and the workload is left alone but for floors that are due.
     ///
     /// # Errors
     /// [`TickError`] if the record could not be kept.
     pub async fn tick(&self, target: &Target, now: DateTime<Utc>) -> Result<DecisionRecord, TickError> {
-        let mut record = DecisionRecord {
-            at: now,
-            target: target.clone(),
-            mode: self.mode,
-            metrics: None,
-            history: 0,
-            bounds: None,
-            decision: None,
-            clamps: Vec::new(),
-            change: None,
-            outcome: Outcome::Unchanged,
-        };
+        let mut record = DecisionRecord::new(target.clone(), now, self.mode);
         record.outcome = self.run(&mut record).await;
         tracing::debug!(target_workload = %record.target, outcome = ?record.outcome, "tick");
         match self.recorder.record(&record) {
@@ -235,83 +240,122 @@ impl Autoscaler {
     }
 
     async fn run(&self, record: &mut DecisionRecord) -> Outcome {
-        let now = record.at;
-        let observation = match self.source.observe(&record.target, now).await {
-            Ok(observation) => observation,
-            Err(error) => return failed(Step::Observe, &error, error.is_transient()),
-        };
-        record.metrics = Some(observation.current.clone());
-        record.history = observation.history.before(observation.current.timestamp.timestamp_millis()).times().len();
-
+        let observation = self.observe(record).await;
         let state = match self.applier.current(&record.target).await {
             Ok(state) => state,
             Err(error) => return failed(Step::Read, &error, error.is_transient()),
         };
-        record.bounds = Some(state.bounds);
-
-        let mut decision = match self.engine.decide(&observation).await {
-            Ok(decision) => decision,
-            Err(error) => return failed(Step::Decide, &error, error.is_transient()),
+        let decision = match &observation {
+            Ok(observation) => self.decide(observation).await,
+            Err(outcome) => Err(outcome.clone()),
         };
+        let (approved, target) = self.approve(record, state, observation.as_ref().ok(), decision);
+        let plan = HpaPlan::of(&approved);
+        record.change = (!plan.is_empty()).then(|| plan.change());
+        let refused = refusal(&approved);
+        let (decision, floor, clamps, _) = approved.into_parts();
+        (record.decision, record.floor, record.clamps) = (decision, floor, clamps);
+        if plan.is_empty() {
+            return record.withheld.take().or(refused).unwrap_or(Outcome::Unchanged);
+        }
+        record.withheld = record.withheld.take().or(refused);
+        self.carry_out(&plan, &target).await
+    }
+
+    /// The observation, or how the tick ends without one.
+    async fn observe(&self, record: &mut DecisionRecord) -> Result<Observation, Outcome> {
+        let now = record.at;
+        let observation = self.source.observe(&record.target, now).await;
+        let mut observation = observation.map_err(|error| failed(Step::Observe, &error, error.is_transient()))?;
+        // State is kept by target and windows open by the time of the tick, whatever the source believes of either.
+        if *observation.target != record.target {
+            observation.target = Arc::new(record.target.clone());
+        }
+        observation.now = now;
+        let declared = self.log().declared(&observation);
+        observation.declared = Some(declared);
+        let before = observation.history.before(observation.current.timestamp.timestamp_millis());
+        record.history_len = before.times().len();
+        record.metrics = Some(observation.current.clone());
+        record.declared = Some(declared);
+        Ok(observation)
+    }
+
+    /// The engine's decision, or how the tick ends without one.
+    async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, Outcome> {
+        let decided = self.engine.decide(observation).await;
+        let mut decision = decided.map_err(|error| failed(Step::Decide, &error, error.is_transient()))?;
         if decision.cost.is_none() {
             let resources = decision.resources.as_ref();
             decision.cost =
                 self.price.map(|price| price.impact(decision.current_replicas, decision.desired_replicas, resources));
         }
-
-        let verdict = {
-            let mut memory = self.memory();
-            let verdict = self.guards.approve(
-                decision.finite(),
-                &Situation {
-                    target: &record.target,
-                    now,
-                    observation: &observation,
-                    state,
-                    limits: self.limits,
-                    last: memory.last.get(&record.target).copied().unwrap_or_default(),
-                    removals: &memory.removals,
-                },
-            );
-            // Spent under the same lock that it was granted under: ticks side by side share one budget.
-            if let Ok(approved) = &verdict {
-                memory.reserve(now, removed(approved));
-            }
-            verdict
-        };
-        let approved = match verdict {
-            Ok(approved) => approved,
-            Err(refusal) => {
-                record.decision = Some(refusal.decision);
-                record.clamps = refusal.clamps;
-                return Outcome::Refused { guard: refusal.guard.to_owned(), why: refusal.why.into_owned() };
-            }
-        };
-        let removed = removed(&approved);
-        let plan = self.policy.plan(&approved);
-        let (decision, clamps) = approved.into_parts();
-        let grown = plan.replicas() >= decision.current_replicas;
-        record.decision = Some(decision);
-        record.clamps = clamps;
-        record.change = (!plan.is_empty()).then(|| plan.change());
-        let outcome = self.carry_out(&plan).await;
-        let mut memory = self.memory();
-        if outcome == Outcome::Applied {
-            memory.remember(&record.target, now, grown);
-        } else {
-            memory.give_back(now, removed);
-        }
-        outcome
+        Ok(decision.finite())
     }
 
-    async fn carry_out(&self, plan: &HpaPlan) -> Outcome {
-        if plan.is_empty() {
-            return Outcome::Unchanged;
+    /// What the guards allow. A write is entered into the log under the same lock under which it was allowed: ticks side by side
+    /// share one budget, and a tick that is cancelled has counted.
+    fn approve(
+        &self,
+        record: &mut DecisionRecord,
+        state: HpaState,
+        observation: Option<&Observation>,
+        decision: Result<ScalingDecision, Outcome>,
+    ) -> (Approved, Arc<Target>) {
+        let now = record.at;
+        let target = observation.map_or_else(|| Arc::new(record.target.clone()), |seen| Arc::clone(&seen.target));
+        let due = self.engine.floor(&target, now);
+        let mut log = self.log();
+        let state = log.settle(&target, state, now);
+        record.bounds = Some(state.bounds);
+        record.resting = (state.resting != state.bounds).then_some(state.resting);
+        let proposal = match decision {
+            Ok(decision) => {
+                let proposal = Proposal::decided(decision).with_floor(due);
+                log.hold(&target, proposal.floor_in_force().cloned());
+                proposal
+            }
+            Err(outcome) => {
+                record.withheld = Some(outcome);
+                Proposal::floor(Floor::highest([due, log.floor(&target, now)]))
+            }
+        };
+        let context = GuardContext {
+            target: &target,
+            now,
+            observation,
+            state,
+            limits: self.limits,
+            policy: &self.policy,
+            min_without_floor: log.min_without_floor(&target),
+            last: log.last_changes(&target),
+            released: log.released(),
+        };
+        let approved = self.guards.approve(proposal, &context);
+        let change = approved.change();
+        let empty = change.old == change.new && change.resources.is_none();
+        if self.mode == ApplyMode::Apply && !empty {
+            log.begin(&target, change, state.resting, now);
         }
+        drop(log);
+        (approved, target)
+    }
+
+    async fn carry_out(&self, plan: &HpaPlan, target: &Target) -> Outcome {
         if self.mode == ApplyMode::Plan {
             return Outcome::Planned;
         }
-        match self.applier.apply(plan, self.mode).await {
+        let answer = self.applier.apply(plan, self.mode).await;
+        if self.mode == ApplyMode::Apply {
+            match &answer {
+                // What is there already was written by somebody, most likely by an earlier write whose answer got lost: it counts.
+                Ok(_) => self.log().confirm(target),
+                // Law 12: an answer that got lost leaves the write counted, until the HPA is read again.
+                Err(error) if error.may_have_happened() => {}
+                Err(_) => self.log().undo(target),
+            }
+        }
+        match answer {
             Err(error) => failed(Step::Apply, &error, error.is_transient()),
             Ok(_) if self.mode == ApplyMode::ServerDryRun => Outcome::Validated,
             Ok(applied) if applied.changed => Outcome::Applied,
@@ -319,35 +363,24 @@ impl Autoscaler {
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn log(&self) -> MutexGuard<'_, ChangeLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
-    fn remember(&mut self, target: &Target, now: DateTime<Utc>, grown: bool) {
-        let last = self.last.entry(target.clone()).or_default();
-        *(if grown { &mut last.grown } else { &mut last.shrunk }) = Some(now);
+/// The guard that let nothing be done of what the engine wanted, if one did.
+fn refusal(approved: &Approved) -> Option<Outcome> {
+    if let Some(refusal) = approved.refusal() {
+        return Some(Outcome::Refused { guard: refusal.guard.to_owned(), why: refusal.why.clone().into_owned() });
     }
-
-    fn reserve(&mut self, now: DateTime<Utc>, pods: u32) {
-        if pods > 0 {
-            self.removals.retain(|(at, _)| now.signed_duration_since(*at) < REMOVALS_KEPT);
-            self.removals.push((now, pods));
-        }
-    }
-
-    fn give_back(&mut self, now: DateTime<Utc>, pods: u32) {
-        let reserved = self.removals.iter().rposition(|removal| *removal == (now, pods)).filter(|_| pods > 0);
-        if let Some(place) = reserved {
-            self.removals.remove(place);
-        }
-    }
-}
-
-/// Pods that an approved decision removes.
-fn removed(approved: &Approved) -> u32 {
-    approved.decision().current_replicas.saturating_sub(approved.replicas())
+    let change = approved.change();
+    let empty = change.old == change.new && change.resources.is_none();
+    let held = approved.clamps().iter().find(|clamp| match clamp.to {
+        Limit::Released(pods) => pods == 0,
+        Limit::Resources(change) => change.filled().is_none(),
+        Limit::Replicas(_) => false,
+    });
+    held.filter(|_| empty).map(|clamp| Outcome::Refused { guard: clamp.guard.to_string(), why: clamp.why.to_string() })
 }
 
 fn failed(step: Step, error: &dyn std::error::Error, transient: bool) -> Outcome {

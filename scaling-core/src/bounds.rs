@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The largest replica count Kubernetes can express (a signed 32-bit field).
-pub const MAX_REPLICAS: u32 = i32::MAX.unsigned_abs();
+pub use crate::stats::MAX_REPLICAS;
 
 /// Bounds that cannot exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -29,7 +29,14 @@ pub use source::all as source;
 
 use chrono::{DateTime, Utc};
 
+use crate::target::Target;
+
 /// A Tuesday afternoon, for what needs a moment.
 pub(crate) fn some_time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 0).unwrap_or_default()
+}
+
+/// A workload, for what needs one.
+pub(crate) fn some_target() -> Target {
+    Target::deployment("shop", "checkout", "checkout")
 }

@@ -1,5 +1,6 @@
-//! What an engine wants: [`ScalingDecision`], with the [`Reason`]s for it.
+//! The answer of an engine: [`ScalingDecision`], with its [`Reason`]s and its [`Floor`].
 
+mod floor;
 mod reason;
 
 use std::borrow::Cow;
@@ -7,11 +8,12 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use floor::Floor;
 pub use reason::{CapacityModel, NeedDriver, Reason};
 
-use crate::CostImpact;
+use crate::cost::CostImpact;
 
-/// What to do.
+/// A change of size, by its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScalingAction {
@@ -27,6 +29,26 @@ pub enum ScalingAction {
     ScaleDownVertical,
 }
 
+impl ResourceChange {
+    /// Nothing changes.
+    pub const NONE: Self = Self { cpu_percent: 0, memory_percent: 0 };
+
+    /// Whether any request becomes smaller.
+    pub fn shrinks(self) -> bool {
+        self.cpu_percent.min(self.memory_percent) < 0
+    }
+
+    /// Whether any request becomes larger.
+    pub fn grows(self) -> bool {
+        self.cpu_percent.max(self.memory_percent) > 0
+    }
+
+    /// The change, or none if it changes nothing.
+    pub fn filled(self) -> Option<Self> {
+        (self != Self::NONE).then_some(self)
+    }
+}
+
 impl ScalingAction {
     /// The action that a change of pods and of what a pod requests amounts to. Pods come first; of a change of requests alone
     /// the largest growth counts.
@@ -34,14 +56,14 @@ impl ScalingAction {
         match (desired.cmp(&current), resources) {
             (std::cmp::Ordering::Greater, _) => Self::ScaleUpHorizontal,
             (std::cmp::Ordering::Less, _) => Self::ScaleDownHorizontal,
-            (_, Some(change)) if change.cpu_percent.max(change.memory_percent) > 0 => Self::ScaleUpVertical,
-            (_, Some(_)) => Self::ScaleDownVertical,
-            (_, None) => Self::Maintain,
+            (_, Some(change)) if change.grows() => Self::ScaleUpVertical,
+            (_, Some(change)) if change.shrinks() => Self::ScaleDownVertical,
+            _ => Self::Maintain,
         }
     }
 }
 
-/// Whether the moment is a surprise.
+/// What explains the moment of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timing {
@@ -108,16 +130,16 @@ pub struct ResourceChange {
     pub memory_percent: i32,
 }
 
-/// What another engine, which only looks on, would have done.
+/// The answer of an engine whose decision is recorded and not acted on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShadowDecision {
     /// The engine.
     pub engine: String,
     /// Its answer, or why there was none.
     pub outcome: ShadowOutcome,
-    /// Another engine that only looks on as well.
+    /// The answer of the next engine that only looks on, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub beside: Option<Box<ShadowDecision>>,
+    pub next: Option<Box<ShadowDecision>>,
 }
 
 /// The answer of an engine that only looks on.
@@ -135,21 +157,39 @@ fn finite(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) }
 }
 
-/// One answer of one engine about one workload.
+/// One answer of one engine about one workload, before guards.
 ///
-/// `desired_replicas` is what the engine wants, before guards; a decision may ask for pods and for resources at once, then
-/// `action` names the horizontal part.
+/// [`desired_replicas`](Self::desired_replicas) is the engine's request; [`floor`](Self::floor) is what must be there whatever the
+/// request says. The [`action`](Self::action) follows from the numbers and is not stored.
+///
+/// ```
+/// use scaling_core::{Floor, Reason, ScalingAction, ScalingDecision, Urgency, chrono::DateTime};
+///
+/// let at = DateTime::UNIX_EPOCH;
+/// let decision = ScalingDecision::replicas("mine", at, 4, 3).with_confidence(0.9).with_urgency(Urgency::Low);
+/// assert_eq!(decision.action(), ScalingAction::ScaleDownHorizontal);
+///
+/// let window = Reason::Schedule { window: "morning".into(), replicas: 8 };
+/// let floored = decision.with_floor(Floor::new(8, window));
+/// assert_eq!((floored.desired_replicas, floored.wanted()), (3, 8));
+/// assert_eq!(floored.action(), ScalingAction::ScaleUpHorizontal);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScalingDecision {
-    /// What to do.
-    pub action: ScalingAction,
     /// Pods asked for when it was decided ([`ScalingMetrics::replicas`](crate::ScalingMetrics::replicas)).
     pub current_replicas: u32,
-    /// Pods wanted.
+    /// Pods requested.
     pub desired_replicas: u32,
+    /// Whether the request is for the load that comes when a new pod is ready, so that nobody who only reacts can know it. Such a
+    /// request becomes the floor of an HPA as a whole ([`BoundsPolicy`](crate::BoundsPolicy)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreseen: bool,
+    /// Pods that must be there, if a schedule or an event says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Floor>,
     /// Change of what a pod requests.
     pub resources: Option<ResourceChange>,
-    /// Whether the moment is a surprise.
+    /// What explains the moment.
     pub timing: Timing,
     /// How certain, from the evidence.
     pub confidence: Confidence,
@@ -169,12 +209,13 @@ pub struct ScalingDecision {
 }
 
 impl ScalingDecision {
-    /// The size wanted, everything else at rest: `action` follows from the two counts.
+    /// A request for `desired` pods where `current` are asked for, with nothing else said: confidence 0, normal urgency, no reasons.
     pub fn replicas(engine: impl Into<Cow<'static, str>>, at: DateTime<Utc>, current: u32, desired: u32) -> Self {
         Self {
-            action: ScalingAction::of(current, desired, None),
             current_replicas: current,
             desired_replicas: desired,
+            foreseen: false,
+            floor: None,
             resources: None,
             timing: Timing::Now,
             confidence: Confidence::default(),
@@ -187,10 +228,65 @@ impl ScalingDecision {
         }
     }
 
+    /// The action that the numbers amount to.
+    pub fn action(&self) -> ScalingAction {
+        ScalingAction::of(self.current_replicas, self.wanted(), self.resources)
+    }
+
+    /// Pods wanted in all: the request, or the floor if that is more.
+    pub fn wanted(&self) -> u32 {
+        self.floor.as_ref().map_or(0, |floor| floor.replicas).max(self.desired_replicas)
+    }
+
+    /// The same with another size requested. What the old size would have cost is dropped.
+    #[must_use]
+    pub fn resized(mut self, desired: u32) -> Self {
+        if desired != self.desired_replicas {
+            self.desired_replicas = desired;
+            self.cost = None;
+        }
+        self
+    }
+
+    /// The same with this floor, or with the one it has if that is higher.
+    #[must_use]
+    pub fn with_floor(mut self, floor: Floor) -> Self {
+        self.floor = Floor::highest([self.floor.take(), Some(floor)]);
+        self
+    }
+
     /// The same with this confidence.
     #[must_use]
     pub fn with_confidence(mut self, confidence: f64) -> Self {
         self.confidence = Confidence::new(confidence);
+        self
+    }
+
+    /// The same with this urgency.
+    #[must_use]
+    pub fn with_urgency(mut self, urgency: Urgency) -> Self {
+        self.urgency = urgency;
+        self
+    }
+
+    /// The same with this timing.
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// The same with this change of what a pod requests.
+    #[must_use]
+    pub fn with_resources(mut self, resources: Option<ResourceChange>) -> Self {
+        self.resources = resources;
+        self
+    }
+
+    /// The same, marked as [foreseen](Self::foreseen).
+    #[must_use]
+    pub fn with_foresight(mut self) -> Self {
+        self.foreseen = true;
         self
     }
 
@@ -206,6 +302,9 @@ impl ScalingDecision {
     #[inline]
     pub fn finite(mut self) -> Self {
         self.reasons.iter_mut().for_each(Reason::make_finite);
+        if let Some(floor) = &mut self.floor {
+            floor.reason.make_finite();
+        }
         if let Some(cost) = &mut self.cost {
             for amount in [&mut cost.per_hour, &mut cost.per_month, &mut cost.per_year] {
                 *amount = finite(*amount);
@@ -214,17 +313,12 @@ impl ScalingDecision {
         self
     }
 
-    /// Whether it asks for smaller pods.
-    pub fn shrinks_pods(&self) -> bool {
-        self.resources.is_some_and(|change| change.cpu_percent.min(change.memory_percent) < 0)
-    }
-
-    /// Whether it asks for fewer pods.
+    /// Whether it requests fewer pods; a floor does not count.
     pub fn shrinks(&self) -> bool {
         self.desired_replicas < self.current_replicas
     }
 
-    /// Whether it asks for more pods.
+    /// Whether it requests more pods; a floor does not count.
     pub fn grows(&self) -> bool {
         self.desired_replicas > self.current_replicas
     }

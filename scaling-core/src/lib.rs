@@ -4,46 +4,77 @@
 
 pub mod applier;
 pub mod autoscaler;
+#[cfg(feature = "backtest")]
 pub mod backtest;
-mod bounds;
+pub mod baseline;
+pub mod bounds;
+pub mod change_log;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cost;
 pub mod decision;
 pub mod engine;
+pub mod forecast;
 pub mod guard;
 pub mod hpa;
 pub mod metrics;
 pub mod plan;
+pub mod recommend;
 pub mod record;
 pub mod rules;
 mod serde_seconds;
+mod setting;
 pub mod source;
-mod target;
+pub mod stats;
+pub mod target;
 
+#[doc(inline)]
 pub use applier::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState, MemoryApplier};
+#[doc(inline)]
 pub use autoscaler::{Autoscaler, AutoscalerBuilder, MissingPart, TickError};
+#[doc(inline)]
 pub use bounds::{Bounds, HardLimits, InvalidBounds, MAX_REPLICAS};
+#[doc(inline)]
+pub use change_log::ChangeLog;
+#[doc(inline)]
 pub use cost::{CostImpact, Currency, InvalidPrice, Price};
+#[doc(inline)]
 pub use decision::{
-    CapacityModel, Confidence, NeedDriver, Reason, ResourceChange, ScalingAction, ScalingDecision, ShadowDecision,
-    ShadowOutcome, Timing, Urgency,
+    CapacityModel, Confidence, Floor, NeedDriver, Reason, ResourceChange, ScalingAction, ScalingDecision,
+    ShadowDecision, ShadowOutcome, Timing, Urgency,
 };
-pub use engine::{Breaker, BreakerConfig, DecisionEngine, EngineError, EngineExt, Ensemble, Fallback, Shadow};
+#[doc(inline)]
+pub use engine::{
+    Breaker, BreakerConfig, DecisionEngine, EngineError, EngineExt, Ensemble, Fallback, FloorSource, Floored,
+    Forecasting, Shadow,
+};
+#[doc(inline)]
+pub use forecast::{Forecast, LoadForecast, NoForecast};
+#[doc(inline)]
 pub use guard::{
-    AbsenceGuard, Approved, Clamp, ConfidenceGate, Cooldown, Freshness, Guard, Guards, HardLimitsGuard, LastChanges,
-    Refusal, RemovalBudget, Situation, StepLimit, Verdict,
+    AbsenceGuard, Approved, Change, Clamp, ConfidenceGate, Cooldown, Freshness, Guard, GuardContext, Guards,
+    HardLimitsGuard, LastChanges, Limit, Proposal, Refusal, RemovalBudget, ResourceLimits, StepLimit, Verdict,
 };
-
+#[doc(inline)]
 pub use hpa::HpaSpec;
+#[doc(inline)]
 pub use metrics::{
-    Absence, Columns, HistoryError, InvalidEvent, MetricsHistory, Observation, PlannedEvent, Repairs, ScalingMetrics,
-    Signal, SignalKind, WorkloadFacts,
+    Absence, Columns, HistoryError, InvalidEvent, MetricsHistory, Objective, Observation, PlannedEvent, Repairs,
+    ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
 };
-pub use plan::{BoundsChange, BoundsPolicy, HpaPlan, Requests};
-pub use record::{DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step};
-pub use rules::{LoadProfile, Rule, RuleBasedEngine, RuleConfig};
+#[doc(inline)]
+pub use plan::{BoundsChange, BoundsPolicy, Ceiling, HpaPlan, Requests};
+#[doc(inline)]
+pub use record::{
+    DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step, Tee,
+};
+#[doc(inline)]
+pub use rules::{Rule, RuleBasedEngine, RuleConfig};
+#[doc(inline)]
+pub use setting::InvalidSetting;
+#[doc(inline)]
 pub use source::{MemorySource, MetricsSource, SourceError};
+#[doc(inline)]
 pub use target::Target;
 
 pub use async_trait;

@@ -7,9 +7,10 @@ mod absence;
 mod history;
 mod observation;
 mod sample;
+mod signal_set;
 
 pub use absence::{Absence, Signal, SignalKind};
-pub(crate) use history::seen_since;
 pub use history::{Columns, HistoryError, MetricsHistory, Repairs};
-pub use observation::{InvalidEvent, Observation, PlannedEvent, WorkloadFacts};
+pub use observation::{InvalidEvent, Objective, Observation, PlannedEvent, WorkloadFacts};
 pub use sample::ScalingMetrics;
+pub use signal_set::SignalSet;

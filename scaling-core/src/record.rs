@@ -1,12 +1,23 @@
-//! Remembering: [`DecisionRecord`], and the trait [`Recorder`].
+//! Everything about a tick as data: [`DecisionRecord`], and the trait [`Recorder`] that keeps it.
 
+mod tee;
+
+use std::error::Error;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApplyMode, Bounds, BoundsChange, Clamp, ScalingDecision, ScalingMetrics, Target};
+pub use tee::Tee;
+
+use crate::applier::ApplyMode;
+use crate::bounds::Bounds;
+use crate::decision::{Floor, ScalingDecision};
+use crate::guard::Clamp;
+use crate::metrics::{ScalingMetrics, SignalSet};
+use crate::plan::BoundsChange;
+use crate::target::Target;
 
 /// Which step of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,20 +40,20 @@ pub enum Step {
 pub enum Outcome {
     /// There was nothing to change.
     Unchanged,
-    /// It was planned; nothing left the process.
+    /// The change was planned; nothing left the process.
     Planned,
-    /// The API server would take it; nothing persists.
+    /// The API server would take the change; nothing persists.
     Validated,
-    /// It was applied.
+    /// The change was applied.
     Applied,
-    /// A guard refused.
+    /// A guard refused, and nothing was changed.
     Refused {
         /// The guard.
         guard: String,
         /// Why.
         why: String,
     },
-    /// A step failed; the workload was left alone.
+    /// A step failed, and nothing was changed, unless the step was [`Step::Apply`] and the error says otherwise.
     Failed {
         /// The step.
         step: Step,
@@ -65,21 +76,53 @@ pub struct DecisionRecord {
     pub mode: ApplyMode,
     /// The newest metrics; none if the source failed.
     pub metrics: Option<ScalingMetrics>,
-    /// Number of samples of history before them.
-    pub history: usize,
+    /// The signals that the source delivers; none if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<SignalSet>,
+    /// Number of samples of history before the metrics.
+    pub history_len: usize,
     /// The HPA's bounds before.
     pub bounds: Option<Bounds>,
-    /// What the engine wanted.
+    /// The bounds that the HPA's owner set, if they are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resting: Option<Bounds>,
+    /// The engine's decision.
     pub decision: Option<ScalingDecision>,
-    /// What the guards changed about it.
+    /// The floor that was in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Floor>,
+    /// What the guards changed.
     pub clamps: Vec<Clamp>,
     /// The planned change; none if nothing was planned.
     pub change: Option<BoundsChange>,
     /// How it ended.
     pub outcome: Outcome,
+    /// Why there was no decision, or why a guard refused it, where something was changed all the same: a floor is held then too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Outcome>,
 }
 
 impl DecisionRecord {
+    /// The record of a tick in which nothing has happened yet.
+    pub fn new(target: Target, at: DateTime<Utc>, mode: ApplyMode) -> Self {
+        Self {
+            at,
+            target,
+            mode,
+            metrics: None,
+            declared: None,
+            history_len: 0,
+            bounds: None,
+            resting: None,
+            decision: None,
+            floor: None,
+            clamps: Vec::new(),
+            change: None,
+            outcome: Outcome::Unchanged,
+            withheld: None,
+        }
+    }
+
     /// Whether a bound or a resource was changed for good.
     pub fn is_applied(&self) -> bool {
         self.outcome == Outcome::Applied
@@ -96,6 +139,27 @@ pub enum RecordError {
     /// It could not be turned into JSON.
     #[error("a record could not be serialized: {0}")]
     Serialize(#[from] serde_json::Error),
+    /// The backend of a host's own recorder failed.
+    #[error("a record was not kept: {0}")]
+    Backend(#[source] Box<dyn Error + Send + Sync>),
+    /// Some of several recorders failed; the others kept it.
+    #[error("{failed} of {asked} recorders failed, the first because: {first}")]
+    Some {
+        /// How many failed.
+        failed: usize,
+        /// How many were asked.
+        asked: usize,
+        /// The failure of the first.
+        #[source]
+        first: Box<Self>,
+    },
+}
+
+impl RecordError {
+    /// The error of a host's own backend.
+    pub fn backend(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Backend(error.into())
+    }
 }
 
 /// Keeps records.

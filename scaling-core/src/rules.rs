@@ -1,9 +1,9 @@
 //! The rule engine: [`RuleBasedEngine`].
 //!
-//! Better than thresholds, because it sizes for demand. It learns from history what one pod carries (`capacity`), estimates
-//! demand with what waits, fails and is hidden by full pods (`assessment`), and asks each [`Rule`] how many pods are needed at
-//! least. The largest need counts. Growing needs one rule; shrinking needs all of them to be content, a healthy service, all
-//! signals present, and a recent past that would have fitted.
+//! It sizes for demand rather than for thresholds: it learns from history the load that one pod carries (`capacity`), estimates
+//! demand with what waits, fails and is hidden by full pods (`assessment`), and asks each [`Rule`] for the pods that are needed at
+//! least. The largest need counts. Growing takes one rule; shrinking takes all of them, a healthy service, every declared signal,
+//! and a recent past that would have fitted. A pod that is asked for and not ready counts as full for a shrink.
 //!
 //! Everything is a pure function of the observation; nothing is remembered between decisions.
 
@@ -13,8 +13,8 @@ mod capacity;
 mod confidence;
 mod config;
 mod health;
+pub(crate) mod memory;
 mod pattern;
-mod profile;
 mod samples;
 
 use std::fmt;
@@ -23,28 +23,29 @@ use async_trait::async_trait;
 
 pub use assessment::Assessment;
 pub use capacity::Capacity;
-pub use config::{InvalidConfig, RuleConfig};
+pub use config::RuleConfig;
 pub use health::Health;
 pub use pattern::{DailyPattern, Pattern, Trend};
-pub use profile::LoadProfile;
 
-use crate::{
-    Confidence, DecisionEngine, EngineError, MAX_REPLICAS, Observation, Reason, ResourceChange, ScalingAction,
-    ScalingDecision, SignalKind, Timing, Urgency,
-};
+use crate::decision::{Confidence, Reason, ResourceChange, ScalingAction, ScalingDecision, Timing, Urgency};
+use crate::engine::{DecisionEngine, EngineError};
+use crate::forecast::LoadForecast;
+use crate::metrics::{Observation, SignalKind, SignalSet};
+use crate::setting::InvalidSetting;
+use crate::stats::whole_pods;
 
-/// What a rule asks for: at least so many pods, or bigger ones.
+/// Answer of a rule: at least so many pods, or bigger ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Need {
     /// Pods needed at least, not rounded; NaN for no opinion.
     pub replicas: f64,
     /// Change of what a pod requests.
     pub resources: Option<ResourceChange>,
-    /// How urgent, at least, if the need is not met.
+    /// Urgency, at least, while the need is not met.
     pub urgency: Urgency,
-    /// What explains the moment, if this rule knows.
+    /// Timing that explains the moment, if this rule knows it.
     pub timing: Option<Timing>,
-    /// Why.
+    /// Cause, with its numbers.
     pub reason: Reason,
 }
 
@@ -65,7 +66,7 @@ impl Need {
 /// ```
 /// use scaling_core::rules::{Assessment, Need, Rule, RuleBasedEngine};
 /// use scaling_core::chrono::DateTime;
-/// use scaling_core::{Observation, Reason, ScalingMetrics, SignalKind, Urgency};
+/// use scaling_core::{Observation, Reason, ScalingMetrics, SignalKind, Target, Urgency};
 ///
 /// struct TripleOnErrors;
 ///
@@ -89,7 +90,7 @@ impl Need {
 /// let failing = ScalingMetrics::new(at, 4)
 ///     .with(SignalKind::CpuUtilization, 50.0)
 ///     .with(SignalKind::ErrorRate, 25.0);
-/// let decision = engine.evaluate(&Observation::new(failing))?;
+/// let decision = engine.evaluate(&Observation::new(Target::deployment("shop", "web", "web"), failing))?;
 /// assert_eq!(decision.desired_replicas, 12);
 /// assert_eq!(decision.urgency, Urgency::Critical);
 /// # Ok::<(), scaling_core::EngineError>(())
@@ -98,7 +99,7 @@ pub trait Rule: Send + Sync {
     /// A short, constant name. A rule added under the name of another replaces it.
     fn name(&self) -> &str;
 
-    /// What is needed, if this rule has an opinion.
+    /// Answers with the pods or resources that are needed; `None` for no opinion.
     fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need>;
 }
 
@@ -127,8 +128,8 @@ impl RuleBasedEngine {
     /// The engine with these thresholds and the built-in rules `demand`, `cpu`, `memory`, `overload`, `trend`, `event`.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if a threshold cannot work.
-    pub fn new(config: RuleConfig) -> Result<Self, InvalidConfig> {
+    /// [`InvalidSetting`] if a threshold cannot work.
+    pub fn new(config: RuleConfig) -> Result<Self, InvalidSetting> {
         config.validate()?;
         Ok(Self::with_checked(config))
     }
@@ -147,7 +148,7 @@ impl RuleBasedEngine {
         }
     }
 
-    /// The same with one more rule, or another one in the place of the one of that name.
+    /// Adds a rule; one of the same name is replaced.
     #[must_use]
     pub fn with_rule(mut self, rule: impl Rule + 'static) -> Self {
         match self.rules.iter_mut().find(|present| present.name() == rule.name()) {
@@ -157,7 +158,7 @@ impl RuleBasedEngine {
         self
     }
 
-    /// The same without the rule of that name.
+    /// Removes the rule of that name.
     #[must_use]
     pub fn without_rule(mut self, name: &str) -> Self {
         self.rules.retain(|rule| rule.name() != name);
@@ -175,54 +176,58 @@ impl RuleBasedEngine {
     /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
+        if let Some(asleep) = self.asleep(observation) {
+            return Ok(asleep);
+        }
         let assessment = Assessment::new(observation, current, &self.config);
         Ok(self.conclude(&assessment, current))
     }
 
-    /// Decides for a load that is foreseen, in requests per second, in place of what a load profile or the slope of the load
-    /// says; [`learnt_target_percent`](RuleConfig::learnt_target_percent) is the utilization to aim for. A foreseen load below
-    /// the present one counts as the present one, so foresight only raises (law 7). Without a request rate now, or if it is not
-    /// finite, this is [`evaluate`](Self::evaluate).
-    ///
-    /// # Errors
-    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
-    pub fn evaluate_expecting(&self, observation: &Observation, load: f64) -> Result<ScalingDecision, EngineError> {
-        let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
-        let assessment = Assessment::expecting(observation, current, &self.config, Some(load));
-        Ok(self.conclude(&assessment, current))
+    /// A workload that its owner has set to zero pods is left alone. Only an explicit size of 0 is on purpose: where nobody knows
+    /// the size that is asked for, no ready pod may as well be an outage.
+    fn asleep(&self, observation: &Observation) -> Option<ScalingDecision> {
+        let on_purpose = observation.current.desired_pod_count == Some(0) && !self.config.wake_from_zero;
+        on_purpose.then(|| {
+            ScalingDecision::replicas("rules", observation.current.timestamp, 0, 0)
+                .with_confidence(1.0)
+                .because(Reason::ScaledToZero)
+        })
     }
 
-    fn conclude(&self, a: &Assessment<'_>, current: u32) -> ScalingDecision {
+    fn conclude(&self, assessment: &Assessment<'_>, current: u32) -> ScalingDecision {
         let mut reasons = Vec::with_capacity(6);
-        let mut urgency = a.health.urgency;
+        let mut urgency = assessment.health.urgency;
         let mut timing = None;
         let mut resources = None;
-        // What is needed at most, and why.
+        // The largest need so far, and its reason.
         let mut need = f64::NAN;
         let mut because = None;
         for rule in &self.rules {
-            let Some(wish) = rule.evaluate(a) else { continue };
-            urgency = urgency.max(wish.urgency);
-            let largest = wish.replicas > need || (need.is_nan() && !wish.replicas.is_nan());
-            if largest || wish.timing == Some(Timing::Event) {
-                timing = strongest(timing, wish.timing);
+            let Some(request) = rule.evaluate(assessment) else { continue };
+            urgency = urgency.max(request.urgency);
+            let largest = request.replicas > need || (need.is_nan() && !request.replicas.is_nan());
+            if largest || request.timing == Some(Timing::Event) {
+                timing = strongest(timing, request.timing);
             }
-            if let Some(change) = wish.resources {
+            if let Some(change) = request.resources {
                 resources = Some(merge(resources, change));
             }
             if largest {
-                need = wish.replicas;
-                because = Some(wish.reason);
-            } else if wish.resources.is_some() || wish.timing == Some(Timing::Event) {
-                reasons.push(wish.reason);
+                need = request.replicas;
+                because = Some(request.reason);
+            } else if request.resources.is_some() || request.timing == Some(Timing::Event) {
+                reasons.push(request.reason);
             }
         }
 
-        let lost = lost_signals(a, &mut reasons);
-        let desired = if need > a.replicas * (1.0 + self.config.grow_tolerance) || (current == 0 && need > 0.0) {
-            round_up(need).max(current)
-        } else if need <= a.replicas * self.config.shrink_below && !lost && resources.is_none() {
-            self.shrunk(a, current, need, &mut reasons)
+        let lost = lost_signals(assessment.observation, &mut reasons);
+        // Only a shrink has to reckon with pods that carry nothing now: a growth starts from the pods that are asked for.
+        let kept = need + assessment.not_ready();
+        let desired = if need > assessment.replicas * (1.0 + self.config.grow_tolerance) || (current == 0 && need > 0.0)
+        {
+            whole_pods(need).max(current)
+        } else if kept <= assessment.replicas * self.config.shrink_below && lost.is_empty() && resources.is_none() {
+            self.shrunk(assessment, current, kept, &mut reasons)
         } else {
             current
         };
@@ -231,39 +236,40 @@ impl RuleBasedEngine {
         }
 
         let action = ScalingAction::of(current, desired, resources);
-        explain(a, action, &mut reasons);
+        explain(assessment, action, &mut reasons);
         ScalingDecision {
-            action,
             current_replicas: current,
             desired_replicas: desired,
+            foreseen: assessment.expected_load.is_some(),
+            floor: assessment.event_floor(),
             resources,
-            timing: Self::timing(a, action, urgency, timing, &mut reasons),
-            confidence: Confidence::new(confidence::confidence(a, action, need, lost)),
+            timing: Self::timing(assessment, action, urgency, timing, &mut reasons),
+            confidence: Confidence::new(confidence::confidence(assessment, action, need, lost)),
             urgency: if action == ScalingAction::ScaleDownHorizontal { Urgency::Low } else { urgency },
             reasons,
             cost: None,
-            at: a.observation.current.timestamp,
+            at: assessment.observation.current.timestamp,
             engine: "rules".into(),
             shadow: None,
         }
         .finite()
     }
 
-    /// How far a workload that needs only `need` may shrink.
-    fn shrunk(&self, a: &Assessment<'_>, current: u32, need: f64, reasons: &mut Vec<Reason>) -> u32 {
-        if !a.health.is_good(&self.config) {
+    /// Size to which a workload that needs only `need` may shrink.
+    fn shrunk(&self, assessment: &Assessment<'_>, current: u32, need: f64, reasons: &mut Vec<Reason>) -> u32 {
+        if !assessment.health.is_good(&self.config) {
             return current;
         }
-        let headroom = if a.pattern.quiet_weekend { self.config.schedule_headroom } else { 1.0 };
-        let recent = round_up(a.recent_need(headroom));
-        let mut floor = round_up(need).max(1);
+        let headroom = if assessment.pattern.quiet_weekend { self.config.schedule_headroom } else { 1.0 };
+        let recent = whole_pods(assessment.recent_need(headroom));
+        let mut floor = whole_pods(need).max(1);
         if recent > floor {
             reasons.push(Reason::RecentDemand { replicas: recent });
             floor = recent;
         }
-        // Half blind, half a step: what was never measured might have wanted more.
-        let never_seen = |kind| a.observation.current.value(kind).is_none();
-        let blind = a.samples.history_len() + 1 < self.config.shrink_min_samples
+        // CPU or memory that nobody ever measured might have needed more: at most half of the pods go at once.
+        let never_seen = |kind| assessment.observation.current.value(kind).is_none();
+        let blind = assessment.samples.history_len() + 1 < self.config.shrink_min_samples
             || never_seen(SignalKind::CpuUtilization)
             || never_seen(SignalKind::MemoryUtilization);
         let half = current.div_ceil(2);
@@ -278,103 +284,97 @@ impl RuleBasedEngine {
     }
 
     fn timing(
-        a: &Assessment<'_>,
+        assessment: &Assessment<'_>,
         action: ScalingAction,
         urgency: Urgency,
-        wished: Option<Timing>,
+        requested: Option<Timing>,
         reasons: &mut Vec<Reason>,
     ) -> Timing {
-        if wished == Some(Timing::Event) {
+        if requested == Some(Timing::Event) {
             return Timing::Event;
         }
         if urgency == Urgency::Critical || action == ScalingAction::ScaleUpVertical {
             return Timing::Now;
         }
-        if let Some(daily) = a.pattern.daily.filter(|daily| daily.explains_now) {
+        if let Some(daily) = assessment.pattern.daily.filter(|daily| daily.explains_now) {
             reasons.push(Reason::DailyPattern { swing: daily.swing, days: daily.days });
             return Timing::Scheduled;
         }
-        if action == ScalingAction::ScaleDownHorizontal && a.pattern.quiet_weekend {
+        if action == ScalingAction::ScaleDownHorizontal && assessment.pattern.quiet_weekend {
             reasons.push(Reason::Weekend);
             return Timing::Scheduled;
         }
-        match wished {
+        match requested {
             Some(timing) if action == ScalingAction::ScaleUpHorizontal => timing,
             _ => Timing::Now,
         }
     }
 }
 
-/// Names what was there and is gone, or came and cannot be true. Nothing shrinks then.
-fn lost_signals(a: &Assessment<'_>, reasons: &mut Vec<Reason>) -> bool {
-    let mut lost = false;
-    for signal in SignalKind::ALL {
-        if let Some(absence) = a.observation.current.signal(signal).absence()
-            && (absence.is_loss() || a.samples.was_there(signal, assessment::millis(a.config.shrink_window)))
-        {
-            lost = true;
-            reasons.push(Reason::SignalAbsent { signal, absence });
-        }
+/// Names the declared signals that have no usable value now. Nothing shrinks then, for as long as it lasts.
+fn lost_signals(observation: &Observation, reasons: &mut Vec<Reason>) -> SignalSet {
+    let mut lost = SignalSet::NONE;
+    for (signal, absence) in observation.absences() {
+        lost = lost.with(signal);
+        reasons.push(Reason::SignalAbsent { signal, absence });
     }
     lost
 }
 
-fn explain(a: &Assessment<'_>, action: ScalingAction, reasons: &mut Vec<Reason>) {
-    let health = &a.health;
+fn explain(assessment: &Assessment<'_>, action: ScalingAction, reasons: &mut Vec<Reason>) {
+    let health = &assessment.health;
+    match assessment.observation.forecast {
+        // After what asks for most.
+        Some(Ok(LoadForecast { observed, expected, quantile, ahead_s, .. })) => {
+            reasons.insert(reasons.len().min(1), Reason::Forecast { observed, expected, quantile, ahead_s });
+        }
+        Some(Err(cause)) => reasons.push(Reason::NoForecast { cause }),
+        None => {}
+    }
     if action == ScalingAction::ScaleUpHorizontal {
         if health.saturated {
             reasons.push(Reason::Saturated { cpu_percent: health.cpu_peak });
         }
-        if a.backlog >= 1.0 {
-            reasons.push(Reason::Backlog { requests: a.backlog });
+        if assessment.backlog >= 1.0 {
+            reasons.push(Reason::Backlog { requests: assessment.backlog });
         }
     }
-    if health.error_percent > a.config.healthy_error_percent {
+    if health.error_percent > assessment.config.healthy_error_percent {
         reasons.push(Reason::Errors { percent: health.error_percent });
     }
-    if health.slowdown > a.config.healthy_slowdown {
-        let ms = a.observation.current.value(SignalKind::ResponseTime).unwrap_or_default();
+    if health.slowdown > assessment.config.healthy_slowdown {
+        let ms = assessment.observation.current.value(SignalKind::ResponseTime).unwrap_or_default();
         reasons.push(Reason::SlowResponses { ms, usual_ms: health.usual_ms });
     }
-    if let Some(load) = a.load {
-        reasons.push(Reason::Load { load, observed: a.observed_load, demand: a.demand });
+    if let Some(load) = assessment.load {
+        reasons.push(Reason::Load { load, observed: assessment.observed_load, demand: assessment.demand });
     }
     reasons.push(Reason::Capacity {
-        model: a.capacity.model,
-        load: a.load,
-        per_pod: a.capacity.per_pod.is_finite().then_some(a.capacity.per_pod),
-        samples: u32::try_from(a.capacity.samples).unwrap_or(u32::MAX),
-        spread: if a.capacity.spread.is_finite() { a.capacity.spread } else { 0.0 },
+        model: assessment.capacity.model,
+        load: assessment.load,
+        per_pod: assessment.capacity.per_pod.is_finite().then_some(assessment.capacity.per_pod),
+        samples: u32::try_from(assessment.capacity.samples).unwrap_or(u32::MAX),
+        spread: if assessment.capacity.spread.is_finite() { assessment.capacity.spread } else { 0.0 },
     });
 }
 
-/// The larger of two wishes, each resource for itself.
-fn merge(present: Option<ResourceChange>, wish: ResourceChange) -> ResourceChange {
+/// The larger of two requests, each resource for itself.
+fn merge(present: Option<ResourceChange>, request: ResourceChange) -> ResourceChange {
     match present {
-        None => wish,
+        None => request,
         Some(present) => ResourceChange {
-            cpu_percent: present.cpu_percent.max(wish.cpu_percent),
-            memory_percent: present.memory_percent.max(wish.memory_percent),
+            cpu_percent: present.cpu_percent.max(request.cpu_percent),
+            memory_percent: present.memory_percent.max(request.memory_percent),
         },
     }
 }
 
 /// A declared event explains more than a trend.
-fn strongest(present: Option<Timing>, wish: Option<Timing>) -> Option<Timing> {
-    match (present, wish) {
+fn strongest(present: Option<Timing>, request: Option<Timing>) -> Option<Timing> {
+    match (present, request) {
         (Some(Timing::Event), _) | (_, None) => present,
-        _ => wish,
+        _ => request,
     }
-}
-
-/// A whole number of pods for a need; a hair above a whole number is rounding, not need.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn round_up(need: f64) -> u32 {
-    if need >= f64::from(MAX_REPLICAS) {
-        return MAX_REPLICAS;
-    }
-    let whole = (need - need.abs() * 1e-9).ceil().max(0.0);
-    if whole.is_nan() { 0 } else { whole as u32 }
 }
 
 #[async_trait]

@@ -1,8 +1,10 @@
-//! Seeing: the trait [`MetricsSource`], sources over memory, and [`parse`] for files.
+//! Seeing: the trait [`MetricsSource`], sources that the host feeds ([`MemorySource`]) or that replay a [`Recording`], the
+//! [`Accumulator`] that makes a history of samples as they come, and [`parse`] for files.
 
+mod accumulate;
 mod memory;
 pub mod parse;
-mod profiled;
+mod replay;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,8 +12,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+pub use accumulate::{Accumulator, DEFAULT_LIMIT, SampleCounts, SampleError};
 pub use memory::MemorySource;
-pub use profiled::Profiled;
+pub use replay::{Recording, Replay};
 
 use crate::{Observation, Target};
 

@@ -9,18 +9,17 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
 use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, SampleTime, Trace};
+use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
 use scaling_core::conformance::{self, engine::steady};
-use scaling_core::hpa::{
-    ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaEngine, HpaSpec, KpaConfig, KpaEngine, MetricSpec,
-    Quantity,
-};
-use scaling_core::source::Profiled;
+use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaSpec, MetricSpec, Quantity};
+use scaling_core::source::SampleError;
 use scaling_core::{
     AbsenceGuard, Bounds, Breaker, BreakerConfig, ConfidenceGate, Cooldown, DecisionEngine, DecisionRecord,
-    EngineError, EngineExt, Ensemble, Fallback, Freshness, Guard, HardLimitsGuard, JsonLinesRecorder, MemoryApplier,
-    MemoryRecorder, MemorySource, MetricsHistory, MetricsSource, Observation, Reason, Recorder, RemovalBudget,
-    ResourceChange, RuleBasedEngine, RuleConfig, ScalingAction, ScalingDecision, ScalingMetrics, Shadow, ShadowOutcome,
-    SignalKind, SourceError, StepLimit, Target, WorkloadFacts,
+    EngineError, EngineExt, Ensemble, Fallback, Floor, FloorSource, Forecast, Freshness, Guard, HardLimitsGuard,
+    JsonLinesRecorder, LoadForecast, MemoryApplier, MemoryRecorder, MemorySource, MetricsHistory, MetricsSource,
+    NoForecast, Observation, Reason, Recorder, RemovalBudget, ResourceChange, ResourceLimits, RuleBasedEngine,
+    RuleConfig, ScalingAction, ScalingDecision, ScalingMetrics, Shadow, ShadowOutcome, SignalKind, SourceError,
+    StepLimit, Target, Tee, WorkloadFacts,
 };
 
 fn target() -> Target {
@@ -48,14 +47,8 @@ impl DecisionEngine for Wants {
     }
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let pods = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
-        let mut decision =
-            ScalingDecision::replicas(self.0, observation.current.timestamp, pods, self.1).with_confidence(0.9);
-        decision.resources = self.2;
-        if let (Some(change), ScalingAction::Maintain) = (self.2, decision.action) {
-            let bigger = change.memory_percent.max(change.cpu_percent) > 0;
-            decision.action = if bigger { ScalingAction::ScaleUpVertical } else { ScalingAction::ScaleDownVertical };
-        }
-        Ok(decision)
+        let decision = ScalingDecision::replicas(self.0, observation.current.timestamp, pods, self.1);
+        Ok(decision.with_confidence(0.9).with_resources(self.2))
     }
 }
 
@@ -207,7 +200,132 @@ fn shadow_keeps_the_promises() {
     });
 }
 
+/// Two pods by day, and five at the instant of a full hour.
+struct Hourly;
+
+impl FloorSource for Hourly {
+    fn name(&self) -> &'static str {
+        "hourly"
+    }
+    fn floor(&self, _: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        let replicas = if now.timestamp() % 3600 == 0 { 5 } else { 2 };
+        Some(Floor::new(replicas, Reason::Schedule { window: "hourly".into(), replicas }))
+    }
+}
+
+#[test]
+fn floored_keeps_the_promises() {
+    block_on(async {
+        conformance::engine(|| RuleBasedEngine::default().floored(Hourly)).await;
+        conformance::engine(|| RuleBasedEngine::default().floored(Arc::new(Hourly) as Arc<dyn FloorSource>)).await;
+        conformance::engine(|| Fails("model").floored(Hourly)).await;
+        conformance::engine(|| RuleBasedEngine::default().floored(Hourly).floored(Hourly)).await;
+    });
+}
+
+/// Expects the load to become so many times what it is.
+struct Times(f64);
+
+impl Forecast for Times {
+    fn name(&self) -> &'static str {
+        "times"
+    }
+    fn forecast(&self, observation: &Observation) -> Result<LoadForecast, NoForecast> {
+        let signal = SignalKind::RequestRate;
+        let observed = observation.current.value(signal).ok_or(NoForecast::NoLoad { signal })?;
+        let ahead_s = observation.facts.look_ahead().as_secs_f64();
+        Ok(LoadForecast { signal, observed, expected: self.0 * observed, quantile: 0.95, ahead_s })
+    }
+}
+
+#[test]
+fn forecasting_keeps_the_promises() {
+    block_on(async {
+        for times in [0.0, 0.5, 1.0, 3.0, 1e300, f64::NAN, f64::INFINITY, -1.0] {
+            conformance::engine(|| RuleBasedEngine::default().forecasting(Times(times))).await;
+        }
+        let shared = || Arc::new(Times(2.0)) as Arc<dyn Forecast>;
+        conformance::engine(|| RuleBasedEngine::default().forecasting(shared())).await;
+        conformance::engine(|| Fails("model").forecasting(Times(2.0))).await;
+    });
+}
+
+#[test]
+fn wrappers_of_wrappers_keep_the_promises() {
+    block_on(conformance::engine(|| {
+        let rules = RuleBasedEngine::default().forecasting(Times(2.0)).floored(Hourly);
+        let model = Fails("model").breaker(BreakerConfig::default()).or_else(rules);
+        Ensemble::of(model).with(RuleBasedEngine::default().shadow(Wants::pods("candidate", 9)))
+    }));
+}
+
 // ---- what each wrapper adds
+
+#[test]
+fn every_wrapper_passes_the_floor_on() {
+    let floored = || Fails("model").floored(Hourly);
+    let wrapped: [Box<dyn DecisionEngine>; 10] = [
+        Box::new(floored()),
+        Box::new(Box::new(floored()) as Box<dyn DecisionEngine>),
+        Box::new(Arc::new(floored())),
+        Box::new(floored().breaker(BreakerConfig::default())),
+        Box::new(floored().or_else(RuleBasedEngine::default())),
+        Box::new(RuleBasedEngine::default().or_else(floored())),
+        Box::new(floored().shadow(RuleBasedEngine::default())),
+        Box::new(floored().forecasting(Times(1.0))),
+        Box::new(floored().floored(Hourly)),
+        Box::new(Ensemble::of(RuleBasedEngine::default()).with(floored())),
+    ];
+    for engine in wrapped {
+        for (now, replicas) in [(DateTime::UNIX_EPOCH, 5), (start(), 2)] {
+            let floor = engine.floor(&target(), now);
+            assert_eq!(floor.map(|floor| floor.replicas), Some(replicas), "{} at {now}", engine.name());
+        }
+    }
+    let looks_on = RuleBasedEngine::default().shadow(floored());
+    assert_eq!(looks_on.floor(&target(), start()), None, "a candidate's floor is not held");
+}
+
+#[test]
+fn floored_holds_the_floor_by_the_time_of_the_tick_and_leaves_the_request() {
+    let observation = steady(3, 10);
+    let full_hour = DateTime::from_timestamp(1_700_002_800, 0).unwrap();
+    let alone = block_on(Wants::pods("rules", 4).decide(&observation)).unwrap();
+    let floored = block_on(Wants::pods("rules", 4).floored(Hourly).decide(&observation.clone().at(full_hour))).unwrap();
+    assert_eq!((floored.desired_replicas, floored.wanted(), floored.action()), (4, 5, alone.action()));
+    assert_eq!(ScalingDecision { floor: None, ..floored }, alone);
+}
+
+#[test]
+fn forecasting_tells_the_engine_what_is_expected_or_why_it_is_not_known() {
+    /// Says in its reasons what it was told.
+    struct Repeats;
+    #[async_trait]
+    impl DecisionEngine for Repeats {
+        fn name(&self) -> &'static str {
+            "repeats"
+        }
+        async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+            let text = match &observation.forecast {
+                None => "nothing".to_owned(),
+                Some(Ok(forecast)) => forecast.to_string(),
+                Some(Err(error)) => error.to_string(),
+            };
+            let pods = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
+            let decision = ScalingDecision::replicas("repeats", observation.current.timestamp, pods, pods);
+            Ok(decision.because(Reason::Custom { rule: "repeats".into(), text: text.into() }))
+        }
+    }
+    let told = |observation: &Observation| {
+        let decision = block_on(Repeats.forecasting(Times(2.0)).decide(observation)).unwrap();
+        decision.reasons[0].to_string()
+    };
+    let mut observation = steady(3, 10);
+    observation.current = observation.current.with(SignalKind::RequestRate, 300.0);
+    assert!(told(&observation).contains("600"), "{}", told(&observation));
+    observation.current = observation.current.with(SignalKind::RequestRate, f64::NAN);
+    assert!(told(&observation).contains("not measured"), "{}", told(&observation));
+}
 
 #[test]
 fn fallback_answers_first_with_the_first() {
@@ -244,7 +362,7 @@ fn fallback_without_any_answer_names_both() {
 }
 
 fn at(seconds: i64) -> Observation {
-    Observation::new(ScalingMetrics::new(start() + TimeDelta::seconds(seconds), 3))
+    Observation::new(target(), ScalingMetrics::new(start() + TimeDelta::seconds(seconds), 3))
 }
 
 #[test]
@@ -336,16 +454,16 @@ fn ensemble_grows_when_one_member_wants_it() {
     for wishes in [[8, 5, 2], [2, 8, 5], [5, 2, 8]] {
         let members = wishes.map(|pods| Box::new(Wants::pods("member", pods)) as Box<dyn DecisionEngine>);
         let decision = ensemble(members.into());
-        assert_eq!((decision.desired_replicas, decision.action), (8, ScalingAction::ScaleUpHorizontal), "{wishes:?}");
+        assert_eq!((decision.desired_replicas, decision.action()), (8, ScalingAction::ScaleUpHorizontal), "{wishes:?}");
     }
 }
 
 #[test]
 fn ensemble_shrinks_only_when_all_members_want_it_and_then_the_least() {
     let of = |pods: u32| Box::new(Wants::pods("member", pods)) as Box<dyn DecisionEngine>;
-    assert_eq!(ensemble(vec![of(2), of(5), of(1)]).action, ScalingAction::Maintain);
+    assert_eq!(ensemble(vec![of(2), of(5), of(1)]).action(), ScalingAction::Maintain);
     let all = ensemble(vec![of(2), of(4), of(1)]);
-    assert_eq!((all.desired_replicas, all.action), (4, ScalingAction::ScaleDownHorizontal));
+    assert_eq!((all.desired_replicas, all.action()), (4, ScalingAction::ScaleDownHorizontal));
 }
 
 #[test]
@@ -360,7 +478,7 @@ fn ensemble_does_not_shrink_without_a_failed_member() {
         let (fails, wants): (Box<dyn DecisionEngine>, Box<dyn DecisionEngine>) =
             (Box::new(Fails("model")), Box::new(Wants::pods("rules", 2)));
         let decision = ensemble(if first { vec![fails, wants] } else { vec![wants, fails] });
-        assert_eq!((decision.desired_replicas, decision.action), (5, ScalingAction::Maintain));
+        assert_eq!((decision.desired_replicas, decision.action()), (5, ScalingAction::Maintain));
     }
 }
 
@@ -396,7 +514,7 @@ fn ensemble_of_maintain_and_bigger_pods_is_a_vertical_growth() {
             (Box::new(Wants::pods("level", 5)), Box::new(Wants("bigger", 5, Some(BIGGER))));
         let decision = ensemble(if first { vec![level, bigger] } else { vec![bigger, level] });
         assert_eq!(decision.resources, Some(BIGGER));
-        assert_eq!(decision.action, ScalingAction::ScaleUpVertical, "maintain changes nothing, this would");
+        assert_eq!(decision.action(), ScalingAction::ScaleUpVertical, "maintain changes nothing, this would");
     }
 }
 
@@ -492,7 +610,7 @@ fn memory_source_that_was_advanced_keeps_the_promises() {
     let make = || {
         let source = MemorySource::new();
         for sample in observation.history.iter().chain([observation.current.clone()]) {
-            source.advance(&target(), sample).unwrap();
+            source.advance(&target(), sample, now).unwrap();
         }
         source
     };
@@ -504,7 +622,10 @@ fn memory_source_that_was_advanced_keeps_the_promises() {
 fn memory_source_says_absent_for_what_nobody_put_in() {
     let make = || {
         let source = MemorySource::new();
-        source.put(target(), Observation::new(ScalingMetrics::new(start(), 3).with(SignalKind::CpuUtilization, 0.0)));
+        source.put(
+            target(),
+            Observation::new(target(), ScalingMetrics::new(start(), 3).with(SignalKind::CpuUtilization, 0.0)),
+        );
         source
     };
     let missing: Vec<_> = SignalKind::ALL.into_iter().filter(|kind| *kind != SignalKind::CpuUtilization).collect();
@@ -527,20 +648,21 @@ fn memory_source_hands_out_no_history_from_the_future() {
 #[test]
 fn memory_source_is_not_stuck_after_two_samples_within_a_millisecond() {
     let source = MemorySource::new();
-    let sample = |micros| ScalingMetrics::new(start() + TimeDelta::microseconds(micros), 3);
-    source.advance(&target(), sample(100)).unwrap();
-    let _ = source.advance(&target(), sample(500));
-    source.advance(&target(), sample(60_000_000)).unwrap();
-    source.advance(&target(), sample(120_000_000)).unwrap();
+    let at = |micros| start() + TimeDelta::microseconds(micros);
+    let advance = |micros| source.advance(&target(), ScalingMetrics::new(at(micros), 3), at(micros));
+    advance(100).unwrap();
+    assert!(matches!(advance(500), Err(SampleError::Duplicate { .. })));
+    advance(60_000_000).unwrap();
+    advance(120_000_000).unwrap();
 }
 
 #[test]
 fn memory_source_refuses_to_go_back_and_stays_as_it_was() {
     let source = MemorySource::new();
     let sample = |seconds| ScalingMetrics::new(start() + TimeDelta::seconds(seconds), 3);
-    source.advance(&target(), sample(60)).unwrap();
+    source.advance(&target(), sample(60), start() + TimeDelta::seconds(60)).unwrap();
     for seconds in [60, 0] {
-        assert!(source.advance(&target(), sample(seconds)).is_err());
+        assert!(source.advance(&target(), sample(seconds), start() + TimeDelta::seconds(75)).is_err());
     }
     let seen = block_on(source.observe(&target(), start() + TimeDelta::seconds(90))).unwrap();
     assert_eq!((seen.current, seen.history.len()), (sample(60), 0));
@@ -558,47 +680,13 @@ impl MetricsSource for Recorded {
         let whole = self.0.history.iter().chain([self.0.current.clone()]);
         let mut past: Vec<_> = whole.take_while(|sample| sample.timestamp <= now).collect();
         let current = past.pop().ok_or_else(|| SourceError::NoData { target: asked.clone(), at: now })?;
-        Ok(Observation::new(current).with_history(MetricsHistory::from_unordered(past).0))
+        Ok(Observation::new(target(), current).with_history(MetricsHistory::from_unordered(past).0))
     }
-}
-
-/// Ten hours of load that goes up and down: enough to learn from.
-fn ten_hours() -> Observation {
-    let steady = steady(3, 600);
-    let past = steady.history.iter().enumerate().map(|(nth, sample)| {
-        let rate = 300.0 + f64::from(u32::try_from(nth * 37 % 100).unwrap());
-        sample.with(SignalKind::RequestRate, rate)
-    });
-    let (history, _) = MetricsHistory::from_unordered(past.collect());
-    steady.with_history(history)
 }
 
 #[test]
 fn recorded_source_keeps_the_promises() {
     block_on(conformance::source(|| Recorded(steady(3, 60)), &target(), steady(3, 60).current.timestamp));
-}
-
-#[test]
-fn profiled_source_keeps_the_promises() {
-    let seen = ten_hours();
-    let now = seen.current.timestamp;
-    let learnt = block_on(Profiled::new(Recorded(seen.clone())).observe(&target(), now)).unwrap();
-    assert!(learnt.facts.load_profile.is_some(), "the case is what it should be: there is something to learn");
-    block_on(conformance::source(|| Profiled::new(Recorded(seen.clone())), &target(), now));
-}
-
-#[test]
-fn profiled_source_survives_any_interval_and_the_ends_of_time() {
-    for every in [TimeDelta::MIN, TimeDelta::zero(), TimeDelta::MAX] {
-        for at in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
-            let source = MemorySource::new();
-            source.put(target(), Observation::new(ScalingMetrics::new(at, 3)));
-            let source = Profiled::every(source, every);
-            for _ in 0..2 {
-                let _ = block_on(source.observe(&target(), DateTime::<Utc>::MAX_UTC));
-            }
-        }
-    }
 }
 
 /// A recording replayed for half an hour in a simulated cluster.
@@ -714,8 +802,9 @@ fn confidence_gate_keeps_the_promises() {
 #[test]
 fn cooldown_keeps_the_promises() {
     check_guard(Cooldown::default());
-    check_guard(Cooldown { up: Duration::MAX, down: Duration::ZERO });
-    check_guard(Cooldown { up: Duration::ZERO, down: Duration::MAX });
+    let (never, always) = (Duration::ZERO, Duration::MAX);
+    check_guard(Cooldown { down: always, down_foreseen: never, resize: always });
+    check_guard(Cooldown { down: never, down_foreseen: always, resize: never });
 }
 
 #[test]
@@ -743,6 +832,14 @@ fn removal_budget_keeps_the_promises() {
     }
 }
 
+#[test]
+fn resource_limits_keep_the_promises() {
+    check_guard(ResourceLimits::default());
+    for percent in [0, 1, 100, u32::MAX] {
+        check_guard(ResourceLimits { up_percent: percent, down_percent: percent, headroom_percent: percent });
+    }
+}
+
 // ---- recorders
 
 fn read_lines(bytes: &[u8]) -> Vec<DecisionRecord> {
@@ -762,6 +859,28 @@ fn json_lines_recorder_keeps_the_promises() {
     conformance::recorder(
         || JsonLinesRecorder::new(std::io::BufWriter::new(Vec::new())),
         |recorder| read_lines(&recorder.finish().unwrap().into_inner().unwrap()),
+    );
+}
+
+#[test]
+fn tee_keeps_the_promises_of_a_recorder_with_each_of_its_own() {
+    let make = || {
+        let kept = Arc::new(MemoryRecorder::new());
+        (Tee::new().with(Arc::clone(&kept)).with(MemoryRecorder::new()), kept)
+    };
+    /// A tee, and what one of its recorders kept.
+    struct Read(Tee, Arc<MemoryRecorder>);
+    impl Recorder for Read {
+        fn record(&self, record: &DecisionRecord) -> Result<(), scaling_core::RecordError> {
+            self.0.record(record)
+        }
+    }
+    conformance::recorder(
+        || {
+            let (tee, kept) = make();
+            Read(tee, kept)
+        },
+        |read| read.1.records(),
     );
 }
 

@@ -18,7 +18,7 @@ fn verdict(scenario: &Scenario, size: u32) -> Result<(), String> {
     let decision = decide(scenario);
     let label = &scenario.label;
     let mut wrong = Vec::new();
-    if label.action.is_some_and(|action| action != decision.action) {
+    if label.action.is_some_and(|action| action != decision.action()) {
         wrong.push("action");
     }
     if label.timing.is_some_and(|timing| timing != decision.timing) {

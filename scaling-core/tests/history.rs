@@ -4,7 +4,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use scaling_core::{Absence, HistoryError, MetricsHistory, Observation, Repairs, ScalingMetrics, SignalKind};
+use scaling_core::{
+    Absence, HistoryError, MetricsHistory, Observation, Repairs, ScalingMetrics, SignalKind, SignalSet, Target,
+};
+
+fn target() -> Target {
+    Target::deployment("shop", "checkout", "checkout")
+}
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
@@ -117,7 +123,7 @@ fn an_absence_stays_absent_and_is_never_zero() {
 fn a_history_with_gaps_equals_itself() {
     let (history, _) = MetricsHistory::from_unordered(vec![sample(0, 40.0), sample(60, f64::NAN)]);
     assert_eq!(history, history.clone());
-    let observation = Observation::new(sample(120, 40.0)).with_history(history);
+    let observation = Observation::new(target(), sample(120, 40.0)).with_history(history);
     assert_eq!(observation, observation.clone());
 }
 
@@ -145,4 +151,71 @@ proptest! {
         prop_assert_eq!(repairs.duplicates, seconds.len() - distinct.len());
         prop_assert_eq!(repairs.reordered == 0, seconds.windows(2).all(|pair| pair[0] <= pair[1]));
     }
+}
+
+#[test]
+fn a_history_remembers_every_signal_that_ever_came() {
+    let kinds = |history: &MetricsHistory| history.signals().iter().collect::<Vec<_>>();
+    let mut history = MetricsHistory::with_limit(2);
+    assert_eq!(kinds(&history), []);
+    history.push(&sample(0, 50.0)).unwrap();
+    history.push(&ScalingMetrics::new(at(1), 3).without(SignalKind::QueueDepth, Absence::Stale { age_s: 90 })).unwrap();
+    for second in 2..100 {
+        history.push(&ScalingMetrics::new(at(second), 3).with(SignalKind::RequestRate, 1.0)).unwrap();
+    }
+    let all = [SignalKind::CpuUtilization, SignalKind::RequestRate, SignalKind::QueueDepth];
+    assert_eq!(kinds(&history), all, "samples are dropped, what they carried is not forgotten");
+    history.truncate_after(at(-1));
+    assert_eq!((history.len(), kinds(&history)), (0, all.to_vec()));
+}
+
+#[test]
+fn law_2_a_mean_over_no_pods_is_absent() {
+    for kind in SignalKind::ALL {
+        let mut metrics = ScalingMetrics::new(at(0), 0).with(kind, 0.0);
+        let mean = matches!(kind, SignalKind::CpuUtilization | SignalKind::MemoryUtilization);
+        assert_eq!(metrics.signal(kind).absence(), mean.then_some(Absence::NoPods), "{kind}");
+        assert_eq!(
+            Observation::new(target(), metrics.clone()).absences().count(),
+            usize::from(mean),
+            "the source delivers {kind}"
+        );
+        let text = serde_json::to_string(&metrics).unwrap();
+        assert_eq!(serde_json::from_str::<ScalingMetrics>(&text).unwrap(), metrics, "{text}");
+        let (history, _) = MetricsHistory::from_unordered(vec![metrics.clone()]);
+        assert_eq!(history.value(kind, 0), (!mean).then_some(0.0), "{kind}");
+        for other in [None, Some(1)] {
+            metrics.current_pod_count = other;
+            assert_eq!(metrics.value(kind), Some(0.0), "{kind} with {other:?} pods");
+        }
+        metrics = metrics.without(kind, Absence::NoPods);
+        let text = serde_json::to_string(&metrics).unwrap();
+        assert_eq!(serde_json::from_str::<ScalingMetrics>(&text).unwrap(), metrics, "{text}");
+    }
+}
+
+#[test]
+fn law_2_what_is_declared_or_ever_came_is_absent_for_as_long_as_it_lasts() {
+    let now = ScalingMetrics::new(at(1_000_000), 3).with(SignalKind::RequestRate, 5.0);
+    let (history, _) = MetricsHistory::from_unordered(vec![sample(0, 50.0)]);
+    let observation = Observation::new(target(), now).with_history(history);
+    let absences = |observation: &Observation| observation.absences().map(|(kind, _)| kind).collect::<Vec<_>>();
+    assert_eq!(absences(&observation), [SignalKind::CpuUtilization], "lost eleven days ago");
+    let declaring = |kinds: &[SignalKind]| absences(&observation.clone().declaring(kinds.iter().copied().collect()));
+    assert_eq!(declaring(&[SignalKind::RequestRate]), [], "the source no longer delivers it");
+    assert_eq!(declaring(&[SignalKind::QueueDepth]), [SignalKind::QueueDepth], "nothing ever came");
+    assert_eq!(absences(&observation.clone().declaring(SignalSet::ALL)).len(), 6);
+}
+
+#[test]
+fn without_requests_there_is_no_latency_and_no_error_rate_to_miss() {
+    let idle = |rate: f64| {
+        let now = sample(0, 1.0).with(SignalKind::RequestRate, rate);
+        let now = now.with(SignalKind::ResponseTime, f64::NAN).with(SignalKind::ErrorRate, f64::NAN);
+        Observation::new(target(), now).absences().map(|(kind, _)| kind).collect::<Vec<_>>()
+    };
+    assert_eq!(idle(0.0), []);
+    assert_eq!(idle(0.1), [SignalKind::ResponseTime, SignalKind::ErrorRate]);
+    let unknown = idle(f64::NAN);
+    assert_eq!(unknown.len(), 3, "a rate that is not measured is not 0: {unknown:?}");
 }

@@ -7,13 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
-use scaling_core::hpa::limits::{self, Change, Events, Policy, SelectPolicy};
+use scaling_core::hpa::limits::{self, Events};
 use scaling_core::hpa::{
     Behavior, Calculator, ConditionStatus, Container, ControllerConfig, CrossVersionObjectReference, Hpa, HpaBehavior,
-    HpaController, HpaMemory, HpaSpec, Metric, MetricIdentifier, MetricKind, MetricSource, MetricSpec, MetricTarget,
-    MissingFallback, Pod, PodPhase, PodUsage, PodValue, Quantity, Ready, Recommendation, Recommendations, Release,
-    Reported, Resources, Rules, SampleTime, Samples, Scale, ScaleEvent, ScaleEvents, ScalingPolicy, ScalingRules,
-    Selector, TargetKind, TargetValues, ToleranceMode, Tolerances, per_replica_usage,
+    HpaController, HpaMemory, HpaSpec, Metric, MetricIdentifier, MetricKind, MetricSamples, MetricSource, MetricSpec,
+    MetricTarget, MissingFallback, Pod, PodPhase, PodUsage, PodValue, Policy, PolicyKind, Quantity, Ready,
+    Recommendation, Recommendations, Release, Reported, Resources, Rules, SampleTime, Scale, ScaleEvent, ScaleEvents,
+    ScalingPolicy, ScalingRules, SelectPolicy, Selector, TargetFields, TargetKind, ToleranceMode, Tolerances,
+    per_replica_usage,
 };
 
 /// The same cases every time, unless the environment asks for others.
@@ -123,7 +124,7 @@ fn pods(hostile: bool) -> BoxedStrategy<Vec<Pod>> {
     (odd, any::<bool>()).prop_map(named).boxed()
 }
 
-fn samples(hostile: bool) -> impl Strategy<Value = Samples> {
+fn samples(hostile: bool) -> impl Strategy<Value = MetricSamples> {
     let time = move || {
         let window = if hostile { any::<i64>().boxed() } else { select(vec![0, 15, 60]).boxed() };
         (instant(hostile), window).prop_map(|(at, window_s)| SampleTime { at, window_s })
@@ -137,11 +138,11 @@ fn samples(hostile: bool) -> impl Strategy<Value = Samples> {
     let value =
         (name(), time(), amount(hostile)).prop_map(|(pod, time, value_milli)| PodValue { pod, time, value_milli });
     prop_oneof![
-        3 => proptest::collection::vec(usage, 0..7).prop_map(Samples::PodUsage),
-        2 => proptest::collection::vec(value, 0..7).prop_map(Samples::PodValues),
-        2 => amount(hostile).prop_map(Samples::Object),
-        2 => proptest::collection::vec(amount(hostile), 0..4).prop_map(Samples::External),
-        1 => Just(Samples::Failed),
+        3 => proptest::collection::vec(usage, 0..7).prop_map(MetricSamples::PodUsage),
+        2 => proptest::collection::vec(value, 0..7).prop_map(MetricSamples::PodValues),
+        2 => amount(hostile).prop_map(MetricSamples::Object),
+        2 => proptest::collection::vec(amount(hostile), 0..4).prop_map(MetricSamples::External),
+        1 => Just(MetricSamples::Failed),
     ]
 }
 
@@ -163,7 +164,7 @@ fn metric(hostile: bool) -> impl Strategy<Value = Metric> {
         (kind, proptest::option::of(percent), proptest::option::of(target.clone()), proptest::option::of(target));
     (source, targets).prop_map(|(source, (kind, average_utilization, average_value_milli, value_milli))| Metric {
         source,
-        target: TargetValues { kind, average_utilization, average_value_milli, value_milli },
+        target: TargetFields { kind, average_utilization, average_value_milli, value_milli },
     })
 }
 
@@ -174,13 +175,10 @@ fn tolerance(hostile: bool) -> BoxedStrategy<f64> {
 }
 
 fn rules(hostile: bool) -> impl Strategy<Value = Rules> {
-    let change = select(vec![Change::Pods, Change::Percent]);
+    let kind = select(vec![PolicyKind::Pods, PolicyKind::Percent]);
     let number = |usual: std::ops::Range<i32>| if hostile { count(true) } else { usual.boxed() };
-    let policy = (change, number(1..200), number(1..120)).prop_map(|(change, value, period_s)| Policy {
-        change,
-        value,
-        period_s,
-    });
+    let policy =
+        (kind, number(1..200), number(1..120)).prop_map(|(kind, value, period_s)| Policy { kind, value, period_s });
     let choice = select(vec![SelectPolicy::Max, SelectPolicy::Min, SelectPolicy::Disabled]);
     let policies = proptest::collection::vec(policy, usize::from(!hostile)..4);
     let window = proptest::option::of(number(0..400));
@@ -398,7 +396,7 @@ proptest! {
     #[test]
     fn a_metric_that_fails_never_lowers_the_size((controller, hpa, mut memory, mut seen) in world(false), which in 0..3_usize) {
         if let Some(answer) = seen.samples.get_mut(which) {
-            *answer = Samples::Failed;
+            *answer = MetricSamples::Failed;
         }
         let sync = controller.sync(&hpa, &mut memory, &mut seen, now());
         if memory.metrics.iter().any(Result::is_err) {
@@ -432,6 +430,21 @@ proptest! {
                 prop_assert!(grown <= 1);
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_is_forgotten_after_one_window(
+        mut recommendations in recommendations(true), desired in count(false), window in 0..400_i64,
+    ) {
+        let mut memory = HpaMemory { recommendations: Some(recommendations.clone()), ..HpaMemory::default() };
+        memory.no_later_than(now());
+        let settled = memory.clone();
+        memory.no_later_than(now());
+        prop_assert_eq!(&memory, &settled, "twice equals once");
+        recommendations = memory.recommendations.unwrap();
+        prop_assert!(recommendations.as_slice().iter().all(|one| one.at <= now()));
+        let later = now() + TimeDelta::seconds(window + 1);
+        prop_assert_eq!(recommendations.stabilize(desired, TimeDelta::seconds(window), later), desired);
     }
 
     #[test]
@@ -482,10 +495,10 @@ proptest! {
         turned.0.reverse();
         match &mut turned.1 {
             // Of two samples of one pod the later one counts.
-            Samples::PodUsage(usage) => usage.sort_by(|a, b| b.pod.cmp(&a.pod)),
-            Samples::PodValues(values) => values.sort_by(|a, b| b.pod.cmp(&a.pod)),
-            Samples::External(series) => series.reverse(),
-            Samples::Object(_) | Samples::Failed => {}
+            MetricSamples::PodUsage(usage) => usage.sort_by(|a, b| b.pod.cmp(&a.pod)),
+            MetricSamples::PodValues(values) => values.sort_by(|a, b| b.pod.cmp(&a.pod)),
+            MetricSamples::External(series) => series.reverse(),
+            MetricSamples::Object(_) | MetricSamples::Failed => {}
         }
         // Which of several faults is named is a matter of order.
         prop_assert_eq!(
@@ -504,8 +517,8 @@ proptest! {
         }
         let time = SampleTime { at: now(), window_s: 60 };
         let of = |(index, value_milli)| PodValue { pod: format!("pod-{index}"), time, value_milli };
-        let samples = Samples::PodValues(values.into_iter().enumerate().map(of).collect());
-        let target = TargetValues { average_value_milli: Some(100), ..TargetValues::default() };
+        let samples = MetricSamples::PodValues(values.into_iter().enumerate().map(of).collect());
+        let target = TargetFields { average_value_milli: Some(100), ..TargetFields::default() };
         let metric = Metric { source: MetricKind::Pods { name: "rps".into() }, target };
         let (config, tolerances) = (ControllerConfig::default(), Tolerances { up: 0.1, down: 0.1 });
         let scale = Scale { spec_replicas: 3, status_replicas: 3 };
@@ -521,9 +534,9 @@ proptest! {
         let config = ControllerConfig::default();
         let scale = Scale { spec_replicas: replicas, status_replicas: replicas };
         let calculator = Calculator { config: &config, tolerances: Tolerances { up, down }, scale, now: now() };
-        let target = TargetValues { average_value_milli: Some(target), ..TargetValues::default() };
+        let target = TargetFields { average_value_milli: Some(target), ..TargetFields::default() };
         let metric = Metric { source: MetricKind::External { name: "queue".into() }, target };
-        let asked = |total| calculator.propose(&metric, &[], &Samples::External(vec![total])).unwrap().replicas;
+        let asked = |total| calculator.propose(&metric, &[], &MetricSamples::External(vec![total])).unwrap().replicas;
         prop_assert!(asked(total) <= asked(total + more));
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use scaling_core::Bounds;
-use scaling_core::backtest::oracle::{Oracle, OracleConfig, OracleError, OracleProblem, Schedule};
+use scaling_core::backtest::oracle::{Oracle, OracleConfig, OracleError, OracleProblem, OracleSchedule};
 
 /// The same cases every time, unless the environment asks for others.
 fn cases(cases: u32) -> ProptestConfig {
@@ -84,13 +84,13 @@ const SHARES: [f64; 6] = [0.0, 0.01, 0.1, 0.25, 0.5, 1.0];
 
 // ---- all schedules
 
-/// Cost and requests turned away of every schedule within the bounds that nobody beats in both.
+/// Cost and rejected requests of every schedule within the bounds that no other beats in both.
 fn all(case: &Case) -> Vec<(u64, f64)> {
     let problem = case.problem();
     let mut pods: Vec<u32> = vec![case.config.bounds.min(); case.demand.len()];
     let mut seen: Vec<(u64, f64)> = Vec::new();
     loop {
-        let (cost, lost) = (problem.pod_steps(&pods), problem.turned_away(&pods));
+        let (cost, lost) = (problem.pod_steps(&pods), problem.rejected(&pods));
         if !seen.iter().any(|other| other.0 <= cost && other.1 <= lost) {
             seen.retain(|other| !(cost <= other.0 && lost <= other.1));
             seen.push((cost, lost));
@@ -105,7 +105,7 @@ fn all(case: &Case) -> Vec<(u64, f64)> {
     }
 }
 
-fn check(case: &Case, schedule: &Schedule, share: f64) {
+fn check(case: &Case, schedule: &OracleSchedule, share: f64) {
     let problem = case.problem();
     let bounds = case.config.bounds;
     assert_eq!(schedule.pods.len(), case.demand.len());
@@ -114,14 +114,14 @@ fn check(case: &Case, schedule: &Schedule, share: f64) {
     }
     assert_eq!(schedule.pod_steps, problem.pod_steps(&schedule.pods));
     assert!(schedule.lower_bound <= schedule.pod_steps, "{schedule:?}");
-    let lost = problem.turned_away(&schedule.pods);
-    assert!((lost - schedule.turned_away).abs() < 1e-9, "{schedule:?}");
+    let lost = problem.rejected(&schedule.pods);
+    assert!((lost - schedule.rejected).abs() < 1e-9, "{schedule:?}");
     assert!(lost <= schedule.allowed * (1.0 + 1e-9) + 1e-9, "{schedule:?}");
-    if schedule.keeps_share {
+    if schedule.is_feasible {
         assert!(schedule.allowed <= share * problem.requests() * (1.0 + 1e-9) + 1e-9, "{schedule:?}");
     } else {
         let most = vec![bounds.max(); case.demand.len()];
-        assert!((problem.turned_away(&most) - schedule.allowed).abs() < 1e-6, "{schedule:?}");
+        assert!((problem.rejected(&most) - schedule.allowed).abs() < 1e-6, "{schedule:?}");
     }
 }
 
@@ -142,7 +142,7 @@ proptest! {
             check(&case, &schedule, share);
             prop_assert_eq!(schedule.pod_steps, expected, "share {}: {:?}", share, schedule);
             prop_assert!(schedule.is_proved_optimal(), "share {}: {:?}", share, schedule);
-            prop_assert_eq!(schedule.keeps_share, least <= asked * (1.0 + 1e-11) + 1e-12);
+            prop_assert_eq!(schedule.is_feasible, least <= asked * (1.0 + 1e-11) + 1e-12);
         }
         // A fresh one knows no answers, only prices.
         let mut oracle = case.oracle();
@@ -302,19 +302,19 @@ proptest! {
         schedules.push(oracle.cheapest(0.05).unwrap().pods);
         for pods in schedules {
             let cost = problem.pod_steps(&pods);
-            let turned_away = problem.turned_away(&pods);
+            let rejected = problem.rejected(&pods);
             let leaves = violating(&case, &pods, Late::Leaves);
-            prop_assert!((leaves - turned_away).abs() < 1e-4 * (1.0 + total), "{} {}", leaves, turned_away);
+            prop_assert!((leaves - rejected).abs() < 1e-4 * (1.0 + total), "{} {}", leaves, rejected);
             let waits = violating(&case, &pods, Late::Waits(patience));
-            prop_assert!(waits >= turned_away - 1e-4 * (1.0 + total), "{} {}", waits, turned_away);
-            for lost in [turned_away, waits.max(turned_away)] {
+            prop_assert!(waits >= rejected - 1e-4 * (1.0 + total), "{} {}", waits, rejected);
+            for lost in [rejected, waits.max(rejected)] {
                 let share = if total > 0.0 { (lost / total).min(1.0) } else { 0.0 };
                 let before = oracle.lower_bound_at(share);
                 oracle.tighten(share);
                 let tight = oracle.lower_bound_at(share);
                 prop_assert!(before <= tight && tight <= cost as f64 + 1e-6, "{before} {tight} {cost}");
             }
-            let share = if total > 0.0 { (turned_away / total * (1.0 + 1e-12)).min(1.0) } else { 0.0 };
+            let share = if total > 0.0 { (rejected / total * (1.0 + 1e-12)).min(1.0) } else { 0.0 };
             let best = oracle.cheapest(share).unwrap();
             check(&case, &best, share);
             prop_assert!(best.lower_bound <= cost, "{} {}", best.lower_bound, cost);
@@ -327,7 +327,7 @@ proptest! {
     #[test]
     fn more_freedom_never_costs_more(case in case(40, 6, 4)) {
         let mut oracle = case.oracle();
-        let by_share: Vec<Schedule> = SHARES.iter().map(|share| oracle.cheapest(*share).unwrap()).collect();
+        let by_share: Vec<OracleSchedule> = SHARES.iter().map(|share| oracle.cheapest(*share).unwrap()).collect();
         for (schedule, share) in by_share.iter().zip(SHARES) {
             check(&case, schedule, share);
             prop_assert!(oracle.lower_bound_at(share) <= schedule.pod_steps as f64);
@@ -343,14 +343,14 @@ proptest! {
         let patient = case.with(|config| config.objective += Duration::from_secs(1));
         for (schedule, share) in by_share.iter().zip(SHARES) {
             // Where the share cannot be kept to, allowances differ.
-            if schedule.keeps_share {
+            if schedule.is_feasible {
                 let wider = wider.oracle().cheapest(share).unwrap();
-                prop_assert!(wider.keeps_share && wider.lower_bound <= schedule.pod_steps, "{:?}", wider);
+                prop_assert!(wider.is_feasible && wider.lower_bound <= schedule.pod_steps, "{:?}", wider);
                 let patient = patient.oracle().cheapest(share).unwrap();
-                prop_assert!(patient.keeps_share && patient.lower_bound <= schedule.pod_steps, "{:?}", patient);
+                prop_assert!(patient.is_feasible && patient.lower_bound <= schedule.pod_steps, "{:?}", patient);
             }
             let longer = longer.oracle().cheapest(share).unwrap();
-            prop_assert_eq!(longer.keeps_share, schedule.keeps_share);
+            prop_assert_eq!(longer.is_feasible, schedule.is_feasible);
             prop_assert!(longer.pod_steps >= schedule.lower_bound, "{:?}", longer);
         }
     }
@@ -413,7 +413,7 @@ fn simple(demand: &[f64], start_up_steps: usize, bounds: (u32, u32)) -> Case {
     Case { demand: demand.iter().map(|load| load * 30.0).collect(), config }
 }
 
-fn zero(demand: &[f64], start_up_steps: usize, bounds: (u32, u32)) -> Schedule {
+fn zero(demand: &[f64], start_up_steps: usize, bounds: (u32, u32)) -> OracleSchedule {
     let case = simple(demand, start_up_steps, bounds);
     let schedule = case.oracle().zero_violations();
     check(&case, &schedule, 0.0);
@@ -470,13 +470,13 @@ fn min_equal_to_max_leaves_no_choice() {
 #[test]
 fn more_than_max_pods_serve_turns_away_the_fewest_and_says_so() {
     let schedule = zero(&[1.0, 9.0, 2.0, 2.0], 1, (1, 4));
-    assert!(!schedule.keeps_share);
+    assert!(!schedule.is_feasible);
     assert_eq!(schedule.pods, [4, 4, 2, 2]);
-    assert!((schedule.turned_away - 5.0 * 30.0).abs() < 1e-9 && (schedule.allowed - 150.0).abs() < 1e-9);
+    assert!((schedule.rejected - 5.0 * 30.0).abs() < 1e-9 && (schedule.allowed - 150.0).abs() < 1e-9);
     let mut oracle = simple(&[1.0, 9.0, 2.0, 2.0], 1, (1, 4)).oracle();
     let few = oracle.cheapest(5.0 / 14.0).unwrap();
-    assert!(few.keeps_share && few.pods == schedule.pods);
-    assert!(!oracle.cheapest(0.2).unwrap().keeps_share);
+    assert!(few.is_feasible && few.pods == schedule.pods);
+    assert!(!oracle.cheapest(0.2).unwrap().is_feasible);
     assert!(oracle.cheapest(6.0 / 14.0).unwrap().pod_steps < few.pod_steps);
 }
 

@@ -1,9 +1,10 @@
-//! Acting on a live cluster: [`KubeHpaApplier`].
+//! The applier over a live cluster: [`KubeHpaApplier`].
 
 mod answer;
 mod connect;
 mod ownership;
 
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -16,19 +17,35 @@ use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, 
 pub use connect::ConnectError;
 
 use crate::hpa;
-use answer::{backend, refused};
+use answer::{backend, refused, unapplied, unknown};
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 
-/// How often an apply is tried when others write to the HPA in between, as its own controller does with each new status.
+/// Attempts at a write while others write to the HPA in between, as its own controller does with each new status.
 const ATTEMPTS: usize = 5;
 
 /// Reads HPAs and moves their bounds by server-side apply, under a field manager of its own.
 ///
-/// A field that somebody else owns is not taken: that is an [`ApplyError::Conflict`], unless the host [forces](Self::force) it.
+/// A field that another manager owns is not taken: that is an [`ApplyError::Conflict`], unless the host [forces](Self::force) it.
 /// Nothing but `minReplicas` and `maxReplicas` is written; a plan that changes what pods request is refused as a whole
 /// ([`crate::repository`] writes it as manifests).
 ///
+/// Every read says that the resting bounds are those that are there ([`hpa::state`](crate::hpa::state)).
+///
+/// An error tells whether the change may have happened (law 12): a write that was sent and has neither a yes nor a no as its
+/// answer is [`ApplyError::Backend`]. A failed read, a failed dry run, and a write that never left or was answered with a no are
+/// not.
+///
 /// Needs the verbs `get` and `patch` on `horizontalpodautoscalers` of `autoscaling`.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use scaling_k8s::KubeHpaApplier;
+///
+/// # async fn connect() -> Result<KubeHpaApplier, scaling_k8s::ConnectError> {
+/// let applier = KubeHpaApplier::connect().await?.field_manager("shop-autoscaler").timeout(Duration::from_secs(5));
+/// # Ok(applier)
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct KubeHpaApplier {
     client: Client,
@@ -48,13 +65,13 @@ impl std::fmt::Debug for KubeHpaApplier {
 }
 
 impl KubeHpaApplier {
-    /// An applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
+    /// Creates an applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
     /// several has an applier for each.
     pub fn new(client: Client) -> Self {
         Self { client, manager: "kube-scaling".to_owned(), force: false, timeout: Duration::from_secs(10) }
     }
 
-    /// An applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
+    /// Creates an applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
     ///
     /// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
     ///
@@ -64,7 +81,7 @@ impl KubeHpaApplier {
         Ok(Self::new(connect::client().await?))
     }
 
-    /// The field manager to write under. Default: `kube-scaling`. Two managers that write the same HPA conflict; one that is
+    /// Sets the field manager to write under. Default: `kube-scaling`. Two managers that write the same HPA conflict; one that is
     /// renamed conflicts with its former self.
     #[must_use]
     pub fn field_manager(mut self, name: impl Into<String>) -> Self {
@@ -72,14 +89,15 @@ impl KubeHpaApplier {
         self
     }
 
-    /// Takes the bounds from whoever owns them. Whoever it was may take them back: force only where nobody else writes.
+    /// Takes the bounds over from the managers that own them. Default: it does not, and reports a conflict. A former owner that
+    /// goes on writing takes them back: force only where no other tool writes them.
     #[must_use]
     pub fn force(mut self) -> Self {
         self.force = true;
         self
     }
 
-    /// How long one call to the API server may take, its retries included. Default: 10 s.
+    /// Sets the time that one call to the API server may take, its retries included. Default: 10 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -100,6 +118,7 @@ impl KubeHpaApplier {
         tokio::time::timeout(timeout, call).await.map_err(late)
     }
 
+    /// The HPA as it stands. No error of it says that something may have changed.
     async fn read(&self, target: &Target) -> Result<(HorizontalPodAutoscaler, Bounds), ApplyError> {
         // These become part of a URL.
         if !is_dns_label(&target.namespace) || !is_dns_subdomain(&target.hpa) {
@@ -107,7 +126,8 @@ impl KubeHpaApplier {
             return Err(refused(target, why));
         }
         let api = self.api(target);
-        let hpa = self.in_time(target, api.get(&target.hpa)).await?.map_err(|error| answer::failure(target, error))?;
+        let answer = self.in_time(target, api.get(&target.hpa)).await.map_err(unapplied)?;
+        let hpa = answer.map_err(|error| unapplied(answer::failure(target, error)))?;
         let scaled = &hpa.spec.scale_target_ref;
         if scaled.kind != target.kind || scaled.name != target.name {
             let why = format!(
@@ -116,11 +136,11 @@ impl KubeHpaApplier {
             );
             return Err(refused(target, why));
         }
-        let HpaState { bounds, .. } = hpa::state(&hpa).map_err(|error| backend(target, false, error))?;
+        let bounds = hpa::state(&hpa).map_err(|error| unapplied(backend(target, false, error)))?.bounds;
         Ok((hpa, bounds))
     }
 
-    /// What an apply of the bounds alone would take away from this HPA, if anything.
+    /// The reason to refuse, if an apply of the bounds alone would take something away from this HPA.
     fn would_remove(&self, hpa: &HorizontalPodAutoscaler) -> Option<String> {
         let lost = ownership::would_be_lost(&hpa.metadata, &self.manager);
         let (manager, fields) = (&self.manager, lost.join(", "));
@@ -163,17 +183,26 @@ impl HpaApplier for KubeHpaApplier {
     }
 
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
-        let target = plan.target();
         if plan.resources().is_some() {
             let why = "the plan changes what pods request, and this applier writes bounds alone; write it as manifests";
-            return Err(refused(target, why.to_owned()));
+            return Err(refused(plan.target(), why.to_owned()));
         }
-        if mode == ApplyMode::Plan {
-            return Ok(Applied { mode, changed: !plan.is_empty() });
+        match mode {
+            ApplyMode::Plan => Ok(Applied { mode, changed: !plan.is_empty() }),
+            ApplyMode::ServerDryRun => self.send(plan, mode).await.map_err(unapplied),
+            ApplyMode::Apply => self.send(plan, mode).await,
         }
-        let (old, new) = (plan.old_bounds(), plan.new_bounds());
-        for _ in 0..ATTEMPTS {
-            let (hpa, found) = self.read(target).await?;
+    }
+}
+
+impl KubeHpaApplier {
+    /// Reads and writes until the write meets the version that was read.
+    async fn send(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        let (target, old, new) = (plan.target(), plan.old_bounds(), plan.new_bounds());
+        for attempt in 0..=ATTEMPTS {
+            // "Outdated" may be the answer to a client's second try at a write whose first one was stored, so a read has to tell.
+            let read = self.read(target).await;
+            let (hpa, found) = if attempt == 0 { read? } else { read.map_err(unknown)? };
             if found == new {
                 return Ok(Applied { mode, changed: false });
             }
@@ -183,18 +212,29 @@ impl HpaApplier for KubeHpaApplier {
             if let Some(why) = self.would_remove(&hpa) {
                 return Err(refused(target, why));
             }
-            let Some(written) = self.write(plan, mode, &hpa).await? else {
-                tracing::debug!(target_workload = %target, "the HPA was written by others in between; reading it again");
-                continue;
-            };
-            let HpaState { bounds: got, .. } = hpa::state(&written).map_err(|error| backend(target, false, error))?;
-            if got != new {
-                let kept = if mode == ApplyMode::Apply { "is stored now" } else { "would be stored" };
-                let what = format!("it took {new} and made it {got}, as an admission webhook may; that {kept}");
-                return Err(backend(target, false, what));
+            if attempt == ATTEMPTS {
+                break;
             }
-            return Ok(Applied { mode, changed: true });
+            if let Some(written) = self.write(plan, mode, &hpa).await? {
+                return match otherwise(new, mode, &written) {
+                    None => Ok(Applied { mode, changed: true }),
+                    Some(why) => Err(backend(target, false, why)),
+                };
+            }
+            tracing::debug!(target_workload = %target, "the HPA was written by others in between; reading it again");
         }
-        Err(backend(target, true, format!("the HPA was written by others during each of {ATTEMPTS} attempts")))
+        // The last read has found the old bounds.
+        let why = format!("the HPA was written by others during each of {ATTEMPTS} attempts");
+        Err(unapplied(backend(target, true, why)))
     }
+}
+
+/// The reason why an HPA is not what was sent, if it is not, although the server said yes.
+fn otherwise(new: Bounds, mode: ApplyMode, written: &HorizontalPodAutoscaler) -> Option<Box<dyn Error + Send + Sync>> {
+    let got = match hpa::state(written) {
+        Ok(state) => state.bounds,
+        Err(error) => return Some(error.into()),
+    };
+    let kept = if mode == ApplyMode::Apply { "is stored now" } else { "would be stored" };
+    (got != new).then(|| format!("it took {new} and made it {got}, as an admission webhook may; that {kept}").into())
 }

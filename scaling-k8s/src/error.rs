@@ -1,4 +1,4 @@
-//! What can be wrong with a manifest, and with what is made of it.
+//! Faults of a manifest, and of the files made from it.
 
 use std::error::Error;
 
@@ -9,55 +9,55 @@ use scaling_core::{Bounds, InvalidBounds};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestError {
-    /// It is larger than any object the API server stores.
+    /// The text is larger than any object the API server stores.
     #[error("the manifest has {bytes} bytes; the API server stores no object above {limit}")]
     TooLarge {
-        /// Its size.
+        /// Size of the text, in bytes.
         bytes: usize,
-        /// The largest size that is read.
+        /// Largest size that is read, in bytes.
         limit: usize,
     },
-    /// It is no YAML, or a value in it is of the wrong kind. The message says where.
+    /// The text is no YAML, or a value in it is of the wrong kind. The message says where.
     #[error("the manifest cannot be read: {0}")]
     Read(#[source] Box<dyn Error + Send + Sync>),
-    /// There is more than one document in it.
+    /// The text has more than one document.
     #[error("the manifest has more than one YAML document; give each HPA a file of its own")]
     ManyDocuments,
-    /// It is of another API version.
+    /// The manifest is of another API version.
     #[error("apiVersion is {found:?}; only \"autoscaling/v2\" is supported")]
     ApiVersion {
-        /// What it says; empty if it says nothing.
+        /// Version in the manifest; empty if there is none.
         found: String,
     },
-    /// It is another kind of object.
+    /// The manifest is of another kind of object.
     #[error("kind is {found:?}, not \"HorizontalPodAutoscaler\"")]
     Kind {
-        /// What it says; empty if it says nothing.
+        /// Kind in the manifest; empty if there is none.
         found: String,
     },
-    /// It has fields that `autoscaling/v2` does not know.
+    /// The manifest has fields that `autoscaling/v2` does not know.
     #[error("unknown field {}", .paths.join(", "))]
     UnknownFields {
-        /// Their paths.
+        /// Paths of the fields.
         paths: Vec<String>,
     },
-    /// A name is none that Kubernetes takes.
+    /// A name is not one that Kubernetes takes.
     #[error("{field} is {value:?}; it must be {must}")]
     Name {
         /// The field.
         field: &'static str,
-        /// What it says.
+        /// Value of the field.
         value: String,
-        /// What it must be.
+        /// Condition that the value must meet.
         must: &'static str,
     },
-    /// Kubernetes would not take it.
+    /// Kubernetes would refuse the manifest.
     #[error(transparent)]
     Invalid(#[from] InvalidHpa),
     /// A spec has a number or a field that the other form of it does not have.
     #[error("spec cannot be expressed: {0}")]
     Inexpressible(#[source] Box<dyn Error + Send + Sync>),
-    /// It cannot be written as YAML.
+    /// The manifest cannot be written as YAML.
     #[error("the manifest cannot be written: {0}")]
     Write(#[source] Box<dyn Error + Send + Sync>),
     /// A plan is for another workload than the manifest.

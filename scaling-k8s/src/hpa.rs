@@ -1,4 +1,4 @@
-//! Between the API's own types and ours, and from a plan to the patch that carries it out. Pure.
+//! Conversions between the API's own types and ours, and from a plan to the patch that carries it out. Pure.
 
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::ManifestError;
 use crate::manifest::{API_VERSION, KIND};
 
-/// The spec in the API's own type.
+/// Converts a spec into the API's own type.
 ///
 /// # Errors
 /// [`ManifestError::Inexpressible`] if the API's type lacks a field.
@@ -17,7 +17,7 @@ pub fn to_api_spec(spec: &HpaSpec) -> Result<HorizontalPodAutoscalerSpec, Manife
     translated(spec)
 }
 
-/// The spec from the API's own type.
+/// Converts a spec from the API's own type.
 ///
 /// # Errors
 /// [`ManifestError::Inexpressible`] if ours lacks a field.
@@ -32,7 +32,21 @@ fn translated<A: serde::Serialize, B: serde::de::DeserializeOwned>(value: &A) ->
         .map_err(|error| ManifestError::Inexpressible(Box::new(error)))
 }
 
-/// The HPA as it stands; without `minReplicas` the min is 1.
+/// The state of an HPA: its bounds, which count as its resting bounds too. Without `minReplicas` the min is 1.
+///
+/// The API does not tell which bounds the owner of an HPA had set before somebody else moved them. The
+/// [`ChangeLog`](scaling_core::ChangeLog) of an autoscaler remembers them once it has moved something, and reads them back from
+/// records after a restart.
+///
+/// ```
+/// use scaling_core::Bounds;
+/// use scaling_k8s::k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
+///
+/// let spec = HorizontalPodAutoscalerSpec { min_replicas: Some(2), max_replicas: 10, ..Default::default() };
+/// let state = scaling_k8s::hpa::state(&HorizontalPodAutoscaler { spec, ..Default::default() })?;
+/// assert_eq!((state.bounds, state.resting), (Bounds::new(2, 10)?, Bounds::new(2, 10)?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`InvalidHpa`] if its bounds cannot be.
@@ -44,7 +58,7 @@ pub fn state(hpa: &HorizontalPodAutoscaler) -> Result<HpaState, InvalidHpa> {
 
 /// The body of the server-side apply that carries out a plan on the HPA whose metadata was `seen`.
 ///
-/// It holds the two bounds and nothing else of the spec, because every field in it becomes ours. Both bounds are always there:
+/// The body holds the two bounds and nothing else of the spec, because every field in it becomes ours. Both bounds are always there:
 /// one that we own and leave out is removed, and `minReplicas` would fall back to 1.
 ///
 /// The version and uid that were seen make the server refuse if the object was changed in between, or replaced by another of the

@@ -1,4 +1,4 @@
-//! HPAs as files: [`HpaManifest`].
+//! The HPA as a file: [`HpaManifest`].
 
 mod diff;
 mod read;
@@ -18,19 +18,19 @@ pub(crate) const KIND: &str = "HorizontalPodAutoscaler";
 
 /// An `autoscaling/v2` `HorizontalPodAutoscaler`, as a file holds it.
 ///
-/// What the host set is kept: metrics, behavior, labels, annotations. What the API server set is not written, because it
-/// does not belong into a repository: `status`, `managedFields`, `resourceVersion`, `uid`, `generation`, timestamps, `selfLink`
-/// and kubectl's copy of the last applied manifest.
+/// Everything that the host set is kept: metrics, behavior, labels, annotations. Fields that the API server set are not written,
+/// because they do not belong into a repository: `status`, `managedFields`, `resourceVersion`, `uid`, `generation`, timestamps,
+/// `selfLink` and kubectl's copy of the last applied manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HpaManifest {
-    /// Name, namespace, labels, annotations.
+    /// Name, namespace, labels and annotations.
     pub metadata: ObjectMeta,
-    /// What it says.
+    /// Spec of the HPA.
     pub spec: HpaSpec,
 }
 
 impl HpaManifest {
-    /// A manifest called `name` in `namespace`.
+    /// Creates a manifest called `name` in `namespace`.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>, spec: HpaSpec) -> Self {
         let metadata =
             ObjectMeta { namespace: Some(namespace.into()), name: Some(name.into()), ..ObjectMeta::default() };
@@ -47,25 +47,25 @@ impl HpaManifest {
         read::manifest(text)
     }
 
-    /// The manifest as YAML. Strings that a YAML 1.1 reader would take for something else are quoted.
+    /// Writes the manifest as YAML. Strings that a YAML 1.1 reader would take for something else are quoted.
     ///
     /// # Errors
-    /// [`ManifestError::Write`].
+    /// [`ManifestError::Write`] if it cannot be expressed.
     pub fn to_yaml(&self) -> Result<String, ManifestError> {
         write::yaml(self)
     }
 
-    /// Its name; empty if it has none.
+    /// Name of the HPA; empty if it has none.
     pub fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// Its namespace: `default` if it has none.
+    /// Namespace of the HPA. Default: `default`.
     pub fn namespace(&self) -> &str {
         self.metadata.namespace.as_deref().unwrap_or("default")
     }
 
-    /// Its bounds; without `minReplicas` the min is 1.
+    /// Bounds of the HPA; without `minReplicas` the min is 1.
     ///
     /// # Errors
     /// [`ManifestError::Invalid`] if Kubernetes would not take them.
@@ -73,14 +73,14 @@ impl HpaManifest {
         Ok(self.spec.bounds()?)
     }
 
-    /// The same with other bounds, and nothing else changed.
+    /// Replaces the bounds, and nothing else.
     #[must_use]
     pub fn with_bounds(mut self, bounds: Bounds) -> Self {
         self.spec = self.spec.with_bounds(bounds);
         self
     }
 
-    /// The workload it scales, as far as the manifest says: it names no cluster.
+    /// Workload that the HPA scales, without a cluster, because a manifest names none.
     pub fn target(&self) -> Target {
         let scaled = &self.spec.scale_target_ref;
         Target::deployment(self.namespace(), &scaled.name, self.name()).of_kind(&scaled.kind)

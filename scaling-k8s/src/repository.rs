@@ -1,4 +1,4 @@
-//! What a Git repository gets: files, as pairs of a relative path and the content. Pure; the host writes and commits them.
+//! Files for a Git repository, as pairs of a relative path and the content. Pure; the host writes and commits them.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use scaling_core::{HpaPlan, Requests, Target};
@@ -9,7 +9,7 @@ use crate::manifest::name_fault;
 use crate::{HpaManifest, ManifestError};
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 
-/// What the container of a workload shall request.
+/// CPU and memory that the container of a workload shall request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerRequests {
     container: String,

@@ -190,8 +190,12 @@ async fn a_newer_version_with_the_same_bounds_is_tried_again() {
     assert!(matches!(apply(ApplyMode::Apply, &answers).await.unwrap_err(), ApplyError::Changed { .. }));
 
     let restless: Vec<_> = (0..5).flat_map(|_| [(200, with(2, 6)), outdated.clone()]).collect();
-    let error = apply(ApplyMode::Apply, &restless).await.unwrap_err();
-    assert!(matches!(error, ApplyError::Backend { transient: true, .. }), "{error:?}");
+    let last = |there| [restless.clone(), vec![there]].concat();
+    let error = apply(ApplyMode::Apply, &last((200, with(2, 6)))).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Unapplied { transient: true, .. }), "{error:?}");
+    assert!(error.to_string().contains("by others during each of 5 attempts"), "{error}");
+    // Not outdated but stored, and asked again by the client.
+    assert!(!apply(ApplyMode::Apply, &last((200, with(3, 11)))).await.unwrap().changed);
 }
 
 #[tokio::test]
@@ -225,11 +229,107 @@ async fn failures_are_told_apart() {
         assert!(matches!(error, ApplyError::Refused { .. }), "{code}: {error:?}");
         assert!(error.to_string().ends_with("refused: no, because"), "{error}");
     }
-    for code in [429, 500, 502, 503, 504] {
+    for code in [408, 500, 502, 503, 504] {
         let error =
             apply(ApplyMode::Apply, &[(200, with(2, 6)), status(code, "Oops", "down", &none)]).await.unwrap_err();
         assert!(matches!(error, ApplyError::Backend { transient: true, .. }), "{code}: {error:?}");
         assert!(error.to_string().starts_with("shop/Deployment/checkout: "), "{error}");
+    }
+}
+
+/// Gives these answers in turn, and then hangs up: no answer to the next request, and no connection for later ones.
+async fn apply_and_hang_up(mode: ApplyMode, answers: &[(u16, Value)]) -> Result<Applied, ApplyError> {
+    let (applier, mut server) = mocked();
+    let plan = plan();
+    let serve = async move {
+        for (code, body) in answers {
+            answer(&mut server, *code, body.to_string()).await;
+        }
+        drop(server.next_request().await);
+    };
+    join(applier.apply(&plan, mode), serve).await.0
+}
+
+#[tokio::test]
+async fn law_12_each_error_says_whether_the_change_may_have_happened() {
+    let none = json!([]);
+    let read = (200, with(2, 6));
+    let failed = |code, reason| status(code, reason, "no", &none);
+    let owned = json!([{ "reason": "FieldManagerConflict", "message": "conflict with \"argocd\"", "field": ".spec.maxReplicas" }]);
+    let outdated = status(409, "Conflict", "the object has been modified", &none);
+    let proxy = |code| (code, json!({ "error": "bad gateway" }));
+    let cases = [
+        // Before anything was sent.
+        ("read: not found", vec![failed(404, "NotFound")], false),
+        ("read: refused", vec![failed(403, "Forbidden")], false),
+        ("read: down", vec![failed(503, "ServiceUnavailable")], false),
+        ("read: no HPA", vec![(200, json!({}))], false),
+        ("read: other bounds", vec![(200, with(2, 7))], false),
+        // Answered with a no.
+        ("write: not found", vec![read.clone(), failed(404, "NotFound")], false),
+        ("write: no such path", vec![read.clone(), failed(404, "")], false),
+        ("write: bad request", vec![read.clone(), failed(400, "BadRequest")], false),
+        ("write: forbidden", vec![read.clone(), failed(403, "Forbidden")], false),
+        ("write: invalid", vec![read.clone(), failed(422, "Invalid")], false),
+        ("write: too many requests", vec![read.clone(), failed(429, "TooManyRequests")], false),
+        ("write: a conflict", vec![read.clone(), status(409, "Conflict", "conflict", &owned)], false),
+        ("write: outdated, then changed", vec![read.clone(), outdated.clone(), (200, with(5, 6))], false),
+        // Sent, and without a yes or a no.
+        ("write: slow", vec![read.clone(), failed(408, "Timeout")], true),
+        ("write: internal error", vec![read.clone(), failed(500, "InternalError")], true),
+        ("write: gateway timeout", vec![read.clone(), failed(504, "Timeout")], true),
+        ("write: a proxy", vec![read.clone(), proxy(502)], true),
+        ("write: no HPA", vec![read.clone(), (200, json!({}))], true),
+        ("write: other bounds", vec![read.clone(), (200, with(3, 9))], true),
+        ("write: outdated, then down", vec![read.clone(), outdated.clone(), failed(503, "ServiceUnavailable")], true),
+        ("write: outdated, then refused", vec![read.clone(), outdated.clone(), failed(401, "Unauthorized")], true),
+    ];
+    for (case, answers, may_have_happened) in cases {
+        let error = apply(ApplyMode::Apply, &answers).await.unwrap_err();
+        assert_eq!(error.may_have_happened(), may_have_happened, "{case}: {error:?}");
+        let error = apply(ApplyMode::ServerDryRun, &answers).await.unwrap_err();
+        assert!(!error.may_have_happened(), "law 3, {case}: {error:?}");
+    }
+    for (case, answers, may_have_happened) in
+        [("read", vec![], false), ("write", vec![read.clone()], true), ("reread", vec![read, outdated], true)]
+    {
+        let error = apply_and_hang_up(ApplyMode::Apply, &answers).await.unwrap_err();
+        assert_eq!(error.may_have_happened(), may_have_happened, "hung up on a {case}: {error:?}");
+        assert!(error.is_transient(), "{case}: {error:?}");
+        let error = apply_and_hang_up(ApplyMode::ServerDryRun, &answers).await.unwrap_err();
+        assert!(!error.may_have_happened() && error.is_transient(), "law 3, hung up on a {case}: {error:?}");
+    }
+}
+
+/// Answers one read on a real port. The next connection is refused or, with `accept`, takes the request and breaks.
+fn serve_once(accept: bool) -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let listener = accept.then_some(listener);
+        let body = with(2, 6).to_string();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        drop(stream);
+        if let Some(listener) = listener {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_connection_that_is_refused_has_carried_nothing_and_one_that_breaks_may_have() {
+    for breaks in [false, true] {
+        let config = kube::Config::new(format!("http://127.0.0.1:{}", serve_once(breaks)).parse().unwrap());
+        let applier = KubeHpaApplier::new(Client::try_from(config).unwrap());
+        let error = applier.apply(&plan(), ApplyMode::Apply).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+        assert_eq!(error.may_have_happened(), breaks, "{error:?}");
     }
 }
 
@@ -251,7 +351,7 @@ async fn answers_that_are_none_are_failures() {
         let (read, _) = join(async { applier.current(&target()).await }, answer(&mut server, code, body)).await;
         let error = read.unwrap_err();
         match error {
-            ApplyError::Backend { transient, .. } => assert_eq!(transient, expected, "{code} {error}"),
+            ApplyError::Unapplied { transient, .. } => assert_eq!(transient, expected, "{code} {error}"),
             // Whatever it scales, it is not the workload of the target.
             ApplyError::Refused { .. } if code == 200 => {}
             other => panic!("{code}: {other:?}"),
@@ -264,7 +364,7 @@ async fn a_lost_connection_is_transient() {
     let (applier, server) = mocked();
     drop(server);
     let error = applier.current(&target()).await.unwrap_err();
-    assert!(matches!(error, ApplyError::Backend { transient: true, .. }), "{error:?}");
+    assert!(matches!(error, ApplyError::Unapplied { transient: true, .. }), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,7 +373,7 @@ async fn a_peer_that_never_answers_costs_the_timeout() {
     let start = tokio::time::Instant::now();
     let error = applier.current(&target()).await.unwrap_err();
     assert_eq!(start.elapsed().as_secs(), 10);
-    assert!(matches!(error, ApplyError::Backend { transient: true, .. }));
+    assert!(matches!(error, ApplyError::Unapplied { transient: true, .. }));
     assert!(error.to_string().contains("no answer within 10 s"), "{error}");
     drop(server.next_request().await);
 
@@ -286,6 +386,12 @@ async fn a_peer_that_never_answers_costs_the_timeout() {
     };
     let (done, _silent) = join(applier.apply(&plan, ApplyMode::Apply), serve).await;
     assert!(matches!(done, Err(ApplyError::Backend { transient: true, .. })));
+    let serve = async {
+        answer(&mut server, 200, with(2, 6).to_string()).await;
+        server.next_request().await
+    };
+    let (done, _silent) = join(applier.apply(&plan, ApplyMode::ServerDryRun), serve).await;
+    assert!(matches!(done, Err(ApplyError::Unapplied { transient: true, .. })));
 }
 
 #[tokio::test]

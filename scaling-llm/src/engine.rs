@@ -1,105 +1,121 @@
-//! A baseline that decides, and a model that advises it.
+//! [`LlmEngine`]: a baseline that decides, and a model that advises it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::{
-    DecisionEngine, EngineError, Observation, Reason, ResourceChange, ScalingAction, ScalingDecision, Urgency,
+    DecisionEngine, EngineError, Floor, InvalidSetting, Observation, Reason, ScalingDecision, Target, Urgency,
 };
 
-use crate::stats::Fate;
-use crate::{Action, Advice, Allowed, ChatModel, Completion, LlmStats, ModelError, Prompt, reply};
+use crate::growth::{Growths, Room};
+use crate::stats::AdviceOutcome;
+use crate::{Action, Advice, ChatModel, Completion, LlmStats, ModelError, Prompt, ReplicaRange, reply};
 
-/// How far a model is heard.
+/// Settings of an [`LlmEngine`]: how long a model may take, and how far its advice may go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlmConfig {
-    /// Total time for one answer, whatever happens in it. Above 0; default 10 s, less than the HPA's sync period of 15 s.
+    /// Total time for one answer, connection and retries included. Above 0; default 10 s, less than the HPA's sync period of 15 s.
     pub deadline: Duration,
-    /// How far above the baseline's wish a model may go, as a share of that wish, rounded up. 0 to 10; default 0.5. With 0 it
-    /// can only keep pods that the baseline would remove.
+    /// Room above the baseline's own request, as a share of it, rounded up. 0 to 10; default 0.5. With 0 a model can only keep pods
+    /// that the baseline would remove.
     pub share_above: f64,
-    /// Answers less sure than this are ignored. Percent, at most 100; default 75. The number is the model's own and uncalibrated, so it
-    /// only ever takes away.
+    /// Time between two growths by advice of one target. Default 10 min: long enough for pods to start, for their metrics to
+    /// settle, and for the baseline to answer. With 0 there is none. It starts at the first of several ticks that advise the same
+    /// growth while the pods do not move.
+    pub growth_cooldown: Duration,
+    /// Least confidence of an answer that is followed, in percent, at most 100; default 75. The number is the model's own and
+    /// uncalibrated, so it only ever takes away.
     pub min_confidence_percent: u8,
 }
 
 impl Default for LlmConfig {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(10), share_above: 0.5, min_confidence_percent: 75 }
+        Self {
+            deadline: Duration::from_secs(10),
+            share_above: 0.5,
+            growth_cooldown: Duration::from_secs(600),
+            min_confidence_percent: 75,
+        }
     }
-}
-
-/// A setting that cannot work.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field} is {value}; it must be {must}")]
-pub struct InvalidLlmConfig {
-    /// The field.
-    pub field: &'static str,
-    /// Its value.
-    pub value: f64,
-    /// What it must be.
-    pub must: &'static str,
 }
 
 impl LlmConfig {
     /// Checks every setting.
     ///
+    /// ```
+    /// use scaling_llm::LlmConfig;
+    /// let error = LlmConfig { share_above: 11.0, ..LlmConfig::default() }.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "share_above is 11; it must be from 0 to 10");
+    /// ```
+    ///
     /// # Errors
-    /// [`InvalidLlmConfig`] with the first that cannot work.
-    pub fn validate(&self) -> Result<(), InvalidLlmConfig> {
-        let percent = f64::from(self.min_confidence_percent);
-        let checks = [
-            ("deadline (seconds)", self.deadline.as_secs_f64(), !self.deadline.is_zero(), "above 0"),
-            ("share_above", self.share_above, (0.0..=10.0).contains(&self.share_above), "from 0 to 10"),
-            ("min_confidence_percent", percent, percent <= 100.0, "at most 100"),
-        ];
-        match checks.into_iter().find(|(_, _, works, _)| !works) {
-            Some((field, value, _, must)) => Err(InvalidLlmConfig { field, value, must }),
-            None => Ok(()),
-        }
+    /// [`InvalidSetting`] with the first that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let deadline = [("deadline (seconds)", self.deadline.as_secs_f64())];
+        InvalidSetting::check(&deadline, "above 0", |seconds| seconds > 0.0)?;
+        let share = [("share_above", self.share_above)];
+        InvalidSetting::check(&share, "from 0 to 10", |share| (0.0..=10.0).contains(&share))?;
+        let percent = [("min_confidence_percent", f64::from(self.min_confidence_percent))];
+        InvalidSetting::check(&percent, "at most 100", |percent| percent <= 100.0)
     }
 }
 
-/// Asks a baseline first, then a model for advice within what the baseline leaves open ([`Allowed`]).
+/// An engine that asks a baseline first, then a model for advice within what the baseline leaves open ([`ReplicaRange`]).
 ///
-/// Law 8: a model only advises. Its answer can move the size within the allowed range and nothing else. Late, refused, malformed
-/// and out-of-range answers count as none: they are counted ([`LlmStats`]), the baseline's decision stands, and one more reason
-/// says so. An error of the baseline is passed on and no model is asked.
+/// Law 8: a model only advises. Its answer can move the request for pods within the range and nothing else: not the floor, not what
+/// a pod requests, not confidence or timing. Late, refused, malformed and out-of-range answers count as none: they are counted
+/// ([`LlmStats`]), the baseline's decision stands, and one more reason says so. An error of the baseline is passed on and no model
+/// is asked.
+///
+/// A growth by advice is remembered per target, with the baseline's own request that it was measured from. As long as the baseline
+/// only keeps the pods that advice has brought, that request stays the measure, and no further growth by advice comes within
+/// [`LlmConfig::growth_cooldown`] of [`Observation::now`]. At most 10,000 targets are remembered; a host that drops a target calls
+/// [`forget`](Self::forget). After a restart nothing is remembered, and the range is measured from the baseline alone.
 ///
 /// The deadline needs tokio's timer. Without a tokio runtime the model is not asked at all, and the decision says so; inside a
 /// runtime built without its timer, tokio panics.
+///
+/// ```
+/// use scaling_core::{DecisionEngine, RuleBasedEngine};
+/// use scaling_llm::{LlmEngine, ReplayModel, Transcript};
+///
+/// let engine = LlmEngine::new(ReplayModel::new(Transcript::default()), RuleBasedEngine::default());
+/// assert_eq!(engine.name(), "llm over rules");
+/// ```
 #[derive(Debug)]
 pub struct LlmEngine<M, B> {
     model: M,
     baseline: B,
     config: LlmConfig,
     stats: Arc<LlmStats>,
+    growths: Growths,
     name: String,
 }
 
 impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
-    /// `model` as an adviser to `baseline`, with the defaults of [`LlmConfig`].
+    /// Creates an engine with `model` as an adviser to `baseline`, and the defaults of [`LlmConfig`].
     pub fn new(model: M, baseline: B) -> Self {
         Self::unchecked(model, baseline, LlmConfig::default())
     }
 
-    /// The same with other settings.
+    /// Creates an engine with other settings.
     ///
     /// # Errors
-    /// [`InvalidLlmConfig`] if a setting cannot work.
-    pub fn with_config(model: M, baseline: B, config: LlmConfig) -> Result<Self, InvalidLlmConfig> {
+    /// [`InvalidSetting`] if a setting cannot work.
+    pub fn with_config(model: M, baseline: B, config: LlmConfig) -> Result<Self, InvalidSetting> {
         config.validate()?;
         Ok(Self::unchecked(model, baseline, config))
     }
 
     fn unchecked(model: M, baseline: B, config: LlmConfig) -> Self {
         let name = format!("llm over {}", baseline.name());
-        Self { model, baseline, config, stats: Arc::default(), name }
+        Self { model, baseline, config, stats: Arc::default(), growths: Growths::default(), name }
     }
 
-    /// The counters, to be kept by whoever reports them.
+    /// The counters, shared with the engine: a host keeps them to report them.
     pub fn stats(&self) -> Arc<LlmStats> {
         Arc::clone(&self.stats)
     }
@@ -107,6 +123,16 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
     /// The settings.
     pub fn config(&self) -> &LlmConfig {
         &self.config
+    }
+
+    /// Forgets the growths by advice of a target.
+    pub fn forget(&self, target: &Target) {
+        self.growths.forget(target);
+    }
+
+    /// The sizes that the model may pick from now.
+    fn room(&self, observation: &Observation, baseline: &ScalingDecision) -> Room {
+        self.growths.room(observation, baseline, self.config.share_above, self.config.growth_cooldown)
     }
 
     /// Asks the model, within the deadline.
@@ -118,19 +144,23 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         tokio::time::timeout(self.config.deadline, answer).await.unwrap_or(Err(ModelError::Late))
     }
 
-    /// The advice in an answer, if it may be followed; otherwise what became of it and why.
-    fn judge(&self, answer: Result<Completion, ModelError>, allowed: Allowed) -> Result<Advice, (Fate, String)> {
-        let completion = answer.map_err(|error| (fate(&error), error.to_string()))?;
+    /// The advice in an answer, if it may be followed; otherwise its outcome and why.
+    fn judge(
+        &self,
+        answer: Result<Completion, ModelError>,
+        allowed: ReplicaRange,
+    ) -> Result<Advice, (AdviceOutcome, String)> {
+        let completion = answer.map_err(|error| (outcome(&error), error.to_string()))?;
         self.stats.used(completion.usage);
-        let advice = reply::parse(&completion.text).map_err(|error| (Fate::Malformed, error.to_string()))?;
+        let advice = reply::parse(&completion.text).map_err(|error| (AdviceOutcome::Malformed, error.to_string()))?;
         if advice.confidence_percent < self.config.min_confidence_percent {
             let least = self.config.min_confidence_percent;
-            return Err((Fate::Unsure, format!("{} % sure, less than {least} %", advice.confidence_percent)));
+            return Err((AdviceOutcome::Unsure, format!("{} % sure, less than {least} %", advice.confidence_percent)));
         }
         if advice.action == Action::Scale && !allowed.contains(advice.target_replicas) {
-            let Allowed { lowest, highest } = allowed;
+            let ReplicaRange { lowest, highest } = allowed;
             return Err((
-                Fate::OutOfRange,
+                AdviceOutcome::OutOfRange,
                 format!("{} pods are not within {lowest} to {highest}", advice.target_replicas),
             ));
         }
@@ -139,51 +169,36 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
 
     /// The baseline's decision with the size that was picked, everything else kept that still holds.
     fn follow(&self, baseline: ScalingDecision, advice: &Advice) -> ScalingDecision {
-        let picked = ScalingDecision::replicas(
-            self.name.clone(),
-            baseline.at,
-            baseline.current_replicas,
-            advice.target_replicas,
-        );
         let text = format!(
             "picked {} pods instead of {}, {} % sure: {}",
             advice.target_replicas, baseline.desired_replicas, advice.confidence_percent, advice.assessment
         );
-        let mut reasons = vec![said(&text)];
-        reasons.extend(baseline.reasons);
-        ScalingDecision {
-            action: match baseline.resources {
-                // A shrink that also changed the pods' size becomes that change alone.
-                Some(change) if !picked.grows() && !picked.shrinks() => vertical(change),
-                _ => picked.action,
-            },
-            resources: baseline.resources,
-            timing: baseline.timing,
-            // The model's own confidence never counts: low, it would stop a growth that the baseline is sure of.
-            confidence: baseline.confidence,
-            urgency: if picked.grows() { baseline.urgency.max(Urgency::Normal) } else { baseline.urgency },
-            reasons,
-            shadow: baseline.shadow,
-            ..picked
-        }
+        // The model's own confidence never counts: low, it would stop a growth that the baseline is sure of.
+        let mut decision = baseline.resized(advice.target_replicas);
+        decision.engine = self.name.clone().into();
+        decision.reasons.insert(0, said(&text));
+        let urgency = if decision.grows() { decision.urgency.max(Urgency::Normal) } else { decision.urgency };
+        decision.with_urgency(urgency)
     }
 }
 
-fn fate(error: &ModelError) -> Fate {
+/// The baseline's decision, with the reason why no model was asked (law 10).
+fn unasked(baseline: ScalingDecision, room: Room) -> ScalingDecision {
+    let pods = baseline.desired_replicas;
+    let why = match room.wait {
+        Some(left) => format!("advice may grow again in {} s", left.as_secs_f64().ceil()),
+        None => format!("the baseline's own request leaves no room above {pods} pods"),
+    };
+    baseline.because(said(&format!("not asked: {why}")))
+}
+
+fn outcome(error: &ModelError) -> AdviceOutcome {
     match error {
-        ModelError::Late => Fate::Late,
-        ModelError::Refused => Fate::Refused,
+        ModelError::Late => AdviceOutcome::Late,
+        ModelError::Refused => AdviceOutcome::Refused,
         ModelError::Unavailable(_) | ModelError::Rejected(_) | ModelError::Truncated | ModelError::NotRecorded => {
-            Fate::Unavailable
+            AdviceOutcome::Unavailable
         }
-    }
-}
-
-fn vertical(change: ResourceChange) -> ScalingAction {
-    if change.cpu_percent > 0 || change.memory_percent > 0 {
-        ScalingAction::ScaleUpVertical
-    } else {
-        ScalingAction::ScaleDownVertical
     }
 }
 
@@ -201,28 +216,35 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
 
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let baseline = self.baseline.decide(observation).await?;
-        let allowed = Allowed::around(&baseline, self.config.share_above);
-        if allowed.is_single() {
+        let room = self.room(observation, &baseline);
+        if room.range.is_single() {
             // Nothing to pick: the question would cost tokens and time for nothing.
-            return Ok(baseline);
+            return Ok(unasked(baseline, room));
         }
-        let prompt = Prompt::new(observation, &baseline, allowed);
+        let prompt = Prompt::new(observation, &baseline, room.range);
         self.stats.ask();
         let answer = self.ask(&prompt).await;
+        // Another tick of this target may have followed advice in between.
+        let allowed = self.room(observation, &baseline).range;
         match self.judge(answer, allowed) {
             Ok(advice) if advice.action == Action::Scale && advice.target_replicas != baseline.desired_replicas => {
-                self.stats.settle(Fate::Changed);
+                self.stats.settle(AdviceOutcome::Changed);
+                self.growths.follow(observation, &baseline, advice.target_replicas, self.config.growth_cooldown);
                 Ok(self.follow(baseline, &advice))
             }
             Ok(advice) => {
-                self.stats.settle(Fate::Agreed);
+                self.stats.settle(AdviceOutcome::Agreed);
                 let text = format!("agrees, {} % sure: {}", advice.confidence_percent, advice.assessment);
                 Ok(baseline.because(said(&text)))
             }
-            Err((fate, why)) => {
-                self.stats.settle(fate);
+            Err((outcome, why)) => {
+                self.stats.settle(outcome);
                 Ok(baseline.because(said(&format!("no advice: {why}"))))
             }
         }
+    }
+
+    fn floor(&self, target: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        self.baseline.floor(target, now)
     }
 }

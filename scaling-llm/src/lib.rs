@@ -1,19 +1,20 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("../README.md")]
 
-mod allowed;
 mod engine;
+mod growth;
 mod model;
 pub mod prompt;
+mod range;
 pub mod reply;
 mod stats;
 mod text;
 mod transcript;
 
-pub use allowed::Allowed;
-pub use engine::{InvalidLlmConfig, LlmConfig, LlmEngine};
+pub use engine::{LlmConfig, LlmEngine};
 pub use model::{ChatModel, Completion, ModelError, Usage};
 pub use prompt::Prompt;
+pub use range::ReplicaRange;
 pub use reply::{Action, Advice, ReplyError};
 pub use stats::{LlmCounts, LlmStats};
 pub use transcript::{RecordingModel, ReplayModel, Transcript, TranscriptError};

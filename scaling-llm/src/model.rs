@@ -1,4 +1,4 @@
-//! Asking a model: text in, text out.
+//! The trait [`ChatModel`]: text in, text out.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 /// use async_trait::async_trait;
 /// use scaling_llm::{ChatModel, Completion, ModelError};
 ///
-/// /// Always of the rules' opinion.
-/// struct YesMan;
+/// /// Holds at every question.
+/// struct Hold;
 ///
 /// #[async_trait]
-/// impl ChatModel for YesMan {
+/// impl ChatModel for Hold {
 ///     async fn complete(&self, _system: &str, _user: &str) -> Result<Completion, ModelError> {
 ///         Ok(Completion::text(
 ///             r#"{"assessment":"fine","action":"hold","target_replicas":1,"confidence_percent":100}"#,
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[async_trait]
 pub trait ChatModel: Send + Sync {
-    /// Asks once.
+    /// Asks the model once.
     ///
     /// # Errors
     /// [`ModelError`] if there is no complete answer.
@@ -49,19 +49,19 @@ impl<T: ChatModel + ?Sized> ChatModel for Arc<T> {
     }
 }
 
-/// A complete answer.
+/// A complete answer of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Completion {
-    /// What the model said.
+    /// Text of the answer, as the model gave it.
     pub text: String,
-    /// What it took.
+    /// Tokens that the question and its answer took.
     #[serde(default)]
     pub usage: Usage,
 }
 
 impl Completion {
-    /// An answer of which nobody counted the tokens.
+    /// Creates an answer without counts of tokens.
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), usage: Usage::default() }
     }
@@ -77,7 +77,7 @@ pub struct Usage {
     pub output_tokens: u64,
 }
 
-/// Why a model has no answer. Recorded and replayed like one.
+/// Failure to answer a question. A transcript records and replays it like an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -94,7 +94,7 @@ pub enum ModelError {
     /// The answer was cut off.
     #[error("the answer was cut off")]
     Truncated,
-    /// No answer in time.
+    /// There was no answer within the deadline.
     #[error("no answer in time")]
     Late,
     /// The prompt is not in the transcript that is replayed.
@@ -103,7 +103,7 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// Whether asking again later can help.
+    /// Returns true if asking again later can help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Late)
     }

@@ -1,6 +1,6 @@
 //! From an observation and the baseline's decision to a prompt: pure, and bounded in size whatever comes in.
 //!
-//! What others wrote is kept out where it can be: reasons go as codes and numbers, no log text, no error text, no name of the
+//! Text that others wrote is kept out where it can be: reasons go as codes and numbers, no log text, no error text, no name of the
 //! workload. The one exception, names of declared events, go as data through an allow-list of characters. Equal inputs give
 //! equal bytes, so that an answer can be cached and replayed.
 
@@ -14,15 +14,15 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::Allowed;
+use crate::ReplicaRange;
 use crate::text::plain_name;
 use history::History;
 use number::number;
 
-/// The system text, the same for every question.
+/// System text of every question. Constant to the byte, so that servers can cache it.
 pub const SYSTEM: &str = include_str!("prompt/system.txt");
 
-/// No question is longer, whatever the history, the events or the reasons.
+/// Longest question, in bytes, whatever the history, the events or the reasons.
 pub const MAX_BYTES: usize = 8192;
 
 const MAX_EVENTS: usize = 8;
@@ -30,15 +30,15 @@ const MAX_EVENTS: usize = 8;
 /// A question to a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// The constant part.
+    /// System text: [`SYSTEM`].
     pub system: &'static str,
     /// One line of JSON about this workload at this moment.
     pub user: String,
 }
 
 impl Prompt {
-    /// The question about one decision of the baseline.
-    pub fn new(observation: &Observation, baseline: &ScalingDecision, allowed: Allowed) -> Self {
+    /// Writes the question about one decision of the baseline. Times in it are measured from [`Observation::now`].
+    pub fn new(observation: &Observation, baseline: &ScalingDecision, allowed: ReplicaRange) -> Self {
         let question = Question::new(observation, baseline, allowed);
         // Text keys and plain values cannot fail to be written.
         Self { system: SYSTEM, user: serde_json::to_string(&question).unwrap_or_default() }
@@ -83,8 +83,8 @@ struct Event {
 }
 
 impl<'a> Question<'a> {
-    fn new(observation: &'a Observation, baseline: &ScalingDecision, allowed: Allowed) -> Self {
-        let now = observation.current.timestamp;
+    fn new(observation: &'a Observation, baseline: &ScalingDecision, allowed: ReplicaRange) -> Self {
+        let now = observation.now;
         let offset = chrono::FixedOffset::east_opt(observation.facts.utc_offset_seconds);
         let local = now.naive_utc().checked_add_offset(offset.unwrap_or_else(|| Utc.fix()));
         Self {
@@ -101,7 +101,7 @@ impl<'a> Question<'a> {
             weekday: local.map(|local| local.weekday().to_string()),
             hour: local.map(|local| local.hour()),
             now: Signals(&observation.current),
-            history: History::new(&observation.history, now),
+            history: History::new(&observation.history, observation.current.timestamp, now),
             events: events(&observation.events, now),
         }
     }

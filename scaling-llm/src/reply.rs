@@ -14,13 +14,13 @@ use serde::Deserialize;
 use crate::text::one_line;
 use number::Whole;
 
-/// Longer answers are refused unread.
+/// Longest answer that is read, in bytes. A longer one is refused unread.
 pub const MAX_BYTES: usize = 4096;
 
-/// Characters of the assessment that are kept.
+/// Longest assessment that is kept, in characters. The rest is cut off.
 pub const MAX_ASSESSMENT: usize = 300;
 
-/// The answer's JSON schema, in the subset that Anthropic (`output_config.format`) and OpenAI-compatible servers (`strict`) both
+/// JSON schema of the answer, in the subset that Anthropic (`output_config.format`) and OpenAI-compatible servers (`strict`) both
 /// accept. Constant to the byte, because servers compile a schema on first use; so no limits of a workload are in it, and they
 /// are checked afterwards.
 pub const SCHEMA: &str = concat!(
@@ -34,54 +34,56 @@ pub const SCHEMA: &str = concat!(
     r#""confidence_percent":{"type":"integer","description":"0 to 100"}}}"#,
 );
 
-/// Whether to pick another size.
+/// Choice of a model between the baseline's size and another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Take the target.
+    /// Pick `target_replicas`.
     Scale,
-    /// Keep what the baseline wants; the target is not looked at.
+    /// Keep the baseline's size; `target_replicas` is not looked at.
     Hold,
 }
 
-/// What a model advises. Whether that is allowed is the engine's business.
+/// Advice of a model, well-formed but not yet checked against a [`ReplicaRange`](crate::ReplicaRange).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// Whether to pick another size.
+    /// Choice between the baseline's size and `target_replicas`.
     pub action: Action,
-    /// The size, in pods.
+    /// Size that is picked, in pods.
     pub target_replicas: u32,
-    /// How sure the model says it is, 0 to 100. Uncalibrated: a reason to ignore the answer, never one to trust it.
+    /// Confidence that the model states, in percent, 0 to 100. It is uncalibrated: a reason to ignore the answer, never one to
+    /// trust it.
     pub confidence_percent: u8,
-    /// Why, as one line of at most [`MAX_ASSESSMENT`] printable characters.
+    /// Explanation of the model, as one line of at most [`MAX_ASSESSMENT`] printable characters.
     pub assessment: String,
 }
 
-/// What was wrong with an answer.
+/// Fault of an answer, for which it is refused as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {
-    /// Too long to be what was asked for.
+    /// The answer is longer than [`MAX_BYTES`].
     #[error("the answer has {bytes} bytes, more than {MAX_BYTES}")]
     TooLong {
-        /// Its length.
+        /// Length of the answer, in bytes.
         bytes: usize,
     },
-    /// Nothing.
+    /// The answer is empty.
     #[error("the answer is empty")]
     Empty,
-    /// A markdown fence around it.
+    /// The answer is wrapped in a markdown fence.
     #[error("the answer is wrapped in a markdown fence; a bare JSON object was asked for")]
     Fenced,
-    /// Something else than an object, or prose before it.
+    /// The answer does not start with an object: it is something else, or has prose before it.
     #[error("the answer does not start with a JSON object")]
     NotAnObject,
-    /// Not the object that was asked for: broken, unknown, missing or doubled fields, wrong types, or prose after it.
+    /// The answer is another object than the one asked for: broken, with unknown, missing or doubled fields, with wrong types, or
+    /// with prose after it.
     #[error("the answer is not what was asked for: {0}")]
     Invalid(String),
     /// The action is neither of the two.
     #[error("the action is {0:?}, not \"scale\" or \"hold\"")]
     Action(String),
-    /// More than all.
+    /// The confidence is above 100 %.
     #[error("confidence_percent is {0}, more than 100")]
     Confidence(u32),
 }
@@ -98,7 +100,7 @@ struct Raw<'a> {
     assessment: Cow<'a, str>,
 }
 
-/// Reads an answer.
+/// Parses an answer. Nothing in it is repaired or guessed.
 ///
 /// ```
 /// use scaling_llm::reply::{Action, parse};
@@ -113,7 +115,7 @@ struct Raw<'a> {
 /// ```
 ///
 /// # Errors
-/// [`ReplyError`] says what was wrong.
+/// [`ReplyError`] with the first fault.
 pub fn parse(text: &str) -> Result<Advice, ReplyError> {
     if text.len() > MAX_BYTES {
         return Err(ReplyError::TooLong { bytes: text.len() });

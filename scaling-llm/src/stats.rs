@@ -1,4 +1,4 @@
-//! What became of the questions.
+//! Counters of the questions to a model and of their outcomes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,6 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::Usage;
 
 /// Counters of a [`LlmEngine`](crate::LlmEngine), shared with it and counted up while it works.
+///
+/// ```
+/// use scaling_core::RuleBasedEngine;
+/// use scaling_llm::{LlmEngine, ReplayModel, Transcript};
+///
+/// let engine = LlmEngine::new(ReplayModel::new(Transcript::default()), RuleBasedEngine::default());
+/// let stats = engine.stats(); // stays readable when the engine is handed to an autoscaler
+/// assert_eq!(stats.counts().asked, 0);
+/// ```
 #[derive(Debug, Default)]
 pub struct LlmStats {
     asked: AtomicU64,
@@ -30,21 +39,21 @@ pub struct LlmStats {
 pub struct LlmCounts {
     /// Questions put to the model.
     pub asked: u64,
-    /// Answers that could be used.
+    /// Questions whose answer could be used.
     pub answered: u64,
     /// Of those, answers that picked another size than the baseline.
     pub changed: u64,
-    /// No answer within the deadline.
+    /// Questions without an answer within the deadline.
     pub late: u64,
-    /// The model or a filter declined.
+    /// Questions that the model or a filter before it declined.
     pub refused: u64,
-    /// The model could not be reached, rejected the request, or was cut off.
+    /// Questions for which the model could not be reached, rejected the request, or was cut off.
     pub unavailable: u64,
-    /// The answer was not what was asked for.
+    /// Answers that are not exactly the one JSON object.
     pub malformed: u64,
-    /// The answer picked a size outside what is allowed.
+    /// Answers with a size outside the range.
     pub out_of_range: u64,
-    /// The answer's own confidence was below the threshold.
+    /// Answers with a confidence of their own below the threshold.
     pub unsure: u64,
     /// Tokens of all questions that came back, used or not.
     pub input_tokens: u64,
@@ -52,9 +61,9 @@ pub struct LlmCounts {
     pub output_tokens: u64,
 }
 
-/// What became of one question.
+/// Outcome of one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum AdviceOutcome {
     Agreed,
     Changed,
     Late,
@@ -66,7 +75,7 @@ pub(crate) enum Fate {
 }
 
 impl LlmStats {
-    /// The counters now. Each is exact; together they may be a moment apart.
+    /// Reads the counters. Each is exact; together they may be a moment apart.
     pub fn counts(&self) -> LlmCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LlmCounts {
@@ -93,18 +102,18 @@ impl LlmStats {
         self.output_tokens.fetch_add(usage.output_tokens, Ordering::Relaxed);
     }
 
-    pub(crate) fn settle(&self, fate: Fate) {
-        let counter = match fate {
-            Fate::Agreed | Fate::Changed => &self.answered,
-            Fate::Late => &self.late,
-            Fate::Refused => &self.refused,
-            Fate::Unavailable => &self.unavailable,
-            Fate::Malformed => &self.malformed,
-            Fate::OutOfRange => &self.out_of_range,
-            Fate::Unsure => &self.unsure,
+    pub(crate) fn settle(&self, outcome: AdviceOutcome) {
+        let counter = match outcome {
+            AdviceOutcome::Agreed | AdviceOutcome::Changed => &self.answered,
+            AdviceOutcome::Late => &self.late,
+            AdviceOutcome::Refused => &self.refused,
+            AdviceOutcome::Unavailable => &self.unavailable,
+            AdviceOutcome::Malformed => &self.malformed,
+            AdviceOutcome::OutOfRange => &self.out_of_range,
+            AdviceOutcome::Unsure => &self.unsure,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        if fate == Fate::Changed {
+        if outcome == AdviceOutcome::Changed {
             self.changed.fetch_add(1, Ordering::Relaxed);
         }
     }

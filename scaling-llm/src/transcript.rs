@@ -1,4 +1,4 @@
-//! Record a model, and replay it: tests and backtests without a network, and decisions that repeat byte for byte.
+//! Recording a model and replaying it: tests and backtests without a network, and decisions that repeat byte for byte.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ChatModel, Completion, ModelError};
 
-/// One question and what came of it.
+/// One question and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exchange {
@@ -25,31 +25,41 @@ enum Answer {
 }
 
 /// Questions and answers in the order in which the answers came. Written as JSON lines.
+///
+/// ```
+/// use scaling_llm::Transcript;
+///
+/// let line = r#"{"system":"s","user":"u","answer":{"error":"refused"}}"#;
+/// let transcript = Transcript::from_json_lines(line)?;
+/// assert_eq!(transcript.len(), 1);
+/// assert_eq!(transcript.to_json_lines().trim_end(), line);
+/// # Ok::<(), scaling_llm::TranscriptError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcript(Vec<Exchange>);
 
-/// A line that is no part of a transcript.
+/// A line that cannot be read as part of a transcript.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the transcript: {source}")]
 pub struct TranscriptError {
-    /// Which, from 1.
+    /// Number of the line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// Fault of the line.
     pub source: serde_json::Error,
 }
 
 impl Transcript {
-    /// How many questions.
+    /// Number of questions.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there is no question.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// One line of JSON for each question.
+    /// Writes one line of JSON for each question.
     pub fn to_json_lines(&self) -> String {
         // Text alone cannot fail to be written.
         let lines = self.0.iter().filter_map(|exchange| serde_json::to_string(exchange).ok());
@@ -59,7 +69,7 @@ impl Transcript {
     /// Reads what [`Transcript::to_json_lines`] wrote; empty lines are skipped.
     ///
     /// # Errors
-    /// [`TranscriptError`] with the first line that is none.
+    /// [`TranscriptError`] with the first line that cannot be read.
     pub fn from_json_lines(text: &str) -> Result<Self, TranscriptError> {
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let read = |(nth, line)| serde_json::from_str(line).map_err(|source| TranscriptError { line: nth + 1, source });
@@ -67,10 +77,10 @@ impl Transcript {
     }
 }
 
-/// Passes every question on to a model and remembers what it said. Put it in an `Arc` to hand it to an engine and still read
-/// what it remembers.
+/// A model that passes every question on to another one and records the answers.
 ///
-/// A question whose asker gave up is remembered as late, and replayed so.
+/// An `Arc` of it can be handed to an engine and read afterwards. A question whose asker gave up is recorded as
+/// [late](ModelError::Late), and replayed so.
 #[derive(Debug)]
 pub struct RecordingModel<M> {
     inner: M,
@@ -78,12 +88,12 @@ pub struct RecordingModel<M> {
 }
 
 impl<M: ChatModel> RecordingModel<M> {
-    /// `inner`, recorded.
+    /// Creates a recorder of `inner`.
     pub fn new(inner: M) -> Self {
         Self { inner, seen: Mutex::default() }
     }
 
-    /// What was said so far.
+    /// The questions and answers so far.
     pub fn transcript(&self) -> Transcript {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -119,15 +129,17 @@ impl<M: ChatModel> ChatModel for RecordingModel<M> {
     }
 }
 
-/// Answers from a transcript, by the exact prompt. A prompt that was asked several times gets its answers in their order, and
-/// then the last one again; one that is not in the transcript is an error.
+/// A model that answers from a transcript, by the exact prompt.
+///
+/// A prompt that was asked several times gets its answers in their order, and then the last one again; one that is not in the
+/// transcript is [`ModelError::NotRecorded`].
 #[derive(Debug)]
 pub struct ReplayModel {
     answers: Mutex<BTreeMap<(String, String), VecDeque<Answer>>>,
 }
 
 impl ReplayModel {
-    /// A model that says what was said.
+    /// Creates a model that repeats the answers of a transcript.
     pub fn new(transcript: Transcript) -> Self {
         let mut answers: BTreeMap<_, VecDeque<Answer>> = BTreeMap::new();
         for exchange in transcript.0 {

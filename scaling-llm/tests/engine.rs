@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use scaling_core::conformance::engine::steady;
 use scaling_core::{
     DecisionEngine, EngineError, Observation, Reason, ResourceChange, RuleBasedEngine, ScalingAction, ScalingDecision,
-    ScalingMetrics, SignalKind, Urgency, conformance,
+    ScalingMetrics, SignalKind, Target, Urgency, conformance,
 };
 use scaling_llm::{
-    Allowed, ChatModel, Completion, LlmConfig, LlmCounts, LlmEngine, ModelError, RecordingModel, ReplayModel,
+    ChatModel, Completion, LlmConfig, LlmCounts, LlmEngine, ModelError, RecordingModel, ReplayModel, ReplicaRange,
     Transcript, Usage,
 };
 
@@ -71,20 +71,24 @@ impl ChatModel for Greedy {
     }
 }
 
-fn wish(current: u32, desired: u32) -> ScalingDecision {
+fn request(current: u32, desired: u32) -> ScalingDecision {
     ScalingDecision::replicas("wants", DateTime::UNIX_EPOCH, current, desired).with_confidence(0.8)
 }
 
+fn target() -> Target {
+    Target::deployment("shop", "checkout", "checkout-hpa")
+}
+
 fn observation() -> Observation {
-    Observation::new(ScalingMetrics::new(DateTime::UNIX_EPOCH, 4))
+    Observation::new(target(), ScalingMetrics::new(DateTime::UNIX_EPOCH, 4))
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
 }
 
-fn ask(model: impl ChatModel, wish: ScalingDecision) -> (ScalingDecision, LlmCounts) {
-    let engine = LlmEngine::new(model, Wants(wish));
+fn ask(model: impl ChatModel, request: ScalingDecision) -> (ScalingDecision, LlmCounts) {
+    let engine = LlmEngine::new(model, Wants(request));
     let decision = block_on(engine.decide(&observation())).unwrap();
     (decision, engine.stats().counts())
 }
@@ -95,8 +99,8 @@ fn last_reason(decision: &ScalingDecision) -> String {
 
 #[test]
 fn advice_within_the_range_is_followed() {
-    let (decision, counts) = ask(says(advice("scale", 8, 80)), wish(4, 6));
-    assert_eq!((decision.desired_replicas, decision.action), (8, ScalingAction::ScaleUpHorizontal));
+    let (decision, counts) = ask(says(advice("scale", 8, 80)), request(4, 6));
+    assert_eq!((decision.desired_replicas, decision.action()), (8, ScalingAction::ScaleUpHorizontal));
     assert_eq!(decision.engine, "llm over wants");
     assert!((decision.confidence.value() - 0.8).abs() < 1e-9, "the baseline's, not the model's");
     assert_eq!(decision.reasons.first().unwrap().to_string(), "llm: picked 8 pods instead of 6, 80 % sure: because");
@@ -107,7 +111,7 @@ fn advice_within_the_range_is_followed() {
 
 #[test]
 fn hold_keeps_the_baseline_whatever_the_target_says() {
-    let (decision, counts) = ask(says(advice("hold", 999, 80)), wish(4, 6));
+    let (decision, counts) = ask(says(advice("hold", 999, 80)), request(4, 6));
     assert_eq!((decision.desired_replicas, decision.engine.as_ref()), (6, "wants"));
     assert_eq!(last_reason(&decision), "llm: agrees, 80 % sure: because");
     assert_eq!((counts.answered, counts.changed), (1, 0));
@@ -133,43 +137,46 @@ fn law_8_whatever_goes_wrong_is_counted_and_the_baseline_decides() {
         ("unsure", says(advice("scale", 8, 74)), |counts| counts.unsure, "74 % sure, less than 75 %"),
     ];
     for (case, model, counter, why) in cases {
-        let (decision, counts) = ask(model, wish(4, 6));
+        let (decision, counts) = ask(model, request(4, 6));
         assert_eq!((counts.asked, counts.answered, counter(&counts)), (1, 0, 1), "{case}: {counts:?}");
         let reason = last_reason(&decision);
         assert!(reason.starts_with("llm: no advice: ") && reason.contains(why), "{case}: {reason}");
         let said = decision.reasons.last().unwrap().clone();
-        assert_eq!(decision, wish(4, 6).because(said), "{case}: nothing else is changed");
+        assert_eq!(decision, request(4, 6).because(said), "{case}: nothing else is changed");
     }
 }
 
 #[test]
 fn a_shrink_may_be_kept_back_but_not_turned_into_growth() {
-    assert_eq!(ask(says(advice("scale", 9, 80)), wish(10, 3)).0.desired_replicas, 9);
-    let (held, _) = ask(says(advice("scale", 10, 80)), wish(10, 3));
-    assert_eq!((held.desired_replicas, held.action), (10, ScalingAction::Maintain));
-    assert_eq!(ask(says(advice("scale", 11, 80)), wish(10, 3)).0.desired_replicas, 3);
-    assert_eq!(ask(says(advice("scale", 2, 80)), wish(10, 3)).0.desired_replicas, 3);
+    assert_eq!(ask(says(advice("scale", 9, 80)), request(10, 3)).0.desired_replicas, 9);
+    let (held, _) = ask(says(advice("scale", 10, 80)), request(10, 3));
+    assert_eq!((held.desired_replicas, held.action()), (10, ScalingAction::Maintain));
+    assert_eq!(ask(says(advice("scale", 11, 80)), request(10, 3)).0.desired_replicas, 3);
+    assert_eq!(ask(says(advice("scale", 2, 80)), request(10, 3)).0.desired_replicas, 3);
 }
 
 #[test]
 fn bigger_pods_are_not_lost() {
-    let mut both = wish(10, 8);
+    let mut both = request(10, 8);
     both.resources = Some(ResourceChange { cpu_percent: 0, memory_percent: 50 });
     let (held, _) = ask(says(advice("scale", 10, 80)), both.clone());
-    assert_eq!((held.action, held.resources), (ScalingAction::ScaleUpVertical, both.resources));
+    assert_eq!((held.action(), held.resources), (ScalingAction::ScaleUpVertical, both.resources));
 }
 
 #[test]
 fn with_nothing_to_pick_the_model_is_not_asked() {
     let config = LlmConfig { share_above: 0.0, ..LlmConfig::default() };
-    let engine = LlmEngine::with_config(says(advice("scale", 6, 80)), Wants(wish(4, 6)), config).unwrap();
-    assert_eq!(block_on(engine.decide(&observation())).unwrap(), wish(4, 6));
+    let engine = LlmEngine::with_config(says(advice("scale", 6, 80)), Wants(request(4, 6)), config).unwrap();
+    let decision = block_on(engine.decide(&observation())).unwrap();
+    let why = "llm: not asked: the baseline's own request leaves no room above 6 pods";
+    assert_eq!(last_reason(&decision), why, "law 10, say why");
+    assert_eq!(decision, request(4, 6).because(decision.reasons[0].clone()), "nothing else is changed");
     assert_eq!(engine.stats().counts(), LlmCounts::default());
 }
 
 #[test]
 fn without_a_runtime_the_baseline_decides() {
-    let engine = LlmEngine::new(Greedy, Wants(wish(4, 6)));
+    let engine = LlmEngine::new(Greedy, Wants(request(4, 6)));
     let observation = observation();
     let mut future = engine.decide(&observation);
     let decision = match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
@@ -191,7 +198,7 @@ fn an_error_of_the_baseline_is_passed_on_and_no_model_is_asked() {
 
 #[test]
 fn settings_that_cannot_work_are_refused() {
-    let with = |config| LlmEngine::with_config(Greedy, Wants(wish(1, 1)), config).err().unwrap().to_string();
+    let with = |config| LlmEngine::with_config(Greedy, Wants(request(1, 1)), config).err().unwrap().to_string();
     let default = LlmConfig::default;
     assert!(with(LlmConfig { deadline: Duration::ZERO, ..default() }).contains("deadline"));
     assert_eq!(with(LlmConfig { share_above: -0.5, ..default() }), "share_above is -0.5; it must be from 0 to 10");
@@ -262,7 +269,7 @@ fn law_5_a_replayed_model_gives_the_same_bytes() {
 
 #[test]
 fn a_prompt_that_was_not_recorded_is_an_error() {
-    let (decision, counts) = ask(ReplayModel::new(Transcript::default()), wish(4, 6));
+    let (decision, counts) = ask(ReplayModel::new(Transcript::default()), request(4, 6));
     assert_eq!(last_reason(&decision), "llm: no advice: the prompt is not in the transcript");
     assert_eq!(counts.unavailable, 1);
     let error = Transcript::from_json_lines("\n{\"system\":1}\n").unwrap_err().to_string();
@@ -288,11 +295,11 @@ fn answers() -> impl Strategy<Value = Says> {
 }
 
 prop_compose! {
-    fn wishes()(current in 0_u32..40, desired in 0_u32..40, urgency in 0_usize..4, memory in -50_i32..100, vertical in any::<bool>()) -> ScalingDecision {
-        let mut wish = wish(current, desired);
-        wish.urgency = [Urgency::Low, Urgency::Normal, Urgency::High, Urgency::Critical][urgency];
-        wish.resources = vertical.then_some(ResourceChange { cpu_percent: 0, memory_percent: memory });
-        wish
+    fn requests()(current in 0_u32..40, desired in 0_u32..40, urgency in 0_usize..4, memory in -50_i32..100, vertical in any::<bool>()) -> ScalingDecision {
+        let mut request = request(current, desired);
+        request.urgency = [Urgency::Low, Urgency::Normal, Urgency::High, Urgency::Critical][urgency];
+        request.resources = vertical.then_some(ResourceChange { cpu_percent: 0, memory_percent: memory });
+        request
     }
 }
 
@@ -300,22 +307,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn law_8_no_answer_moves_the_size_out_of_the_range(model in answers(), wish in wishes(), share in 0.0..3.0) {
+    fn law_8_no_answer_moves_the_size_out_of_the_range(model in answers(), request in requests(), share in 0.0..3.0) {
         let config = LlmConfig { share_above: share, ..LlmConfig::default() };
-        let engine = LlmEngine::with_config(model, Wants(wish.clone()), config).unwrap();
+        let engine = LlmEngine::with_config(model, Wants(request.clone()), config).unwrap();
         let decision = block_on(engine.decide(&observation())).unwrap();
-        let (current, least, got) = (wish.current_replicas, wish.desired_replicas, decision.desired_replicas);
+        let (current, least, got) = (request.current_replicas, request.desired_replicas, decision.desired_replicas);
         prop_assert!(got >= least, "never less than the baseline");
         prop_assert!(f64::from(got) <= (f64::from(least) * (1.0 + share)).ceil().max(f64::from(current)));
-        prop_assert!(Allowed::around(&wish, share).contains(got));
-        prop_assert!(!wish.shrinks() || got <= current, "a shrink never becomes growth");
-        prop_assert!(!wish.grows() || decision.grows(), "a growth stays one");
-        prop_assert!(decision.urgency >= wish.urgency);
-        prop_assert_eq!(decision.confidence, wish.confidence);
-        prop_assert_eq!(decision.resources, wish.resources);
-        prop_assert_eq!((decision.at, decision.current_replicas), (wish.at, current));
+        prop_assert!(ReplicaRange::around(&request, share).contains(got));
+        prop_assert!(!request.shrinks() || got <= current, "a shrink never becomes growth");
+        prop_assert!(!request.grows() || decision.grows(), "a growth stays one");
+        prop_assert!(decision.urgency >= request.urgency);
+        prop_assert_eq!(decision.confidence, request.confidence);
+        prop_assert_eq!(decision.resources, request.resources);
+        prop_assert_eq!((decision.at, decision.current_replicas), (request.at, current));
         if got == least {
-            prop_assert_eq!(decision.action, wish.action);
+            prop_assert_eq!(decision.action(), request.action());
         }
         let c = engine.stats().counts();
         prop_assert_eq!(c.asked, c.answered + c.late + c.refused + c.unavailable + c.malformed + c.out_of_range + c.unsure);

@@ -16,9 +16,9 @@ mod profile;
 use std::fmt;
 
 use chrono::{NaiveTime, TimeDelta};
-use scaling_core::{Confidence, MetricsHistory, ScalingMetrics};
+use scaling_core::{Confidence, InvalidSetting, MetricsHistory, ScalingMetrics};
 
-pub use config::{CompileConfig, InvalidCompileConfig};
+pub use config::CompileConfig;
 pub use need::{need_by_cpu, need_by_load};
 pub use profile::Profile;
 
@@ -32,7 +32,7 @@ use profile::{Seen, span};
 pub enum CompileError {
     /// A setting cannot work.
     #[error(transparent)]
-    Config(#[from] InvalidCompileConfig),
+    Config(#[from] InvalidSetting),
     /// Less than a day was seen.
     #[error("the history spans {hours:.1} h; a schedule needs a day at least")]
     TooShort {

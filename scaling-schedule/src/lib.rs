@@ -11,14 +11,13 @@ mod predictive;
 
 pub use calendar::{Days, Schedule, Segment, Week, Window};
 pub use compile::{
-    CompileConfig, CompileError, CompiledSchedule, InvalidCompileConfig, Profile, WindowReason, compile, need_by_cpu,
-    need_by_load,
+    CompileConfig, CompileError, CompiledSchedule, Profile, WindowReason, compile, need_by_cpu, need_by_load,
 };
 pub use cost::{CostReport, Size};
-pub use engine::{Floored, ScheduleEngine};
+pub use engine::ScheduleEngine;
 pub use error::{InvalidSchedule, InvalidWindow, WindowFault};
 pub use forecast::Forecaster;
-pub use predictive::{PredictiveConfig, PredictiveEngine};
+pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine};
 
 pub use chrono_tz;
 pub use chrono_tz::Tz;

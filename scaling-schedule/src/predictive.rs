@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::rules::InvalidConfig;
+use scaling_core::InvalidSetting;
 use scaling_core::{
-    CapacityModel, DecisionEngine, EngineError, Observation, Reason, RuleBasedEngine, RuleConfig, ScalingDecision,
-    SignalKind, Target,
+    CapacityModel, DecisionEngine, EngineError, Forecast, LoadForecast, NoForecast, Observation, Reason,
+    RuleBasedEngine, RuleConfig, ScalingDecision, SignalKind, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,12 +81,12 @@ impl Default for PredictiveConfig {
 /// Learning takes about a hundred milliseconds for a fortnight, a decision in between some twenty microseconds.
 ///
 /// ```
-/// use scaling_core::{DecisionEngine, Observation, ScalingMetrics, SignalKind};
+/// use scaling_core::{DecisionEngine, Observation, ScalingMetrics, SignalKind, Target};
 /// use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 ///
 /// let engine = PredictiveEngine::new(PredictiveConfig::default())?;
 /// let now = ScalingMetrics::new("2026-11-24T08:00:00Z".parse()?, 4).with(SignalKind::RequestRate, 200.0);
-/// let mut observation = Observation::new(now);
+/// let mut observation = Observation::new(Target::deployment("shop", "web", "web"), now);
 /// observation.facts.pod_capacity = Some(50.0);
 ///
 /// // Four pods carry 200 requests per second, and nothing is known of how they move: some headroom.
@@ -94,19 +94,95 @@ impl Default for PredictiveConfig {
 /// assert_eq!(decision.desired_replicas, 5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug)]
 pub struct PredictiveEngine {
-    price: f64,
+    forecast: LearntForecast,
     rules: RuleBasedEngine,
+}
+
+impl PredictiveEngine {
+    /// Creates the engine over the rules of its configuration, without the one about long trends, which the forecast sees better.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if the price, the number of targets or a threshold of the rules cannot work.
+    pub fn new(config: PredictiveConfig) -> Result<Self, InvalidSetting> {
+        let forecast = LearntForecast::new(&config)?;
+        let rules = RuleBasedEngine::new(config.rules)?.without_rule("trend");
+        Ok(Self { forecast, rules: rules.with_rule(FullPods) })
+    }
+
+    /// Creates the engine over rules of one's own, with this [`violation_price`](PredictiveConfig::violation_price) and the
+    /// default number of targets. A rule that full pods are too few is added.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if the price is not a finite number of at least 0.
+    pub fn over(rules: RuleBasedEngine, violation_price: f64) -> Result<Self, InvalidSetting> {
+        let config = PredictiveConfig { violation_price, rules: rules.config().clone(), ..PredictiveConfig::default() };
+        Ok(Self { forecast: LearntForecast::new(&config)?, rules: rules.with_rule(FullPods) })
+    }
+
+    /// Drops what was learnt of a target that is gone. If it is asked about again, it is learnt again.
+    pub fn forget(&self, target: &Target) {
+        self.forecast.forget(target);
+    }
+
+    /// Decides, without a future.
+    ///
+    /// # Errors
+    /// [`EngineError::NoPodCount`] if nothing says how many pods there are.
+    pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+        let learnt = self.forecast.learnt(observation);
+        let told = observation.clone().with_forecast(self.forecast.by(&learnt, observation));
+        let mut decision = self.rules.evaluate(&told)?;
+        if let (Some(Ok(_)), Some(capacity)) = (told.forecast, learnt.pace_now(observation).slow()) {
+            let slow = self.at_pace(told, capacity)?;
+            // Slow pods only raise: the rules may have learnt of them already.
+            if slow.desired_replicas > decision.desired_replicas {
+                decision = slow;
+            }
+        }
+        decision.engine = NAME.into();
+        Ok(decision.finite())
+    }
+
+    /// Decides for pods that serve `capacity`, whatever was declared or learnt before.
+    fn at_pace(&self, mut slow: Observation, capacity: f64) -> Result<ScalingDecision, EngineError> {
+        slow.facts.pod_capacity = Some(capacity);
+        let mut decision = self.rules.evaluate(&slow)?;
+        for reason in &mut decision.reasons {
+            // Measured, not declared.
+            if let Reason::Capacity { model, .. } = reason {
+                *model = CapacityModel::Learnt;
+            }
+        }
+        Ok(decision)
+    }
+}
+
+/// Forecast of a workload's request rate by a [`Forecaster`] that is learnt anew every two hours from the workload's own past; the
+/// quantile, and the time for which it is kept, are those that would have cost least ([`PredictiveEngine`]).
+///
+/// ```
+/// use scaling_core::{EngineExt, RuleBasedEngine};
+/// use scaling_schedule::{LearntForecast, PredictiveConfig};
+///
+/// let forecast = LearntForecast::new(&PredictiveConfig::default())?;
+/// let engine = RuleBasedEngine::default().forecasting(forecast);
+/// # let _ = engine;
+/// # Ok::<(), scaling_core::InvalidSetting>(())
+/// ```
+pub struct LearntForecast {
+    price: f64,
+    rules: RuleConfig,
     memory: Memory<Learnt>,
 }
 
-impl fmt::Debug for PredictiveEngine {
+impl fmt::Debug for LearntForecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PredictiveEngine")
+        f.debug_struct("LearntForecast")
             .field("price", &self.price)
-            .field("rules", &self.rules)
             .field("memory", &self.memory)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -118,99 +194,46 @@ struct Learnt {
     pace: Pace,
 }
 
-impl PredictiveEngine {
-    /// Creates the engine over the rules of its configuration, without the one about long trends, which the forecast sees better.
+impl LearntForecast {
+    /// Creates a forecast that has learnt nothing yet. Of the rules it needs to know how they size and shrink.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if the price, the number of targets or a threshold of the rules cannot work.
-    pub fn new(config: PredictiveConfig) -> Result<Self, InvalidConfig> {
-        let max_targets = config.max_targets;
-        if max_targets == 0 {
-            return Err(InvalidConfig { field: "max_targets", value: 0.0, must: "at least 1" });
+    /// [`InvalidSetting`] if the price, the number of targets or a threshold of the rules cannot work.
+    pub fn new(config: &PredictiveConfig) -> Result<Self, InvalidSetting> {
+        let (price, targets) = (config.violation_price, config.max_targets);
+        if targets == 0 {
+            return Err(InvalidSetting { field: "max_targets", value: 0.0, must: "at least 1" });
         }
-        let rules = RuleBasedEngine::new(config.rules)?.without_rule("trend");
-        Ok(Self { memory: Memory::new(max_targets), ..Self::over(rules, config.violation_price)? })
-    }
-
-    /// Creates the engine over rules of one's own, with this [`violation_price`](PredictiveConfig::violation_price) and the
-    /// default number of targets. A rule that full pods are too few is added.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`] if the price is not a finite number of at least 0.
-    pub fn over(rules: RuleBasedEngine, violation_price: f64) -> Result<Self, InvalidConfig> {
-        if !(violation_price.is_finite() && violation_price >= 0.0) {
-            return Err(InvalidConfig {
+        if !(price.is_finite() && price >= 0.0) {
+            return Err(InvalidSetting {
                 field: "violation_price",
-                value: violation_price,
+                value: price,
                 must: "a finite number of at least 0",
             });
         }
-        Ok(Self { price: violation_price, rules: rules.with_rule(FullPods), memory: Memory::new(TARGETS) })
+        config.rules.validate()?;
+        Ok(Self { price, rules: config.rules.clone(), memory: Memory::new(targets) })
     }
 
-    /// Drops what was learnt of a target that is gone. If it is asked about again, it is learnt again.
+    /// Drops what was learnt of a target that is gone.
     pub fn forget(&self, target: &Target) {
         self.memory.forget(target);
     }
 
-    /// Decides, without a future.
-    ///
-    /// # Errors
-    /// [`EngineError::NoPodCount`] if nothing says how many pods there are.
-    pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let mut decision = match observation.current.value(SignalKind::RequestRate) {
-            Some(observed) => self.foreseeing(observation, observed)?,
-            None => self.rules.evaluate(observation)?,
-        };
-        decision.engine = NAME.into();
-        Ok(decision.finite())
-    }
-
-    /// Decides where a request rate is observed.
-    fn foreseeing(&self, observation: &Observation, observed: f64) -> Result<ScalingDecision, EngineError> {
-        let learnt = self.learnt(observation);
-        let Some((reason, load)) = self.expected(observation, observed, &learnt) else {
-            return self.rules.evaluate(observation);
-        };
-        let mut decision = self.rules.evaluate_expecting(observation, load)?;
-        if let Some(capacity) = learnt.pace_now(observation).slow() {
-            let slow = self.at_pace(observation, load, capacity)?;
-            // Slow pods only raise: the rules may have learnt of them already.
-            if slow.desired_replicas > decision.desired_replicas {
-                decision = slow;
-            }
-        }
-        // After what asks for most.
-        decision.reasons.insert(decision.reasons.len().min(1), reason);
-        Ok(decision)
-    }
-
-    /// Decides for pods that serve `capacity`, whatever was declared or learnt before.
-    fn at_pace(&self, observation: &Observation, load: f64, capacity: f64) -> Result<ScalingDecision, EngineError> {
-        let mut slow = observation.clone();
-        slow.facts.pod_capacity = Some(capacity);
-        let mut decision = self.rules.evaluate_expecting(&slow, load)?;
-        for reason in &mut decision.reasons {
-            // Measured, not declared.
-            if let Reason::Capacity { model, .. } = reason {
-                *model = CapacityModel::Learnt;
-            }
-        }
-        Ok(decision)
-    }
-
-    /// The load to provide for, in requests per second, and why.
-    fn expected(&self, observation: &Observation, observed: f64, learnt: &Learnt) -> Option<(Reason, f64)> {
+    /// The forecast by what was learnt, or by what holds for any workload.
+    fn by(&self, learnt: &Learnt, observation: &Observation) -> Result<LoadForecast, NoForecast> {
+        let signal = SignalKind::RequestRate;
+        let observed = observation.current.value(signal).ok_or(NoForecast::NoLoad { signal })?;
         let unlearnt;
         let (forecaster, policy) = if let Some(forecast) = &learnt.forecast {
             forecast
         } else {
-            unlearnt = self.unlearnt(observation, observed)?;
+            unlearnt = self.unlearnt(observation, observed).ok_or(NoForecast::NoCapacity)?;
             &unlearnt
         };
-        let expected = forecaster.upper(observation, policy.quantile, policy.hold)?;
-        let quantile = policy.quantile.value();
-        Some((Reason::Forecast { observed, expected, quantile, ahead_s: forecaster.ahead_seconds() }, expected))
+        let upper = forecaster.upper(observation, policy.quantile, policy.hold);
+        let (expected, quantile) = (upper.ok_or(NoForecast::NotFinite)?, policy.quantile.value());
+        Ok(LoadForecast { signal, observed, expected, quantile, ahead_s: forecaster.ahead_seconds() })
     }
 
     /// Forecaster and policy that hold for any workload.
@@ -223,9 +246,12 @@ impl PredictiveEngine {
 
     /// State of knowledge at the last full two hours.
     fn learnt(&self, observation: &Observation) -> Arc<Learnt> {
-        let until = learnt_until(observation);
-        let span = Span::of(observation, until);
-        self.memory.get_or_learn(&key(observation), Evidence::of(observation, span), || self.learn(observation, span))
+        if observation.current.value(SignalKind::RequestRate).is_none() {
+            return Arc::new(Learnt { forecast: None, pace: Pace::default() });
+        }
+        let span = Span::of(observation, learnt_until(observation));
+        let evidence = Evidence::of(observation, span);
+        self.memory.get_or_learn(&observation.target, evidence, || self.learn(observation, span))
     }
 
     fn learn(&self, observation: &Observation, span: Option<Span>) -> Learnt {
@@ -233,11 +259,21 @@ impl PredictiveEngine {
         let forecast = || {
             let past = Past::of(observation, span)?;
             let forecaster = Forecaster::learn(&past)?;
-            let model = QueueModel::of(&past, &observation.facts, self.rules.config());
+            let model = QueueModel::of(&past, &observation.facts, &self.rules);
             let policy = Policy::best(&past, &forecaster, &model, self.price);
             Some((forecaster, policy))
         };
         Learnt { forecast: forecast(), pace: Pace::default().after(observation, span.from_ms, span.until_ms) }
+    }
+}
+
+impl Forecast for LearntForecast {
+    fn name(&self) -> &'static str {
+        "learnt quantile"
+    }
+
+    fn forecast(&self, observation: &Observation) -> Result<LoadForecast, NoForecast> {
+        self.by(&self.learnt(observation), observation)
     }
 }
 
@@ -255,12 +291,6 @@ fn learnt_until(observation: &Observation) -> DateTime<Utc> {
     let at = observation.current.timestamp;
     let into = TimeDelta::milliseconds(at.timestamp_millis().rem_euclid(LEARN_EVERY_MS));
     at.checked_sub_signed(into).unwrap_or(at)
-}
-
-/// The target that an observation is of.
-fn key(_: &Observation) -> Arc<Target> {
-    // Until observations say it, all are of one target, which is learnt anew whenever its past is another one.
-    Arc::new(Target::deployment("", "", ""))
 }
 
 #[async_trait]

@@ -4,9 +4,10 @@
 use async_trait::async_trait;
 use futures::executor::block_on;
 use scaling_core::{
-    DecisionEngine, EngineError, Ensemble, Observation, RuleBasedEngine, ScalingDecision, SignalKind, conformance,
+    DecisionEngine, EngineError, EngineExt, Ensemble, Observation, RuleBasedEngine, ScalingDecision, SignalKind,
+    conformance,
 };
-use scaling_schedule::{Days, Schedule, ScheduleEngine, Tz, Window};
+use scaling_schedule::{Days, LearntForecast, PredictiveConfig, Schedule, ScheduleEngine, Tz, Window};
 
 /// Wants half of the pods while every signal is there, and all of them otherwise.
 struct Half;
@@ -25,9 +26,13 @@ impl DecisionEngine for Half {
 }
 
 /// Open at any time of any day, or never.
-fn engine(open: bool) -> ScheduleEngine {
+fn schedule(open: bool) -> Schedule {
     let window = Window::parse("always", Days::DAILY, "00:00", "00:00", 5).unwrap();
-    ScheduleEngine::new(Schedule::new(Tz::America__New_York, if open { vec![window] } else { vec![] }).unwrap())
+    Schedule::new(Tz::America__New_York, if open { vec![window] } else { vec![] }).unwrap()
+}
+
+fn engine(open: bool) -> ScheduleEngine {
+    ScheduleEngine::new(schedule(open))
 }
 
 #[test]
@@ -39,19 +44,19 @@ fn a_schedule_alone_keeps_the_promises() {
 #[test]
 fn a_schedule_over_an_engine_that_shrinks_keeps_the_promises() {
     for open in [true, false] {
-        block_on(conformance::engine(|| engine(open).over(Half)));
-        block_on(conformance::engine(|| Ensemble::of(Half).with(engine(open).as_vote())));
+        block_on(conformance::engine(|| Half.floored(schedule(open))));
+        block_on(conformance::engine(|| Ensemble::of(Half).with(engine(open))));
     }
 }
 
 #[test]
 fn a_schedule_over_the_rules_keeps_the_promises() {
-    block_on(conformance::engine(|| engine(true).over(RuleBasedEngine::default())));
-    block_on(conformance::engine(|| engine(false).over(RuleBasedEngine::default())));
+    block_on(conformance::engine(|| RuleBasedEngine::default().floored(schedule(true))));
+    block_on(conformance::engine(|| RuleBasedEngine::default().floored(schedule(false))));
 }
 
 #[test]
-fn a_schedule_in_an_ensemble_with_the_rules_keeps_the_promises() {
-    block_on(conformance::engine(|| Ensemble::of(RuleBasedEngine::default()).with(engine(true).as_vote())));
-    block_on(conformance::engine(|| Ensemble::of(RuleBasedEngine::default()).with(engine(false).as_vote())));
+fn a_learnt_forecast_under_the_rules_keeps_the_promises() {
+    let forecast = || LearntForecast::new(&PredictiveConfig::default()).unwrap();
+    block_on(conformance::engine(|| RuleBasedEngine::default().forecasting(forecast())));
 }

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::conformance::engine::losses;
 use scaling_core::{
-    MetricsHistory, Observation, Reason, RuleBasedEngine, ScalingDecision, ScalingMetrics, Signal, SignalKind,
-    conformance,
+    LoadForecast, MetricsHistory, Observation, Reason, RuleBasedEngine, ScalingDecision, ScalingMetrics, Signal,
+    SignalKind, conformance,
 };
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
@@ -37,7 +37,8 @@ fn observation(load: impl Fn(u32) -> f64, minutes: u32) -> Observation {
             .with(SignalKind::QueueDepth, 0.0)
     };
     let (history, _) = MetricsHistory::from_unordered((0..minutes).map(sample).collect());
-    let mut observation = Observation::new(sample(minutes)).with_history(history);
+    let mut observation =
+        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(minutes)).with_history(history);
     observation.facts.pod_capacity = Some(50.0);
     observation
 }
@@ -99,7 +100,8 @@ fn bursts(height: f64, pods: u32) -> Observation {
         ScalingMetrics::new(at, pods).with(SignalKind::RequestRate, rate).with(SignalKind::CpuUtilization, 20.0)
     };
     let (history, _) = MetricsHistory::from_unordered((0..samples + 240).map(sample).collect());
-    Observation::new(sample(samples + 240)).with_history(history)
+    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(samples + 240))
+        .with_history(history)
 }
 
 #[test]
@@ -207,7 +209,8 @@ fn surge(window: u64, load: impl Fn(i64) -> f64) -> (f64, ScalingDecision) {
             .with(SignalKind::QueueDepth, 0.0)
     };
     let (history, _) = MetricsHistory::from_unordered((0..day / 15).map(|step| sample(step * 15)).collect());
-    let mut seen = Observation::new(sample(day)).with_history(history);
+    let mut seen =
+        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(day)).with_history(history);
     seen.facts.pod_capacity = Some(50.0);
     seen.facts.metrics_window = std::time::Duration::from_secs(window);
     let decision = engine().evaluate(&seen).unwrap();
@@ -290,7 +293,9 @@ proptest! {
         let rules = || RuleBasedEngine::new(PredictiveConfig::default().rules).unwrap().without_rule("trend");
         let predicted = PredictiveEngine::over(rules(), 10.0).unwrap().evaluate(&seen).unwrap();
         // The same rules for the present load, which foresee nothing.
-        let present = rules().evaluate_expecting(&seen, 0.0).unwrap();
+        let (signal, observed) = (SignalKind::RequestRate, seen.current.value(SignalKind::RequestRate).unwrap_or(0.0));
+        let nothing = LoadForecast { signal, observed, expected: 0.0, quantile: 0.97, ahead_s: 105.0 };
+        let present = rules().evaluate(&seen.clone().with_forecast(Ok(nothing))).unwrap();
         prop_assert!(predicted.desired_replicas >= present.desired_replicas, "{predicted:?} {present:?}");
     }
 }

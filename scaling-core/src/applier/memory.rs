@@ -6,7 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState};
-use crate::{Bounds, HpaPlan, ResourceChange, Target};
+use crate::bounds::Bounds;
+use crate::decision::ResourceChange;
+use crate::plan::HpaPlan;
+use crate::target::Target;
 
 /// HPAs in memory: for replays, tests and hosts that write manifests instead of calling an API.
 #[derive(Debug, Default)]
@@ -24,7 +27,7 @@ struct Hpa {
 
 impl Hpa {
     fn new(bounds: Bounds) -> Self {
-        Self { state: HpaState::new(bounds), resources: Vec::new(), done: None }
+        Self { state: HpaState::new(bounds).with_resting(bounds), resources: Vec::new(), done: None }
     }
 }
 
@@ -45,7 +48,7 @@ impl MemoryApplier {
     pub fn put(&self, target: &Target, bounds: Bounds) {
         let mut hpas = self.locked();
         let hpa = hpas.entry(target.clone()).or_insert_with(|| Hpa::new(bounds));
-        hpa.state = HpaState::new(bounds);
+        hpa.state = HpaState::new(bounds).with_resting(bounds);
     }
 
     /// The bounds of one workload's HPA.

@@ -1,15 +1,16 @@
-//! The requests of a scenario, step by step: the same for every candidate.
+//! [`Arrivals`]: the requests of a scenario, step by step, equal for every candidate.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::cluster::pods_for;
 use super::noise::Noise;
 use super::trace::MOST_STEPS;
-use super::{ClusterModel, InvalidModel, Trace};
+use super::{ClusterModel, Trace};
+use crate::InvalidSetting;
+use crate::stats::whole_pods;
 
-/// How many requests arrive in each step of a simulation.
+/// Requests that arrive in each step of a simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrivals {
     start: DateTime<Utc>,
@@ -19,23 +20,23 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// The demand of a trace in steps of the model and, if it has a seed, with the scatter of independent requests.
+    /// Cuts the demand of a trace into steps of the model and, if that has a seed, adds the scatter of independent requests.
     ///
     /// # Errors
-    /// [`InvalidModel`] if the model cannot be, or its step is too short for so long a trace.
-    pub fn new(trace: &Trace, model: &ClusterModel) -> Result<Self, InvalidModel> {
+    /// [`InvalidSetting`] if the model cannot be simulated, or its step is too short for so long a trace.
+    pub fn new(trace: &Trace, model: &ClusterModel) -> Result<Self, InvalidSetting> {
         model.validate()?;
         if trace.steps(model.step()) > MOST_STEPS {
             let value = model.step().as_secs_f64();
-            return Err(InvalidModel {
+            return Err(InvalidSetting {
                 field: "step",
                 value,
                 must: "long enough for a trace of at most 16000000 steps",
             });
         }
-        let grid = trace.resample(model.step());
+        let stepped = trace.resample(model.step());
         let step_s = model.step().as_secs_f64();
-        let requests = grid.demand().iter().enumerate().map(|(index, demand)| {
+        let requests = stepped.demand().iter().enumerate().map(|(index, demand)| {
             let mean = demand * step_s;
             match model.noise_seed {
                 Some(seed) if mean.is_finite() => Noise::at(seed, index).poisson(mean),
@@ -43,41 +44,43 @@ impl Arrivals {
             }
         });
         Ok(Self {
-            start: grid.start(),
-            step: grid.step(),
+            start: stepped.start(),
+            step: stepped.step(),
             requests: requests.collect(),
-            censored: grid.censored().to_vec(),
+            censored: stepped.censored().to_vec(),
         })
     }
 
-    /// Requests in each step; NaN in a gap.
+    /// Returns the requests of each step; NaN in a gap.
     pub fn requests(&self) -> &[f64] {
         &self.requests
     }
 
-    /// Steps in which demand may have been higher than what was recorded.
+    /// Returns of each step whether demand may have been higher than what was recorded.
     pub fn censored(&self) -> &[bool] {
         &self.censored
     }
 
-    /// The length of a step.
+    /// Returns the length of a step.
     pub fn step(&self) -> TimeDelta {
         self.step
     }
 
-    /// The number of steps.
+    /// Returns the number of steps.
     pub fn len(&self) -> usize {
         self.requests.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no step.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
 
-    /// Which steps count, from one on: those with data, but for the time in which pods cannot yet fit what came back after a gap.
-    /// That is as long as the gap was, but at least `reaction` steps and at most `settle`: what the gap did to the size of a workload
-    /// is nobody's doing.
+    /// Returns of each step whether it counts: steps from `from` on, with data, and not in the time in which pods cannot yet fit the
+    /// load that came back after a gap.
+    ///
+    /// That time is as long as the gap was, but at least `reaction` steps and at most `settle`: no candidate chose the size that a gap
+    /// left behind.
     pub fn counted(&self, from: usize, reaction: usize, settle: usize) -> Arc<[bool]> {
         let (mut gap, mut settling) = (0, 0_usize);
         let counts = self.requests.iter().enumerate().map(|(step, requests)| {
@@ -94,20 +97,22 @@ impl Arrivals {
         counts.collect()
     }
 
-    /// Pods that serve what comes in a step (or, in a gap, in the first after it) at 70 % utilization: where a simulation may begin.
+    /// Returns the pods that serve the last load before a step at 70 % utilization, the size to begin with. Where nothing came before,
+    /// it is the first load from the step on.
     pub fn enough_pods(&self, step: usize, model: &ClusterModel) -> u32 {
-        let coming = self.requests.get(step..).unwrap_or_default();
-        let requests = coming.iter().find(|requests| !requests.is_nan()).copied().unwrap_or(0.0);
-        pods_for(requests / model.step().as_secs_f64() / model.pod_capacity / 0.7)
+        let (before, from) = self.requests.split_at(step.min(self.requests.len()));
+        let known = |requests: &&f64| !requests.is_nan();
+        let requests = before.iter().rev().find(known).or_else(|| from.iter().find(known)).copied().unwrap_or(0.0);
+        whole_pods(requests / model.step().as_secs_f64() / model.pod_capacity / 0.7)
     }
 
-    /// The beginning of a step.
+    /// Returns the beginning of a step.
     pub fn instant(&self, step: usize) -> DateTime<Utc> {
         let steps = i32::try_from(step).unwrap_or(i32::MAX);
         self.start.checked_add_signed(self.step * steps).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
-    /// The step that an instant lies in; none before the first.
+    /// Returns the step that an instant lies in; none before the first.
     pub fn step_at(&self, at: DateTime<Utc>) -> Option<usize> {
         let since = (at - self.start).num_milliseconds();
         usize::try_from(since.div_euclid(self.step.num_milliseconds().max(1))).ok()

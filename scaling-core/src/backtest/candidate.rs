@@ -1,63 +1,91 @@
-//! What is compared: [`Candidate`].
+//! [`Candidate`]: a policy that a backtest replays, by name and recipe.
 
 use std::error::Error;
 use std::fmt;
 
-use super::{ClusterModel, Control, DemandBasis, Trace};
-use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, KpaConfig, KpaEngine, MetricSpec};
-use crate::rules::InvalidConfig;
-use crate::{Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, RuleBasedEngine, RuleConfig, WorkloadFacts};
+use super::{ClusterModel, Control, DemandBasis};
+use crate::baseline::{KpaConfig, KpaEngine};
+use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
+use crate::setting::InvalidSetting;
+use crate::{
+    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, RuleBasedEngine, RuleConfig, SignalKind,
+    WorkloadFacts,
+};
 
-/// What is known before the part of the trace that counts: what a candidate may learn from.
+/// Everything that is known before the replay begins: the material from which a candidate may learn.
+///
+/// It ends at the instant of the first decision. The rest of the trace is not in it.
 #[derive(Clone, Copy, Debug)]
-pub struct Past<'a> {
-    /// The samples of that time.
+pub struct TrainingPeriod<'a> {
+    /// Samples whose interval ended by the first decision, each at the end of its interval.
     pub history: &'a MetricsHistory,
-    /// The trace; only what lies before the history's end may be looked at.
-    pub trace: &'a Trace,
-    /// What the cluster is like.
+    /// Origin of the demand in the trace.
+    pub basis: DemandBasis,
+    /// Cluster of the replay.
     pub model: &'a ClusterModel,
-    /// What engines are told of the workload.
+    /// Facts that engines are told of the workload.
     pub facts: &'a WorkloadFacts,
-    /// The bounds to begin with: enough pods for the first step, and as many as are allowed.
+    /// Bounds to begin with: from the pods that the last load before the replay needs to the most that the limits allow.
     pub bounds: Bounds,
 }
 
-impl Past<'_> {
-    /// For candidates that decide by the request rate, and would stand still without one.
+impl TrainingPeriod<'_> {
+    /// Refuses replays without a request rate, for candidates that decide by it and would stand still without one.
     ///
     /// # Errors
-    /// If demand in the trace is not a request rate.
+    /// If demand in the trace is not a request rate, or the model does not measure it.
     pub fn needs_rate(&self) -> Result<(), CandidateError> {
-        match self.trace.basis() {
-            DemandBasis::RequestRate => Ok(()),
+        match self.basis {
             DemandBasis::CpuUsage => Err("there is no request rate in the trace".into()),
+            DemandBasis::RequestRate if !self.model.measures(SignalKind::RequestRate) => {
+                Err("the request rate is not measured".into())
+            }
+            DemandBasis::RequestRate => Ok(()),
         }
     }
 }
 
-/// Why a candidate does not run: boxed, because candidates come from anywhere.
+/// Reason why a candidate does not run. Boxed, because candidates come from anywhere.
 pub type CandidateError = Box<dyn Error + Send + Sync>;
 
-/// Who decides in one replay, made anew for each trace.
+/// Parts of a candidate in one replay, made anew for each trace.
 #[derive(Debug)]
-pub struct Contender {
-    /// Who sets the number of pods.
+pub struct CandidateSetup {
+    /// What sets the number of pods.
     pub control: Control,
-    /// Who moves the bounds; none leaves them to the HPA.
+    /// Engine that moves the bounds. Without one they stay as they are.
     pub driver: Option<Driver>,
 }
 
-/// An engine with what surrounds it.
+impl CandidateSetup {
+    /// An HPA, whose bounds stay as they are until a [driver](Self::driven_by) is added.
+    pub fn hpa(spec: HpaSpec, controller: ControllerConfig) -> Self {
+        Self { control: Control::Hpa { spec: Box::new(spec), controller }, driver: None }
+    }
+
+    /// As many pods as the lower bound says.
+    pub fn direct(bounds: Bounds) -> Self {
+        Self { control: Control::Direct { bounds }, driver: None }
+    }
+
+    /// Lets a driver move the bounds.
+    #[must_use]
+    pub fn driven_by(mut self, driver: Driver) -> Self {
+        self.driver = Some(driver);
+        self
+    }
+}
+
+/// Engine, guards, policy and recorder of one replay: the parts of an [`Autoscaler`](crate::Autoscaler) that a candidate chooses.
 pub struct Driver {
-    /// Who decides.
+    /// Engine that decides.
     pub engine: Box<dyn DecisionEngine>,
-    /// What is allowed.
+    /// Guards that its decisions pass, after the limits of the model, which always hold.
     pub guards: Guards,
-    /// How wanted replicas become bounds.
+    /// Mapping of approved replicas to bounds.
     pub policy: BoundsPolicy,
-    /// Whether each observation comes with a [`LoadProfile`](crate::LoadProfile), learnt hourly.
-    pub profiled: bool,
+    /// Receives the record of every tick, settling time included. Default: none.
+    pub recorder: Option<Box<dyn Recorder>>,
 }
 
 impl fmt::Debug for Driver {
@@ -65,114 +93,126 @@ impl fmt::Debug for Driver {
         f.debug_struct("Driver")
             .field("engine", &self.engine.name())
             .field("guards", &self.guards)
+            .field("recorded", &self.recorder.is_some())
             .finish_non_exhaustive()
     }
 }
 
 impl Driver {
-    /// An engine that drives the number of pods itself: within the hard limits it gets what it wants, at once.
+    /// Creates a driver of the number of pods itself: within the limits an engine gets what it asks for, at once.
     pub fn direct(engine: impl DecisionEngine + 'static) -> Self {
         Self {
             engine: Box::new(engine),
             guards: Guards::only_hard_limits(),
-            policy: BoundsPolicy {
-                floor_share_now: 1.0,
-                floor_share_planned: 1.0,
-                headroom_pods: 0,
-                headroom_share: 0.0,
-            },
-            profiled: false,
+            policy: BoundsPolicy::exact(),
+            recorder: None,
         }
     }
 
-    /// An engine that moves an HPA's bounds with the default guards and policy: the way it is done in production.
+    /// Creates a driver of an HPA's bounds with the default guards and policy, as in production.
     pub fn bounds(engine: impl DecisionEngine + 'static) -> Self {
-        Self { engine: Box::new(engine), guards: Guards::default(), policy: BoundsPolicy::default(), profiled: false }
+        Self { engine: Box::new(engine), guards: Guards::default(), policy: BoundsPolicy::default(), recorder: None }
     }
 
-    /// The same, with a load profile in each observation.
+    /// Records every tick.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use scaling_core::backtest::{Candidate, Driver};
+    /// use scaling_core::baseline::KpaEngine;
+    /// use scaling_core::MemoryRecorder;
+    ///
+    /// let records = Arc::new(MemoryRecorder::new());
+    /// let kept = Arc::clone(&records);
+    /// let candidate = Candidate::direct("kpa", move |_| {
+    ///     Ok(Driver::direct(KpaEngine::default()).recorded_by(Arc::clone(&kept)))
+    /// });
+    /// # let _ = candidate;
+    /// assert!(records.records().is_empty(), "until the candidate is replayed");
+    /// ```
     #[must_use]
-    pub fn profiled(mut self) -> Self {
-        self.profiled = true;
+    pub fn recorded_by(mut self, recorder: impl Recorder + 'static) -> Self {
+        self.recorder = Some(Box::new(recorder));
         self
     }
 }
 
-type Make = dyn Fn(&Past<'_>) -> Result<Contender, CandidateError> + Send + Sync;
+type Make = dyn Fn(&TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError> + Send + Sync;
 
-/// A policy that a backtest replays.
+/// A policy that a backtest compares with others: a name, and the recipe by which it is made for each trace.
 ///
 /// ```
-/// use scaling_core::backtest::{Candidate, Contender, Control, Driver};
-/// use scaling_core::hpa::KpaEngine;
+/// use scaling_core::backtest::{Candidate, CandidateSetup, Driver};
+/// use scaling_core::baseline::KpaEngine;
 ///
 /// // A host's own engine, driving the number of pods itself:
-/// let mine = Candidate::new("mine", |past| {
-///     let control = Control::Direct { bounds: past.bounds };
-///     Ok(Contender { control, driver: Some(Driver::direct(KpaEngine::default())) })
+/// let mine = Candidate::new("mine", |training| {
+///     Ok(CandidateSetup::direct(training.bounds).driven_by(Driver::direct(KpaEngine::default())))
 /// });
 /// assert_eq!(mine.name(), "mine");
 /// ```
 pub struct Candidate {
     name: String,
-    knob: Option<(String, f64)>,
+    parameter: Option<(String, f64)>,
+    own_bounds: Option<Bounds>,
     make: Box<Make>,
 }
 
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidate").field("name", &self.name).field("knob", &self.knob).finish_non_exhaustive()
+        f.debug_struct("Candidate")
+            .field("name", &self.name)
+            .field("parameter", &self.parameter)
+            .finish_non_exhaustive()
     }
 }
 
 impl Candidate {
-    /// A candidate that is made for each trace from its past.
+    /// Creates a candidate that is made for each trace from what is known before its replay.
     pub fn new(
         name: impl Into<String>,
-        make: impl Fn(&Past<'_>) -> Result<Contender, CandidateError> + Send + Sync + 'static,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), knob: None, make: Box::new(make) }
+        Self { name: name.into(), parameter: None, own_bounds: None, make: Box::new(make) }
     }
 
-    /// An HPA alone.
+    /// Creates an HPA alone, with its own bounds. They must lie within the limits of the scenario
+    /// ([`Candidate::own_bounds`]).
     pub fn hpa(name: impl Into<String>, spec: HpaSpec, controller: ControllerConfig) -> Self {
-        let spec = Box::new(spec);
-        Self::new(name, move |_| {
-            let control = Control::Hpa { spec: spec.clone(), controller: controller.clone() };
-            Ok(Contender { control, driver: None })
-        })
+        let own_bounds = spec.bounds().ok();
+        let made = Self::new(name, move |_| Ok(CandidateSetup::hpa(spec.clone(), controller.clone())));
+        Self { own_bounds, ..made }
     }
 
-    /// An HPA alone, on CPU utilization of so many percent, within the model's limits: `hpa:70`. It has no `behavior`: it doubles at
-    /// most, and shrinks to the most that was wanted in the last five minutes. A pod requests one core, unless the scenario's facts
-    /// say otherwise, and uses all of it at its capacity.
+    /// Creates an HPA alone, on CPU utilization of so many percent, within the limits of the scenario: `hpa:70`.
+    ///
+    /// It has no `behavior`: it doubles at most, and shrinks to the most that was recommended in the last five minutes. A pod
+    /// requests one core, unless the scenario's facts say otherwise, and uses all of it at its capacity.
     pub fn hpa_on_cpu(percent: i32) -> Self {
-        let candidate = Self::new(format!("hpa:{percent}"), move |past| {
-            let spec = Box::new(hpa_on_cpu(percent, past));
-            let control = Control::Hpa { spec, controller: ControllerConfig::default() };
-            Ok(Contender { control, driver: None })
+        let candidate = Self::new(format!("hpa:{percent}"), move |training| {
+            Ok(CandidateSetup::hpa(hpa_on_cpu(percent, training), ControllerConfig::default()))
         });
         candidate.of_family("hpa", percent.into())
     }
 
-    /// Knative's autoscaler, aiming for this share of a pod's capacity. It sees the measurements that all see: means over a minute,
-    /// half a minute old, where Knative scrapes its own every second. So its panic comes later here than in its own house.
+    /// Creates Knative's autoscaler, aiming for this share of a pod's capacity. It runs on traces that have a request rate.
     ///
-    /// It runs on traces that have a request rate.
+    /// It sees the measurements that all candidates see, means over a minute that are half a minute old, where Knative scrapes its
+    /// own every second. So its panic mode comes later here than in a cluster.
     pub fn kpa(target_utilization: f64) -> Self {
-        Self::direct("kpa", move |past| {
-            past.needs_rate()?;
+        Self::direct("kpa", move |training| {
+            training.needs_rate()?;
             let config =
-                KpaConfig { target: Some(target_utilization * past.model.pod_capacity), ..KpaConfig::default() };
+                KpaConfig { target: Some(target_utilization * training.model.pod_capacity), ..KpaConfig::default() };
             Ok(Driver::direct(KpaEngine::new(config)))
         })
     }
 
-    /// The rule engine, driving the number of pods itself, aiming for this share of a pod's capacity.
+    /// Creates the rule engine, driving the number of pods itself, aiming for this share of a pod's capacity.
     ///
     /// # Errors
-    /// [`InvalidConfig`] if the share cannot be.
-    pub fn rules(target_utilization: f64) -> Result<Self, InvalidConfig> {
+    /// [`InvalidSetting`] if the share cannot be aimed for.
+    pub fn rules(target_utilization: f64) -> Result<Self, InvalidSetting> {
         let config = RuleConfig {
             learnt_target_percent: target_utilization * 100.0,
             target_cpu_percent: target_utilization * 100.0,
@@ -180,67 +220,85 @@ impl Candidate {
         };
         config.validate()?;
         Ok(Self::direct("rules", move |_| {
-            // A trend means a schedule would serve better, which is advice for people and not a size.
+            // A trend means that a schedule would serve better, which is advice for people and not a size.
             let engine = RuleBasedEngine::new(config.clone())?.without_rule("trend");
-            Ok(Driver::direct(engine).profiled())
+            Ok(Driver::direct(engine))
         }))
     }
 
-    /// Somebody who drives the number of pods itself.
+    /// Creates a candidate that drives the number of pods itself.
     pub fn direct(
         name: impl Into<String>,
-        make: impl Fn(&Past<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(name, move |past| {
-            Ok(Contender { control: Control::Direct { bounds: past.bounds }, driver: Some(make(past)?) })
-        })
+        Self::new(name, move |training| Ok(CandidateSetup::direct(training.bounds).driven_by(make(training)?)))
     }
 
-    /// Somebody who moves the bounds of an HPA on CPU utilization of so many percent.
+    /// Creates a candidate that moves the bounds of an HPA on CPU utilization of so many percent.
     pub fn over_hpa(
         name: impl Into<String>,
         percent: i32,
-        make: impl Fn(&Past<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(name, move |past| {
-            let spec = Box::new(hpa_on_cpu(percent, past));
-            let control = Control::Hpa { spec, controller: ControllerConfig::default() };
-            Ok(Contender { control, driver: Some(make(past)?) })
+        Self::new(name, move |training| {
+            let hpa = CandidateSetup::hpa(hpa_on_cpu(percent, training), ControllerConfig::default());
+            Ok(hpa.driven_by(make(training)?))
         })
     }
 
-    /// The same under another name.
+    /// Renames the candidate.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The same, as one setting of a knob: all of one family lie on one line of the frontier.
+    /// Makes the candidate one setting of a parameter: all of one family lie on one line of the frontier.
     #[must_use]
-    pub fn of_family(mut self, family: impl Into<String>, knob: f64) -> Self {
-        self.knob = Some((family.into(), knob));
+    pub fn of_family(mut self, family: impl Into<String>, parameter: f64) -> Self {
+        self.parameter = Some((family.into(), parameter));
         self
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The family it belongs to, and where its knob stands.
+    /// Returns the family it belongs to, and the value of the parameter.
     pub fn family(&self) -> Option<(&str, f64)> {
-        self.knob.as_ref().map(|(family, knob)| (family.as_str(), *knob))
+        self.parameter.as_ref().map(|(family, parameter)| (family.as_str(), *parameter))
     }
 
-    pub(super) fn make(&self, past: &Past<'_>) -> Result<Contender, CandidateError> {
-        (self.make)(past)
+    /// Returns the bounds that it brings along, whatever the scenario is: those of the HPA in [`Candidate::hpa`]. None if they follow
+    /// from the limits of the scenario. A host widens the limits to these, or refuses the candidate, before it replays anything.
+    ///
+    /// ```
+    /// use scaling_core::Bounds;
+    /// use scaling_core::backtest::Candidate;
+    /// use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec};
+    ///
+    /// let spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(35, 700)?);
+    /// let large = Candidate::hpa("large", spec, ControllerConfig::default());
+    /// assert_eq!(large.own_bounds(), Some(Bounds::new(35, 700)?));
+    /// assert_eq!(Candidate::hpa_on_cpu(70).own_bounds(), None);
+    /// # Ok::<(), scaling_core::InvalidBounds>(())
+    /// ```
+    pub fn own_bounds(&self) -> Option<Bounds> {
+        self.own_bounds
+    }
+
+    pub(super) fn make(&self, training: &TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError> {
+        (self.make)(training)
     }
 }
 
-fn hpa_on_cpu(percent: i32, past: &Past<'_>) -> HpaSpec {
+fn hpa_on_cpu(percent: i32, training: &TrainingPeriod<'_>) -> HpaSpec {
     let reference = CrossVersionObjectReference::deployment("workload");
-    let mut spec = HpaSpec::new(reference, past.model.limits.bounds());
+    let limits = training.model.limits.bounds();
+    // The API server refuses minReplicas 0 on a resource metric: no pod, no CPU, no way up.
+    let bounds = Bounds::new(limits.min().max(1), limits.max()).unwrap_or(limits);
+    let mut spec = HpaSpec::new(reference, bounds);
     spec.metrics = Some(vec![MetricSpec::utilization("cpu", percent)]);
     spec
 }

@@ -1,4 +1,4 @@
-//! [`Cluster`]: recorded load meets pods that our decisions, not those of the recording, brought about.
+//! [`Cluster`]: a simulated workload, in which recorded load meets pods that a candidate's decisions brought about.
 
 mod autoscaler;
 mod reading;
@@ -9,91 +9,93 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use self::autoscaler::SimulatedObject;
-use self::reading::Reading;
 pub(super) use self::reading::wait;
+use self::reading::{Memory, Reading};
 use super::noise::Noise;
 use super::pods::Pods;
 use super::queue::{Queue, Service};
-use super::{Arrivals, ClusterModel, DemandBasis, InvalidModel, Trace};
+use super::{Arrivals, ClusterModel, DemandBasis, Trace};
 use crate::hpa::{ControllerConfig, Hpa, HpaController, HpaMemory, HpaSpec, InvalidHpa};
+use crate::source::{Accumulator, SampleError};
+use crate::stats::whole_pods;
 use crate::{
-    Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, MemoryApplier, MetricsHistory,
-    MetricsSource, Observation, PlannedEvent, ScalingMetrics, SourceError, Target, WorkloadFacts,
+    Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, InvalidSetting, MemoryApplier,
+    MetricsHistory, MetricsSource, Observation, PlannedEvent, SourceError, Target, WorkloadFacts,
 };
 
-/// History kept for engines: 14 days of quarter minutes.
+/// Samples of history kept for engines: 17 days of 15 s.
 const KEPT: usize = 100_000;
 
-/// What cannot be simulated.
+/// Reasons why a cluster cannot be simulated.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// The model cannot be.
-    #[error("the cluster model cannot be: {0}")]
-    Model(#[from] InvalidModel),
-    /// The HPA cannot be.
-    #[error("the HPA cannot be: {0}")]
+    /// The model has a setting that cannot work.
+    #[error("the cluster model cannot be simulated: {0}")]
+    Model(#[from] InvalidSetting),
+    /// The API server would refuse the HPA.
+    #[error("the HPA is invalid: {0}")]
     Hpa(#[from] InvalidHpa),
-    /// The HPA reacts to something that is not simulated.
+    /// The HPA reacts to a metric that is not simulated, or not measured in this model.
     #[error(
         "the HPA's metric {name:?} is not simulated; there are cpu, memory (where it was recorded), \
-         request_rate_per_second, queue_depth and active_connections"
+         request_rate_per_second, queue_depth and active_connections, as far as the model measures them"
     )]
     UnknownMetric {
-        /// Its name.
+        /// Name of the metric.
         name: String,
     },
 }
 
-/// Who sets the number of pods.
+/// Part of the cluster that sets the number of pods.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Control {
-    /// A simulated HPA, between bounds that an engine may move: the way it is done in production. It begins with
+    /// A simulated HPA, between bounds that an engine may move, as in production. It begins with
     /// [enough pods](Arrivals::enough_pods), within its bounds.
     Hpa {
-        /// The HPA.
+        /// Specification of the HPA.
         spec: Box<HpaSpec>,
-        /// The controller's settings.
+        /// Settings of the controller.
         controller: ControllerConfig,
     },
-    /// Nobody but whoever moves the bounds: there are always as many pods as the lower one says.
+    /// Scale subresource without an HPA: there are as many pods as the lower bound says, within the limits of the model.
     Direct {
-        /// The bounds at the beginning.
+        /// Bounds at the beginning.
         bounds: Bounds,
     },
 }
 
-/// Everything that a [`Cluster`] is made of.
+/// Parts of a [`Cluster`].
 #[derive(Clone, Debug)]
 pub struct ClusterSetup {
-    /// The workload.
+    /// Simulated workload.
     pub target: Target,
-    /// What the cluster is like.
+    /// Properties of the cluster.
     pub model: ClusterModel,
-    /// What arrives.
+    /// Requests that arrive.
     pub arrivals: Arc<Arrivals>,
-    /// What else was recorded.
+    /// Trace, for signals that were recorded and are not simulated: memory, connections, response time without waiting.
     pub trace: Arc<Trace>,
-    /// The step at which it begins.
+    /// Step of the arrivals at which the simulation begins.
     pub first_step: usize,
-    /// For each step of the arrivals, whether the [`Run`] counts it ([`Arrivals::counted`]).
+    /// Of each step of the arrivals: whether the [`Run`] counts it ([`Arrivals::counted`]).
     pub counted: Arc<[bool]>,
-    /// Who sets the number of pods.
+    /// Part that sets the number of pods.
     pub control: Control,
-    /// What engines are told of the workload.
+    /// Facts that engines are told of the workload.
     pub facts: WorkloadFacts,
     /// Declared events that engines are told of.
     pub events: Arc<[PlannedEvent]>,
-    /// What engines know of the time before.
+    /// Samples from the time before the first step.
     pub history: Arc<MetricsHistory>,
 }
 
-/// What happened in one step.
+/// Events of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepSeen {
     /// Requests that arrived; NaN in a gap.
     pub arrived: f64,
-    /// Pods that existed and were paid for.
+    /// Pods that existed, and are paid for.
     pub pods: u32,
     /// Pods that served.
     pub ready: u32,
@@ -103,49 +105,51 @@ pub struct StepSeen {
     pub backlog: f64,
     /// Requests that arrived to a wait longer than the objective, or were dropped.
     pub violating: f64,
-    /// Seconds in which that was so.
+    /// Seconds in which requests that arrived violated.
     pub violating_s: f64,
     /// Requests dropped.
     pub dropped: f64,
-    /// Whether the step counts.
+    /// True if the step counts for the score.
     pub counts: bool,
 }
 
-/// What came of a simulation.
+/// Outcome of a simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Each step from the first on.
+    /// Steps, from the first on.
     pub steps: Vec<StepSeen>,
     /// Changes of the size that was asked for, in the steps that count.
     pub scale_events: u64,
 }
 
 impl Run {
-    /// The steps that count.
+    /// Returns the steps that count.
     pub fn scored(&self) -> impl Iterator<Item = &StepSeen> {
         self.steps.iter().filter(|step| step.counts)
     }
 }
 
-/// One workload's recorded load against simulated pods. It *is* the source and the applier, so that what runs live runs here.
+/// Simulated pods of one workload under its recorded load. It *is* a source and an applier, so that the live path runs here unchanged.
 ///
-/// Requests come evenly within a step; the queue is solved exactly. A pod is paid for from its creation and serves after its
-/// start-up time; of several the youngest goes first. Measurements are means over a window and come late; numbers of pods do not, for
-/// they come from the API server and are of now. Until data fill the first window, it is as short as they are.
+/// - **Load.** Requests come evenly within a step; the queue is solved exactly. In a gap of the trace nothing arrives, nothing is
+///   measured, and pods stay as they are.
+/// - **Pods.** A pod is paid for from its creation and serves after its start-up time; of several the youngest goes first.
+/// - **Measurements** are means over a window, and come late. Numbers of pods are those of now, for they come from the API server.
+///   Until data fill the first window, it is as short as they are. Signals that the [model](ClusterModel::measured) leaves out are
+///   never measured, neither for engines nor for the HPA.
+/// - **Order.** Decisions come before the arrivals of the step at whose beginning they are made. Bounds that are applied act at the
+///   next sync, which takes place at that same instant when time goes on.
+/// - **HPA.** To the simulated HPA a pod that starts is unready, never missing, and a young one counts once its whole window lies
+///   after it became ready: start-up, window and lag after its creation.
 ///
-/// Decisions come before the arrivals of the step at whose beginning they are made. Bounds that are applied act at the next sync,
-/// which takes place at that same instant when time goes on. To the simulated HPA a pod that starts is unready, never missing, and a
-/// young one counts once its whole window lies after it became ready: start-up, window and lag after its creation.
-///
-/// Every step is kept for the [`Run`], 64 bytes each; all else is as large as the window.
-///
-/// In a gap of the trace nothing arrives, nothing is measured, and pods stay as they are.
+/// Every step is kept for the [`Run`], 64 bytes each; everything else is as large as the window.
 #[derive(Debug)]
 pub struct Cluster {
-    target: Target,
+    target: Arc<Target>,
     model: ClusterModel,
     arrivals: Arc<Arrivals>,
     trace: Arc<Trace>,
+    memory: Memory,
     first_step: usize,
     counted: Arc<[bool]>,
     controller: Option<HpaController>,
@@ -156,7 +160,7 @@ pub struct Cluster {
     world: Mutex<World>,
 }
 
-/// The model's durations, in steps.
+/// Durations of the model, in steps.
 #[derive(Clone, Copy, Debug)]
 struct Periods {
     step_s: f64,
@@ -169,20 +173,19 @@ struct Periods {
 
 #[derive(Debug)]
 struct World {
-    /// Each step so far, from the first on.
+    /// Steps so far, from the first on.
     seen: Vec<StepSeen>,
     pods: Pods,
-    /// The size asked for; more than the pods where the nodes are full.
+    /// Size asked for; more than the pods where the nodes are full.
     desired: u32,
     queue: Queue,
     hpa: Option<(Hpa, HpaMemory)>,
     scale_events: u64,
-    history: Arc<MetricsHistory>,
-    current: Option<ScalingMetrics>,
+    samples: Accumulator,
 }
 
 impl Cluster {
-    /// A cluster at its first step.
+    /// Creates a cluster at its first step.
     ///
     /// # Errors
     /// [`ClusterError`] if it cannot be simulated.
@@ -192,7 +195,7 @@ impl Cluster {
         let (bounds, controller, hpa) = match &setup.control {
             Control::Hpa { spec, controller } => {
                 let hpa = Hpa::try_from(&**spec)?;
-                if let Some(name) = autoscaler::unknown_metric(&hpa, &trace) {
+                if let Some(name) = autoscaler::unknown_metric(&hpa, &trace, &model) {
                     return Err(ClusterError::UnknownMetric { name });
                 }
                 (spec.bounds()?, Some(HpaController::new(controller.clone())), Some((hpa, HpaMemory::default())))
@@ -209,10 +212,11 @@ impl Cluster {
         };
         let initial = match setup.control {
             Control::Hpa { .. } => bounds.clamp(arrivals.enough_pods(first_step, &model)),
-            Control::Direct { .. } => bounds.min(),
+            Control::Direct { .. } => model.limits.bounds().clamp(bounds.min()),
         };
         let existing = initial.min(model.node_limit.unwrap_or(u32::MAX));
         let mut history = setup.history;
+        let memory = Memory::learn(&history);
         if history.is_empty() {
             history = Arc::new(MetricsHistory::with_limit(KEPT));
         }
@@ -226,13 +230,13 @@ impl Cluster {
                 queue: Queue::default(),
                 hpa,
                 scale_events: 0,
-                history,
-                current: None,
+                samples: Accumulator::continuing(history),
             }),
-            target,
+            target: Arc::new(target),
             model,
             arrivals,
             trace,
+            memory,
             first_step,
             counted,
             controller,
@@ -241,22 +245,22 @@ impl Cluster {
         })
     }
 
-    /// The HPA's bounds now.
+    /// Returns the bounds now.
     pub fn bounds(&self) -> Option<Bounds> {
         self.hpa.bounds(&self.target)
     }
 
-    /// Pods now, starting ones included.
+    /// Returns the number of pods now, starting ones included.
     pub fn pods(&self) -> u32 {
         self.world().pods.total()
     }
 
-    /// The instant up to which time has passed.
+    /// Returns the instant up to which time has passed.
     pub fn now(&self) -> DateTime<Utc> {
         self.arrivals.instant(self.first_step + self.world().seen.len())
     }
 
-    /// Lets time pass: requests come, pods start, the HPA syncs. Time goes in whole steps; what is less waits for the next call.
+    /// Lets time pass: requests come, pods start, the HPA syncs. Time goes in whole steps; a rest waits for the next call.
     pub fn advance(&self, until: DateTime<Utc>) {
         let mut world = self.world();
         let world = &mut *world;
@@ -272,13 +276,13 @@ impl Cluster {
         self.measure(world);
     }
 
-    /// What came of it.
+    /// Ends the simulation.
     pub fn into_run(self) -> Run {
         let world = self.world.into_inner().unwrap_or_else(PoisonError::into_inner);
         Run { steps: world.seen, scale_events: world.scale_events }
     }
 
-    /// One step of the queue.
+    /// Simulates one step of the queue.
     fn step(&self, world: &mut World, now: usize) {
         let arrived = self.arrivals.requests().get(self.first_step + now).copied().unwrap_or(f64::NAN);
         let ready = world.pods.ready(now);
@@ -294,7 +298,7 @@ impl Cluster {
             counts: self.counts(now),
         };
         if arrived.is_nan() {
-            // Nobody knows what waited when the recording goes on.
+            // The recording does not say what waited at its end.
             world.queue = Queue::default();
         } else {
             let capacity = f64::from(ready) * self.model.pod_capacity;
@@ -317,19 +321,19 @@ impl Cluster {
         world.seen.push(seen);
     }
 
-    /// Pods fail, and new ones start in their place.
+    /// Draws the pods that fail; new ones start in their place.
     fn fail(&self, world: &mut World, now: usize) {
         if self.model.pod_failures_per_day > 0.0 {
             let rate = self.model.pod_failures_per_day * self.periods.step_s / 86_400.0;
             // Another seed than that of the requests, which are drawn by the same index.
             let seed = self.model.noise_seed.unwrap_or(0) ^ 0x5851_f42d_4c95_7f2d;
             let expected = rate * f64::from(world.pods.ready(now));
-            let failed = pods_for(Noise::at(seed, self.first_step + now).poisson(expected));
+            let failed = whole_pods(Noise::at(seed, self.first_step + now).poisson(expected));
             world.pods.replace(failed, now + self.periods.start_up);
         }
     }
 
-    /// Whoever sets the number of pods does.
+    /// Sets the number of pods, as the HPA or, without one, the lower bound says.
     fn sync(&self, world: &mut World, now: usize) {
         let Some(bounds) = self.bounds() else { return };
         let before = world.desired;
@@ -342,11 +346,11 @@ impl Cluster {
             let sync = controller.sync(hpa, memory, &mut object, at);
             world.desired = u32::try_from(sync.desired).unwrap_or(0);
         } else {
-            world.desired = bounds.min();
+            world.desired = self.model.limits.bounds().clamp(bounds.min());
         }
         let size = world.desired.min(self.model.node_limit.unwrap_or(u32::MAX));
         if size != world.pods.total() {
-            // Ready pods are counted first, so that removal knows them.
+            // Ready pods are counted first: removal must tell them from those that start.
             world.pods.ready(now);
             world.pods.resize(size, now + self.periods.start_up);
         }
@@ -355,22 +359,22 @@ impl Cluster {
         }
     }
 
-    /// Puts the newest metrics in place, and the last ones into history.
+    /// Measures, and moves the last measurement into history.
     fn measure(&self, world: &mut World) {
         let now = world.seen.len();
         let metrics = Reading::at(self, world, now).map(|reading| reading.metrics(self, world, now));
         let Some(metrics) = metrics else {
-            world.keep();
+            world.samples.lapse();
             return;
         };
-        let is_same = world.current.as_ref().is_some_and(|current| current.timestamp == metrics.timestamp);
-        if !is_same {
-            world.keep();
+        let at = self.arrivals.instant(self.first_step + now);
+        if let Err(SampleError::Duplicate { .. }) = world.samples.push(metrics.clone(), at) {
+            // The same measurement is seen again, with the pods of now.
+            world.samples.revise(metrics).ok();
         }
-        world.current = Some(metrics);
     }
 
-    /// Whether a step counts, which one in a gap cannot.
+    /// Returns whether a step counts; one in a gap never does.
     fn counts(&self, now: usize) -> bool {
         self.counted.get(self.first_step + now).copied().unwrap_or(false)
     }
@@ -384,36 +388,24 @@ impl Cluster {
     }
 }
 
-impl World {
-    /// The last metrics become history.
-    fn keep(&mut self) {
-        if let Some(past) = self.current.take() {
-            // Not newer than the history that came with the setup: that one stands.
-            Arc::make_mut(&mut self.history).push(&past).ok();
-        }
-    }
-}
-
-/// A whole number of pods; a hair above one is rounding.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
-pub(super) fn pods_for(work: f64) -> u32 {
-    (work - 1e-9).ceil().clamp(0.0, 1e9) as u32
-}
-
 #[async_trait]
 impl MetricsSource for Cluster {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
-        if *target != self.target {
+        if *target != *self.target {
             return Err(SourceError::UnknownTarget { target: target.clone() });
         }
-        let world = self.world();
-        let current = world.current.clone().filter(|current| current.timestamp <= now);
+        let mut world = self.world();
+        let current = world.samples.at(now).cloned();
         let current = current.ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })?;
         Ok(Observation {
+            target: Arc::clone(&self.target),
+            now,
             current,
-            history: world.history.clone(),
+            declared: None,
+            history: world.samples.history().clone(),
             facts: self.facts.clone(),
             events: self.events.clone(),
+            forecast: None,
         })
     }
 }
@@ -434,9 +426,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::SignalKind;
     use crate::backtest::SampleTime;
     use crate::hpa::{CrossVersionObjectReference, MetricSpec, Quantity};
+    use crate::{ScalingMetrics, SignalKind};
     use chrono::TimeDelta;
 
     fn target() -> Target {

@@ -1,7 +1,8 @@
-//! A change of policy as a gate: [`PolicyDiff`].
+//! [`PolicyDiff`]: a change of policy as a gate.
 //!
 //! Two candidates over the same traffic, the policy as it is and as it is proposed, differ in pod-hours, cost and violations. A
-//! stated [`Budget`] says how much of that may pass.
+//! stated [`Budget`] says how much of that may pass. Over traffic without a single request every budget would hold, so such a
+//! comparison is refused.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::report::{CandidateReport, TraceReport};
 use super::score::Score;
 
-/// How much a proposed policy may be worse than the current one. What is not stated is not limited.
+/// Limits on how much a proposed policy may be worse than the current one. A limit that is not stated does not apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
@@ -26,27 +27,49 @@ pub struct Budget {
     pub scale_events_a_day: Option<f64>,
 }
 
-/// One policy against another over the same trace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PolicyDiff {
-    /// The trace.
-    pub trace: String,
-    /// The policy as it is.
-    pub current: Score,
-    /// The policy as it is proposed.
-    pub proposed: Score,
+/// Reasons why two policies cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiffError {
+    /// No candidate of that name was replayed.
+    #[error("{trace}: no candidate {candidate:?} was replayed")]
+    NotReplayed {
+        /// Name of the trace.
+        trace: String,
+        /// Name of the candidate.
+        candidate: String,
+    },
+    /// No request arrived in the part of the trace that counts: any policy would be within any budget.
+    #[error(
+        "{trace}: no request arrived at {candidate:?} in the part of the trace that counts, so nothing says what the change would do; \
+         use a trace with load after its history"
+    )]
+    NothingAsked {
+        /// Name of the trace.
+        trace: String,
+        /// Name of the candidate.
+        candidate: String,
+    },
 }
 
-/// One part of a budget that was exceeded.
+/// Difference of one policy to another over the same trace. Both were asked for at least one request.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PolicyDiff {
+    trace: String,
+    current: Score,
+    proposed: Score,
+}
+
+/// One limit of a budget that was exceeded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exceeded {
-    /// The trace.
+    /// Name of the trace.
     pub trace: String,
-    /// The field of the [`Budget`].
+    /// Field of the [`Budget`].
     pub budget: String,
-    /// What is allowed.
+    /// Limit.
     pub allowed: f64,
-    /// What was found.
+    /// Value that was found.
     pub found: f64,
 }
 
@@ -57,13 +80,42 @@ impl fmt::Display for Exceeded {
 }
 
 impl PolicyDiff {
-    /// The two named candidates of a trace; none unless both were replayed.
-    pub fn of(trace: &TraceReport, current: &str, proposed: &str) -> Option<Self> {
-        let score = |name| trace.candidate(name).map(|CandidateReport { score, .. }| score.clone());
-        Some(Self { trace: trace.name.clone(), current: score(current)?, proposed: score(proposed)? })
+    /// Compares two named candidates of a trace.
+    ///
+    /// # Errors
+    /// [`DiffError`] if one of them was not replayed, or was asked for nothing in the time that counts.
+    pub fn of(trace: &TraceReport, current: &str, proposed: &str) -> Result<Self, DiffError> {
+        let score = |name: &str| {
+            let (trace_name, candidate) = (|| trace.name.clone(), || name.to_owned());
+            let Some(CandidateReport { score, .. }) = trace.candidate(name) else {
+                return Err(DiffError::NotReplayed { trace: trace_name(), candidate: candidate() });
+            };
+            // Not `<= 0.0`: a number of requests that is no number is nothing, either.
+            if score.requests > 0.0 {
+                Ok(score.clone())
+            } else {
+                Err(DiffError::NothingAsked { trace: trace_name(), candidate: candidate() })
+            }
+        };
+        Ok(Self { trace: trace.name.clone(), current: score(current)?, proposed: score(proposed)? })
     }
 
-    /// Rise of pod-hours, as a share of the current. From nothing to something it is infinite.
+    /// Returns the name of the trace.
+    pub fn trace(&self) -> &str {
+        &self.trace
+    }
+
+    /// Returns the score of the policy as it is.
+    pub fn current(&self) -> &Score {
+        &self.current
+    }
+
+    /// Returns the score of the policy as it is proposed.
+    pub fn proposed(&self) -> &Score {
+        &self.proposed
+    }
+
+    /// Returns the rise of pod-hours as a share of the current; infinite if there are none now.
     pub fn cost_increase(&self) -> f64 {
         let (current, proposed) = (self.current.pod_hours, self.proposed.pod_hours);
         if current > 0.0 {
@@ -75,12 +127,12 @@ impl PolicyDiff {
         }
     }
 
-    /// Rise of the share of violating requests.
+    /// Returns the rise of the share of violating requests.
     pub fn violating_increase(&self) -> f64 {
         self.proposed.violating_share - self.current.violating_share
     }
 
-    /// What of a budget is exceeded, in the order of its fields. A limit that is no number is exceeded by anything.
+    /// Returns the limits of a budget that are exceeded, in the order of its fields. A limit that is no number is exceeded by anything.
     pub fn exceeded(&self, budget: &Budget) -> Vec<Exceeded> {
         let days = self.proposed.hours / 24.0;
         let minutes_a_day = if days > 0.0 { self.proposed.violation_minutes / days } else { 0.0 };
@@ -101,7 +153,7 @@ impl PolicyDiff {
 }
 
 impl fmt::Display for PolicyDiff {
-    /// A line for each figure: current, proposed, difference.
+    /// Writes a line for each figure: current, proposed, difference.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (a, b) = (&self.current, &self.proposed);
         writeln!(f, "{}: current -> proposed", self.trace)?;

@@ -1,54 +1,74 @@
-//! The simulated cluster's properties.
+//! [`ClusterModel`]: the properties of the simulated cluster.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HardLimits, WorkloadFacts};
+use crate::{HardLimits, InvalidSetting, Objective, SignalKind, WorkloadFacts};
 
-/// What a simulated cluster is like. Start-up, periods, lag and window are whole seconds, and the simulation's step is the largest
-/// that divides them all; objective, patience and service time are any times, solved exactly within a step.
+/// Properties of a simulated cluster.
+///
+/// Start-up, periods, lag and window are whole seconds, and the simulation's step is the largest number of seconds that divides
+/// them all. Objective, patience and service time are any durations, solved exactly within a step.
+///
+/// ```
+/// use std::time::Duration;
+/// use scaling_core::SignalKind;
+/// use scaling_core::backtest::ClusterModel;
+///
+/// // Pods that take long to start, behind a load balancer that reports no queue:
+/// let model = ClusterModel { start_up: Duration::from_secs(180), ..ClusterModel::default() }
+///     .without(SignalKind::QueueDepth);
+/// assert_eq!(model.step(), Duration::from_secs(15));
+/// assert!(!model.measures(SignalKind::QueueDepth) && model.measures(SignalKind::CpuUtilization));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterModel {
     /// Requests per second of one pod at full utilization (1 where demand is in pods' worth of work). Default 50.
     pub pod_capacity: f64,
-    /// From the creation of a pod, from which on it is paid for, to its first request. Default 60 s.
+    /// Time from the creation of a pod, from which on it is paid for, to its first request. Default 60 s.
     #[serde(with = "crate::serde_seconds")]
     pub start_up: Duration,
-    /// Time between two decisions, and between two syncs of the simulated HPA. Default 15 s.
+    /// Time between two decisions, and between two syncs of the simulated HPA. Default 15 s, as the controller manager has it.
     #[serde(with = "crate::serde_seconds")]
     pub sync_period: Duration,
-    /// Time between two measurements. Default 15 s.
+    /// Time between two measurements. Default 15 s, as metrics-server has it.
     #[serde(with = "crate::serde_seconds")]
     pub scrape_period: Duration,
-    /// How old the newest measurement is when it is seen. Default 30 s.
+    /// Age of the newest measurement when it is seen. Default 30 s.
     #[serde(with = "crate::serde_seconds")]
     pub metrics_lag: Duration,
-    /// How long a measurement is the mean over. Default 60 s.
+    /// Time over which a measurement is the mean. Default 60 s.
     #[serde(with = "crate::serde_seconds")]
     pub metrics_window: Duration,
-    /// The objective: how long a request may wait before it is served. Default 1 s. One that arrives to a longer queue violates
-    /// it.
+    /// Longest wait before service that is no violation. Default 1 s. A request that arrives to a longer queue violates it.
     #[serde(with = "crate::serde_seconds")]
     pub objective: Duration,
-    /// How long a request waits before it gives up; what would wait longer is dropped on arrival. When pods go, what waits beyond
-    /// the patience of those left is dropped from the end of the line. Dropped is violated; whoever waits longer than was to be
-    /// expected on arrival is not. Default 30 s.
+    /// Longest wait before a request gives up. Default 30 s. A request that would wait longer is dropped on arrival; when pods go,
+    /// requests that wait beyond the patience of those left are dropped from the end of the line. A dropped request has
+    /// violated; one that waits longer than was to be expected on its arrival has not.
     #[serde(with = "crate::serde_seconds")]
     pub patience: Duration,
-    /// What a request takes without waiting. Default 50 ms.
+    /// Duration of a request without waiting. Default 50 ms.
     #[serde(with = "crate::serde_seconds")]
     pub service_time: Duration,
-    /// The sizes allowed at all. Default 1 to 1000.
+    /// Sizes that are allowed at all, for every candidate and for the oracle. Default 1 to 1000 pods.
     pub limits: HardLimits,
-    /// How many pods the nodes hold; more stay pending, unpaid. Default: any number.
+    /// Pods that the nodes hold; more stay pending, unpaid. Default: any number.
     pub node_limit: Option<u32>,
-    /// How often a pod fails, in times a day; it is replaced, and the new one starts up. Default 0.
+    /// Failures of a pod per day; a failed pod is replaced, and the new one starts up. Default 0.
     pub pod_failures_per_day: f64,
-    /// Draws the number of requests in each step from a Poisson distribution, and pods' failures, from this seed. Default: no
+    /// Seed from which the number of requests of each step is drawn as from a Poisson distribution, and pods' failures. Default: no
     /// noise; failures are then drawn from seed 0.
     pub noise_seed: Option<u64>,
+    /// Signals that are measured, as far as they exist: request rate and queue need a trace of requests, memory and connections a
+    /// recording of them. Default: all. Without the queue, CPU, response time and errors are what shows saturation.
+    pub measured: BTreeSet<SignalKind>,
+    /// The request rate is that of the requests served, as a service counts them itself, instead of that of the requests that
+    /// arrive, as a load balancer in front counts them. Default false. At saturation the served rate says nothing of the demand.
+    pub rate_as_served: bool,
 }
 
 impl Default for ClusterModel {
@@ -67,32 +87,34 @@ impl Default for ClusterModel {
             node_limit: None,
             pod_failures_per_day: 0.0,
             noise_seed: None,
+            measured: SignalKind::ALL.into(),
+            rate_as_served: false,
         }
     }
 }
 
-/// A model that cannot be simulated.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field} is {value}; it must be {must}")]
-pub struct InvalidModel {
-    /// The field.
-    pub field: &'static str,
-    /// Its value, in the field's unit.
-    pub value: f64,
-    /// What it must be.
-    pub must: &'static str,
-}
-
-/// The longest of the durations: a day.
+/// Longest of the durations, in seconds: a day. What is longer is a wrong unit.
 const LONGEST_S: u64 = 86_400;
 
 impl ClusterModel {
-    /// Checks that it can be simulated.
+    /// Stops measuring a signal.
+    #[must_use]
+    pub fn without(mut self, signal: SignalKind) -> Self {
+        self.measured.remove(&signal);
+        self
+    }
+
+    /// Returns whether a signal is measured.
+    pub fn measures(&self, signal: SignalKind) -> bool {
+        self.measured.contains(&signal)
+    }
+
+    /// Checks that the model can be simulated.
     ///
     /// # Errors
-    /// [`InvalidModel`] with the first field that cannot be.
-    pub fn validate(&self) -> Result<(), InvalidModel> {
-        let fault = |field, value, must| Err(InvalidModel { field, value, must });
+    /// [`InvalidSetting`] with the first field that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let fault = |field, value, must| Err(InvalidSetting { field, value, must });
         if !(self.pod_capacity.is_finite() && self.pod_capacity > 0.0) {
             return fault("pod_capacity", self.pod_capacity, "a finite number above 0");
         }
@@ -128,35 +150,36 @@ impl ClusterModel {
         Ok(())
     }
 
-    /// The simulation's step: the largest number of seconds that divides every period.
+    /// Returns the simulation's step: the largest number of whole seconds that divides every period.
     pub fn step(&self) -> Duration {
         let periods = [self.start_up, self.sync_period, self.scrape_period, self.metrics_lag, self.metrics_window];
         Duration::from_secs(periods.into_iter().map(|period| period.as_secs()).fold(0, common_divisor).max(1))
     }
 
-    /// How long it takes until a change of load is seen, decided about and met, in steps.
+    /// Returns the time until a change of load is seen, decided about and met, in steps.
     pub(super) fn reaction_steps(&self) -> usize {
         let periods = [self.metrics_lag, self.metrics_window, self.sync_period, self.start_up];
         periods.into_iter().map(|period| self.steps(period)).sum()
     }
 
-    /// A duration in steps.
+    /// Converts a duration into steps.
     pub(super) fn steps(&self, duration: Duration) -> usize {
         usize::try_from(duration.as_secs() / self.step().as_secs()).unwrap_or(usize::MAX)
     }
 
-    /// What an engine is told of the workload, besides what the host knows.
+    /// Completes the facts that a host knows of the workload by those that the model says.
     pub fn facts(&self, known: WorkloadFacts) -> WorkloadFacts {
         WorkloadFacts {
             start_up: self.start_up,
             metrics_lag: self.metrics_lag,
             metrics_window: self.metrics_window,
             sync_period: self.sync_period,
+            objective: Objective { wait: self.objective, patience: self.patience },
             ..known
         }
     }
 
-    /// The largest number of pods that can exist.
+    /// Returns the largest number of pods that can exist.
     pub fn most_pods(&self) -> u32 {
         self.limits.bounds().max().min(self.node_limit.unwrap_or(u32::MAX))
     }

@@ -1,9 +1,9 @@
-//! The yardstick of a backtest: the cheapest schedule of somebody who knows the future.
+//! [`Oracle`]: the cheapest schedule of pods that was possible, had all demand been known in advance. It is the yardstick of a backtest.
 //!
-//! A policy that pays for more pods than another also lets fewer requests wait, so neither number says much alone. The clairvoyant
-//! here has the same start-up delay, the same bounds and the same queue, knows all demand in advance, and pays for as few pods as
-//! will keep the share of violating requests within a given one. A policy's cost over that, *at the policy's own share*, says how
-//! far it is from what could have been known.
+//! A policy that pays for more pods than another also lets fewer requests wait, so that neither number says much alone. The oracle has
+//! the start-up delay, the bounds and the queue of the policy, knows all demand in advance, and pays for as few pods as keep the
+//! share of violating requests within a given one. The cost of a policy over that, *at the policy's own share*, says how far it is
+//! from the best that was possible.
 //!
 //! # The model
 //!
@@ -12,28 +12,28 @@
 //! Requests wait in one queue, first come, first served; the queue is solved exactly within the step and carried over between steps. A request
 //! violates if what waits before it is more than the ready pods serve within the objective.
 //!
-//! The clairvoyant may turn such a request away when it comes. This makes its cost a bound for every policy, however long requests
-//! would be willing to wait: take a policy's schedule, turn away what violates or is dropped later, and nobody else waits longer.
-//! In a world in which such requests *are* turned away, it is not only a bound but the optimum. Whoever can be admitted is: that pushes
-//! out at most as much later.
+//! The oracle may reject such a request when it comes. This makes its cost a bound for every policy, however long requests
+//! would be willing to wait: take a policy's schedule, reject what violates or is dropped later, and no other request waits longer.
+//! In a world in which such requests *are* rejected, it is not only a bound but the optimum. Every request that can be admitted is: it
+//! pushes out at most as much later.
 //!
 //! A gap in the demand (NaN) costs nothing, and after it, as at the start, nothing waits and any number of pods is ready. So
 //! a policy that had time to settle before the first step is bounded too.
 //!
-//! # How it is found
+//! # The search
 //!
 //! 1. Paying for `pods` is the same as needing `ready` and paying for each pod from a start-up earlier on. Walking forward, a
-//!    partial schedule is then known by its cost, what it turned away, its queue, and what it paid for in the last steps; what is
+//!    partial schedule is then known by its cost, what it rejected, its queue, and what it paid for in the last steps; what is
 //!    missing there is paid for in hindsight.
-//! 2. If turning work away has a price, one partial schedule can stand for another if it is no dearer after catching up with
+//! 2. If rejecting work has a price, one partial schedule can stand for another if it is no dearer after catching up with
 //!    it in all of that. A handful remains at each step, and the cheapest of the last ones is the optimum at this price.
 //! 3. Prices are searched for the one that says most about the given share. This proves a lower bound, and finds schedules
 //!    next to it, usually within a few pod-steps in a million.
-//! 4. The rest is closed by a search for both cost and what is turned away, guided and pruned by what step 2 proved for
+//! 4. The rest is closed by a search for both cost and what is rejected, guided and pruned by what step 2 proved for
 //!    the rest of the way.
 //!
 //! Every search limits how many partial schedules it keeps, by work that is counted, never measured. Where it has to drop some, its
-//! result is a schedule and a bound that do not meet, and [`Schedule::is_proved_optimal`] says so. Real loads are solved to the end;
+//! result is a schedule and a bound that do not meet, and [`OracleSchedule::is_proved_optimal`] says so. Real loads are solved to the end;
 //! one that does not change, in steps as short as the objective, may not be: of the countless schedules that cost nearly the same,
 //! the best is then known to a few in ten thousand.
 //!
@@ -56,14 +56,14 @@
 //! assert_eq!(never_late.pods, [1, 3, 3, 3, 3, 1, 1]);
 //! assert_eq!(never_late.pod_steps, 15);
 //! assert!(never_late.is_proved_optimal());
-//! // One pod less turns away some of what would wait longer than a second.
+//! // One pod less rejects some of what would wait longer than a second.
 //! assert_eq!(oracle.cheapest(0.2)?.pod_steps, 11);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod labels;
-mod model;
 mod priced;
+mod problem;
 mod queue;
 mod within;
 
@@ -72,8 +72,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::Bounds;
-use model::Model;
 use priced::{Priced, PricedSearch};
+use problem::Problem;
 use within::{Guide, within};
 
 /// Steps at most: 91 days of 15 s.
@@ -88,10 +88,9 @@ const MAX_DEMAND: f64 = 1e9;
 const DEAREST: f64 = 1e7;
 /// Searches for one price at most; they come to an end long before.
 const MAX_PRICES: usize = 64;
-/// What all searches that have to drop labels may take together, in comparisons of labels, and what is added for each step: some
-/// seconds.
+/// Work of all searches that have to drop labels together, in comparisons of labels, and more for each step: some seconds.
 const WORK: (f64, f64) = (8e8, 3e4);
-/// Parts of what is left of it that a search at a price may take, and one within an allowance.
+/// Parts of the work left that a search at a price may take, and one within an allowance.
 const PARTS: (f64, f64) = (1.0 / 8.0, 1.0 / 24.0);
 /// Pod-steps that are not worth another search for a price.
 const CLOSE: f64 = 0.2;
@@ -107,28 +106,28 @@ const MAX_ATTEMPTS: usize = 2;
 /// An allowance is exact to this part of itself.
 const EXACT: f64 = 1e-11;
 
-/// What cannot be solved.
+/// Reasons why a problem cannot be solved.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OracleError {
-    /// A step of no length.
+    /// The step has no length.
     #[error("the step is 0 s long")]
     Step,
-    /// Not a positive number.
+    /// The capacity is not a positive number.
     #[error("a pod's capacity of {0} requests/s is not a positive number, or too small or too large to reckon with")]
     PodCapacity(f64),
-    /// Not a number of requests.
+    /// The demand of a step is not a number of requests.
     #[error("{requests} requests in step {step} are negative, infinite, or more than {MAX_DEMAND} pods serve")]
     Demand {
-        /// The step, counted from 0.
+        /// Number of the step, counted from 0.
         step: usize,
-        /// The refused demand, in requests.
+        /// Refused demand, in requests.
         requests: f64,
     },
-    /// Not a share.
+    /// The share is not a number from 0 to 1.
     #[error("{0} is not a share of violating requests: a number from 0 to 1")]
     Share(f64),
-    /// Too many steps, or too long a start-up for as many.
+    /// There are too many steps, or the start-up is too long for as many.
     #[error(
         "{steps} steps with a start-up of {start_up_steps} steps are too many; at most {MAX_STEPS} steps, and steps × (start-up + \
          16) at most {MAX_CELLS}, are solved: use longer steps or less of the demand"
@@ -139,24 +138,24 @@ pub enum OracleError {
         /// Steps from creation to ready.
         start_up_steps: usize,
     },
-    /// Too many pods for as many steps.
+    /// There are too many pods for as many steps.
     #[error("{steps} steps with up to {pods} pods are too many; at most {MAX_AREA} steps × pods are solved")]
     TooLarge {
         /// Steps of demand.
         steps: usize,
-        /// The most pods that are useful at the same time.
+        /// Most pods that are useful at the same time.
         pods: u32,
     },
 }
 
-/// What the clairvoyant shares with the policies it is compared with.
+/// Circumstances that the oracle shares with the policies it is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OracleConfig {
     /// Length of a step.
     pub step: Duration,
     /// Requests per second that a ready pod serves.
     pub pod_capacity: f64,
-    /// How long a request may wait before it violates; 0 allows no queue.
+    /// Longest wait that is no violation; 0 allows no queue.
     pub objective: Duration,
     /// Steps from a pod's creation until it serves; 0 means at once.
     pub start_up_steps: usize,
@@ -164,20 +163,20 @@ pub struct OracleConfig {
     pub bounds: Bounds,
 }
 
-/// Demand over time, and what can be done about it: checked, and small enough to be solved.
+/// Demand over time under given circumstances: checked, and small enough to be solved.
 ///
 /// Without violations, solving takes about 0.1 s for two weeks of 15 s steps with 40 pods; for a given share of them, about 2 s. It
 /// grows with the square of the pods, and ends after some seconds at worst. Memory stays below half a gigabyte.
 #[derive(Clone, Debug)]
 pub struct OracleProblem {
-    model: Model,
+    in_pod_steps: Problem,
     /// Requests that one pod serves in a step.
     unit: f64,
     step: Duration,
 }
 
 impl OracleProblem {
-    /// The problem of serving so many requests in each step; NaN is a gap.
+    /// Poses the problem of serving so many requests in each step; NaN is a gap.
     ///
     /// # Errors
     /// [`OracleError`] if a number is out of its range, or the problem is too large to be solved in reasonable time.
@@ -202,82 +201,84 @@ impl OracleProblem {
         }
         let objective = objective.as_secs_f64() / step.as_secs_f64();
         let demand = demand.iter().map(|requests| requests / unit).collect();
-        let model = Model::new(demand, objective, start_up, bounds.min(), bounds.max());
-        if steps as u64 * u64::from(model.peak()) > MAX_AREA {
-            return Err(OracleError::TooLarge { steps, pods: model.peak() });
+        let in_pod_steps = Problem::new(demand, objective, start_up, bounds.min(), bounds.max());
+        if steps as u64 * u64::from(in_pod_steps.peak()) > MAX_AREA {
+            return Err(OracleError::TooLarge { steps, pods: in_pod_steps.peak() });
         }
-        Ok(Self { model, unit, step })
+        Ok(Self { in_pod_steps, unit, step })
     }
 
-    /// Requests that arrive in all; gaps count for nothing.
+    /// Returns the requests that arrive in all; gaps count for nothing.
     pub fn requests(&self) -> f64 {
-        self.model.total * self.unit
+        self.in_pod_steps.total * self.unit
     }
 
-    /// Requests that violate, at the least, if `pods` are paid for in each step: the ready pods are the fewest paid for in this step
-    /// and the start-up before it, and whoever would wait longer than the objective is turned away. Steps that `pods` lacks have none.
-    pub fn turned_away(&self, pods: &[u32]) -> f64 {
-        queue::turned_away(&self.model.demand, pods, self.model.objective, self.model.start_up) * self.unit
+    /// Returns the requests that violate, at the least, if `pods` are paid for in each step. The ready pods are the fewest paid for in
+    /// this step and the start-up before it, and requests that would wait longer than the objective are rejected. Steps that `pods`
+    /// lacks have none.
+    pub fn rejected(&self, pods: &[u32]) -> f64 {
+        queue::turned_away(&self.in_pod_steps.demand, pods, self.in_pod_steps.objective, self.in_pod_steps.start_up)
+            * self.unit
     }
 
-    /// What `pods` cost: their number, summed over all steps that are not a gap.
+    /// Returns the cost of `pods`: their number, summed over all steps that are not a gap.
     pub fn pod_steps(&self, pods: &[u32]) -> u64 {
-        let paid = pods.iter().zip(&self.model.demand).filter(|(_, demand)| !demand.is_nan());
+        let paid = pods.iter().zip(&self.in_pod_steps.demand).filter(|(_, demand)| !demand.is_nan());
         paid.map(|(&pods, _)| u64::from(pods)).sum()
     }
 
-    /// So many pod-steps, in hours.
+    /// Converts pod-steps into pod-hours.
     pub fn pod_hours(&self, pod_steps: f64) -> f64 {
         pod_steps * self.step.as_secs_f64() / 3600.0
     }
 }
 
-/// A schedule of the clairvoyant.
+/// Schedule of pods that the oracle found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Schedule {
+pub struct OracleSchedule {
     /// Pods paid for in each step; 0 in gaps.
     pub pods: Vec<u32>,
-    /// What they cost: their sum.
+    /// Cost: the sum of the pods.
     pub pod_steps: u64,
-    /// What any schedule costs that turns away no more requests than this one was allowed to. Proved.
+    /// Proved least cost of any schedule that rejects no more requests than this one was allowed to.
     pub lower_bound: u64,
-    /// Requests turned away.
-    pub turned_away: f64,
-    /// Requests it was allowed to turn away. More than the share asked for if not even max pods could keep to that; then these
-    /// are as few as max pods turn away ([`Schedule::keeps_share`]).
+    /// Requests rejected.
+    pub rejected: f64,
+    /// Requests that it was allowed to reject. More than the share asked for if not even max pods could keep to that; then these
+    /// are as few as max pods reject ([`OracleSchedule::is_feasible`]).
     pub allowed: f64,
-    /// Whether the share asked for could be kept to. If not, this is the cheapest schedule among those that turn away the fewest.
-    pub keeps_share: bool,
+    /// True if the share asked for could be kept to. If not, this is the cheapest schedule among those that reject the fewest.
+    pub is_feasible: bool,
 }
 
-impl Schedule {
-    /// Whether no schedule is cheaper. If not, the optimum is somewhere from `lower_bound` to `pod_steps`.
+impl OracleSchedule {
+    /// Returns whether no schedule is cheaper. If not, the optimum is somewhere from `lower_bound` to `pod_steps`.
     pub fn is_proved_optimal(&self) -> bool {
         self.lower_bound == self.pod_steps
     }
 }
 
-/// A share of violating requests, and what it costs to have no more.
+/// Share of violating requests, and the cost of having no more.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FrontierPoint {
-    /// Requests turned away, of all.
+    /// Requests rejected, of all.
     pub share: f64,
-    /// Pod-steps of a schedule that turns away this share.
+    /// Pod-steps of a schedule that rejects this share.
     pub pod_steps: u64,
 }
 
-/// Finds the cheapest schedules for a problem, and remembers what it has proved on the way.
+/// Search for the cheapest schedules of a problem. It remembers all that it has proved on the way.
 #[derive(Clone, Debug)]
 pub struct Oracle {
     problem: OracleProblem,
     search: PricedSearch,
-    /// What min pods at all times come to.
-    laziest: Priced,
-    /// The corners of the frontier met so far.
+    /// Outcome of min pods at all times.
+    min_pods: Priced,
+    /// Corners of the frontier met so far.
     solved: Vec<Priced>,
-    /// Allowances, with what they were proved to cost at the least.
+    /// Allowances, with their proved least costs.
     proved: Vec<(f64, f64)>,
-    /// Work that is left for searches that have to drop labels.
+    /// Work left for searches that have to drop labels.
     work: f64,
     strict: Option<Found>,
 }
@@ -304,15 +305,15 @@ impl Found {
 /// Two corners of the frontier on both sides of an allowance.
 #[derive(Clone, Debug)]
 struct Bracket {
-    /// Keeps to the allowance.
-    keeps: Corner,
-    /// Is cheaper and does not.
-    breaks: Corner,
-    /// Pod-steps that no schedule within the allowance can beat.
+    /// Corner that keeps to the allowance.
+    feasible: Corner,
+    /// Cheaper corner that does not.
+    infeasible: Corner,
+    /// Least pod-steps of any schedule within the allowance.
     bound: f64,
-    /// The price that proved it.
+    /// Price that proved the bound.
     price: f64,
-    /// Whether a corner was found that keeps to the allowance. If not, max pods do.
+    /// True if a search found the feasible corner. If not, max pods are it.
     met: bool,
 }
 
@@ -324,7 +325,7 @@ struct Corner {
 }
 
 impl Corner {
-    /// The price at which two corners are equally good, if there is one.
+    /// Returns the price at which two corners are equally good, if there is one.
     fn price(&self, cheaper: &Self) -> Option<f64> {
         let price = (self.cost - cheaper.cost) / (cheaper.lost - self.lost);
         (price.is_finite() && price > 0.0).then_some(price)
@@ -332,18 +333,18 @@ impl Corner {
 }
 
 impl Oracle {
-    /// An oracle for a problem. Nothing is solved yet.
+    /// Creates an oracle for a problem. Nothing is solved yet.
     pub fn new(problem: OracleProblem) -> Self {
-        let model = &problem.model;
-        let pods = vec![model.min; model.steps()];
-        let lost = queue::turned_away(&model.demand, &pods, model.objective, model.start_up);
+        let posed = &problem.in_pod_steps;
+        let pods = vec![posed.min; posed.steps()];
+        let lost = queue::turned_away(&posed.demand, &pods, posed.objective, posed.start_up);
         let cost = problem.pod_steps(&pods) as f64;
-        let laziest = Priced { price: 0.0, cost, lost, bound: cost };
-        let work = work(model);
+        let min_pods = Priced { price: 0.0, cost, lost, bound: cost };
+        let work = work(posed);
         Self {
             problem,
             search: PricedSearch::default(),
-            laziest,
+            min_pods,
             solved: Vec::new(),
             proved: Vec::new(),
             work,
@@ -351,79 +352,81 @@ impl Oracle {
         }
     }
 
-    /// The problem.
+    /// Returns the problem.
     pub fn problem(&self) -> &OracleProblem {
         &self.problem
     }
 
-    /// The cheapest schedule in which no request violates; if that cannot be, the cheapest in which as few as possible do.
-    pub fn zero_violations(&mut self) -> Schedule {
+    /// Finds the cheapest schedule in which no request violates; if that cannot be, the cheapest in which as few as possible do.
+    pub fn zero_violations(&mut self) -> OracleSchedule {
         let found = self.strict();
         self.schedule(&found, 0.0)
     }
 
-    /// The cheapest schedule in which at most this share of all requests violates.
+    /// Finds the cheapest schedule in which at most this share of all requests violates.
     ///
     /// # Errors
     /// [`OracleError::Share`] if `share` is not a number from 0 to 1.
-    pub fn cheapest(&mut self, share: f64) -> Result<Schedule, OracleError> {
+    pub fn cheapest(&mut self, share: f64) -> Result<OracleSchedule, OracleError> {
         if !(0.0..=1.0).contains(&share) {
             return Err(OracleError::Share(share));
         }
-        let allowed = share * self.problem.model.total;
-        let found = if allowed <= tolerated(self.problem.model.least(0, 0.0)) {
+        let allowed = share * self.problem.in_pod_steps.total;
+        let found = if allowed <= tolerated(self.problem.in_pod_steps.least(0, 0.0)) {
             self.strict()
-        } else if self.laziest.lost <= tolerated(allowed) {
-            let ready = vec![self.problem.model.min; self.problem.model.steps()];
-            Found { ready, cost: self.laziest.cost, bound: self.laziest.bound }
+        } else if self.min_pods.lost <= tolerated(allowed) {
+            let ready = vec![self.problem.in_pod_steps.min; self.problem.in_pod_steps.steps()];
+            Found { ready, cost: self.min_pods.cost, bound: self.min_pods.bound }
         } else {
             self.find(allowed)
         };
         Ok(self.schedule(&found, allowed))
     }
 
-    /// Solves what makes [`Oracle::lower_bound_at`] tight at this share: after [`Oracle::frontier`] a little or nothing. What is not a
-    /// share changes nothing.
+    /// Makes [`Oracle::lower_bound_at`] tight at this share, which after [`Oracle::frontier`] takes a little or nothing. A number that is
+    /// no share changes nothing.
     pub fn tighten(&mut self, share: f64) {
-        let allowed = share.clamp(0.0, 1.0) * self.problem.model.total;
+        let allowed = share.clamp(0.0, 1.0) * self.problem.in_pod_steps.total;
         for _ in 0..MAX_TIGHTENING {
-            let [Some(keeps), breaks] = self.next_to(allowed) else { break };
-            let breaks = breaks.unwrap_or(self.laziest);
-            let price = ((keeps.cost - breaks.cost) / (breaks.lost - keeps.lost)).max(1.0);
-            let between = keeps.cost - price * (allowed - keeps.lost);
+            let [Some(feasible), infeasible] = self.next_to(allowed) else { break };
+            let infeasible = infeasible.unwrap_or(self.min_pods);
+            let price = ((feasible.cost - infeasible.cost) / (infeasible.lost - feasible.lost)).max(1.0);
+            let between = feasible.cost - price * (allowed - feasible.lost);
             let is_loose = self.lower_bound_at(share) < TIGHT * between;
-            if !is_loose || self.is_tired() {
+            if !is_loose || self.over_budget() {
                 break;
             }
             self.solve(price);
         }
     }
 
-    /// Pod-steps that every schedule costs in which at most this share of all requests violates (or, if that cannot be, as few as
-    /// possible), from all that has been solved so far. Cheap: [`Oracle::frontier`] solves enough for any share. What is not a
-    /// share gets the bound of 1.
+    /// Returns the least pod-steps of any schedule in which at most this share of all requests violates (or, if that cannot be, as few
+    /// as possible), from all that has been solved so far.
+    ///
+    /// It solves nothing; [`Oracle::frontier`] solves enough for any share. A number that is no share gets the bound of 1.
     pub fn lower_bound_at(&self, share: f64) -> f64 {
         let share = if share <= 1.0 { share.max(0.0) } else { 1.0 };
-        let model = &self.problem.model;
-        let allowed = tolerated((share * model.total).max(model.least(0, 0.0)));
+        let posed = &self.problem.in_pod_steps;
+        let allowed = tolerated((share * posed.total).max(posed.least(0, 0.0)));
         let priced = self.solved.iter().map(|solved| solved.bound - solved.price * allowed);
         let proved = self.proved.iter().filter(|(proved, _)| allowed <= tolerated(*proved)).map(|(_, bound)| *bound);
-        priced.chain(proved).fold(self.laziest.bound.max(model.area(allowed)), f64::max)
+        priced.chain(proved).fold(self.min_pods.bound.max(posed.area(allowed)), f64::max)
     }
 
-    /// The frontier of cost and violations: its corners at so many prices and those met before, by increasing share. Begins with
-    /// [`Oracle::zero_violations`], or with what has been found since to be cheaper. More prices find more corners, and make
+    /// Finds the frontier of cost and violations: its corners at so many prices and those met before, by increasing share.
+    ///
+    /// It begins with [`Oracle::zero_violations`], or with a cheaper schedule found since. More prices find more corners, and make
     /// [`Oracle::lower_bound_at`] tighter between them. A problem that is too hard is not solved for all of them.
     pub fn frontier(&mut self, prices: usize) -> Vec<FrontierPoint> {
         let strict = self.strict();
-        let model = &self.problem.model;
-        let (total, start_up) = (model.total, model.start_up as f64);
-        let mut corners = vec![(model.least(0, 0.0), strict.cost)];
+        let posed = &self.problem.in_pod_steps;
+        let (total, start_up) = (posed.total, posed.start_up as f64);
+        let mut corners = vec![(posed.least(0, 0.0), strict.cost)];
         // Up to a price of 1 no pod is worth having, not even one that is never idle. From start-up + 1 on, one is that is busy for a
         // single step; further on, ever less busy ones are.
         let (cheapest, dearest) = (0.05_f64, 32.0 * (start_up + 1.0));
         for index in 0..prices {
-            if self.is_tired() {
+            if self.over_budget() {
                 break;
             }
             let part = index as f64 / (prices.max(2) - 1) as f64;
@@ -441,30 +444,31 @@ impl Oracle {
         corners.into_iter().map(|(lost, cost)| FrontierPoint { share: share(lost), pod_steps: whole(cost) }).collect()
     }
 
-    fn schedule(&self, found: &Found, allowed: f64) -> Schedule {
-        let model = &self.problem.model;
-        let pods = queue::pods_for(&model.demand, &found.ready, model.start_up);
-        let (least, unit) = (model.least(0, 0.0), self.problem.unit);
-        Schedule {
+    fn schedule(&self, found: &Found, allowed: f64) -> OracleSchedule {
+        let posed = &self.problem.in_pod_steps;
+        let pods = queue::pods_for(&posed.demand, &found.ready, posed.start_up);
+        let (least, unit) = (posed.least(0, 0.0), self.problem.unit);
+        OracleSchedule {
             pod_steps: self.problem.pod_steps(&pods),
             lower_bound: whole(found.bound),
-            turned_away: self.problem.turned_away(&pods),
+            rejected: self.problem.rejected(&pods),
             allowed: allowed.max(least) * unit,
-            keeps_share: least <= tolerated(allowed),
+            is_feasible: least <= tolerated(allowed),
             pods,
         }
     }
 
     fn solve(&mut self, price: f64) -> Priced {
-        let mut solved = self.search.solve(&self.problem.model, price, self.work * PARTS.0);
+        let mut solved = self.search.solve(&self.problem.in_pod_steps, price, self.work * PARTS.0);
         self.work -= self.search.spent_in_vain();
         let value = solved.cost + price * solved.lost;
         if solved.bound < LOOSE * value {
             // So many labels had to go that a simpler problem may prove more: a pod that takes in what it serves and queues in every
             // step, and has nothing to carry over.
-            let roomy = self.problem.model.without_queue();
+            let roomy = self.problem.in_pod_steps.without_queue();
             let mut search = PricedSearch::default();
-            let bound = search.solve(&roomy, price * (1.0 + self.problem.model.objective), self.work * PARTS.0).bound;
+            let bound =
+                search.solve(&roomy, price * (1.0 + self.problem.in_pod_steps.objective), self.work * PARTS.0).bound;
             self.work -= search.spent_in_vain();
             solved.bound = solved.bound.max(bound);
         }
@@ -472,21 +476,21 @@ impl Oracle {
         solved
     }
 
-    /// Whether most of the work is used up.
-    fn is_tired(&self) -> bool {
-        self.work < 0.25 * work(&self.problem.model)
+    /// Returns whether most of the work is used up.
+    fn over_budget(&self) -> bool {
+        self.work < 0.25 * work(&self.problem.in_pod_steps)
     }
 
     fn corner(&mut self, price: f64) -> (Priced, Corner) {
         let solved = self.solve(price);
-        let ready = self.search.path(&self.problem.model);
+        let ready = self.search.path(&self.problem.in_pod_steps);
         (solved, Corner { ready, cost: solved.cost, lost: solved.lost })
     }
 
-    /// The cheapest schedule among those that turn away the fewest.
+    /// Finds the cheapest schedule among those that reject the fewest.
     fn strict(&mut self) -> Found {
         if self.strict.is_none() {
-            self.strict = Some(self.find(self.problem.model.least(0, 0.0)));
+            self.strict = Some(self.find(self.problem.in_pod_steps.least(0, 0.0)));
         }
         self.strict.clone().unwrap_or_default()
     }
@@ -502,22 +506,22 @@ impl Oracle {
 
     /// Finds the corners of the frontier next to an allowance, and the price that proves most about it.
     fn bracket(&mut self, allowed: f64) -> Bracket {
-        let model = &self.problem.model;
-        let [min, max] = [model.min, model.max].map(|pods| vec![pods; model.steps()]);
-        let (most, fewest) = (self.problem.pod_steps(&max) as f64, model.least(0, 0.0));
+        let posed = &self.problem.in_pod_steps;
+        let [min, max] = [posed.min, posed.max].map(|pods| vec![pods; posed.steps()]);
+        let (most, fewest) = (self.problem.pod_steps(&max) as f64, posed.least(0, 0.0));
         let mut bracket = Bracket {
-            keeps: Corner { ready: max, cost: most, lost: fewest },
-            breaks: Corner { ready: min, cost: self.laziest.cost, lost: self.laziest.lost },
-            bound: self.laziest.bound.max(model.area(allowed)),
+            feasible: Corner { ready: max, cost: most, lost: fewest },
+            infeasible: Corner { ready: min, cost: self.min_pods.cost, lost: self.min_pods.lost },
+            bound: self.min_pods.bound.max(posed.area(allowed)),
             price: 1.0,
             met: false,
         };
         let mut known = self.known_prices(allowed);
         let (mut broke, mut dropped, mut last) = (false, false, 1.0);
-        // To turn away the fewest, even pods that are hardly busy are worth having.
+        // To reject the fewest, even pods that are hardly busy are worth having.
         let (first, next) = if allowed <= tolerated(fewest) { (1024.0, 16.0) } else { (4.0, 4.0) };
         for _ in 0..MAX_PRICES {
-            if bracket.met && self.is_tired() {
+            if bracket.met && self.over_budget() {
                 break;
             }
             // Once there is a corner on either side, the price at which they are equally good finds the next between them. Before,
@@ -529,10 +533,11 @@ impl Oracle {
                 None if !broke && last > 1.1 => Some(1.0 + (last - 1.0) / 3.0),
                 guess => guess,
             };
-            let between = || bracket.keeps.price(&bracket.breaks).map(|price| price.max(1.0));
+            let between = || bracket.feasible.price(&bracket.infeasible).map(|price| price.max(1.0));
             let Some(price) = guess.or_else(between) else { break };
-            let chord = if guess.is_some() { f64::INFINITY } else { bracket.keeps.cost + price * bracket.keeps.lost };
-            if bracket.bound.ceil() >= bracket.keeps.cost || chord - price * allowed - bracket.bound < CLOSE {
+            let chord =
+                if guess.is_some() { f64::INFINITY } else { bracket.feasible.cost + price * bracket.feasible.lost };
+            if bracket.bound.ceil() >= bracket.feasible.cost || chord - price * allowed - bracket.bound < CLOSE {
                 break;
             }
             let (solved, corner) = self.corner(price);
@@ -545,14 +550,14 @@ impl Oracle {
             }
             last = price;
             if corner.lost <= allowed {
-                (bracket.keeps, bracket.met) = (corner, true);
+                (bracket.feasible, bracket.met) = (corner, true);
             } else {
-                (bracket.breaks, broke) = (corner, true);
+                (bracket.infeasible, broke) = (corner, true);
             }
         }
         // Where labels had to be dropped, a price nearer to that of a pod proves more than the right one.
         for price in [64.0, 16.0, 4.0, 2.0] {
-            if dropped && bracket.bound < LOOSE * bracket.keeps.cost && !self.is_tired() {
+            if dropped && bracket.bound < LOOSE * bracket.feasible.cost && !self.over_budget() {
                 let solved = self.solve(price);
                 if solved.bound - price * allowed > bracket.bound {
                     (bracket.bound, bracket.price) = (solved.bound - price * allowed, price);
@@ -562,39 +567,39 @@ impl Oracle {
         bracket
     }
 
-    /// Prices solved before whose corners are next to an allowance.
+    /// Returns the prices solved before whose corners are next to an allowance.
     fn known_prices(&self, allowed: f64) -> Vec<f64> {
         self.next_to(allowed).into_iter().flatten().map(|solved| solved.price).collect()
     }
 
-    /// The corners met on both sides of an allowance: the last that keeps to it, and the first that does not.
+    /// Returns the corners met on both sides of an allowance: the last that keeps to it, and the first that does not.
     fn next_to(&self, allowed: f64) -> [Option<Priced>; 2] {
         let by_loss = |a: &Priced, b: &Priced| a.lost.total_cmp(&b.lost);
-        let (keeps, breaks): (Vec<_>, Vec<_>) = self.solved.iter().partition(|solved| solved.lost <= allowed);
-        [keeps.into_iter().max_by(by_loss), breaks.into_iter().min_by(by_loss)]
+        let (feasible, infeasible): (Vec<_>, Vec<_>) = self.solved.iter().partition(|solved| solved.lost <= allowed);
+        [feasible.into_iter().max_by(by_loss), infeasible.into_iter().min_by(by_loss)]
     }
 
     /// Closes in on the cheapest schedule within an allowance.
     fn close(&mut self, bracket: Bracket, allowed: f64) -> Found {
-        let Bracket { keeps, breaks, bound, price, met } = bracket;
-        let mut found = Found { bound: bound.ceil(), cost: keeps.cost, ready: keeps.ready.clone() };
+        let Bracket { feasible, infeasible, bound, price, met } = bracket;
+        let mut found = Found { bound: bound.ceil(), cost: feasible.cost, ready: feasible.ready.clone() };
         if found.bound < found.cost {
-            found.improve(self.splice([&breaks, &keeps], allowed));
-            found.improve(self.splice([&keeps, &breaks], allowed));
+            found.improve(self.splice([&infeasible, &feasible], allowed));
+            found.improve(self.splice([&feasible, &infeasible], allowed));
         }
-        let hopeful = found.bound < found.cost && found.cost - found.bound <= FAR && !self.is_tired();
+        let hopeful = found.bound < found.cost && found.cost - found.bound <= FAR && !self.over_budget();
         let guided = hopeful && {
             if !self.search.is_at(price) {
-                self.search.solve(&self.problem.model, price, self.work * PARTS.0);
+                self.search.solve(&self.problem.in_pod_steps, price, self.work * PARTS.0);
                 self.work -= self.search.spent_in_vain();
             }
-            self.search.look_back(&self.problem.model).is_some()
+            self.search.look_back(&self.problem.in_pod_steps).is_some()
         };
         let (mut beyond, mut attempts) = (0.0, 0);
-        while guided && found.bound < found.cost && attempts < MAX_ATTEMPTS && !self.is_tired() {
+        while guided && found.bound < found.cost && attempts < MAX_ATTEMPTS && !self.over_budget() {
             let target = (found.bound + beyond).min(found.cost - 1.0);
             let guide = Guide { search: &self.search, price, bound, target };
-            let result = within(&self.problem.model, allowed, Some(guide), self.work * PARTS.1);
+            let result = within(&self.problem.in_pod_steps, allowed, Some(guide), self.work * PARTS.1);
             self.work -= result.spent_in_vain();
             found.improve(result.found);
             if result.complete {
@@ -606,9 +611,9 @@ impl Oracle {
             }
             beyond = 2.0 * beyond + 1.0;
         }
-        if found.bound < found.cost && !met && !self.is_tired() {
+        if found.bound < found.cost && !met && !self.over_budget() {
             // The guided search may lose its way where only few schedules are within the allowance; the unguided one cannot.
-            let result = within(&self.problem.model, allowed, None, self.work * PARTS.1);
+            let result = within(&self.problem.in_pod_steps, allowed, None, self.work * PARTS.1);
             self.work -= result.spent_in_vain();
             found.improve(result.found);
             if result.complete {
@@ -621,19 +626,19 @@ impl Oracle {
 
     /// Follows one schedule for as long as another can then keep to the allowance.
     fn splice(&self, [first, then]: [&Corner; 2], allowed: f64) -> Option<(f64, Vec<u32>)> {
-        let model = &self.problem.model;
+        let posed = &self.problem.in_pod_steps;
         let spliced = |at: usize| -> Vec<u32> {
             first.ready.iter().take(at).chain(then.ready.iter().skip(at)).copied().collect()
         };
-        let pods = |ready: &[u32]| queue::pods_for(&model.demand, ready, model.start_up);
-        let keeps =
-            |ready: &[u32]| queue::turned_away(&model.demand, &pods(ready), model.objective, model.start_up) <= allowed;
-        // The later the cheaper one gives way, the more is turned away; and the other way round.
-        let (mut low, mut high) = (0, model.steps());
+        let pods = |ready: &[u32]| queue::pods_for(&posed.demand, ready, posed.start_up);
+        let feasible =
+            |ready: &[u32]| queue::turned_away(&posed.demand, &pods(ready), posed.objective, posed.start_up) <= allowed;
+        // The later the cheaper one gives way, the more is rejected; and the other way round.
+        let (mut low, mut high) = (0, posed.steps());
         let cheaper_first = first.cost < then.cost;
         while low < high {
             let middle = usize::midpoint(low, high + usize::from(cheaper_first));
-            match (keeps(&spliced(middle)), cheaper_first) {
+            match (feasible(&spliced(middle)), cheaper_first) {
                 (true, true) => low = middle,
                 (false, true) => high = middle - 1,
                 (true, false) => high = middle,
@@ -641,15 +646,15 @@ impl Oracle {
             }
         }
         let ready = spliced(low);
-        keeps(&ready).then(|| (self.problem.pod_steps(&pods(&ready)) as f64, ready))
+        feasible(&ready).then(|| (self.problem.pod_steps(&pods(&ready)) as f64, ready))
     }
 }
 
-fn work(model: &Model) -> f64 {
-    WORK.0 + WORK.1 * model.steps() as f64
+fn work(problem: &Problem) -> f64 {
+    WORK.0 + WORK.1 * problem.steps() as f64
 }
 
-/// An allowance, with what it is exact to.
+/// Adds to an allowance what it is exact to.
 fn tolerated(allowed: f64) -> f64 {
     allowed * (1.0 + EXACT)
 }

@@ -1,30 +1,30 @@
-//! Simulated pods, by age.
+//! [`Pods`]: simulated pods, by age.
 
 use std::collections::VecDeque;
 
 /// Pods of one workload, oldest first, in cohorts that become ready together. Time counts in steps.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pods {
-    /// When a cohort is ready, and how many pods it has. In order of creation, and so of readiness.
+    /// Step at which a cohort is ready, and its pods. In order of creation, and so of readiness.
     cohorts: VecDeque<(usize, u32)>,
     total: u32,
-    /// How many of `total` are in cohorts that were ready when last asked for, and how many such cohorts there are.
+    /// Pods of `total` in cohorts that were ready when last asked for, and the number of such cohorts.
     ready: u32,
     ready_cohorts: usize,
 }
 
 impl Pods {
-    /// So many pods, ready since the beginning.
+    /// Creates pods that are ready from the beginning.
     pub(super) fn ready_from_the_start(count: u32) -> Self {
         Self { cohorts: [(0, count)].into(), total: count, ready: 0, ready_cohorts: 0 }
     }
 
-    /// All that exist.
+    /// Returns the number of all pods.
     pub(super) fn total(&self) -> u32 {
         self.total
     }
 
-    /// Those that are ready in step `now`; steps are asked for in order.
+    /// Returns the number of pods ready in step `now`; steps are asked for in order.
     pub(super) fn ready(&mut self, now: usize) -> u32 {
         while let Some((_, count)) = self.cohorts.get(self.ready_cohorts).filter(|(at, _)| *at <= now) {
             self.ready += count;
@@ -33,7 +33,7 @@ impl Pods {
         self.ready
     }
 
-    /// Those that have been ready since step `since` or longer.
+    /// Returns the number of pods that have been ready since step `since` or longer.
     pub(super) fn ready_since(&self, since: usize) -> u32 {
         self.cohorts.iter().take_while(|(at, _)| *at <= since).map(|(_, count)| count).sum()
     }

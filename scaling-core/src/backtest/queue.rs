@@ -1,4 +1,6 @@
-//! One fluid queue, solved exactly within a step.
+//! The queue of the simulated cluster: a fluid queue with an objective and with patience.
+
+use crate::stats::FluidStep;
 
 /// What serves the queue.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +40,8 @@ pub(super) struct Queue {
 impl Queue {
     /// Lets `arriving` requests come evenly over `step_s` seconds.
     ///
-    /// The backlog is a line, rising or falling at the difference of what comes and what is served, between 0 and what patience
-    /// allows. A request violates if it arrives while the line is above the objective.
+    /// The backlog is a [`FluidStep`] whose limit is what patience allows. A request violates if it arrives while the backlog is above
+    /// the objective.
     pub(super) fn pass(&mut self, arriving: f64, step_s: f64, service: Service) -> Passage {
         let Service { capacity, objective_s, patience_s } = service;
         let (bearable, limit) = (objective_s * capacity, patience_s * capacity);
@@ -52,31 +54,22 @@ impl Queue {
             self.violated = (self.violated - leaving).max(0.0);
             self.backlog = limit;
         }
-        let start = self.backlog;
-        let rate = arriving / step_s;
-        let slope = rate - capacity;
-        let above_s = if slope > 0.0 {
-            if start > bearable { step_s } else { (step_s - (bearable - start) / slope).max(0.0) }
-        } else if start > bearable {
-            if slope < 0.0 { ((start - bearable) / -slope).min(step_s) } else { step_s }
-        } else {
-            0.0
+        let step = FluidStep {
+            start: self.backlog,
+            arrival_rate: arriving / step_s,
+            service_rate: capacity,
+            limit,
+            duration: step_s,
         };
-        let free = start + slope * step_s;
-        let end = free.clamp(0.0, limit);
-        let refused = (free - limit).max(0.0);
-
-        // The area under a line that may lie flat at 0 or at the limit from some moment on.
-        let moving_s = if slope == 0.0 { step_s } else { ((end - start) / slope).clamp(0.0, step_s) };
-        outcome.mean_backlog = (f64::midpoint(start, end) * moving_s + end * (step_s - moving_s)) / step_s;
-
-        let violating = rate * above_s;
+        let (above_s, end, refused) = (step.time_above(bearable), step.end(), step.overflow());
+        let violating = step.arrival_rate * above_s;
         if arriving > 0.0 {
             outcome.violating_s = above_s;
         }
         outcome.violating += violating;
         outcome.dropped += refused;
-        outcome.served = (start + arriving - refused - end).max(0.0);
+        outcome.mean_backlog = step.mean();
+        outcome.served = step.served();
         self.backlog = end;
         self.violated = (self.violated + violating - refused).clamp(0.0, end);
         outcome

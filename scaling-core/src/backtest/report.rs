@@ -1,4 +1,4 @@
-//! What a backtest found, for machines, terminals and people: [`Report`].
+//! [`Report`]: the outcome of a backtest, for machines, terminals and people.
 
 mod html;
 mod plot;
@@ -14,112 +14,111 @@ pub use plot::{CandidatePlot, Plot};
 
 use super::candidate::Candidate;
 use super::oracle::{FrontierPoint, Oracle, OracleError};
-use super::run::Scenario;
 use super::score::Score;
-use super::{ClusterModel, DemandBasis, Run, TraceFacts};
+use super::{ClusterModel, DemandBasis, Run, Scenario, TraceFacts};
 
-/// The outcome of every candidate over every trace. Comparable, in the order that was asked for, free of wall time.
+/// Outcome of every candidate over every trace: comparable, in the order that was asked for, free of wall time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Each trace.
+    /// Reports of the traces.
     pub traces: Vec<TraceReport>,
-    /// Each candidate over all traces.
+    /// Candidates over all traces.
     pub summary: Vec<Summary>,
 }
 
-/// One trace.
+/// Outcome over one trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceReport {
-    /// Its name.
+    /// Name of the trace.
     pub name: String,
-    /// What it consists of.
+    /// Contents of the trace.
     pub facts: TraceFacts,
-    /// The cluster that it was replayed in.
+    /// Cluster of the replay.
     pub model: ClusterModel,
-    /// What of it counts.
+    /// Part of the trace that counts.
     pub scored: Scored,
-    /// The currency of costs, if a price is known.
+    /// Currency of costs, if a price is known.
     pub currency: Option<String>,
-    /// The clairvoyant.
+    /// Outcome of the oracle.
     pub oracle: OracleReport,
-    /// Each candidate, in the order asked for.
+    /// Candidates, in the order asked for.
     pub candidates: Vec<CandidateReport>,
-    /// What arrived, and the clairvoyant's pods, for charts.
+    /// Load and the oracle's pods, for charts.
     pub plot: Plot,
 }
 
-/// The part of a trace that counts.
+/// Part of a trace that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
-    /// Its beginning.
+    /// Beginning.
     pub start: DateTime<Utc>,
-    /// Its end.
+    /// End.
     pub end: DateTime<Utc>,
-    /// The simulation's step.
+    /// Step of the simulation, in seconds.
     pub step_seconds: f64,
     /// Days of history before the replay.
     pub history_days: f64,
     /// Requests that arrived.
     pub requests: f64,
-    /// Time without data; it counts for nothing.
+    /// Seconds without data, which count for nothing.
     pub gap_seconds: f64,
-    /// Time after gaps in which pods could not yet fit what came; it counts for nothing, either.
+    /// Seconds after gaps in which pods could not yet fit the load, which count for nothing either.
     pub settling_seconds: f64,
-    /// Time in which there may have been more to do than was recorded.
+    /// Seconds in which demand may have been higher than what was recorded.
     pub censored_seconds: f64,
 }
 
-/// What a clairvoyant pays who knows all that comes, with the same start-up time and bounds.
+/// Cost of the cheapest schedules that were possible with the start-up time and limits of the candidates, had all load been known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OracleReport {
     /// Pod-hours without a single violating request, if that is possible.
     pub zero_violations: Option<OraclePoint>,
-    /// With at most one request in a hundred.
+    /// Pod-hours with at most one violating request in a hundred.
     pub one_percent: Option<OraclePoint>,
     /// Share of violating requests against pod-hours, by increasing share.
     pub frontier: Vec<OraclePoint>,
-    /// Why there is none, if there is none: a problem too large to be solved.
+    /// Reason why there is no oracle: a problem too large to be solved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacking: Option<String>,
-    /// The pods of the schedule without violations, for charts.
+    /// Pods of the schedule without violations, for charts.
     #[serde(skip)]
     pods: Vec<u32>,
 }
 
-/// One schedule of the clairvoyant.
+/// One schedule of the oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OraclePoint {
     /// Share of violating requests.
     pub violating_share: f64,
-    /// What it costs.
+    /// Cost of the schedule.
     pub pod_hours: f64,
-    /// What any schedule costs at least that violates no more: the same, where the schedule is proved optimal.
+    /// Proved least cost of any schedule that violates no more; equal to `pod_hours` where the schedule is optimal.
     pub at_least: f64,
 }
 
-/// One candidate over one trace.
+/// Outcome of one candidate over one trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CandidateReport {
-    /// Its name.
+    /// Name of the candidate.
     pub name: String,
-    /// The family it belongs to, if its knob is one of several settings.
+    /// Family it belongs to, if it is one setting of a parameter.
     pub family: Option<String>,
-    /// Where its knob stands.
-    pub knob: Option<f64>,
-    /// What came of it.
+    /// Value of the parameter.
+    pub parameter: Option<f64>,
+    /// Cost and violations.
     pub score: Score,
-    /// Its pods and queue, for charts.
+    /// Pods and queue, for charts.
     pub plot: CandidatePlot,
 }
 
-/// One candidate over all traces.
+/// Outcome of one candidate over all traces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Its name.
+    /// Name of the candidate.
     pub name: String,
-    /// Traces.
+    /// Number of traces.
     pub traces: usize,
-    /// Mean of the pod-hours over the clairvoyant's.
+    /// Mean ratio of the pod-hours to the oracle's.
     pub oracle_ratio: Option<f64>,
     /// Mean share of violating requests.
     pub violating_share: f64,
@@ -127,14 +126,14 @@ pub struct Summary {
     pub pod_hours: f64,
     /// Costs in all.
     pub cost: Option<f64>,
-    /// Minutes in which those who arrived violated, in all.
+    /// Minutes in which requests that arrived violated, in all.
     pub violation_minutes: f64,
     /// Mean changes of the size in a day.
     pub scale_events_a_day: f64,
 }
 
 impl Report {
-    /// Puts traces together.
+    /// Puts the reports of traces together.
     pub fn new(traces: Vec<TraceReport>) -> Self {
         let mut names: Vec<&str> = Vec::new();
         let mut scores: BTreeMap<&str, Vec<&Score>> = BTreeMap::new();
@@ -149,7 +148,7 @@ impl Report {
         Self { traces, summary }
     }
 
-    /// As JSON, with a line break at the end.
+    /// Writes the report as JSON, with a line break at the end.
     ///
     /// # Errors
     /// If a number cannot be written; the scores of a replay can.
@@ -159,7 +158,7 @@ impl Report {
         Ok(text)
     }
 
-    /// One page for people, whole in itself: charts, tables, and what they mean. It asks for nothing from a network.
+    /// Writes one HTML page with charts, tables, and their meaning. It loads nothing from a network.
     pub fn to_html(&self) -> String {
         html::page(self)
     }
@@ -185,7 +184,7 @@ impl TraceReport {
         }
     }
 
-    /// The unit of its load.
+    /// Returns the unit of the load.
     fn unit(&self) -> &'static str {
         match self.facts.basis {
             DemandBasis::RequestRate => "requests/s",
@@ -193,7 +192,7 @@ impl TraceReport {
         }
     }
 
-    /// The candidate of that name.
+    /// Returns the candidate of that name.
     pub fn candidate(&self, name: &str) -> Option<&CandidateReport> {
         self.candidates.iter().find(|candidate| candidate.name == name)
     }
@@ -202,25 +201,25 @@ impl TraceReport {
 impl OracleReport {
     pub(super) fn new(oracle: &mut Oracle, points: usize) -> Self {
         let requests = oracle.problem().requests();
-        let share = |turned_away: f64| if requests > 0.0 { turned_away / requests } else { 0.0 };
+        let share = |rejected: f64| if requests > 0.0 { rejected / requests } else { 0.0 };
         let strict = oracle.zero_violations();
         let frontier = oracle.frontier(points);
         let hours = |oracle: &Oracle, pod_steps: u64| oracle.problem().pod_hours(pod_steps as f64);
         let zero_violations = OraclePoint {
-            violating_share: share(strict.turned_away),
+            violating_share: share(strict.rejected),
             pod_hours: hours(oracle, strict.pod_steps),
             at_least: hours(oracle, strict.lower_bound),
         };
         let one_percent = oracle.cheapest(0.01).map_or(zero_violations, |schedule| OraclePoint {
-            violating_share: share(schedule.turned_away),
+            violating_share: share(schedule.rejected),
             pod_hours: hours(oracle, schedule.pod_steps),
             at_least: hours(oracle, schedule.lower_bound),
         });
-        // Whoever lets all violate that min pods do not serve pays no less for more.
+        // Beyond what min pods reject, more violations save nothing: the frontier ends there.
         let end = oracle
             .cheapest(1.0)
             .ok()
-            .map(|least| FrontierPoint { share: share(least.turned_away), pod_steps: least.pod_steps });
+            .map(|least| FrontierPoint { share: share(least.rejected), pod_steps: least.pod_steps });
         let end = end.filter(|end| frontier.last().is_none_or(|last| last.share < end.share));
         let frontier = frontier
             .into_iter()
@@ -240,7 +239,7 @@ impl OracleReport {
         }
     }
 
-    /// No clairvoyant, and why.
+    /// Reports that there is no oracle, and why.
     pub(super) fn lacking(why: &OracleError) -> Self {
         Self {
             zero_violations: None,
@@ -251,13 +250,13 @@ impl OracleReport {
         }
     }
 
-    /// The schedules that tables show, by name.
+    /// Returns the schedules that tables show, by name.
     fn rows(&self) -> impl Iterator<Item = (&'static str, OraclePoint)> {
         let rows = [("oracle, none", self.zero_violations), ("oracle, 1 %", self.one_percent)];
         rows.into_iter().filter_map(|(name, point)| Some((name, point?)))
     }
 
-    /// The pods of the schedule without violations, over the time that counts.
+    /// Returns the pods of the schedule without violations, over the time that counts.
     pub(super) fn pods(&self) -> &[u32] {
         &self.pods
     }
@@ -265,8 +264,8 @@ impl OracleReport {
 
 impl CandidateReport {
     pub(super) fn new(candidate: &Candidate, score: Score, run: &Run) -> Self {
-        let (family, knob) = candidate.family().map(|(family, knob)| (family.to_owned(), knob)).unzip();
-        Self { name: candidate.name().to_owned(), family, knob, score, plot: CandidatePlot::of(run) }
+        let (family, parameter) = candidate.family().map(|(family, value)| (family.to_owned(), value)).unzip();
+        Self { name: candidate.name().to_owned(), family, parameter, score, plot: CandidatePlot::of(run) }
     }
 }
 
@@ -276,7 +275,7 @@ impl Scored {
     }
 }
 
-/// A time as people say it.
+/// Writes a time in the largest unit that fits.
 fn span(seconds: f64) -> String {
     if seconds >= 2.0 * 86_400.0 {
         format!("{:.1} days", seconds / 86_400.0)
@@ -289,7 +288,7 @@ fn span(seconds: f64) -> String {
     }
 }
 
-/// 1 where a schedule of the clairvoyant is proved optimal, and otherwise how far it may be from that.
+/// Writes 1 where a schedule of the oracle is proved optimal, and otherwise how far it may be from that.
 fn proved(point: OraclePoint) -> String {
     let excess = if point.at_least > 0.0 { point.pod_hours / point.at_least - 1.0 } else { 0.0 };
     if excess > 0.0 { format!("1 + {excess:.0e}") } else { "1".to_owned() }

@@ -1,121 +1,127 @@
-//! Candidates side by side over traces: [`Scenario`], [`run`].
+//! [`run`]: every candidate over every trace.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::candidate::{Candidate, CandidateError, Contender, Driver, Past};
+use super::candidate::{Candidate, CandidateError, CandidateSetup, Driver, TrainingPeriod};
 use super::oracle::{Oracle, OracleConfig, OracleError, OracleProblem};
 use super::report::{CandidateReport, OracleReport, Plot, Report, Scored, TraceReport};
 use super::score::{Decisions, Score};
-use super::{Arrivals, Cluster, ClusterError, ClusterModel, ClusterSetup, InvalidModel, Run, Trace};
-use crate::source::Profiled;
-use crate::{ApplyMode, Autoscaler, Bounds, MetricsHistory, PlannedEvent, Price, Target, TickError, WorkloadFacts};
+use super::{Arrivals, Cluster, ClusterError, ClusterSetup, Control, Run, Scenario};
+use crate::{
+    ApplyMode, Autoscaler, Bounds, HardLimits, InvalidSetting, MetricsHistory, Target, TickError, WorkloadFacts,
+};
 
 /// Steps between two reports of progress.
 const PROGRESS: usize = 1000;
-/// Steps with data that a score needs.
+/// Steps with data that a score needs: with fewer, one step more or less decides.
 const LEAST: usize = 10;
-/// Prices at which the clairvoyant's frontier is solved.
+/// Prices at which the oracle's frontier is solved: enough for a smooth line, and for tight bounds between its points.
 const FRONTIER: usize = 24;
 
-/// A trace, and how to replay it.
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    /// What arrives.
-    pub trace: Arc<Trace>,
-    /// What the cluster is like.
-    pub model: ClusterModel,
-    /// What engines are told of the workload, besides what the model says.
-    pub facts: WorkloadFacts,
-    /// Declared events that engines are told of.
-    pub events: Vec<PlannedEvent>,
-    /// What pods cost.
-    pub price: Option<Price>,
-    /// Share of the trace that comes before the replay, as history to learn from, cut to whole sync periods. Default a half.
-    pub history_share: f64,
-    /// Time at the beginning of the replay that does not count: what it begins with is nobody's doing. Default an hour, but at most
-    /// a tenth of what comes after the history.
-    pub settle: Duration,
-    /// Time that counts at most, from the settling on. Default 14 days.
-    pub longest: Duration,
-}
-
-impl Scenario {
-    /// A trace in a cluster, half of it as history.
-    pub fn new(trace: impl Into<Arc<Trace>>, model: ClusterModel) -> Self {
-        Self {
-            trace: trace.into(),
-            model,
-            facts: WorkloadFacts::default(),
-            events: Vec::new(),
-            price: None,
-            history_share: 0.5,
-            settle: Duration::from_secs(3600),
-            longest: Duration::from_secs(14 * 86_400),
-        }
-    }
-}
-
-/// What cannot be replayed.
+/// Reasons why a backtest cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BacktestError {
-    /// The model cannot be.
-    #[error("{trace}: the cluster model cannot be: {source}")]
+    /// The cluster model has a setting that cannot work.
+    #[error("{trace}: the cluster model cannot be simulated: {source}")]
     Model {
-        /// The trace.
+        /// Name of the trace.
         trace: String,
-        /// What is wrong.
+        /// Setting and reason.
         #[source]
-        source: InvalidModel,
+        source: InvalidSetting,
     },
-    /// Nothing is left to score.
+    /// Too little of the trace is left to score.
     #[error(
         "{trace}: {steps} steps of {step_s} s that count (with data, after the history) are too few; at least {LEAST} are needed"
     )]
     TooShort {
-        /// The trace.
+        /// Name of the trace.
         trace: String,
         /// Steps with data that would count.
         steps: usize,
-        /// The length of a step in seconds.
+        /// Length of a step in seconds.
         step_s: f64,
+    },
+    /// The bounds of a candidate leave the limits of the scenario. It would be compared with an oracle, and with other candidates,
+    /// that may not go where it goes.
+    #[error(
+        "{trace}: candidate {candidate}: its bounds {bounds} leave the limits {limits}, which hold for every candidate and for the oracle; \
+         widen the limits to {union} or narrow its bounds",
+        union = union(*bounds, *limits)
+    )]
+    OutOfLimits {
+        /// Name of the trace.
+        trace: String,
+        /// Name of the candidate.
+        candidate: String,
+        /// Its bounds.
+        bounds: Bounds,
+        /// Limits of the scenario.
+        limits: HardLimits,
     },
     /// A candidate could not be made.
     #[error("{trace}: candidate {candidate}: {source}")]
     Candidate {
-        /// The trace.
+        /// Name of the trace.
         trace: String,
-        /// The candidate.
+        /// Name of the candidate.
         candidate: String,
-        /// Why.
+        /// Reason.
         #[source]
         source: CandidateError,
     },
 }
 
-/// Hears how far a backtest has come.
+/// Returns the narrowest bounds that contain both.
+fn union(bounds: Bounds, limits: HardLimits) -> Bounds {
+    let limits = limits.bounds();
+    Bounds::new(bounds.min().min(limits.min()), bounds.max().max(limits.max())).unwrap_or(bounds)
+}
+
+/// Receives the progress of a backtest, as for a bar on a terminal.
 pub trait Progress {
-    /// A part of so many steps begins.
+    /// Begins a part of so many steps.
     fn begin(&self, what: &str, steps: u64);
-    /// So many steps of it are done.
+    /// Adds steps of the part that are done.
     fn advance(&self, steps: u64);
-    /// It is done.
+    /// Ends the part.
     fn end(&self);
 }
 
-/// Nobody listens.
+/// Ignores all progress.
 impl Progress for () {
     fn begin(&self, _: &str, _: u64) {}
     fn advance(&self, _: u64) {}
     fn end(&self) {}
 }
 
-/// Replays every candidate over every trace. The same input gives the same report, byte for byte, unless a candidate asks somebody
-/// else.
+/// Replays every candidate over every trace.
+///
+/// Equal input gives an equal report, byte for byte, unless a candidate asks another service.
 ///
 /// # Errors
 /// [`BacktestError`] with the trace and the candidate.
+///
+/// # Examples
+/// ```
+/// use scaling_core::backtest::{Candidate, ClusterModel, SampleTime, Scenario, Trace, run};
+/// use scaling_core::{ScalingMetrics, SignalKind, chrono::DateTime};
+///
+/// // Six hours of load that rises and falls every hour.
+/// let sample = |minute: i32| {
+///     let rate = 500.0 + 400.0 * (f64::from(minute) / 60.0 * std::f64::consts::TAU).sin();
+///     let at = DateTime::from_timestamp(i64::from(minute) * 60, 0).unwrap_or_default();
+///     ScalingMetrics::new(at, 1).with(SignalKind::RequestRate, rate)
+/// };
+/// let trace = Trace::from_samples("waves", (0..360).map(sample).collect(), SampleTime::Starts)?;
+/// let candidates = [Candidate::hpa_on_cpu(50), Candidate::hpa_on_cpu(80)];
+/// let scenarios = [Scenario::new(trace, ClusterModel::default())];
+/// let report = futures::executor::block_on(run(&scenarios, &candidates, &()))?;
+/// let [roomy, tight] = [0, 1].map(|nth| &report.traces[0].candidates[nth].score);
+/// assert!(roomy.pod_hours > tight.pod_hours && roomy.violating_share <= tight.violating_share);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub async fn run(
     scenarios: &[Scenario],
     candidates: &[Candidate],
@@ -128,19 +134,20 @@ pub async fn run(
     Ok(Report::new(traces))
 }
 
-/// Replays every candidate over one trace, for hosts that share the traces out over threads; [`Report::new`] puts them together.
+/// Replays every candidate over one trace, for hosts that share the traces out over threads.
+///
+/// [`Report::new`] puts the reports of several traces together.
 ///
 /// # Errors
-/// As [`run`].
+/// The errors of [`run`].
 pub async fn run_one(
     scenario: &Scenario,
     candidates: &[Candidate],
     progress: &(impl Progress + ?Sized),
 ) -> Result<TraceReport, BacktestError> {
     let prepared = Prepared::new(scenario)?;
-    // All are made before any is replayed: what cannot be is said at once.
-    let contenders: Vec<_> =
-        candidates.iter().map(|candidate| prepared.contender(candidate)).collect::<Result<_, _>>()?;
+    // All are made before any is replayed, so that a candidate that cannot run is refused at once.
+    let made: Vec<_> = candidates.iter().map(|candidate| prepared.make(candidate)).collect::<Result<_, _>>()?;
     progress.begin(&format!("{}: oracle", scenario.trace.name()), prepared.steps() as u64);
     let mut oracle = prepared.oracle();
     let oracle_report = match &mut oracle {
@@ -149,9 +156,9 @@ pub async fn run_one(
     };
     progress.end();
     let mut reports = Vec::with_capacity(candidates.len());
-    for (candidate, contender) in candidates.iter().zip(contenders) {
+    for (candidate, made) in candidates.iter().zip(made) {
         progress.begin(&format!("{}: {}", scenario.trace.name(), candidate.name()), prepared.steps() as u64);
-        let (run, decisions) = prepared.replay(candidate, contender, progress).await?;
+        let (run, decisions) = prepared.replay(candidate, made, progress).await?;
         progress.end();
         let mut score = Score::of(&run, &scenario.model, scenario.price.as_ref(), decisions);
         score.oracle_ratio = oracle.as_mut().ok().and_then(|oracle| {
@@ -166,13 +173,13 @@ pub async fn run_one(
     Ok(TraceReport::new(scenario, scored, oracle_report, reports, plot))
 }
 
-/// A scenario with everything that its candidates share.
+/// A scenario, with everything that its candidates share.
 struct Prepared<'a> {
     scenario: &'a Scenario,
     arrivals: Arc<Arrivals>,
     first_step: usize,
     scored_from: usize,
-    /// Which steps of the arrivals count.
+    /// Of each step of the arrivals: whether it counts.
     counted: Arc<[bool]>,
     end: usize,
     history: Arc<MetricsHistory>,
@@ -195,7 +202,7 @@ impl<'a> Prepared<'a> {
         let longest = model.steps(scenario.longest).max(1);
         let end = first_step + left.min(longest.saturating_add(settle));
         let counted = arrivals.counted(first_step + settle, model.reaction_steps(), model.steps(scenario.settle));
-        // A budget must not hold because nothing was held against it.
+        // A budget must not hold because nothing was compared with it.
         let steps = counted.iter().take(end).filter(|counts| **counts).count();
         if steps < LEAST {
             return Err(BacktestError::TooShort { trace: name(), steps, step_s: model.step().as_secs_f64() });
@@ -226,7 +233,7 @@ impl<'a> Prepared<'a> {
         self.end - self.first_step
     }
 
-    /// The clairvoyant over the time that counts; what does not is a gap to it.
+    /// Poses the problem of the oracle: the time that counts. A step that does not count is a gap in it.
     fn oracle(&self) -> Result<Oracle, OracleError> {
         let model = &self.scenario.model;
         let steps = self.arrivals.requests().iter().zip(self.counted.iter());
@@ -247,13 +254,13 @@ impl<'a> Prepared<'a> {
         OracleProblem::new(&demand, &config).map(Oracle::new)
     }
 
-    fn past(&self) -> Past<'_> {
+    fn training(&self) -> TrainingPeriod<'_> {
         let Scenario { trace, model, .. } = self.scenario;
         let limits = model.limits.bounds();
         let enough = limits.clamp(self.arrivals.enough_pods(self.first_step, model));
-        Past {
+        TrainingPeriod {
             history: &self.history,
-            trace,
+            basis: trace.basis(),
             model,
             facts: &self.facts,
             bounds: Bounds::new(enough, limits.max()).unwrap_or(limits),
@@ -268,10 +275,11 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Who decides, with the cluster that it decides about.
-    fn contender(&self, candidate: &Candidate) -> Result<(Arc<Cluster>, Option<Driver>), BacktestError> {
-        let Contender { control, driver } =
-            candidate.make(&self.past()).map_err(|error| self.fault(candidate, error))?;
+    /// Makes a candidate, with the cluster that it is replayed in.
+    fn make(&self, candidate: &Candidate) -> Result<(Arc<Cluster>, Option<Driver>), BacktestError> {
+        let fault = |source| self.fault(candidate, source);
+        let CandidateSetup { control, driver } = candidate.make(&self.training()).map_err(fault)?;
+        self.check_bounds(candidate, &control)?;
         let cluster = Cluster::new(ClusterSetup {
             target: self.target.clone(),
             model: self.scenario.model.clone(),
@@ -288,6 +296,25 @@ impl<'a> Prepared<'a> {
         Ok((Arc::new(cluster), driver))
     }
 
+    /// Refuses bounds that leave the limits: one set of limits holds for all candidates and the oracle of a run.
+    fn check_bounds(&self, candidate: &Candidate, control: &Control) -> Result<(), BacktestError> {
+        let bounds = match control {
+            // Bounds that are none are refused by the cluster.
+            Control::Hpa { spec, .. } => spec.bounds().ok(),
+            Control::Direct { bounds } => Some(*bounds),
+        };
+        let limits = self.scenario.model.limits;
+        match bounds.filter(|bounds| !limits.bounds().contains(*bounds)) {
+            None => Ok(()),
+            Some(bounds) => Err(BacktestError::OutOfLimits {
+                trace: self.scenario.trace.name().to_owned(),
+                candidate: candidate.name().to_owned(),
+                bounds,
+                limits,
+            }),
+        }
+    }
+
     async fn replay(
         &self,
         candidate: &Candidate,
@@ -297,7 +324,7 @@ impl<'a> Prepared<'a> {
         let fault = |source| self.fault(candidate, source);
         let decisions = match driver {
             None => {
-                self.let_be(&cluster, progress);
+                self.run_hpa_alone(&cluster, progress);
                 None
             }
             Some(driver) => {
@@ -305,13 +332,13 @@ impl<'a> Prepared<'a> {
                 Some(decisions.map_err(|error| fault(error.into()))?)
             }
         };
-        // The autoscaler that held it is gone.
+        // The autoscaler, which held it as well, was dropped with `drive`.
         let cluster = Arc::into_inner(cluster).ok_or_else(|| fault("the cluster is still in use".into()))?;
         Ok((cluster.into_run(), decisions))
     }
 
-    /// Lets the HPA alone decide.
-    fn let_be(&self, cluster: &Cluster, progress: &(impl Progress + ?Sized)) {
+    /// Lets time pass: no driver moves the bounds.
+    fn run_hpa_alone(&self, cluster: &Cluster, progress: &(impl Progress + ?Sized)) {
         let mut step = self.first_step;
         while step < self.end {
             let next = (step + PROGRESS).min(self.end);
@@ -321,7 +348,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Lets an engine decide at every sync period, on the path that runs live.
+    /// Lets an engine decide at every sync period, on the path that runs live: an [`Autoscaler`] over the simulated cluster.
     async fn drive(
         &self,
         cluster: &Arc<Cluster>,
@@ -335,14 +362,14 @@ impl<'a> Prepared<'a> {
             .guards(driver.guards)
             .policy(driver.policy)
             .limits(model.limits)
-            .mode(ApplyMode::Apply);
-        let builder = if driver.profiled {
-            builder.source(Profiled::new(Arc::clone(cluster)))
-        } else {
-            builder.source(Arc::clone(cluster))
+            .mode(ApplyMode::Apply)
+            .source(Arc::clone(cluster));
+        let builder = match driver.recorder {
+            Some(recorder) => builder.recorder(recorder),
+            None => builder,
         };
         let mut decisions = Decisions::default();
-        // Source, engine and applier are there.
+        // Building fails only without a source, an engine or an applier.
         let Ok(autoscaler) = builder.build() else { return Ok(decisions) };
         let sync = model.steps(model.sync_period).max(1);
         let mut reported = self.first_step;
@@ -366,13 +393,13 @@ impl<'a> Prepared<'a> {
     fn plot(&self, oracle: &OracleReport) -> Plot {
         let before = self.scored_from - self.first_step;
         let counted = self.counted.iter().skip(self.scored_from);
-        // Where nothing counts, the clairvoyant has no size.
+        // The oracle has no size in steps that do not count.
         let pods = counted.zip(oracle.pods()).map(|(counts, pods)| if *counts { f64::from(*pods) } else { f64::NAN });
         let pods: Vec<f64> = std::iter::repeat_n(f64::NAN, before).chain(pods).collect();
         Plot::new(&self.arrivals, self.first_step..self.end, &pods)
     }
 
-    /// What of the trace counts.
+    /// Describes the part of the trace that counts.
     fn scored(&self) -> Scored {
         let range = self.scored_from..self.end;
         let requests = self.arrivals.requests().get(range.clone()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a policy cost, and what its users suffered.
+//! [`Score`]: the cost of a policy, and the requests that it kept waiting.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cluster::wait;
 use super::{ClusterModel, Run};
+use crate::stats::weighted_quantile;
 use crate::{DecisionRecord, Outcome, Price};
 
 /// Three quantiles.
@@ -21,16 +22,16 @@ pub struct Quantiles {
     pub p99: f64,
 }
 
-/// What came of the decisions of an engine.
+/// Outcomes of the decisions of an engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decisions {
     /// Ticks.
     pub ticks: u64,
     /// Ticks that changed bounds.
     pub applied: u64,
-    /// How often each guard allowed less than was wanted.
+    /// Ticks in which each guard allowed less than was asked for.
     pub limited: BTreeMap<String, u64>,
-    /// How often each guard refused.
+    /// Ticks in which each guard refused.
     pub refused: BTreeMap<String, u64>,
     /// Ticks in which a step failed: no data, or no answer.
     pub failed: u64,
@@ -51,7 +52,7 @@ impl Decisions {
     }
 }
 
-/// Counts one more under a name, which is copied only the first time.
+/// Adds one to the count of a name, which is copied only the first time.
 fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
     match counts.get_mut(name) {
         Some(number) => *number += 1,
@@ -62,7 +63,7 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
 }
 
 impl fmt::Display for Decisions {
-    /// The guards that limited or refused, most often first, and how often nothing could be decided.
+    /// Writes the guards that limited or refused, most often first, and how often no decision was made.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut total: BTreeMap<&str, u64> = BTreeMap::new();
         for (guard, number) in self.limited.iter().chain(&self.refused) {
@@ -87,19 +88,19 @@ pub struct Score {
     pub requests: f64,
     /// Requests that arrived to a wait longer than the objective, or were dropped.
     pub violating_requests: f64,
-    /// Share of all requests that these are.
+    /// Share of violating requests in all.
     pub violating_share: f64,
-    /// Minutes in which those who arrived violated.
+    /// Minutes in which requests that arrived violated.
     pub violation_minutes: f64,
     /// Requests dropped.
     pub dropped_requests: f64,
     /// Hours of pods paid for.
     pub pod_hours: f64,
-    /// Pod-hours over the least that a clairvoyant pays at the same share of violating requests.
+    /// Ratio of the pod-hours to the least that was possible at the same share of violating requests.
     pub oracle_ratio: Option<f64>,
-    /// What the pods cost, if a price is known.
+    /// Cost of the pods, if a price is known.
     pub cost: Option<f64>,
-    /// The most pods at a time.
+    /// Most pods at a time.
     pub peak_pods: u32,
     /// Changes of the size that was asked for.
     pub scale_events: u64,
@@ -107,7 +108,7 @@ pub struct Score {
     pub utilization: Quantiles,
     /// Seconds that requests waited, over requests.
     pub wait_seconds: Quantiles,
-    /// What came of the engine's decisions; none where the HPA alone decided.
+    /// Outcomes of the engine's decisions; none where the HPA alone decided.
     pub decisions: Option<Decisions>,
 }
 
@@ -115,9 +116,9 @@ pub struct Score {
 impl PartialOrd for Score {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         let cost = self.pod_hours.partial_cmp(&other.pod_hours)?;
-        let pain = self.violating_share.partial_cmp(&other.violating_share)?;
-        match (cost, pain) {
-            (cost, pain) if cost == pain => Some(cost),
+        let violations = self.violating_share.partial_cmp(&other.violating_share)?;
+        match (cost, violations) {
+            (cost, violations) if cost == violations => Some(cost),
             (Ordering::Equal, other) | (other, Ordering::Equal) => Some(other),
             _ => None,
         }
@@ -162,24 +163,15 @@ impl Score {
         }
     }
 
-    /// Changes of the size in a day.
+    /// Returns the changes of the size per day.
     pub fn scale_events_a_day(&self) -> f64 {
         if self.hours > 0.0 { self.scale_events as f64 * 24.0 / self.hours } else { 0.0 }
     }
 }
 
-/// Quantiles of weighted values; 0 without any.
+/// Computes quantiles of weighted values; 0 without any.
 fn quantiles(mut values: Vec<(f64, f64)>) -> Quantiles {
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let total: f64 = values.iter().map(|(_, weight)| weight).sum();
-    let at = |share: f64| {
-        let mut left = total * share;
-        let found = values.iter().find(|(_, weight)| {
-            left -= weight;
-            left <= 0.0
-        });
-        found.or(values.last()).map_or(0.0, |(value, _)| *value)
-    };
+    let mut at = |share: f64| weighted_quantile(&mut values, share).unwrap_or(0.0);
     Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }
 

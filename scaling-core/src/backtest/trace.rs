@@ -1,43 +1,41 @@
-//! [`Trace`]: how much work arrived, over time.
+//! [`Trace`]: the work that arrived, over time.
 //!
-//! A recording is the *result* of whatever policy ran then. What it says of demand is the rate of requests or, without one, the
-//! CPU that was used: utilization × pods. Where pods were full, requests queued or failed, even that is cut off at what the pods
+//! A recording is the *result* of the policy that ran then. It shows demand as the rate of requests or, without one, as the CPU
+//! that was used: utilization × pods. Where pods were full, requests queued or failed, even that is cut off at what the pods
 //! managed; such time is marked as [censored](TraceFacts::censored_seconds) and counted, and nothing is made up for it.
 
-mod prometheus;
+mod intervals;
 mod resample;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use resample::Grid;
-pub(super) use resample::MOST_STEPS;
-
-use crate::source::parse::{self, ParseError};
+use self::intervals::{GAP, Interval, intervals};
+pub(super) use self::resample::MOST_STEPS;
+pub use self::resample::SteppedDemand;
+use crate::source::parse::{self, ParseError, prometheus};
+use crate::stats::{quantile, quantile_of};
 use crate::{MetricsHistory, ScalingMetrics, SignalKind};
 
-/// Samples further apart than this many times the usual are not joined: what lies between is a gap.
-const GAP: f64 = 1.5;
-/// A longer recording is a wrong timestamp: ten years.
+/// Longest recording: ten years. A longer one has a wrong timestamp.
 const LONGEST: TimeDelta = TimeDelta::days(3660);
-/// What one gzip file may unpack to.
+/// Most bytes that one gzip file may unpack to.
 #[cfg(feature = "gzip")]
 const LARGEST: u64 = 512 << 20;
 
-/// Which time the number in a sample speaks of.
+/// Position of a sample's timestamp in the interval that its numbers speak of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SampleTime {
-    /// The interval that starts at its timestamp, as in load traces.
+    /// The interval starts at the timestamp, as in load traces.
     Starts,
-    /// The interval that ends there, as metrics do.
+    /// The interval ends at the timestamp, as in metrics.
     Ends,
 }
 
-/// Where the demand of a trace comes from.
+/// Origin of the demand in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DemandBasis {
@@ -47,7 +45,7 @@ pub enum DemandBasis {
     CpuUsage,
 }
 
-/// From when on a recorded sample says less than there was.
+/// Thresholds from which on a recorded sample says less than there was.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Censoring {
@@ -65,47 +63,47 @@ impl Default for Censoring {
     }
 }
 
-/// A recording that is no trace.
+/// Reasons why a recording is no trace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceError {
-    /// Its text is wrong; says where.
+    /// The text is malformed; the error names the place.
     #[error(transparent)]
     Parse(#[from] ParseError),
     /// There is no sample.
     #[error("there is no sample to replay")]
     Empty,
-    /// Nothing says how much work there was.
+    /// No signal says how much work there was.
     #[error("there is neither a request rate nor CPU utilization with pod counts in it")]
     NoDemand,
-    /// It is too long.
+    /// The recording is too long.
     #[error("the samples span from {start} to {end}; at most ten years can be replayed")]
     TooLong {
-        /// The first.
+        /// Instant of the first sample.
         start: DateTime<Utc>,
-        /// The last.
+        /// Instant of the last sample.
         end: DateTime<Utc>,
     },
-    /// Its samples are too close for so long a time.
+    /// The samples are too close for so long a time.
     #[error(
         "from {start} to {end} there are {steps} times the usual interval of the samples; at most {most} can be replayed"
     )]
     TooFine {
-        /// The first.
+        /// Instant of the first sample.
         start: DateTime<Utc>,
-        /// The last.
+        /// Instant of the last sample.
         end: DateTime<Utc>,
         /// Intervals in that time.
         steps: i64,
         /// Intervals that can be replayed.
         most: i64,
     },
-    /// It cannot be unpacked.
+    /// The file cannot be unpacked.
     #[error("gzip: {0}")]
     Gzip(String),
 }
 
-/// What a trace consists of, for the report: nothing is dropped without a word.
+/// Contents of a trace, for the report: nothing is dropped without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceFacts {
     /// Samples read.
@@ -116,59 +114,89 @@ pub struct TraceFacts {
     pub reordered: usize,
     /// Samples replaced by a later one of the same instant.
     pub duplicates: usize,
-    /// Usual time between two samples, in seconds.
+    /// Median time between two samples, in seconds. The resolution may change along the trace.
     pub interval_seconds: f64,
     /// Time without data between the first sample and the last, in seconds.
     pub gap_seconds: f64,
     /// Time in which demand may have been higher than what was recorded, in seconds.
     pub censored_seconds: f64,
-    /// Where demand comes from.
+    /// Origin of the demand.
     pub basis: DemandBasis,
 }
 
 /// Demand over time, as recorded.
+///
+/// Resolution may change along a trace, in either order: each sample lasts as long as the samples around it say.
+///
+/// ```
+/// use scaling_core::backtest::{SampleTime, Trace};
+/// use scaling_core::{ScalingMetrics, SignalKind, chrono::DateTime};
+///
+/// let sample = |second| {
+///     let at = DateTime::from_timestamp(second, 0).unwrap_or_default();
+///     ScalingMetrics::new(at, 1).with(SignalKind::RequestRate, 100.0)
+/// };
+/// // Two hours in samples of 5 minutes, then one in samples of a minute.
+/// let coarse = (0..24).map(|nth| sample(300 * nth));
+/// let fine = (0..60).map(|nth| sample(7200 + 60 * nth));
+/// let trace = Trace::from_samples("web", coarse.chain(fine).collect(), SampleTime::Starts)?;
+/// assert_eq!(trace.facts().gap_seconds, 0.0);
+/// assert_eq!((trace.span().1 - trace.span().0).num_minutes(), 180);
+/// # Ok::<(), scaling_core::backtest::TraceError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     name: String,
-    /// In order of time, each with a value.
+    /// Samples with a demand, in order of time.
     points: Vec<Point>,
-    sample_time: SampleTime,
     basis: DemandBasis,
     interval_ms: i64,
     pod_capacity: Option<f64>,
     facts: TraceFacts,
     /// Everything that was recorded, where that is more than demand.
-    recorded: Option<Arc<[ScalingMetrics]>>,
+    recorded: Option<Arc<[Recorded]>>,
 }
 
+/// Demand in one interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Point {
-    at_ms: i64,
+    /// Its end is the first instant at which the demand can be known.
+    interval: Interval,
     demand: f64,
     censored: bool,
 }
 
+/// One sample, with the time in which it is the newest that can be known.
+#[derive(Clone, Debug, PartialEq)]
+struct Recorded {
+    /// End of its interval.
+    known: DateTime<Utc>,
+    /// Age up to which it stands for the present: until the next is known or, before a gap, half an interval longer than it lasted.
+    fresh: TimeDelta,
+    sample: ScalingMetrics,
+}
+
 impl Trace {
-    /// Reads a trace: CSV (`timestamp_s,rps`, or any columns of [`parse`](mod@parse)), JSON lines or an array of [`ScalingMetrics`],
+    /// Reads a trace from CSV (`timestamp_s,rps`, or any columns of [`parse`](mod@parse)), JSON lines or an array of [`ScalingMetrics`],
     /// or the answer of a Prometheus range query with one series. With the feature `gzip`, packed or not.
     ///
     /// CSV with `timestamp_s` and `rps` alone is a load trace, whose samples [start](SampleTime::Starts) at their timestamps; all
-    /// else are metrics, whose samples end there.
+    /// other forms are metrics, whose samples [end](SampleTime::Ends) there.
     ///
     /// # Errors
-    /// [`TraceError`] with the line and the cause. A number that cannot be (negative, infinite, NaN) is an error; an empty
-    /// cell, `null`, a stated absence, and Prometheus' own NaN are gaps.
+    /// [`TraceError`] with the line and the cause. A number that cannot be true (negative, infinite, NaN) is an error; an empty
+    /// cell, `null`, a stated absence, and the NaN of Prometheus are gaps.
     pub fn parse(name: impl Into<String>, bytes: &[u8]) -> Result<Self, TraceError> {
         if let Some(unpacked) = unpacked(bytes)? {
             return Self::parse(name, &unpacked);
         }
         if prometheus::is_answer(bytes) {
-            let samples = prometheus::samples(bytes)?;
+            let samples = prometheus::samples(bytes, SignalKind::RequestRate)?;
             return Self::from_samples(name, samples, SampleTime::Ends);
         }
         let placed = parse::placed(bytes, None)?;
         let is_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{".contains(byte));
-        // Elsewhere it passes for a sample that is missing; here it would be a gap that nobody recorded.
+        // Elsewhere such a number passes for a missing sample; here it would be a gap that was not recorded.
         if let Some((place, what)) = placed.iter().find_map(|row| Some((row.place, row.impossible.clone()?))) {
             return Err(ParseError::new(place, what).into());
         }
@@ -179,7 +207,7 @@ impl Trace {
         Self::from_samples(name, samples, time)
     }
 
-    /// A trace of what was observed, in any order; of two samples with the same instant the later counts.
+    /// Makes a trace of samples in any order; of two samples of one instant the later counts.
     ///
     /// # Errors
     /// [`TraceError`] if there is nothing in it to replay.
@@ -191,10 +219,10 @@ impl Trace {
         Self::with_censoring(name, samples, sample_time, Censoring::default())
     }
 
-    /// The same with other thresholds for what counts as censored.
+    /// Makes a trace with other thresholds for censored samples.
     ///
     /// # Errors
-    /// As [`Trace::from_samples`].
+    /// The errors of [`Trace::from_samples`].
     pub fn with_censoring(
         name: impl Into<String>,
         samples: Vec<ScalingMetrics>,
@@ -215,15 +243,18 @@ impl Trace {
         } else {
             DemandBasis::CpuUsage
         };
+        let at_ms: Vec<i64> = recorded.iter().map(|sample| sample.timestamp.timestamp_millis()).collect();
+        let intervals = intervals(&at_ms, sample_time);
+        let demands: Vec<Option<f64>> = recorded.iter().map(|sample| demand(sample, basis)).collect();
+        let followers = demands.iter().skip(1).copied().chain([None]);
         let points: Vec<_> = recorded
             .iter()
-            .filter_map(|sample| {
-                let demand = demand(sample, basis)?;
-                Some(Point {
-                    at_ms: sample.timestamp.timestamp_millis(),
-                    demand,
-                    censored: is_censored(sample, censoring),
-                })
+            .zip(&intervals)
+            .zip(demands.iter().zip(followers))
+            .filter_map(|((sample, interval), (demand, follower))| {
+                // A sample without a value is a gap.
+                let interval = Interval { joined: interval.joined && follower.is_some(), ..*interval };
+                Some(Point { interval, demand: (*demand)?, censored: is_censored(sample, censoring) })
             })
             .collect();
         if points.is_empty() {
@@ -234,7 +265,11 @@ impl Trace {
         if steps > MOST_STEPS {
             return Err(TraceError::TooFine { start, end, steps, most: MOST_STEPS });
         }
-        let mut trace = Self {
+        let pairs = points.iter().zip(points.iter().skip(1));
+        let gaps_ms: i64 = pairs.map(|(a, b)| b.interval.begin_ms - a.interval.end_ms).sum();
+        let length_ms = |point: &Point| point.interval.end_ms - point.interval.begin_ms;
+        let censored_ms: i64 = points.iter().filter(|point| point.censored).map(length_ms).sum();
+        Ok(Self {
             name: name.into(),
             facts: TraceFacts {
                 samples: total,
@@ -242,8 +277,8 @@ impl Trace {
                 reordered: repairs.reordered,
                 duplicates: repairs.duplicates,
                 interval_seconds: interval_ms as f64 / 1000.0,
-                gap_seconds: 0.0,
-                censored_seconds: 0.0,
+                gap_seconds: gaps_ms as f64 / 1000.0,
+                censored_seconds: censored_ms as f64 / 1000.0,
                 basis,
             },
             pod_capacity: match basis {
@@ -251,60 +286,53 @@ impl Trace {
                 DemandBasis::CpuUsage => Some(1.0),
             },
             points,
-            sample_time,
             basis,
             interval_ms,
-            recorded: keep.then(|| recorded.into()),
-        };
-        let grid = trace.resample(Duration::from_millis(interval_ms.unsigned_abs()));
-        trace.facts.gap_seconds = grid.gap_seconds();
-        trace.facts.censored_seconds = grid.censored_seconds();
-        Ok(trace)
+            recorded: keep.then(|| with_ends(recorded, &intervals, sample_time)),
+        })
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it consists of.
+    /// Returns its contents.
     pub fn facts(&self) -> TraceFacts {
         self.facts
     }
 
-    /// Where demand comes from.
+    /// Returns the origin of its demand.
     pub fn basis(&self) -> DemandBasis {
         self.basis
     }
 
-    /// Usual time between two samples.
+    /// Returns the median time between two samples.
     pub fn interval(&self) -> TimeDelta {
         TimeDelta::milliseconds(self.interval_ms)
     }
 
-    /// The beginning of the first sample and the end of the last.
+    /// Returns the beginning of the first sample and the end of the last.
     pub fn span(&self) -> (DateTime<Utc>, DateTime<Utc>) {
         let (start, end) = self.span_ms();
         let instant = |ms| DateTime::from_timestamp_millis(ms).unwrap_or_default();
         (instant(start), instant(end))
     }
 
-    /// Requests per second of one pod at full utilization, as far as the recording shows it: the median of rate over used CPU.
+    /// Returns the requests per second of one pod at full utilization, as far as the recording shows them: the median of rate over
+    /// used CPU.
     pub fn pod_capacity(&self) -> Option<f64> {
         self.pod_capacity
     }
 
-    /// The demand that is exceeded so rarely: 0.001 for p99.9; of the samples, the one at the nearest rank. In requests per second
+    /// Returns the demand that is exceeded in this share of the samples (0.001 for p99.9), at the nearest rank. In requests per second
     /// (or pods' worth of work).
     pub fn demand_quantile(&self, exceeded: f64) -> f64 {
         let mut demands: Vec<f64> = self.points.iter().map(|point| point.demand).collect();
-        demands.sort_by(f64::total_cmp);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
-        let rank = ((demands.len() - 1) as f64 * (1.0 - exceeded.clamp(0.0, 1.0))).round() as usize;
-        demands.get(rank).copied().unwrap_or(0.0)
+        quantile(&mut demands, 1.0 - exceeded).unwrap_or(0.0)
     }
 
-    /// The same with so many times the demand. Factors that are no number above 0 change nothing.
+    /// Multiplies the demand, and recorded signals that follow it. A factor that is no number above 0 changes nothing.
     #[must_use]
     pub fn scaled(mut self, factor: f64) -> Self {
         if factor.is_finite() && factor > 0.0 {
@@ -313,60 +341,58 @@ impl Trace {
             }
             self.pod_capacity = self.pod_capacity.map(|capacity| capacity * factor);
             if let Some(recorded) = &mut self.recorded {
-                *recorded = recorded.iter().map(|sample| busier(sample, factor)).collect();
+                let busier = |one: &Recorded| Recorded { sample: busier(&one.sample, factor), ..one.clone() };
+                *recorded = recorded.iter().map(busier).collect();
             }
         }
         self
     }
 
-    /// The same, later by so much: for traces whose clock starts at 0, so that the hour of the day is right.
+    /// Shifts all samples in time: for traces whose clock starts at 0, so that the hour of the day is right.
     #[must_use]
     pub fn later_by(mut self, by: TimeDelta) -> Self {
         for point in &mut self.points {
-            point.at_ms = point.at_ms.saturating_add(by.num_milliseconds());
+            point.interval.begin_ms = point.interval.begin_ms.saturating_add(by.num_milliseconds());
+            point.interval.end_ms = point.interval.end_ms.saturating_add(by.num_milliseconds());
         }
         if let Some(recorded) = &mut self.recorded {
-            let moved = recorded.iter().cloned().map(|mut sample| {
-                sample.timestamp = sample.timestamp.checked_add_signed(by).unwrap_or(sample.timestamp);
-                sample
+            let later = |at: DateTime<Utc>| at.checked_add_signed(by).unwrap_or(at);
+            let moved = recorded.iter().cloned().map(|mut one| {
+                one.known = later(one.known);
+                one.sample.timestamp = later(one.sample.timestamp);
+                one
             });
             *recorded = moved.collect();
         }
         self
     }
 
-    /// Whether a signal besides demand was recorded.
+    /// Returns whether a signal besides demand was recorded.
     pub(super) fn has_recorded(&self, kind: SignalKind) -> bool {
-        self.recorded.iter().flat_map(|recorded| recorded.iter()).any(|sample| sample.value(kind).is_some())
+        self.recorded.iter().flat_map(|recorded| recorded.iter()).any(|one| one.sample.value(kind).is_some())
     }
 
-    /// The newest recorded sample at or before an instant, where more than demand was recorded, unless it is out of date.
+    /// Returns the newest recorded sample whose interval ended by an instant, where more than demand was recorded, unless it is out of
+    /// date. A sample whose interval is under way is not known yet: it is the mean of time to come.
     pub(super) fn recorded_at(&self, at: DateTime<Utc>) -> Option<&ScalingMetrics> {
         let recorded = self.recorded.as_deref()?;
-        let newest = recorded.partition_point(|sample| sample.timestamp <= at).checked_sub(1)?;
-        let age_ms = |sample: &ScalingMetrics| (at - sample.timestamp).num_milliseconds() as f64;
-        recorded.get(newest).filter(|sample| age_ms(sample) <= GAP * self.interval_ms as f64)
+        let newest = recorded.get(recorded.partition_point(|one| one.known <= at).checked_sub(1)?)?;
+        (at - newest.known <= newest.fresh).then_some(&newest.sample)
     }
 
-    /// Samples before an instant, with all that was recorded: what an engine may learn from.
+    /// Returns the samples whose interval ended by an instant, each at that end: the material from which an engine may learn.
     pub(super) fn history_until(&self, until: DateTime<Utc>) -> Vec<ScalingMetrics> {
-        let ends = match self.sample_time {
-            SampleTime::Starts => self.interval_ms,
-            SampleTime::Ends => 0,
-        };
-        let known =
-            |at: DateTime<Utc>| at.checked_add_signed(TimeDelta::milliseconds(ends)).filter(|end| *end <= until);
         if let Some(recorded) = &self.recorded {
-            let known = recorded.iter().filter_map(|sample| {
-                let mut sample = sample.clone();
-                sample.timestamp = known(sample.timestamp)?;
-                Some(sample)
+            let known = recorded.iter().take_while(|one| one.known <= until).map(|one| {
+                let mut sample = one.sample.clone();
+                sample.timestamp = one.known;
+                sample
             });
             return known.collect();
         }
         let samples = self.points.iter().filter_map(|point| {
-            let mut sample = ScalingMetrics::new(known(DateTime::from_timestamp_millis(point.at_ms)?)?, 0)
-                .with(SignalKind::RequestRate, point.demand);
+            let end = DateTime::from_timestamp_millis(point.interval.end_ms).filter(|end| *end <= until)?;
+            let mut sample = ScalingMetrics::new(end, 0).with(SignalKind::RequestRate, point.demand);
             sample.current_pod_count = None;
             Some(sample)
         });
@@ -374,7 +400,27 @@ impl Trace {
     }
 }
 
-/// A sample with so many times the requests, and those who wait or are connected to make them.
+/// Adds to each sample from when to when it is the newest that can be known.
+fn with_ends(samples: Vec<ScalingMetrics>, intervals: &[Interval], time: SampleTime) -> Arc<[Recorded]> {
+    let followers = intervals.iter().skip(1).map(Some).chain([None]);
+    let recorded = samples.into_iter().zip(intervals).zip(followers).map(|((sample, interval), follower)| {
+        let length_ms = interval.end_ms - interval.begin_ms;
+        let known = match time {
+            SampleTime::Starts => sample.timestamp.checked_add_signed(TimeDelta::milliseconds(length_ms)),
+            SampleTime::Ends => Some(sample.timestamp),
+        };
+        #[allow(clippy::cast_possible_truncation)] // at most some years
+        let outlasting = TimeDelta::milliseconds((GAP * length_ms as f64) as i64);
+        let fresh = match follower {
+            Some(next) if interval.joined => TimeDelta::milliseconds(next.end_ms - interval.end_ms).max(outlasting),
+            _ => outlasting,
+        };
+        Recorded { known: known.unwrap_or(sample.timestamp), fresh, sample }
+    });
+    recorded.collect()
+}
+
+/// Multiplies the requests of a sample, and those that wait or are connected to make them.
 fn busier(sample: &ScalingMetrics, factor: f64) -> ScalingMetrics {
     let mut sample = sample.clone();
     for kind in [SignalKind::RequestRate, SignalKind::QueueDepth, SignalKind::ActiveConnections] {
@@ -389,7 +435,7 @@ fn has_no_more_than_rate(sample: &ScalingMetrics) -> bool {
     SignalKind::ALL.into_iter().all(|kind| kind == SignalKind::RequestRate || sample.value(kind).is_none())
 }
 
-/// How much work a sample says arrived.
+/// Returns the work that arrived in a sample.
 fn demand(sample: &ScalingMetrics, basis: DemandBasis) -> Option<f64> {
     match basis {
         DemandBasis::RequestRate => sample.value(SignalKind::RequestRate),
@@ -409,7 +455,7 @@ fn is_censored(sample: &ScalingMetrics, censoring: Censoring) -> bool {
         || queued.is_some_and(|(waiting, rate)| waiting > 0.0 && waiting >= rate * censoring.queue_seconds)
 }
 
-/// Median of what a fully used pod would have served, over samples that show it.
+/// Returns the median of what a fully used pod would have served, over samples that show it.
 fn learnt_capacity(recorded: &[ScalingMetrics], censoring: Censoring) -> Option<f64> {
     let mut capacities: Vec<f64> = recorded
         .iter()
@@ -421,19 +467,17 @@ fn learnt_capacity(recorded: &[ScalingMetrics], censoring: Censoring) -> Option<
             (capacity.is_finite() && capacity > 0.0).then_some(capacity)
         })
         .collect();
-    capacities.sort_by(f64::total_cmp);
-    capacities.get(capacities.len() / 2).copied()
+    quantile(&mut capacities, 0.5)
 }
 
-/// Median time between samples, at least a second.
+/// Returns the median time between samples, at least a second.
 fn usual_interval_ms(samples: &[ScalingMetrics]) -> i64 {
     let pairs = samples.iter().zip(samples.iter().skip(1));
     let mut intervals: Vec<i64> = pairs.map(|(a, b)| (b.timestamp - a.timestamp).num_milliseconds()).collect();
-    intervals.sort_unstable();
-    intervals.get(intervals.len() / 2).copied().unwrap_or(60_000).max(1000)
+    quantile_of(&mut intervals, 0.5).unwrap_or(60_000).max(1000)
 }
 
-/// The text inside a gzip file; none if it is not one.
+/// Unpacks a gzip file; none if it is not one.
 #[cfg(feature = "gzip")]
 fn unpacked(bytes: &[u8]) -> Result<Option<Vec<u8>>, TraceError> {
     use std::io::Read;
@@ -463,6 +507,8 @@ fn unpacked(bytes: &[u8]) -> Result<Option<Vec<u8>>, TraceError> {
 #[cfg(test)]
 #[allow(clippy::float_cmp)] // computed exactly
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn parsed(text: &str) -> Result<Trace, String> {
@@ -549,9 +595,9 @@ mod tests {
             })
             .into();
         let trace = parsed(&lines.join("\n")).unwrap();
-        assert_eq!(trace.pod_capacity(), Some(104.0));
+        assert_eq!(trace.pod_capacity(), Some(100.0));
         assert_eq!(trace.facts().censored_seconds, 60.0, "a full minute says less than there was");
-        assert_eq!(trace.scaled(0.5).pod_capacity(), Some(52.0));
+        assert_eq!(trace.scaled(0.5).pod_capacity(), Some(50.0));
     }
 
     #[test]

@@ -5,10 +5,10 @@
 //! An applier is given an [`HpaPlan`], and this is the only way to one:
 //!
 //! ```
-//! # use scaling_core::{Approved, BoundsPolicy, Guards, HardLimits, HpaPlan, Refusal, ScalingDecision, Situation, WorkloadFacts};
-//! fn plan(decision: ScalingDecision, at: &Situation<'_>) -> Result<HpaPlan, Box<Refusal>> {
-//!     let approved: Approved = Guards::default().approve(decision, at)?;
-//!     Ok(BoundsPolicy::default().plan(&approved))
+//! # use scaling_core::{Approved, GuardContext, Guards, HpaPlan, Proposal, ScalingDecision};
+//! fn plan(decision: ScalingDecision, context: &GuardContext<'_>) -> HpaPlan {
+//!     let approved: Approved = Guards::default().approve(Proposal::decided(decision), context);
+//!     HpaPlan::of(&approved)
 //! }
 //! ```
 //!
@@ -33,7 +33,7 @@
 //! ```compile_fail
 //! # use scaling_core::{BoundsChange, HpaPlan, Target};
 //! fn sneak(target: Target, change: BoundsChange) -> HpaPlan {
-//!     HpaPlan { target, replicas: 500, change, requests: None }
+//!     HpaPlan { target, change, requests: None }
 //! }
 //! ```
 //!
@@ -81,8 +81,8 @@
 
 use super::some_time;
 use crate::{
-    Applied, ApplyError, ApplyMode, Bounds, BoundsPolicy, Guards, HardLimits, HpaApplier, HpaPlan, HpaState,
-    LastChanges, MAX_REPLICAS, Observation, ScalingDecision, ScalingMetrics, Situation, Target,
+    Applied, ApplyError, ApplyMode, Bounds, BoundsPolicy, GuardContext, Guards, HardLimits, HpaApplier, HpaPlan,
+    HpaState, LastChanges, MAX_REPLICAS, Observation, Proposal, ScalingDecision, ScalingMetrics, Target,
 };
 
 /// Runs every promise of an applier.
@@ -123,20 +123,22 @@ fn examples() -> [(Bounds, u32, u32); 4] {
 /// If the bounds or counts cannot be.
 pub fn plan(target: &Target, old: Bounds, pods: u32, wanted: u32) -> HpaPlan {
     let at = some_time();
-    let observation = Observation::new(ScalingMetrics::new(at, pods));
+    let observation = Observation::new(target.clone(), ScalingMetrics::new(at, pods));
     let decision = ScalingDecision::replicas("conformance", at, pods, wanted).with_confidence(1.0);
-    let situation = Situation {
+    let policy = BoundsPolicy::default();
+    let context = GuardContext {
         target,
         now: at,
-        observation: &observation,
-        state: HpaState::new(old),
+        observation: Some(&observation),
+        // Resting bounds below the old ones: there is something to give back.
+        state: HpaState::new(old).with_resting(bounds(old.min().min(1), old.max().min(4))),
         limits: HardLimits::new(0, MAX_REPLICAS).unwrap_or_else(|error| panic!("{error}")),
+        policy: &policy,
+        min_without_floor: None,
         last: LastChanges::default(),
-        removals: &[],
+        released: &[],
     };
-    let approved =
-        Guards::only_hard_limits().approve(decision, &situation).unwrap_or_else(|refusal| panic!("{refusal}"));
-    BoundsPolicy::default().plan(&approved)
+    HpaPlan::of(&Guards::only_hard_limits().approve(Proposal::decided(decision), &context))
 }
 
 async fn read<A: HpaApplier>(applier: &A, target: &Target) -> Bounds {
@@ -202,10 +204,11 @@ pub async fn applies_exactly_the_plan<A: HpaApplier>(make: &impl AsyncFn(Bounds)
 /// A plan without a change is carried out by doing nothing, and says so.
 pub async fn an_empty_plan_changes_nothing<A: HpaApplier>(make: &impl AsyncFn(Bounds) -> (A, Target)) {
     const PROMISE: &str = "a plan without a change changes nothing";
-    let old = bounds(2, 6);
+    let old = bounds(1, 9);
     for mode in [ApplyMode::Plan, ApplyMode::ServerDryRun, ApplyMode::Apply] {
         let (applier, target) = make(old).await;
         let plan = plan(&target, old, 4, 4);
+        assert!(plan.is_empty(), "{PROMISE}: the case is what it should be: {plan}");
         assert!(!apply(PROMISE, &applier, &plan, mode).await.changed, "{PROMISE}: {mode} says that something changed");
         assert_eq!(read(&applier, &target).await, old, "{PROMISE}: {mode}");
     }

@@ -183,7 +183,7 @@ fn label(entry: &Entry) -> Label {
 impl Scenario {
     /// The observation at the end of the scenario; `None` without samples.
     pub fn observation(&self) -> Option<Observation> {
-        let (observation, _) = Observation::from_samples(self.samples.clone())?;
+        let (observation, _) = Observation::from_samples(super::some_target(), self.samples.clone())?;
         Some(observation.with_events(self.events.clone()))
     }
 

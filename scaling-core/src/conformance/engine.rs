@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::some_time;
+use super::{some_target, some_time};
 use crate::{
-    Absence, DecisionEngine, EngineError, LoadProfile, MetricsHistory, Observation, PlannedEvent, ScalingAction,
-    ScalingDecision, ScalingMetrics, Signal, SignalKind, WorkloadFacts,
+    Absence, DecisionEngine, EngineError, LoadForecast, MetricsHistory, NoForecast, Observation, PlannedEvent,
+    ScalingAction, ScalingDecision, ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
 };
 
 /// Runs every promise of an engine.
@@ -30,10 +30,11 @@ pub async fn all<E: DecisionEngine>(make: impl Fn() -> E) {
     says_no_answer_without_pod_count(&make).await;
     speaks_of_what_it_was_asked(&make).await;
     confidence_is_a_share(&make).await;
-    action_agrees_with_the_counts(&make).await;
+    states_only_changes(&make).await;
     absence_never_shrinks(&make).await;
     decisions_read_back_as_written(&make).await;
     survives_any_facts_and_events(&make).await;
+    keeps_targets_apart(&make).await;
 }
 
 /// The name is not empty, never changes, and signs the decision with something.
@@ -109,56 +110,72 @@ pub async fn confidence_is_a_share<E: DecisionEngine>(make: &impl Fn() -> E) {
     }
 }
 
-/// The action is what the two counts say: up, down, or level; level with bigger or smaller pods is vertical.
-pub async fn action_agrees_with_the_counts<E: DecisionEngine>(make: &impl Fn() -> E) {
-    const PROMISE: &str = "the action agrees with the two counts";
+/// A change of requests that changes nothing is not stated, and a floor has a reason that names it.
+pub async fn states_only_changes<E: DecisionEngine>(make: &impl Fn() -> E) {
+    const PROMISE: &str = "a decision states only what it changes";
     for (case, observation) in observations() {
         let Ok(decision) = ask(PROMISE, make, &case, &observation).await else { continue };
-        assert!(agrees(&decision), "{PROMISE}: {case}, {decision:?}");
+        let level = decision.wanted() == decision.current_replicas && decision.resources.is_none();
+        let maintains = decision.action() == ScalingAction::Maintain;
+        assert_eq!(level, maintains, "{PROMISE}: {case}, {decision:?}");
     }
 }
 
-fn agrees(decision: &ScalingDecision) -> bool {
-    match decision.action {
-        ScalingAction::ScaleUpHorizontal => decision.grows(),
-        ScalingAction::ScaleDownHorizontal => decision.shrinks(),
-        ScalingAction::Maintain => !decision.grows() && !decision.shrinks() && decision.resources.is_none(),
-        ScalingAction::ScaleUpVertical | ScalingAction::ScaleDownVertical => {
-            !decision.grows() && !decision.shrinks() && decision.resources.is_some()
-        }
-    }
-}
-
-/// Law 2: losing a signal that was there never lowers the wish below what it was or what there is, whichever is less.
+/// Law 2: losing a declared signal never lowers the request below what it was or what there is, whichever is less: neither now,
+/// nor after a long time in which the history has forgotten that it was ever there, nor after a restart without history.
 pub async fn absence_never_shrinks<E: DecisionEngine>(make: &impl Fn() -> E) {
     const PROMISE: &str = "law 2, absence never shrinks";
     for (case, observation) in observations() {
         let Ok(before) = ask(PROMISE, make, &case, &observation).await else { continue };
         let least = before.desired_replicas.min(before.current_replicas);
         for (kind, absence) in losses(&observation) {
-            let mut blind = observation.clone();
+            let mut blind = observation.clone().declaring(observation.declared().with(kind));
             blind.current.set(kind, Signal::Absent(absence));
             let Ok(after) = ask(PROMISE, make, &case, &blind).await else { continue };
             assert!(
                 after.desired_replicas >= least,
-                "{PROMISE}: {case}, {kind} {absence}: {} wanted of {}, before {}",
+                "{PROMISE}: {case}, {kind} {absence}: {} requested of {}, before {}",
                 after.desired_replicas,
                 after.current_replicas,
                 before.desired_replicas
             );
         }
     }
+    for kind in SignalKind::ALL {
+        for minutes in [0, 3, 90, 300] {
+            let mut blind = steady(20, minutes).declaring(SignalSet::ALL);
+            let past = blind.history.iter().map(|mut sample| {
+                sample.set(kind, Signal::NOT_MEASURED);
+                sample
+            });
+            blind = blind.clone().with_history(MetricsHistory::from_unordered(past.collect()).0);
+            blind.current = idle(blind.current).without(kind, Absence::NotMeasured);
+            let case = format!("{kind} gone for {minutes} minutes, everything else idle");
+            let Ok(after) = ask(PROMISE, make, &case, &blind).await else { continue };
+            assert!(after.desired_replicas >= 20, "{PROMISE}: {case}: {} requested of 20", after.desired_replicas);
+        }
+    }
 }
 
-/// Every way in which one signal of the present can be lost: broken, stale or partial whatever the past says, and not measured
-/// where it is present or the newest sample of the past has it.
+/// Metrics that ask for fewer pods.
+fn idle(metrics: ScalingMetrics) -> ScalingMetrics {
+    let quiet = [
+        (SignalKind::CpuUtilization, 3.0),
+        (SignalKind::MemoryUtilization, 10.0),
+        (SignalKind::RequestRate, 60.0),
+        (SignalKind::ActiveConnections, 12.0),
+        (SignalKind::QueueDepth, 0.0),
+    ];
+    quiet.into_iter().fold(metrics, |metrics, (kind, value)| metrics.with(kind, value))
+}
+
+/// Every way in which one signal of the present can be lost: broken, stale or partial, and not measured where it is present or was
+/// ever seen.
 pub fn losses(observation: &Observation) -> Vec<(SignalKind, Absence)> {
     let mut losses = Vec::new();
-    let now = observation.current.timestamp;
-    let past = observation.history.iter().take_while(|sample| sample.timestamp < now).last();
     for kind in SignalKind::ALL {
         losses.extend(lost().map(|absence| (kind, absence)));
-        if past.as_ref().is_some_and(|sample| sample.value(kind).is_some()) {
+        if observation.declared().contains(kind) {
             losses.push((kind, Absence::NotMeasured));
         }
     }
@@ -185,6 +202,26 @@ pub async fn decisions_read_back_as_written<E: DecisionEngine>(make: &impl Fn() 
 pub async fn survives_any_facts_and_events<E: DecisionEngine>(make: &impl Fn() -> E) {
     for (case, observation) in extreme_facts() {
         let _ = ask("an engine does not panic whatever the facts and events", make, &case, &observation).await;
+    }
+}
+
+/// Law 5: state is kept per target. What was asked about one workload changes no answer about another, even if both look alike.
+pub async fn keeps_targets_apart<E: DecisionEngine>(make: &impl Fn() -> E) {
+    const PROMISE: &str = "law 5, one workload's past is not taken for another's";
+    let mut other = some_target();
+    other.name = format!("{}-other", other.name);
+    let other = Arc::new(other);
+    for (case, observation) in observations() {
+        let twin = Observation { target: Arc::clone(&other), ..everywhere(&observation, SignalKind::RequestRate, 9e5) };
+        let mut before = twin.clone();
+        let earlier = before.current.timestamp.checked_sub_signed(TimeDelta::minutes(1));
+        before.current.timestamp = earlier.unwrap_or(before.current.timestamp);
+        let alone = written(&make().decide(&observation).await);
+        let shared = make();
+        for twin in [before, twin] {
+            let _ = shared.decide(&twin).await;
+        }
+        assert_eq!(alone, written(&shared.decide(&observation).await), "{PROMISE}: {case}");
     }
 }
 
@@ -226,7 +263,7 @@ pub fn steady(pods: u32, minutes: u32) -> Observation {
             .with(SignalKind::QueueDepth, 1.0)
     };
     let (history, _) = MetricsHistory::from_unordered((0..minutes).map(sample).collect());
-    Observation::new(sample(minutes)).with_history(history)
+    Observation::new(some_target(), sample(minutes)).with_history(history)
 }
 
 /// Observations that trip the careless, each with what is awkward about it.
@@ -236,7 +273,7 @@ pub fn observations() -> Vec<(String, Observation)> {
         ("an idle hour".into(), everywhere(&steady(8, 60), SignalKind::CpuUtilization, 4.0)),
         ("a full pod".into(), everywhere(&steady(1, 60), SignalKind::CpuUtilization, 99.0)),
         ("full memory".into(), everywhere(&steady(5, 60), SignalKind::MemoryUtilization, 95.0)),
-        ("nothing but the pod count".into(), Observation::new(ScalingMetrics::new(some_time(), 3))),
+        ("nothing but the pod count".into(), Observation::new(some_target(), ScalingMetrics::new(some_time(), 3))),
         ("the present after a blank past".into(), blank_past()),
         ("a past with gaps".into(), gaps()),
         ("a past that is later than the present".into(), later_past()),
@@ -356,14 +393,6 @@ pub fn extreme_facts() -> Vec<(String, Observation)> {
         facts("an endless lag", |facts| facts.metrics_lag = Duration::MAX),
         facts("an endless sync period", |facts| facts.sync_period = Duration::MAX),
         facts("an endless window of rates", |facts| facts.metrics_window = Duration::MAX),
-        facts("a usual load profile", |facts| facts.load_profile = Some(LoadProfile::generic(100.0))),
-        facts("a profile for a pod that carries nothing", |facts| facts.load_profile = Some(LoadProfile::generic(0.0))),
-        facts("a profile for a pod of no number", |facts| facts.load_profile = Some(LoadProfile::generic(f64::NAN))),
-        facts("a profile for an endless pod", |facts| facts.load_profile = Some(LoadProfile::generic(f64::INFINITY))),
-        facts("a profile and an endless start-up", |facts| {
-            facts.load_profile = Some(LoadProfile::generic(100.0));
-            facts.start_up = Duration::MAX;
-        }),
         facts("no time at all", |facts| {
             (facts.start_up, facts.metrics_lag, facts.sync_period) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         }),
@@ -394,7 +423,15 @@ pub fn extreme_facts() -> Vec<(String, Observation)> {
     for at in [first, last] {
         let mut observation = steady(3, 60);
         observation.current.timestamp = at;
-        cases.push((format!("the present at {at}"), observation));
+        cases.push((format!("the present at {at}"), observation.clone().at(at)));
+        cases.push((format!("the metrics at {at}"), observation));
+        cases.push((format!("asked at {at}"), steady(3, 60).at(at)));
     }
+    for expected in [0.0, 1e-300, 1e12, f64::MAX, f64::NAN, f64::INFINITY, -1.0] {
+        let (signal, observed) = (SignalKind::RequestRate, 300.0);
+        let forecast = LoadForecast { signal, observed, expected, quantile: expected, ahead_s: expected };
+        cases.push((format!("a forecast of {expected:e}"), steady(3, 60).with_forecast(Ok(forecast))));
+    }
+    cases.push(("no forecast".into(), steady(3, 60).with_forecast(Err(NoForecast::TooShort))));
     cases
 }

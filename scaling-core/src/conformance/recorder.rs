@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::engine::steady;
 use crate::{
-    Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Outcome, Reason, Recorder, ResourceChange,
-    ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, Step, Target,
+    Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Floor, Limit, Outcome, Reason, Recorder,
+    ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, Step, Target,
 };
 
 /// Runs every promise of a recorder. `make` gives an empty one; `read` takes one and gives back what it kept, oldest first.
@@ -72,39 +72,47 @@ pub fn records() -> Vec<DecisionRecord> {
         shadow: Some(Box::new(ShadowDecision {
             engine: "candidate".into(),
             outcome: ShadowOutcome::Failed("said \"no\"\nand left \u{1f6aa}".into()),
-            beside: None,
+            next: None,
         })),
         ..ScalingDecision::replicas("conformance", at, 3, 9)
     }
     .with_confidence(0.1 + 0.2)
     .because(Reason::Backlog { requests: 1e12 })
     .because(Reason::Custom { rule: "odd\ttext".into(), text: "line\r\nline\u{2028}line \\".into() });
-    let clamp = Clamp { guard: "step".into(), from: 9, to: 6, why: "at most 2 times 3 at once".into() };
-    let change = BoundsChange { old: bounds(2, 6), new: bounds(3, 11), resources: decision.resources };
+    let clamp = Clamp {
+        guard: "step".into(),
+        from: Limit::Replicas(9),
+        to: Limit::Replicas(6),
+        why: "at most 2 times 3 at once".into(),
+    };
+    let change = BoundsChange {
+        old: bounds(2, 6),
+        new: bounds(3, 11),
+        released: 1,
+        min_without_floor: Some(2),
+        resources: decision.resources,
+    };
+    let reason = Reason::Schedule { window: "odd \"window\"".into(), replicas: 3 };
+    let floor = Floor::new(3, reason).until(at + TimeDelta::hours(1));
     let metrics = observation
         .current
         .without(SignalKind::CpuUtilization, Absence::Stale { age_s: 90 })
         .without(SignalKind::QueueDepth, Absence::NotFinite);
+    let target = Target::deployment("shop", "checkout", "checkout").in_cluster("eu \"1\"");
+    let blank = DecisionRecord::new(target, at, ApplyMode::Apply);
     let whole = DecisionRecord {
-        at,
-        target: Target::deployment("shop", "checkout", "checkout").in_cluster("eu \"1\""),
-        mode: ApplyMode::Apply,
         metrics: Some(metrics),
-        history: 5,
+        declared: Some(SignalSet::ALL),
+        history_len: 5,
         bounds: Some(bounds(2, 6)),
-        decision: Some(decision),
+        resting: Some(bounds(1, 6)),
+        decision: Some(decision.with_floor(floor.clone())),
+        floor: Some(floor),
         clamps: vec![clamp],
         change: Some(change),
         outcome: Outcome::Applied,
-    };
-    let blind = DecisionRecord {
-        metrics: None,
-        history: 0,
-        bounds: None,
-        decision: None,
-        clamps: Vec::new(),
-        change: None,
-        ..whole.clone()
+        withheld: Some(Outcome::Refused { guard: "confidence".into(), why: "0.30 is below 0.75".into() }),
+        ..blank.clone()
     };
     let failed = |step, transient| Outcome::Failed { step, error: "timed out\nafter 5 s".into(), transient };
     vec![
@@ -123,8 +131,8 @@ pub fn records() -> Vec<DecisionRecord> {
             ..whole.clone()
         },
         DecisionRecord { outcome: failed(Step::Apply, true), ..whole.clone() },
-        DecisionRecord { outcome: failed(Step::Observe, true), ..blind.clone() },
-        DecisionRecord { outcome: failed(Step::Read, false), metrics: whole.metrics.clone(), ..blind.clone() },
-        DecisionRecord { outcome: failed(Step::Decide, false), at: DateTime::<Utc>::UNIX_EPOCH, ..blind },
+        DecisionRecord { outcome: failed(Step::Observe, true), ..blank.clone() },
+        DecisionRecord { outcome: failed(Step::Read, false), metrics: whole.metrics.clone(), ..blank.clone() },
+        DecisionRecord { outcome: failed(Step::Decide, false), at: DateTime::<Utc>::UNIX_EPOCH, ..blank },
     ]
 }

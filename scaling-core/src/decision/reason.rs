@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Absence, SignalKind};
+use crate::forecast::NoForecast;
+use crate::metrics::{Absence, SignalKind};
 
 /// Where the capacity of a pod is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub enum CapacityModel {
     Learnt,
     /// Learnt from history: between the largest load seen healthy and the smallest seen unhealthy.
     HealthLimit,
+    /// The last minutes: pods carry less than was declared or learnt.
+    Recent,
     /// Not learnt: the present ratio of utilization to its target.
     UtilizationRatio,
     /// Not known.
@@ -123,6 +126,11 @@ pub enum Reason {
         /// From the observation to when it is for, in seconds.
         ahead_s: f64,
     },
+    /// An engine that sizes by a forecast had none.
+    NoForecast {
+        /// Why.
+        cause: NoForecast,
+    },
     /// Load has been moving one way for long.
     Trend {
         /// Last level over first.
@@ -158,6 +166,8 @@ pub enum Reason {
         /// How many.
         replicas: u32,
     },
+    /// Its owner has set the workload to zero pods, and nothing says that it may be woken.
+    ScaledToZero,
     /// Another engine was asked because this one failed.
     FellBack {
         /// The engine that failed.
@@ -230,9 +240,11 @@ impl Reason {
             | Self::OverProvisioned { needed: number }
             | Self::Event { factor: number, .. } => [Some(number), None],
             Self::RecentDemand { .. }
+            | Self::NoForecast { .. }
             | Self::Weekend
             | Self::SignalAbsent { .. }
             | Self::HeldForAbsence { .. }
+            | Self::ScaledToZero
             | Self::FellBack { .. }
             | Self::Ensemble { .. }
             | Self::Schedule { .. }
@@ -255,6 +267,7 @@ impl fmt::Display for Reason {
                     CapacityModel::Declared => "declared by the host",
                     CapacityModel::Learnt => "learnt from history",
                     CapacityModel::HealthLimit => "between the largest healthy and the smallest unhealthy load",
+                    CapacityModel::Recent => "seen in the last minutes, less than was declared or learnt",
                     CapacityModel::UtilizationRatio => "not learnt, using the ratio of utilization to its target",
                     CapacityModel::Unknown => "not known",
                 };
@@ -298,6 +311,7 @@ impl fmt::Display for Reason {
                 f,
                 "load of {observed:.1} may become {expected:.1} within {ahead_s:.0} s (quantile {quantile:.3} of the forecast)"
             ),
+            Self::NoForecast { cause } => write!(f, "no forecast: {cause}"),
             Self::Trend { growth, seconds } => {
                 write!(f, "load has grown {growth:.1}-fold over {:.1} h", seconds / 3600.0)
             }
@@ -310,6 +324,7 @@ impl fmt::Display for Reason {
             Self::HeldForAbsence { replicas } => {
                 write!(f, "{replicas} pods kept because signals or history are missing")
             }
+            Self::ScaledToZero => f.write_str("scaled to zero by its owner"),
             Self::FellBack { engine, error } => write!(f, "{engine} failed ({error})"),
             Self::Ensemble { chosen, answered, asked } => {
                 write!(f, "{chosen} asked for most ({answered} of {asked} engines answered)")

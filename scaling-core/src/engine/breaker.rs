@@ -1,13 +1,19 @@
 //! [`Breaker`]: stops asking an engine that keeps failing.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DecisionEngine, EngineError};
-use crate::{Observation, ScalingDecision};
+use crate::decision::{Floor, ScalingDecision};
+use crate::metrics::Observation;
+use crate::target::Target;
+
+/// Failing targets that are remembered at most; beyond it those that are tried again first are forgotten.
+const TARGETS_AT_MOST: usize = 10_000;
 
 /// When a [`Breaker`] opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +30,7 @@ impl Default for BreakerConfig {
     }
 }
 
+/// Failures in a row of one target; there is none for a target that does not fail.
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     failures: u32,
@@ -31,24 +38,38 @@ struct State {
 }
 
 /// Passes every question on until the engine has failed too often in a row; then answers with [`EngineError::Open`] until the
-/// cool-off is over, and lets one attempt through. Time is that of the observation, so a replay opens and closes alike.
+/// cool-off is over, and lets one attempt through. Time is that of the observation ([`Observation::now`]), so a replay opens and
+/// closes alike; a clock that jumps back keeps it open for one cool-off at most.
 ///
-/// One breaker stands for one peer, whatever the workload: share it (in an `Arc`) where the peer is shared.
+/// Failures are counted per target: one workload that an engine cannot answer for does not stop the others.
+///
+/// ```
+/// use scaling_core::{BreakerConfig, DecisionEngine, EngineExt, RuleBasedEngine};
+/// let engine = RuleBasedEngine::default().breaker(BreakerConfig::default());
+/// assert_eq!(engine.name(), "rules behind a breaker");
+/// ```
 #[derive(Debug)]
 pub struct Breaker<E> {
     inner: E,
     config: BreakerConfig,
-    state: Mutex<State>,
+    states: Mutex<HashMap<Arc<Target>, State>>,
+    name: String,
 }
 
 impl<E: DecisionEngine> Breaker<E> {
     /// `inner`, with a breaker.
     pub fn new(inner: E, config: BreakerConfig) -> Self {
-        Self { inner, config, state: Mutex::default() }
+        let name = format!("{} behind a breaker", inner.name());
+        Self { inner, config, states: Mutex::default(), name }
     }
 
-    fn with_state<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Forgets the failures of a target.
+    pub fn forget(&self, target: &Target) {
+        self.with_states(|states| states.remove(target));
+    }
+
+    fn with_states<T>(&self, f: impl FnOnce(&mut HashMap<Arc<Target>, State>) -> T) -> T {
+        f(&mut self.states.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -56,15 +77,18 @@ impl<E: DecisionEngine> Breaker<E> {
 #[deny(clippy::missing_trait_methods)]
 impl<E: DecisionEngine> DecisionEngine for Breaker<E> {
     fn name(&self) -> &str {
-        self.inner.name()
+        &self.name
     }
 
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let now = observation.current.timestamp;
+        let (target, now) = (&observation.target, observation.now);
         let cool_off = TimeDelta::from_std(self.config.cool_off).unwrap_or(TimeDelta::MAX);
         let until = now.checked_add_signed(cool_off).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let refused = self.with_state(|state| {
-            let refused = state.open_until.filter(|until| now < *until).map(|until| (state.failures, until));
+        let refused = self.with_states(|states| {
+            let state = states.get_mut(target)?;
+            // An end that lies farther ahead than a cool-off was set by a clock that has jumped back since.
+            state.open_until = state.open_until.map(|end| end.min(until));
+            let refused = state.open_until.filter(|end| now < *end).map(|end| (state.failures, end));
             if refused.is_none() && state.open_until.is_some() {
                 // Half open: others are refused while this one attempt is under way.
                 state.open_until = Some(until);
@@ -75,16 +99,26 @@ impl<E: DecisionEngine> DecisionEngine for Breaker<E> {
             return Err(EngineError::Open { engine: self.inner.name().to_owned(), failures, until });
         }
         let answer = self.inner.decide(observation).await;
-        self.with_state(|state| {
+        self.with_states(|states| {
             if answer.is_ok() {
-                *state = State::default();
-            } else {
-                state.failures = state.failures.saturating_add(1);
-                if state.failures >= self.config.failures.max(1) {
-                    state.open_until = Some(until);
-                }
+                states.remove(target);
+                return;
+            }
+            if states.len() >= TARGETS_AT_MOST && !states.contains_key(target) {
+                let first =
+                    states.iter().min_by_key(|(_, state)| state.open_until).map(|(target, _)| Arc::clone(target));
+                first.map(|target| states.remove(&target));
+            }
+            let state = states.entry(Arc::clone(target)).or_default();
+            state.failures = state.failures.saturating_add(1);
+            if state.failures >= self.config.failures.max(1) {
+                state.open_until = Some(until);
             }
         });
         answer
+    }
+
+    fn floor(&self, target: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        self.inner.floor(target, now)
     }
 }

@@ -1,15 +1,25 @@
-//! [`Ensemble`]: several engines, the largest wish counts.
+//! [`Ensemble`]: several engines, the largest request counts.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::{DecisionEngine, EngineError};
-use crate::{Observation, Reason, ResourceChange, ScalingAction, ScalingDecision};
+use crate::decision::{Floor, Reason, ResourceChange, ScalingDecision};
+use crate::metrics::Observation;
+use crate::target::Target;
 
 /// Asks every member and takes the answer that wants the most pods, so that growing needs one member and shrinking needs all.
 /// The same holds for what a pod requests. A member without an answer does not stop growth, but nothing shrinks without it; it
-/// is named with its failure.
+/// is named with its failure. The highest floor of all is held.
+///
+/// ```
+/// use scaling_core::{DecisionEngine, Ensemble, RuleBasedEngine};
+/// let engine = Ensemble::of(RuleBasedEngine::default()).with(RuleBasedEngine::default());
+/// assert_eq!(engine.name(), "ensemble of rules and rules");
+/// ```
 pub struct Ensemble {
     members: Vec<Box<dyn DecisionEngine>>,
+    name: String,
 }
 
 impl std::fmt::Debug for Ensemble {
@@ -21,12 +31,13 @@ impl std::fmt::Debug for Ensemble {
 impl Ensemble {
     /// At least one member, then [`Ensemble::with`] more.
     pub fn of(first: impl DecisionEngine + 'static) -> Self {
-        Self { members: vec![Box::new(first)] }
+        Self { name: format!("ensemble of {}", first.name()), members: vec![Box::new(first)] }
     }
 
     /// The same with one more member.
     #[must_use]
     pub fn with(mut self, member: impl DecisionEngine + 'static) -> Self {
+        self.name = format!("{} and {}", self.name, member.name());
         self.members.push(Box::new(member));
         self
     }
@@ -35,8 +46,8 @@ impl Ensemble {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl DecisionEngine for Ensemble {
-    fn name(&self) -> &'static str {
-        "ensemble"
+    fn name(&self) -> &str {
+        &self.name
     }
 
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
@@ -50,6 +61,9 @@ impl DecisionEngine for Ensemble {
         }
         let asked = self.members.len();
         let answered = answers.len();
+        let floor = Floor::highest(answers.iter().map(|answer| answer.floor.clone()));
+        let foreseen =
+            answers.iter().map(|answer| (answer.desired_replicas, answer.foreseen)).max().is_some_and(|most| most.1);
         let resources = largest(answers.iter().map(|answer| answer.resources), failures.is_empty());
         // The first of those that want the most.
         let chosen = answers
@@ -60,12 +74,10 @@ impl DecisionEngine for Ensemble {
             return Err(EngineError::NoneAnswered { asked, last });
         };
         if decision.shrinks() && !failures.is_empty() {
-            decision.desired_replicas = decision.current_replicas;
-            decision.cost = None;
-            decision.reasons.push(Reason::HeldForAbsence { replicas: decision.current_replicas });
+            let held = decision.current_replicas;
+            decision = decision.resized(held).because(Reason::HeldForAbsence { replicas: held });
         }
-        decision.resources = resources;
-        decision.action = ScalingAction::of(decision.current_replicas, decision.desired_replicas, resources);
+        (decision.resources, decision.floor, decision.foreseen) = (resources, floor, foreseen);
         let chosen = decision.engine.clone().into_owned();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         decision
@@ -73,15 +85,19 @@ impl DecisionEngine for Ensemble {
             .extend(failures.into_iter().map(|(engine, error)| Reason::FellBack { engine: engine.to_owned(), error }));
         Ok(decision.because(Reason::Ensemble { chosen, answered: count(answered), asked: count(asked) }))
     }
+
+    fn floor(&self, target: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        Floor::highest(self.members.iter().map(|member| member.floor(target, now)))
+    }
 }
 
-/// The largest wish for each resource; no wish counts as 0, and so, upward only, does a member that did not answer.
-fn largest(wishes: impl Iterator<Item = Option<ResourceChange>>, all_answered: bool) -> Option<ResourceChange> {
-    let none = ResourceChange { cpu_percent: 0, memory_percent: 0 };
+/// The largest request for each resource; no request counts as 0, and so, upward only, does a member that did not answer.
+fn largest(requests: impl Iterator<Item = Option<ResourceChange>>, all_answered: bool) -> Option<ResourceChange> {
+    let none = ResourceChange::NONE;
     let floor = (!all_answered).then_some(none);
-    let largest = wishes.map(Option::unwrap_or_default).chain(floor).reduce(|a, b| ResourceChange {
+    let largest = requests.map(Option::unwrap_or_default).chain(floor).reduce(|a, b| ResourceChange {
         cpu_percent: a.cpu_percent.max(b.cpu_percent),
         memory_percent: a.memory_percent.max(b.memory_percent),
     });
-    largest.filter(|change| *change != none)
+    largest.and_then(ResourceChange::filled)
 }

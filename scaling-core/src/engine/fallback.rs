@@ -1,11 +1,21 @@
 //! [`Fallback`]: one engine, and another for when it has no answer.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::{DecisionEngine, EngineError};
-use crate::{Observation, Reason, ScalingDecision};
+use crate::decision::{Floor, Reason, ScalingDecision};
+use crate::metrics::Observation;
+use crate::target::Target;
 
-/// Asks the first engine; if it has no answer, the second. The answer then says who failed and why.
+/// Asks the first engine; if it has no answer, the second. The answer then says who failed and why. The higher of both floors
+/// is held.
+///
+/// ```
+/// use scaling_core::{DecisionEngine, EngineExt, RuleBasedEngine};
+/// let engine = RuleBasedEngine::default().or_else(RuleBasedEngine::default());
+/// assert_eq!(engine.name(), "rules or rules");
+/// ```
 #[derive(Debug)]
 pub struct Fallback<A, B> {
     first: A,
@@ -43,5 +53,9 @@ impl<A: DecisionEngine, B: DecisionEngine> DecisionEngine for Fallback<A, B> {
                     .because(Reason::FellBack { engine: self.first.name().to_owned(), error: error.to_string() }))
             }
         }
+    }
+
+    fn floor(&self, target: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        Floor::highest([self.first.floor(target, now), self.second.floor(target, now)])
     }
 }

@@ -1,14 +1,11 @@
-//! What is not seen does not shrink.
+//! [`AbsenceGuard`]: what is not seen lowers nothing.
 
-use super::{Guard, Situation, Verdict};
-use crate::{Absence, ScalingDecision, SignalKind};
+use super::{Change, Guard, GuardContext, Verdict};
 
-/// How long a signal is missed after it was last seen.
-const WINDOW_MS: i64 = 3_600_000;
-
-/// Refuses fewer or smaller pods while a signal that was there is gone or broken (law 2), whatever the engine made of it.
+/// Lowers no bound and no request while a declared signal is absent (law 2), whatever the engine made of it, and for as long as
+/// the absence lasts: there is no window of time after which a loss is forgotten. Growth passes.
 ///
-/// A signal counts as there if the newest sample of the history has it, or any of the last hour. One that nobody ever measured does not block.
+/// The yardstick is [`Observation::declared`](crate::Observation::declared). While the source is down everything is absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AbsenceGuard;
 
@@ -17,20 +14,18 @@ impl Guard for AbsenceGuard {
         "absence"
     }
 
-    fn check(&self, decision: &ScalingDecision, replicas: u32, situation: &Situation<'_>) -> Verdict {
-        if replicas >= decision.current_replicas && !decision.shrinks_pods() {
+    fn check(&self, change: &Change<'_>, context: &GuardContext<'_>) -> Verdict {
+        if !(change.shrinks() || change.lowers() || change.shrinks_pods()) {
             return Verdict::Pass;
         }
-        let seen = situation.observation;
-        let now_ms = seen.current.timestamp.timestamp_millis();
-        let before = seen.history.before(now_ms);
-        for kind in SignalKind::ALL {
-            let Some(absence) = seen.current.signal(kind).absence() else { continue };
-            let was_there = before.seen_since(kind, now_ms.saturating_sub(WINDOW_MS));
-            if absence != Absence::NotMeasured || was_there {
-                return Verdict::Refuse { why: format!("{kind} is missing now: {absence}").into() };
-            }
-        }
-        Verdict::Pass
+        let why = match context.observation {
+            None => "there are no metrics now".into(),
+            Some(observation) => match observation.absences().next() {
+                Some((kind, absence)) => format!("{kind} is missing now: {absence}"),
+                None => return Verdict::Pass,
+            },
+        };
+        // A request for fewer pods is refused by name; what a floor that ended would lower is held.
+        if change.shrinks() { Verdict::refuse(why) } else { Verdict::lower_nothing(why) }
     }
 }

@@ -1,12 +1,13 @@
-//! Doubtful decisions do nothing.
+//! [`ConfidenceGate`]: doubtful decisions do nothing.
 
-use super::{Guard, Situation, Verdict};
-use crate::ScalingDecision;
+use super::{Change, Guard, GuardContext, Verdict};
 
-/// Refuses decisions below a confidence.
+/// Refuses decisions below a confidence. Critical urgency passes: users suffer now, and waiting for certainty costs more than a
+/// pod. A floor that is due passes too, since it rests on the clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfidenceGate {
-    /// The least confidence. Default 0.75.
+    /// The least confidence. Default 0.75: on the labelled scenarios of the dataset, under noise and with signals removed, what
+    /// must be done lies above it and what must not be done below.
     pub min: f64,
 }
 
@@ -21,12 +22,16 @@ impl Guard for ConfidenceGate {
         "confidence"
     }
 
-    fn check(&self, decision: &ScalingDecision, _: u32, _: &Situation<'_>) -> Verdict {
+    fn check(&self, change: &Change<'_>, _: &GuardContext<'_>) -> Verdict {
+        let Some(decision) = change.decision else { return Verdict::Pass };
+        if change.is_critical() || !(change.rests_on_the_engine() || change.lowers()) {
+            return Verdict::Pass;
+        }
         let confidence = decision.confidence.value();
         if confidence >= self.min {
             Verdict::Pass
         } else {
-            Verdict::Refuse { why: format!("confidence {confidence:.2} is below {:.2}", self.min).into() }
+            Verdict::refuse(format!("confidence {confidence:.2} is below {:.2}", self.min))
         }
     }
 }

@@ -1,13 +1,12 @@
-//! Old metrics decide nothing.
+//! [`Freshness`]: old metrics decide nothing.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{Guard, Situation, Verdict};
-use crate::ScalingDecision;
+use super::{Change, Guard, GuardContext, Verdict};
 
-/// Refuses any change made from metrics that are too old, or from the future.
+/// Refuses any decision made from metrics that are too old, or from the future, and lowers nothing meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     /// The oldest that metrics may be. Default 5 min.
@@ -27,14 +26,22 @@ impl Guard for Freshness {
         "freshness"
     }
 
-    fn check(&self, _: &ScalingDecision, _: u32, situation: &Situation<'_>) -> Verdict {
-        let age = situation.now.signed_duration_since(situation.observation.current.timestamp);
+    fn check(&self, change: &Change<'_>, context: &GuardContext<'_>) -> Verdict {
+        let Some(observation) = context.observation else { return Verdict::Pass };
+        let age = context.now.signed_duration_since(observation.current.timestamp);
         let max_age = TimeDelta::from_std(self.max_age).unwrap_or(TimeDelta::MAX);
         let max_skew = TimeDelta::from_std(self.max_skew).unwrap_or(TimeDelta::MAX);
-        if age > max_age {
-            Verdict::Refuse { why: format!("the metrics are {} s old", age.num_seconds()).into() }
+        let why = if age > max_age {
+            format!("the metrics are {} s old", age.num_seconds())
         } else if -age > max_skew {
-            Verdict::Refuse { why: format!("the metrics are {} s ahead of the clock", -age.num_seconds()).into() }
+            format!("the metrics are {} s ahead of the clock", -age.num_seconds())
+        } else {
+            return Verdict::Pass;
+        };
+        if change.rests_on_the_engine() {
+            Verdict::refuse(why)
+        } else if change.lowers() {
+            Verdict::lower_nothing(why)
         } else {
             Verdict::Pass
         }

@@ -1,10 +1,9 @@
-//! The sizes the host allows at all.
+//! [`HardLimitsGuard`]: the sizes the host allows at all.
 
-use super::{Guard, Situation, Verdict};
-use crate::ScalingDecision;
+use super::{Change, Guard, GuardContext, Limit, Verdict};
 
-/// Moves the wish into the hard limits. Refuses to touch an HPA whose bounds lie outside them: bringing it in would raise a
-/// bound while shrinking or lower one while growing, and somebody should look at it first.
+/// Moves the request into the hard limits. An HPA whose bounds lie outside them is not touched at all: bringing it in would raise
+/// a bound while shrinking or lower one while growing, and somebody should look at it first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HardLimitsGuard;
 
@@ -13,22 +12,26 @@ impl Guard for HardLimitsGuard {
         "hard_limits"
     }
 
-    fn check(&self, _: &ScalingDecision, replicas: u32, situation: &Situation<'_>) -> Verdict {
-        let limits = situation.limits.bounds();
-        if !limits.contains(situation.state.bounds) {
-            return Verdict::Refuse {
-                why: format!(
-                    "the HPA's bounds {} lie outside the hard limits {limits}; change one of them",
-                    situation.state.bounds
-                )
-                .into(),
-            };
+    fn check(&self, change: &Change<'_>, context: &GuardContext<'_>) -> Verdict {
+        if let Some(why) = outside(context) {
+            return Verdict::refuse(why);
         }
-        let clamped = limits.clamp(replicas);
-        if clamped == replicas {
+        let limits = context.limits.bounds();
+        // A size that is there and outside the limits is nobody's request, and a request is not turned round.
+        let (request, current) = (change.request, change.current);
+        let clamped = limits.clamp(request).clamp(request.min(current), request.max(current));
+        if clamped == request {
             Verdict::Pass
         } else {
-            Verdict::Limit { replicas: clamped, why: format!("the hard limits are {limits}").into() }
+            let why = format!("the hard limits are {limits}").into();
+            Verdict::Limit { limit: Limit::Replicas(clamped), why }
         }
     }
+}
+
+/// Why the HPA is not touched, if its bounds lie outside the limits.
+pub(super) fn outside(context: &GuardContext<'_>) -> Option<String> {
+    let (limits, bounds) = (context.limits.bounds(), context.state.bounds);
+    (!limits.contains(bounds))
+        .then(|| format!("the HPA's bounds {bounds} lie outside the hard limits {limits}; change one of them"))
 }

@@ -1,13 +1,14 @@
-//! A fleet does not shrink all at once.
+//! [`RemovalBudget`]: a fleet does not shrink all at once.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{Guard, Situation, Verdict};
-use crate::ScalingDecision;
+use super::{Change, Guard, GuardContext, Limit, Verdict};
 
-/// Limits how many pods all workloads together may lose in a window: a wrong metric seen by many shrinks few.
+/// Limits how many pods of all workloads together may be let go in a window: a wrong metric seen by many shrinks few.
+///
+/// Pods count when a bound that held them is lowered, once, whether or not the HPA then removes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemovalBudget {
     /// Pods per window, fleet-wide. Default 100.
@@ -27,26 +28,25 @@ impl Guard for RemovalBudget {
         "removal_budget"
     }
 
-    fn check(&self, decision: &ScalingDecision, replicas: u32, situation: &Situation<'_>) -> Verdict {
-        let current = decision.current_replicas;
-        if replicas >= current {
+    fn check(&self, change: &Change<'_>, context: &GuardContext<'_>) -> Verdict {
+        if change.released == 0 {
             return Verdict::Pass;
         }
         let window = TimeDelta::from_std(self.window).unwrap_or(TimeDelta::MAX);
-        let spent = situation
-            .removals
+        let spent = context
+            .released
             .iter()
-            .filter(|(at, _)| situation.now.signed_duration_since(*at) < window)
+            .filter(|(at, _)| context.now.signed_duration_since(*at) < window)
             .fold(0_u32, |sum, (_, pods)| sum.saturating_add(*pods));
         let left = self.pods.saturating_sub(spent);
-        if current - replicas <= left {
-            Verdict::Pass
-        } else if left == 0 {
-            Verdict::Refuse {
-                why: format!("{spent} pods of all workloads were removed within {} s", self.window.as_secs()).into(),
-            }
-        } else {
-            Verdict::Limit { replicas: current - left, why: format!("{left} more pods may go for now").into() }
+        if change.released <= left {
+            return Verdict::Pass;
         }
+        let why = if left == 0 {
+            format!("{spent} pods of all workloads were let go within {} s", self.window.as_secs())
+        } else {
+            format!("{left} more pods may go for now")
+        };
+        Verdict::Limit { limit: Limit::Released(left), why: why.into() }
     }
 }

@@ -5,16 +5,16 @@ use std::fmt;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why a signal has no usable value.
+/// Cause for which a signal has no usable value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "absent", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Absence {
-    /// Nobody measures it, or the source had nothing.
+    /// No measurement: it is not taken, or the source had nothing.
     NotMeasured,
     /// The newest value is too old to speak of now.
     Stale {
-        /// How old, in seconds.
+        /// Age, in seconds.
         age_s: u32,
     },
     /// Only some of the pods or series answered.
@@ -26,10 +26,12 @@ pub enum Absence {
     NotFinite,
     /// Negative, or beyond what the quantity can be (see [`SignalKind::limit`]): a wrong unit or a broken exporter.
     OutOfRange,
+    /// A mean over pods while no pod is ready, whatever number came.
+    NoPods,
 }
 
 impl Absence {
-    /// Whether a measurement existed and was lost or corrupted, as against never having been there.
+    /// True if a measurement was there and is lost or corrupted, as against one that nobody takes.
     pub fn is_loss(self) -> bool {
         self != Self::NotMeasured
     }
@@ -43,6 +45,7 @@ impl fmt::Display for Absence {
             Self::Partial { covered_percent } => write!(f, "only {covered_percent} % answered"),
             Self::NotFinite => f.write_str("not a finite number"),
             Self::OutOfRange => f.write_str("out of range"),
+            Self::NoPods => f.write_str("a mean over no pods"),
         }
     }
 }
@@ -103,7 +106,12 @@ impl SignalKind {
         }
     }
 
-    /// Whether the signal grows with the size of the workload (rates and counts) rather than being a ratio or a time.
+    /// True for a mean over the ready pods: without a pod there is nothing to take it over.
+    pub fn is_mean_over_pods(self) -> bool {
+        matches!(self, Self::CpuUtilization | Self::MemoryUtilization)
+    }
+
+    /// True if the signal grows with the size of the workload (rates and counts) rather than being a ratio or a time.
     pub fn is_extensive(self) -> bool {
         matches!(self, Self::RequestRate | Self::ActiveConnections | Self::QueueDepth)
     }
@@ -163,7 +171,7 @@ impl Signal {
         }
     }
 
-    /// Why there is no value, if there is none.
+    /// Cause of the absence, if there is no value.
     pub fn absence(self) -> Option<Absence> {
         match self {
             Self::Present(_) => None,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{ScalingMetrics, Signal, SignalKind};
+use super::{ScalingMetrics, Signal, SignalKind, SignalSet};
 
 /// A sample that cannot be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum HistoryError {
     },
 }
 
-/// What [`MetricsHistory::from_unordered`] had to mend.
+/// Counts of the samples that [`MetricsHistory::from_unordered`] had to mend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// Samples that came before an older one.
@@ -38,11 +38,14 @@ pub struct MetricsHistory {
     /// Ready pods; absent is NaN. NaN never leaves this module but through `Columns`, which says so.
     pods: Vec<f64>,
     columns: [Vec<f64>; SignalKind::ALL.len()],
+    /// Every signal that ever came; outlives the samples.
+    signals: SignalSet,
     /// Kept at least; twice as many at most. 0: all.
     limit: usize,
 }
 
-/// Two histories are equal if they hold the same samples; absent equals absent.
+/// Two histories are equal if they hold the same samples; absent equals absent. What came with samples that were dropped is not
+/// compared.
 impl PartialEq for MetricsHistory {
     fn eq(&self, other: &Self) -> bool {
         let same = |a: &[f64], b: &[f64]| a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()));
@@ -61,6 +64,14 @@ impl MetricsHistory {
     /// Empty; keeps at least the newest `limit` samples and at most twice as many.
     pub fn with_limit(limit: usize) -> Self {
         Self { limit, ..Self::default() }
+    }
+
+    /// Limits it to at least the newest `limit` samples and at most twice as many, unless it has a lower limit already.
+    #[must_use]
+    pub fn limited(mut self, limit: usize) -> Self {
+        self.limit = if self.limit == 0 { limit } else { self.limit.min(limit) };
+        self.trim();
+        self
     }
 
     /// From samples in any order. Of two with the same instant the later in the list wins.
@@ -98,11 +109,16 @@ impl MetricsHistory {
 
     fn append(&mut self, sample: &ScalingMetrics) {
         self.times.push(sample.timestamp.timestamp_millis());
+        self.signals = self.signals.union(sample.delivered());
         self.pods.push(sample.current_pod_count.map_or(f64::NAN, f64::from));
         for (kind, column) in SignalKind::ALL.into_iter().zip(&mut self.columns) {
             column.push(sample.value(kind).unwrap_or(f64::NAN));
         }
-        // Dropping the older half in one go keeps appending cheap on average.
+        self.trim();
+    }
+
+    /// Drops the older half in one go, which keeps appending cheap on average.
+    fn trim(&mut self) {
         if self.limit > 0 && self.times.len() >= self.limit.saturating_mul(2) {
             let surplus = self.times.len() - self.limit;
             self.times.drain(..surplus);
@@ -113,7 +129,13 @@ impl MetricsHistory {
         }
     }
 
-    /// Drops what is later than `at`.
+    /// Every signal that was ever appended, also with samples that have been dropped since: a signal that was delivered once and
+    /// is no longer there is absent for as long as that lasts.
+    pub fn signals(&self) -> SignalSet {
+        self.signals
+    }
+
+    /// Drops what is later than `at`. [`signals`](Self::signals) keeps what came with it.
     pub fn truncate_after(&mut self, at: DateTime<Utc>) {
         let at_ms = at.timestamp_millis();
         let len = self.times.partition_point(|time| *time <= at_ms);
@@ -129,7 +151,7 @@ impl MetricsHistory {
         self.times.len()
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
     }
@@ -204,15 +226,4 @@ impl<'a> Columns<'a> {
     pub fn column(self, kind: SignalKind) -> &'a [f64] {
         self.history.columns.get(kind.index()).and_then(|column| column.get(..self.end)).unwrap_or_default()
     }
-
-    /// Whether a signal has a value in the newest sample or in any since `since_ms`.
-    pub(crate) fn seen_since(self, kind: SignalKind, since_ms: i64) -> bool {
-        seen_since(self.times(), self.column(kind), since_ms)
-    }
-}
-
-/// Whether a column has a value in its newest place or in any since `since_ms`.
-pub(crate) fn seen_since(times: &[i64], column: &[f64], since_ms: i64) -> bool {
-    let values = column.iter().zip(times).rev().enumerate();
-    values.take_while(|(nth, (_, time))| *nth == 0 || **time >= since_ms).any(|(_, (value, _))| !value.is_nan())
 }

@@ -1,4 +1,4 @@
-//! What a source hands to an engine.
+//! The input of an engine: [`Observation`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{MetricsHistory, Repairs, ScalingMetrics};
-use crate::LoadProfile;
+use super::{Absence, MetricsHistory, Repairs, ScalingMetrics, SignalKind, SignalSet};
+use crate::forecast::{LoadForecast, NoForecast};
+use crate::target::Target;
 
 /// Everything an engine may look at to decide once.
 ///
@@ -15,36 +16,62 @@ use crate::LoadProfile;
 /// a source hands it out without copying and, once the tick is over, appends to it in place ([`Arc::make_mut`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
+    /// The workload. State that an engine keeps is kept by it.
+    pub target: Arc<Target>,
+    /// The time at which somebody asked: what schedules go by, and what the age of the metrics is measured from.
+    pub now: DateTime<Utc>,
     /// The newest metrics.
     pub current: ScalingMetrics,
+    /// The signals that the source says it delivers; `None` if it does not say ([`Observation::declared`]).
+    pub declared: Option<SignalSet>,
     /// What came before.
     pub history: Arc<MetricsHistory>,
     /// What is known of the workload besides its metrics.
     pub facts: WorkloadFacts,
     /// Declared events, past and coming.
     pub events: Arc<[PlannedEvent]>,
+    /// The load that is expected, or why it is not known; `None` if nobody forecasts.
+    pub forecast: Option<Result<LoadForecast, NoForecast>>,
 }
 
 impl Observation {
-    /// An observation without history, facts or events.
-    pub fn new(current: ScalingMetrics) -> Self {
+    /// An observation at the instant of its metrics, without history, facts, events or forecast.
+    pub fn new(target: impl Into<Arc<Target>>, current: ScalingMetrics) -> Self {
         Self {
+            target: target.into(),
+            now: current.timestamp,
             current,
+            declared: None,
             history: Arc::new(MetricsHistory::new()),
             facts: WorkloadFacts::default(),
             events: Arc::new([]),
+            forecast: None,
         }
     }
 
     /// The newest of some samples as the present and the others as its history, with what had to be mended. `None` without any.
-    pub fn from_samples(samples: Vec<ScalingMetrics>) -> Option<(Self, Repairs)> {
+    pub fn from_samples(target: impl Into<Arc<Target>>, samples: Vec<ScalingMetrics>) -> Option<(Self, Repairs)> {
         let newest = samples.iter().map(|sample| sample.timestamp.timestamp_millis()).max()?;
         // Of several with that instant the last counts, as in the history.
         let current = samples.iter().rfind(|sample| sample.timestamp.timestamp_millis() == newest)?.clone();
         let (mut history, repairs) = MetricsHistory::from_unordered(samples);
         let before = current.timestamp.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(current.timestamp);
         history.truncate_after(before);
-        Some((Self::new(current).with_history(history), repairs))
+        Some((Self::new(target, current).with_history(history), repairs))
+    }
+
+    /// Sets the time at which it was asked for, where that is not the instant of the metrics.
+    #[must_use]
+    pub fn at(mut self, now: DateTime<Utc>) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// Sets the signals that the source delivers.
+    #[must_use]
+    pub fn declaring(mut self, signals: SignalSet) -> Self {
+        self.declared = Some(signals);
+        self
     }
 
     /// The same with what came before.
@@ -66,6 +93,44 @@ impl Observation {
     pub fn with_events(mut self, events: impl Into<Arc<[PlannedEvent]>>) -> Self {
         self.events = events.into();
         self
+    }
+
+    /// The same with an expectation of load, or the reason why there is none.
+    #[must_use]
+    pub fn with_forecast(mut self, forecast: Result<LoadForecast, NoForecast>) -> Self {
+        self.forecast = Some(forecast);
+        self
+    }
+
+    /// The signals that should be there: those that the source declares or, if it does not say, every one that ever came.
+    ///
+    /// There is no window of time in it: a signal lost for a week is as absent as one lost a minute ago, until it returns or the
+    /// source declares that it no longer delivers it.
+    pub fn declared(&self) -> SignalSet {
+        self.declared.unwrap_or_else(|| self.history.signals().union(self.current.delivered()))
+    }
+
+    /// The declared signals without a usable value now, each with its cause.
+    ///
+    /// Response time and error rate are not among them while the request rate is measured as 0: without requests there is nothing
+    /// to measure.
+    ///
+    /// ```
+    /// use scaling_core::chrono::DateTime;
+    /// use scaling_core::{Absence, Observation, ScalingMetrics, SignalKind, SignalSet, Target};
+    ///
+    /// let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    /// let idle = ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 0.0).with(SignalKind::ErrorRate, f64::NAN);
+    /// let declared = SignalSet::of([SignalKind::RequestRate, SignalKind::ErrorRate, SignalKind::CpuUtilization]);
+    /// let observation = Observation::new(Target::deployment("shop", "web", "web"), idle).declaring(declared);
+    /// let absences: Vec<_> = observation.absences().collect();
+    /// assert_eq!(absences, [(SignalKind::CpuUtilization, Absence::NotMeasured)]);
+    /// ```
+    pub fn absences(&self) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
+        let idle = self.current.value(SignalKind::RequestRate) == Some(0.0);
+        let moot = move |kind| idle && matches!(kind, SignalKind::ResponseTime | SignalKind::ErrorRate);
+        let expected = self.declared().iter().filter(move |kind| !moot(*kind));
+        expected.filter_map(|kind| Some((kind, self.current.signal(kind).absence()?)))
     }
 }
 
@@ -99,8 +164,8 @@ pub struct WorkloadFacts {
     pub pod_capacity: Option<f64>,
     /// Seconds east of UTC, for what depends on the day: weekends and daily patterns. Default 0.
     pub utc_offset_seconds: i32,
-    /// How the load was seen to move, learnt from a longer past ([`LoadProfile::learn`]).
-    pub load_profile: Option<LoadProfile>,
+    /// Waiting times that matter to the users of the workload.
+    pub objective: Objective,
 }
 
 impl Default for WorkloadFacts {
@@ -116,8 +181,26 @@ impl Default for WorkloadFacts {
             sync_period: Duration::from_secs(15),
             pod_capacity: None,
             utc_offset_seconds: 0,
-            load_profile: None,
+            objective: Objective::default(),
         }
+    }
+}
+
+/// Waiting times that matter to the users of a workload: what an engine sizes for and a backtest scores by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Objective {
+    /// A request that waits longer violates. Default 1 s.
+    #[serde(with = "crate::serde_seconds")]
+    pub wait: Duration,
+    /// A request that would wait longer gives up. Default 30 s.
+    #[serde(with = "crate::serde_seconds")]
+    pub patience: Duration,
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(1), patience: Duration::from_secs(30) }
     }
 }
 

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Signal, SignalKind};
+use super::{Absence, Signal, SignalKind, SignalSet};
 use crate::MAX_REPLICAS;
 
-/// What was measured of a workload at one instant.
+/// Measurements of a workload at one instant.
 ///
 /// ```
 /// use scaling_core::{ScalingMetrics, SignalKind, chrono::DateTime};
@@ -44,16 +44,16 @@ impl ScalingMetrics {
         }
     }
 
-    /// The same with one more value; one that cannot be true becomes an absence ([`SignalKind::check`]).
+    /// Adds a value; one that cannot be true becomes an absence ([`SignalKind::check`]).
     #[must_use]
     pub fn with(mut self, kind: SignalKind, value: f64) -> Self {
         self.set(kind, kind.check(value));
         self
     }
 
-    /// The same with a signal absent for a stated reason.
+    /// Marks a signal as absent for a stated cause.
     #[must_use]
-    pub fn without(mut self, kind: SignalKind, absence: super::Absence) -> Self {
+    pub fn without(mut self, kind: SignalKind, absence: Absence) -> Self {
         self.set(kind, Signal::Absent(absence));
         self
     }
@@ -74,9 +74,26 @@ impl ScalingMetrics {
         self.desired_pod_count.or(self.current_pod_count)
     }
 
-    /// The signal of this kind.
+    /// The signal of this kind. A mean over pods is absent ([`Absence::NoPods`]) while the ready pods are known to be none: the 0
+    /// that some sources then deliver is no measurement.
     pub fn signal(&self, kind: SignalKind) -> Signal {
+        match self.stored(kind) {
+            Signal::Present(_) if kind.is_mean_over_pods() && self.current_pod_count == Some(0) => {
+                Signal::Absent(Absence::NoPods)
+            }
+            signal => signal,
+        }
+    }
+
+    /// The signal as it was put in place: what is written, so that it reads back equal whatever the pod count.
+    fn stored(&self, kind: SignalKind) -> Signal {
         self.signals.get(kind.index()).copied().unwrap_or_default()
+    }
+
+    /// The signals with a value, or with a cause of absence that shows that the source delivers them: anything but
+    /// [`Absence::NotMeasured`].
+    pub fn delivered(&self) -> SignalSet {
+        SignalSet::of(SignalKind::ALL.into_iter().filter(|kind| self.stored(*kind) != Signal::NOT_MEASURED))
     }
 
     /// The value of this kind, if present.
@@ -152,14 +169,14 @@ impl From<ScalingMetrics> for Raw {
             // What reading would refuse is not written.
             current_pod_count: metrics.current_pod_count.map(|pods| pods.min(MAX_REPLICAS)),
             desired_pod_count: metrics.desired_pod_count.map(|pods| pods.min(MAX_REPLICAS)),
-            cpu_utilization_percent: metrics.signal(SignalKind::CpuUtilization),
-            memory_utilization_percent: metrics.signal(SignalKind::MemoryUtilization),
-            request_rate_per_second: metrics.signal(SignalKind::RequestRate),
-            response_time_ms: metrics.signal(SignalKind::ResponseTime),
+            cpu_utilization_percent: metrics.stored(SignalKind::CpuUtilization),
+            memory_utilization_percent: metrics.stored(SignalKind::MemoryUtilization),
+            request_rate_per_second: metrics.stored(SignalKind::RequestRate),
+            response_time_ms: metrics.stored(SignalKind::ResponseTime),
             response_time_quantile: metrics.response_time_quantile.filter(|quantile| quantile.is_finite()),
-            error_rate_percent: metrics.signal(SignalKind::ErrorRate),
-            active_connections: metrics.signal(SignalKind::ActiveConnections),
-            queue_depth: metrics.signal(SignalKind::QueueDepth),
+            error_rate_percent: metrics.stored(SignalKind::ErrorRate),
+            active_connections: metrics.stored(SignalKind::ActiveConnections),
+            queue_depth: metrics.stored(SignalKind::QueueDepth),
         }
     }
 }

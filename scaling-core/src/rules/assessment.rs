@@ -1,17 +1,24 @@
-//! What the rules judge by: the evidence, computed once for all of them.
+//! The evidence that the rules judge by, computed once for all of them.
 
 use super::RuleConfig;
 use super::capacity::Capacity;
 use super::health::Health;
+use super::memory::MemoryModel;
 use super::pattern::{Pattern, is_open};
 use super::samples::Samples;
-use crate::{Observation, SignalKind};
+use crate::decision::{Floor, Reason};
+use crate::forecast::LoadForecast;
+use crate::metrics::{Observation, SignalKind};
+
+/// CPU over what the load explains, from which one sample is doubted: a mean over a window wanders by a tenth, a capacity believed at
+/// its 10 % quantile makes up for it, and twice that is left.
+const UNEXPLAINED: f64 = 1.25;
 
 /// The evidence of one observation, computed once, that every [`Rule`](super::Rule) judges by. Absent numbers are NaN, and every
 /// comparison with NaN is false.
 #[derive(Debug)]
 pub struct Assessment<'a> {
-    /// What was seen.
+    /// The observation that is judged.
     pub observation: &'a Observation,
     /// The thresholds.
     pub config: &'a RuleConfig,
@@ -21,11 +28,11 @@ pub struct Assessment<'a> {
     pub pods: f64,
     /// Pods asked for, ready or not: what growing and shrinking starts from.
     pub replicas: f64,
-    /// How the service is doing.
+    /// State of the service: full pods, errors, slowness, queue.
     pub health: Health,
-    /// What one pod carries.
+    /// Load that one pod carries.
     pub capacity: Capacity,
-    /// What moves the load.
+    /// Patterns in the load: trend, hour of the day, weekend, declared event.
     pub pattern: Pattern<'a>,
     /// The signal that measures load, if any is present.
     pub load: Option<SignalKind>,
@@ -35,34 +42,33 @@ pub struct Assessment<'a> {
     pub demand: f64,
     /// Requests waiting, measured or inferred from slowness.
     pub backlog: f64,
-    /// Whether memory, not a lack of pods, is what the service suffers from.
+    /// True if the service suffers from a lack of memory, not of pods.
     pub memory_bound: bool,
-    /// Load that somebody else says to provide for, in requests per second; takes the place of the profile and the slope.
+    pub(super) memory: MemoryModel,
+    /// CPU utilization now, as far as it counts ([`explained_cpu`]).
+    explained_cpu: f64,
+    /// Load that a forecast says to provide for, in the unit of the load; takes the place of the slope.
     pub(super) expected_load: Option<f64>,
     pub(super) samples: Samples<'a>,
 }
 
 impl<'a> Assessment<'a> {
     pub(crate) fn new(observation: &'a Observation, replicas: u32, config: &'a RuleConfig) -> Self {
-        Self::expecting(observation, replicas, config, None)
-    }
-
-    /// The evidence, with what is foreseen of the load. Only the request rate can be foreseen.
-    pub(super) fn expecting(
-        observation: &'a Observation,
-        replicas: u32,
-        config: &'a RuleConfig,
-        expected_load: Option<f64>,
-    ) -> Self {
         let pods = f64::from(observation.current.current_pod_count.unwrap_or(replicas));
         let samples = Samples::new(observation, pods, millis(config.learn_window));
         let pattern = Pattern::new(&samples, observation, config);
-        let health = Health::new(&samples, config, pattern.early_queue);
-        let expected_load =
-            expected_load.filter(|load| load.is_finite() && samples.load == Some(SignalKind::RequestRate));
-        let target = config.target(expected_load.is_some() || observation.facts.load_profile.is_some());
+        let health = Health::new(&samples, pattern.early_queue);
+        let expected_load = expected_load(observation).filter(|forecast| Some(forecast.signal) == samples.load);
+        let expected_load = expected_load.map(|forecast| forecast.expected);
+        let queue_measured = !samples.current().queue.is_nan();
+        let target = config.target(expected_load.is_some(), queue_measured);
         let declared = declared_capacity(observation, &samples);
-        let capacity = Capacity::learn(&samples, health.usual_ms, declared, target, config);
+        let capacity = Capacity::learn(&samples, health.usual_ms, declared, target, config)
+            .no_more_than_seen(&samples, target, config);
+        let explained_cpu = explained_cpu(&samples, &health, &capacity, config);
+        let saturated = config.is_full(explained_cpu, queue_measured);
+        let health = health.full(saturated, config);
+        let memory = MemoryModel::learn(&samples);
         let mut assessment = Self {
             observation,
             config,
@@ -75,8 +81,10 @@ impl<'a> Assessment<'a> {
             observed_load: if samples.load.is_some() { samples.current().load } else { f64::NAN },
             demand: f64::NAN,
             backlog: f64::NAN,
-            memory_bound: memory_bound(&health, &pattern, config),
+            memory_bound: memory_bound(&health, &pattern, memory.base(samples.current()), config),
             pattern,
+            memory,
+            explained_cpu,
             expected_load,
             samples,
         };
@@ -112,13 +120,10 @@ impl<'a> Assessment<'a> {
     /// Observed load, raised by what it is about to become, by what failed, by what full pods hide, and by what waits.
     fn estimate_demand(&self) -> f64 {
         let config = self.config;
-        let expected = match (self.expected_load, &self.observation.facts.load_profile) {
+        let expected = match self.expected_load {
             // Foresight only raises: what is there now has to be carried.
-            (Some(expected), _) => expected.max(self.observed_load),
-            (None, Some(profile)) if self.load == Some(SignalKind::RequestRate) => {
-                profile.upper_load(self.observation, self.observed_load)
-            }
-            _ => self.observed_load + self.slope(),
+            Some(expected) => expected.max(self.observed_load),
+            None => self.observed_load + self.slope(),
         };
         if self.memory_bound {
             return expected;
@@ -159,9 +164,26 @@ impl<'a> Assessment<'a> {
         cpu_percent * pods / (100.0 * self.target)
     }
 
-    /// Pods that the memory utilization of a moment with so many pods asks for.
-    pub(super) fn pods_for_memory(&self, memory_percent: f64, pods: f64) -> f64 {
-        memory_percent * pods / self.config.memory_ceiling_percent
+    /// Pods that the CPU utilization of now asks for: of what it can mean, the nearest to the present size.
+    ///
+    /// Utilization is a mean over a window that ended a lag ago; pods that became ready since are not in it. Taken times all the
+    /// pods of now, each growth would ask for the next one.
+    pub(super) fn cpu_need(&self) -> f64 {
+        let (least, most) = self.samples.pods_over(0);
+        let (least, most) = (self.pods_for_cpu(self.explained_cpu, least), self.pods_for_cpu(self.explained_cpu, most));
+        // Growing needs the smaller of the two, shrinking the larger. NaN stays NaN.
+        if least < self.replicas && most > self.replicas {
+            self.replicas
+        } else if least > self.replicas {
+            least
+        } else {
+            most
+        }
+    }
+
+    /// Pods to keep for those that are asked for and not ready: each may carry a full load once it is, as in the HPA.
+    pub(super) fn not_ready(&self) -> f64 {
+        (self.replicas - self.pods).max(0.0) / self.target
     }
 
     /// Load that an open event is expected to bring; NaN if none is open or the load before it is not known.
@@ -181,18 +203,32 @@ impl<'a> Assessment<'a> {
         sum / number * event.factor()
     }
 
-    /// What the recent past needed, moment by moment: the floor of a shrink. With `headroom` on the load, for schedules.
+    /// Pods for the load of a declared event, from its lead until its end.
+    pub(super) fn event_floor(&self) -> Option<Floor> {
+        let event = self.pattern.event.filter(|event| is_open(event, self.observation.now))?;
+        let load = self.event_load();
+        let need = if self.load.is_some() { self.pods_for(load) } else { load / (100.0 * self.target) };
+        let reason = Reason::Event { name: event.name().to_owned(), factor: event.factor() };
+        (need > 0.0).then(|| Floor::new(crate::stats::whole_pods(need), reason).until(event.end()))
+    }
+
+    /// Pods that the recent past needed at most, moment by moment: the floor of a shrink. With `headroom` on the load, for schedules.
     pub(super) fn recent_need(&self, headroom: f64) -> f64 {
         self.samples
             .recent(millis(self.config.shrink_window), self.config.shrink_min_samples)
             .map(|sample| {
                 let load = if self.load.is_some() { self.pods_for(sample.load * headroom) } else { f64::NAN };
                 let cpu = self.pods_for_cpu(sample.cpu, sample.pods) * headroom;
-                let memory = self.pods_for_memory(sample.memory, sample.pods);
+                let memory = self.memory.pods(&sample, self.config);
                 f64::max(f64::max(load, cpu), memory)
             })
             .fold(f64::NAN, f64::max)
     }
+}
+
+/// The forecast of the load, if there is one that can be.
+fn expected_load(observation: &Observation) -> Option<LoadForecast> {
+    observation.forecast?.ok().filter(|forecast| forecast.expected.is_finite())
 }
 
 /// The declared capacity counts only for the load it was declared for.
@@ -205,15 +241,34 @@ fn declared_capacity(observation: &Observation, samples: &Samples<'_>) -> Option
 }
 
 /// Memory is short while CPU is moderate and load flat: more pods would share the same load, not the same memory.
-fn memory_bound(health: &Health, pattern: &Pattern<'_>, config: &RuleConfig) -> bool {
+/// So is memory that every pod has whatever its load.
+fn memory_bound(health: &Health, pattern: &Pattern<'_>, base: f64, config: &RuleConfig) -> bool {
     let pressed = health.memory_peak >= config.memory_pressure_percent;
     let cpu_moderate = health.cpu_peak < config.target_cpu_percent;
     let cpu_unknown = health.cpu_peak.is_nan();
     match pattern.flat {
-        Some(flat) => pressed && flat && (cpu_moderate || cpu_unknown),
+        Some(flat) => pressed && (flat || base >= config.memory_ceiling_percent) && (cpu_moderate || cpu_unknown),
         // Without history, a moderate CPU is what tells that load is not the cause.
         None => pressed && cpu_moderate,
     }
+}
+
+/// CPU utilization as far as it counts now: all of it, unless a well-known capacity contradicts it.
+///
+/// One sample of 400 % at an unchanged rate, as a JVM shows while it starts, would ask for six times the pods. While the
+/// service does well, no more counts than the load explains, with a quarter to spare, and what has lasted for two metrics windows.
+/// In busy pods that also makes the capacity smaller ([`Capacity::no_more_than_seen`]).
+fn explained_cpu(samples: &Samples<'_>, health: &Health, capacity: &Capacity, config: &RuleConfig) -> f64 {
+    let now = samples.current();
+    if !capacity.is_well_known() || !health.serves_well(config) {
+        return now.cpu;
+    }
+    let explained = 100.0 * now.load / (now.pods * capacity.per_pod);
+    if !(now.cpu > explained * UNEXPLAINED) {
+        return now.cpu;
+    }
+    let lasted = samples.steady().map_or(0.0, |steady| steady.map(|sample| sample.cpu).fold(now.cpu, f64::min));
+    lasted.max(explained * UNEXPLAINED)
 }
 
 pub(super) fn millis(duration: std::time::Duration) -> i64 {

@@ -3,7 +3,8 @@
 use super::assessment::{Assessment, millis};
 use super::samples::Buffer;
 use super::{Need, Rule};
-use crate::{NeedDriver, Reason, ResourceChange, SignalKind, Timing, Urgency};
+use crate::decision::{NeedDriver, Reason, ResourceChange, Timing, Urgency};
+use crate::metrics::SignalKind;
 
 /// Load against what a pod carries.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +15,8 @@ impl Rule for Demand {
         "demand"
     }
 
-    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
-        let replicas = a.pods_for(a.demand);
+    fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
+        let replicas = assessment.pods_for(assessment.demand);
         (!replicas.is_nan()).then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Demand, replicas }))
     }
 }
@@ -29,8 +30,8 @@ impl Rule for Cpu {
         "cpu"
     }
 
-    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
-        let replicas = a.pods_for_cpu(a.cpu_percent(), a.pods);
+    fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
+        let replicas = assessment.cpu_need();
         (!replicas.is_nan()).then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Cpu, replicas }))
     }
 }
@@ -46,11 +47,11 @@ impl Rule for Memory {
 
     // The step is a small whole number of percent.
     #[allow(clippy::cast_possible_truncation)]
-    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
-        let config = a.config;
-        if a.memory_bound {
+    fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
+        let config = assessment.config;
+        if assessment.memory_bound {
             let mut recent = Buffer::new();
-            for sample in a.samples.recent(millis(config.shrink_window), config.shrink_min_samples) {
+            for sample in assessment.samples.recent(millis(config.shrink_window), config.shrink_min_samples) {
                 recent.push(sample.memory);
             }
             // Rather than the maximum, which is as much noise as need.
@@ -66,7 +67,7 @@ impl Rule for Memory {
                 reason: Reason::MemoryPressure { percent, target_percent: percent / (1.0 + grown / 100.0) },
             });
         }
-        let replicas = a.pods_for_memory(a.memory_percent(), a.pods);
+        let replicas = assessment.memory.pods(assessment.samples.current(), assessment.config);
         (!replicas.is_nan()).then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Memory, replicas }))
     }
 }
@@ -80,16 +81,22 @@ impl Rule for Overload {
         "overload"
     }
 
-    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
+    fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
         // Somebody asks, and nobody is there to be measured.
-        let now = &a.observation.current;
+        let now = &assessment.observation.current;
         let asked = |kind| now.value(kind).is_some_and(|value| value > 0.0);
-        let deserted = a.pods == 0.0
+        let deserted = assessment.pods == 0.0
             && [SignalKind::RequestRate, SignalKind::ActiveConnections, SignalKind::QueueDepth].into_iter().any(asked);
-        let failing = deserted || a.health.saturated || a.health.urgency == Urgency::Critical;
-        (failing && !a.memory_bound).then(|| {
+        let failing = deserted || assessment.health.saturated || assessment.health.urgency == Urgency::Critical;
+        (failing && !assessment.memory_bound).then(|| {
+            // Only pods that have served for long enough to be seen in the metrics count: the others are the answer that was
+            // given already. Where CPU says that pods have room, something else fails (a database, a bad release) and more pods
+            // help once if at all: without this, an hour of errors makes 1.5 times the pods of it 20 times over.
+            let has_room = assessment.health.cpu_peak < assessment.config.target_cpu_percent;
+            let (served, _) =
+                assessment.samples.pods_over(if has_room { millis(assessment.config.shrink_window) } else { 0 });
             // At least one pod, so that failing requests to no pod at all are heard.
-            let replicas = (a.pods * a.config.overload_growth).max(1.0);
+            let replicas = (served * assessment.config.overload_growth).max(1.0);
             Need::pods(replicas, Reason::Need { driver: NeedDriver::Overload, replicas })
         })
     }
@@ -104,14 +111,21 @@ impl Rule for SteadyTrend {
         "trend"
     }
 
-    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
-        let trend = a.pattern.trend.filter(|_| a.health.urgency < Urgency::Critical && !a.memory_bound)?;
-        let failed = (a.error_percent() / 100.0).max(0.0);
-        let peak = trend.peak * (1.0 + failed) * a.config.schedule_headroom;
-        let replicas = if a.load.is_some() { a.pods_for(peak) } else { a.pods_for_cpu(peak / a.pods, a.pods) };
+    fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
+        let trend = assessment
+            .pattern
+            .trend
+            .filter(|_| assessment.health.urgency < Urgency::Critical && !assessment.memory_bound)?;
+        let failed = (assessment.error_percent() / 100.0).max(0.0);
+        let peak = trend.peak * (1.0 + failed) * assessment.config.schedule_headroom;
+        let replicas = if assessment.load.is_some() {
+            assessment.pods_for(peak)
+        } else {
+            assessment.pods_for_cpu(peak / assessment.pods, assessment.pods)
+        };
         // A trend explains a growth that is needed; it does not cause one.
-        let needed = f64::max(a.pods_for(a.demand), a.pods_for_cpu(a.cpu_percent(), a.pods));
-        (needed > a.replicas).then(|| Need {
+        let needed = f64::max(assessment.pods_for(assessment.demand), assessment.cpu_need());
+        (needed > assessment.replicas).then(|| Need {
             timing: Some(Timing::Scheduled),
             ..Need::pods(replicas, Reason::Trend { growth: trend.growth, seconds: trend.seconds })
         })
@@ -127,10 +141,11 @@ impl Rule for Event {
         "event"
     }
 
-    fn evaluate(&self, a: &Assessment<'_>) -> Option<Need> {
-        let event = a.pattern.event?;
-        let load = a.event_load();
-        let replicas = if a.load.is_some() { a.pods_for(load) } else { load / (100.0 * a.target) };
+    fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
+        let event = assessment.pattern.event?;
+        let load = assessment.event_load();
+        let replicas =
+            if assessment.load.is_some() { assessment.pods_for(load) } else { load / (100.0 * assessment.target) };
         Some(Need {
             timing: Some(Timing::Event),
             ..Need::pods(replicas, Reason::Event { name: event.name().to_owned(), factor: event.factor() })

@@ -1,10 +1,10 @@
-//! How the service is doing: saturation, errors, slowness, queue; and how urgent that is.
+//! The state of the service (full pods, errors, slowness, queue) and its urgency.
 
 use super::RuleConfig;
 use super::samples::{Buffer, Sample, Samples};
-use crate::Urgency;
+use crate::decision::Urgency;
 
-/// How the service is doing now, compared with its own good times. Absent numbers are NaN.
+/// State of the service now, compared with its own good times. Absent numbers are NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct Health {
     /// Usual response time in ms: the 2 % quantile of the history, current sample included.
@@ -17,26 +17,28 @@ pub struct Health {
     pub queue_seconds: f64,
     /// Queue now over queue in the first third of the history.
     pub queue_growth: f64,
-    /// Highest CPU utilization of the last three samples, percent.
+    /// Highest CPU utilization of the last two metrics windows, percent. An older sample says nothing about now.
     pub cpu_peak: f64,
-    /// Highest memory utilization of the last three samples, percent.
+    /// Highest memory utilization of the last two metrics windows, percent.
     pub memory_peak: f64,
-    /// Whether pods are full: demand is unknown upward.
+    /// True while pods are full: demand is unknown upward.
     pub saturated: bool,
     /// Urgency from all of it.
     pub urgency: Urgency,
+    queue_measured: bool,
 }
 
 impl Health {
-    pub(super) fn new(samples: &Samples<'_>, config: &RuleConfig, early_queue: f64) -> Self {
+    /// The signs but for full pods, which take the capacity of a pod to judge: [`full`](Self::full).
+    pub(super) fn new(samples: &Samples<'_>, early_queue: f64) -> Self {
         let now = samples.current();
         let usual_ms = usual_response(samples);
         let (mut cpu_peak, mut memory_peak) = (f64::NAN, f64::NAN);
-        for sample in samples.recent(0, 3) {
+        for sample in samples.recent(samples.steady_ms, 0) {
             cpu_peak = f64::max(cpu_peak, sample.cpu);
             memory_peak = f64::max(memory_peak, sample.memory);
         }
-        let mut health = Self {
+        Self {
             usual_ms,
             slowdown: now.response_ms / usual_ms,
             error_percent: now.errors,
@@ -46,11 +48,17 @@ impl Health {
             queue_growth: if early_queue.is_nan() { f64::NAN } else { now.queue / early_queue.max(1.0) },
             cpu_peak,
             memory_peak,
-            saturated: cpu_peak >= config.saturation_cpu_percent,
+            saturated: false,
             urgency: Urgency::Normal,
-        };
-        health.urgency = health.urgency(config);
-        health
+            queue_measured: !now.queue.is_nan(),
+        }
+    }
+
+    /// Adds the judgement on full pods, and the urgency from all signs.
+    pub(super) fn full(mut self, saturated: bool, config: &RuleConfig) -> Self {
+        self.saturated = saturated;
+        self.urgency = self.urgency(config);
+        self
     }
 
     fn urgency(&self, config: &RuleConfig) -> Urgency {
@@ -73,18 +81,23 @@ impl Health {
         }
     }
 
-    /// Whether users get what they should: the only state from which a workload may shrink.
-    pub(super) fn is_good(&self, config: &RuleConfig) -> bool {
-        !(self.saturated
-            || self.error_percent > config.healthy_error_percent
+    /// True if requests are answered in time and without errors, as far as that is measured.
+    pub(super) fn serves_well(&self, config: &RuleConfig) -> bool {
+        !(self.error_percent > config.healthy_error_percent
             || self.slowdown > config.healthy_slowdown
             || self.queue_seconds >= config.severe_queue_seconds)
     }
+
+    /// True if users get what they should: the only state from which a workload may shrink. CPU that nothing explains does not
+    /// make it grow, but it does keep it from shrinking.
+    pub(super) fn is_good(&self, config: &RuleConfig) -> bool {
+        !config.is_full(self.cpu_peak, self.queue_measured) && self.serves_well(config)
+    }
 }
 
-/// Whether a past sample was healthy. What was not measured is not held against it.
+/// True for a past sample that was healthy. A signal that was not measured is not held against it.
 pub(super) fn was_healthy(sample: &Sample, usual_ms: f64, config: &RuleConfig) -> bool {
-    !(sample.cpu >= config.saturation_cpu_percent
+    !(config.is_full(sample.cpu, !sample.queue.is_nan())
         || sample.errors > config.healthy_error_percent
         || sample.response_ms > config.healthy_slowdown * usual_ms
         || sample.queue > config.severe_queue_seconds * sample.rate)

@@ -1,4 +1,4 @@
-//! What moves the load: a trend, the hour of the day, the weekend, a declared event.
+//! Patterns in the load: a trend, the hour of the day, the weekend, a declared event.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -28,11 +28,11 @@ pub struct DailyPattern {
     pub swing: f64,
     /// Days seen.
     pub days: f64,
-    /// Whether the present load is what this hour usually brings.
+    /// True if the present load is what this hour usually brings.
     pub explains_now: bool,
 }
 
-/// What the history says about how load moves.
+/// Patterns in the load that the history shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Pattern<'a> {
     /// A steady rise.
@@ -41,7 +41,7 @@ pub struct Pattern<'a> {
     pub daily: Option<DailyPattern>,
     /// A weekend that is quieter than the week, or a history that has seen nothing but weekend.
     pub quiet_weekend: bool,
-    /// Whether load stayed level over the trend window; `None` without history.
+    /// True if load stayed level over the trend window; `None` without history.
     pub flat: Option<bool>,
     /// A declared event that is about to begin, under way, or just over.
     pub event: Option<&'a PlannedEvent>,
@@ -168,7 +168,7 @@ impl Bins {
     }
 }
 
-/// Whether load follows the hour of the day.
+/// The daily pattern, if load follows the hour of the day.
 ///
 /// With two days or more, the share of variance that the hour explains tells. With one day, a smooth swing is all the evidence
 /// there can be: noise would go up and down many times.
@@ -224,7 +224,7 @@ fn is_weekend(at_ms: i64, offset_s: i64) -> bool {
     matches!((at_ms.div_euclid(1000) + offset_s).div_euclid(DAY_S).rem_euclid(7), 2 | 3)
 }
 
-/// Whether it is weekend and quieter than the week; or weekend, and hardly anything of a week was seen to compare it with.
+/// True if it is weekend and quieter than the week; or weekend, and hardly anything of a week was seen to compare it with.
 fn quiet_weekend(samples: &Samples<'_>, offset_s: i64, config: &RuleConfig) -> bool {
     let now_ms = samples.current().at_ms;
     // A sample speaks of the time since the one before: one at midnight on Monday ends the weekend, it does not begin the week.
@@ -260,7 +260,7 @@ fn event<'a>(observation: &'a Observation, config: &RuleConfig) -> Option<&'a Pl
         .max_by(|a, b| is_open(a, now).cmp(&is_open(b, now)).then(a.factor().total_cmp(&b.factor())))
 }
 
-/// Whether its pods are wanted: about to begin, or under way.
+/// True if its pods are wanted: about to begin, or under way.
 pub(super) fn is_open(event: &PlannedEvent, now: DateTime<Utc>) -> bool {
     now < event.end()
 }

@@ -1,7 +1,8 @@
 //! The part of a history that the rules learn from: a bounded number of samples, evenly spread, the newest last.
 
-use crate::metrics::seen_since;
-use crate::{Observation, SignalKind};
+use super::assessment::millis;
+use crate::metrics::{Observation, SignalKind};
+use crate::stats;
 
 /// Samples looked at, at most. More history is thinned evenly: a decision costs the same after a week as after an hour.
 pub(super) const MAX_SAMPLES: usize = 128;
@@ -56,6 +57,11 @@ pub(super) struct Samples<'a> {
     pub(super) load: Option<SignalKind>,
     start: usize,
     stride: usize,
+    /// Two metrics windows: a burst shorter than a window is in the samples for less than that.
+    pub(super) steady_ms: i64,
+    /// Time that the pods of a sample take to be seen in its metrics: those are means over a window that ended a lag ago. Where
+    /// pods are counted once they are asked for, they take their start-up time to serve.
+    settle_ms: i64,
 }
 
 impl<'a> Samples<'a> {
@@ -75,7 +81,18 @@ impl<'a> Samples<'a> {
             _ => 0,
         };
         let columns = SignalKind::ALL.map(|kind| before.column(kind));
-        Self { times, pods: before.pods(), columns, current, load, start, stride: stride(times.len() - start) }
+        let facts = &observation.facts;
+        Self {
+            times,
+            pods: before.pods(),
+            columns,
+            current,
+            load,
+            start,
+            stride: stride(times.len() - start),
+            steady_ms: millis(facts.metrics_window.saturating_mul(2)),
+            settle_ms: millis(facts.metrics_window.max(facts.start_up).saturating_add(facts.metrics_lag)),
+        }
     }
 
     pub(super) fn current(&self) -> &Sample {
@@ -111,7 +128,7 @@ impl<'a> Samples<'a> {
         self.thinned(start, stride(self.times.len() - start))
     }
 
-    /// Where thinning starts, so that the newest is among the samples kept.
+    /// Index at which thinning starts, so that the newest is among the samples kept.
     fn first(&self, start: usize, stride: usize) -> usize {
         start + (self.times.len() - start).saturating_sub(1) % stride
     }
@@ -130,6 +147,20 @@ impl<'a> Samples<'a> {
         thinned.iter().step_by(self.stride).copied().chain(std::iter::once(self.current.response_ms))
     }
 
+    /// Load per pod and memory utilization of the thinned samples, the current one last. Three columns rather than whole samples: it
+    /// is one more pass over all of them.
+    pub(super) fn memory_by_load(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let first = self.first(self.start, self.stride);
+        let thinned = |column: &'a [f64]| column.get(first..).unwrap_or_default().iter().step_by(self.stride).copied();
+        let column = |kind: SignalKind| thinned(self.columns.get(kind.index()).copied().unwrap_or_default());
+        // Where CPU measures load, utilization is the load of a pod.
+        let by_cpu = self.load.is_none();
+        let loads = column(self.load.unwrap_or(SignalKind::CpuUtilization)).zip(thinned(self.pods));
+        let loads = loads.map(move |(load, pods)| if by_cpu { load } else { load / pods });
+        let now = &self.current;
+        loads.zip(column(SignalKind::MemoryUtilization)).chain(std::iter::once((now.load / now.pods, now.memory)))
+    }
+
     /// The newest samples, newest first: the current one, then those of `window_ms` and in any case `least` in all.
     pub(super) fn recent(&self, window_ms: i64, least: usize) -> impl Iterator<Item = Sample> + '_ {
         let oldest = self.current.at_ms.saturating_sub(window_ms);
@@ -138,11 +169,28 @@ impl<'a> Samples<'a> {
         std::iter::once(self.current).chain(history.map(|(_, sample)| sample))
     }
 
-    /// Whether a signal was measured within the window before now.
-    pub(super) fn was_there(&self, kind: SignalKind, window_ms: i64) -> bool {
-        let since = self.current.at_ms.saturating_sub(window_ms);
-        let column = self.columns.get(kind.index()).copied().unwrap_or_default();
-        seen_since(self.times, column, since)
+    /// The fewest and the most pods over a time before now, the present ones included; the settling time at least.
+    pub(super) fn pods_over(&self, window_ms: i64) -> (f64, f64) {
+        let oldest = self.current.at_ms.saturating_sub(window_ms.max(self.settle_ms));
+        let before = self.times.iter().zip(self.pods).rev().take_while(|(at_ms, _)| **at_ms >= oldest);
+        // `min` and `max` pass over NaN.
+        before.fold((self.current.pods, self.current.pods), |(least, most), (_, pods)| {
+            (least.min(*pods), most.max(*pods))
+        })
+    }
+
+    /// The newest samples back to the first that is two metrics windows old, newest first; `None` if the history is shorter.
+    pub(super) fn steady(&self) -> Option<impl Iterator<Item = Sample> + '_> {
+        let oldest = self.current.at_ms.saturating_sub(self.steady_ms);
+        let mut number = self.times.len();
+        loop {
+            number = number.checked_sub(1)?;
+            if *self.times.get(number)? <= oldest {
+                break;
+            }
+        }
+        let history = (number..self.times.len()).rev().map(|index| self.at(index));
+        Some(std::iter::once(self.current).chain(history))
     }
 }
 
@@ -177,12 +225,8 @@ impl Buffer {
         self.len
     }
 
-    /// The quantile by nearest rank; NaN if empty. A selection, in a few hundred nanoseconds where interpolating between two
-    /// selected ranks takes twice that.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
-    pub(super) fn quantile(&mut self, tau: f64) -> f64 {
-        let Some(values @ [_, ..]) = self.values.get_mut(..self.len) else { return f64::NAN };
-        let rank = (tau * (values.len() - 1) as f64).round() as usize;
-        *values.select_nth_unstable_by(rank.min(values.len() - 1), f64::total_cmp).1
+    /// The [quantile](stats::quantile) of what was kept; NaN if that is nothing.
+    pub(super) fn quantile(&mut self, share: f64) -> f64 {
+        self.values.get_mut(..self.len).and_then(|values| stats::quantile(values, share)).unwrap_or(f64::NAN)
     }
 }

@@ -1,17 +1,24 @@
-//! Metrics from text: a JSON object, a JSON array, JSON lines or (feature `csv`) CSV. Pure: bytes in, samples out.
+//! Metrics from text: a JSON object, a JSON array, JSON lines or (feature `csv`) CSV, and the answers of [`prometheus`]. Pure: bytes
+//! in, samples out.
 //!
 //! Names are those of [`SignalKind::field`], with `timestamp` (RFC 3339, or seconds since the epoch) and `current_pod_count`.
 //! Short forms that files often use are understood too: `timestamp_s`, `rps`, `pods`, `pod_count`. Other names are ignored, so
 //! that a file may carry more than this; a sample in which no name is known is an error.
+
+mod csv;
+mod instants;
+mod json;
+pub mod prometheus;
 
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
+pub use self::instants::{InvalidInstant, instant};
 use crate::{Absence, MAX_REPLICAS, ScalingMetrics, Signal, SignalKind};
 
-/// What is wrong with the text, and where.
+/// A text that cannot be read: the place and the fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub struct ParseError {
@@ -26,12 +33,12 @@ impl ParseError {
     }
 }
 
-/// Where a sample stands in its text.
+/// Position of a sample in its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// On this line, counted from 1.
     Line(usize),
-    /// The so-manieth element of an array, counted from 1.
+    /// This element of an array, counted from 1.
     Element(usize),
 }
 
@@ -44,7 +51,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// How samples without a timestamp are dated: `interval` apart, the last one at `end`.
+/// Dates for samples without a timestamp: `interval` apart, the last one at `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undated {
     /// Instant of the last sample.
@@ -53,7 +60,7 @@ pub struct Undated {
     pub interval: TimeDelta,
 }
 
-/// Samples in the order of the text, which need not be that of time.
+/// Reads samples, in the order of the text, which need not be that of time.
 ///
 /// A sample without timestamp is an error unless none has one and `undated` says how to date them.
 ///
@@ -63,19 +70,19 @@ pub fn metrics(text: &[u8], undated: Option<Undated>) -> Result<Vec<ScalingMetri
     placed(text, undated).map(|samples| samples.into_iter().map(|sample| sample.metrics).collect())
 }
 
-/// A sample and what is known of the text that it came from.
+/// A sample with its place in the text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {
-    /// Where it stood.
+    /// The line or element.
     pub place: Place,
-    /// What it says.
+    /// The sample.
     pub metrics: ScalingMetrics,
     /// The first number in it that cannot be: it is absent from `metrics`, but unlike one that is stated to be absent, it was
     /// written there.
     pub impossible: Option<String>,
 }
 
-/// The same, each with its place: for those who go on to check what is in them.
+/// Reads samples as [`metrics`] does, each with its place, so that later checks can name it.
 ///
 /// # Errors
 /// As [`metrics`].
@@ -85,9 +92,9 @@ pub fn placed(text: &[u8], undated: Option<Undated>) -> Result<Vec<Placed>, Pars
     let text = text.trim_start_matches('\u{feff}');
     let rows = match text.trim_start().as_bytes().first() {
         None => return Err(ParseError::new("line 1", "there is no sample: the text is empty")),
-        Some(b'[') => array(text)?,
-        Some(b'{') => objects(text)?,
-        Some(_) => csv_rows(text)?,
+        Some(b'[') => json::array(text)?,
+        Some(b'{') => json::objects(text)?,
+        Some(_) => csv::rows(text)?,
     };
     date(rows, undated)
 }
@@ -122,41 +129,15 @@ fn date(rows: Vec<Row>, undated: Option<Undated>) -> Result<Vec<Placed>, ParseEr
         .collect()
 }
 
-fn array(text: &str) -> Result<Vec<Row>, ParseError> {
-    let values: Vec<Value> = serde_json::from_str(text).map_err(|error| json_error(&error, 1))?;
-    if values.is_empty() {
-        return Err(ParseError::new("line 1", "there is no sample: the array is empty"));
-    }
-    values.into_iter().enumerate().map(|(index, value)| row(value, Place::Element(index + 1))).collect()
-}
-
-/// JSON lines, or one object that may span lines.
-fn objects(text: &str) -> Result<Vec<Row>, ParseError> {
-    if let Ok(Value::Object(map)) = serde_json::from_str(text) {
-        return Ok(vec![row(Value::Object(map), Place::Line(1))?]);
-    }
-    let rows = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(index, line)| {
-        let value = serde_json::from_str(line).map_err(|error| json_error(&error, index + 1))?;
-        row(value, Place::Line(index + 1))
-    });
-    rows.collect()
-}
-
-fn json_error(error: &serde_json::Error, first_line: usize) -> ParseError {
-    let line = first_line + error.line().saturating_sub(1);
-    let text = error.to_string();
-    // serde_json counts from the text it was given; the place is said once, in the file's own lines.
-    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    ParseError::new(format!("line {line} column {}", error.column()), format!("not JSON: {what}"))
-}
-
 fn row(value: Value, place: Place) -> Result<Row, ParseError> {
     let Value::Object(map) = value else {
         return Err(ParseError::new(place, "a sample must be an object"));
     };
     let at = match either(&map, &["timestamp", "timestamp_s"]) {
         None => None,
-        Some((name, value)) => Some(instant(value).map_err(|what| ParseError::new(place, format!("{name}: {what}")))?),
+        Some((name, value)) => {
+            Some(instants::of_value(value).map_err(|what| ParseError::new(place, format!("{name}: {what}")))?)
+        }
     };
     let mut metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 0);
     let mut known = at.is_some();
@@ -209,66 +190,6 @@ fn pods(map: &Map<String, Value>, names: &[&'static str], place: Place) -> Resul
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn whole(value: Option<f64>) -> Option<u32> {
     value.filter(|v| v.fract() == 0.0 && (0.0..=f64::from(MAX_REPLICAS)).contains(v)).map(|v| v as u32)
-}
-
-fn instant(value: &Value) -> Result<DateTime<Utc>, String> {
-    match value {
-        Value::String(text) => instant_text(text),
-        Value::Number(number) => seconds(number.as_f64().unwrap_or(f64::NAN)),
-        other => Err(format!("{other} is neither RFC 3339 nor seconds since the epoch")),
-    }
-}
-
-fn instant_text(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(number) = text.parse::<f64>() {
-        return seconds(number);
-    }
-    DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc())
-        .map_err(|error| format!("{text:?} is neither RFC 3339 nor seconds since the epoch ({error})"))
-}
-
-// Checked to lie far inside both types.
-#[allow(clippy::cast_possible_truncation)]
-fn seconds(value: f64) -> Result<DateTime<Utc>, String> {
-    let millis = (value * 1000.0).round();
-    (millis.abs() < 1e15)
-        .then(|| DateTime::from_timestamp_millis(millis as i64))
-        .flatten()
-        .ok_or_else(|| format!("{value} is no instant in seconds since the epoch"))
-}
-
-#[cfg(not(feature = "csv"))]
-fn csv_rows(_: &str) -> Result<Vec<Row>, ParseError> {
-    Err(ParseError::new("line 1", "not JSON, and CSV is not built in (feature `csv`)"))
-}
-
-#[cfg(feature = "csv")]
-fn csv_rows(text: &str) -> Result<Vec<Row>, ParseError> {
-    let place = |error: &csv::Error, line: usize| {
-        let line = error.position().map_or(line as u64, csv::Position::line);
-        ParseError::new(format!("line {line}"), error.to_string())
-    };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|error| place(&error, 1))?.clone();
-    let mut rows = Vec::new();
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|error| place(&error, rows.len() + 2))? {
-        let line = record.position().and_then(|position| usize::try_from(position.line()).ok());
-        let cells = header.iter().zip(&record).filter(|(_, cell)| !cell.is_empty());
-        let map = cells
-            .map(|(name, cell)| {
-                // Numbers as numbers, all else as text, which `row` then takes or refuses by name.
-                let number = cell.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
-                (name.to_owned(), number.map_or_else(|| Value::String(cell.to_owned()), Value::Number))
-            })
-            .collect();
-        rows.push(row(Value::Object(map), Place::Line(line.unwrap_or(rows.len() + 2)))?);
-    }
-    if rows.is_empty() {
-        return Err(ParseError::new("line 1", "there is no sample: only a header, or neither JSON nor CSV"));
-    }
-    Ok(rows)
 }
 
 #[cfg(test)]

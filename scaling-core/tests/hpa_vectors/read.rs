@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::hpa::limits::{Change, Policy, SelectPolicy};
 use scaling_core::hpa::{
-    Behavior, ConditionStatus, Container, ControllerConfig, HpaSpec, Metric, MetricKind, MissingFallback, Pod,
-    PodPhase, PodUsage, PodValue, Quantity, Ready, Recommendation, Recommendations, Resources, Rules, SampleTime,
-    Samples, ScaleEvent, ScaleEvents, TargetKind, TargetValues, ToleranceMode, Tolerances,
+    Behavior, ConditionStatus, Container, ControllerConfig, HpaSpec, Metric, MetricKind, MetricSamples,
+    MissingFallback, Pod, PodPhase, PodUsage, PodValue, Policy, PolicyKind, Quantity, Ready, Recommendation,
+    Recommendations, Resources, Rules, SampleTime, ScaleEvent, ScaleEvents, SelectPolicy, TargetFields, TargetKind,
+    ToleranceMode, Tolerances,
 };
 use serde_json::Value;
 
@@ -163,12 +163,12 @@ pub(crate) fn sample_times(value: &Value) -> Read<HashMap<String, SampleTime>> {
         .collect()
 }
 
-pub(crate) fn samples(value: &Value) -> Read<Samples> {
+pub(crate) fn samples(value: &Value) -> Read<MetricSamples> {
     if value["fetch_error"].as_bool() == Some(true) {
-        return Ok(Samples::Failed);
+        return Ok(MetricSamples::Failed);
     }
     if !value["pod_usage"].is_null() {
-        return Ok(Samples::PodUsage(each(&value["pod_usage"], "pod_usage", |usage| {
+        return Ok(MetricSamples::PodUsage(each(&value["pod_usage"], "pod_usage", |usage| {
             Ok(PodUsage {
                 pod: text(&usage["pod"], "pod")?.to_owned(),
                 time: sample_time(usage)?,
@@ -180,7 +180,7 @@ pub(crate) fn samples(value: &Value) -> Read<Samples> {
         })?));
     }
     if !value["pod_values"].is_null() {
-        return Ok(Samples::PodValues(each(&value["pod_values"], "pod_values", |sample| {
+        return Ok(MetricSamples::PodValues(each(&value["pod_values"], "pod_values", |sample| {
             Ok(PodValue {
                 pod: text(&sample["pod"], "pod")?.to_owned(),
                 time: sample_time(sample)?,
@@ -189,15 +189,15 @@ pub(crate) fn samples(value: &Value) -> Read<Samples> {
         })?));
     }
     if !value["object_value_milli"].is_null() {
-        return Ok(Samples::Object(i64_of(&value["object_value_milli"], "object_value_milli")?));
+        return Ok(MetricSamples::Object(i64_of(&value["object_value_milli"], "object_value_milli")?));
     }
     if !value["external_values_milli"].is_null() {
         let what = "external_values_milli";
-        return Ok(Samples::External(each(&value[what], what, |series| i64_of(series, what))?));
+        return Ok(MetricSamples::External(each(&value[what], what, |series| i64_of(series, what))?));
     }
     // An answer with nothing in it.
     let is_empty = value.is_null() || value.as_object().is_some_and(|fields| fields.values().all(Value::is_null));
-    if is_empty { Ok(Samples::PodUsage(Vec::new())) } else { Err(format!("samples of no known form: {value}")) }
+    if is_empty { Ok(MetricSamples::PodUsage(Vec::new())) } else { Err(format!("samples of no known form: {value}")) }
 }
 
 pub(crate) fn metric(value: &Value) -> Read<Metric> {
@@ -216,7 +216,7 @@ pub(crate) fn metric(value: &Value) -> Read<Metric> {
             Some("External") => MetricKind::External { name: name() },
             _ => MetricKind::Unknown,
         },
-        target: TargetValues {
+        target: TargetFields {
             kind: match target["type"].as_str() {
                 Some("Value") => TargetKind::Value,
                 Some("AverageValue") => TargetKind::AverageValue,
@@ -250,15 +250,15 @@ pub(crate) fn spec(value: &Value) -> Read<HpaSpec> {
 
 /// A missing key takes the built-in value of that direction.
 pub(crate) fn rules(value: &Value, upward: bool) -> Read<Rules> {
-    let built_in = |change, value| Policy { change, value, period_s: 15 };
+    let built_in = |kind, value| Policy { kind, value, period_s: 15 };
     let policies = match &value["policies"] {
-        Value::Null if upward => vec![built_in(Change::Pods, 4), built_in(Change::Percent, 100)],
-        Value::Null => vec![built_in(Change::Percent, 100)],
+        Value::Null if upward => vec![built_in(PolicyKind::Pods, 4), built_in(PolicyKind::Percent, 100)],
+        Value::Null => vec![built_in(PolicyKind::Percent, 100)],
         given => each(given, "policies", |policy| {
             Ok(Policy {
-                change: match text(&policy["type"], "type")? {
-                    "Pods" => Change::Pods,
-                    "Percent" => Change::Percent,
+                kind: match text(&policy["type"], "type")? {
+                    "Pods" => PolicyKind::Pods,
+                    "Percent" => PolicyKind::Percent,
                     other => return Err(format!("policy type {other:?}")),
                 },
                 value: i32_of(&policy["value"], "value")?,

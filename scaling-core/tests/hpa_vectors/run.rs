@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use scaling_core::hpa::limits::{self, Events};
 use scaling_core::hpa::{
     self, Calculator, ConditionStatus, Conditions, Hpa, HpaController, HpaMemory, HpaSpec, Metric, MetricError,
-    MetricKind, MetricSpec, PodGroups, Proposal, Quantity, Recommendations, Reported, Samples, Scale, ScaleEvents,
-    ScaledObject, Selector, TargetKind, TargetValues, ValidationOptions,
+    MetricKind, MetricSamples, MetricSpec, PodGroups, Proposal, Quantity, Recommendations, Reported, Scale,
+    ScaleEvents, ScaledObject, Selector, TargetFields, TargetKind, ValidationOptions,
 };
 use serde_json::{Value, json};
 
@@ -288,7 +288,7 @@ fn bounded(value: &Value) -> Read<Hpa> {
     })
 }
 
-fn all_samples(value: &Value) -> Read<Vec<Samples>> {
+fn all_samples(value: &Value) -> Read<Vec<MetricSamples>> {
     list(value, "samples")?.iter().map(read::samples).collect()
 }
 
@@ -356,10 +356,10 @@ impl ScaledObject for Proposed {
 fn proposing() -> Metric {
     Metric {
         source: MetricKind::External { name: "proposal".into() },
-        target: TargetValues {
+        target: TargetFields {
             kind: TargetKind::AverageValue,
             average_value_milli: Some(1000),
-            ..TargetValues::default()
+            ..TargetFields::default()
         },
     }
 }
@@ -403,8 +403,8 @@ fn scenario(input: &Value) -> Read<Value> {
         } else {
             let samples = match (&step["proposal"], proposal) {
                 (Value::Null, _) => all_samples(&step["samples"])?,
-                (_, None) => vec![Samples::Failed],
-                (_, Some(proposal)) => vec![Samples::External(vec![i64::from(proposal) * 1000])],
+                (_, None) => vec![MetricSamples::Failed],
+                (_, Some(proposal)) => vec![MetricSamples::External(vec![i64::from(proposal) * 1000])],
             };
             let pods = read::pods(&step["pods"])?;
             let mut seen = Reported { scale: Some(scale), selector: Selector::Usable, pods, samples, writable: true };

@@ -1,12 +1,19 @@
-//! What an answer of the API server means. Pure.
+//! From an answer of the API server to an [`ApplyError`]. Pure.
+//!
+//! Law 12 needs to know of each error whether the change may have happened all the same: that is [`ApplyError::Backend`], and no
+//! other. [`failure`] is for a request that would store something; [`unapplied`] is for one that would not.
 
 use std::error::Error;
+use std::io::ErrorKind;
 
 use kube::core::Status;
 use kube::core::response::StatusCause;
 use scaling_core::{ApplyError, Target};
 
-pub(super) fn backend(target: &Target, transient: bool, source: impl Into<Box<dyn Error + Send + Sync>>) -> ApplyError {
+type Source = Box<dyn Error + Send + Sync>;
+
+/// A failure after which the change may be stored.
+pub(super) fn backend(target: &Target, transient: bool, source: impl Into<Source>) -> ApplyError {
     ApplyError::Backend { target: target.clone(), transient, source: source.into() }
 }
 
@@ -14,27 +21,66 @@ pub(super) fn refused(target: &Target, detail: String) -> ApplyError {
     ApplyError::Refused { target: target.clone(), detail }
 }
 
-/// Whether the HPA is not the version, or not even the object, that was read before.
+/// Turns an error into that of a request that stores nothing: a read, or a dry run.
+pub(super) fn unapplied(error: ApplyError) -> ApplyError {
+    match error {
+        ApplyError::Backend { target, transient, source } => ApplyError::Unapplied { target, transient, source },
+        other => other,
+    }
+}
+
+/// Turns an error into that of a read that should have told whether an earlier request was stored.
+pub(super) fn unknown(error: ApplyError) -> ApplyError {
+    match error {
+        ApplyError::Unapplied { target, transient, source } => ApplyError::Backend { target, transient, source },
+        ApplyError::Refused { target, detail } => backend(&target, false, detail),
+        other => other,
+    }
+}
+
+/// Returns true if the HPA is not the version, or not even the object, that was read before.
 pub(super) fn is_outdated(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 && ownership(status).next().is_none())
 }
 
+/// The failure of a request that would store something.
 pub(super) fn failure(target: &Target, error: kube::Error) -> ApplyError {
-    let kube::Error::Api(status) = error else {
-        // Transport may recover, and so may whatever answered with something that is no text; its status code is lost. An answer
-        // that is no HPA, or a request that cannot be built, will stay so.
-        let transient =
-            matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::FromUtf8(_));
-        return backend(target, transient, error);
-    };
+    let kube::Error::Api(status) = error else { return transport(target, error) };
     match status.code {
         // A path that the server does not know is 404 too, but without this reason: then it has no autoscaling/v2.
         404 if status.reason == "NotFound" => ApplyError::NotFound { target: target.clone() },
         409 if ownership(&status).next().is_some() => conflict(target, &status),
         400 | 401 | 403 | 422 => refused(target, status.message),
-        // 0 is an error whose body is JSON but no Status: something between us and the API server.
-        code => backend(target, matches!(code, 0 | 408 | 409 | 429 | 500..), format!("{code}: {}", status.message)),
+        code => {
+            let transient = matches!(code, 0 | 408 | 409 | 429 | 500..);
+            let error = backend(target, transient, format!("{code}: {}", status.message));
+            // The server answers so instead of carrying the request out, but for 408: that is a request that took too long. 0 is an
+            // error whose body is JSON but no Status: something between us and the API server, and its status code is lost.
+            if matches!(code, 400..=499) && code != 408 { unapplied(error) } else { error }
+        }
     }
+}
+
+/// The failure of a request without an answer, or with one that cannot be read.
+fn transport(target: &Target, error: kube::Error) -> ApplyError {
+    use kube::Error::{Auth, BuildRequest, FromUtf8, HttpError, HyperError, Service};
+    // Transport may recover, and so may whatever answered with something that is no text; its status code is lost. An answer that
+    // is no HPA, or a request that cannot be built, will stay so.
+    let transient = matches!(error, HyperError(_) | Service(_) | FromUtf8(_));
+    let unsent = matches!(error, Auth(_) | BuildRequest(_) | HttpError(_)) || never_connected(&error);
+    let failure = backend(target, transient, error);
+    if unsent { unapplied(failure) } else { failure }
+}
+
+/// Returns true if no connection came about. One that breaks, as a reset does, may have carried the request.
+fn never_connected(error: &kube::Error) -> bool {
+    let causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source());
+    causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| {
+        matches!(
+            cause.kind(),
+            ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+        )
+    })
 }
 
 fn ownership(status: &Status) -> impl Iterator<Item = &StatusCause> {

@@ -1,4 +1,4 @@
-//! Which fields of an HPA a field manager owns. Pure.
+//! Ownership of an HPA's fields, by field manager. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use scaling_core::ApplyError;
@@ -6,7 +6,7 @@ use scaling_core::chrono::DateTime;
 use serde_json::Value;
 
 /// The fields besides the two bounds that `manager` has applied before. An apply of the bounds alone would give them up, and the
-/// API server removes an applied field that nobody owns any more: metrics and behavior would be gone.
+/// API server removes an applied field that has no owner left: metrics and behavior would be gone.
 pub(super) fn would_be_lost(metadata: &ObjectMeta, manager: &str) -> Vec<String> {
     let applied = |entry: &&ManagedFieldsEntry| {
         entry.manager.as_deref() == Some(manager)

@@ -1,4 +1,4 @@
-//! What is different between two manifests, for people.
+//! The differences between two manifests, for people.
 
 use std::collections::BTreeMap;
 

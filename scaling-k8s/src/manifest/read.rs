@@ -11,7 +11,7 @@ use serde_ignored::Path;
 use super::{API_VERSION, HpaManifest, KIND};
 use crate::ManifestError;
 
-/// What etcd takes by default; no larger object can come from, or go to, a cluster.
+/// Largest object that etcd takes by default, in bytes; no larger object can come from, or go to, a cluster.
 const MAX_BYTES: usize = 1_572_864;
 
 /// The part that says how to read the rest.

@@ -1,10 +1,10 @@
-//! What the API server checks of an object's metadata; [`HpaSpec::validate`](scaling_core::HpaSpec::validate) checks the rest.
+//! The API server's checks of an object's metadata; [`HpaSpec::validate`](scaling_core::HpaSpec::validate) checks the rest.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use scaling_core::hpa::names::{is_label_value, is_qualified_name};
 use scaling_core::hpa::{Fault, InvalidHpa};
 
-/// What all annotations of an object may hold together.
+/// Largest size of all annotations of an object together, in bytes.
 const MAX_ANNOTATIONS: usize = 256 << 10;
 
 type Checked = Result<(), InvalidHpa>;

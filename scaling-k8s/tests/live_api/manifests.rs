@@ -1,9 +1,10 @@
 //! Manifests, as the server's own YAML reader and validation see them.
 
 use scaling_core::chrono::{DateTime, TimeDelta};
-use scaling_core::hpa::{CrossVersionObjectReference, recommend};
+use scaling_core::hpa::CrossVersionObjectReference;
+use scaling_core::recommend::recommend;
 use scaling_core::{
-    BoundsPolicy, HardLimits, HpaSpec, MetricsHistory, RuleConfig, ScalingMetrics, SignalKind, WorkloadFacts,
+    BoundsPolicy, HardLimits, HpaSpec, MetricsHistory, RuleConfig, ScalingMetrics, SignalKind, Target, WorkloadFacts,
 };
 use scaling_k8s::{HpaManifest, hpa};
 
@@ -112,9 +113,11 @@ pub(crate) async fn recommended_specs_are_accepted(world: &World) {
                 .with(SignalKind::MemoryUtilization, memory);
             history.push(&sample).unwrap();
         }
+        let target = Target::deployment("default", "web", "web");
         let facts = WorkloadFacts::default();
         let limits = HardLimits::default();
-        let found = recommend(&history, &facts, &RuleConfig::default(), &BoundsPolicy::default(), limits).unwrap();
+        let found =
+            recommend(&target, &history, &facts, &RuleConfig::default(), &BoundsPolicy::default(), limits).unwrap();
         let spec = found.to_spec(CrossVersionObjectReference::deployment("web"));
         let manifest = HpaManifest::new("default", "web", spec);
         manifest.validate().unwrap();

@@ -38,7 +38,7 @@ async fn tick(world: &World, target: &Target, mode: ApplyMode) -> DecisionRecord
             .with(SignalKind::CpuUtilization, cpu)
             .with(SignalKind::MemoryUtilization, 50.0)
             .with(SignalKind::RequestRate, rate);
-        source.advance(target, metrics).unwrap();
+        source.advance(target, metrics, now).unwrap();
     }
     let parts = Autoscaler::builder().source(source).engine(RuleBasedEngine::default()).applier(world.applier());
     parts.mode(mode).build().unwrap().tick(target, now).await.unwrap()

@@ -2,11 +2,11 @@
 
 use scaling_core::chrono::DateTime;
 use scaling_core::{
-    Bounds, BoundsPolicy, Guards, HardLimits, HpaPlan, HpaState, LastChanges, Observation, ResourceChange,
-    ScalingAction, ScalingDecision, ScalingMetrics, Situation, Target, WorkloadFacts,
+    Bounds, BoundsPolicy, GuardContext, Guards, HardLimits, HpaPlan, HpaState, LastChanges, Observation, Proposal,
+    ResourceChange, ScalingDecision, ScalingMetrics, Target, WorkloadFacts,
 };
 
-/// 250m of CPU and 512Mi of memory.
+/// Facts of a pod that requests 250m of CPU and 512Mi of memory.
 pub(crate) fn facts() -> WorkloadFacts {
     let mut facts = WorkloadFacts::default();
     facts.cpu_request_millicores = Some(250);
@@ -22,14 +22,19 @@ pub(crate) fn plan(
     memory_percent: i32,
 ) -> HpaPlan {
     let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    let mut decision = ScalingDecision::replicas("test", at, 3, 3);
-    decision.resources = Some(ResourceChange { cpu_percent, memory_percent });
-    decision.action = ScalingAction::of(3, 3, decision.resources);
-    let observation = Observation::new(ScalingMetrics::new(at, 3)).with_facts(facts.clone());
-    let state = HpaState::new(old);
-    let limits = HardLimits::default();
-    let last = LastChanges::default();
-    let situation = Situation { target, now: at, observation: &observation, state, limits, last, removals: &[] };
-    let approved = Guards::only_hard_limits().approve(decision, &situation).unwrap();
-    BoundsPolicy::default().plan(&approved)
+    let change = ResourceChange { cpu_percent, memory_percent };
+    let decision = ScalingDecision::replicas("test", at, 3, 3).with_resources(change.filled());
+    let observation = Observation::new(target.clone(), ScalingMetrics::new(at, 3)).with_facts(facts.clone());
+    let context = GuardContext {
+        target,
+        now: at,
+        observation: Some(&observation),
+        state: HpaState::new(old),
+        limits: HardLimits::default(),
+        policy: &BoundsPolicy::default(),
+        min_without_floor: None,
+        last: LastChanges::default(),
+        released: &[],
+    };
+    HpaPlan::of(&Guards::only_hard_limits().approve(Proposal::decided(decision), &context))
 }

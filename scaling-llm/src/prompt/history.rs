@@ -17,10 +17,10 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The samples before `now`: dense near it, sparse before. Each row is about 1.4 times as many samples back as the one
-    /// after it, so that few rows show both the last minutes and the last days.
-    pub(super) fn new(history: &MetricsHistory, now: DateTime<Utc>) -> Self {
-        let end = before(history, now);
+    /// The samples before `current`, each with its minutes before `now`: dense near the present, sparse before. Each row is about
+    /// 1.4 times as many samples back as the one after it, so that few rows show both the last minutes and the last days.
+    pub(super) fn new(history: &MetricsHistory, current: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let end = before(history, current);
         let mut rows: Vec<Vec<Value>> =
             steps_back().take_while(|back| *back <= end).filter_map(|back| row(history, end - back, now)).collect();
         rows.reverse();
@@ -43,12 +43,12 @@ fn row(history: &MetricsHistory, index: usize, now: DateTime<Utc>) -> Option<Vec
     Some([number(minutes), ready].into_iter().chain(signals).collect())
 }
 
-/// How many samples are before `now`, by bisection.
-fn before(history: &MetricsHistory, now: DateTime<Utc>) -> usize {
+/// The number of samples before an instant, by bisection.
+fn before(history: &MetricsHistory, end: DateTime<Utc>) -> usize {
     let (mut low, mut high) = (0, history.len());
     while low < high {
         let middle = usize::midpoint(low, high);
-        if history.sample(middle).is_some_and(|sample| sample.timestamp < now) {
+        if history.sample(middle).is_some_and(|sample| sample.timestamp < end) {
             low = middle + 1;
         } else {
             high = middle;

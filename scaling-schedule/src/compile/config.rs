@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
-use scaling_core::WorkloadFacts;
+use scaling_core::{InvalidSetting, WorkloadFacts};
 use std::time::Duration;
 
 use super::cells::CELL_MINUTES;
@@ -46,18 +46,6 @@ impl Default for CompileConfig {
     }
 }
 
-/// A setting that cannot work.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field} is {value}; it must be {must}")]
-pub struct InvalidCompileConfig {
-    /// The field.
-    pub field: &'static str,
-    /// The refused value.
-    pub value: f64,
-    /// The requirement.
-    pub must: &'static str,
-}
-
 impl CompileConfig {
     /// The defaults, on this wall clock, with the lead this workload needs: its start-up and a quarter of an hour.
     pub fn for_workload(time_zone: Tz, facts: &WorkloadFacts) -> Self {
@@ -68,8 +56,8 @@ impl CompileConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`InvalidCompileConfig`] with the first that cannot work.
-    pub fn validate(&self) -> Result<(), InvalidCompileConfig> {
+    /// [`InvalidSetting`] with the first that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
         let lead = self.lead.as_secs_f64() / 60.0;
         let min_window = self.min_window.as_secs_f64() / 60.0;
         let checks = [
@@ -80,7 +68,7 @@ impl CompileConfig {
             ("merge_share", self.merge_share, (0.0..1.0).contains(&self.merge_share), "at least 0 and below 1"),
         ];
         match checks.into_iter().find(|(_, _, works, _)| !works) {
-            Some((field, value, _, must)) => Err(InvalidCompileConfig { field, value, must }),
+            Some((field, value, _, must)) => Err(InvalidSetting { field, value, must }),
             None => Ok(()),
         }
     }

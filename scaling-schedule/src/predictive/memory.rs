@@ -165,7 +165,8 @@ mod tests {
                 ScalingMetrics::new(until + TimeDelta::minutes(minute), 3).with(SignalKind::RequestRate, rate)
             };
             let (history, _) = MetricsHistory::from_unordered((-600..minutes).map(sample).collect());
-            let observation = Observation::new(sample(minutes)).with_history(history);
+            let observation =
+                Observation::new(Target::deployment("shop", "web", "web"), sample(minutes)).with_history(history);
             Evidence::of(&observation, Span::of(&observation, until))
         };
         assert_eq!(seen(0, 99), seen(1, 99));

@@ -1,25 +1,34 @@
-//! The simulated workload as the HPA's controller sees it.
+//! [`SimulatedObject`]: the simulated workload as the HPA's controller sees it.
 
-use super::reading::{Reading, memory_percent};
+use super::reading::{Memory, Reading};
 use super::{Cluster, World};
-use crate::backtest::Trace;
-use crate::hpa::engine::{milli, signal};
+use crate::backtest::{ClusterModel, Trace};
+use crate::baseline::{milli, signal};
 use crate::hpa::{Calculator, Hpa, Metric, MetricError, MetricKind, PodTally, Proposal, Scale, ScaledObject};
 use crate::{ScalingMetrics, SignalKind};
 
-/// What a pod is taken to request where nobody says, in millicores or millibytes: utilization is a share of it.
+/// Request of a pod where the facts state none, in millicores or millibytes: utilization is a share of it.
 const REQUEST: u64 = 1000;
 
-/// The first metric that nothing here can answer for.
-pub(super) fn unknown_metric(hpa: &Hpa, trace: &Trace) -> Option<String> {
-    let recorded = |kind| trace.has_recorded(kind);
+/// Returns the first metric that this cluster has no value for.
+pub(super) fn unknown_metric(hpa: &Hpa, trace: &Trace, model: &ClusterModel) -> Option<String> {
+    let recorded = |kind| model.measures(kind) && trace.has_recorded(kind);
     hpa.metrics.iter().find_map(|metric| {
         let (name, known) = match &metric.source {
             MetricKind::Resource { resource } | MetricKind::ContainerResource { resource, .. } => {
-                (resource, resource == "cpu" || (resource == "memory" && recorded(SignalKind::MemoryUtilization)))
+                let known = match resource.as_str() {
+                    "cpu" => model.measures(SignalKind::CpuUtilization),
+                    "memory" => recorded(SignalKind::MemoryUtilization),
+                    _ => false,
+                };
+                (resource, known)
             }
             MetricKind::Pods { name } | MetricKind::Object { name } | MetricKind::External { name } => {
-                (name, signal(name).is_some_and(|kind| kind != SignalKind::ActiveConnections || recorded(kind)))
+                let known = |kind| match kind {
+                    SignalKind::ActiveConnections => recorded(kind),
+                    kind => model.measures(kind),
+                };
+                (name, signal(name).is_some_and(known))
             }
             MetricKind::Unknown => return Some(String::new()),
         };
@@ -27,11 +36,12 @@ pub(super) fn unknown_metric(hpa: &Hpa, trace: &Trace) -> Option<String> {
     })
 }
 
-/// One sync's view of the workload. Pods are all alike, so sums do where the controller has lists.
+/// Workload as one sync sees it. Pods are all alike, so that sums do where the controller has lists.
 pub(super) struct SimulatedObject<'a> {
     scale: Scale,
     reading: Option<Reading>,
     recorded: Option<&'a ScalingMetrics>,
+    memory: Memory,
     /// Pods whose CPU samples are usable, pods that serve, and those that do not yet.
     settled: u32,
     ready: u32,
@@ -47,7 +57,7 @@ impl<'a> SimulatedObject<'a> {
             .controller
             .as_ref()
             .map_or(0, |controller| cluster.model.steps(controller.config.cpu_initialization_period));
-        // A young pod's sample counts once it lies wholly after the pod became ready; an old one's always does.
+        // The sample of a young pod counts once it lies wholly after the pod became ready; that of an old one always does.
         let settled = reading.map_or(0, |reading| {
             let old = (now + cluster.periods.start_up).saturating_sub(initialization);
             world.pods.ready_since(reading.begin.max(old).min(now)).min(ready)
@@ -58,6 +68,7 @@ impl<'a> SimulatedObject<'a> {
             recorded: reading.and_then(|reading| {
                 cluster.trace.recorded_at(cluster.arrivals.instant(cluster.first_step + reading.end))
             }),
+            memory: cluster.memory,
             reading,
             settled,
             ready,
@@ -66,7 +77,7 @@ impl<'a> SimulatedObject<'a> {
         }
     }
 
-    /// A number of the workload as a whole, in thousandths.
+    /// Returns a metric of the workload as a whole, in thousandths.
     fn total(&self, name: &str) -> Result<i64, MetricError> {
         let reading = self.reading.ok_or(MetricError::FetchFailed)?;
         let value = match signal(name) {
@@ -78,7 +89,7 @@ impl<'a> SimulatedObject<'a> {
         value.map(milli).ok_or(MetricError::FetchFailed)
     }
 
-    /// Pods of which so many count, each using so much.
+    /// Sums up pods of which so many count, each using so much.
     fn tally(&self, counting: u32, usage: i64, request: u64) -> PodTally {
         let counting = counting.min(self.ready);
         let others = (self.ready - counting).saturating_add(self.starting);
@@ -90,7 +101,7 @@ fn per_pod(metric: &Metric, tally: PodTally, calculator: &Calculator<'_>) -> Res
     if tally.ready == 0 {
         return Err(MetricError::NoMetricsForReadyPods);
     }
-    calculator.tallied(&tally, metric.aim().ok_or(MetricError::NoTarget)?)
+    calculator.tallied(&tally, metric.target_value().ok_or(MetricError::NoTarget)?)
 }
 
 impl ScaledObject for SimulatedObject<'_> {
@@ -107,7 +118,7 @@ impl ScaledObject for SimulatedObject<'_> {
             }
             MetricKind::Resource { .. } | MetricKind::ContainerResource { .. } => {
                 let sample = self.recorded.ok_or(MetricError::FetchFailed)?;
-                let percent = memory_percent(sample, self.ready).ok_or(MetricError::FetchFailed)?;
+                let percent = self.memory.percent(sample, self.ready).ok_or(MetricError::FetchFailed)?;
                 let usage = milli(percent / 100_000.0 * REQUEST as f64);
                 per_pod(metric, self.tally(self.ready, usage, REQUEST), calculator)
             }
@@ -116,9 +127,9 @@ impl ScaledObject for SimulatedObject<'_> {
                 per_pod(metric, self.tally(self.ready, each, 0), calculator)
             }
             MetricKind::Object { name } | MetricKind::External { name } => {
-                let aim = metric.aim().ok_or(MetricError::NoTarget)?;
+                let target = metric.target_value().ok_or(MetricError::NoTarget)?;
                 let ready = (self.ready + self.starting > 0).then_some(self.ready as usize);
-                calculator.total(self.total(name)?, aim, ready)
+                calculator.total(self.total(name)?, target, ready)
             }
             MetricKind::Unknown => Err(MetricError::UnknownMetricType),
         }

@@ -1,32 +1,33 @@
-//! Partial schedules, and what their next step can be.
+//! [`Labels`]: partial schedules, and the ways through their next step.
 
 use std::ops::Range;
 
-use super::model::Model;
+use super::problem::Problem;
 use super::queue::flow;
 
-/// What a schedule has come to by the start of a step.
+/// State of a partial schedule at the start of a step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Label {
     /// Pod-steps paid.
     pub(super) cost: f64,
-    /// Pod-steps of work turned away.
+    /// Pod-steps of work rejected.
     pub(super) lost: f64,
     /// Pod-steps of work that wait.
     pub(super) queue: f64,
-    /// What the search ranks by.
+    /// Number that the search ranks by.
     pub(super) rank: f64,
 }
 
-/// Where a label comes from.
+/// Origin of a label.
 #[derive(Clone, Copy, Debug, Default)]
 struct Origin {
     parent: u32,
     ready: u32,
 }
 
-/// Labels, each with the pods paid for in the last start-up's worth of steps, the last one first. A pod needed in this step has to
-/// be paid for in those steps, so a label pays for it afterwards what is missing there.
+/// Labels, each with the pods paid for in the last start-up's worth of steps, the last one first.
+///
+/// A pod needed in this step has to be paid for in those steps, so that a label pays afterwards what is missing there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Labels {
     start_up: usize,
@@ -47,7 +48,7 @@ impl Labels {
         self.paid.clear();
     }
 
-    /// The label of the start: nothing waits, and whatever was paid for before is free.
+    /// Adds the label of the start: nothing waits, and all that was paid for before is free.
     pub(super) fn push_start(&mut self) {
         self.rows.push(Label::default());
         self.origins.push(Origin::default());
@@ -59,7 +60,7 @@ impl Labels {
         (self.rows.get(index).copied().unwrap_or_default(), paid)
     }
 
-    /// Adds what follows the label `parent` by `ready` pods in a step. `caps`: how much of what was paid for can still matter.
+    /// Adds the label that follows `parent` by `ready` pods in a step. `caps`: the part of what was paid for that can still matter.
     #[inline]
     pub(super) fn push(&mut self, label: Label, parent: usize, ready: u32, paid: &[u32], caps: &[u32]) {
         self.rows.push(label);
@@ -76,8 +77,8 @@ impl Labels {
         self.paid.extend_from_slice(paid);
     }
 
-    /// Whether one of the labels `among` can stand for one that has paid for `paid`. `spare`: what another may spend on having
-    /// paid for as much; below 0 if it is worse otherwise.
+    /// Returns whether one of the labels `among` can stand for one that has paid for `paid`. `spare`: the most that another may spend
+    /// on having paid for as much; below 0 if it is worse otherwise.
     #[inline]
     pub(super) fn any_covers(
         &self,
@@ -93,25 +94,26 @@ impl Labels {
     }
 }
 
-/// The work of comparing two labels: more for those of a long start-up.
-pub(super) fn comparing(model: &Model) -> f64 {
-    1.0 + model.start_up as f64 / 32.0
+/// Returns the work of comparing two labels: more for those of a long start-up.
+pub(super) fn comparing(problem: &Problem) -> f64 {
+    1.0 + problem.start_up as f64 / 32.0
 }
 
-/// How many labels a search may keep in a step: more if it has kept fewer than it could afford until then. Counted, not measured,
-/// so the same problem is always solved alike.
+/// Number of labels that a search may keep in a step: more if it has kept fewer than it could afford until then.
+///
+/// Work is counted, not measured, so that a problem is always solved alike.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     least: f64,
     most: f64,
-    /// Work that can be kept up in each step, what comparing and keeping a label count for, and what has been saved.
+    /// Work that can be kept up in each step, of comparing and of keeping a label, and saved until now.
     per_step: f64,
     per_comparison: f64,
     per_label: f64,
     saved: f64,
     /// Work of the last step by labels kept and allowed.
     effort: f64,
-    /// Work of all steps.
+    /// Work of all steps until now.
     spent: f64,
 }
 
@@ -121,21 +123,21 @@ impl Pace {
     /// Comparisons that take as long as making a label.
     const MAKING: usize = 16;
 
-    /// A pace of `least` to `most` labels a step, of which every step can have the least, for so much work in all.
-    pub(super) fn new(model: &Model, least: u32, most: u32, work: f64) -> Self {
+    /// Sets a pace of `least` to `most` labels a step, of which every step can have the least, for so much work in all.
+    pub(super) fn new(problem: &Problem, least: u32, most: u32, work: f64) -> Self {
         Self {
             least: f64::from(least),
             most: f64::from(most),
-            per_comparison: comparing(model),
-            per_step: work / (model.steps() as f64).max(1.0),
-            per_label: work / Self::CELLS * (model.start_up as f64 + 14.0),
+            per_comparison: comparing(problem),
+            per_step: work / (problem.steps() as f64).max(1.0),
+            per_label: work / Self::CELLS * (problem.start_up as f64 + 14.0),
             saved: work / 8.0,
             effort: 1.0,
             spent: 0.0,
         }
     }
 
-    /// Work of all steps until now.
+    /// Returns the work of all steps until now.
     pub(super) fn spent(&self) -> f64 {
         self.spent
     }
@@ -172,18 +174,18 @@ impl Tree {
         self.labels.push_start();
     }
 
-    /// From here on, labels belong to the next step.
+    /// Begins the next step: labels added from here on belong to it.
     pub(super) fn begin(&mut self) {
         self.first.push(self.labels.len());
     }
 
-    /// The labels at the start of a step.
+    /// Returns the labels at the start of a step.
     pub(super) fn step(&self, step: usize) -> Range<usize> {
         let start = self.first.get(step).copied().unwrap_or(self.labels.len());
         start..self.first.get(step + 1).copied().unwrap_or(self.labels.len())
     }
 
-    /// The ready pods of each step on the way to a label.
+    /// Returns the ready pods of each step on the way to a label.
     pub(super) fn path(&self, label: usize) -> Vec<u32> {
         let mut ready = Vec::with_capacity(self.first.len());
         let mut index = label;
@@ -198,14 +200,14 @@ impl Tree {
     }
 }
 
-/// What it would have cost to have paid for as much as another.
+/// Returns the cost of having paid for as much as another.
 #[inline]
 pub(super) fn raise(paid: &[u32], other: &[u32]) -> f64 {
     let missing: u64 = paid.iter().zip(other).map(|(&paid, &other)| u64::from(other.saturating_sub(paid))).sum();
     missing as f64
 }
 
-/// What is paid for once `ready` pods were ready in one more step.
+/// Adds a step in which `ready` pods were ready to what was paid for.
 #[inline]
 pub(super) fn shift(paid: &[u32], ready: u32, caps: &[u32], out: &mut Vec<u32>) {
     let before = std::iter::once(0).chain(paid.iter().copied());
@@ -214,51 +216,57 @@ pub(super) fn shift(paid: &[u32], ready: u32, caps: &[u32], out: &mut Vec<u32>) 
 
 /// One way through a step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Choice {
+pub(super) struct StepChoice {
     pub(super) ready: u32,
     /// Pod-steps to pay: for this step, and afterwards for the ones before.
     pub(super) cost: f64,
     pub(super) lost: f64,
     pub(super) queue: f64,
-    /// Whether the queue ends at its limit because more arrived.
+    /// True if the queue ends at its limit because more arrived.
     pub(super) full: bool,
 }
 
-/// What to look at after a choice.
+/// Choice to look at next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
-    /// One ready pod less.
+    /// Choice with one ready pod less.
     Fewer,
-    /// The next number of pods at which nobody is admitted at all. In between, each pod less turns away a pod-step more.
+    /// Choice with the most pods at which nothing is admitted at all. In between, each pod less rejects a pod-step more.
     Shut,
-    /// Nothing.
+    /// No other choice.
     Stop,
 }
 
 /// Tries the numbers of ready pods that can be of use, from the most down.
 #[inline]
-pub(super) fn choices(model: &Model, step: usize, label: &Label, paid: &[u32], mut visit: impl FnMut(Choice) -> Then) {
-    let demand = model.demand(step);
+pub(super) fn choices(
+    problem: &Problem,
+    step: usize,
+    label: &Label,
+    paid: &[u32],
+    mut visit: impl FnMut(StepChoice) -> Then,
+) {
+    let demand = problem.demand(step);
     if demand.is_nan() {
         // Whatever was paid for before the next step is free: no number is missing there.
-        visit(Choice { ready: u32::MAX, cost: 0.0, lost: 0.0, queue: 0.0, full: false });
+        visit(StepChoice { ready: u32::MAX, cost: 0.0, lost: 0.0, queue: 0.0, full: false });
         return;
     }
     // What waits at the end, or before a gap, costs nothing any more.
-    let last = model.demand(step + 1).is_nan();
-    let mut ready = model.enough(label.queue, demand);
+    let last = problem.demand(step + 1).is_nan();
+    let mut ready = problem.enough(label.queue, demand);
     loop {
-        let flow = flow(label.queue, demand, f64::from(ready), model.objective);
+        let flow = flow(label.queue, demand, f64::from(ready), problem.objective);
         let missing: u64 = paid.iter().map(|&paid| u64::from(ready.saturating_sub(paid))).sum();
         let cost = f64::from(ready) + missing as f64;
         let queue = if last { 0.0 } else { flow.queue };
-        let next = match visit(Choice { ready, cost, lost: flow.lost, queue, full: flow.full }) {
+        let next = match visit(StepChoice { ready, cost, lost: flow.lost, queue, full: flow.full }) {
             Then::Fewer => ready.checked_sub(1),
-            Then::Shut => ready.checked_sub(1).map(|fewer| fewer.min(model.shut(label.queue))),
+            Then::Shut => ready.checked_sub(1).map(|fewer| fewer.min(problem.shut(label.queue))),
             Then::Stop => None,
         };
         match next {
-            Some(next) if next >= model.min => ready = next,
+            Some(next) if next >= problem.min => ready = next,
             _ => break,
         }
     }

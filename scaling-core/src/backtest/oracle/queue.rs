@@ -1,7 +1,9 @@
 //! One step of the queue, solved exactly. All amounts are in pod-steps: what one pod serves in one step is 1.
 
-/// Relative size below which an amount is rounding, not work.
-pub(super) const ROUNDING: f64 = 1e-12;
+use std::cmp::Reverse;
+
+pub(super) use crate::stats::ROUNDING;
+use crate::stats::{FluidStep, SlidingMax};
 
 /// What a step does to the queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,12 +33,12 @@ pub(super) fn flow(queue: f64, demand: f64, ready: f64, objective: f64) -> Flow 
         }
         (waiting, rest, lost) = (limit, 1.0 - drained, demand * drained);
     }
-    let end = waiting + (demand - ready) * rest;
-    let rounding = ROUNDING * (queue + demand);
-    if end > limit + rounding {
-        Flow { queue: limit, lost: lost + (end - limit), full: true }
+    let step = FluidStep { start: waiting, arrival_rate: demand, service_rate: ready, limit, duration: rest };
+    let (end, overflow, rounding) = (step.end(), step.overflow(), ROUNDING * (queue + demand));
+    if overflow > rounding {
+        Flow { queue: limit, lost: lost + overflow, full: true }
     } else {
-        Flow { queue: if end <= rounding { 0.0 } else { end.min(limit) }, lost, full: false }
+        Flow { queue: if end <= rounding { 0.0 } else { end }, lost, full: false }
     }
 }
 
@@ -44,24 +46,17 @@ pub(super) fn flow(queue: f64, demand: f64, ready: f64, objective: f64) -> Flow 
 /// creation, and the youngest are removed first. Before the start and after a gap (NaN) nothing waits, and pods are ready at once.
 pub(super) fn turned_away(demand: &[f64], pods: &[u32], objective: f64, start_up: usize) -> f64 {
     let (mut queue, mut lost) = (0.0, 0.0);
-    // Indices since the gap whose pods may still be the least of a window, fewest first.
-    let mut window: std::collections::VecDeque<(usize, u32)> = std::collections::VecDeque::new();
+    let mut ready = SlidingMax::new(start_up);
     let mut pods = pods.iter().copied();
-    for (k, &demand) in demand.iter().enumerate() {
+    for &demand in demand {
         let paid = pods.next().unwrap_or(0);
         if demand.is_nan() {
             queue = 0.0;
-            window.clear();
+            ready.clear();
             continue;
         }
-        while window.back().is_some_and(|&(_, other)| other >= paid) {
-            window.pop_back();
-        }
-        window.push_back((k, paid));
-        while window.front().is_some_and(|&(since, _)| since + start_up < k) {
-            window.pop_front();
-        }
-        let ready = window.front().map_or(0, |&(_, least)| least);
+        // The youngest go first: the least of the window have been there all the time.
+        let Reverse(ready) = ready.push(Reverse(paid));
         let step = flow(queue, demand, f64::from(ready), objective);
         queue = step.queue;
         lost += step.lost;
@@ -73,20 +68,13 @@ pub(super) fn turned_away(demand: &[f64], pods: &[u32], objective: f64, start_up
 /// to the next gap. Gap steps get 0.
 pub(super) fn pods_for(demand: &[f64], ready: &[u32], start_up: usize) -> Vec<u32> {
     let mut pods = vec![0; ready.len()];
-    let mut window: std::collections::VecDeque<(usize, u32)> = std::collections::VecDeque::new();
-    for (k, ((paid, &ready), demand)) in pods.iter_mut().zip(ready).zip(demand).enumerate().rev() {
+    let mut needed = SlidingMax::new(start_up);
+    for ((paid, &ready), demand) in pods.iter_mut().zip(ready).zip(demand).rev() {
         if demand.is_nan() {
-            window.clear();
-            continue;
+            needed.clear();
+        } else {
+            *paid = needed.push(ready);
         }
-        while window.back().is_some_and(|&(_, other)| other <= ready) {
-            window.pop_back();
-        }
-        window.push_back((k, ready));
-        while window.front().is_some_and(|&(needed, _)| needed > k + start_up) {
-            window.pop_front();
-        }
-        *paid = window.front().map_or(0, |&(_, most)| most);
     }
     pods
 }

@@ -1,57 +1,57 @@
-//! The cheapest schedule that turns away no more than an allowance.
+//! [`within`]: the cheapest schedule that rejects no more than an allowance.
 
-use super::labels::{Choice, Label, Labels, Pace, Then, Tree, choices, shift};
-use super::model::Model;
+use super::labels::{Label, Labels, Pace, StepChoice, Then, Tree, choices, shift};
 use super::priced::{PricedSearch, rounding};
+use super::problem::Problem;
 
 /// Pod-steps by which a schedule's predicted cost may be off target and still rank like one that uses the whole margin between
 /// bound and target.
 const OFF_TARGET: f64 = 50.0;
-/// Labels that every step may have, and no step may exceed.
+/// Labels that every step may have, and most that any may.
 const LEAST: u32 = 4;
 const MOST: u32 = 2048;
 
-/// What is known from a search at a price.
+/// Knowledge from a search at a price.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guide<'a> {
-    /// The search, looked back.
+    /// Search at that price, looked back.
     pub(super) search: &'a PricedSearch,
     pub(super) price: f64,
-    /// Pod-steps that every schedule within the allowance costs.
+    /// Least pod-steps of any schedule within the allowance.
     pub(super) bound: f64,
     /// Pod-steps that the schedule looked for may cost.
     pub(super) target: f64,
 }
 
-/// What a search within an allowance came to.
+/// Outcome of a search within an allowance.
 #[derive(Clone, Debug)]
 pub(super) struct Within {
-    /// The cheapest schedule found: its pod-steps and the ready pods of each step. It may cost more than the target.
+    /// Cheapest schedule found: its pod-steps and the ready pods of each step. It may cost more than the target.
     pub(super) found: Option<(f64, Vec<u32>)>,
-    /// Whether no label had to go: a target that was not met then cannot be met.
+    /// True if no label had to go: a target that was not met then cannot be met.
     pub(super) complete: bool,
     spent: f64,
 }
 
 impl Within {
-    /// The work it took, if it had to drop labels.
+    /// Returns the work it took, if it had to drop labels.
     pub(super) fn spent_in_vain(&self) -> f64 {
         if self.complete { 0.0 } else { self.spent }
     }
 }
 
-/// Searches for the cheapest schedule that turns away at most `allowed` pod-steps of work; with a guide, only where its target can
+/// Searches for the cheapest schedule that rejects at most `allowed` pod-steps of work; with a guide, only where its target can
 /// still be met.
 ///
 /// A label stands for another only if it is as good in both cost and loss, so there are many more of them than at a price.
-pub(super) fn within(model: &Model, allowed: f64, guide: Option<Guide<'_>>, work: f64) -> Within {
+pub(super) fn within(problem: &Problem, allowed: f64, guide: Option<Guide<'_>>, work: f64) -> Within {
     let mut search = WithinSearch {
-        model,
+        problem,
         allowed,
-        doubt: guide.map_or(0.0, |guide| rounding(model, guide.target)),
+        doubt: guide.map_or(0.0, |guide| rounding(problem, guide.target)),
         guide,
         // Errors of this size in every step stay below what an allowance is exact to, or are rounding.
-        equal: 1e-12 * allowed / (1.0 + model.steps() as f64) + 1e-14,
+        equal: 1e-12 * allowed / (1.0 + problem.steps() as f64) + 1e-14,
         tree: Tree::default(),
         next: Labels::default(),
         off: Vec::new(),
@@ -62,10 +62,10 @@ pub(super) fn within(model: &Model, allowed: f64, guide: Option<Guide<'_>>, work
 }
 
 struct WithinSearch<'a> {
-    model: &'a Model,
+    problem: &'a Problem,
     allowed: f64,
     guide: Option<Guide<'a>>,
-    /// What bounds may be off by rounding.
+    /// Error of bounds by rounding, at most.
     doubt: f64,
     /// Losses this close are equal.
     equal: f64,
@@ -73,22 +73,22 @@ struct WithinSearch<'a> {
     next: Labels,
     /// Of each way through a step: how far its predicted cost is off target, in terms of the margin.
     off: Vec<f64>,
-    /// How many labels of the guide the last step was compared with.
+    /// Labels of the guide that the last step was compared with.
     asked: usize,
     complete: bool,
 }
 
 impl WithinSearch<'_> {
     fn run(&mut self, work: f64) -> Within {
-        let mut pace = Pace::new(self.model, LEAST, MOST, work);
-        self.tree.restart(self.model.start_up);
+        let mut pace = Pace::new(self.problem, LEAST, MOST, work);
+        self.tree.restart(self.problem.start_up);
         let (mut order, mut kept, mut caps, mut after) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for step in 0..self.model.steps() {
-            self.model.caps(step + 1, &mut caps);
+        for step in 0..self.problem.steps() {
+            self.problem.caps(step + 1, &mut caps);
             self.branch(step, &caps, &mut after);
             self.keep(&mut pace, &mut order, &mut kept);
         }
-        let last = self.tree.step(self.model.steps());
+        let last = self.tree.step(self.problem.steps());
         let cost = |label: &usize| self.tree.labels.get(*label).0.cost;
         let best = last.min_by(|a, b| cost(a).total_cmp(&cost(b)));
         Within {
@@ -98,20 +98,20 @@ impl WithinSearch<'_> {
         }
     }
 
-    /// All ways through a step that can still end within the allowance and on target.
+    /// Collects all ways through a step that can still end within the allowance and on target.
     fn branch(&mut self, step: usize, caps: &[u32], after: &mut Vec<u32>) {
-        let Self { model, allowed, doubt, guide, tree, next, off, asked, .. } = self;
+        let Self { problem, allowed, doubt, guide, tree, next, off, asked, .. } = self;
         *asked = 0;
-        next.clear(model.start_up);
+        next.clear(problem.start_up);
         off.clear();
         let mut best = 0;
         for parent in tree.step(step) {
             let (label, paid) = tree.labels.get(parent);
             let mut above: Option<Above> = None;
-            choices(model, step, &label, paid, |choice| {
+            choices(problem, step, &label, paid, |choice| {
                 let (cost, lost) = (label.cost + choice.cost, label.lost + choice.lost);
-                // Fewer pods never turn away less.
-                if lost + model.least(step + 1, choice.queue) > *allowed {
+                // Fewer pods never reject less.
+                if lost + problem.least(step + 1, choice.queue) > *allowed {
                     return Then::Stop;
                 }
                 let mut child = Label { cost, lost, queue: choice.queue, rank: cost };
@@ -136,8 +136,8 @@ impl WithinSearch<'_> {
         }
     }
 
-    /// Of the ways through a step, those that no other can stand for; if there are too many, a quarter of them nearest to the
-    /// bound, and the rest such that their predicted costs are near the target as well.
+    /// Keeps those ways through a step that no other can stand for; if there are too many, a quarter of them nearest to the bound, and
+    /// the rest such that their predicted costs are near the target as well.
     fn keep(&mut self, pace: &mut Pace, order: &mut Vec<(i64, f64, usize)>, kept: &mut Vec<usize>) {
         let Self { tree, next, off, equal, .. } = self;
         order.clear();
@@ -178,10 +178,10 @@ impl WithinSearch<'_> {
     }
 }
 
-/// The choice before, with more pods.
+/// Choice before, with more pods.
 #[derive(Clone, Copy)]
 struct Above {
-    /// What a schedule within the allowance costs at the least from there.
+    /// Least cost of a schedule within the allowance from there.
     least: f64,
     /// Cost and priced loss of the step.
     value: f64,
@@ -189,8 +189,8 @@ struct Above {
 }
 
 impl Above {
-    /// A better bound for a choice from that of the one before, and whether all below it can only be worse.
-    fn step(above: &mut Option<Self>, price: f64, bound: f64, choice: &Choice) -> (f64, bool) {
+    /// Derives a better bound for a choice from that of the one before, and whether all below it can only be worse.
+    fn step(above: &mut Option<Self>, price: f64, bound: f64, choice: &StepChoice) -> (f64, bool) {
         let value = choice.cost + price * choice.lost;
         let worse = above.map(|above| {
             let more = value - above.value - price * (above.queue - choice.queue).max(0.0);

@@ -1,4 +1,4 @@
-//! The report as one page, whole in itself: no network, no fonts, no scripts but its own.
+//! [`page`]: the report as one page, whole in itself: no network, no fonts, no scripts but its own.
 
 mod chart;
 
@@ -39,8 +39,8 @@ pub(super) fn page(report: &Report) -> String {
 const INTRODUCTION: &str = "<p>Recorded load, replayed against a simulated cluster: each policy decides, pods take their time to \
     start, and requests that find no capacity wait. What a policy costs is counted in <b>pod-hours</b>, from the creation of a pod to \
     its removal. What its users suffer is the share of <b>violating</b> requests: those that came to a wait longer than the objective, \
-    or were dropped.</p>\n<p>The <b>oracle</b> is a clairvoyant: the cheapest schedule that somebody could have run who knew all that \
-    came, with the same start-up time and bounds. “× oracle” is a policy's pod-hours over the oracle's at the same share of violating \
+    or were dropped.</p>\n<p>The <b>oracle</b> is the cheapest schedule that was possible, had all load been known in advance, with the same \
+    start-up time and limits. “× oracle” is a policy's pod-hours over the oracle's at the same share of violating \
     requests; 1 cannot be beaten.</p>\n";
 
 fn summary(html: &mut String, report: &Report) {
@@ -199,9 +199,9 @@ fn colour(index: usize) -> String {
 /// The horizontal axis of the charts over time.
 struct TimeAxis {
     start_s: f64,
-    /// Whether instants have dates; traces that start their clock at 0 have days.
+    /// True if instants have dates; traces that start their clock at 0 have days.
     dated: bool,
-    /// Whether the chart is long enough for days.
+    /// True if the chart is long enough for days.
     in_days: bool,
     ticks: Vec<Tick>,
     /// Share of the charts that does not count.
@@ -333,7 +333,7 @@ fn frontier(html: &mut String, trace: &TraceReport) {
     for family in families {
         let members: Vec<_> =
             trace.candidates.iter().enumerate().filter(|(_, one)| one.family.as_deref() == Some(family)).collect();
-        let mut points: Vec<_> = members.iter().map(|(_, one)| (one.knob.unwrap_or(0.0), scored(one))).collect();
+        let mut points: Vec<_> = members.iter().map(|(_, one)| (one.parameter.unwrap_or(0.0), scored(one))).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let points: Vec<_> = points.into_iter().map(|(_, point)| point).collect();
         if let (Some((index, _)), true) = (members.first(), points.len() > 1) {
@@ -350,19 +350,19 @@ fn frontier(html: &mut String, trace: &TraceReport) {
         );
         // Of a family its ends are named; the others lie between them.
         let settings = trace.candidates.iter().filter(|one| one.family.is_some() && one.family == candidate.family);
-        let knobs: Vec<f64> = settings.filter_map(|one| one.knob).collect();
-        let inner = candidate
-            .knob
-            .is_some_and(|knob| knobs.iter().any(|other| *other < knob) && knobs.iter().any(|other| *other > knob));
+        let values: Vec<f64> = settings.filter_map(|one| one.parameter).collect();
+        let inner = candidate.parameter.is_some_and(|value| {
+            values.iter().any(|other| *other < value) && values.iter().any(|other| *other > value)
+        });
         let label = if inner { "" } else { candidate.name.as_str() };
         chart.point(scored(candidate), &format!("{} series-{index}", colour(index)), &title, label);
     }
-    let caption = "Lower and further left is better; no policy lies below the oracle's dashed line. Settings of one knob are joined, to be \
+    let caption = "Lower and further left is better; no policy lies below the oracle's dashed line. Settings of one parameter are joined, to be \
                    found again. The horizontal axis widens small shares.";
     figure(html, "Cost against violations", caption, &chart.finish(false));
 }
 
-/// What the page's script reads when the pointer moves.
+/// Numbers that the script of the page reads when the pointer moves.
 #[derive(Serialize)]
 struct Data<'a> {
     width: f64,

@@ -1,4 +1,4 @@
-//! What a chart shows: a run in few enough points to look at.
+//! [`Plot`]: a run in few enough points for a chart.
 
 use std::ops::Range;
 
@@ -10,20 +10,20 @@ use crate::backtest::{Arrivals, Run};
 /// Points of a chart at most: more than a screen has columns for.
 const POINTS: usize = 720;
 
-/// What arrived, and the clairvoyant's pods. Each point stands for the same number of steps; a gap is null.
+/// Load and the oracle's pods. Each point stands for the same number of steps; a gap is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plot {
-    /// The beginning of the first point.
+    /// Beginning of the first point.
     pub start: DateTime<Utc>,
     /// Seconds between two points.
     pub seconds_per_point: f64,
     /// Mean requests per second.
     pub load: Vec<Option<f64>>,
-    /// The most requests per second in any step.
+    /// Most requests per second in any step.
     pub load_peak: Vec<Option<f64>>,
     /// Points in which the recorded pods were full at some time, so that there may have been more to do.
     pub censored: Vec<bool>,
-    /// Mean pods of the clairvoyant who lets no request violate.
+    /// Mean pods of the oracle's schedule without violations.
     pub oracle_pods: Vec<Option<f64>>,
 }
 
@@ -32,14 +32,14 @@ pub struct Plot {
 pub struct CandidatePlot {
     /// Mean pods.
     pub pods: Vec<Option<f64>>,
-    /// The most waiting requests in any step.
+    /// Most waiting requests in any step.
     pub queue: Vec<Option<f64>>,
     /// Requests that violated.
     pub violating: Vec<Option<f64>>,
 }
 
 impl Plot {
-    /// Of the steps that were replayed, with the clairvoyant's pods in each; NaN where it has none.
+    /// Plots the steps that were replayed, with the oracle's pods in each; NaN where it has none.
     pub(in crate::backtest) fn new(arrivals: &Arrivals, range: Range<usize>, oracle_pods: &[f64]) -> Self {
         let start = arrivals.instant(range.start);
         let censored = arrivals.censored().get(range.clone()).unwrap_or_default();
@@ -95,7 +95,7 @@ fn points(values: &[f64], per_point: usize, of: impl Fn(&[f64]) -> f64) -> Vec<O
     values.chunks(per_point).map(point).collect()
 }
 
-/// To four digits: nobody sees more, and a report stays small.
+/// Rounds to four digits: a chart shows no more, and a report stays small.
 fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return 0.0;

@@ -1,4 +1,4 @@
-//! The report for a terminal.
+//! [`Report::to_table`]: the report for a terminal.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use super::{Report, TraceReport};
 
 impl Report {
-    /// As tables for a terminal: one for each trace, and one over all if there are several.
+    /// Writes tables for a terminal: one for each trace, and one over all if there are several.
     pub fn to_table(&self) -> String {
         let mut text = String::new();
         for trace in &self.traces {

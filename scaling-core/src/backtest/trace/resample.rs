@@ -1,81 +1,59 @@
-//! A trace on a grid of equal steps. Nothing is invented: what was not recorded is a gap.
+//! [`SteppedDemand`]: the demand of a trace in equal steps. Nothing is invented: time that was not recorded is a gap.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{GAP, SampleTime, Trace};
+use super::{Point, Trace};
 
-/// More steps than this are a mistake: 30 years of minutes.
+/// Most steps of a replay, 30 years of minutes: more come from a wrong timestamp.
 pub(in crate::backtest) const MOST_STEPS: i64 = 16_000_000;
 
 /// Demand in equal steps.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Grid {
+pub struct SteppedDemand {
     start_ms: i64,
     step_ms: i64,
     demand: Vec<f64>,
     censored: Vec<bool>,
 }
 
-impl Grid {
-    /// Its first instant.
+impl SteppedDemand {
+    /// Returns its first instant.
     pub fn start(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.start_ms).unwrap_or_default()
     }
 
-    /// The length of a step.
+    /// Returns the length of a step.
     pub fn step(&self) -> TimeDelta {
         TimeDelta::milliseconds(self.step_ms)
     }
 
-    /// Requests per second (or pods' worth of work) in each step; NaN in a gap.
+    /// Returns the requests per second (or pods' worth of work) of each step; NaN in a gap.
     pub fn demand(&self) -> &[f64] {
         &self.demand
     }
 
-    /// Steps in which demand may have been higher than what was recorded.
+    /// Returns of each step whether demand may have been higher than what was recorded.
     pub fn censored(&self) -> &[bool] {
         &self.censored
-    }
-
-    /// Time without data, in seconds.
-    pub fn gap_seconds(&self) -> f64 {
-        self.seconds(self.demand.iter().filter(|demand| demand.is_nan()).count())
-    }
-
-    /// Time in which demand may have been higher, in seconds.
-    pub fn censored_seconds(&self) -> f64 {
-        self.seconds(self.censored.iter().filter(|censored| **censored).count())
-    }
-
-    fn seconds(&self, steps: usize) -> f64 {
-        steps as f64 * self.step_ms as f64 / 1000.0
     }
 }
 
 impl Trace {
-    /// The demand in steps of this length (at least a millisecond), each as it was at its centre: joined by lines between the
-    /// centres of neighbouring samples, level in the outer half of a sample at the edge of a gap, and NaN inside gaps.
+    /// Cuts the demand into steps of this length (at least a millisecond).
     ///
-    /// Of several samples whose centres lie in one step, the step has the mean, so that none is lost. The end of a trace of more
-    /// than 16 million steps is left out; a replay refuses such a trace.
-    pub fn resample(&self, step: Duration) -> Grid {
+    /// Each step has the demand at its centre: on the line between the centres of neighbouring samples, level in the outer half of a
+    /// sample at the edge of a gap, and NaN inside gaps. Of several samples whose centres lie in one step, the step has the mean, so
+    /// that none is lost. The end of a trace of more than 16 million steps is left out; a replay refuses such a trace.
+    pub fn resample(&self, step: Duration) -> SteppedDemand {
         let (start_ms, _) = self.span_ms();
         let step_ms = step_ms(step);
         let steps = self.steps(step).clamp(1, MOST_STEPS);
-        let half = self.interval_ms as f64 / 2.0;
-        let longest = GAP * self.interval_ms as f64;
-        let centre_offset = match self.sample_time {
-            SampleTime::Starts => half,
-            SampleTime::Ends => -half,
-        };
-        let centre = |index: usize| self.points.get(index).map(|point| (point.at_ms as f64 + centre_offset, *point));
+        let centre = |index: usize| self.points.get(index).map(|point| (point.centre_ms(), *point));
         let count = usize::try_from(steps).unwrap_or(0);
         let (mut demand, mut censored) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let near = |at: f64, neighbour: Option<(f64, super::Point)>| {
-            neighbour.filter(|(centre, _)| (centre - at).abs() <= half)
-        };
+        let holds = |at: f64, neighbour: Option<(f64, Point)>| neighbour.filter(|(_, point)| point.holds(at));
         // The first sample whose centre is not before the step, and the first behind the step's centre.
         let (mut inside, mut after) = (0, 0);
         for step in 0..steps {
@@ -96,35 +74,42 @@ impl Trace {
             let left = after.checked_sub(1).and_then(centre);
             let right = centre(after);
             let value = match (left, right) {
-                (Some((a, left)), Some((b, right))) if b - a <= longest => {
+                (Some((a, left)), Some((b, right))) if left.interval.joined => {
                     Some(left.demand + (right.demand - left.demand) * (at - a) / (b - a))
                 }
-                _ => near(at, left).or(near(at, right)).map(|(_, point)| point.demand),
+                _ => holds(at, left).or(holds(at, right)).map(|(_, point)| point.demand),
             };
             demand.push(value.unwrap_or(f64::NAN));
-            let closest = match (near(at, left), near(at, right)) {
+            let closest = match (holds(at, left), holds(at, right)) {
                 (Some(left), Some(right)) => Some(if at - left.0 <= right.0 - at { left } else { right }),
                 (left, right) => left.or(right),
             };
             censored.push(value.is_some() && closest.is_some_and(|(_, point)| point.censored));
         }
-        Grid { start_ms, step_ms, demand, censored }
+        SteppedDemand { start_ms, step_ms, demand, censored }
     }
 
-    /// Whole steps of this length.
+    /// Returns the number of whole steps of this length.
     pub(in crate::backtest) fn steps(&self, step: Duration) -> i64 {
         let (start_ms, end_ms) = self.span_ms();
         (end_ms - start_ms) / step_ms(step)
     }
 
-    /// The beginning of the first sample and the end of the last.
+    /// Returns the beginning of the first sample and the end of the last.
     pub(super) fn span_ms(&self) -> (i64, i64) {
-        let first = self.points.first().map_or(0, |point| point.at_ms);
-        let last = self.points.last().map_or(0, |point| point.at_ms);
-        match self.sample_time {
-            SampleTime::Starts => (first, last.saturating_add(self.interval_ms)),
-            SampleTime::Ends => (first.saturating_sub(self.interval_ms), last),
-        }
+        let first = self.points.first().map_or(0, |point| point.interval.begin_ms);
+        let last = self.points.last().map_or(0, |point| point.interval.end_ms);
+        (first, last)
+    }
+}
+
+impl Point {
+    fn centre_ms(&self) -> f64 {
+        0.5 * (self.interval.begin_ms as f64 + self.interval.end_ms as f64)
+    }
+
+    fn holds(&self, at_ms: f64) -> bool {
+        (self.interval.begin_ms as f64..=self.interval.end_ms as f64).contains(&at_ms)
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) const RIGHT: f64 = 1104.0;
 const TOP: f64 = 14.0;
 const FOOT: f64 = 34.0;
 
-/// A chart in the making.
+/// Chart in the making.
 pub(super) struct Chart {
     height: f64,
     svg: String,
@@ -19,7 +19,7 @@ pub(super) struct Chart {
     names: Vec<(f64, f64, f64)>,
 }
 
-/// What a letter of a name takes, about, and a line of names.
+/// Width of a letter of a name, about, and height of a line of names.
 const LETTER: f64 = 7.0;
 const LINE: f64 = 13.0;
 

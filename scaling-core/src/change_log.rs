@@ -1,0 +1,365 @@
+//! What was done to each workload lately: [`ChangeLog`].
+//!
+//! Cooldowns, the removal budget, resting bounds and floors are told from it. It can be read back from records, so that they
+//! outlive a restart. A write whose answer is lost, or whose tick was cancelled, counts as done until a read of the HPA says
+//! otherwise (law 12).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::applier::{ApplyMode, HpaState};
+use crate::bounds::Bounds;
+use crate::decision::Floor;
+use crate::guard::LastChanges;
+use crate::metrics::{Observation, SignalSet};
+use crate::plan::BoundsChange;
+use crate::record::{DecisionRecord, Outcome, Step};
+use crate::target::Target;
+
+/// How long pods that were let go are remembered for the fleet-wide budget, and an instant that lies ahead of the clock.
+const KEPT: TimeDelta = TimeDelta::hours(1);
+/// So many times that pods were let go are remembered in any case.
+const RELEASES: usize = 1000;
+/// Workloads that are remembered, if the host does not say otherwise.
+const TARGETS: usize = 20_000;
+
+/// What was done to each workload lately, in memory of bounded size.
+///
+/// ```
+/// use scaling_core::{ChangeLog, DecisionRecord};
+///
+/// fn resume(records: &[DecisionRecord]) -> ChangeLog {
+///     let mut log = ChangeLog::new();
+///     for record in records {
+///         log.replay(record);
+///     }
+///     log
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ChangeLog {
+    targets: HashMap<Arc<Target>, Entry>,
+    /// Pods let go of all workloads, in the order of the ticks.
+    released: Vec<(Moment, u32)>,
+    /// The same, each at the instant that it counts as.
+    counted: Vec<(DateTime<Utc>, u32)>,
+    /// Questions so far: what tells which workload was asked about longest ago, whatever the clock does.
+    asked: u64,
+    limit: usize,
+}
+
+impl Default for ChangeLog {
+    fn default() -> Self {
+        Self::with_limit(TARGETS)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    /// When it was last asked about: the one asked about longest ago is forgotten first.
+    touched: u64,
+    last: Last,
+    /// The owner's bounds and what we wrote in their place.
+    written: Option<Written>,
+    floor: Option<Floor>,
+    seen: SignalSet,
+    /// A write of which nobody knows yet whether it happened.
+    pending: Option<Pending>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    resting: Bounds,
+    bounds: Bounds,
+    min_without_floor: Option<u32>,
+}
+
+/// A write, and what it is to be undone to if it did not happen.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    at: DateTime<Utc>,
+    change: BoundsChange,
+    last: Last,
+    written: Option<Written>,
+}
+
+/// When a workload was last changed, by kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    grown: Option<Moment>,
+    shrunk: Option<Moment>,
+    resized: Option<Moment>,
+}
+
+impl Last {
+    fn look(&mut self, now: DateTime<Utc>) {
+        for moment in [&mut self.grown, &mut self.shrunk, &mut self.resized].into_iter().flatten() {
+            moment.look(now);
+        }
+    }
+
+    fn instants(self) -> LastChanges {
+        let instant = |moment: Option<Moment>| moment.map(Moment::instant);
+        LastChanges { grown: instant(self.grown), shrunk: instant(self.shrunk), resized: instant(self.resized) }
+    }
+}
+
+/// When something was done, by a clock that may jump.
+///
+/// What lies ahead of the clock was done when that was first found, so that a clock that was a day ahead for one tick holds nothing
+/// back for a day. The instant itself is kept, since it may be the present clock that is behind for one tick; once it has been
+/// ahead for an hour, it is believed no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    at: DateTime<Utc>,
+    found_ahead: Option<DateTime<Utc>>,
+}
+
+impl Moment {
+    fn new(at: DateTime<Utc>) -> Self {
+        Self { at, found_ahead: None }
+    }
+
+    fn look(&mut self, now: DateTime<Utc>) {
+        if self.at <= now {
+            self.found_ahead = None;
+            return;
+        }
+        let found = self.found_ahead.map_or(now, |found| found.min(now));
+        *self = if now.signed_duration_since(found) < KEPT {
+            Self { at: self.at, found_ahead: Some(found) }
+        } else {
+            Self::new(found)
+        };
+    }
+
+    fn instant(self) -> DateTime<Utc> {
+        self.found_ahead.unwrap_or(self.at)
+    }
+}
+
+impl ChangeLog {
+    /// Empty; remembers 20,000 workloads.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Empty; remembers so many workloads, at least one. Beyond that, those asked about longest ago are forgotten.
+    pub fn with_limit(targets: usize) -> Self {
+        Self { targets: HashMap::new(), released: Vec::new(), counted: Vec::new(), asked: 0, limit: targets.max(1) }
+    }
+
+    /// The log of these records, oldest first.
+    pub fn from_records<'a>(records: impl IntoIterator<Item = &'a DecisionRecord>) -> Self {
+        let mut log = Self::new();
+        for record in records {
+            log.replay(record);
+        }
+        log
+    }
+
+    /// Takes in one record of an earlier run: what was applied, or may have been, and the floor and the signals of that time.
+    pub fn replay(&mut self, record: &DecisionRecord) {
+        let now = record.at;
+        let target = Arc::new(record.target.clone());
+        if let Some(bounds) = record.bounds {
+            let resting = record.resting.unwrap_or(bounds);
+            let state = self.settle(&target, HpaState::new(bounds).with_resting(resting), now);
+            let known = match &record.outcome {
+                // Unchanged with a change: it was there already.
+                Outcome::Applied | Outcome::Unchanged => Some(true),
+                Outcome::Failed { step: Step::Apply, .. } => Some(false),
+                _ => None,
+            };
+            if let (Some(change), Some(known), ApplyMode::Apply) = (record.change, known, record.mode) {
+                self.begin(&target, change, state.resting, now);
+                if known {
+                    self.confirm(&target);
+                }
+            }
+        }
+        // Without a decision the floor of the last one is still held; one that was due of itself is asked for again.
+        if record.decision.is_some() {
+            self.hold(&target, record.floor.clone());
+        }
+        if let Some(declared) = record.declared {
+            self.entry(&target).seen = declared;
+        }
+    }
+
+    /// Forgets a workload that is gone. Pods of it that were let go still count for the fleet.
+    pub fn forget(&mut self, target: &Target) {
+        self.targets.remove(target);
+    }
+
+    /// How many workloads are remembered.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// When a workload was last changed.
+    pub fn last_changes(&self, target: &Target) -> LastChanges {
+        self.targets.get(target).map(|entry| entry.last.instants()).unwrap_or_default()
+    }
+
+    /// Pods let go lately, at least within the last hour, all workloads together, in the order of the ticks: when, and how many.
+    pub fn released(&self) -> &[(DateTime<Utc>, u32)] {
+        &self.counted
+    }
+
+    /// The min of a workload as it would be without the floor that raised it.
+    pub(crate) fn min_without_floor(&self, target: &Target) -> Option<u32> {
+        self.targets.get(target)?.written?.min_without_floor
+    }
+
+    /// The floor that was last in force, if it is certain to hold still.
+    pub(crate) fn floor(&self, target: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        self.targets.get(target)?.floor.clone().filter(|floor| floor.holds_at(now))
+    }
+
+    /// Remembers the floor in force.
+    pub(crate) fn hold(&mut self, target: &Arc<Target>, floor: Option<Floor>) {
+        if floor.is_some() || self.targets.contains_key(target) {
+            self.entry(target).floor = floor;
+        }
+    }
+
+    /// The signals that should be there: declared or, if the source does not say, ever seen, before a restart too.
+    pub(crate) fn declared(&mut self, observation: &Observation) -> SignalSet {
+        let entry = self.entry(&observation.target);
+        entry.seen = observation.declared.unwrap_or_else(|| observation.declared().union(entry.seen));
+        entry.seen
+    }
+
+    /// Takes in a reading of the HPA: settles a write of which nobody knew, and tells the owner's bounds from ours.
+    pub(crate) fn settle(&mut self, target: &Arc<Target>, state: HpaState, now: DateTime<Utc>) -> HpaState {
+        for ((moment, _), (counted, _)) in self.released.iter_mut().zip(&mut self.counted) {
+            moment.look(now);
+            *counted = moment.instant();
+        }
+        self.asked += 1;
+        let Some(entry) = self.targets.get_mut(target) else { return state };
+        entry.touched = self.asked;
+        let pending = entry.pending.take();
+        // A change of resources alone leaves no trace in the bounds: it counts as done.
+        if let Some(pending) =
+            pending.filter(|pending| pending.change.new != pending.change.old && state.bounds == pending.change.old)
+        {
+            (entry.last, entry.written) = (pending.last, pending.written);
+            self.refund(pending.at, pending.change.released);
+        }
+        let Some(entry) = self.targets.get_mut(target) else { return state };
+        entry.last.look(now);
+        let Some(written) = entry.written else { return state };
+        if state.bounds.min() != written.bounds.min() {
+            // What a floor raised is not there any more.
+            entry.written = Some(Written { min_without_floor: None, ..written });
+        }
+        if state.resting_is_known {
+            return state;
+        }
+        // A bound that is not what we wrote was set by somebody else since, who is the owner.
+        let (now_min, now_max) = (state.bounds.min(), state.bounds.max());
+        let min = if now_min == written.bounds.min() { written.resting.min() } else { now_min };
+        let max = if now_max == written.bounds.max() { written.resting.max() } else { now_max };
+        let resting = Bounds::new(min, max).unwrap_or(state.bounds);
+        HpaState { resting, ..state }
+    }
+
+    /// A write begins: from here on it may have happened.
+    pub(crate) fn begin(&mut self, target: &Arc<Target>, change: BoundsChange, resting: Bounds, now: DateTime<Utc>) {
+        let entry = self.entry(target);
+        entry.pending = Some(Pending { at: now, change, last: entry.last, written: entry.written });
+        let moved = change.new != change.old;
+        if moved {
+            let min_without_floor = change.min_without_floor;
+            entry.written = Some(Written { resting, bounds: change.new, min_without_floor });
+        }
+        let (old, new) = (change.old, change.new);
+        if new.min() > old.min() || new.max() > old.max() {
+            entry.last.grown = Some(Moment::new(now));
+        }
+        if new.min() < old.min() || new.max() < old.max() {
+            entry.last.shrunk = Some(Moment::new(now));
+        }
+        if change.resources.is_some() {
+            entry.last.resized = Some(Moment::new(now));
+        }
+        if change.released > 0 {
+            self.prune(now);
+            self.released.push((Moment::new(now), change.released));
+            self.counted.push((now, change.released));
+        }
+    }
+
+    /// The write has happened.
+    pub(crate) fn confirm(&mut self, target: &Target) {
+        if let Some(entry) = self.targets.get_mut(target) {
+            entry.pending = None;
+        }
+    }
+
+    /// The write has certainly not happened.
+    pub(crate) fn undo(&mut self, target: &Target) {
+        let Some(pending) = self.targets.get_mut(target).and_then(|entry| entry.pending.take()) else { return };
+        if let Some(entry) = self.targets.get_mut(target) {
+            (entry.last, entry.written) = (pending.last, pending.written);
+        }
+        self.refund(pending.at, pending.change.released);
+    }
+
+    /// Pods that were not let go after all.
+    fn refund(&mut self, at: DateTime<Utc>, pods: u32) {
+        let known = self.released.iter().rposition(|(moment, released)| (moment.at, *released) == (at, pods));
+        if let Some(place) = known {
+            self.released.remove(place);
+            self.counted.remove(place);
+        }
+    }
+
+    /// Drops what is older than an hour. Only where there is much of it, so that a clock that is a day ahead for one tick makes
+    /// nothing forgotten.
+    fn prune(&mut self, now: DateTime<Utc>) {
+        if self.released.len() < RELEASES {
+            return;
+        }
+        let kept = |at: DateTime<Utc>| now.signed_duration_since(at) < KEPT;
+        self.released.retain(|(moment, _)| kept(moment.instant()));
+        self.counted.retain(|(at, _)| kept(*at));
+    }
+
+    /// Forgets the tenth of the workloads that were asked about longest ago, at least one: a tenth, so that looking for them is
+    /// paid for once in many new workloads.
+    fn make_room(&mut self) {
+        let mut touched: Vec<_> = self.targets.values().map(|entry| entry.touched).collect();
+        let most = touched.len() / 10;
+        if touched.is_empty() {
+            return;
+        }
+        let (_, newest, _) = touched.select_nth_unstable(most);
+        let newest = *newest;
+        let mut left = most + 1;
+        self.targets.retain(|_, entry| {
+            let goes = left > 0 && entry.touched <= newest;
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+
+    fn entry(&mut self, target: &Arc<Target>) -> &mut Entry {
+        self.asked += 1;
+        if self.targets.len() >= self.limit && !self.targets.contains_key(target) {
+            self.make_room();
+        }
+        let entry = self.targets.entry(Arc::clone(target)).or_default();
+        entry.touched = self.asked;
+        entry
+    }
+}
