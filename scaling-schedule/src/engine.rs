@@ -75,7 +75,7 @@ impl ScheduleEngine {
     /// Decides, without a future.
     ///
     /// # Errors
-    /// [`EngineError::NoPodCount`] if nobody knows how many pods there are.
+    /// [`EngineError::NoPodCount`] if nothing says how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let current = observation.current.replicas().ok_or(EngineError::NoPodCount)?;
         let decision =

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use self::memory::{Evidence, Memory};
 use self::policy::Policy;
 use self::queue::QueueModel;
-use self::saturation::{FullPods, Pace};
+use self::saturation::{BlindQueue, Pace};
 use crate::forecast::{Forecaster, Past, Span, declared_capacity};
 
 const NAME: &str = "predictive";
@@ -67,10 +67,10 @@ impl Default for PredictiveConfig {
 ///
 /// # Full pods
 ///
-/// Full pods hide demand. Pods whose CPU is full over a window of the metrics are taken as too few by
-/// [`overload_growth`](RuleConfig::overload_growth), and again once the new ones had time to serve, until CPU is below; a queue
-/// that is measured and not empty says more, and is gone by instead. Full pods that serve less than the declared or usual
-/// capacity are believed: sizes are for what they serve, until utilization shows that they have recovered.
+/// Full pods hide demand. The rules take them as too few where no queue is measured; where one is measured and stays empty, pods
+/// that have been full over five windows of the metrics are taken as too few as well, by
+/// [`overload_growth`](RuleConfig::overload_growth). Full pods that serve less than the declared or usual capacity are believed:
+/// sizes are for what they serve, until utilization shows that they have recovered.
 ///
 /// # What is remembered
 ///
@@ -108,17 +108,17 @@ impl PredictiveEngine {
     pub fn new(config: PredictiveConfig) -> Result<Self, InvalidSetting> {
         let forecast = LearntForecast::new(&config)?;
         let rules = RuleBasedEngine::new(config.rules)?.without_rule("trend");
-        Ok(Self { forecast, rules: rules.with_rule(FullPods) })
+        Ok(Self { forecast, rules: rules.with_rule(BlindQueue) })
     }
 
     /// Creates the engine over rules of one's own, with this [`violation_price`](PredictiveConfig::violation_price) and the
-    /// default number of targets. A rule that full pods are too few is added.
+    /// default number of targets. A rule about full pods beside an empty queue is added.
     ///
     /// # Errors
     /// [`InvalidSetting`] if the price is not a finite number of at least 0.
     pub fn over(rules: RuleBasedEngine, violation_price: f64) -> Result<Self, InvalidSetting> {
         let config = PredictiveConfig { violation_price, rules: rules.config().clone(), ..PredictiveConfig::default() };
-        Ok(Self { forecast: LearntForecast::new(&config)?, rules: rules.with_rule(FullPods) })
+        Ok(Self { forecast: LearntForecast::new(&config)?, rules: rules.with_rule(BlindQueue) })
     }
 
     /// Drops what was learnt of a target that is gone. If it is asked about again, it is learnt again.

@@ -9,6 +9,15 @@ const HOUR: u32 = 3600;
 /// Ten hours of peace come first.
 const BEGIN: u32 = 10 * HOUR;
 
+#[derive(Clone, Copy, PartialEq)]
+enum Queue {
+    NotMeasured,
+    /// Requests that are not served wait for at most 10 s.
+    Measured,
+    /// Measured where nothing waits.
+    Blind,
+}
+
 /// A workload as a function of the seconds since the pods begin to change.
 struct Loop<D, C> {
     demand: D,
@@ -16,8 +25,7 @@ struct Loop<D, C> {
     capacity: C,
     declared: Option<f64>,
     hours: u32,
-    /// Whether a queue is measured. What is not served waits at most 10 s.
-    queue: bool,
+    queue: Queue,
     /// Relative error of CPU measurements.
     scatter: f64,
 }
@@ -52,7 +60,7 @@ impl<D: Fn(i64) -> f64, C: Fn(i64) -> f64> Loop<D, C> {
             starting.retain(|(at, _)| *at > second);
             let since = i64::from(second) - i64::from(BEGIN);
             let total = (self.capacity)(since) * f64::from(ready);
-            let waiting = if self.queue { queue / 15.0 } else { 0.0 };
+            let waiting = if self.queue == Queue::Measured { queue / 15.0 } else { 0.0 };
             let rate = ((self.demand)(since) + waiting).min(total);
             queue = (queue + ((self.demand)(since) - rate) * 15.0).clamp(0.0, 10.0 * total);
             let noise = (f64::from(second) * 12.9898).sin() * (f64::from(second) * 78.233).cos();
@@ -61,8 +69,10 @@ impl<D: Fn(i64) -> f64, C: Fn(i64) -> f64> Loop<D, C> {
             let mut sample = ScalingMetrics::new(at, ready)
                 .with(SignalKind::RequestRate, rate)
                 .with(SignalKind::CpuUtilization, cpu);
-            if self.queue {
-                sample.set(SignalKind::QueueDepth, scaling_core::Signal::Present(queue));
+            match self.queue {
+                Queue::NotMeasured => {}
+                Queue::Measured => sample.set(SignalKind::QueueDepth, scaling_core::Signal::Present(queue)),
+                Queue::Blind => sample.set(SignalKind::QueueDepth, scaling_core::Signal::Present(0.0)),
             }
             sample.desired_pod_count = Some(desired);
             if since >= -60 {
@@ -95,7 +105,8 @@ fn pods_that_become_twice_as_slow_are_doubled() {
     for declared in [Some(50.0), None] {
         for scatter in [0.0, 0.02] {
             let capacity = |since| if since < 0 { 50.0 } else { 25.0 };
-            let ran = Loop { demand: |_| 300.0, capacity, declared, hours: 2, queue: false, scatter }.run();
+            let ran =
+                Loop { demand: |_| 300.0, capacity, declared, hours: 2, queue: Queue::NotMeasured, scatter }.run();
             assert!(ran.share() >= 0.97, "{declared:?} {scatter}: {ran:?}");
             assert!((12..=14).contains(&ran.pods_at_end), "{declared:?} {scatter}: 12 pods carry it, {ran:?}");
             assert!(ran.most_pods <= 18, "{declared:?} {scatter}: {ran:?}");
@@ -111,10 +122,11 @@ fn pods_that_become_slower_by_and_by_and_recover_later_are_followed_both_ways() 
             let hours = since as f64 / 3600.0;
             50.0 - 15.0 * hours.clamp(0.0, 1.0) + 15.0 * (hours - 3.0).clamp(0.0, 1.0)
         };
-        let ran = Loop { demand: |_| 300.0, capacity, declared, hours: 6, queue: false, scatter: 0.01 }.run();
+        let ran =
+            Loop { demand: |_| 300.0, capacity, declared, hours: 6, queue: Queue::NotMeasured, scatter: 0.01 }.run();
         assert!(ran.share() >= 0.98, "{declared:?}: {ran:?}");
         // A capacity that has to be learnt is a low quantile of that of the last week.
-        let most = if declared.is_some() { 8 } else { 9 };
+        let most = if declared.is_some() { 8 } else { 10 };
         assert!((6..=most).contains(&ran.pods_at_end), "{declared:?}: 6 pods carry it again, {ran:?}");
     }
 }
@@ -123,19 +135,31 @@ fn pods_that_become_slower_by_and_by_and_recover_later_are_followed_both_ways() 
 fn demand_that_outgrows_pods_of_the_usual_speed_is_caught_up_with() {
     for declared in [Some(50.0), None] {
         let demand = |since: i64| if since < 0 { 300.0 } else { 1500.0 };
-        let ran = Loop { demand, capacity: |_| 50.0, declared, hours: 2, queue: false, scatter: 0.0 }.run();
-        // Half as many pods more every two minutes, as long as nothing else says how many are asked for.
+        let ran =
+            Loop { demand, capacity: |_| 50.0, declared, hours: 2, queue: Queue::NotMeasured, scatter: 0.0 }.run();
         assert!(ran.share() >= 0.92, "{declared:?}: {ran:?}");
-        assert!((30..=34).contains(&ran.pods_at_end), "{declared:?}: 30 pods carry it, {ran:?}");
+        assert!((30..=36).contains(&ran.pods_at_end), "{declared:?}: 30 pods carry it, {ran:?}");
     }
 }
 
 #[test]
 fn where_a_queue_is_measured_slow_pods_are_believed_too() {
     let capacity = |since| if since < 0 { 50.0 } else { 25.0 };
-    let ran = Loop { demand: |_| 300.0, capacity, declared: Some(50.0), hours: 2, queue: true, scatter: 0.0 }.run();
+    let ran =
+        Loop { demand: |_| 300.0, capacity, declared: Some(50.0), hours: 2, queue: Queue::Measured, scatter: 0.0 }
+            .run();
     assert!(ran.share() >= 0.97, "{ran:?}");
     assert!((12..=14).contains(&ran.pods_at_end), "{ran:?}");
+}
+
+#[test]
+fn a_queue_that_sees_nothing_does_not_hold_full_pods_back() {
+    for declared in [Some(50.0), None] {
+        let capacity = |since| if since < 0 { 50.0 } else { 25.0 };
+        let ran = Loop { demand: |_| 300.0, capacity, declared, hours: 2, queue: Queue::Blind, scatter: 0.01 }.run();
+        assert!(ran.share() >= 0.97, "{declared:?}: {ran:?}");
+        assert!((12..=14).contains(&ran.pods_at_end), "{declared:?}: {ran:?}");
+    }
 }
 
 #[test]

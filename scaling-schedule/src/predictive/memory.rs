@@ -11,8 +11,8 @@ use crate::forecast::Span;
 
 /// Newest samples of a past that are all compared.
 const NEWEST: usize = 16;
-/// Samples of a past that are compared besides, evenly spread. A difference that lasts a thousandth of the past is seen; for
-/// fourteen days that is twenty minutes.
+/// Samples of a past that are compared besides, evenly spread. A difference that lasts a thousandth of the past is seen: for two
+/// days that is three minutes, for fourteen twenty. More would show in the time of a decision.
 const SPREAD: usize = 1024;
 
 /// The past that something was learnt from, recognized by its span, the number of its samples, the newest of them and some that
@@ -45,22 +45,31 @@ impl Evidence {
             let pods = now.current_pod_count.map_or(f64::NAN, f64::from);
             [pods, value(SignalKind::RequestRate), value(SignalKind::CpuUtilization)]
         });
-        let samples = before.times().len() - first + usize::from(present.is_some());
-        let spread = (0..samples).step_by(samples.div_ceil(SPREAD).max(1));
+        let seen = before.times().len() - first;
         let mut lanes = [0_u64; 4];
-        for place in spread.chain(samples.saturating_sub(NEWEST)..samples) {
-            let time = before.times().get(first + place).copied().unwrap_or(now_ms);
-            let [rates, cpu] = columns;
-            let sample = match (present, before.pods().get(first + place)) {
-                (Some(present), None) => present,
-                (_, pods) => [pods, rates.get(first + place), cpu.get(first + place)]
-                    .map(|value| value.copied().unwrap_or(f64::NAN)),
-            };
-            let words = std::iter::once(time.cast_unsigned()).chain(sample.into_iter().map(f64::to_bits));
+        let mut mix = |time_ms: i64, sample: [f64; 3]| {
+            let words = std::iter::once(time_ms.cast_unsigned()).chain(sample.into_iter().map(f64::to_bits));
             for (lane, word) in lanes.iter_mut().zip(words) {
                 // As in FNV-1a, a word at a time: four independent chains take no longer than one.
                 *lane = (*lane ^ word).rotate_left(29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             }
+        };
+        let samples = seen + usize::from(present.is_some());
+        let stride = samples.div_ceil(SPREAD).max(1);
+        let newest = samples.saturating_sub(NEWEST).min(seen);
+        let [rates, cpu] = columns;
+        // The last sample is among the newest alone, so that it counts alike as the present.
+        let spread = samples.saturating_sub(1).div_ceil(stride);
+        for (from, stride, number) in [(first, stride, spread), (first + newest, 1, NEWEST)] {
+            let [pods, rates, cpu] =
+                [before.pods(), rates, cpu].map(|column| column.iter().skip(from).step_by(stride).take(number));
+            let times = before.times().iter().skip(from).step_by(stride);
+            for (((time_ms, pods), rate), cpu) in times.zip(pods).zip(rates).zip(cpu) {
+                mix(*time_ms, [*pods, *rate, *cpu]);
+            }
+        }
+        if let Some(present) = present {
+            mix(now_ms, present);
         }
         lanes.hash(&mut hasher);
         Self { span, samples, fingerprint: hasher.finish() }

@@ -1,9 +1,10 @@
-//! Full pods: demand that cannot be seen, and pods that serve less than they are believed to.
+//! Full pods: pods that serve less than they are believed to, and a queue that does not see what waits.
 //!
 //! Pods that are full serve as much as they can, whatever is asked of them, so the request rate is censored: demand is at least
-//! that, and unknown upward. Where a queue is measured it tells the rest. Elsewhere [`FullPods`] asks for more pods, a factor for
-//! each start-up, until some are not full. And full pods show what a pod serves: [`Pace`] follows that, so that a capacity which
-//! was declared or learnt before does not hold back a service whose pods have become slower.
+//! that, and unknown upward. The rules ask for more of them where no queue is measured, and go by the queue where one is. Two
+//! things are left. A measured queue can stay empty while requests wait elsewhere: [`BlindQueue`] asks for more pods once they have
+//! been full for minutes. And full pods show what a pod serves: [`Pace`] follows that, so that a capacity which was declared or
+//! learnt before does not hold back a service whose pods have become slower.
 //!
 //! Pods count as full by time, not by number of samples: CPU has to be full, with the same ready pods, over a whole window of the
 //! metrics. Shorter, the means still hold the time before, and new pods have not had time to serve.
@@ -17,8 +18,8 @@ use crate::forecast::declared_capacity;
 const FULL_PERCENT: f64 = 98.0;
 /// Pods that were full are so until utilization is below this: measurements scatter by a few percent.
 const NOT_FULL_PERCENT: f64 = 95.0;
-/// Windows over which pods must have been full if a queue is measured and stays empty: it may not see what waits elsewhere, but
-/// pods that are just enough are full, too.
+/// Windows of the metrics over which pods must have been full while a measured queue stays empty: five minutes by default. Pods
+/// that are just enough are full with an empty queue, too, but not for long.
 const WINDOWS_WITH_QUEUE: i64 = 5;
 /// Samples looked back at for how long pods have been full: a quarter of an hour at 15 s.
 const LOOK_BACK: usize = 64;
@@ -49,85 +50,67 @@ fn window_ms(facts: &WorkloadFacts) -> i64 {
     i64::try_from(facts.metrics_window.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The rule that full pods are too few: once they have been full over a window, [`overload_growth`] times as many are needed, or
-/// as many as the load needs that came just before, if that is more. Until then, and until pods that were asked for have been
-/// ready over a window, at least what was asked for is kept. A measured queue tells what waits: while it is not empty this rule has
-/// no opinion, and while it is empty only after five windows.
+/// The rule that full pods are too few though the measured queue is empty, once they have been full for
+/// [`WINDOWS_WITH_QUEUE`]: [`overload_growth`] times as many are needed, or as many as the load needs that came just before, if that
+/// is more.
 ///
 /// [`overload_growth`]: scaling_core::RuleConfig::overload_growth
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FullPods;
+pub(super) struct BlindQueue;
 
-impl Rule for FullPods {
+impl Rule for BlindQueue {
     fn name(&self) -> &'static str {
-        "full_pods"
+        "blind_queue"
     }
 
     fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
-        let full = Full::now(assessment.observation)?;
-        if full.queued || assessment.memory_bound {
+        if assessment.memory_bound {
             return None;
         }
-        if !full.judged {
-            let held = assessment.observation.current.value(SignalKind::QueueDepth).is_none();
-            return held.then(|| Need::pods(assessment.replicas, Reason::Saturated { cpu_percent: full.cpu_percent }));
-        }
+        let before = full_with_empty_queue(assessment.observation)?;
         let growth = assessment.config.overload_growth;
-        let growth = full.remembered.map_or(growth, |factor| growth.max(factor.min(REMEMBERED_AT_MOST)));
-        let replicas = full.pods * growth;
+        let growth = before.map_or(growth, |factor| growth.max(factor.min(REMEMBERED_AT_MOST)));
+        let replicas = assessment.pods * growth;
         let reason = Reason::Need { driver: NeedDriver::Overload, replicas };
         Some(Need { urgency: Urgency::High, ..Need::pods(replicas, reason) })
     }
 }
 
-/// Pods that are full now.
-#[derive(Clone, Copy, Debug)]
-struct Full {
-    pods: f64,
-    cpu_percent: f64,
-    /// True if these pods have been full over a window.
-    judged: bool,
-    /// True if a measured queue was not empty meanwhile.
-    queued: bool,
-    /// Load just before they became full over load now.
-    remembered: Option<f64>,
-}
+/// If the pods that are ready now have been full for [`WINDOWS_WITH_QUEUE`] with a measured queue that stayed empty: the load just
+/// before they became full over the load now, where that is known.
+fn full_with_empty_queue(observation: &Observation) -> Option<Option<f64>> {
+    let now = &observation.current;
+    let empty = now.value(SignalKind::QueueDepth)? <= 0.0;
+    let pods = f64::from(now.current_pod_count.filter(|pods| empty && *pods > 0)?);
+    let enter = full_percent(&observation.facts);
+    let leave = enter * NOT_FULL_PERCENT / FULL_PERCENT;
+    let mut highest = now.value(SignalKind::CpuUtilization).filter(|cpu| *cpu >= leave)?;
+    let rate = now.value(SignalKind::RequestRate).unwrap_or(f64::NAN);
 
-impl Full {
-    fn now(observation: &Observation) -> Option<Self> {
-        let now = &observation.current;
-        let pods = f64::from(now.current_pod_count.filter(|pods| *pods > 0)?);
-        let enter = full_percent(&observation.facts);
-        let leave = enter * NOT_FULL_PERCENT / FULL_PERCENT;
-        let cpu_percent = now.value(SignalKind::CpuUtilization).filter(|cpu| *cpu >= leave)?;
-        let rate = now.value(SignalKind::RequestRate).unwrap_or(f64::NAN);
-
-        let now_ms = now.timestamp.timestamp_millis();
-        let before = observation.history.before(now_ms);
-        let [cpu, rates, queue] = [SignalKind::CpuUtilization, SignalKind::RequestRate, SignalKind::QueueDepth]
-            .map(|kind| before.column(kind).iter().rev());
-        let (mut highest, mut same, mut same_since_ms) = (cpu_percent, true, now_ms);
-        let mut queued = now.value(SignalKind::QueueDepth).is_some_and(|queue| queue > 0.0);
-        let mut remembered = None;
-        let samples = before.times().iter().zip(before.pods()).rev().zip(cpu).zip(rates).zip(queue);
-        for ((((at_ms, ready), cpu), before), queue) in samples.take(LOOK_BACK) {
-            // Also where it was not measured: NaN.
-            if cpu.total_cmp(&leave).is_lt() || cpu.is_nan() {
-                remembered = Some(before / rate).filter(|factor| !factor.is_nan());
-                break;
-            }
-            queued |= *queue > 0.0;
-            same &= (ready - pods).abs() < 0.5;
-            if same {
-                same_since_ms = *at_ms;
-                highest = highest.max(*cpu);
-            }
+    let now_ms = now.timestamp.timestamp_millis();
+    let before = observation.history.before(now_ms);
+    let [cpu, rates, queue] = [SignalKind::CpuUtilization, SignalKind::RequestRate, SignalKind::QueueDepth]
+        .map(|kind| before.column(kind).iter().rev());
+    let (mut same, mut since_ms) = (true, now_ms);
+    let mut remembered = None;
+    let samples = before.times().iter().zip(before.pods()).rev().zip(cpu).zip(rates).zip(queue);
+    for ((((at_ms, ready), cpu), earlier), queue) in samples.take(LOOK_BACK) {
+        if *queue > 0.0 {
+            return None;
         }
-        let windows = if now.value(SignalKind::QueueDepth).is_some() { WINDOWS_WITH_QUEUE } else { 1 };
-        let least_ms = window_ms(&observation.facts).saturating_mul(windows);
-        let judged = now_ms.saturating_sub(same_since_ms) >= least_ms && highest >= enter;
-        (judged || highest >= enter).then_some(Self { pods, cpu_percent, judged, queued, remembered })
+        // Also where it was not measured: NaN.
+        if cpu.total_cmp(&leave).is_lt() || cpu.is_nan() {
+            remembered = Some(earlier / rate).filter(|factor| !factor.is_nan());
+            break;
+        }
+        same &= (ready - pods).abs() < 0.5;
+        if same {
+            since_ms = *at_ms;
+            highest = highest.max(*cpu);
+        }
     }
+    let least_ms = window_ms(&observation.facts).saturating_mul(WINDOWS_WITH_QUEUE);
+    (now_ms.saturating_sub(since_ms) >= least_ms && highest >= enter).then_some(remembered)
 }
 
 /// Load that a pod serves at full utilization, in requests per second, followed over time.
