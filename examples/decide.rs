@@ -108,6 +108,10 @@ fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
 
 fn json(decision: &ScalingDecision) -> serde_json::Result<String> {
     let mut value = serde_json::to_value(decision)?;
+    // It follows from the numbers; programs that read the answer need not work it out.
+    if let Some(object) = value.as_object_mut() {
+        object.insert("action".into(), serde_json::to_value(decision.action())?);
+    }
     // Prose beside each typed reason, for those who read rather than match.
     if let Some(reasons) = value.get_mut("reasons").and_then(serde_json::Value::as_array_mut) {
         for (typed, reason) in reasons.iter_mut().zip(&decision.reasons) {
