@@ -123,7 +123,10 @@ fn the_right_answers_to_the_labelled_scenarios_pass_the_gate_and_cpu_alone_witho
         }
     }
     assert!(below.is_empty(), "{below:#?}");
-    let alone = decide(&Observation::new(metrics(0, 4).with(CpuUtilization, 80.0)));
+    let alone = decide(&Observation::new(
+        scaling_core::Target::deployment("shop", "web", "web"),
+        metrics(0, 4).with(CpuUtilization, 80.0),
+    ));
     assert!(alone.confidence.value() < GATE, "{alone:?}");
 }
 
