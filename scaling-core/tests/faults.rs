@@ -15,9 +15,10 @@ use scaling_core::SignalKind::{
 };
 use scaling_core::{
     Absence, Applied, ApplyError, ApplyMode, Autoscaler, AutoscalerBuilder, Bounds, ChangeLog, DecisionEngine,
-    DecisionRecord, EngineError, EngineExt, Floor, FloorSource, Guards, HpaApplier, HpaPlan, HpaState, MemoryApplier,
-    MemoryRecorder, MetricsHistory, MetricsSource, Observation, Outcome, Reason, RemovalBudget, ResourceChange,
-    RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind, SignalSet, SourceError, Target,
+    DecisionRecord, EngineError, EngineExt, Floor, FloorSource, Guards, HpaApplier, HpaPlan, HpaState, LastChanges,
+    MemoryApplier, MemoryRecorder, MetricsHistory, MetricsSource, Observation, Outcome, Reason, RemovalBudget,
+    ResourceChange, RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind, SignalSet, SourceError,
+    Target,
 };
 
 fn start() -> DateTime<Utc> {
@@ -392,7 +393,7 @@ fn many_workloads_that_come_and_go_are_not_remembered_for_ever() {
         assert!(log.last_changes(&preview(kept)).grown.is_some(), "those before it are: {kept} of {nth}");
     }
     autoscaler.forget(&preview(999));
-    assert_eq!(autoscaler.change_log().last_changes(&preview(999)), Default::default());
+    assert_eq!(autoscaler.change_log().last_changes(&preview(999)), LastChanges::default());
     assert_eq!(autoscaler.change_log().released(), []);
 }
 

@@ -168,6 +168,7 @@ impl ClusterModel {
     }
 
     /// Completes the facts that a host knows of the workload by those that the model says.
+    #[allow(clippy::needless_pass_by_value)] // a host makes the facts for this call
     pub fn facts(&self, known: WorkloadFacts) -> WorkloadFacts {
         WorkloadFacts {
             start_up: self.start_up,

@@ -69,7 +69,7 @@ impl Rule for BlindQueue {
         }
         let before = full_with_empty_queue(assessment.observation)?;
         let growth = assessment.config.overload_growth;
-        let growth = before.map_or(growth, |factor| growth.max(factor.min(REMEMBERED_AT_MOST)));
+        let growth = growth.max(before.min(REMEMBERED_AT_MOST));
         let replicas = assessment.pods * growth;
         let reason = Reason::Need { driver: NeedDriver::Overload, replicas };
         Some(Need { urgency: Urgency::High, ..Need::pods(replicas, reason) })
@@ -77,8 +77,8 @@ impl Rule for BlindQueue {
 }
 
 /// If the pods that are ready now have been full for [`WINDOWS_WITH_QUEUE`] with a measured queue that stayed empty: the load just
-/// before they became full over the load now, where that is known.
-fn full_with_empty_queue(observation: &Observation) -> Option<Option<f64>> {
+/// before they became full over the load now; 0 where that is not known.
+fn full_with_empty_queue(observation: &Observation) -> Option<f64> {
     let now = &observation.current;
     let empty = now.value(SignalKind::QueueDepth)? <= 0.0;
     let pods = f64::from(now.current_pod_count.filter(|pods| empty && *pods > 0)?);
@@ -92,7 +92,7 @@ fn full_with_empty_queue(observation: &Observation) -> Option<Option<f64>> {
     let [cpu, rates, queue] = [SignalKind::CpuUtilization, SignalKind::RequestRate, SignalKind::QueueDepth]
         .map(|kind| before.column(kind).iter().rev());
     let (mut same, mut since_ms) = (true, now_ms);
-    let mut remembered = None;
+    let mut remembered = 0.0;
     let samples = before.times().iter().zip(before.pods()).rev().zip(cpu).zip(rates).zip(queue);
     for ((((at_ms, ready), cpu), earlier), queue) in samples.take(LOOK_BACK) {
         if *queue > 0.0 {
@@ -100,7 +100,8 @@ fn full_with_empty_queue(observation: &Observation) -> Option<Option<f64>> {
         }
         // Also where it was not measured: NaN.
         if cpu.total_cmp(&leave).is_lt() || cpu.is_nan() {
-            remembered = Some(earlier / rate).filter(|factor| !factor.is_nan());
+            // NaN where either is not known: 0 then.
+            remembered = f64::max(earlier / rate, 0.0);
             break;
         }
         same &= (ready - pods).abs() < 0.5;
