@@ -335,15 +335,14 @@ fn a_change_of_a_clock_that_was_ahead_holds_a_shrink_back_for_one_pause() {
 fn a_clock_that_is_a_day_behind_for_one_tick_makes_nothing_forgotten() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
     let budget = RemovalBudget { pods: 4, window: Duration::from_secs(600) };
-    let autoscaler =
-        over(&cluster).source(Pods(8)).engine(Says::pods([8, 8, 8, 8])).guards(Guards::default().with(budget));
-    let autoscaler = autoscaler.build().unwrap();
+    let builder = over(&cluster).source(Pods(8)).engine(Says::pods([8, 2]));
+    let autoscaler = builder.guards(Guards::default().with(budget)).build().unwrap();
     assert_eq!(tick(&autoscaler, 0).unwrap().change.unwrap().released, 4);
-    for second in [-86_400, 60, 299] {
+    // The pause is over after 300 s, and there is something in the budget again after 600 s.
+    for second in [-86_400, 60, 299, 300, 599] {
         assert!(!lowered(&tick(&autoscaler, second).unwrap()), "at {second} s");
     }
-    let record = tick(&autoscaler, 300).unwrap();
-    assert!(record.change.is_none() || !lowered(&record), "the pause is over, the budget is not: {record:?}");
+    assert!(lowered(&tick(&autoscaler, 600).unwrap()));
 }
 
 // ---- the budget
@@ -649,6 +648,30 @@ fn what_a_window_has_raised_is_given_back_after_it() {
     assert_eq!(cluster.bounds().min(), 8);
     drive(&autoscaler, 4200..6000, 60);
     assert_eq!(cluster.bounds(), bounds(2, 20), "half an hour after its end");
+}
+
+#[test]
+fn what_is_asked_for_while_a_window_is_open_is_held_after_it() {
+    // Half of 14 is less than the window holds, so nothing is written for it.
+    let cluster = Cluster::new(bounds(2, 30), bounds(2, 30), Answer::Comes);
+    for restarts in [false, true] {
+        cluster.hpas.put(&target(), bounds(2, 30));
+        let recorder = Arc::new(MemoryRecorder::new());
+        let build = |pods: u32, says: &[u32], log: ChangeLog| {
+            let engine = Says::pods(says.iter().copied()).floored(Window(0, 600, 8));
+            let builder = over(&cluster).source(Pods(pods)).recorder(Arc::clone(&recorder));
+            builder.engine(engine).change_log(log).build().unwrap()
+        };
+        let resume = |before: &Autoscaler| match restarts {
+            true => ChangeLog::from_records(&recorder.records()),
+            false => before.change_log(),
+        };
+        let open = build(8, &[8, 8, 14], ChangeLog::new());
+        drive(&open, 0..300, 60);
+        assert_eq!(cluster.bounds(), bounds(8, 30));
+        drive(&build(14, &[13], resume(&open)), 600..2000, 60);
+        assert_eq!(cluster.bounds().min(), 7, "half of 13, which is what runs");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{MetricsSource, Observation, ScalingMetrics, SignalKind, SourceError,
 /// let make = || {
 ///     let source = MemorySource::new();
 ///     let metrics = ScalingMetrics::new(now, 3).with(SignalKind::CpuUtilization, 62.0);
-///     source.put(target.clone(), Observation::new(metrics));
+///     source.put(target.clone(), Observation::new(target.clone(), metrics));
 ///     source
 /// };
 /// futures::executor::block_on(conformance::source(make, &target, now));
