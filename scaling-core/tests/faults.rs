@@ -345,6 +345,23 @@ fn a_clock_that_is_a_day_behind_for_one_tick_makes_nothing_forgotten() {
     assert!(lowered(&tick(&autoscaler, 600).unwrap()));
 }
 
+#[test]
+fn a_clock_that_is_a_day_ahead_for_one_tick_makes_nothing_forgotten() {
+    let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
+    let budget = RemovalBudget { pods: 6, window: Duration::from_secs(600) };
+    let builder = over(&cluster).source(Pods(8)).engine(Says::pods([2, 8, 2]));
+    let autoscaler = builder.guards(Guards::default().with(budget)).build().unwrap();
+    let tick = |name: &str, min, second| {
+        let target = Target::deployment("shop", name, name);
+        cluster.hpas.put(&target, bounds(min, 8));
+        let record = block_on(autoscaler.tick(&target, after(second))).unwrap();
+        record.change.map_or(0, |change| change.released)
+    };
+    assert_eq!(tick("cart", 8, 0), 4);
+    assert_eq!(tick("search", 6, 86_400), 2, "half of 8 is held");
+    assert_eq!(tick("mail", 8, 60), 0, "of a budget of 6");
+}
+
 // ---- the budget
 
 #[test]
@@ -672,6 +689,44 @@ fn what_is_asked_for_while_a_window_is_open_is_held_after_it() {
         drive(&build(14, &[13], resume(&open)), 600..2000, 60);
         assert_eq!(cluster.bounds().min(), 7, "half of 13, which is what runs");
     }
+}
+
+#[test]
+fn the_floor_of_an_event_is_held_by_an_engine_without_an_answer_over_a_restart_and_a_higher_window() {
+    /// Names an event of six pods and an hour, and then loses the thread.
+    struct Names(AtomicUsize);
+    #[async_trait]
+    impl DecisionEngine for Names {
+        fn name(&self) -> &'static str {
+            "names"
+        }
+        async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+            if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
+                let detail = "lost the thread".into();
+                return Err(EngineError::InvalidAnswer { engine: "names".into(), detail });
+            }
+            let reason = Reason::Event { name: "sale".into(), factor: 2.0 };
+            let decision = ScalingDecision::replicas("names", observation.current.timestamp, 4, 4);
+            Ok(decision.with_confidence(1.0).with_floor(Floor::new(6, reason).until(after(3600))))
+        }
+    }
+    let cluster = Cluster::new(bounds(2, 20), bounds(2, 20), Answer::Comes);
+    let recorder = Arc::new(MemoryRecorder::new());
+    let build = |asked, log| {
+        let engine = Names(AtomicUsize::new(asked)).floored(Window(60, 600, 9));
+        let builder = over(&cluster).source(Pods(4)).recorder(Arc::clone(&recorder)).engine(engine);
+        builder.change_log(log).build().unwrap()
+    };
+    let first = build(0, ChangeLog::new());
+    tick(&first, 0);
+    assert_eq!(cluster.bounds().min(), 6);
+    tick(&first, 60);
+    assert_eq!(cluster.bounds().min(), 9);
+    let second = build(1, ChangeLog::from_records(&recorder.records()));
+    drive(&second, 120..3600, 60);
+    assert_eq!(cluster.bounds().min(), 6, "the window has closed, the event goes on");
+    drive(&second, 3600..6000, 60);
+    assert_eq!(cluster.bounds().min(), 2);
 }
 
 #[test]
