@@ -334,8 +334,11 @@ impl Autoscaler {
         let approved = self.guards.approve(proposal, &context);
         let change = approved.change();
         let empty = change.old == change.new && change.resources.is_none();
-        if self.mode == ApplyMode::Apply && !empty {
-            log.begin(&target, change, state.resting, now);
+        record.min_without_floor = change.min_without_floor;
+        match (self.mode, empty) {
+            (ApplyMode::Apply, false) => log.begin(&target, change, state.resting, now),
+            (_, true) => log.note(&target, change),
+            _ => {}
         }
         drop(log);
         (approved, target)

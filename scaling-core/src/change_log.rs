@@ -178,6 +178,12 @@ impl ChangeLog {
                 if known {
                     self.confirm(&target);
                 }
+            } else if let (None, Outcome::Unchanged | Outcome::Refused { .. } | Outcome::Failed { .. }) =
+                (record.change, &record.outcome)
+            {
+                let min_without_floor = record.min_without_floor;
+                let (old, new) = (bounds, bounds);
+                self.note(&target, BoundsChange { old, new, released: 0, min_without_floor, resources: None });
             }
         }
         // Without a decision the floor of the last one is still held; one that was due of itself is asked for again.
@@ -296,6 +302,14 @@ impl ChangeLog {
             self.prune(now);
             self.released.push((Moment::new(now), change.released));
             self.counted.push((now, change.released));
+        }
+    }
+
+    /// Nothing is written, but what a floor holds up may be more or less by now than when it was raised.
+    pub(crate) fn note(&mut self, target: &Target, change: BoundsChange) {
+        let written = self.targets.get_mut(target).and_then(|entry| entry.written.as_mut());
+        if let Some(written) = written.filter(|written| written.bounds.min() == change.new.min()) {
+            written.min_without_floor = change.min_without_floor;
         }
     }
 

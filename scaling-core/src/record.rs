@@ -91,6 +91,9 @@ pub struct DecisionRecord {
     /// The floor that was in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<Floor>,
+    /// The min as it would be without that floor, where it is lower: what is left of it when the floor ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_without_floor: Option<u32>,
     /// What the guards changed.
     pub clamps: Vec<Clamp>,
     /// The planned change; none if nothing was planned.
@@ -116,6 +119,7 @@ impl DecisionRecord {
             resting: None,
             decision: None,
             floor: None,
+            min_without_floor: None,
             clamps: Vec::new(),
             change: None,
             outcome: Outcome::Unchanged,

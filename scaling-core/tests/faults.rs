@@ -336,15 +336,31 @@ fn a_change_of_a_clock_that_was_ahead_holds_a_shrink_back_for_one_pause() {
 fn a_clock_that_is_a_day_behind_for_one_tick_makes_nothing_forgotten() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
     let budget = RemovalBudget { pods: 4, window: Duration::from_secs(600) };
-    let autoscaler =
-        over(&cluster).source(Pods(8)).engine(Says::pods([8, 8, 8, 8])).guards(Guards::default().with(budget));
-    let autoscaler = autoscaler.build().unwrap();
+    let builder = over(&cluster).source(Pods(8)).engine(Says::pods([8, 2]));
+    let autoscaler = builder.guards(Guards::default().with(budget)).build().unwrap();
     assert_eq!(tick(&autoscaler, 0).unwrap().change.unwrap().released, 4);
-    for second in [-86_400, 60, 299] {
+    // The pause is over after 300 s, and there is something in the budget again after 600 s.
+    for second in [-86_400, 60, 299, 300, 599] {
         assert!(!lowered(&tick(&autoscaler, second).unwrap()), "at {second} s");
     }
-    let record = tick(&autoscaler, 300).unwrap();
-    assert!(record.change.is_none() || !lowered(&record), "the pause is over, the budget is not: {record:?}");
+    assert!(lowered(&tick(&autoscaler, 600).unwrap()));
+}
+
+#[test]
+fn a_clock_that_is_a_day_ahead_for_one_tick_makes_nothing_forgotten() {
+    let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
+    let budget = RemovalBudget { pods: 6, window: Duration::from_secs(600) };
+    let builder = over(&cluster).source(Pods(8)).engine(Says::pods([2, 8, 2]));
+    let autoscaler = builder.guards(Guards::default().with(budget)).build().unwrap();
+    let tick = |name: &str, min, second| {
+        let target = Target::deployment("shop", name, name);
+        cluster.hpas.put(&target, bounds(min, 8));
+        let record = block_on(autoscaler.tick(&target, after(second))).unwrap();
+        record.change.map_or(0, |change| change.released)
+    };
+    assert_eq!(tick("cart", 8, 0), 4);
+    assert_eq!(tick("search", 6, 86_400), 2, "half of 8 is held");
+    assert_eq!(tick("mail", 8, 60), 0, "of a budget of 6");
 }
 
 // ---- the budget
@@ -650,6 +666,68 @@ fn what_a_window_has_raised_is_given_back_after_it() {
     assert_eq!(cluster.bounds().min(), 8);
     drive(&autoscaler, 4200..6000, 60);
     assert_eq!(cluster.bounds(), bounds(2, 20), "half an hour after its end");
+}
+
+#[test]
+fn what_is_asked_for_while_a_window_is_open_is_held_after_it() {
+    // Half of 14 is less than the window holds, so nothing is written for it.
+    let cluster = Cluster::new(bounds(2, 30), bounds(2, 30), Answer::Comes);
+    for restarts in [false, true] {
+        cluster.hpas.put(&target(), bounds(2, 30));
+        let recorder = Arc::new(MemoryRecorder::new());
+        let build = |pods: u32, says: &[u32], log: ChangeLog| {
+            let engine = Says::pods(says.iter().copied()).floored(Window(0, 600, 8));
+            let builder = over(&cluster).source(Pods(pods)).recorder(Arc::clone(&recorder));
+            builder.engine(engine).change_log(log).build().unwrap()
+        };
+        let resume = |before: &Autoscaler| match restarts {
+            true => ChangeLog::from_records(&recorder.records()),
+            false => before.change_log(),
+        };
+        let open = build(8, &[8, 8, 14], ChangeLog::new());
+        drive(&open, 0..300, 60);
+        assert_eq!(cluster.bounds(), bounds(8, 30));
+        drive(&build(14, &[13], resume(&open)), 600..2000, 60);
+        assert_eq!(cluster.bounds().min(), 7, "half of 13, which is what runs");
+    }
+}
+
+#[test]
+fn the_floor_of_an_event_is_held_by_an_engine_without_an_answer_over_a_restart_and_a_higher_window() {
+    /// Names an event of six pods and an hour, and then loses the thread.
+    struct Names(AtomicUsize);
+    #[async_trait]
+    impl DecisionEngine for Names {
+        fn name(&self) -> &'static str {
+            "names"
+        }
+        async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
+            if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
+                let detail = "lost the thread".into();
+                return Err(EngineError::InvalidAnswer { engine: "names".into(), detail });
+            }
+            let reason = Reason::Event { name: "sale".into(), factor: 2.0 };
+            let decision = ScalingDecision::replicas("names", observation.current.timestamp, 4, 4);
+            Ok(decision.with_confidence(1.0).with_floor(Floor::new(6, reason).until(after(3600))))
+        }
+    }
+    let cluster = Cluster::new(bounds(2, 20), bounds(2, 20), Answer::Comes);
+    let recorder = Arc::new(MemoryRecorder::new());
+    let build = |asked, log| {
+        let engine = Names(AtomicUsize::new(asked)).floored(Window(60, 600, 9));
+        let builder = over(&cluster).source(Pods(4)).recorder(Arc::clone(&recorder)).engine(engine);
+        builder.change_log(log).build().unwrap()
+    };
+    let first = build(0, ChangeLog::new());
+    tick(&first, 0);
+    assert_eq!(cluster.bounds().min(), 6);
+    tick(&first, 60);
+    assert_eq!(cluster.bounds().min(), 9);
+    let second = build(1, ChangeLog::from_records(&recorder.records()));
+    drive(&second, 120..3600, 60);
+    assert_eq!(cluster.bounds().min(), 6, "the window has closed, the event goes on");
+    drive(&second, 3600..6000, 60);
+    assert_eq!(cluster.bounds().min(), 2);
 }
 
 #[test]

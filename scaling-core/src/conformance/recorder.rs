@@ -108,6 +108,7 @@ pub fn records() -> Vec<DecisionRecord> {
         resting: Some(bounds(1, 6)),
         decision: Some(decision.with_floor(floor.clone())),
         floor: Some(floor),
+        min_without_floor: Some(2),
         clamps: vec![clamp],
         change: Some(change),
         outcome: Outcome::Applied,
