@@ -288,14 +288,18 @@ impl Summary {
         self.changes += 1;
         let decision = record.decision.as_ref()?;
         let why = decision.reasons.first().map(ToString::to_string).unwrap_or_default();
-        let wanted = decision.desired_replicas;
+        let wanted = decision.wanted();
         let allowed = record.clamps.last().map_or(String::new(), |clamp| format!(", {} by {}", clamp.to, clamp.guard));
-        let cost = decision.cost.map(|cost| format!("; {cost}")).unwrap_or_default();
+        let cost = decision.cost.filter(|_| wanted != decision.current_replicas);
+        let cost = cost.map(|cost| format!("; {cost}")).unwrap_or_default();
+        let bounds = if change.old == change.new {
+            change.to_string().replace('\n', ", ")
+        } else {
+            format!("{} -> {}", change.old, change.new)
+        };
         Some(format!(
-            "{}  {} -> {}  {} -> {wanted} pods{allowed}: {why}{cost}",
+            "{}  {bounds}  {} -> {wanted} pods{allowed}: {why}{cost}",
             record.at.format("%Y-%m-%d %H:%M:%S"),
-            change.old,
-            change.new,
             decision.current_replicas,
         ))
     }

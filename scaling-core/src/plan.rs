@@ -163,7 +163,14 @@ impl BoundsPolicy {
             old.max()
         } else {
             // Law 11: no pod leaves for the sake of the max.
-            old.max().min(aim.max(current))
+            let lower = aim.max(current);
+            let room = with_headroom(lower) - lower;
+            // A max that follows a request up and down by less than its headroom would be written at every turn for nothing.
+            if lower > resting.max() && old.max().saturating_sub(lower) <= room {
+                old.max()
+            } else {
+                old.max().min(lower)
+            }
         }
     }
 }
