@@ -15,9 +15,10 @@ use scaling_core::SignalKind::{
 };
 use scaling_core::{
     Absence, Applied, ApplyError, ApplyMode, Autoscaler, AutoscalerBuilder, Bounds, ChangeLog, DecisionEngine,
-    DecisionRecord, EngineError, EngineExt, Floor, FloorSource, Guards, HpaApplier, HpaPlan, HpaState, MemoryApplier,
-    MemoryRecorder, MetricsHistory, MetricsSource, Observation, Outcome, Reason, RemovalBudget, ResourceChange,
-    RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind, SignalSet, SourceError, Target,
+    DecisionRecord, EngineError, EngineExt, Floor, FloorSource, Guards, HpaApplier, HpaPlan, HpaState, LastChanges,
+    MemoryApplier, MemoryRecorder, MetricsHistory, MetricsSource, Observation, Outcome, Reason, RemovalBudget,
+    ResourceChange, RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind, SignalSet, SourceError,
+    Target,
 };
 
 fn start() -> DateTime<Utc> {
@@ -408,7 +409,7 @@ fn many_workloads_that_come_and_go_are_not_remembered_for_ever() {
         assert!(log.last_changes(&preview(kept)).grown.is_some(), "those before it are: {kept} of {nth}");
     }
     autoscaler.forget(&preview(999));
-    assert_eq!(autoscaler.change_log().last_changes(&preview(999)), Default::default());
+    assert_eq!(autoscaler.change_log().last_changes(&preview(999)), LastChanges::default());
     assert_eq!(autoscaler.change_log().released(), []);
 }
 
@@ -679,9 +680,8 @@ fn what_is_asked_for_while_a_window_is_open_is_held_after_it() {
             let builder = over(&cluster).source(Pods(pods)).recorder(Arc::clone(&recorder));
             builder.engine(engine).change_log(log).build().unwrap()
         };
-        let resume = |before: &Autoscaler| match restarts {
-            true => ChangeLog::from_records(&recorder.records()),
-            false => before.change_log(),
+        let resume = |before: &Autoscaler| {
+            if restarts { ChangeLog::from_records(&recorder.records()) } else { before.change_log() }
         };
         let open = build(8, &[8, 8, 14], ChangeLog::new());
         drive(&open, 0..300, 60);
