@@ -680,9 +680,8 @@ fn what_is_asked_for_while_a_window_is_open_is_held_after_it() {
             let builder = over(&cluster).source(Pods(pods)).recorder(Arc::clone(&recorder));
             builder.engine(engine).change_log(log).build().unwrap()
         };
-        let resume = |before: &Autoscaler| match restarts {
-            true => ChangeLog::from_records(&recorder.records()),
-            false => before.change_log(),
+        let resume = |before: &Autoscaler| {
+            if restarts { ChangeLog::from_records(&recorder.records()) } else { before.change_log() }
         };
         let open = build(8, &[8, 8, 14], ChangeLog::new());
         drive(&open, 0..300, 60);
