@@ -3,7 +3,6 @@
 mod memory;
 
 use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,48 +13,8 @@ pub use memory::MemoryApplier;
 
 use crate::bounds::Bounds;
 use crate::plan::HpaPlan;
+use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
-
-/// How far a plan may go. The default changes nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ApplyMode {
-    /// Nothing leaves the process.
-    #[default]
-    Plan,
-    /// The API server validates it; nothing persists.
-    ServerDryRun,
-    /// The change is stored in the cluster.
-    Apply,
-}
-
-/// The HPA as it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct HpaState {
-    /// Its bounds. An HPA without `minReplicas` has a min of 1.
-    pub bounds: Bounds,
-    /// The bounds that its owner set, before our first change or since: what every floor is given back to. An applier that cannot
-    /// tell says what is there; the [`ChangeLog`](crate::ChangeLog) knows better once something was changed.
-    pub resting: Bounds,
-    /// Whether the applier knows the resting bounds, and they are not just what is there.
-    #[serde(default)]
-    pub resting_is_known: bool,
-}
-
-impl HpaState {
-    /// An HPA with these bounds, set by its owner.
-    pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, resting: bounds, resting_is_known: false }
-    }
-
-    /// The same with the resting bounds that the applier knows.
-    #[must_use]
-    pub fn with_resting(mut self, resting: Bounds) -> Self {
-        (self.resting, self.resting_is_known) = (resting, true);
-        self
-    }
-}
 
 /// What an applier did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,16 +105,6 @@ impl ApplyError {
             Self::NotFound { .. } | Self::Conflict { .. } | Self::Refused { .. } => false,
             Self::Unapplied { transient, .. } | Self::Backend { transient, .. } => *transient,
         }
-    }
-}
-
-impl fmt::Display for ApplyMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Plan => "plan",
-            Self::ServerDryRun => "server dry-run",
-            Self::Apply => "apply",
-        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::applier::{ApplyMode, HpaApplier, HpaState};
+use crate::applier::HpaApplier;
 use crate::bounds::HardLimits;
 use crate::change_log::ChangeLog;
 use crate::cost::Price;
@@ -12,9 +12,11 @@ use crate::decision::{Floor, ScalingDecision};
 use crate::engine::DecisionEngine;
 use crate::guard::{Approved, GuardContext, Guards, Limit, Proposal};
 use crate::metrics::Observation;
-use crate::plan::{BoundsPolicy, HpaPlan};
+use crate::plan::HpaPlan;
+use crate::policy::BoundsPolicy;
 use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, Step};
 use crate::source::MetricsSource;
+use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
 /// Wires a source, an engine, guards, a policy, an applier and a recorder, and runs them once per [`tick`](Self::tick).

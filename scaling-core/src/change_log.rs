@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::applier::{ApplyMode, HpaState};
 use crate::bounds::Bounds;
 use crate::decision::Floor;
 use crate::guard::LastChanges;
 use crate::metrics::{Observation, SignalSet};
-use crate::plan::BoundsChange;
+use crate::policy::BoundsChange;
 use crate::record::{DecisionRecord, Outcome, Step};
+use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
 /// How long pods that were let go are remembered for the fleet-wide budget, and an instant that lies ahead of the clock.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ResourceChange, WorkloadFacts};
+use crate::metrics::WorkloadFacts;
+use crate::resources::ResourceChange;
 
 /// Hours in a year of 365 days.
 pub const HOURS_PER_YEAR: f64 = 8760.0;

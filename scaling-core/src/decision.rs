@@ -12,6 +12,7 @@ pub use floor::Floor;
 pub use reason::{CapacityModel, NeedDriver, Reason};
 
 use crate::cost::CostImpact;
+use crate::resources::ResourceChange;
 
 /// A change of size, by its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,26 +28,6 @@ pub enum ScalingAction {
     ScaleUpVertical,
     /// Smaller pods.
     ScaleDownVertical,
-}
-
-impl ResourceChange {
-    /// Nothing changes.
-    pub const NONE: Self = Self { cpu_percent: 0, memory_percent: 0 };
-
-    /// Whether any request becomes smaller.
-    pub fn shrinks(self) -> bool {
-        self.cpu_percent.min(self.memory_percent) < 0
-    }
-
-    /// Whether any request becomes larger.
-    pub fn grows(self) -> bool {
-        self.cpu_percent.max(self.memory_percent) > 0
-    }
-
-    /// The change, or none if it changes nothing.
-    pub fn filled(self) -> Option<Self> {
-        (self != Self::NONE).then_some(self)
-    }
 }
 
 impl ScalingAction {
@@ -118,16 +99,6 @@ impl From<Confidence> for f64 {
     fn from(confidence: Confidence) -> Self {
         confidence.0
     }
-}
-
-/// A change of what each pod requests, in percent of the present request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ResourceChange {
-    /// Change of the CPU request; 0 leaves it.
-    pub cpu_percent: i32,
-    /// Change of the memory request; 0 leaves it.
-    pub memory_percent: i32,
 }
 
 /// The answer of an engine whose decision is recorded and not acted on.

@@ -37,11 +37,12 @@ pub use removal_budget::RemovalBudget;
 pub use resource_limits::ResourceLimits;
 pub use step::StepLimit;
 
-use crate::applier::HpaState;
 use crate::bounds::{Bounds, HardLimits};
-use crate::decision::{ResourceChange, ScalingDecision};
+use crate::decision::ScalingDecision;
 use crate::metrics::{Observation, ScalingMetrics};
-use crate::plan::{BoundsPolicy, Mapped, Mapping};
+use crate::policy::{BoundsPolicy, Mapped, Mapping};
+use crate::resources::ResourceChange;
+use crate::state::HpaState;
 use crate::target::Target;
 
 /// When a workload was last changed, by kind.
@@ -455,11 +456,11 @@ impl<'a> Judged<'a> {
         self.refusal.get_or_insert(Refusal { guard, why });
     }
 
-    fn outcome(&self) -> crate::plan::BoundsChange {
+    fn outcome(&self) -> crate::policy::BoundsChange {
         let old = self.mapping.state.bounds;
         let new = if self.frozen { old } else { self.mapped.bounds };
         let without = self.mapped.min_without_floor;
-        crate::plan::BoundsChange {
+        crate::policy::BoundsChange {
             old,
             new,
             released: if self.frozen { 0 } else { self.mapped.released },

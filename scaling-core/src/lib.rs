@@ -19,17 +19,20 @@ pub mod guard;
 pub mod hpa;
 pub mod metrics;
 pub mod plan;
+pub mod policy;
 pub mod recommend;
 pub mod record;
+pub mod resources;
 pub mod rules;
 mod serde_seconds;
 mod setting;
 pub mod source;
+pub mod state;
 pub mod stats;
 pub mod target;
 
 #[doc(inline)]
-pub use applier::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState, MemoryApplier};
+pub use applier::{Applied, ApplyError, HpaApplier, MemoryApplier};
 #[doc(inline)]
 pub use autoscaler::{Autoscaler, AutoscalerBuilder, MissingPart, TickError};
 #[doc(inline)]
@@ -40,8 +43,8 @@ pub use change_log::ChangeLog;
 pub use cost::{CostImpact, Currency, InvalidPrice, Price};
 #[doc(inline)]
 pub use decision::{
-    CapacityModel, Confidence, Floor, NeedDriver, Reason, ResourceChange, ScalingAction, ScalingDecision,
-    ShadowDecision, ShadowOutcome, Timing, Urgency,
+    CapacityModel, Confidence, Floor, NeedDriver, Reason, ScalingAction, ScalingDecision, ShadowDecision,
+    ShadowOutcome, Timing, Urgency,
 };
 #[doc(inline)]
 pub use engine::{
@@ -49,7 +52,7 @@ pub use engine::{
     Forecasting, Shadow,
 };
 #[doc(inline)]
-pub use forecast::{Forecast, LoadForecast, NoForecast};
+pub use forecast::Forecast;
 #[doc(inline)]
 pub use guard::{
     AbsenceGuard, Approved, Change, Clamp, ConfidenceGate, Cooldown, Freshness, Guard, GuardContext, Guards,
@@ -59,21 +62,27 @@ pub use guard::{
 pub use hpa::HpaSpec;
 #[doc(inline)]
 pub use metrics::{
-    Absence, Columns, HistoryError, InvalidEvent, MetricsHistory, Objective, Observation, PlannedEvent, Repairs,
-    ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
+    Absence, Columns, HistoryError, InvalidEvent, LoadForecast, MetricsHistory, NoForecast, Objective, Observation,
+    PlannedEvent, Repairs, ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
 };
 #[doc(inline)]
-pub use plan::{BoundsChange, BoundsPolicy, Ceiling, HpaPlan, Requests};
+pub use plan::HpaPlan;
+#[doc(inline)]
+pub use policy::{BoundsChange, BoundsPolicy, Ceiling};
 #[doc(inline)]
 pub use record::{
     DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step, Tee,
 };
+#[doc(inline)]
+pub use resources::{Requests, ResourceChange};
 #[doc(inline)]
 pub use rules::{Rule, RuleBasedEngine, RuleConfig};
 #[doc(inline)]
 pub use setting::InvalidSetting;
 #[doc(inline)]
 pub use source::{MemorySource, MetricsSource, SourceError};
+#[doc(inline)]
+pub use state::{ApplyMode, HpaState};
 #[doc(inline)]
 pub use target::Target;
 

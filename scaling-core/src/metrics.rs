@@ -4,12 +4,14 @@
 //! that are merely unobserved.
 
 mod absence;
+mod forecast;
 mod history;
 mod observation;
 mod sample;
 mod signal_set;
 
 pub use absence::{Absence, Signal, SignalKind};
+pub use forecast::{LoadForecast, NoForecast};
 pub use history::{Columns, HistoryError, MetricsHistory, Repairs};
 pub use observation::{InvalidEvent, Objective, Observation, PlannedEvent, WorkloadFacts};
 pub use sample::ScalingMetrics;

@@ -11,7 +11,7 @@ use crate::bounds::HardLimits;
 use crate::decision::CapacityModel;
 use crate::hpa::api::{CrossVersionObjectReference, HpaSpec, MetricSpec, stored};
 use crate::metrics::{MetricsHistory, Observation, ScalingMetrics, SignalKind, WorkloadFacts};
-use crate::plan::BoundsPolicy;
+use crate::policy::BoundsPolicy;
 use crate::rules::{Assessment, RuleConfig};
 use crate::stats::{quantile, whole_pods};
 use crate::target::Target;

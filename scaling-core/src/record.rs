@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 pub use tee::Tee;
 
-use crate::applier::ApplyMode;
 use crate::bounds::Bounds;
 use crate::decision::{Floor, ScalingDecision};
 use crate::guard::Clamp;
 use crate::metrics::{ScalingMetrics, SignalSet};
-use crate::plan::BoundsChange;
+use crate::policy::BoundsChange;
+use crate::state::ApplyMode;
 use crate::target::Target;
 
 /// Which step of a tick.

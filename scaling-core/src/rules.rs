@@ -27,10 +27,11 @@ pub use config::RuleConfig;
 pub use health::Health;
 pub use pattern::{DailyPattern, Pattern, Trend};
 
-use crate::decision::{Confidence, Reason, ResourceChange, ScalingAction, ScalingDecision, Timing, Urgency};
+use crate::decision::{Confidence, Reason, ScalingAction, ScalingDecision, Timing, Urgency};
 use crate::engine::{DecisionEngine, EngineError};
 use crate::forecast::LoadForecast;
 use crate::metrics::{Observation, SignalKind, SignalSet};
+use crate::resources::ResourceChange;
 use crate::setting::InvalidSetting;
 use crate::stats::whole_pods;
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::{Applied, ApplyError, ApplyMode, HpaApplier, HpaState};
 use crate::bounds::Bounds;
-use crate::decision::ResourceChange;
 use crate::plan::HpaPlan;
+use crate::resources::ResourceChange;
 use crate::target::Target;
 
 /// HPAs in memory: for replays, tests and hosts that write manifests instead of calling an API.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::forecast::NoForecast;
+use crate::metrics::NoForecast;
 use crate::metrics::{Absence, SignalKind};
 
 /// Where the capacity of a pod is known from.

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{DecisionEngine, EngineError};
-use crate::decision::{Floor, Reason, ResourceChange, ScalingDecision};
+use crate::decision::{Floor, Reason, ScalingDecision};
 use crate::metrics::Observation;
+use crate::resources::ResourceChange;
 use crate::target::Target;
 
 /// Asks every member and takes the answer that wants the most pods, so that growing needs one member and shrinking needs all.

@@ -6,7 +6,8 @@ use std::fmt;
 use super::{Clamp, GuardContext};
 use crate::bounds::{Bounds, HardLimits};
 use crate::decision::{Floor, ScalingDecision};
-use crate::plan::{BoundsChange, Requests};
+use crate::policy::BoundsChange;
+use crate::resources::Requests;
 use crate::target::Target;
 
 /// What somebody wants to be changed.

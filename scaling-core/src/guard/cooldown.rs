@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Change, Guard, GuardContext, Limit, Verdict};
-use crate::decision::ResourceChange;
+use crate::resources::ResourceChange;
 
 /// Lowers no bound too soon after any change, and changes what a pod requests too soon after the last such change not at all.
 /// Growth waits for nothing. Critical urgency bypasses it.

@@ -1,8 +1,8 @@
 //! [`ResourceLimits`]: what a pod requests stays above what it uses.
 
 use super::{Change, Guard, GuardContext, Limit, Verdict};
-use crate::decision::ResourceChange;
 use crate::metrics::{Observation, SignalKind};
+use crate::resources::ResourceChange;
 
 /// Limits a change of what a pod requests: never below what its pods use now, nor by more than a share at once in either
 /// direction.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Absence, MetricsHistory, Repairs, ScalingMetrics, SignalKind, SignalSet};
-use crate::forecast::{LoadForecast, NoForecast};
+use super::{Absence, LoadForecast, MetricsHistory, NoForecast, Repairs, ScalingMetrics, SignalKind, SignalSet};
 use crate::target::Target;
 
 /// Everything an engine may look at to decide once.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Absence, Signal, SignalKind, SignalSet};
-use crate::MAX_REPLICAS;
+use crate::stats::MAX_REPLICAS;
 
 /// Measurements of a workload at one instant.
 ///

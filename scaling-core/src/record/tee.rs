@@ -55,8 +55,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::applier::ApplyMode;
     use crate::record::MemoryRecorder;
+    use crate::state::ApplyMode;
     use crate::target::Target;
 
     struct Full;

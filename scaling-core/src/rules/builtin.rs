@@ -3,8 +3,9 @@
 use super::assessment::{Assessment, millis};
 use super::samples::Buffer;
 use super::{Need, Rule};
-use crate::decision::{NeedDriver, Reason, ResourceChange, Timing, Urgency};
+use crate::decision::{NeedDriver, Reason, Timing, Urgency};
 use crate::metrics::SignalKind;
+use crate::resources::ResourceChange;
 
 /// Load against what a pod carries.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,239 @@
+//! From a request and a floor to the HPA's new bounds: [`BoundsPolicy`].
+//!
+//! The HPA keeps reacting between the bounds; we move them, and whatever we raised is given back to the bounds that its owner
+//! set. No bound makes a pod leave (law 11): the max is never set below the pods that run, and the min is lowered by no more pods
+//! than the guards let go.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::{Bounds, HardLimits, MAX_REPLICAS};
+use crate::resources::ResourceChange;
+use crate::state::HpaState;
+
+/// The max of an HPA while less is needed than its owner allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ceiling {
+    /// It rests at the owner's max, and is raised above it while more is needed.
+    #[default]
+    Rest,
+    /// It follows the request with its headroom, below the owner's max too: a cap on spending.
+    Follow,
+}
+
+/// The mapping from a request to bounds. The HPA keeps reacting between them.
+///
+/// With a request of `w` pods, `c` pods that run, the highest floor `f` and the owner's bounds `r`: the min aims at the largest of
+/// `r.min`, `f` and a share of `w`; the max at the larger of `r.max` and `w` with its headroom, and never below `c`. A request for
+/// more pods lowers no bound, one for fewer raises none, unless it is [foreseen](crate::ScalingDecision::foreseen); a floor moves
+/// the min alone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BoundsPolicy {
+    /// Share of a request that becomes the min, where the engine only reacts. Default 0.5: the HPA does the rest. A foreseen
+    /// request counts as a whole, since nobody else can know it.
+    pub floor_share: f64,
+    /// Room above the request for the HPA, at least this many pods. Default 5.
+    pub headroom_pods: u32,
+    /// Room above the request for the HPA, at least this share. Default 0.25.
+    pub headroom_share: f64,
+    /// The max while less is needed than the owner allows. Default: [`Ceiling::Rest`].
+    pub ceiling: Ceiling,
+    /// Min and max both become the number of pods wanted, for a target that is driven directly (no HPA, or one that shall not
+    /// react). Default false.
+    pub exact: bool,
+}
+
+impl Default for BoundsPolicy {
+    fn default() -> Self {
+        Self { floor_share: 0.5, headroom_pods: 5, headroom_share: 0.25, ceiling: Ceiling::Rest, exact: false }
+    }
+}
+
+/// The input of the mapping.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mapping {
+    /// The HPA as it stands.
+    pub(crate) state: HpaState,
+    pub(crate) limits: HardLimits,
+    /// Pods that run or start.
+    pub(crate) current: u32,
+    /// Pods that the old min holds.
+    pub(crate) held: u32,
+    /// The request, as far as it is allowed; `None` if there is none, or it was refused.
+    pub(crate) request: Option<u32>,
+    /// Whether more was requested, even if nothing of it is allowed: then nothing is lowered.
+    pub(crate) grows: bool,
+    pub(crate) foreseen: bool,
+    /// Everything goes back to the owner's bounds.
+    pub(crate) restore: bool,
+    /// The highest floor that is due; 0 for none.
+    pub(crate) floor: u32,
+    /// The min as it would be without floors.
+    pub(crate) min_without_floor: u32,
+    /// Pods that may newly be let go at most; with 0 nothing is lowered at all.
+    pub(crate) release_at_most: Option<u32>,
+}
+
+/// The output of the mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mapped {
+    pub(crate) bounds: Bounds,
+    /// The min as it would be without floors.
+    pub(crate) min_without_floor: u32,
+    /// Pods that the old min held and the new one does not.
+    pub(crate) released: u32,
+}
+
+impl BoundsPolicy {
+    /// The policy of a host that drives the number of pods itself.
+    pub fn exact() -> Self {
+        Self { exact: true, ..Self::default() }
+    }
+
+    pub(crate) fn map(&self, mapping: &Mapping) -> Mapped {
+        let (min, min_without_floor) = self.min(mapping);
+        let Mapping { state: HpaState { bounds: old, .. }, held, limits, .. } = *mapping;
+        let hard = limits.bounds();
+        let min = hard.clamp(min);
+        let max = if self.exact { min } else { self.max(mapping) };
+        let max = hard.clamp(max.max(min)).max(1);
+        // min ≤ max in each arm, so this cannot fail; if it did, nothing would change.
+        let bounds = Bounds::new(min, max).unwrap_or(old);
+        Mapped { bounds, min_without_floor, released: held.saturating_sub(bounds.min()) }
+    }
+
+    /// The min, with and without floors.
+    fn min(&self, mapping: &Mapping) -> (u32, u32) {
+        let Mapping { state: HpaState { bounds: old, resting, .. }, current, request, foreseen, floor, .. } = *mapping;
+        let share = if foreseen || self.exact { 1.0 } else { self.floor_share.clamp(0.0, 1.0) };
+        let base = mapping.min_without_floor.min(old.min());
+        let rest = if self.exact { 0 } else { resting.min() };
+        let own = match request {
+            _ if mapping.restore => rest,
+            None => base.max(rest),
+            Some(request) => {
+                let aim = scaled(request, share);
+                let own = if request > current {
+                    base.max(aim)
+                } else if foreseen || self.exact {
+                    aim
+                } else {
+                    base.min(aim)
+                };
+                own.max(rest)
+            }
+        };
+        let min = own.max(floor);
+        let held = match mapping.release_at_most {
+            // A request for more lowers nothing, not even for a floor that has ended.
+            _ if mapping.grows => old.min(),
+            Some(0) => old.min(),
+            Some(pods) => mapping.held.saturating_sub(pods),
+            None => 0,
+        };
+        // A guard that holds the min back holds back what it is without floors as well.
+        let own = if min < held { own.max(held.min(base)) } else { own };
+        (min.max(held.min(old.min())), own)
+    }
+
+    fn max(&self, mapping: &Mapping) -> u32 {
+        let Mapping { state: HpaState { bounds: old, resting, .. }, current, request, .. } = *mapping;
+        let with_headroom = |request: u32| {
+            let room = scaled(request, self.headroom_share.max(0.0)).max(self.headroom_pods);
+            request.saturating_add(room)
+        };
+        if mapping.restore {
+            let held = if mapping.release_at_most == Some(0) { old.max() } else { current.min(old.max()) };
+            return resting.max().max(held);
+        }
+        let aim = match (request, self.ceiling) {
+            (None, _) => return old.max(),
+            (Some(request), Ceiling::Rest) => resting.max().max(with_headroom(request)),
+            (Some(request), Ceiling::Follow) => with_headroom(request),
+        };
+        if request.is_some_and(|request| request > current) {
+            old.max().max(aim)
+        } else if mapping.grows || mapping.release_at_most == Some(0) {
+            old.max()
+        } else {
+            // Law 11: no pod leaves for the sake of the max.
+            let lower = aim.max(current);
+            let room = with_headroom(lower) - lower;
+            // A max that follows a request up and down by less than its headroom would be written at every turn for nothing.
+            if lower > resting.max() && old.max().saturating_sub(lower) <= room {
+                old.max()
+            } else {
+                old.max().min(lower)
+            }
+        }
+    }
+}
+
+// `replicas` is at most 2³² and a share a small number: far inside f64, and the cast saturates.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn scaled(replicas: u32, share: f64) -> u32 {
+    ((f64::from(replicas) * share).ceil() as u32).min(MAX_REPLICAS)
+}
+
+/// A change of bounds and resources, as plain data: what records keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundsChange {
+    /// Bounds before.
+    pub old: Bounds,
+    /// Bounds after.
+    pub new: Bounds,
+    /// Pods that the old min held and the new one does not: those that the HPA may now remove. Removal budgets count them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub released: u32,
+    /// The min after, as it would be without a floor, where that is lower: what it is given back to when the floor ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_without_floor: Option<u32>,
+    /// Change of what a pod requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceChange>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde wants a reference
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl BoundsChange {
+    /// Whether it raises a bound or a request.
+    pub fn grows(&self) -> bool {
+        self.new.min() > self.old.min()
+            || self.new.max() > self.old.max()
+            || self.resources.is_some_and(ResourceChange::grows)
+    }
+
+    /// Whether it lowers a bound or a request.
+    pub fn shrinks(&self) -> bool {
+        self.new.min() < self.old.min()
+            || self.new.max() < self.old.max()
+            || self.resources.is_some_and(ResourceChange::shrinks)
+    }
+}
+
+impl fmt::Display for BoundsChange {
+    /// One line for each field that changes; nothing if none does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Vec::new();
+        if self.old.min() != self.new.min() {
+            lines.push(format!("minReplicas: {} -> {}", self.old.min(), self.new.min()));
+        }
+        if self.old.max() != self.new.max() {
+            lines.push(format!("maxReplicas: {} -> {}", self.old.max(), self.new.max()));
+        }
+        if let Some(ResourceChange { cpu_percent, memory_percent }) = self.resources {
+            for (name, percent) in [("cpu", cpu_percent), ("memory", memory_percent)] {
+                if percent != 0 {
+                    lines.push(format!("requests.{name}: {percent:+} %"));
+                }
+            }
+        }
+        f.write_str(&lines.join("\n"))
+    }
+}

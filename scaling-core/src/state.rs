@@ -1,0 +1,58 @@
+//! The HPA as it stands, and how far a change of it may go.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::Bounds;
+
+/// How far a plan may go. The default changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplyMode {
+    /// Nothing leaves the process.
+    #[default]
+    Plan,
+    /// The API server validates it; nothing persists.
+    ServerDryRun,
+    /// The change is stored in the cluster.
+    Apply,
+}
+
+/// The HPA as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HpaState {
+    /// Its bounds. An HPA without `minReplicas` has a min of 1.
+    pub bounds: Bounds,
+    /// The bounds that its owner set, before our first change or since: what every floor is given back to. An applier that cannot
+    /// tell says what is there; the [`ChangeLog`](crate::ChangeLog) knows better once something was changed.
+    pub resting: Bounds,
+    /// Whether the applier knows the resting bounds, and they are not just what is there.
+    #[serde(default)]
+    pub resting_is_known: bool,
+}
+
+impl HpaState {
+    /// An HPA with these bounds, set by its owner.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, resting: bounds, resting_is_known: false }
+    }
+
+    /// The same with the resting bounds that the applier knows.
+    #[must_use]
+    pub fn with_resting(mut self, resting: Bounds) -> Self {
+        (self.resting, self.resting_is_known) = (resting, true);
+        self
+    }
+}
+
+impl fmt::Display for ApplyMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plan => "plan",
+            Self::ServerDryRun => "server dry-run",
+            Self::Apply => "apply",
+        })
+    }
+}
