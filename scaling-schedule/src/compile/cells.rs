@@ -4,7 +4,7 @@
 //! right day, and a dip or a peak over midnight is one.
 
 use chrono::Weekday;
-use scaling_core::MAX_REPLICAS;
+use scaling_core::stats::whole_pods;
 
 use super::{CompileConfig, Profile};
 use crate::Days;
@@ -220,12 +220,6 @@ pub(super) fn alike(a: &Profile, b: &Profile, config: &CompileConfig) -> bool {
         let (a, b) = (whole_pods(a), whole_pods(b));
         a.abs_diff(b) <= config.tolerance(a.max(b))
     })
-}
-
-/// Rounded up. An excess of a billionth over a whole number is an error of floating point, not need.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-pub(super) fn whole_pods(need: f64) -> u32 {
-    (need - need * 1e-9).ceil().clamp(0.0, f64::from(MAX_REPLICAS)) as u32
 }
 
 #[cfg(test)]

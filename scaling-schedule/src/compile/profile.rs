@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
-use scaling_core::{MetricsHistory, ScalingMetrics};
+use scaling_core::{MetricsHistory, ScalingMetrics, stats};
 
 use crate::{Days, Schedule};
 
@@ -53,7 +53,7 @@ impl Seen {
         let mut days: BTreeMap<NaiveDate, Vec<Option<f64>>> = BTreeMap::new();
         for ((date, index), mut needs) in collected {
             if let Some(place) = days.entry(date).or_insert_with(|| vec![None; slots]).get_mut(index) {
-                *place = nearest_rank(&mut needs, quantile);
+                *place = stats::quantile(&mut needs, quantile);
             }
         }
         Self { slot_minutes, days }
@@ -76,10 +76,10 @@ impl Seen {
         let needs = (0..slots)
             .map(|index| {
                 let mut seen: Vec<f64> = self.on(days).filter_map(|day| day.get(index).copied().flatten()).collect();
-                let middle = nearest_rank(&mut seen, 0.5)?;
+                let middle = stats::quantile(&mut seen, 0.5)?;
                 spread.0 += seen.iter().map(|need| (need - middle).abs()).sum::<f64>();
                 spread.1 += seen.iter().sum::<f64>();
-                nearest_rank(&mut seen, quantile)
+                stats::quantile(&mut seen, quantile)
             })
             .collect();
         let spread = if spread.1 > 0.0 { (spread.0 / spread.1).min(1.0) } else { 0.0 };
@@ -130,17 +130,8 @@ fn place(clock: &Schedule, at: DateTime<Utc>, slot_minutes: u32) -> Option<(Naiv
 fn usual_interval(history: &MetricsHistory) -> TimeDelta {
     let times: Vec<i64> = history.iter().map(|sample| sample.timestamp.timestamp_millis()).collect();
     let mut steps: Vec<i64> = times.iter().zip(times.iter().skip(1)).map(|(a, b)| b - a).collect();
-    steps.sort_unstable();
-    let middle = steps.get(steps.len() / 2).copied().unwrap_or(0);
+    let middle = stats::quantile_of(&mut steps, 0.5).unwrap_or(0);
     TimeDelta::milliseconds(middle.min(SECONDS_PER_DAY * 1000))
-}
-
-/// The smallest value that at least this share of the values does not exceed. Sorts them.
-fn nearest_rank(values: &mut [f64], quantile: f64) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let rank = (quantile * values.len() as f64).ceil() as usize;
-    values.get(rank.clamp(1, values.len().max(1)) - 1).copied()
 }
 
 /// Time from the first sample to the end of the time that the last one stands for.

@@ -3,6 +3,8 @@
 //! All but the constant and the Poisson noise are differences of logarithms of load, so they mean the same for a load of a
 //! hundred pods as for one of two.
 
+use scaling_core::stats::{RunningSums, sliding_max};
+
 use super::season::{SEASONS, Season};
 use super::series::STEP_S;
 
@@ -43,16 +45,16 @@ pub(crate) struct Track {
     /// Logarithms of load plus the offset.
     pub(crate) levels: Vec<f64>,
     /// Running sums of them.
-    sums: Vec<f64>,
+    sums: RunningSums,
     /// Means of one minute.
     pub(crate) minutes: Vec<f64>,
     max_five: Vec<f64>,
     max_quarter: Vec<f64>,
     max_hour: Vec<f64>,
     /// Running sums of the changes over a minute, without their sign.
-    moved: Vec<f64>,
+    moved: RunningSums,
     /// Running sums of the growth that came, where load grew.
-    grown: Vec<f64>,
+    grown: RunningSums,
     /// Largest growth of an hour.
     max_grown: Vec<f64>,
     pub(crate) ahead: Ahead,
@@ -66,15 +68,15 @@ impl Track {
 
     pub(crate) fn new(rates: &[f64], log_offset: f64, ahead: Ahead) -> Self {
         let levels: Vec<f64> = rates.iter().map(|rate| (rate + log_offset).ln()).collect();
-        let sums = running(levels.iter().copied());
+        let sums = RunningSums::of(levels.iter().copied());
         let minutes: Vec<f64> = (0..levels.len())
             .map(|k| match k.checked_sub(MINUTE - 1) {
-                Some(from) => between(&sums, from, k + 1) / MINUTE as f64,
+                Some(from) => sums.mean(from..k + 1),
                 None => levels.get(k).copied().unwrap_or_default(),
             })
             .collect();
         let back = |k: usize, steps: usize| Some(levels.get(k)? - levels.get(k.checked_sub(steps)?)?);
-        let moved = running((0..levels.len()).map(|k| back(k, MINUTE).unwrap_or(0.0).abs()));
+        let moved = RunningSums::of((0..levels.len()).map(|k| back(k, MINUTE).unwrap_or(0.0).abs()));
         let growths: Vec<f64> = (0..levels.len())
             .map(|k| match (back(k, ahead.far), levels.get(k), k.checked_sub(1).and_then(|k| levels.get(k))) {
                 (Some(far), Some(last), Some(before)) => {
@@ -89,7 +91,7 @@ impl Track {
             max_quarter: sliding_max(&minutes, QUARTER_HOUR),
             max_hour: sliding_max(&minutes, HOUR),
             max_grown: sliding_max(&growths, HOUR),
-            grown: running(growths.iter().map(|growth| growth.max(0.0))),
+            grown: RunningSums::of(growths.iter().map(|growth| growth.max(0.0))),
             levels,
             sums,
             minutes,
@@ -144,7 +146,7 @@ impl Track {
         let recent = self.levels.get(from..=k)?;
         let now = *recent.last()?;
         let back = |steps: usize| recent.get(recent.len() - 1 - steps).map_or(0.0, |before| now - before);
-        let since = |sums: &[f64], steps: usize| between(sums, k + 1 - steps, k + 1) / steps as f64;
+        let since = |sums: &RunningSums, steps: usize| sums.mean(k + 1 - steps..k + 1);
         let minute = back(MINUTE);
         let moved = since(&self.moved, HALF_HOUR);
         let own: [f64; RECENT] = [
@@ -172,67 +174,5 @@ impl Track {
             *place = value.clamp(-LIMIT, LIMIT);
         }
         Some(features)
-    }
-}
-
-/// Running sums, from 0.
-pub(super) fn running(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut sum = 0.0;
-    std::iter::once(0.0)
-        .chain(values.map(|value| {
-            sum += value;
-            sum
-        }))
-        .collect()
-}
-
-/// The sum of the values from one place up to, not including, another.
-pub(super) fn between(sums: &[f64], from: usize, to: usize) -> f64 {
-    match (sums.get(from), sums.get(to)) {
-        (Some(from), Some(to)) => to - from,
-        _ => 0.0,
-    }
-}
-
-/// For each place the largest of it and `back` places before.
-///
-/// By blocks of that length (van Herk, *A fast algorithm for local minimum and maximum filters*, 1992): every reach is the end of
-/// one block and the start of the next.
-pub(super) fn sliding_max(values: &[f64], back: usize) -> Vec<f64> {
-    let (mut from_start, mut to_end) = (values.to_vec(), values.to_vec());
-    for block in from_start.chunks_mut(back + 1) {
-        let mut most = f64::NEG_INFINITY;
-        for value in block {
-            most = if *value > most { *value } else { most };
-            *value = most;
-        }
-    }
-    for block in to_end.chunks_mut(back + 1) {
-        let mut most = f64::NEG_INFINITY;
-        for value in block.iter_mut().rev() {
-            most = if *value > most { *value } else { most };
-            *value = most;
-        }
-    }
-    // A reach that begins before the first place lies in the first block.
-    for (place, end) in from_start.iter_mut().skip(back).zip(&to_end) {
-        *place = if *end > *place { *end } else { *place };
-    }
-    from_start
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_largest_within_reach() {
-        let values: Vec<f64> = (0..50_u32).map(|k| f64::from(k * 7919 % 31)).collect();
-        for back in [0, 1, 5, 49, 80] {
-            let naive: Vec<f64> = (0..values.len())
-                .map(|k| values.iter().take(k + 1).skip(k.saturating_sub(back)).copied().fold(0.0, f64::max))
-                .collect();
-            assert_eq!(sliding_max(&values, back), naive, "{back}");
-        }
     }
 }

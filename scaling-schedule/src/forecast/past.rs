@@ -1,7 +1,7 @@
 //! The past of a workload, made ready to be learnt from.
 
 use chrono::{DateTime, Utc};
-use scaling_core::{Observation, SignalKind};
+use scaling_core::{Observation, SignalKind, stats};
 
 use super::features::{DAY, Features, HOUR, Track};
 use super::forecaster::{ahead, declared_capacity, limited_ahead_ms, log_offset, offset_ms};
@@ -128,8 +128,7 @@ impl Past {
     /// The rate that was exceeded for a hundredth of the time.
     fn busy(&self) -> f64 {
         let mut rates: Vec<f64> = self.rates.iter().step_by(SAMPLE_EVERY).copied().collect();
-        let rank = rates.len().saturating_sub(1) * 99 / 100;
-        if rank < rates.len() { *rates.select_nth_unstable_by(rank, f64::total_cmp).1 } else { 0.0 }
+        stats::quantile(&mut rates, 0.99).unwrap_or(0.0)
     }
 
     /// Moves each constant as the newest day would have: up after a miss, down otherwise, so that it rests where misses are as

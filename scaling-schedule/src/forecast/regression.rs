@@ -1,5 +1,7 @@
 //! Linear quantile regression (Koenker and Bassett, *Regression Quantiles*, 1978), several quantiles at once.
 
+use scaling_core::stats;
+
 use super::features::{FEATURES, Features};
 
 /// Sweeps over the training samples. The steps shrink over all of them together, and the second half is averaged.
@@ -149,13 +151,7 @@ impl Whitening {
 fn quantile_of_rest(samples: &[TrainingSample], scaled: &[Features], fit: &Features, level: f64) -> Option<f64> {
     let rest = |(sample, features): (&TrainingSample, &Features)| (sample.growth - dot(fit, features), sample.weight);
     let mut rests: Vec<(f64, f64)> = samples.iter().zip(scaled).map(rest).collect();
-    rests.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let mut left = level * rests.iter().map(|(_, weight)| weight).sum::<f64>();
-    let reached = rests.iter().find(|(_, weight)| {
-        left -= weight;
-        left <= 0.0
-    });
-    reached.or(rests.last()).map(|(rest, _)| *rest)
+    stats::weighted_quantile(&mut rests, level)
 }
 
 fn zip(a: &Features, b: &Features, f: impl Fn(f64, f64) -> f64) -> Features {

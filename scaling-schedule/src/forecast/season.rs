@@ -1,6 +1,8 @@
 //! Seasons: the load at the same time of other days and of last week.
 
-use super::features::{Ahead, DAY, Track, between, running, sliding_max};
+use scaling_core::stats::{RunningSums, sliding_max};
+
+use super::features::{Ahead, DAY, Track};
 use super::series::STEP_MS;
 
 /// Days looked back at: a working week.
@@ -99,12 +101,9 @@ pub(crate) struct Seasons {
 impl Seasons {
     pub(crate) fn new(track: &Track) -> Self {
         let levels = &track.levels;
-        let sums = running(levels.iter().copied());
+        let sums = RunningSums::of(levels.iter().copied());
         let smooth: Vec<f64> = (0..levels.len())
-            .map(|k| {
-                let (from, to) = (k.saturating_sub(SMOOTH), (k + SMOOTH + 1).min(levels.len()));
-                between(&sums, from, to) / (to - from) as f64
-            })
+            .map(|k| sums.mean(k.saturating_sub(SMOOTH)..(k + SMOOTH + 1).min(levels.len())))
             .collect();
         let growths: Vec<f64> = (0..levels.len()).map(|k| track.growth(k).unwrap_or(0.0)).collect();
         let (daily, weekly) = (periodic(&smooth, DAY), periodic(&smooth, 7 * DAY));
