@@ -8,13 +8,15 @@
     missing_docs
 )]
 
+use std::time::Duration;
+
 use futures::executor::block_on;
 use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::conformance::engine::losses;
 use scaling_core::{
-    LoadForecast, MetricsHistory, Observation, Reason, RuleBasedEngine, ScalingDecision, ScalingMetrics, Signal,
-    SignalKind, conformance,
+    LoadForecast, MetricsHistory, Objective, Observation, Reason, RuleBasedEngine, ScalingDecision, ScalingMetrics,
+    Signal, SignalKind, conformance,
 };
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
@@ -179,22 +181,52 @@ fn a_workload_never_seen_before_gets_general_headroom() {
     assert!(*observed == 480.0 && *expected > 480.0 && *quantile > 0.95 && *ahead_s == 97.5);
 }
 
-#[test]
-fn the_price_of_waiting_requests_buys_pods() {
-    // Jumps at irregular times: headroom is all that helps.
+/// A day with jumps at irregular times, so that headroom is all that helps, and calm for the last quarter of an hour.
+fn jumps() -> Observation {
     let jumpy = |number: u32| {
         let bits = (number + 1).wrapping_mul(0x9E37_79B9);
         let bits = (bits ^ (bits >> 15)).wrapping_mul(0x85EB_CA6B);
         if (bits >> 13) % 16 < 1 { 450.0 } else { 200.0 }
     };
-    // Calm for the last quarter of an hour.
-    let all = observation(|number| if number < 1485 { jumpy(number) } else { 200.0 }, 1500);
+    observation(|number| if number < 1485 { jumpy(number) } else { 200.0 }, 1500)
+}
+
+#[test]
+fn the_price_of_waiting_requests_buys_pods() {
+    let all = jumps();
     let expected = |violation_price: f64| {
         let config = PredictiveConfig { violation_price, ..PredictiveConfig::default() };
         PredictiveEngine::new(config).unwrap().evaluate(&all).unwrap().desired_replicas
     };
     let [cheap, usual, dear] = [0.0, 10.0, 100.0].map(expected);
     assert!(cheap <= usual && usual <= dear && cheap < dear, "{cheap} {usual} {dear}");
+}
+
+#[test]
+fn requests_that_may_wait_longer_need_no_more_pods() {
+    let engine = engine();
+    let mut pods = Vec::new();
+    // Each asked of the same engine: another objective is learnt anew, not answered by what was learnt for the one before.
+    for wait_s in [0, 1, 15, 60, 600] {
+        let mut seen = jumps();
+        seen.facts.objective = Objective { wait: Duration::from_secs(wait_s), patience: Duration::from_secs(900) };
+        let decision = engine.evaluate(&seen).unwrap();
+        assert_eq!(written(&decision), written(&self::engine().evaluate(&seen).unwrap()), "{wait_s} s");
+        pods.push(decision.desired_replicas);
+    }
+    assert!(pods.is_sorted_by(|a, b| a >= b) && pods.first() > pods.last(), "{pods:?}");
+}
+
+#[test]
+fn no_objective_is_too_strange_to_learn_for() {
+    for wait in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
+        for patience in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
+            let mut seen = jumps();
+            seen.facts.objective = Objective { wait, patience };
+            let pods = engine().evaluate(&seen).unwrap().desired_replicas;
+            assert!((4..=20).contains(&pods), "{pods} pods for {wait:?} and {patience:?}");
+        }
+    }
 }
 
 /// A flat day that ends with some seconds of another load, as means over `window` seconds; pods have kept up.
@@ -212,7 +244,7 @@ fn surge(window: u64, load: impl Fn(i64) -> f64) -> (f64, ScalingDecision) {
     let mut seen =
         Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(day)).with_history(history);
     seen.facts.pod_capacity = Some(50.0);
-    seen.facts.metrics_window = std::time::Duration::from_secs(window);
+    seen.facts.metrics_window = Duration::from_secs(window);
     let decision = engine().evaluate(&seen).unwrap();
     let expected = decision.reasons.iter().find_map(|reason| match reason {
         Reason::Forecast { expected, .. } => Some(*expected),

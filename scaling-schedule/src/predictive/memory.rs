@@ -30,6 +30,7 @@ impl Evidence {
         let mut hasher = DefaultHasher::new();
         let facts = &observation.facts;
         (facts.start_up, facts.metrics_lag, facts.metrics_window, facts.sync_period).hash(&mut hasher);
+        (facts.objective.wait, facts.objective.patience).hash(&mut hasher);
         (facts.pod_capacity.map(f64::to_bits), facts.cpu_request_millicores, facts.cpu_limit_millicores)
             .hash(&mut hasher);
         let Some(within) = span else { return Self { span, samples: 0, fingerprint: hasher.finish() } };

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use scaling_core::stats::{FluidStep, SlidingMax, whole_pods};
 use scaling_core::{RuleConfig, WorkloadFacts};
 
 use super::policy::Policy;
@@ -11,10 +12,6 @@ use crate::forecast::{DAY, Forecaster, Past, QUANTILES, STEP_MS};
 const PLAYED: usize = 4 * DAY;
 /// Steps after which it counts half: three days, so that a change of the pattern changes the policy within the week.
 const HALF_LIFE: f64 = 3.0 * DAY as f64;
-/// A request waits too long if it meets a longer queue than this, in seconds of what the pods carry.
-const LATE_S: f64 = 1.0;
-/// Requests beyond this queue give up, in seconds of what the pods carry.
-const GIVE_UP_S: f64 = 30.0;
 const STEP_S: f64 = STEP_MS / 1000.0;
 
 /// A model of pods and their queue. Times in steps of 15 s.
@@ -27,6 +24,10 @@ pub(super) struct QueueModel {
     start_up: usize,
     /// Time from the end of a queue to its being seen.
     queue_lag: usize,
+    /// A request waits too long if it meets a longer queue than this, in seconds of what the pods carry. At most `patience_s`.
+    wait_s: f64,
+    /// Requests beyond this queue give up, in seconds of what the pods carry.
+    patience_s: f64,
     drain_s: f64,
     shrink_below: f64,
 }
@@ -35,11 +36,15 @@ impl QueueModel {
     pub(super) fn of(past: &Past, facts: &WorkloadFacts, rules: &RuleConfig) -> Self {
         let start_up_s = facts.start_up.as_secs_f64();
         let queue_age_s = facts.metrics_lag.as_secs_f64() + facts.metrics_window.as_secs_f64() / 2.0;
+        let patience_s = facts.objective.patience.as_secs_f64();
         Self {
             capacity: past.pod_size() * rules.learnt_target_percent / 100.0,
             lag: steps((past.ahead_ms / 1000.0 - start_up_s) / STEP_S),
             start_up: steps(start_up_s / STEP_S),
             queue_lag: steps(queue_age_s / STEP_S).max(1),
+            // Whoever gives up has waited too long.
+            wait_s: facts.objective.wait.as_secs_f64().min(patience_s),
+            patience_s,
             drain_s: rules.drain.as_secs_f64(),
             shrink_below: rules.shrink_below,
         }
@@ -83,92 +88,35 @@ impl<'a> Play<'a> {
 
     pub(super) fn through(&self, policy: Policy, model: &QueueModel) -> Tally {
         let mut tally = Tally::default();
-        let mut wanted = Extreme::largest(policy.hold);
-        // The youngest go first, so what is ready is the smallest size since a start-up ago.
-        let mut ready = Extreme::smallest(model.start_up);
+        let mut wanted = SlidingMax::new(policy.hold);
+        // The youngest go first, so what is ready is the smallest size since a start-up ago: the largest with its sign changed.
+        let mut ready = SlidingMax::new(model.start_up);
         let mut queues: VecDeque<f64> = std::iter::repeat_n(0.0, model.queue_lag).collect();
         let (mut queue, mut size) = (0.0, 0.0);
         // The decision that sees a load acts from `lag` steps later on.
         let arriving = self.rates.iter().skip(model.lag);
         for (((upper, seen), fade), arriving) in self.uppers.iter().zip(self.rates).zip(&self.fades).zip(arriving) {
-            let load = wanted.with(policy.quantile.of(upper).max(*seen));
+            let load = wanted.push(policy.quantile.of(upper).max(*seen));
             let waiting = queues.pop_front().unwrap_or_default();
             let need = ((load + waiting / model.drain_s) / model.capacity).max(1.0);
             if need > size || need <= model.shrink_below * size {
-                size = need.ceil();
+                size = f64::from(whole_pods(need));
             }
-            let carried = ready.with(size) * model.capacity;
-            let before = queue;
-            queue = f64::max(queue + (arriving - carried) * STEP_S, 0.0);
+            let service_rate = -ready.push(-size) * model.capacity;
+            let limit = model.patience_s * service_rate;
+            let step = FluidStep {
+                start: f64::min(queue, limit),
+                arrival_rate: *arriving,
+                service_rate,
+                limit,
+                duration: STEP_S,
+            };
             tally.pods += fade * size;
             tally.arrived += fade * arriving;
-            tally.late += fade * arriving * share_above(before, queue, LATE_S * carried);
-            queue = queue.min(GIVE_UP_S * carried.max(model.capacity));
+            tally.late += fade * arriving * step.time_above(model.wait_s * service_rate) / STEP_S;
+            queue = step.end();
             queues.push_back(queue);
         }
         tally
-    }
-}
-
-/// The share of the way from one value to another that lies above a limit.
-fn share_above(from: f64, to: f64, limit: f64) -> f64 {
-    match (from > limit, to > limit) {
-        (true, true) => 1.0,
-        (false, false) => 0.0,
-        (true, false) => (from - limit) / (from - to),
-        (false, true) => (to - limit) / (to - from),
-    }
-}
-
-/// The largest or smallest of the newest values.
-#[derive(Debug)]
-struct Extreme {
-    /// Values that may become it, with when they came; the first is it.
-    candidates: VecDeque<(usize, f64)>,
-    sign: f64,
-    back: usize,
-    now: usize,
-}
-
-impl Extreme {
-    fn largest(back: usize) -> Self {
-        Self { candidates: VecDeque::with_capacity(back + 1), sign: 1.0, back, now: 0 }
-    }
-
-    fn smallest(back: usize) -> Self {
-        Self { sign: -1.0, ..Self::largest(back) }
-    }
-
-    /// With one more value: the extreme of it and the `back` values before.
-    fn with(&mut self, value: f64) -> f64 {
-        let signed = self.sign * value;
-        while self.candidates.back().is_some_and(|(_, last)| *last <= signed) {
-            self.candidates.pop_back();
-        }
-        self.candidates.push_back((self.now, signed));
-        while self.candidates.front().is_some_and(|(came, _)| came + self.back < self.now) {
-            self.candidates.pop_front();
-        }
-        self.now += 1;
-        self.candidates.front().map_or(value, |(_, extreme)| self.sign * extreme)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_extremes_of_the_newest_values() {
-        let (mut largest, mut smallest) = (Extreme::largest(2), Extreme::smallest(1));
-        let seen: Vec<_> = [3.0, 1.0, 2.0, 0.0, 5.0].map(|value| (largest.with(value), smallest.with(value))).into();
-        assert_eq!(seen, [(3.0, 3.0), (3.0, 1.0), (3.0, 1.0), (2.0, 0.0), (5.0, 0.0)]);
-    }
-
-    #[test]
-    fn a_queue_is_late_for_the_part_of_a_step_that_it_is_long() {
-        assert_eq!(share_above(0.0, 10.0, 5.0).to_bits(), 0.5_f64.to_bits());
-        assert_eq!(share_above(10.0, 0.0, 2.5).to_bits(), 0.75_f64.to_bits());
-        assert_eq!((share_above(6.0, 9.0, 5.0), share_above(5.0, 5.0, 5.0)), (1.0, 0.0));
     }
 }
