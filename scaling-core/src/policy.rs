@@ -98,7 +98,14 @@ impl BoundsPolicy {
         let Mapping { state: HpaState { bounds: old, .. }, held, limits, .. } = *mapping;
         let hard = limits.bounds();
         let min = hard.clamp(min);
-        let max = if self.exact { min } else { self.max(mapping) };
+        let max = match mapping {
+            _ if !self.exact => self.max(mapping),
+            // Nothing is asked for, more is, or nothing may leave: the max lets go of no pod.
+            Mapping { request: None, .. } | Mapping { grows: true, .. } | Mapping { release_at_most: Some(0), .. } => {
+                old.max()
+            }
+            _ => min,
+        };
         let max = hard.clamp(max.max(min)).max(1);
         // min ≤ max in each arm, so this cannot fail; if it did, nothing would change.
         let bounds = Bounds::new(min, max).unwrap_or(old);
@@ -107,16 +114,16 @@ impl BoundsPolicy {
 
     /// The min, with and without floors.
     fn min(&self, mapping: &Mapping) -> (u32, u32) {
-        let Mapping { state: HpaState { bounds: old, resting, .. }, current, request, foreseen, floor, .. } = *mapping;
+        let Mapping { state: HpaState { bounds: old, resting, .. }, request, foreseen, floor, .. } = *mapping;
         let share = if foreseen || self.exact { 1.0 } else { self.floor_share.clamp(0.0, 1.0) };
         let base = mapping.min_without_floor.min(old.min());
         let rest = if self.exact { 0 } else { resting.min() };
         let own = match request {
-            _ if mapping.restore => rest,
+            _ if mapping.restore && !self.exact => rest,
             None => base.max(rest),
             Some(request) => {
                 let aim = scaled(request, share);
-                let own = if request > current {
+                let own = if mapping.grows {
                     base.max(aim)
                 } else if foreseen || self.exact {
                     aim
