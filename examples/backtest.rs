@@ -239,6 +239,18 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_left_out_is_left_out_of_the_past_too_and_stops_no_shrink() {
+        let pods = |arguments: &[&str]| -> f64 {
+            let text = output(arguments).unwrap();
+            let row = text.lines().find(|line| line.trim_start().starts_with("rules ")).unwrap().to_owned();
+            row.split_whitespace().nth(1).unwrap().replace(',', "").parse().unwrap()
+        };
+        let (all, blind) =
+            (pods(&["--engine", "rules"]), pods(&["--engine", "rules", "--without", "memory_utilization_percent"]));
+        assert!(blind < 1.2 * all, "{blind} pod-hours instead of {all}");
+    }
+
+    #[test]
     fn every_policy_has_its_row_beside_the_oracle() {
         let text = output(&[]).unwrap();
         for name in candidates::DEFAULT.into_iter().chain(["oracle, none", "oracle, 1 %"]) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use scaling_core::backtest::{BacktestError, Candidate, ClusterModel, DemandBasis, Scenario, Trace};
+use scaling_core::backtest::{BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace};
 use scaling_core::{Bounds, HardLimits, Price, SignalKind};
 
 use crate::Failure;
@@ -205,6 +205,8 @@ pub fn failure(error: BacktestError) -> Failure {
         BacktestError::Model { .. } | BacktestError::TooShort { .. } | BacktestError::OutOfLimits { .. } => {
             Failure::input(error)
         }
+        // An HPA that cannot be simulated: its metric, its bounds.
+        BacktestError::Candidate { ref source, .. } if source.is::<ClusterError>() => Failure::input(error),
         _ => Failure::failed(error),
     }
 }

@@ -16,16 +16,16 @@ use crate::plan::HpaPlan;
 use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
-/// What an applier did.
+/// Answer of an applier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
-    /// How far it went.
+    /// Mode that was carried out.
     pub mode: ApplyMode,
-    /// Whether anything is, or with a dry run would be, different.
+    /// True if anything is, or with a dry run would be, different.
     pub changed: bool,
 }
 
-/// Why a plan was not applied. Nothing was changed, unless it says otherwise.
+/// Reasons why a plan was not applied. Nothing was changed, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
@@ -55,9 +55,9 @@ pub enum ApplyError {
         target: Target,
         /// The field.
         field: String,
-        /// Who owns it.
+        /// Field manager that owns it.
         owner: String,
-        /// When the owner last wrote, where that is known.
+        /// Time of the last write of the owner, where that is known.
         since: Option<DateTime<Utc>>,
     },
     /// The API server refused it.
@@ -65,7 +65,7 @@ pub enum ApplyError {
     Refused {
         /// The workload.
         target: Target,
-        /// What it said.
+        /// Answer of the API server.
         detail: String,
     },
     /// The API server, or the way to it, failed before the change was sent, or while it was only validated. Nothing was changed.
@@ -73,9 +73,9 @@ pub enum ApplyError {
     Unapplied {
         /// The workload.
         target: Target,
-        /// Whether trying again can help.
+        /// True if trying again can help.
         transient: bool,
-        /// What went wrong.
+        /// Cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -84,21 +84,21 @@ pub enum ApplyError {
     Backend {
         /// The workload.
         target: Target,
-        /// Whether trying again can help.
+        /// True if trying again can help.
         transient: bool,
-        /// What went wrong.
+        /// Cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl ApplyError {
-    /// Whether the change may have happened all the same: an answer that got lost says nothing (law 12).
+    /// Returns true if the change may have happened all the same: an answer that got lost says nothing (law 12).
     pub fn may_have_happened(&self) -> bool {
         matches!(self, Self::Backend { .. })
     }
 
-    /// Whether trying again later can help.
+    /// Returns true if trying again later can help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Changed { .. } => true,

@@ -88,7 +88,7 @@ impl std::fmt::Debug for Autoscaler {
 pub struct TickError {
     /// The record that was not kept.
     pub record: Box<DecisionRecord>,
-    /// Why.
+    /// Cause.
     #[source]
     pub source: RecordError,
 }
@@ -120,42 +120,42 @@ impl std::fmt::Debug for AutoscalerBuilder {
 }
 
 impl AutoscalerBuilder {
-    /// Where metrics come from. Required.
+    /// Sets the source of metrics. Required.
     #[must_use]
     pub fn source(mut self, source: impl MetricsSource + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// Who decides. Required.
+    /// Sets the engine. Required.
     #[must_use]
     pub fn engine(mut self, engine: impl DecisionEngine + 'static) -> Self {
         self.engine = Some(Box::new(engine));
         self
     }
 
-    /// Who reads and changes HPAs. Required.
+    /// Sets the applier, which reads and changes HPAs. Required.
     #[must_use]
     pub fn applier(mut self, applier: impl HpaApplier + 'static) -> Self {
         self.applier = Some(Box::new(applier));
         self
     }
 
-    /// Who keeps the records. Default: nobody; [`Autoscaler::tick`] returns each.
+    /// Sets the recorder. Default: none; [`Autoscaler::tick`] returns each record.
     #[must_use]
     pub fn recorder(mut self, recorder: impl Recorder + 'static) -> Self {
         self.recorder = Some(Box::new(recorder));
         self
     }
 
-    /// What is allowed. Default: [`Guards::default`].
+    /// Sets the guards. Default: [`Guards::default`].
     #[must_use]
     pub fn guards(mut self, guards: Guards) -> Self {
         self.guards = guards;
         self
     }
 
-    /// How wanted replicas become bounds.
+    /// Sets the mapping from a request to bounds. Default: [`BoundsPolicy::default`].
     #[must_use]
     pub fn policy(mut self, policy: BoundsPolicy) -> Self {
         self.policy = policy;
@@ -169,21 +169,21 @@ impl AutoscalerBuilder {
         self
     }
 
-    /// What pods cost; decisions that do not say what they cost then do.
+    /// Sets the price of pods; decisions that do not say what they cost then do.
     #[must_use]
     pub fn price(mut self, price: Price) -> Self {
         self.price = Some(price);
         self
     }
 
-    /// How far to go. Default: [`ApplyMode::Plan`], which changes nothing.
+    /// Sets the mode. Default: [`ApplyMode::Plan`], which changes nothing.
     #[must_use]
     pub fn mode(mut self, mode: ApplyMode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// What was done before: cooldowns, budgets and floors of an earlier run, read back from its records. Default: nothing.
+    /// Sets the log of earlier changes: cooldowns, budgets and floors of an earlier run, read back from its records. Default: nothing.
     #[must_use]
     pub fn change_log(mut self, log: ChangeLog) -> Self {
         self.log = log;
@@ -295,7 +295,7 @@ impl Autoscaler {
         Ok(decision.finite())
     }
 
-    /// What the guards allow. A write is entered into the log under the same lock under which it was allowed: ticks side by side
+    /// Asks the guards. A write is entered into the log under the same lock under which it was allowed: ticks side by side
     /// share one budget, and a tick that is cancelled has counted.
     fn approve(
         &self,
@@ -308,7 +308,9 @@ impl Autoscaler {
         let target = observation.map_or_else(|| Arc::new(record.target.clone()), |seen| Arc::clone(&seen.target));
         let due = self.engine.floor(&target, now);
         let mut log = self.log();
-        let state = log.settle(&target, state, now);
+        let mut state = log.settle(&target, state, now);
+        // A plan that stays one may be written as manifests, which hold resources whatever the applier can write.
+        state.resizes_pods |= self.mode == ApplyMode::Plan;
         record.bounds = Some(state.bounds);
         record.resting = (state.resting != state.bounds).then_some(state.resting);
         let proposal = match decision {

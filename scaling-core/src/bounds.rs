@@ -10,7 +10,7 @@ pub use crate::stats::MAX_REPLICAS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBounds {
-    /// The smaller bound is the larger one.
+    /// `min` is greater than `max`.
     #[error("min replicas {min} is above max replicas {max}")]
     MinAboveMax {
         /// The refused lower bound.

@@ -18,14 +18,14 @@ use crate::record::{DecisionRecord, Outcome, Step};
 use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
-/// How long pods that were let go are remembered for the fleet-wide budget, and an instant that lies ahead of the clock.
+/// Time for which pods that were let go are remembered for the fleet-wide budget, and an instant that lies ahead of the clock.
 const KEPT: TimeDelta = TimeDelta::hours(1);
-/// So many times that pods were let go are remembered in any case.
+/// Entries about pods that were let go that are kept in any case.
 const RELEASES: usize = 1000;
 /// Workloads that are remembered, if the host does not say otherwise.
 const TARGETS: usize = 20_000;
 
-/// What was done to each workload lately, in memory of bounded size.
+/// Memory of the latest changes of each workload, of bounded size.
 ///
 /// ```
 /// use scaling_core::{ChangeLog, DecisionRecord};
@@ -43,7 +43,7 @@ pub struct ChangeLog {
     targets: HashMap<Arc<Target>, Entry>,
     /// Pods let go of all workloads, in the order of the ticks.
     released: Vec<(Moment, u32)>,
-    /// The same, each at the instant that it counts as.
+    /// Copy of `released`, each at the instant that it counts as.
     counted: Vec<(DateTime<Utc>, u32)>,
     /// Questions so far: what tells which workload was asked about longest ago, whatever the clock does.
     asked: u64,
@@ -58,7 +58,7 @@ impl Default for ChangeLog {
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
-    /// When it was last asked about: the one asked about longest ago is forgotten first.
+    /// Number of the last question about it: the one asked about longest ago is forgotten first.
     touched: u64,
     last: Last,
     /// The owner's bounds and what we wrote in their place.
@@ -67,6 +67,15 @@ struct Entry {
     seen: SignalSet,
     /// A write of which nobody knows yet whether it happened.
     pending: Option<Pending>,
+}
+
+impl Entry {
+    /// Returns true if the owner's bounds are known from here alone, or a floor, or a write of which nobody knows whether it happened.
+    fn owes(&self) -> bool {
+        self.written.is_some_and(|written| written.bounds != written.resting)
+            || self.floor.is_some()
+            || self.pending.is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +94,7 @@ struct Pending {
     written: Option<Written>,
 }
 
-/// When a workload was last changed, by kind.
+/// Moments of the last changes of a workload, by kind.
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
     grown: Option<Moment>,
@@ -106,7 +115,7 @@ impl Last {
     }
 }
 
-/// When something was done, by a clock that may jump.
+/// Moment of a change, by a clock that may jump.
 ///
 /// What lies ahead of the clock was done when that was first found, so that a clock that was a day ahead for one tick holds nothing
 /// back for a day. The instant itself is kept, since it may be the present clock that is behind for one tick; once it has been
@@ -146,7 +155,8 @@ impl ChangeLog {
         Self::default()
     }
 
-    /// Empty; remembers so many workloads, at least one. Beyond that, those asked about longest ago are forgotten.
+    /// Empty; remembers so many workloads, at least one. Beyond that, those asked about longest ago are forgotten, those
+    /// whose bounds are to be given back last.
     pub fn with_limit(targets: usize) -> Self {
         Self { targets: HashMap::new(), released: Vec::new(), counted: Vec::new(), asked: 0, limit: targets.max(1) }
     }
@@ -200,17 +210,17 @@ impl ChangeLog {
         self.targets.remove(target);
     }
 
-    /// How many workloads are remembered.
+    /// Returns the number of workloads remembered.
     pub fn len(&self) -> usize {
         self.targets.len()
     }
 
-    /// Whether none is remembered.
+    /// Returns true if none is remembered.
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
 
-    /// When a workload was last changed.
+    /// Returns the instants of the last changes of a workload.
     pub fn last_changes(&self, target: &Target) -> LastChanges {
         self.targets.get(target).map(|entry| entry.last.instants()).unwrap_or_default()
     }
@@ -276,6 +286,10 @@ impl ChangeLog {
         let min = if now_min == written.bounds.min() { written.resting.min() } else { now_min };
         let max = if now_max == written.bounds.max() { written.resting.max() } else { now_max };
         let resting = Bounds::new(min, max).unwrap_or(state.bounds);
+        // Known from now on: once a bound is the owner's, it stays so when a later write of ours meets the same number.
+        if let Some(written) = &mut entry.written {
+            (written.bounds, written.resting) = (state.bounds, resting);
+        }
         HpaState { resting, ..state }
     }
 
@@ -349,10 +363,12 @@ impl ChangeLog {
         self.counted.retain(|(at, _)| kept(*at));
     }
 
-    /// Forgets the tenth of the workloads that were asked about longest ago, at least one: a tenth, so that looking for them is
+    /// Forgets the tenth of the workloads that were asked about longest ago, at least one, those to which something is to be given
+    /// back last of all: a tenth, so that looking for them is
     /// paid for once in many new workloads.
     fn make_room(&mut self) {
-        let mut touched: Vec<_> = self.targets.values().map(|entry| entry.touched).collect();
+        let age = |entry: &Entry| (entry.owes(), entry.touched);
+        let mut touched: Vec<_> = self.targets.values().map(age).collect();
         let most = touched.len() / 10;
         if touched.is_empty() {
             return;
@@ -361,7 +377,7 @@ impl ChangeLog {
         let newest = *newest;
         let mut left = most + 1;
         self.targets.retain(|_, entry| {
-            let goes = left > 0 && entry.touched <= newest;
+            let goes = left > 0 && age(entry) <= newest;
             left -= usize::from(goes);
             !goes
         });

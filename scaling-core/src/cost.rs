@@ -66,7 +66,7 @@ impl fmt::Display for Currency {
     }
 }
 
-/// How pods are paid for.
+/// Price of pods.
 ///
 /// ```
 /// use scaling_core::{Currency, Price};
@@ -132,12 +132,12 @@ impl Price {
         self.currency
     }
 
-    /// What going from one number of pods to another changes.
+    /// Computes the change from one number of pods to another.
     pub fn pods(&self, from: u32, to: u32) -> CostImpact {
         self.impact(from, to, None)
     }
 
-    /// What a whole decision changes: number of pods, and their size where the price goes by resource.
+    /// Computes the change by a whole decision: number of pods, and their size where the price goes by resource.
     pub fn impact(&self, from: u32, to: u32, resources: Option<&ResourceChange>) -> CostImpact {
         let grown = resources.map_or(self.pod_hour, |change| {
             self.pod_hour
@@ -161,7 +161,7 @@ fn checked(amount: f64) -> Result<f64, InvalidPrice> {
     if (0.0..=DEAREST).contains(&amount) { Ok(amount) } else { Err(InvalidPrice::Amount(amount)) }
 }
 
-/// What a change costs (above 0) or saves (below 0), if it lasts.
+/// Cost (above 0) or saving (below 0) of a change, if it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostImpact {
     /// While it lasts, each hour.
@@ -180,7 +180,7 @@ impl CostImpact {
         Self { per_hour, per_month: per_hour * HOURS_PER_MONTH, per_year: per_hour * HOURS_PER_YEAR, currency }
     }
 
-    /// The same change, in force only so many hours of the week (168: always). `per_hour` stays what one such hour costs.
+    /// Spreads it over so many hours of the week (168: always). `per_hour` stays what one such hour costs.
     ///
     /// ```
     /// use scaling_core::{Currency, Price};

@@ -44,7 +44,7 @@ impl ScalingAction {
     }
 }
 
-/// What explains the moment of a decision.
+/// Explanation of the moment of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timing {
@@ -57,11 +57,11 @@ pub enum Timing {
     Event,
 }
 
-/// How soon it must happen.
+/// Urgency of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
-    /// Whenever convenient: savings.
+    /// Savings: any convenient time will do.
     Low,
     /// In the usual order.
     #[default]
@@ -106,7 +106,7 @@ impl From<Confidence> for f64 {
 pub struct ShadowDecision {
     /// The engine.
     pub engine: String,
-    /// Its answer, or why there was none.
+    /// Answer, or the failure.
     pub outcome: ShadowOutcome,
     /// The answer of the next engine that only looks on, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,9 +117,9 @@ pub struct ShadowDecision {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShadowOutcome {
-    /// It decided.
+    /// A decision.
     Decided(Box<ScalingDecision>),
-    /// It failed.
+    /// A failure, in words.
     Failed(String),
 }
 
@@ -151,7 +151,7 @@ pub struct ScalingDecision {
     pub current_replicas: u32,
     /// Pods requested.
     pub desired_replicas: u32,
-    /// Whether the request is for the load that comes when a new pod is ready, so that nobody who only reacts can know it. Such a
+    /// True if the request is for the load that comes when a new pod is ready, so that nobody who only reacts can know it. Such a
     /// request becomes the floor of an HPA as a whole ([`BoundsPolicy`](crate::BoundsPolicy)).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreseen: bool,
@@ -160,21 +160,21 @@ pub struct ScalingDecision {
     pub floor: Option<Floor>,
     /// Change of what a pod requests.
     pub resources: Option<ResourceChange>,
-    /// What explains the moment.
+    /// Explanation of the moment.
     pub timing: Timing,
-    /// How certain, from the evidence.
+    /// Certainty, from the evidence.
     pub confidence: Confidence,
-    /// How soon.
+    /// Urgency.
     pub urgency: Urgency,
-    /// Why, most important first. Prose comes from `to_string()` on each, when asked for.
+    /// Reasons, most important first. Prose comes from `to_string()` on each, when asked for.
     pub reasons: Vec<Reason>,
-    /// What it costs or saves, if a price is known.
+    /// Cost or saving, if a price is known.
     pub cost: Option<CostImpact>,
     /// The instant it speaks of: that of the metrics.
     pub at: DateTime<Utc>,
-    /// Who decided.
+    /// Name of the engine.
     pub engine: Cow<'static, str>,
-    /// What an engine that only looks on wanted.
+    /// Answer of an engine that only looks on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Box<ShadowDecision>>,
 }
@@ -209,7 +209,7 @@ impl ScalingDecision {
         self.floor.as_ref().map_or(0, |floor| floor.replicas).max(self.desired_replicas)
     }
 
-    /// The same with another size requested. What the old size would have cost is dropped.
+    /// Requests another size. The cost of the old one is dropped.
     #[must_use]
     pub fn resized(mut self, desired: u32) -> Self {
         if desired != self.desired_replicas {
@@ -219,56 +219,56 @@ impl ScalingDecision {
         self
     }
 
-    /// The same with this floor, or with the one it has if that is higher.
+    /// Sets a floor, unless it has a higher one.
     #[must_use]
     pub fn with_floor(mut self, floor: Floor) -> Self {
         self.floor = Floor::highest([self.floor.take(), Some(floor)]);
         self
     }
 
-    /// The same with this confidence.
+    /// Sets the confidence.
     #[must_use]
     pub fn with_confidence(mut self, confidence: f64) -> Self {
         self.confidence = Confidence::new(confidence);
         self
     }
 
-    /// The same with this urgency.
+    /// Sets the urgency.
     #[must_use]
     pub fn with_urgency(mut self, urgency: Urgency) -> Self {
         self.urgency = urgency;
         self
     }
 
-    /// The same with this timing.
+    /// Sets the timing.
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
 
-    /// The same with this change of what a pod requests.
+    /// Sets the change of what a pod requests.
     #[must_use]
     pub fn with_resources(mut self, resources: Option<ResourceChange>) -> Self {
         self.resources = resources;
         self
     }
 
-    /// The same, marked as [foreseen](Self::foreseen).
+    /// Marks the request as [foreseen](Self::foreseen).
     #[must_use]
     pub fn with_foresight(mut self) -> Self {
         self.foreseen = true;
         self
     }
 
-    /// The same with one more reason.
+    /// Adds a reason.
     #[must_use]
     pub fn because(mut self, reason: Reason) -> Self {
         self.reasons.push(reason);
         self
     }
 
-    /// The same with every number finite: JSON knows no other, and a record must read back as it was written.
+    /// Makes every number finite: JSON knows no other, and a record must read back as it was written.
     #[must_use]
     #[inline]
     pub fn finite(mut self) -> Self {
@@ -284,12 +284,12 @@ impl ScalingDecision {
         self
     }
 
-    /// Whether it requests fewer pods; a floor does not count.
+    /// Returns true if it requests fewer pods; a floor does not count.
     pub fn shrinks(&self) -> bool {
         self.desired_replicas < self.current_replicas
     }
 
-    /// Whether it requests more pods; a floor does not count.
+    /// Returns true if it requests more pods; a floor does not count.
     pub fn grows(&self) -> bool {
         self.desired_replicas > self.current_replicas
     }

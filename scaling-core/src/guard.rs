@@ -45,7 +45,7 @@ use crate::resources::ResourceChange;
 use crate::state::HpaState;
 use crate::target::Target;
 
-/// When a workload was last changed, by kind.
+/// Instants of the last changes of a workload, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastChanges {
     /// Last change that raised a bound.
@@ -68,19 +68,19 @@ impl LastChanges {
 pub struct GuardContext<'a> {
     /// The workload.
     pub target: &'a Target,
-    /// What time it is.
+    /// Time of the tick.
     pub now: DateTime<Utc>,
-    /// What the engine saw; none while the source is down.
+    /// Observation that the engine saw; none while the source is down.
     pub observation: Option<&'a Observation>,
     /// The HPA as it stands.
     pub state: HpaState,
     /// The sizes the host allows at all.
     pub limits: HardLimits,
-    /// How a request becomes bounds.
+    /// Mapping from a request to bounds.
     pub policy: &'a BoundsPolicy,
     /// The min as it would be without the floors that are or were in force; `None` if no floor raised it.
     pub min_without_floor: Option<u32>,
-    /// When this workload was last changed.
+    /// Instants of the last changes of this workload.
     pub last: LastChanges,
     /// Pods let go lately, all workloads together, newest last: when, and how many.
     pub released: &'a [(DateTime<Utc>, u32)],
@@ -108,32 +108,32 @@ pub struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Whether more pods are requested.
+    /// Returns true if more pods are requested.
     pub fn grows(&self) -> bool {
         self.request > self.current
     }
 
-    /// Whether fewer pods are requested.
+    /// Returns true if fewer pods are requested.
     pub fn shrinks(&self) -> bool {
         self.request < self.current
     }
 
-    /// Whether a bound would become lower.
+    /// Returns true if a bound would become lower.
     pub fn lowers(&self) -> bool {
         self.new.min() < self.old.min() || self.new.max() < self.old.max()
     }
 
-    /// Whether a pod would request less.
+    /// Returns true if a pod would request less.
     pub fn shrinks_pods(&self) -> bool {
         self.resources.is_some_and(ResourceChange::shrinks)
     }
 
-    /// Whether it rests on the engine's decision, and not on a floor alone.
+    /// Returns true if it rests on the engine's decision, and not on a floor alone.
     pub fn rests_on_the_engine(&self) -> bool {
         self.grows() || self.shrinks() || self.resources.is_some()
     }
 
-    /// Whether the engine's urgency is critical.
+    /// Returns true if the engine's urgency is critical.
     pub fn is_critical(&self) -> bool {
         self.decision.is_some_and(|decision| decision.urgency == crate::decision::Urgency::Critical)
     }
@@ -171,15 +171,15 @@ pub enum Verdict {
     Pass,
     /// Not that much: this much of it.
     Limit {
-        /// How much is allowed.
+        /// Part that is allowed.
         limit: Limit,
-        /// Why.
+        /// Reason, for people.
         why: Cow<'static, str>,
     },
     /// Nothing of what the engine decided: neither pods nor resources. A floor that is due is held all the same, and one that has
     /// ended is given back.
     Refuse {
-        /// Why.
+        /// Reason, for people.
         why: Cow<'static, str>,
     },
 }
@@ -240,7 +240,7 @@ pub struct Clamp {
     pub from: Limit,
     /// The change allowed by it.
     pub to: Limit,
-    /// Why.
+    /// Reason, for people.
     pub why: Cow<'static, str>,
 }
 
@@ -285,7 +285,7 @@ impl Guards {
         Self { chain: Vec::new() }
     }
 
-    /// The same with one more guard at the end; one of the same name is replaced where it stands.
+    /// Adds a guard at the end; one of the same name is replaced where it stands.
     #[must_use]
     pub fn with(mut self, guard: impl Guard + 'static) -> Self {
         match self.chain.iter_mut().find(|present| present.name() == guard.name()) {
@@ -337,7 +337,7 @@ struct Judged<'a> {
     decision: Option<&'a ScalingDecision>,
 }
 
-/// How often a guard is asked about what it left of a change: once for each part of it, and once more.
+/// Times that a guard is asked about what it left of a change: once for each part of it, and once more.
 const ASKED_AT_MOST: usize = 4;
 
 impl<'a> Judged<'a> {
@@ -480,7 +480,7 @@ fn nearer(change: i32, allowed: i32) -> i32 {
     allowed.clamp(change.min(0), change.max(0))
 }
 
-/// What a decision says that cannot be so. The guards judge a change by its size; a wrong present size would hide it from them.
+/// Finds a statement of a decision that cannot be so. The guards judge a change by its size; a wrong present size would hide it from them.
 fn inconsistency(proposal: &Proposal, context: &GuardContext<'_>) -> Option<String> {
     let decision = proposal.decision.as_ref()?;
     let current = decision.current_replicas;

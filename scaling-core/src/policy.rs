@@ -16,10 +16,10 @@ use crate::state::HpaState;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ceiling {
-    /// It rests at the owner's max, and is raised above it while more is needed.
+    /// Rests at the owner's max, and is raised above it while more is needed.
     #[default]
     Rest,
-    /// It follows the request with its headroom, below the owner's max too: a cap on spending.
+    /// Follows the request with its headroom, below the owner's max too: a cap on spending.
     Follow,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Mapping {
     pub(crate) held: u32,
     /// The request, as far as it is allowed; `None` if there is none, or it was refused.
     pub(crate) request: Option<u32>,
-    /// Whether more was requested, even if nothing of it is allowed: then nothing is lowered.
+    /// True if more was requested, even if nothing of it is allowed: then nothing is lowered.
     pub(crate) grows: bool,
     pub(crate) foreseen: bool,
     /// Everything goes back to the owner's bounds.
@@ -100,10 +100,9 @@ impl BoundsPolicy {
         let min = hard.clamp(min);
         let max = match mapping {
             _ if !self.exact => self.max(mapping),
-            // Nothing is asked for, more is, or nothing may leave: the max lets go of no pod.
-            Mapping { request: None, .. } | Mapping { grows: true, .. } | Mapping { release_at_most: Some(0), .. } => {
-                old.max()
-            }
+            // Nothing is asked for, or nothing may leave: the max lets go of no pod.
+            Mapping { request: None, .. } | Mapping { release_at_most: Some(0), .. } => old.max(),
+            Mapping { grows: true, current, .. } => min.max(*current),
             _ => min,
         };
         let max = hard.clamp(max.max(min)).max(1);
@@ -209,14 +208,14 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl BoundsChange {
-    /// Whether it raises a bound or a request.
+    /// Returns true if it raises a bound or a request.
     pub fn grows(&self) -> bool {
         self.new.min() > self.old.min()
             || self.new.max() > self.old.max()
             || self.resources.is_some_and(ResourceChange::grows)
     }
 
-    /// Whether it lowers a bound or a request.
+    /// Returns true if it lowers a bound or a request.
     pub fn shrinks(&self) -> bool {
         self.new.min() < self.old.min()
             || self.new.max() < self.old.max()

@@ -33,7 +33,7 @@ pub enum Step {
     Apply,
 }
 
-/// How a tick ended.
+/// End of a tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -50,16 +50,16 @@ pub enum Outcome {
     Refused {
         /// The guard.
         guard: String,
-        /// Why.
+        /// Reason, for people.
         why: String,
     },
     /// A step failed, and nothing was changed, unless the step was [`Step::Apply`] and the error says otherwise.
     Failed {
         /// The step.
         step: Step,
-        /// What went wrong.
+        /// Error, for people.
         error: String,
-        /// Whether it can pass by itself.
+        /// True if it can pass by itself.
         transient: bool,
     },
 }
@@ -72,7 +72,7 @@ pub struct DecisionRecord {
     pub at: DateTime<Utc>,
     /// The workload.
     pub target: Target,
-    /// How far it was allowed to go.
+    /// Mode of the tick.
     pub mode: ApplyMode,
     /// The newest metrics; none if the source failed.
     pub metrics: Option<ScalingMetrics>,
@@ -94,13 +94,13 @@ pub struct DecisionRecord {
     /// The min as it would be without that floor, where it is lower: what is left of it when the floor ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_without_floor: Option<u32>,
-    /// What the guards changed.
+    /// Changes by the guards, in order.
     pub clamps: Vec<Clamp>,
     /// The planned change; none if nothing was planned.
     pub change: Option<BoundsChange>,
-    /// How it ended.
+    /// End of the tick.
     pub outcome: Outcome,
-    /// Why there was no decision, or why a guard refused it, where something was changed all the same: a floor is held then too.
+    /// Reason for no decision, or the refusal of one, where something was changed all the same: a floor is held then too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<Outcome>,
 }
@@ -127,20 +127,20 @@ impl DecisionRecord {
         }
     }
 
-    /// Whether a bound or a resource was changed for good.
+    /// Returns true if a bound or a resource was changed for good.
     pub fn is_applied(&self) -> bool {
         self.outcome == Outcome::Applied
     }
 }
 
-/// Why a record was not kept.
+/// Reasons why a record was not kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// It could not be written.
+    /// The writer failed.
     #[error("a record could not be written: {0}")]
     Write(#[from] std::io::Error),
-    /// It could not be turned into JSON.
+    /// JSON could not be made of it.
     #[error("a record could not be serialized: {0}")]
     Serialize(#[from] serde_json::Error),
     /// The backend of a host's own recorder failed.
@@ -149,9 +149,9 @@ pub enum RecordError {
     /// Some of several recorders failed; the others kept it.
     #[error("{failed} of {asked} recorders failed, the first because: {first}")]
     Some {
-        /// How many failed.
+        /// Recorders that failed.
         failed: usize,
-        /// How many were asked.
+        /// Recorders that were asked.
         asked: usize,
         /// The failure of the first.
         #[source]
@@ -238,7 +238,7 @@ pub struct JsonLinesRecorder<W> {
 #[derive(Debug)]
 struct Lines<W> {
     writer: W,
-    /// Whether the last line may have been written in part.
+    /// True if the last line may have been written in part.
     torn: bool,
 }
 
@@ -251,7 +251,7 @@ impl<W: Write + Send> JsonLinesRecorder<W> {
     /// Writes out what is buffered and gives the writer back.
     ///
     /// # Errors
-    /// What the writer says.
+    /// The error of the writer.
     pub fn finish(self) -> std::io::Result<W> {
         let mut lines = self.lines.into_inner().unwrap_or_else(PoisonError::into_inner);
         lines.writer.flush()?;

@@ -18,12 +18,12 @@ impl ResourceChange {
     /// Nothing changes.
     pub const NONE: Self = Self { cpu_percent: 0, memory_percent: 0 };
 
-    /// Whether any request becomes smaller.
+    /// Returns true if any request becomes smaller.
     pub fn shrinks(self) -> bool {
         self.cpu_percent.min(self.memory_percent) < 0
     }
 
-    /// Whether any request becomes larger.
+    /// Returns true if any request becomes larger.
     pub fn grows(self) -> bool {
         self.cpu_percent.max(self.memory_percent) > 0
     }
@@ -34,7 +34,7 @@ impl ResourceChange {
     }
 }
 
-/// What one pod requests.
+/// Requests of one pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requests {
     /// CPU in thousandths of a core, if known.

@@ -18,7 +18,7 @@ pub use replay::{Recording, Replay};
 
 use crate::{Observation, Target};
 
-/// Why a source has no observation. The workload is left alone (law 2).
+/// Reasons why a source has no observation. The workload is left alone (law 2).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
@@ -41,16 +41,16 @@ pub enum SourceError {
     Backend {
         /// The workload asked for.
         target: Target,
-        /// Whether asking again can help.
+        /// True if asking again can help.
         transient: bool,
-        /// What went wrong.
+        /// Cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl SourceError {
-    /// Whether asking again later can help.
+    /// Returns true if asking again later can help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::UnknownTarget { .. } => false,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::Bounds;
 
-/// How far a plan may go. The default changes nothing.
+/// Extent to which a plan is carried out. The default changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplyMode {
@@ -23,26 +23,40 @@ pub enum ApplyMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HpaState {
-    /// Its bounds. An HPA without `minReplicas` has a min of 1.
+    /// Bounds. An HPA without `minReplicas` has a min of 1.
     pub bounds: Bounds,
     /// The bounds that its owner set, before our first change or since: what every floor is given back to. An applier that cannot
     /// tell says what is there; the [`ChangeLog`](crate::ChangeLog) knows better once something was changed.
     pub resting: Bounds,
-    /// Whether the applier knows the resting bounds, and they are not just what is there.
+    /// True if the applier knows the resting bounds, and they are not just what is there.
     #[serde(default)]
     pub resting_is_known: bool,
+    /// True if the applier can change what a pod requests. One that cannot is asked for bounds alone.
+    #[serde(default = "yes")]
+    pub resizes_pods: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl HpaState {
     /// An HPA with these bounds, set by its owner.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, resting: bounds, resting_is_known: false }
+        Self { bounds, resting: bounds, resting_is_known: false, resizes_pods: true }
     }
 
-    /// The same with the resting bounds that the applier knows.
+    /// Sets the resting bounds, which the applier knows.
     #[must_use]
     pub fn with_resting(mut self, resting: Bounds) -> Self {
         (self.resting, self.resting_is_known) = (resting, true);
+        self
+    }
+
+    /// Says that the applier moves bounds alone, and cannot change what a pod requests.
+    #[must_use]
+    pub fn bounds_only(mut self) -> Self {
+        self.resizes_pods = false;
         self
     }
 }

@@ -300,6 +300,28 @@ fn absence_refuses_smaller_pods_too() {
 }
 
 #[test]
+fn absence_keeps_the_larger_pods_of_a_decision_whose_fewer_pods_it_refuses() {
+    let mut case = Case::new();
+    case.seen.current.set(SignalKind::CpuUtilization, Signal::NOT_MEASURED);
+    case.resources = Some(ResourceChange { cpu_percent: 0, memory_percent: 50 });
+    assert_eq!(case.ask(&AbsenceGuard, 8, 6), Pods(8));
+}
+
+#[test]
+fn what_a_pod_requests_is_left_alone_where_the_applier_moves_bounds_alone() {
+    let mut case = Case::new();
+    case.resources = Some(ResourceChange { cpu_percent: 0, memory_percent: 50 });
+    for (state, left) in [(HpaState::new(case.bounds), true), (HpaState::new(case.bounds).bounds_only(), false)] {
+        let context = GuardContext { state, ..case.context() };
+        let proposal = Proposal::decided(case.decision(8, 12));
+        let approved = Guards::only_hard_limits().approve(proposal, &context);
+        assert_eq!(approved.change().resources.is_some(), left);
+        assert_eq!(approved.replicas(), 12, "the rest goes on");
+        assert_eq!(approved.clamps().is_empty(), left, "it is said");
+    }
+}
+
+#[test]
 fn confidence_passes_the_least_and_refuses_a_hair_less() {
     let mut case = Case::new();
     for (confidence, answer) in [(0.75, Pass), (0.749_999_999, Refuse), (1.0, Pass), (0.0, Refuse), (f64::NAN, Refuse)]
@@ -371,14 +393,22 @@ fn cooldown_keeps_two_changes_of_requests_apart() {
 }
 
 #[test]
-fn cooldown_is_bypassed_by_critical_urgency_only() {
+fn cooldown_is_bypassed_by_critical_growth_only() {
     let mut case = Case::new();
     case.last = LastChanges { grown: Some(case.now), shrunk: Some(case.now), resized: Some(case.now) };
-    for (urgency, answer) in
-        [(Urgency::Low, LetGo(0)), (Urgency::Normal, LetGo(0)), (Urgency::High, LetGo(0)), (Urgency::Critical, Pass)]
-    {
+    let larger = ResourceChange { cpu_percent: 20, memory_percent: 0 };
+    for (urgency, resized) in [
+        (Urgency::Low, Requests(0, 0)),
+        (Urgency::Normal, Requests(0, 0)),
+        (Urgency::High, Requests(0, 0)),
+        (Urgency::Critical, Pass),
+    ] {
         case.urgency = urgency;
-        assert_eq!(case.ask(&Cooldown::default(), 8, 7), answer, "{urgency:?}");
+        case.resources = None;
+        assert_eq!(case.ask(&Cooldown::default(), 8, 7), LetGo(0), "{urgency:?}");
+        assert_eq!(case.ask(&Cooldown::default(), 8, 9), Pass, "{urgency:?}");
+        case.resources = Some(larger);
+        assert_eq!(case.ask(&Cooldown::default(), 8, 8), resized, "{urgency:?}");
     }
 }
 

@@ -179,7 +179,7 @@ impl KubeHpaApplier {
 #[async_trait]
 impl HpaApplier for KubeHpaApplier {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
-        self.read(target).await.map(|(_, bounds)| HpaState::new(bounds))
+        self.read(target).await.map(|(_, bounds)| HpaState::new(bounds).bounds_only())
     }
 
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {

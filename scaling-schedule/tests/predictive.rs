@@ -312,7 +312,8 @@ proptest! {
         let engine = engine();
         let before = engine.evaluate(&seen).unwrap();
         for (kind, absence) in losses(&seen) {
-            let mut blind = seen.clone();
+            // Where neither a declaration nor a history says that it was there, nobody can know that it is lost.
+            let mut blind = Observation { declared: Some(seen.declared()), ..seen.clone() };
             blind.current.set(kind, Signal::Absent(absence));
             let after = engine.evaluate(&blind).unwrap();
             let least = before.desired_replicas.min(before.current_replicas);

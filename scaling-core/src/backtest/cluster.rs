@@ -215,8 +215,8 @@ impl Cluster {
             Control::Direct { .. } => model.limits.bounds().clamp(bounds.min()),
         };
         let existing = initial.min(model.node_limit.unwrap_or(u32::MAX));
+        let memory = Memory::of(&trace, arrivals.instant(first_step));
         let mut history = setup.history;
-        let memory = Memory::learn(&history);
         if history.is_empty() {
             history = Arc::new(MetricsHistory::with_limit(KEPT));
         }
@@ -413,7 +413,8 @@ impl MetricsSource for Cluster {
 #[async_trait]
 impl HpaApplier for Cluster {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
-        self.hpa.current(target).await
+        // What a pod requests is not simulated.
+        self.hpa.current(target).await.map(HpaState::bounds_only)
     }
 
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {

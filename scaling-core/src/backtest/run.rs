@@ -8,7 +8,8 @@ use super::report::{CandidateReport, OracleReport, Plot, Report, Scored, TraceRe
 use super::score::{Decisions, Score};
 use super::{Arrivals, Cluster, ClusterError, ClusterSetup, Control, Run, Scenario};
 use crate::{
-    ApplyMode, Autoscaler, Bounds, HardLimits, InvalidSetting, MetricsHistory, Target, TickError, WorkloadFacts,
+    ApplyMode, Autoscaler, Bounds, HardLimits, InvalidSetting, MetricsHistory, Signal, SignalKind, Target, TickError,
+    WorkloadFacts,
 };
 
 /// Steps between two reports of progress.
@@ -210,7 +211,11 @@ impl<'a> Prepared<'a> {
         let until = arrivals.instant(first_step);
         let (known, _) = MetricsHistory::from_unordered(trace.history_until(until));
         let mut history = MetricsHistory::with_limit(100_000);
-        for sample in known.iter() {
+        for mut sample in known.iter() {
+            // What is not measured has not been measured before either.
+            for kind in SignalKind::ALL.into_iter().filter(|kind| !model.measures(*kind)) {
+                sample.set(kind, Signal::NOT_MEASURED);
+            }
             // In order, so each is newer than the one before.
             history.push(&sample).ok();
         }

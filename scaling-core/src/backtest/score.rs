@@ -82,7 +82,7 @@ impl fmt::Display for Decisions {
 /// The outcome of one policy over one trace: cost beside pain. Free of wall time, so that two runs give the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Hours that count.
+    /// Length of the scored part of the trace, in hours.
     pub hours: f64,
     /// Requests that arrived.
     pub requests: f64,

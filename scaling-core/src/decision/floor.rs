@@ -16,7 +16,7 @@ pub struct Floor {
     /// The instant at which it ends, not included; `None` if nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
-    /// Why.
+    /// Reason for it.
     pub reason: Reason,
 }
 
@@ -26,14 +26,14 @@ impl Floor {
         Self { replicas, until: None, reason }
     }
 
-    /// The same, ending at an instant.
+    /// Sets the end.
     #[must_use]
     pub fn until(mut self, end: DateTime<Utc>) -> Self {
         self.until = Some(end);
         self
     }
 
-    /// Whether it is certain to hold at an instant: it has an end, and that lies ahead.
+    /// Returns true if it is certain to hold at an instant: it has an end, and that lies ahead.
     pub fn holds_at(&self, now: DateTime<Utc>) -> bool {
         self.until.is_some_and(|end| now < end)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::NoForecast;
 use crate::metrics::{Absence, SignalKind};
 
-/// Where the capacity of a pod is known from.
+/// Source of the capacity of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -27,7 +27,7 @@ pub enum CapacityModel {
     Unknown,
 }
 
-/// What asks for a number of pods.
+/// Cause of a need for pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -71,14 +71,14 @@ pub enum Reason {
     },
     /// Something asks for this many pods, not rounded.
     Need {
-        /// What asks.
+        /// Cause of the need.
         driver: NeedDriver,
-        /// How many, before rounding up.
+        /// Pods, before rounding up.
         replicas: f64,
     },
     /// Requests are waiting.
     Backlog {
-        /// How many.
+        /// Requests that wait.
         requests: f64,
     },
     /// Requests fail.
@@ -102,20 +102,20 @@ pub enum Reason {
     MemoryPressure {
         /// High recent memory utilization in percent (0.9 quantile).
         percent: f64,
-        /// What the present utilization should become, in percent.
+        /// Utilization to be reached, in percent.
         target_percent: f64,
     },
     /// Fewer pods would do.
     OverProvisioned {
-        /// How many would do, before rounding up.
+        /// Pods that would do, before rounding up.
         needed: f64,
     },
     /// The recent past needed this many.
     RecentDemand {
-        /// How many.
+        /// Pods.
         replicas: u32,
     },
-    /// What the load may have become when new pods are ready.
+    /// Load that may have come when new pods are ready.
     Forecast {
         /// As observed, in the unit of its signal.
         observed: f64,
@@ -128,7 +128,7 @@ pub enum Reason {
     },
     /// An engine that sizes by a forecast had none.
     NoForecast {
-        /// Why.
+        /// Cause.
         cause: NoForecast,
     },
     /// Load has been moving one way for long.
@@ -145,11 +145,11 @@ pub enum Reason {
         /// Days seen.
         days: f64,
     },
-    /// It is Saturday or Sunday, and quiet.
+    /// A quiet Saturday or Sunday.
     Weekend,
     /// A declared event.
     Event {
-        /// Its name.
+        /// Name of the event.
         name: String,
         /// Load during over load before.
         factor: f64,
@@ -158,40 +158,40 @@ pub enum Reason {
     SignalAbsent {
         /// Which.
         signal: SignalKind,
-        /// Why.
+        /// Cause.
         absence: Absence,
     },
     /// Fewer pods would do by what is known, but too much is not known: this many are kept.
     HeldForAbsence {
-        /// How many.
+        /// Pods.
         replicas: u32,
     },
-    /// Its owner has set the workload to zero pods, and nothing says that it may be woken.
+    /// The owner has set the workload to zero pods, and nothing says that it may be woken.
     ScaledToZero,
     /// Another engine was asked because this one failed.
     FellBack {
         /// The engine that failed.
         engine: String,
-        /// Why.
+        /// Error, for people.
         error: String,
     },
     /// Several engines were asked.
     Ensemble {
         /// The engine whose answer this is.
         chosen: String,
-        /// How many answered.
+        /// Engines that answered.
         answered: u32,
-        /// How many were asked.
+        /// Engines that were asked.
         asked: u32,
     },
     /// A recurring or one-off window of a schedule is open.
     Schedule {
-        /// Its name.
+        /// Name of the window.
         window: String,
         /// The floor it holds.
         replicas: u32,
     },
-    /// What the HPA's algorithm makes of one metric.
+    /// Answer of the HPA's algorithm to one metric.
     HpaProposal {
         /// The metric.
         metric: String,
@@ -202,7 +202,7 @@ pub enum Reason {
     HpaMetricFailed {
         /// The metric.
         metric: String,
-        /// Why.
+        /// Error, for people.
         error: String,
     },
     /// The HPA's algorithm limited the size.
@@ -212,9 +212,9 @@ pub enum Reason {
     },
     /// A host's own rule.
     Custom {
-        /// Its name.
+        /// Name of the rule.
         rule: Cow<'static, str>,
-        /// What it says.
+        /// Text for people.
         text: Cow<'static, str>,
     },
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 
-/// Why an engine has no answer. The workload is left alone.
+/// Reasons why an engine has no answer. The workload is left alone.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -16,7 +16,7 @@ pub enum EngineError {
     Unavailable {
         /// The engine.
         engine: String,
-        /// What went wrong.
+        /// Cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -25,7 +25,7 @@ pub enum EngineError {
     InvalidAnswer {
         /// The engine.
         engine: String,
-        /// What was wrong with it.
+        /// Fault, for people.
         detail: String,
     },
     /// The engine failed too often and is not asked for a while.
@@ -35,21 +35,21 @@ pub enum EngineError {
         engine: String,
         /// Failures in a row.
         failures: u32,
-        /// When it is tried again.
+        /// Time of the next try.
         until: DateTime<Utc>,
     },
     /// None of several engines answered.
     #[error("none of {asked} engines answered: {last}")]
     NoneAnswered {
-        /// How many were asked.
+        /// Engines that were asked.
         asked: usize,
-        /// What they said, or the last of them.
+        /// Error of the last of them.
         last: String,
     },
 }
 
 impl EngineError {
-    /// Whether asking again later can help.
+    /// Returns true if asking again later can help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Open { .. } | Self::NoneAnswered { .. } | Self::NoPodCount)
     }

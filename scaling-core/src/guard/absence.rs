@@ -1,6 +1,6 @@
 //! [`AbsenceGuard`]: what is not seen lowers nothing.
 
-use super::{Change, Guard, GuardContext, Verdict};
+use super::{Change, Guard, GuardContext, Limit, Verdict};
 
 /// Lowers no bound and no request while a declared signal is absent (law 2), whatever the engine made of it, and for as long as
 /// the absence lasts: there is no window of time after which a loss is forgotten. Growth passes.
@@ -18,14 +18,21 @@ impl Guard for AbsenceGuard {
         if !(change.shrinks() || change.lowers() || change.shrinks_pods()) {
             return Verdict::Pass;
         }
-        let why = match context.observation {
+        let why: String = match context.observation {
             None => "there are no metrics now".into(),
             Some(observation) => match observation.absences().next() {
                 Some((kind, absence)) => format!("{kind} is missing now: {absence}"),
                 None => return Verdict::Pass,
             },
         };
-        // A request for fewer pods is refused by name; what a floor that ended would lower is held.
-        if change.shrinks() { Verdict::refuse(why) } else { Verdict::lower_nothing(why) }
+        // A request for fewer pods is refused by name, unless a growth of resources would go with it; what a floor that ended would
+        // lower is held.
+        match change.resources {
+            _ if !change.shrinks() => Verdict::lower_nothing(why),
+            Some(resources) if resources.grows() => {
+                Verdict::Limit { limit: Limit::Replicas(change.current), why: why.into() }
+            }
+            _ => Verdict::refuse(why),
+        }
     }
 }

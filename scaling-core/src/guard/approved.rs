@@ -10,7 +10,7 @@ use crate::policy::BoundsChange;
 use crate::resources::Requests;
 use crate::target::Target;
 
-/// What somebody wants to be changed.
+/// Change that somebody wants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal {
     pub(super) decision: Option<ScalingDecision>,
@@ -40,7 +40,7 @@ impl Proposal {
         self.floor.as_ref()
     }
 
-    /// The same with this floor, or with the one it has if that is higher.
+    /// Sets a floor, unless it has a higher one.
     #[must_use]
     pub fn with_floor(mut self, floor: Option<Floor>) -> Self {
         self.floor = Floor::highest([self.floor.take(), floor]);
@@ -53,7 +53,7 @@ impl Proposal {
 pub struct Refusal {
     /// The guard that refused.
     pub guard: &'static str,
-    /// Why.
+    /// Reason, for people.
     pub why: Cow<'static, str>,
 }
 
@@ -113,7 +113,7 @@ impl Approved {
         self.floor.as_ref()
     }
 
-    /// What is left of the request for pods; the present size if nothing is.
+    /// Returns the pods requested, as far as allowed; the present size if nothing is.
     pub fn replicas(&self) -> u32 {
         self.replicas
     }
@@ -123,7 +123,7 @@ impl Approved {
         self.change
     }
 
-    /// What the guards changed, in order.
+    /// Returns the changes by the guards, in order.
     pub fn clamps(&self) -> &[Clamp] {
         &self.clamps
     }

@@ -2,7 +2,7 @@
 
 use super::{Change, Guard, GuardContext, Verdict};
 
-/// Refuses decisions below a confidence. Critical urgency passes: users suffer now, and waiting for certainty costs more than a
+/// Refuses decisions below a confidence. Growth of critical urgency passes: users suffer now, and waiting for certainty costs more than a
 /// pod. A floor that is due passes too, since it rests on the clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfidenceGate {
@@ -24,7 +24,8 @@ impl Guard for ConfidenceGate {
 
     fn check(&self, change: &Change<'_>, _: &GuardContext<'_>) -> Verdict {
         let Some(decision) = change.decision else { return Verdict::Pass };
-        if change.is_critical() || !(change.rests_on_the_engine() || change.lowers()) {
+        let lowers = change.lowers() || change.shrinks() || change.shrinks_pods();
+        if (change.is_critical() && !lowers) || !(change.rests_on_the_engine() || change.lowers()) {
             return Verdict::Pass;
         }
         let confidence = decision.confidence.value();

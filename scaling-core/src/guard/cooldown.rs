@@ -8,7 +8,7 @@ use super::{Change, Guard, GuardContext, Limit, Verdict};
 use crate::resources::ResourceChange;
 
 /// Lowers no bound too soon after any change, and changes what a pod requests too soon after the last such change not at all.
-/// Growth waits for nothing. Critical urgency bypasses it.
+/// Growth of the bounds waits for nothing; of what a pod requests, where it is critical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cooldown {
     /// Between any change and one that lowers a bound or a request. Default 300 s, the HPA's stabilization window.
@@ -33,11 +33,11 @@ impl Guard for Cooldown {
     }
 
     fn check(&self, change: &Change<'_>, context: &GuardContext<'_>) -> Verdict {
-        if change.is_critical() {
-            return Verdict::Pass;
-        }
         let now = context.now;
+        // Critical is what must grow; what is given back can wait, whatever the engine calls it.
+        let waits = change.shrinks_pods() || !change.is_critical();
         if change.resources.is_some()
+            && waits
             && let Some(left) = left(context.last.resized, self.resize, now)
         {
             let why = format!("the last change of requests needs {} s more", left.num_seconds()).into();

@@ -1,9 +1,11 @@
 //! [`HardLimitsGuard`]: the sizes the host allows at all.
 
 use super::{Change, Guard, GuardContext, Limit, Verdict};
+use crate::resources::ResourceChange;
 
 /// Moves the request into the hard limits. An HPA whose bounds lie outside them is not touched at all: bringing it in would raise
-/// a bound while shrinking or lower one while growing, and somebody should look at it first.
+/// a bound while shrinking or lower one while growing, and somebody should look at it first. Where the applier cannot change what a
+/// pod requests, that part is left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HardLimitsGuard;
 
@@ -15,6 +17,10 @@ impl Guard for HardLimitsGuard {
     fn check(&self, change: &Change<'_>, context: &GuardContext<'_>) -> Verdict {
         if let Some(why) = outside(context) {
             return Verdict::refuse(why);
+        }
+        if change.resources.is_some() && !context.state.resizes_pods {
+            let why = "the applier moves bounds alone, not what a pod requests".into();
+            return Verdict::Limit { limit: Limit::Resources(ResourceChange::NONE), why };
         }
         let limits = context.limits.bounds();
         // A size that is there and outside the limits is nobody's request, and a request is not turned round.

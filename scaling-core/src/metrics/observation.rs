@@ -23,9 +23,9 @@ pub struct Observation {
     pub current: ScalingMetrics,
     /// The signals that the source says it delivers; `None` if it does not say ([`Observation::declared`]).
     pub declared: Option<SignalSet>,
-    /// What came before.
+    /// Samples before the current one.
     pub history: Arc<MetricsHistory>,
-    /// What is known of the workload besides its metrics.
+    /// Facts about the workload.
     pub facts: WorkloadFacts,
     /// Declared events, past and coming.
     pub events: Arc<[PlannedEvent]>,
@@ -73,28 +73,28 @@ impl Observation {
         self
     }
 
-    /// The same with what came before.
+    /// Sets the history.
     #[must_use]
     pub fn with_history(mut self, history: impl Into<Arc<MetricsHistory>>) -> Self {
         self.history = history.into();
         self
     }
 
-    /// The same with facts about the workload.
+    /// Sets the facts about the workload.
     #[must_use]
     pub fn with_facts(mut self, facts: WorkloadFacts) -> Self {
         self.facts = facts;
         self
     }
 
-    /// The same with declared events.
+    /// Sets the declared events.
     #[must_use]
     pub fn with_events(mut self, events: impl Into<Arc<[PlannedEvent]>>) -> Self {
         self.events = events.into();
         self
     }
 
-    /// The same with an expectation of load, or the reason why there is none.
+    /// Sets the forecast of load, or the reason why there is none.
     #[must_use]
     pub fn with_forecast(mut self, forecast: Result<LoadForecast, NoForecast>) -> Self {
         self.forecast = Some(forecast);
@@ -133,7 +133,7 @@ impl Observation {
     }
 }
 
-/// What is known of a workload besides its metrics. Every field has a default that is safe where nothing is known.
+/// Facts about a workload, besides its metrics. Every field has a default that is safe where nothing is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -204,12 +204,12 @@ impl Default for Objective {
 }
 
 impl WorkloadFacts {
-    /// How far ahead a decision must look: until a pod created now is ready and the next decision can act.
+    /// Returns the time that a decision must look ahead: until a pod created now is ready and the next decision can act.
     pub fn horizon(&self) -> Duration {
         self.start_up.saturating_add(self.sync_period)
     }
 
-    /// How far the load that a decision sees lies behind the load that it is for: the horizon and the metrics' lag.
+    /// Returns the time between the load that a decision sees and the load that it is for: the horizon and the metrics' lag.
     pub fn look_ahead(&self) -> Duration {
         self.horizon().saturating_add(self.metrics_lag)
     }
@@ -219,20 +219,20 @@ impl WorkloadFacts {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidEvent {
-    /// It ends before it starts.
+    /// The end is not after the start.
     #[error("event {name:?} ends at {end}, which is not after its start at {start}")]
     EndsBeforeStart {
-        /// Its name.
+        /// Name of the event.
         name: String,
-        /// Its start.
+        /// Start of the event.
         start: DateTime<Utc>,
-        /// Its end.
+        /// End of the event.
         end: DateTime<Utc>,
     },
     /// The factor is no usable number.
     #[error("event {name:?} has the factor {factor}; it must be above 0 and at most 1000")]
     Factor {
-        /// Its name.
+        /// Name of the event.
         name: String,
         /// The refused factor.
         factor: f64,
@@ -286,17 +286,17 @@ impl PlannedEvent {
         Ok(Self { name, start, end, factor })
     }
 
-    /// Its name.
+    /// Name of the event.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// When it starts.
+    /// Returns the start.
     pub fn start(&self) -> DateTime<Utc> {
         self.start
     }
 
-    /// When it ends; that instant is not part of it.
+    /// Returns the end; that instant is not part of it.
     pub fn end(&self) -> DateTime<Utc> {
         self.end
     }

@@ -199,7 +199,7 @@ impl<'a> Assessment<'a> {
 
     /// Load that an open event is expected to bring; NaN if none is open or the load before it is not known.
     pub(super) fn event_load(&self) -> f64 {
-        let now = self.observation.current.timestamp;
+        let now = self.observation.now;
         let Some(event) = self.pattern.event.filter(|event| is_open(event, now)) else { return f64::NAN };
         let start_ms = event.start().timestamp_millis();
         if self.samples.current().at_ms < start_ms {

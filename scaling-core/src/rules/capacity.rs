@@ -83,7 +83,7 @@ impl Capacity {
         let limit = (healthy_max > 0.0 && unhealthy_min.is_finite() && healthy_max < unhealthy_min)
             .then(|| (healthy_max * unhealthy_min).sqrt());
 
-        if samples.current().cpu.is_finite() && seen.len() > 0 {
+        if seen.len() > 0 {
             let per_pod = seen.quantile(config.capacity_quantile);
             let spread = 1.0 - per_pod / seen.quantile(0.5);
             return Self {

@@ -250,7 +250,7 @@ fn quiet_weekend(samples: &Samples<'_>, offset_s: i64, config: &RuleConfig) -> b
 /// The event with the largest factor that touches the present. It does so from its lead before the start until the shrink
 /// window after the end: a load that goes away then went with the event.
 fn event<'a>(observation: &'a Observation, config: &RuleConfig) -> Option<&'a PlannedEvent> {
-    let now = observation.current.timestamp;
+    let now = observation.now;
     let lead = config.event_lead.max(observation.facts.look_ahead());
     let (lead, tail) = (delta(lead), delta(config.shrink_window));
     observation

@@ -1,7 +1,9 @@
 //! [`Reading`]: the newest measurement of a simulated cluster.
 
+use chrono::{DateTime, Utc};
+
 use super::{Cluster, StepSeen, World};
-use crate::backtest::ClusterModel;
+use crate::backtest::{ClusterModel, Trace};
 use crate::rules::memory::fit;
 use crate::{MetricsHistory, ScalingMetrics, SignalKind};
 
@@ -99,8 +101,12 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// From the time before the replay: what comes later must not show in it.
-    pub(super) fn learn(history: &MetricsHistory) -> Self {
+    /// From the time before the replay: what comes later must not show in it. A replay from the start has no such time, and the
+    /// whole recording tells how its pods behave.
+    pub(super) fn of(trace: &Trace, start: DateTime<Utc>) -> Self {
+        let before = trace.history_until(start);
+        let known = if before.is_empty() { trace.history_until(trace.span().1) } else { before };
+        let (history, _) = MetricsHistory::from_unordered(known);
         let past = history.before(i64::MAX);
         let of = |kind| past.column(kind).iter().copied();
         let loads = past.pods().iter().zip(of(SignalKind::RequestRate)).zip(of(SignalKind::CpuUtilization));
