@@ -10,5 +10,6 @@ mod kpa;
 mod memory;
 
 pub use hpa::HpaEngine;
+#[cfg(feature = "backtest")]
 pub(crate) use hpa::{milli, signal};
 pub use kpa::{Kpa, KpaConfig, KpaEngine, KpaLoad};

@@ -17,6 +17,7 @@ mod quantile;
 mod queue;
 mod window;
 
+#[cfg(feature = "backtest")]
 pub(crate) use pods::whole_pods_within;
 pub use pods::{MAX_REPLICAS, whole_pods};
 pub use quantile::{quantile, quantile_of, weighted_quantile};
