@@ -90,6 +90,10 @@ fn larger<T: Copy + PartialOrd>(a: T, b: T) -> T {
 /// ```
 pub fn sliding_max<T: Copy + PartialOrd>(values: &[T], back: usize) -> Vec<T> {
     let mut largest = SlidingMax::new(back);
+    // Room for a block of each kind, so that it need not grow into it.
+    let block = back.saturating_add(1).min(values.len());
+    largest.block.reserve_exact(block);
+    largest.ends.reserve_exact(block);
     values.iter().map(|value| largest.push(*value)).collect()
 }
 
@@ -111,12 +115,15 @@ pub struct RunningSums(Vec<f64>);
 impl RunningSums {
     /// Adds up the values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let values = values.into_iter();
+        let mut sums = Vec::with_capacity(values.size_hint().0.saturating_add(1));
         let mut sum = 0.0;
-        let sums = values.into_iter().map(|value| {
+        sums.push(sum);
+        sums.extend(values.map(|value| {
             sum += value;
             sum
-        });
-        Self(std::iter::once(0.0).chain(sums).collect())
+        }));
+        Self(sums)
     }
 
     /// Number of values.

@@ -134,7 +134,8 @@ impl Forecaster {
         let known = points.grid(anchor_ms, steps);
         // A past that is shorter is continued with its first value.
         let first = *known.first()?;
-        let mut rates = vec![first; steps - known.len()];
+        let mut rates = Vec::with_capacity(steps);
+        rates.resize(steps - known.len(), first);
         rates.extend(known);
         let track = Track::new(&rates, self.log_offset, ahead);
         let coefficients = quantile.of(&self.coefficients);

@@ -38,8 +38,9 @@ impl Points {
         let first = times.partition_point(|time| (*time as f64) < from_ms);
         let past = times.iter().zip(rates).skip(first).map(|(time, rate)| (*time as f64, *rate));
         let present = observation.current.value(SignalKind::RequestRate).filter(|_| now_ms <= until_ms);
-        let samples: Vec<(f64, f64)> =
-            past.filter(|(_, rate)| !rate.is_nan()).chain(present.map(|rate| (now_ms as f64, rate))).collect();
+        let mut samples = Vec::with_capacity(times.len().saturating_sub(first) + 1);
+        samples.extend(past.filter(|(_, rate)| !rate.is_nan()));
+        samples.extend(present.map(|rate| (now_ms as f64, rate)));
 
         let window_ms = observation.facts.metrics_window.as_secs_f64() * 1000.0;
         let newest_sample = samples.last().map(|(time, _)| *time);
@@ -135,7 +136,8 @@ fn disentangled(chunk: &[(f64, f64)], overlap: usize, log_offset: f64) -> Option
     }
     let intervals = overlap as f64;
     // Relative to the first loads, which come first and are zero here. The first window ends at place `overlap` − 1.
-    let mut loads = vec![0.0; overlap];
+    let mut loads = Vec::with_capacity(overlap + chunk.len());
+    loads.resize(overlap, 0.0);
     let mut window_steps = 0.0;
     for pair in chunk.windows(2) {
         let [(_, before), (_, now)] = pair else { continue };
