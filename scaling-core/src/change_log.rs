@@ -1,4 +1,4 @@
-//! What was done to each workload lately: [`ChangeLog`].
+//! [`ChangeLog`]: the latest changes of each workload.
 //!
 //! Cooldowns, the removal budget, resting bounds and floors are told from it. It can be read back from records, so that they
 //! outlive a restart. A write whose answer is lost, or whose tick was cancelled, counts as done until a read of the HPA says
@@ -117,8 +117,8 @@ impl Last {
 
 /// Moment of a change, by a clock that may jump.
 ///
-/// What lies ahead of the clock was done when that was first found, so that a clock that was a day ahead for one tick holds nothing
-/// back for a day. The instant itself is kept, since it may be the present clock that is behind for one tick; once it has been
+/// A moment that lies ahead of the clock counts as the instant at which that was found, so that a clock that was a day ahead for one
+/// tick holds nothing back for a day. The instant itself is kept, since it may be the present clock that is behind for one tick; once it has been
 /// ahead for an hour, it is believed no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Moment {
@@ -391,5 +391,51 @@ impl ChangeLog {
         let entry = self.targets.entry(Arc::clone(target)).or_default();
         entry.touched = self.asked;
         entry
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn bounds(min: u32, max: u32) -> Bounds {
+        Bounds::new(min, max).unwrap()
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+    }
+
+    fn raised(old: Bounds, new: Bounds) -> BoundsChange {
+        BoundsChange { old, new, released: 0, min_without_floor: None, resources: None }
+    }
+
+    #[test]
+    fn a_bound_that_the_owner_set_stays_the_owners_when_it_meets_the_number_that_we_wrote() {
+        let target = Arc::new(Target::deployment("shop", "web", "web"));
+        let mut log = ChangeLog::new();
+        let owner = bounds(2, 10);
+        log.begin(&target, raised(owner, bounds(5, 10)), owner, at(0));
+        log.confirm(&target);
+        let mut resting = |min, second| log.settle(&target, HpaState::new(bounds(min, 10)), at(second)).resting;
+        assert_eq!(resting(5, 60), owner, "what we wrote");
+        assert_eq!(resting(4, 120), bounds(4, 10), "what the owner set");
+        assert_eq!(resting(5, 180), bounds(5, 10), "set by the owner again, not by us");
+    }
+
+    #[test]
+    fn workloads_to_which_something_is_owed_are_forgotten_last() {
+        let target = |nth: u32| Arc::new(Target::deployment("shop", format!("w{nth}"), "hpa"));
+        let mut log = ChangeLog::with_limit(10);
+        let owner = bounds(2, 10);
+        log.begin(&target(0), raised(owner, bounds(5, 10)), owner, at(0));
+        log.confirm(&target(0));
+        for nth in 1..100 {
+            log.begin(&target(nth), raised(owner, owner), owner, at(i64::from(nth)));
+            log.confirm(&target(nth));
+        }
+        assert!(log.len() <= 10);
+        assert_eq!(log.settle(&target(0), HpaState::new(bounds(5, 10)), at(200)).resting, owner);
     }
 }

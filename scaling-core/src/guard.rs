@@ -1,4 +1,4 @@
-//! What is allowed: [`Guard`], the chain [`Guards`], and what it makes: an [`Approved`] change.
+//! [`Guards`], the chain of guards that limits or refuses a change and makes an [`Approved`] one of the rest.
 //!
 //! Guards judge a [`Change`]: the request for pods, the bounds that would come of it, and what a pod requests. Floors, vertical
 //! changes and an undo pass the same chain. Only the chain can make an [`Approved`], only an `Approved` can become an

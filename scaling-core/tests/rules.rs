@@ -7,10 +7,11 @@ use SignalKind::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::conformance::dataset::scenarios;
+use scaling_core::conformance::engine::steady;
 use scaling_core::source::parse::{self, Undated};
 use scaling_core::{
-    Absence, CapacityModel, MetricsHistory, Observation, Reason, RuleBasedEngine, RuleConfig, ScalingAction,
-    ScalingDecision, ScalingMetrics, SignalKind, SignalSet, Urgency,
+    Absence, CapacityModel, MetricsHistory, Observation, PlannedEvent, Reason, RuleBasedEngine, RuleConfig,
+    ScalingAction, ScalingDecision, ScalingMetrics, SignalKind, SignalSet, Urgency,
 };
 
 /// The confidence that the guards ask for by default.
@@ -449,4 +450,29 @@ fn memory_is_taken_to_follow_the_load_until_the_two_parts_are_known() {
 fn more_pods_are_not_asked_for_to_relieve_what_every_pod_has() {
     let decision = decide(&base_and_load(88.0, 4.0, 6));
     assert!(!decision.grows() && decision.resources.is_some(), "{:?}", texts(&decision));
+}
+
+#[test]
+fn an_event_begins_and_ends_by_the_clock_and_not_by_the_age_of_the_metrics() {
+    let seen = steady(8, 90);
+    let measured = seen.current.timestamp;
+    let (start, end) = (measured + TimeDelta::hours(1), measured + TimeDelta::hours(2));
+    let mut seen = seen.with_events(vec![PlannedEvent::new("sale", start, end, 3.0).unwrap()]);
+    for (minutes, due) in [(30, false), (70, true), (119, true), (120, false)] {
+        seen.now = measured + TimeDelta::minutes(minutes);
+        let decision = RuleBasedEngine::default().evaluate(&seen).unwrap();
+        assert_eq!(decision.floor.is_some(), due, "{minutes} minutes after the newest metrics: {decision:?}");
+    }
+}
+
+#[test]
+fn what_a_pod_carries_is_known_still_when_cpu_is_lost() {
+    let mut seen = steady(8, 90);
+    let rate = seen.current.value(RequestRate).unwrap();
+    seen.current.set(RequestRate, scaling_core::Signal::Present(2.0 * rate));
+    let known = RuleBasedEngine::default().evaluate(&seen).unwrap();
+    assert!(known.grows(), "{known:?}");
+    seen.current.set(CpuUtilization, scaling_core::Signal::NOT_MEASURED);
+    let blind = RuleBasedEngine::default().evaluate(&seen).unwrap();
+    assert!(blind.grows() && blind.confidence.value() >= GATE, "{blind:?}");
 }

@@ -51,7 +51,7 @@ pub type CandidateError = Box<dyn Error + Send + Sync>;
 /// Parts of a candidate in one replay, made anew for each trace.
 #[derive(Debug)]
 pub struct CandidateSetup {
-    /// What sets the number of pods.
+    /// Control over the number of pods: an HPA, or the driver itself.
     pub control: Control,
     /// Engine that moves the bounds. Without one they stay as they are.
     pub driver: Option<Driver>,

@@ -56,7 +56,7 @@ pub enum BacktestError {
         trace: String,
         /// Name of the candidate.
         candidate: String,
-        /// Its bounds.
+        /// Bounds of the candidate.
         bounds: Bounds,
         /// Limits of the scenario.
         limits: HardLimits,

@@ -160,7 +160,7 @@ pub struct Trace {
 /// Demand in one interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Point {
-    /// Its end is the first instant at which the demand can be known.
+    /// Interval that the demand belongs to. At its end, and not before, the demand can be known.
     interval: Interval,
     demand: f64,
     censored: bool,

@@ -1,4 +1,4 @@
-//! What goes into the chain, a [`Proposal`], and what comes out, an [`Approved`] change.
+//! [`Proposal`], the input of the chain of guards, and [`Approved`], its output.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -13,8 +13,8 @@ use crate::resources::ResourceChange;
 pub struct Cooldown {
     /// Between any change and one that lowers a bound or a request. Default 300 s, the HPA's stabilization window.
     pub down: Duration,
-    /// The same for a [foreseen](crate::ScalingDecision::foreseen) request. Default 60 s: an engine that foresees holds its own
-    /// requests already, and 300 s were measured to cost 3 % more pods.
+    /// Between any change and one that lowers a bound for a [foreseen](crate::ScalingDecision::foreseen) request. Default 60 s: an
+    /// engine that foresees holds its own requests already, and 300 s were measured to cost 3 % more pods.
     pub down_foreseen: Duration,
     /// Between two changes of what a pod requests: each restarts all pods. Default 300 s.
     pub resize: Duration,
