@@ -51,7 +51,7 @@ fn month_of_hpa(bencher: Bencher<'_, '_>) {
     let model = ClusterModel { noise_seed: None, ..model() };
     let Ok(arrivals) = Arrivals::new(&trace, &model).map(Arc::new) else { return };
     let setup = ClusterSetup {
-        target: Target::deployment("bench", "web", "web"),
+        target: Target::deployment("bench", "web"),
         first_step: 0,
         counted: arrivals.counted(0, 0, 0),
         control: Control::Hpa {

@@ -32,5 +32,5 @@ pub fn observation(samples: u32) -> Observation {
 
 /// One of many workloads.
 pub fn target(number: u32) -> Target {
-    Target::deployment("fleet", format!("workload-{number}"), format!("workload-{number}"))
+    Target::deployment("fleet", format!("workload-{number}"))
 }

@@ -129,8 +129,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         .limits(world.setting.limits)
         .price(world.setting.price)
         .mode(ApplyMode::Apply)
-        .build()
-        .map_err(Failure::failed)?;
+        .build();
 
     let runtime = examples::runtime()?;
     let mut summary = Summary::default();

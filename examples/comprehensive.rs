@@ -40,7 +40,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
 
 /// The spike, sample by sample, through the whole path.
 fn spike(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
-    let target = Target::deployment("shop", "inference", "inference");
+    let target = Target::deployment("shop", "inference");
     let source = Arc::new(MemorySource::new());
     let bounds = Bounds::new(2, 6).map_err(Failure::input)?;
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
@@ -50,8 +50,7 @@ fn spike(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
         .applier(applier)
         .price(Price::per_pod_hour(0.05, Currency::USD).map_err(Failure::input)?)
         .mode(ApplyMode::Apply)
-        .build()
-        .map_err(Failure::failed)?;
+        .build();
     let runtime = examples::runtime()?;
     for sample in &scenario.samples {
         source.advance(&target, sample.clone(), sample.timestamp).map_err(Failure::input)?;

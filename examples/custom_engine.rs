@@ -98,7 +98,7 @@ fn observation(pods: u32, cpu: f64, errors: f64) -> Result<Observation, Failure>
     for minute in 0..20 {
         history.push(&sample(minute)).map_err(Failure::failed)?;
     }
-    let target = Target::deployment("shop", "checkout", "checkout");
+    let target = Target::deployment("shop", "checkout");
     Ok(Observation::new(target, sample(20).with(SignalKind::ErrorRate, errors)).with_history(history))
 }
 

@@ -154,7 +154,7 @@ fn text(decision: &ScalingDecision, out: &mut impl Write) -> Result<(), Failure>
 
 /// Whom the metrics are of: nobody says.
 fn workload() -> Target {
-    Target::deployment("unknown", "workload", "workload")
+    Target::deployment("unknown", "workload")
 }
 
 #[cfg(test)]

@@ -65,8 +65,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
             .engine(RuleBasedEngine::default())
             .applier(applier.clone())
             .mode(mode)
-            .build()
-            .map_err(Failure::failed)?;
+            .build();
         let record = runtime.block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
         writeln!(out, "\n{mode} at {}: {:?}", now.format("%H:%M"), record.outcome)?;
         if let Some(change) = record.change {

@@ -169,7 +169,7 @@ impl Policy {
             runtime: examples::runtime().map_err(|_| "no runtime".to_owned())?,
             bounds: Bounds::new(config.min, config.max).map_err(|error| error.to_string())?,
             origin,
-            target: Arc::new(Target::deployment("policy", "workload", "workload")),
+            target: Arc::new(Target::deployment("policy", "workload")),
             past: Vec::new(),
             facts,
             samples: Accumulator::continuing(Arc::new(MetricsHistory::with_limit(KEPT))),

@@ -32,7 +32,7 @@ use crate::target::Target;
 /// };
 /// use std::sync::Arc;
 ///
-/// let target = Target::deployment("shop", "checkout", "checkout");
+/// let target = Target::deployment("shop", "checkout");
 /// let source = Arc::new(MemorySource::new());
 /// let applier = Arc::new(MemoryApplier::new().with(target.clone(), Bounds::new(2, 6)?));
 /// let autoscaler = Autoscaler::builder()
@@ -40,7 +40,7 @@ use crate::target::Target;
 ///     .engine(RuleBasedEngine::default())
 ///     .applier(applier.clone())
 ///     .mode(ApplyMode::Apply) // the default, Plan, changes nothing
-///     .build()?;
+///     .build();
 ///
 /// // Six minutes in which load more than doubles.
 /// let start = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
@@ -93,18 +93,21 @@ pub struct TickError {
     pub source: RecordError,
 }
 
-/// A part that an [`Autoscaler`] cannot do without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an autoscaler needs {0}")]
-pub struct MissingPart(&'static str);
+/// A part that an [`AutoscalerBuilder`] does not have yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing;
 
-/// Builds an [`Autoscaler`].
-#[derive(Default)]
-pub struct AutoscalerBuilder {
-    source: Option<Box<dyn MetricsSource>>,
-    engine: Option<Box<dyn DecisionEngine>>,
-    applier: Option<Box<dyn HpaApplier>>,
-    recorder: Option<Box<dyn Recorder>>,
+/// Builds an [`Autoscaler`]. Without a source, an engine and an applier there is nothing to build, which the compiler says:
+///
+/// ```compile_fail
+/// use scaling_core::{Autoscaler, MemorySource, RuleBasedEngine};
+/// let autoscaler = Autoscaler::builder().source(MemorySource::new()).engine(RuleBasedEngine::default()).build();
+/// ```
+pub struct AutoscalerBuilder<Source = Missing, Engine = Missing, Applier = Missing> {
+    source: Source,
+    engine: Engine,
+    applier: Applier,
+    recorder: Box<dyn Recorder>,
     guards: Guards,
     policy: BoundsPolicy,
     limits: HardLimits,
@@ -113,38 +116,44 @@ pub struct AutoscalerBuilder {
     log: ChangeLog,
 }
 
-impl std::fmt::Debug for AutoscalerBuilder {
+impl<Source, Engine, Applier> std::fmt::Debug for AutoscalerBuilder<Source, Engine, Applier> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AutoscalerBuilder").field("mode", &self.mode).finish_non_exhaustive()
     }
 }
 
-impl AutoscalerBuilder {
+impl<Source, Engine, Applier> AutoscalerBuilder<Source, Engine, Applier> {
     /// Sets the source of metrics. Required.
-    #[must_use]
-    pub fn source(mut self, source: impl MetricsSource + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
+    pub fn source(
+        self,
+        source: impl MetricsSource + 'static,
+    ) -> AutoscalerBuilder<Box<dyn MetricsSource>, Engine, Applier> {
+        let Self { source: _, engine, applier, recorder, guards, policy, limits, price, mode, log } = self;
+        let source: Box<dyn MetricsSource> = Box::new(source);
+        AutoscalerBuilder { source, engine, applier, recorder, guards, policy, limits, price, mode, log }
     }
 
     /// Sets the engine. Required.
-    #[must_use]
-    pub fn engine(mut self, engine: impl DecisionEngine + 'static) -> Self {
-        self.engine = Some(Box::new(engine));
-        self
+    pub fn engine(
+        self,
+        engine: impl DecisionEngine + 'static,
+    ) -> AutoscalerBuilder<Source, Box<dyn DecisionEngine>, Applier> {
+        let Self { source, engine: _, applier, recorder, guards, policy, limits, price, mode, log } = self;
+        let engine: Box<dyn DecisionEngine> = Box::new(engine);
+        AutoscalerBuilder { source, engine, applier, recorder, guards, policy, limits, price, mode, log }
     }
 
     /// Sets the applier, which reads and changes HPAs. Required.
-    #[must_use]
-    pub fn applier(mut self, applier: impl HpaApplier + 'static) -> Self {
-        self.applier = Some(Box::new(applier));
-        self
+    pub fn applier(self, applier: impl HpaApplier + 'static) -> AutoscalerBuilder<Source, Engine, Box<dyn HpaApplier>> {
+        let Self { source, engine, applier: _, recorder, guards, policy, limits, price, mode, log } = self;
+        let applier: Box<dyn HpaApplier> = Box::new(applier);
+        AutoscalerBuilder { source, engine, applier, recorder, guards, policy, limits, price, mode, log }
     }
 
     /// Sets the recorder. Default: none; [`Autoscaler::tick`] returns each record.
     #[must_use]
     pub fn recorder(mut self, recorder: impl Recorder + 'static) -> Self {
-        self.recorder = Some(Box::new(recorder));
+        self.recorder = Box::new(recorder);
         self
     }
 
@@ -189,31 +198,31 @@ impl AutoscalerBuilder {
         self.log = log;
         self
     }
+}
 
+impl AutoscalerBuilder<Box<dyn MetricsSource>, Box<dyn DecisionEngine>, Box<dyn HpaApplier>> {
     /// The autoscaler.
-    ///
-    /// # Errors
-    /// [`MissingPart`] without a source, an engine or an applier.
-    pub fn build(self) -> Result<Autoscaler, MissingPart> {
-        Ok(Autoscaler {
-            source: self.source.ok_or(MissingPart("a source"))?,
-            engine: self.engine.ok_or(MissingPart("an engine"))?,
-            applier: self.applier.ok_or(MissingPart("an applier"))?,
-            recorder: self.recorder.unwrap_or_else(|| Box::new(NoRecorder)),
-            guards: self.guards,
-            policy: self.policy,
-            limits: self.limits,
-            price: self.price,
-            mode: self.mode,
-            log: Mutex::new(self.log),
-        })
+    pub fn build(self) -> Autoscaler {
+        let Self { source, engine, applier, recorder, guards, policy, limits, price, mode, log } = self;
+        Autoscaler { source, engine, applier, recorder, guards, policy, limits, price, mode, log: Mutex::new(log) }
     }
 }
 
 impl Autoscaler {
     /// Starts building one.
     pub fn builder() -> AutoscalerBuilder {
-        AutoscalerBuilder::default()
+        AutoscalerBuilder {
+            source: Missing,
+            engine: Missing,
+            applier: Missing,
+            recorder: Box::new(NoRecorder),
+            guards: Guards::default(),
+            policy: BoundsPolicy::default(),
+            limits: HardLimits::default(),
+            price: None,
+            mode: ApplyMode::default(),
+            log: ChangeLog::default(),
+        }
     }
 
     /// Forgets a workload that is gone.

@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_bound_that_the_owner_set_stays_the_owners_when_it_meets_the_number_that_we_wrote() {
-        let target = Arc::new(Target::deployment("shop", "web", "web"));
+        let target = Arc::new(Target::deployment("shop", "web"));
         let mut log = ChangeLog::new();
         let owner = bounds(2, 10);
         log.begin(&target, raised(owner, bounds(5, 10)), owner, at(0));
@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn workloads_to_which_something_is_owed_are_forgotten_last() {
-        let target = |nth: u32| Arc::new(Target::deployment("shop", format!("w{nth}"), "hpa"));
+        let target = |nth: u32| Arc::new(Target::deployment("shop", format!("w{nth}")).with_hpa("hpa"));
         let mut log = ChangeLog::with_limit(10);
         let owner = bounds(2, 10);
         log.begin(&target(0), raised(owner, bounds(5, 10)), owner, at(0));

@@ -38,5 +38,5 @@ pub(crate) fn some_time() -> DateTime<Utc> {
 
 /// A workload, for what needs one.
 pub(crate) fn some_target() -> Target {
-    Target::deployment("shop", "checkout", "checkout")
+    Target::deployment("shop", "checkout")
 }

@@ -34,7 +34,7 @@ pub mod target;
 #[doc(inline)]
 pub use applier::{Applied, ApplyError, HpaApplier, MemoryApplier};
 #[doc(inline)]
-pub use autoscaler::{Autoscaler, AutoscalerBuilder, MissingPart, TickError};
+pub use autoscaler::{Autoscaler, AutoscalerBuilder, Missing, TickError};
 #[doc(inline)]
 pub use bounds::{Bounds, HardLimits, InvalidBounds, MAX_REPLICAS};
 #[doc(inline)]

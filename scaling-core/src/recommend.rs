@@ -151,7 +151,7 @@ impl HpaRecommendation {
 ///     history.push(&ScalingMetrics::new(at, 10).with(SignalKind::CpuUtilization, 20.0 + minute as f64))?;
 /// }
 /// let (facts, config, policy) = (WorkloadFacts::default(), RuleConfig::default(), BoundsPolicy::default());
-/// let target = Target::deployment("shop", "web", "web");
+/// let target = Target::deployment("shop", "web");
 /// let found = recommend(&target, &history, &facts, &config, &policy, HardLimits::new(2, 40)?)?;
 /// assert!(found.min_replicas < 10 && found.max_replicas > 10);
 /// for reason in &found.reasons {
@@ -310,7 +310,7 @@ mod tests {
     fn recommended(history: &MetricsHistory, limits: HardLimits) -> Result<HpaRecommendation, RecommendError> {
         let facts = WorkloadFacts::default();
         recommend(
-            &Target::deployment("shop", "web", "web"),
+            &Target::deployment("shop", "web"),
             history,
             &facts,
             &RuleConfig::default(),

@@ -91,7 +91,7 @@ impl Need {
 /// let failing = ScalingMetrics::new(at, 4)
 ///     .with(SignalKind::CpuUtilization, 50.0)
 ///     .with(SignalKind::ErrorRate, 25.0);
-/// let decision = engine.evaluate(&Observation::new(Target::deployment("shop", "web", "web"), failing))?;
+/// let decision = engine.evaluate(&Observation::new(Target::deployment("shop", "web"), failing))?;
 /// assert_eq!(decision.desired_replicas, 12);
 /// assert_eq!(decision.urgency, Urgency::Critical);
 /// # Ok::<(), scaling_core::EngineError>(())

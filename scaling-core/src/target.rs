@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// The workload a decision is about, and the HPA that scales it.
 ///
-/// Nothing is guessed from names: the HPA's name is given, because a cluster may call it anything.
-///
 /// ```
 /// use scaling_core::Target;
-/// let target = Target::deployment("shop", "checkout", "checkout-hpa");
+/// let target = Target::deployment("shop", "checkout").with_hpa("checkout-hpa");
 /// assert_eq!(target.to_string(), "shop/Deployment/checkout");
 /// assert_eq!(target.in_cluster("eu-1").to_string(), "eu-1/shop/Deployment/checkout");
 /// ```
@@ -31,15 +29,17 @@ pub struct Target {
 }
 
 impl Target {
-    /// A Deployment in `namespace`, scaled by the HPA called `hpa`.
-    pub fn deployment(namespace: impl Into<String>, name: impl Into<String>, hpa: impl Into<String>) -> Self {
-        Self {
-            cluster: None,
-            namespace: namespace.into(),
-            name: name.into(),
-            kind: "Deployment".into(),
-            hpa: hpa.into(),
-        }
+    /// A Deployment, scaled by an HPA of the same name, as `kubectl autoscale` makes it. [`with_hpa`](Self::with_hpa) for another.
+    pub fn deployment(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { cluster: None, namespace: namespace.into(), hpa: name.clone(), name, kind: "Deployment".into() }
+    }
+
+    /// The same workload, scaled by the HPA of this name.
+    #[must_use]
+    pub fn with_hpa(mut self, hpa: impl Into<String>) -> Self {
+        self.hpa = hpa.into();
+        self
     }
 
     /// The same workload, in a named cluster.

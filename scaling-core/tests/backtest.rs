@@ -798,7 +798,7 @@ fn cluster_like(rates: &[f64], control: Control, model: ClusterModel) -> Arc<Clu
 }
 
 fn workload() -> Target {
-    Target::deployment("law", "web", "web")
+    Target::deployment("law", "web")
 }
 
 fn hpa() -> Control {
@@ -811,7 +811,7 @@ fn hpa() -> Control {
 
 fn autoscaler(cluster: &Arc<Cluster>, seed: u64, limits: HardLimits, mode: ApplyMode) -> Autoscaler {
     let builder = Autoscaler::builder().engine(Erratic(seed)).source(Arc::clone(cluster)).applier(Arc::clone(cluster));
-    builder.guards(Guards::only_hard_limits()).limits(limits).mode(mode).build().unwrap()
+    builder.guards(Guards::only_hard_limits()).limits(limits).mode(mode).build()
 }
 
 /// Lets an engine decide each minute, and tells of each decision: the record, the bounds before and the bounds after.

@@ -23,7 +23,7 @@ use scaling_core::{
 };
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout-hpa")
+    Target::deployment("shop", "checkout").with_hpa("checkout-hpa")
 }
 
 fn start() -> DateTime<Utc> {
@@ -763,7 +763,7 @@ fn one_applier_over_many_workloads_keeps_the_promises() {
     let number = AtomicUsize::new(0);
     block_on(conformance::applier(async |bounds| {
         let nth = number.fetch_add(1, Ordering::Relaxed);
-        let target = Target::deployment("shop", format!("workload-{nth}"), format!("hpa-{nth}"));
+        let target = Target::deployment("shop", format!("workload-{nth}")).with_hpa(format!("hpa-{nth}"));
         applier.put(&target, bounds);
         (Arc::clone(&applier), target)
     }));

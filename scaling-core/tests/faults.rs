@@ -16,7 +16,7 @@ use scaling_core::SignalKind::{
 use scaling_core::{
     Absence, Applied, ApplyError, ApplyMode, Autoscaler, AutoscalerBuilder, Bounds, ChangeLog, DecisionEngine,
     DecisionRecord, EngineError, EngineExt, Floor, FloorSource, Guards, HpaApplier, HpaPlan, HpaState, LastChanges,
-    MemoryApplier, MemoryRecorder, MetricsHistory, MetricsSource, Observation, Outcome, Reason, RemovalBudget,
+    MemoryApplier, MemoryRecorder, MetricsHistory, MetricsSource, Missing, Observation, Outcome, Reason, RemovalBudget,
     ResourceChange, RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind, SignalSet, SourceError,
     Target,
 };
@@ -30,7 +30,7 @@ fn after(seconds: i64) -> DateTime<Utc> {
 }
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout-hpa")
+    Target::deployment("shop", "checkout").with_hpa("checkout-hpa")
 }
 
 fn bounds(min: u32, max: u32) -> Bounds {
@@ -144,7 +144,7 @@ impl HpaApplier for Cluster {
     }
 }
 
-fn over(cluster: &Arc<Cluster>) -> AutoscalerBuilder {
+fn over(cluster: &Arc<Cluster>) -> AutoscalerBuilder<Missing, Missing, Box<dyn HpaApplier>> {
     Autoscaler::builder().applier(Arc::clone(cluster)).mode(ApplyMode::Apply)
 }
 
@@ -170,14 +170,15 @@ const LOST: [Answer; 2] = [Answer::IsLost, Answer::NeverComes];
 fn a_write_whose_answer_is_lost_or_given_up_counts_for_the_removal_budget() {
     for answer in LOST {
         let cluster = Cluster::new(bounds(1, 20), bounds(20, 20), answer);
-        let targets: Vec<_> = (0..20).map(|nth| Target::deployment("shop", format!("w{nth}"), "hpa")).collect();
+        let targets: Vec<_> =
+            (0..20).map(|nth| Target::deployment("shop", format!("w{nth}")).with_hpa("hpa")).collect();
         for target in &targets {
             cluster.hpas.put(target, bounds(20, 20));
         }
         let budget = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
         let autoscaler =
             over(&cluster).source(Pods(20)).engine(Says::pods([10])).guards(Guards::default().with(budget));
-        let autoscaler = autoscaler.build().unwrap();
+        let autoscaler = autoscaler.build();
         for target in &targets {
             let _ = autoscaler.tick(target, start()).now_or_never();
         }
@@ -190,7 +191,7 @@ fn a_write_whose_answer_is_lost_or_given_up_counts_for_the_removal_budget() {
 fn a_write_whose_answer_is_lost_or_given_up_counts_for_the_pause() {
     for answer in LOST {
         let cluster = Cluster::new(bounds(1, 8), bounds(2, 8), answer);
-        let autoscaler = over(&cluster).source(Pods(8)).engine(Says::pods([16, 4])).build().unwrap();
+        let autoscaler = over(&cluster).source(Pods(8)).engine(Says::pods([16, 4])).build();
         tick(&autoscaler, 0);
         let grown = cluster.bounds();
         assert_eq!(grown, bounds(8, 21), "the growth has happened");
@@ -226,8 +227,7 @@ fn a_write_that_has_not_happened_counts_for_nothing_once_the_hpa_was_read() {
         .applier(Loses(Arc::clone(&cluster)))
         .guards(Guards::default().with(budget))
         .mode(ApplyMode::Apply)
-        .build()
-        .unwrap();
+        .build();
     for second in 0..3 {
         let record = tick(&autoscaler, second).unwrap();
         assert_eq!(record.change.map(|change| change.released), Some(10), "{record:?}");
@@ -262,8 +262,7 @@ fn bounds_that_are_there_already_are_those_of_the_write_whose_answer_was_lost() 
         .applier(Late(Arc::clone(&cluster), Mutex::default()))
         .recorder(Arc::clone(&recorder))
         .mode(ApplyMode::Apply)
-        .build()
-        .unwrap();
+        .build();
     tick(&autoscaler, 0);
     let record = tick(&autoscaler, 15).unwrap();
     assert_eq!((record.outcome, cluster.bounds()), (Outcome::Unchanged, bounds(8, 21)));
@@ -281,7 +280,7 @@ fn smaller_pods_wait_for_the_pause_as_fewer_do() {
     for first in [(8, -20), (16, 0), (7, 0)] {
         let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
         let engine = Says(vec![first, (8, -30)], AtomicUsize::new(0));
-        let autoscaler = over(&cluster).source(Pods(8)).engine(engine).build().unwrap();
+        let autoscaler = over(&cluster).source(Pods(8)).engine(engine).build();
         assert!(tick(&autoscaler, 0).unwrap().is_applied(), "{first:?}");
         let shrunk = |second| tick(&autoscaler, second).unwrap().change.and_then(|change| change.resources).is_some();
         assert!(!shrunk(10) && !shrunk(299), "{first:?} before");
@@ -293,7 +292,7 @@ fn smaller_pods_wait_for_the_pause_as_fewer_do() {
 fn a_pod_is_not_left_without_any_request() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
     let engine = Says(vec![(8, -100)], AtomicUsize::new(0));
-    let autoscaler = over(&cluster).source(Pods(8)).engine(engine).build().unwrap();
+    let autoscaler = over(&cluster).source(Pods(8)).engine(engine).build();
     let change = tick(&autoscaler, 0).unwrap().change.unwrap();
     assert_eq!(change.resources, Some(ResourceChange { cpu_percent: -50, memory_percent: 0 }));
 }
@@ -302,7 +301,7 @@ fn a_pod_is_not_left_without_any_request() {
 fn smaller_pods_hold_back_no_growth() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
     let engine = Says(vec![(8, -30), (16, 0)], AtomicUsize::new(0));
-    let autoscaler = over(&cluster).source(Pods(8)).engine(engine).build().unwrap();
+    let autoscaler = over(&cluster).source(Pods(8)).engine(engine).build();
     assert!(tick(&autoscaler, 0).unwrap().is_applied());
     assert!(tick(&autoscaler, 15).unwrap().is_applied());
     assert_eq!(cluster.bounds(), bounds(8, 21));
@@ -313,7 +312,7 @@ fn smaller_pods_hold_back_no_growth() {
 #[test]
 fn a_clock_that_is_a_day_ahead_for_one_tick_holds_nothing_back_longer_than_the_pause() {
     let cluster = Cluster::new(bounds(1, 8), bounds(2, 8), Answer::Comes);
-    let autoscaler = over(&cluster).source(Pods(8)).engine(Says::pods([12, 14, 16, 4])).build().unwrap();
+    let autoscaler = over(&cluster).source(Pods(8)).engine(Says::pods([12, 14, 16, 4])).build();
     let day = 86_400;
     assert!(tick(&autoscaler, day).unwrap().is_applied());
     assert!(tick(&autoscaler, 15).unwrap().is_applied(), "growth waits for nothing");
@@ -325,7 +324,7 @@ fn a_clock_that_is_a_day_ahead_for_one_tick_holds_nothing_back_longer_than_the_p
 #[test]
 fn a_change_of_a_clock_that_was_ahead_holds_a_shrink_back_for_one_pause() {
     let cluster = Cluster::new(bounds(1, 8), bounds(2, 8), Answer::Comes);
-    let autoscaler = over(&cluster).source(Pods(8)).engine(Says::pods([16, 4])).build().unwrap();
+    let autoscaler = over(&cluster).source(Pods(8)).engine(Says::pods([16, 4])).build();
     assert!(tick(&autoscaler, 86_400).unwrap().is_applied());
     assert!(!lowered(&tick(&autoscaler, 15).unwrap()));
     assert!(!lowered(&tick(&autoscaler, 314).unwrap()));
@@ -337,7 +336,7 @@ fn a_clock_that_is_a_day_behind_for_one_tick_makes_nothing_forgotten() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
     let budget = RemovalBudget { pods: 4, window: Duration::from_secs(600) };
     let builder = over(&cluster).source(Pods(8)).engine(Says::pods([8, 2]));
-    let autoscaler = builder.guards(Guards::default().with(budget)).build().unwrap();
+    let autoscaler = builder.guards(Guards::default().with(budget)).build();
     assert_eq!(tick(&autoscaler, 0).unwrap().change.unwrap().released, 4);
     // The pause is over after 300 s, and there is something in the budget again after 600 s.
     for second in [-86_400, 60, 299, 300, 599] {
@@ -351,9 +350,9 @@ fn a_clock_that_is_a_day_ahead_for_one_tick_makes_nothing_forgotten() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
     let budget = RemovalBudget { pods: 6, window: Duration::from_secs(600) };
     let builder = over(&cluster).source(Pods(8)).engine(Says::pods([2, 8, 2]));
-    let autoscaler = builder.guards(Guards::default().with(budget)).build().unwrap();
+    let autoscaler = builder.guards(Guards::default().with(budget)).build();
     let tick = |name: &str, min, second| {
-        let target = Target::deployment("shop", name, name);
+        let target = Target::deployment("shop", name);
         cluster.hpas.put(&target, bounds(min, 8));
         let record = block_on(autoscaler.tick(&target, after(second))).unwrap();
         record.change.map_or(0, |change| change.released)
@@ -369,12 +368,8 @@ fn a_clock_that_is_a_day_ahead_for_one_tick_makes_nothing_forgotten() {
 fn the_budget_counts_what_the_bounds_let_go_and_not_what_was_asked_for() {
     let cluster = Cluster::new(bounds(1, 400), bounds(200, 400), Answer::Comes);
     let budget = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
-    let autoscaler = over(&cluster)
-        .source(Pods(200))
-        .engine(Says::pods([150]))
-        .guards(Guards::default().with(budget))
-        .build()
-        .unwrap();
+    let autoscaler =
+        over(&cluster).source(Pods(200)).engine(Says::pods([150])).guards(Guards::default().with(budget)).build();
     let record = tick(&autoscaler, 0).unwrap();
     assert_eq!(cluster.bounds().min(), 190, "{record:?}");
     assert_eq!(record.change.unwrap().released, 10);
@@ -383,7 +378,7 @@ fn the_budget_counts_what_the_bounds_let_go_and_not_what_was_asked_for() {
 #[test]
 fn pods_that_were_let_go_once_are_not_counted_again_while_the_hpa_keeps_them() {
     let cluster = Cluster::new(bounds(1, 400), bounds(20, 400), Answer::Comes);
-    let autoscaler = over(&cluster).source(Pods(20)).engine(Says::pods([12])).build().unwrap();
+    let autoscaler = over(&cluster).source(Pods(20)).engine(Says::pods([12])).build();
     drive(&autoscaler, 0..3600, 60);
     let released: u32 = autoscaler.change_log().released().iter().map(|(_, pods)| pods).sum();
     assert_eq!((released, cluster.bounds().min()), (14, 6), "half of 12 is held");
@@ -395,8 +390,8 @@ fn pods_that_were_let_go_once_are_not_counted_again_while_the_hpa_keeps_them() {
 fn many_workloads_that_come_and_go_are_not_remembered_for_ever() {
     let cluster = Cluster::new(bounds(2, 8), bounds(2, 8), Answer::Comes);
     let builder = over(&cluster).source(Pods(8)).engine(Says::pods([16])).change_log(ChangeLog::with_limit(100));
-    let autoscaler = builder.build().unwrap();
-    let preview = |nth: i64| Target::deployment(format!("preview-{nth}"), "w", "h");
+    let autoscaler = builder.build();
+    let preview = |nth: i64| Target::deployment(format!("preview-{nth}"), "w").with_hpa("h");
     for nth in 0..1000 {
         cluster.hpas.put(&preview(nth), bounds(2, 8));
         // The clock of the first half is a day ahead.
@@ -416,10 +411,10 @@ fn many_workloads_that_come_and_go_are_not_remembered_for_ever() {
 #[test]
 fn a_fleet_that_shrinks_all_day_is_counted_for_an_hour() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
-    let autoscaler = over(&cluster).source(Pods(8)).engine(Says::pods([4])).build().unwrap();
+    let autoscaler = over(&cluster).source(Pods(8)).engine(Says::pods([4])).build();
     for second in 0..5000 {
         cluster.hpas.put(&target(), bounds(8, 8));
-        let name = Target::deployment("shop", format!("w{second}"), "hpa");
+        let name = Target::deployment("shop", format!("w{second}")).with_hpa("hpa");
         cluster.hpas.put(&name, bounds(8, 8));
         block_on(autoscaler.tick(&name, after(60 * second))).unwrap();
     }
@@ -440,7 +435,7 @@ fn twenty(
         let usual = ScalingMetrics::new(after(second), 20).with(CpuUtilization, 65.0).with(MemoryUtilization, 20.0);
         at(second, usual)
     });
-    let autoscaler = over(&cluster).source(measures).engine(RuleBasedEngine::default()).build().unwrap();
+    let autoscaler = over(&cluster).source(measures).engine(RuleBasedEngine::default()).build();
     let records = drive(&autoscaler, 0..seconds, every);
     (cluster, records)
 }
@@ -490,7 +485,7 @@ fn a_signal_that_was_lost_before_a_restart_is_missed_after_it() {
     let build = |metrics: &ScalingMetrics| {
         let builder = over(&cluster).source(seen(metrics.clone())).engine(RuleBasedEngine::default());
         let log = ChangeLog::from_records(&recorder.records());
-        builder.recorder(Arc::clone(&recorder)).change_log(log).build().unwrap()
+        builder.recorder(Arc::clone(&recorder)).change_log(log).build()
     };
     drive(&build(&usual), 0..300, 60);
     drive(&build(&blind), 300..360, 60);
@@ -577,7 +572,7 @@ fn one_signal_that_is_partly_lost_holds_back_no_growth() {
                 _ => metrics,
             })
         });
-        let autoscaler = over(&cluster).source(measures).engine(RuleBasedEngine::default()).build().unwrap();
+        let autoscaler = over(&cluster).source(measures).engine(RuleBasedEngine::default()).build();
         drive(&autoscaler, 0..7200, 60);
         let records = drive(&autoscaler, 7200..7500, 15);
         assert!(cluster.bounds().max() > 4, "five minutes at 99 % CPU, {lost:?} lost: {:?}", records.last());
@@ -630,7 +625,7 @@ fn windowed(
         Some(metrics)
     });
     let engine = RuleBasedEngine::default().floored(window);
-    let autoscaler = over(&cluster).source(measures).engine(engine).build().unwrap();
+    let autoscaler = over(&cluster).source(measures).engine(engine).build();
     (cluster, autoscaler)
 }
 
@@ -678,7 +673,7 @@ fn what_is_asked_for_while_a_window_is_open_is_held_after_it() {
         let build = |pods: u32, says: &[u32], log: ChangeLog| {
             let engine = Says::pods(says.iter().copied()).floored(Window(0, 600, 8));
             let builder = over(&cluster).source(Pods(pods)).recorder(Arc::clone(&recorder));
-            builder.engine(engine).change_log(log).build().unwrap()
+            builder.engine(engine).change_log(log).build()
         };
         let resume = |before: &Autoscaler| {
             if restarts { ChangeLog::from_records(&recorder.records()) } else { before.change_log() }
@@ -715,7 +710,7 @@ fn the_floor_of_an_event_is_held_by_an_engine_without_an_answer_over_a_restart_a
     let build = |asked, log| {
         let engine = Names(AtomicUsize::new(asked)).floored(Window(60, 600, 9));
         let builder = over(&cluster).source(Pods(4)).recorder(Arc::clone(&recorder)).engine(engine);
-        builder.change_log(log).build().unwrap()
+        builder.change_log(log).build()
     };
     let first = build(0, ChangeLog::new());
     tick(&first, 0);
@@ -751,7 +746,7 @@ fn a_window_opens_and_closes_while_the_source_is_down_and_is_given_back_when_it_
         })
     });
     let engine = RuleBasedEngine::default().floored(Window(600, 4200, 12));
-    let autoscaler = over(&cluster).source(measures).engine(engine).build().unwrap();
+    let autoscaler = over(&cluster).source(measures).engine(engine).build();
     drive(&autoscaler, 0..660, 60);
     assert_eq!(cluster.bounds().min(), 12, "it opens");
     let records = drive(&autoscaler, 660..6000, 60);

@@ -35,7 +35,7 @@ impl Case {
     fn new() -> Self {
         let seen = steady(8, 90);
         Self {
-            target: Target::deployment("shop", "checkout", "checkout-hpa"),
+            target: Target::deployment("shop", "checkout").with_hpa("checkout-hpa"),
             now: seen.current.timestamp,
             seen,
             source_is_down: false,

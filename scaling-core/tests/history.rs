@@ -9,7 +9,7 @@ use scaling_core::{
 };
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout")
+    Target::deployment("shop", "checkout")
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {

@@ -34,7 +34,7 @@ fn start() -> DateTime<Utc> {
 }
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout-hpa")
+    Target::deployment("shop", "checkout").with_hpa("checkout-hpa")
 }
 
 // ---- arbitrary input
@@ -459,8 +459,7 @@ impl Setup {
             .limits(self.limits)
             .applier(Arc::clone(&spy))
             .mode(self.mode)
-            .build()
-            .unwrap();
+            .build();
         let record = block_on(autoscaler.tick(&target(), start())).unwrap();
         let after = spy.hpas.bounds(&target()).unwrap();
         let asked = spy.asked.lock().unwrap().clone();
@@ -874,8 +873,8 @@ proptest! {
     #[test]
     fn law_9_only_the_target_is_touched(seen in observation(), world in raised(), says in says(false), others in prop::collection::vec(bounds(), 3)) {
         let neighbours = [
-            Target::deployment("shop", "checkout", "another-hpa"),
-            Target::deployment("shop", "cart", "checkout-hpa"),
+            Target::deployment("shop", "checkout").with_hpa("another-hpa"),
+            Target::deployment("shop", "cart").with_hpa("checkout-hpa"),
             target().in_cluster("eu-1"),
         ];
         let mut applier = MemoryApplier::new().with(target(), world.1.bounds);
@@ -1169,8 +1168,7 @@ fn law_5_the_highest_prices_read_back() {
         .engine(wants)
         .applier(MemoryApplier::new().with(target(), Bounds::new(2, 6).unwrap()))
         .price(price)
-        .build()
-        .unwrap();
+        .build();
     reads_back(&block_on(autoscaler.tick(&target(), start())).unwrap());
 }
 

@@ -46,7 +46,7 @@ fn course(now: i64, step: i64, sample: impl Fn(i64) -> ScalingMetrics) -> Observ
         history.push(&sample(seconds)).unwrap();
         seconds += step;
     }
-    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(now)).with_history(history)
+    Observation::new(scaling_core::Target::deployment("shop", "web"), sample(now)).with_history(history)
 }
 
 fn decide(observation: &Observation) -> ScalingDecision {
@@ -125,7 +125,7 @@ fn the_right_answers_to_the_labelled_scenarios_pass_the_gate_and_cpu_alone_witho
     }
     assert!(below.is_empty(), "{below:#?}");
     let alone = decide(&Observation::new(
-        scaling_core::Target::deployment("shop", "web", "web"),
+        scaling_core::Target::deployment("shop", "web"),
         metrics(0, 4).with(CpuUtilization, 80.0),
     ));
     assert!(alone.confidence.value() < GATE, "{alone:?}");
@@ -144,9 +144,8 @@ fn law_2_a_signal_that_was_there_once_holds_the_pods_for_as_long_as_it_is_lost()
             for back in (1..10).rev() {
                 history.push(&idle(3600 + lost - back)).unwrap();
             }
-            let observation =
-                Observation::new(scaling_core::Target::deployment("shop", "web", "web"), idle(3600 + lost))
-                    .with_history(history);
+            let observation = Observation::new(scaling_core::Target::deployment("shop", "web"), idle(3600 + lost))
+                .with_history(history);
             let decision = engine.evaluate(&observation).unwrap();
             assert_eq!(decision.desired_replicas, 20, "{name}, lost for {lost} s: {:?}", texts(&decision));
             let declared = observation.declaring(SignalSet::of([MemoryUtilization]));
@@ -162,11 +161,8 @@ fn law_2_a_restart_while_a_declared_signal_is_lost_does_not_shrink() {
         course(1800, 15, |seconds| metrics(seconds, 20).with(MemoryUtilization, 20.0)).declaring(declared);
     assert_eq!(decide(&observation).desired_replicas, 20);
     assert_eq!(
-        decide(
-            &Observation::new(scaling_core::Target::deployment("shop", "web", "web"), metrics(0, 20))
-                .declaring(declared)
-        )
-        .desired_replicas,
+        decide(&Observation::new(scaling_core::Target::deployment("shop", "web"), metrics(0, 20)).declaring(declared))
+            .desired_replicas,
         20
     );
 }
@@ -232,7 +228,7 @@ fn one_pod_that_crashes_again_and_again_does_not_hold_the_others() {
 fn a_workload_that_its_owner_has_set_to_zero_is_not_woken_unless_the_host_says_so() {
     let paused = include_str!("../../test_data/decide/paused.json");
     let observation =
-        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), serde_json::from_str(paused).unwrap());
+        Observation::new(scaling_core::Target::deployment("shop", "web"), serde_json::from_str(paused).unwrap());
     let decision = decide(&observation);
     assert_eq!((decision.action(), decision.desired_replicas), (ScalingAction::Maintain, 0));
     assert_eq!(texts(&decision), ["scaled to zero by its owner"]);
@@ -251,8 +247,7 @@ fn full_pods_are_judged_by_time_and_pods_on_their_way_count() {
     let csv = include_bytes!("../../test_data/decide/stale-peak.csv");
     let undated = Undated { end: at(0), interval: TimeDelta::seconds(60) };
     let samples = parse::metrics(csv, Some(undated)).unwrap();
-    let (observation, _) =
-        Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), samples).unwrap();
+    let (observation, _) = Observation::from_samples(scaling_core::Target::deployment("shop", "web"), samples).unwrap();
     let decision = decide(&observation);
     assert_eq!(decision.action(), ScalingAction::Maintain, "{:?}", texts(&decision));
 }
@@ -270,7 +265,7 @@ fn overload_does_not_compound_while_pods_start_and_metrics_lag() {
             .with(CpuUtilization, 100.0)
             .with(ErrorRate, 20.0);
         let decision = decide(
-            &Observation::new(scaling_core::Target::deployment("shop", "web", "web"), now.clone())
+            &Observation::new(scaling_core::Target::deployment("shop", "web"), now.clone())
                 .with_history(history.clone()),
         );
         if decision.desired_replicas != decision.current_replicas {
@@ -292,7 +287,7 @@ fn errors_that_pods_do_not_relieve_do_not_compound() {
     for seconds in (0..3600).step_by(60) {
         let now = metrics(seconds, pods).with(CpuUtilization, 20.0).with(ErrorRate, 50.0).with(RequestRate, 100.0);
         let decision = decide(
-            &Observation::new(scaling_core::Target::deployment("shop", "web", "web"), now.clone())
+            &Observation::new(scaling_core::Target::deployment("shop", "web"), now.clone())
                 .with_history(history.clone()),
         );
         pods = decision.desired_replicas;
@@ -320,7 +315,7 @@ fn closed_loop(engine: &RuleBasedEngine, declared: Option<f64>, slow: f64) -> (f
             asked(metrics(seconds, pods), asks).with(RequestRate, rate).with(CpuUtilization, 100.0 * rate / capacity);
         if seconds >= from {
             (served, demand) = (served + rate, demand + 300.0);
-            let mut observation = Observation::new(scaling_core::Target::deployment("shop", "web", "web"), now.clone())
+            let mut observation = Observation::new(scaling_core::Target::deployment("shop", "web"), now.clone())
                 .with_history(history.clone());
             observation.facts.pod_capacity = declared;
             let wanted = engine.evaluate(&observation).unwrap().desired_replicas;
@@ -380,7 +375,7 @@ fn one_sample_never_overrules_a_well_learnt_capacity() {
     let samples = parse::metrics(text, None).unwrap();
     for declared in [None, Some(120.0)] {
         let (mut observation, _) =
-            Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), samples.clone()).unwrap();
+            Observation::from_samples(scaling_core::Target::deployment("shop", "web"), samples.clone()).unwrap();
         observation.facts.pod_capacity = declared;
         let decision = decide(&observation);
         assert_eq!(decision.desired_replicas, 4, "{:?}", texts(&decision));
@@ -392,8 +387,7 @@ fn one_sample_never_overrules_a_well_learnt_capacity() {
         next.timestamp += TimeDelta::minutes(minute);
         lasting.push(next);
     }
-    let (observation, _) =
-        Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), lasting).unwrap();
+    let (observation, _) = Observation::from_samples(scaling_core::Target::deployment("shop", "web"), lasting).unwrap();
     assert!(decide(&observation).desired_replicas >= 20);
 }
 

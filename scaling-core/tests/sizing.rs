@@ -14,7 +14,7 @@ fn start() -> DateTime<Utc> {
 }
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout-hpa")
+    Target::deployment("shop", "checkout").with_hpa("checkout-hpa")
 }
 
 // ---- bounds

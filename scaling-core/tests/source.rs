@@ -13,7 +13,7 @@ use scaling_core::{
 };
 
 fn target() -> Target {
-    Target::deployment("shop", "web", "web")
+    Target::deployment("shop", "web")
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -57,7 +57,7 @@ fn one_sample_from_the_future_is_refused_and_later_ones_are_taken() {
 #[test]
 fn an_observation_put_in_from_the_future_does_not_stop_the_source() {
     let source = MemorySource::new();
-    source.put(target(), Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(86_400)));
+    source.put(target(), Observation::new(scaling_core::Target::deployment("shop", "web"), sample(86_400)));
     assert!(matches!(seen(&source, 0), Err(SourceError::NoData { .. })));
     source.advance(&target(), sample(0), at(0)).unwrap();
     assert_eq!(seen(&source, 0).unwrap().0, sample(0));
@@ -85,7 +85,7 @@ fn a_longer_past_that_is_put_in_is_cut_and_goes_on() {
     let (past, _) = MetricsHistory::from_unordered((0..1000).map(sample).collect());
     source.put(
         target(),
-        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(1000)).with_history(past),
+        Observation::new(scaling_core::Target::deployment("shop", "web"), sample(1000)).with_history(past),
     );
     for second in 1001..3000 {
         source.advance(&target(), sample(second), at(second)).unwrap();
@@ -97,7 +97,7 @@ fn a_longer_past_that_is_put_in_is_cut_and_goes_on() {
 #[test]
 fn a_forgotten_workload_is_not_known_and_others_are() {
     let source = fed([0]);
-    let other = Target::deployment("shop", "search", "search");
+    let other = Target::deployment("shop", "search");
     source.advance(&other, sample(0), at(0)).unwrap();
     assert!(source.forget(&target()) && !source.forget(&target()));
     assert!(matches!(seen(&source, 0), Err(SourceError::UnknownTarget { .. })));
@@ -110,7 +110,7 @@ fn facts_and_events_stay_while_samples_come() {
     let mut facts = WorkloadFacts::default();
     facts.pod_capacity = Some(40.0);
     let sale = PlannedEvent::new("sale", at(100), at(200), 3.0).unwrap();
-    let observation = Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(0))
+    let observation = Observation::new(scaling_core::Target::deployment("shop", "web"), sample(0))
         .with_facts(facts.clone())
         .with_events([sale]);
     source.put(target(), observation.clone());
@@ -148,7 +148,7 @@ fn replay_shows_the_newest_that_is_known_with_those_before_it() {
         let (present, history) = seen(&source, now).unwrap();
         assert_eq!((present, history.len()), (sample(current), past), "at {now}");
     }
-    let unknown = Target::deployment("shop", "search", "search");
+    let unknown = Target::deployment("shop", "search");
     assert!(matches!(block_on(source.observe(&unknown, at(0))), Err(SourceError::UnknownTarget { .. })));
 }
 

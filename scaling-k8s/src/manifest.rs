@@ -83,7 +83,7 @@ impl HpaManifest {
     /// Workload that the HPA scales, without a cluster, because a manifest names none.
     pub fn target(&self) -> Target {
         let scaled = &self.spec.scale_target_ref;
-        Target::deployment(self.namespace(), &scaled.name, self.name()).of_kind(&scaled.kind)
+        Target::deployment(self.namespace(), &scaled.name).with_hpa(self.name()).of_kind(&scaled.kind)
     }
 
     /// Checks what the API server of Kubernetes 1.37 would check of it when it is created: names, labels, annotations, bounds,

@@ -31,7 +31,7 @@ fn small(metadata: &str, spec: &str) -> String {
 fn a_manifest_says_what_it_is_about() {
     let manifest = read(CHECKOUT);
     assert_eq!(manifest.validate().map_err(|error| error.to_string()), Ok(()));
-    assert_eq!(manifest.target(), Target::deployment("shop", "checkout", "checkout-hpa"));
+    assert_eq!(manifest.target(), Target::deployment("shop", "checkout").with_hpa("checkout-hpa"));
     assert_eq!(manifest.bounds().unwrap(), Bounds::new(3, 30).unwrap());
     assert_eq!(manifest.spec.metrics.as_ref().unwrap().len(), 5);
 }
@@ -40,7 +40,7 @@ fn a_manifest_says_what_it_is_about() {
 fn without_min_replicas_and_namespace_the_defaults_of_kubernetes_hold() {
     let manifest = read(&small("", ""));
     assert_eq!(manifest.bounds().unwrap(), Bounds::new(1, 3).unwrap());
-    assert_eq!(manifest.target(), Target::deployment("default", "a", "a"));
+    assert_eq!(manifest.target(), Target::deployment("default", "a"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn mocked() -> (KubeHpaApplier, Server) {
 }
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout-hpa")
+    Target::deployment("shop", "checkout").with_hpa("checkout-hpa")
 }
 
 fn bounds(min: u32, max: u32) -> Bounds {
@@ -400,7 +400,7 @@ async fn names_that_would_lead_elsewhere_are_not_sent() {
     for (namespace, name) in
         [("shop", "../x"), ("a/b", "x"), ("", "x"), ("shop", ""), ("shop", "x?force=true"), ("shop", "x/scale")]
     {
-        let target = Target::deployment(namespace, "checkout", name);
+        let target = Target::deployment(namespace, "checkout").with_hpa(name);
         let answer = tokio::time::timeout(Duration::from_secs(1), applier.current(&target)).await.unwrap();
         assert!(matches!(answer, Err(ApplyError::Refused { .. })), "{namespace}/{name}");
     }

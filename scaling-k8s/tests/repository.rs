@@ -82,7 +82,7 @@ fn what_is_not_known_is_not_guessed() {
 fn a_plan_for_something_else_is_refused() {
     let manifest = checkout();
     let old = Bounds::new(3, 30).unwrap();
-    let other = plan_of(&Target::deployment("shop", "cart", "checkout-hpa"), old, 20, 40);
+    let other = plan_of(&Target::deployment("shop", "cart").with_hpa("checkout-hpa"), old, 20, 40);
     assert!(matches!(files_after(&other, &manifest, None), Err(ManifestError::OtherTarget { .. })));
     let stale = plan_of(&manifest.target(), Bounds::new(3, 20).unwrap(), 20, 40);
     assert!(matches!(files_after(&stale, &manifest, None), Err(ManifestError::OtherBounds { .. })));

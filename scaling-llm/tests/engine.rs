@@ -76,7 +76,7 @@ fn request(current: u32, desired: u32) -> ScalingDecision {
 }
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout-hpa")
+    Target::deployment("shop", "checkout").with_hpa("checkout-hpa")
 }
 
 fn observation() -> Observation {

@@ -12,7 +12,7 @@ use scaling_llm::{Prompt, ReplicaRange, reply};
 use serde_json::{Value, json};
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout-hpa")
+    Target::deployment("shop", "checkout").with_hpa("checkout-hpa")
 }
 
 fn at() -> DateTime<Utc> {

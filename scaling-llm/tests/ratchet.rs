@@ -66,7 +66,7 @@ impl DecisionEngine for &Scripted {
 }
 
 fn target() -> Target {
-    Target::deployment("shop", "checkout", "checkout-hpa")
+    Target::deployment("shop", "checkout").with_hpa("checkout-hpa")
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {

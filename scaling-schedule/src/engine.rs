@@ -24,7 +24,7 @@ const NAME: &str = "schedule";
 /// let engine = RuleBasedEngine::default().floored(Schedule::new(Tz::UTC, vec![peak])?);
 ///
 /// let quiet = ScalingMetrics::new("2026-11-24T08:00:00Z".parse()?, 3);
-/// let observation = Observation::new(Target::deployment("shop", "web", "web"), quiet);
+/// let observation = Observation::new(Target::deployment("shop", "web"), quiet);
 /// let decision = futures::executor::block_on(engine.decide(&observation))?;
 /// assert_eq!((decision.desired_replicas, decision.wanted()), (3, 8));
 /// assert_eq!(decision.floor.unwrap().reason.to_string(), "window \"peak\" holds 8 pods");
@@ -52,7 +52,7 @@ impl FloorSource for Schedule {
 /// let peak = Window::parse("peak", Days::DAILY, "08:00", "11:00", 8)?;
 /// let engine = ScheduleEngine::new(Schedule::new(Tz::UTC, vec![peak])?);
 /// let night = ScalingMetrics::new("2026-11-24T03:00:00Z".parse()?, 3);
-/// let observation = Observation::new(Target::deployment("shop", "web", "web"), night);
+/// let observation = Observation::new(Target::deployment("shop", "web"), night);
 /// assert_eq!(futures::executor::block_on(engine.decide(&observation))?.wanted(), 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -87,7 +87,7 @@ impl Default for PredictiveConfig {
 ///
 /// let engine = PredictiveEngine::new(PredictiveConfig::default())?;
 /// let now = ScalingMetrics::new("2026-11-24T08:00:00Z".parse()?, 4).with(SignalKind::RequestRate, 200.0);
-/// let mut observation = Observation::new(Target::deployment("shop", "web", "web"), now);
+/// let mut observation = Observation::new(Target::deployment("shop", "web"), now);
 /// observation.facts.pod_capacity = Some(50.0);
 ///
 /// // Four pods carry 200 requests per second, and nothing is known of how they move: some headroom.

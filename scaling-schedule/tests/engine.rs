@@ -27,7 +27,7 @@ fn outside() -> DateTime<Utc> {
 }
 
 fn pods(at: DateTime<Utc>, pods: u32) -> Observation {
-    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), ScalingMetrics::new(at, pods))
+    Observation::new(scaling_core::Target::deployment("shop", "web"), ScalingMetrics::new(at, pods))
 }
 
 /// Steady at this CPU utilization for an hour.
@@ -39,7 +39,7 @@ fn steady(at: DateTime<Utc>, pods: u32, cpu: f64) -> Observation {
             .with(SignalKind::RequestRate, cpu * f64::from(pods))
     };
     let past = (1..=60).rev().map(|minute| sample(at - TimeDelta::minutes(minute))).collect();
-    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(at))
+    Observation::new(scaling_core::Target::deployment("shop", "web"), sample(at))
         .with_history(MetricsHistory::from_unordered(past).0)
 }
 
@@ -131,15 +131,14 @@ fn day(
     engine: impl DecisionEngine + 'static,
     bounds: Bounds,
 ) -> Vec<u32> {
-    let target = Target::deployment("shop", "web", "web");
+    let target = Target::deployment("shop", "web");
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
     let autoscaler = Autoscaler::builder()
         .source(Scripted(source))
         .engine(engine)
         .applier(Arc::clone(&applier))
         .mode(ApplyMode::Apply)
-        .build()
-        .unwrap();
+        .build();
     let midnight: DateTime<Utc> = "2026-11-24T00:00:00Z".parse().unwrap();
     (0..24 * 60)
         .filter_map(|minute| {

@@ -20,7 +20,7 @@ fn observation(load: impl Fn(u32) -> f64, minutes: u32) -> Observation {
     let sample = |number: u32| ScalingMetrics::new(minute(number), 10).with(SignalKind::RequestRate, load(number));
     let (history, _) = MetricsHistory::from_unordered((0..minutes).map(sample).collect());
     let mut observation =
-        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(minutes)).with_history(history);
+        Observation::new(scaling_core::Target::deployment("shop", "web"), sample(minutes)).with_history(history);
     observation.facts.pod_capacity = Some(50.0);
     observation
 }
@@ -121,8 +121,7 @@ fn a_load_without_a_season_is_not_given_one() {
 fn too_short_a_past_teaches_nothing() {
     let short = observation(|_| 500.0, 120);
     assert_eq!(Forecaster::learn_until(&short, short.current.timestamp), None);
-    let nothing =
-        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), ScalingMetrics::new(start(), 1));
+    let nothing = Observation::new(scaling_core::Target::deployment("shop", "web"), ScalingMetrics::new(start(), 1));
     assert_eq!(Forecaster::learn_until(&nothing, start()), None);
     let generic = Forecaster::generic(&short.facts, 50.0);
     assert_eq!((generic.training_samples(), generic.upper_load(&nothing, 0.9)), (0, None));
@@ -163,7 +162,7 @@ proptest! {
             time += TimeDelta::seconds(*gap);
             samples.push(ScalingMetrics::new(time, 3).with(SignalKind::RequestRate, *value));
         }
-        let (mut observation, _) = Observation::from_samples(scaling_core::Target::deployment("shop", "web", "web"), samples).unwrap();
+        let (mut observation, _) = Observation::from_samples(scaling_core::Target::deployment("shop", "web"), samples).unwrap();
         observation.facts.pod_capacity = capacity;
         let learnt = Forecaster::learn_until(&observation, observation.current.timestamp);
         for forecaster in learnt.into_iter().chain([Forecaster::generic(&observation.facts, 50.0)]) {

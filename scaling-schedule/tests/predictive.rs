@@ -40,7 +40,7 @@ fn observation(load: impl Fn(u32) -> f64, minutes: u32) -> Observation {
     };
     let (history, _) = MetricsHistory::from_unordered((0..minutes).map(sample).collect());
     let mut observation =
-        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(minutes)).with_history(history);
+        Observation::new(scaling_core::Target::deployment("shop", "web"), sample(minutes)).with_history(history);
     observation.facts.pod_capacity = Some(50.0);
     observation
 }
@@ -102,8 +102,7 @@ fn bursts(height: f64, pods: u32) -> Observation {
         ScalingMetrics::new(at, pods).with(SignalKind::RequestRate, rate).with(SignalKind::CpuUtilization, 20.0)
     };
     let (history, _) = MetricsHistory::from_unordered((0..samples + 240).map(sample).collect());
-    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(samples + 240))
-        .with_history(history)
+    Observation::new(scaling_core::Target::deployment("shop", "web"), sample(samples + 240)).with_history(history)
 }
 
 #[test]
@@ -241,8 +240,7 @@ fn surge(window: u64, load: impl Fn(i64) -> f64) -> (f64, ScalingDecision) {
             .with(SignalKind::QueueDepth, 0.0)
     };
     let (history, _) = MetricsHistory::from_unordered((0..day / 15).map(|step| sample(step * 15)).collect());
-    let mut seen =
-        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(day)).with_history(history);
+    let mut seen = Observation::new(scaling_core::Target::deployment("shop", "web"), sample(day)).with_history(history);
     seen.facts.pod_capacity = Some(50.0);
     seen.facts.metrics_window = Duration::from_secs(window);
     let decision = engine().evaluate(&seen).unwrap();

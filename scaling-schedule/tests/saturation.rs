@@ -76,9 +76,8 @@ impl<D: Fn(i64) -> f64, C: Fn(i64) -> f64> Loop<D, C> {
             }
             sample.desired_pod_count = Some(desired);
             if since >= -60 {
-                let mut observation =
-                    Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample.clone())
-                        .with_history(history.clone());
+                let mut observation = Observation::new(scaling_core::Target::deployment("shop", "web"), sample.clone())
+                    .with_history(history.clone());
                 observation.facts.pod_capacity = self.declared;
                 let decision = engine.evaluate(&observation).unwrap();
                 if decision.desired_replicas < ready {
@@ -169,8 +168,8 @@ fn full_pods_without_a_request_rate_are_too_few() {
         ScalingMetrics::new(at, 10).with(SignalKind::RequestRate, rate).with(SignalKind::CpuUtilization, 100.0)
     };
     let history = MetricsHistory::from_unordered((0..8).map(|step| sample(step * 15, f64::NAN)).collect()).0;
-    let observation = Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(120, f64::NAN))
-        .with_history(history);
+    let observation =
+        Observation::new(scaling_core::Target::deployment("shop", "web"), sample(120, f64::NAN)).with_history(history);
     let engine = PredictiveEngine::new(PredictiveConfig::default()).unwrap();
     assert_eq!(engine.evaluate(&observation).unwrap().desired_replicas, 15);
 }

@@ -433,7 +433,7 @@ mod tests {
     use chrono::TimeDelta;
 
     fn target() -> Target {
-        Target::deployment("shop", "web", "web")
+        Target::deployment("shop", "web")
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {

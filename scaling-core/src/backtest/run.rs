@@ -230,7 +230,7 @@ impl<'a> Prepared<'a> {
             end,
             history: Arc::new(history),
             facts,
-            target: Target::deployment("backtest", trace.name(), trace.name()),
+            target: Target::deployment("backtest", trace.name()),
         })
     }
 
@@ -375,7 +375,7 @@ impl<'a> Prepared<'a> {
         };
         let mut decisions = Decisions::default();
         // Building fails only without a source, an engine or an applier.
-        let Ok(autoscaler) = builder.build() else { return Ok(decisions) };
+        let autoscaler = builder.build();
         let sync = model.steps(model.sync_period).max(1);
         let mut reported = self.first_step;
         for step in (self.first_step..self.end).step_by(sync) {

@@ -42,7 +42,7 @@ const ANY_REQUEST: i64 = 1000;
 /// let engine = HpaEngine::new(&spec)?;
 ///
 /// let metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 4).with(SignalKind::CpuUtilization, 75.0);
-/// let decision = engine.evaluate(&Observation::new(Target::deployment("shop", "web", "web"), metrics))?;
+/// let decision = engine.evaluate(&Observation::new(Target::deployment("shop", "web"), metrics))?;
 /// assert_eq!(decision.desired_replicas, 6, "75 % against 50 % on 4 pods");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -294,7 +294,7 @@ mod tests {
         let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::seconds(second);
         let metrics = ScalingMetrics::new(at, pods);
         Observation::new(
-            Target::deployment("shop", "web", "web"),
+            Target::deployment("shop", "web"),
             match cpu {
                 Some(cpu) => metrics.with(SignalKind::CpuUtilization, cpu),
                 None => metrics,
@@ -406,7 +406,7 @@ mod tests {
     #[test]
     fn targets_share_nothing() {
         let engine = engine(50, false).remembering(2);
-        let target = |name: &str| Arc::new(Target::deployment("shop", name, name));
+        let target = |name: &str| Arc::new(Target::deployment("shop", name));
         let wants = |name: &str, observation: &Observation| {
             engine.evaluate_for(target(name), observation).unwrap().desired_replicas
         };

@@ -158,7 +158,7 @@ impl Kpa {
 ///
 /// let engine = KpaEngine::new(KpaConfig { target: Some(100.0), ..KpaConfig::default() });
 /// let metrics = ScalingMetrics::new(DateTime::UNIX_EPOCH, 4).with(SignalKind::RequestRate, 550.0);
-/// assert_eq!(engine.evaluate(&Observation::new(Target::deployment("shop", "web", "web"), metrics))?.desired_replicas, 6);
+/// assert_eq!(engine.evaluate(&Observation::new(Target::deployment("shop", "web"), metrics))?.desired_replicas, 6);
 /// # Ok::<(), scaling_core::EngineError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -336,11 +336,9 @@ mod tests {
     fn the_engine_keeps_nothing_so_targets_and_clocks_leave_no_trace() {
         let sample = |second: i64, rate: f64| ScalingMetrics::new(at(second), 10).with(SignalKind::RequestRate, rate);
         let engine = KpaEngine::default();
-        let calm = Observation::new(Target::deployment("shop", "web", "web"), sample(0, 100.0));
+        let calm = Observation::new(Target::deployment("shop", "web"), sample(0, 100.0));
         let before = engine.evaluate(&calm).unwrap();
-        engine
-            .evaluate(&Observation::new(Target::deployment("shop", "web", "web"), sample(366 * 86_400, 1e6)))
-            .unwrap();
+        engine.evaluate(&Observation::new(Target::deployment("shop", "web"), sample(366 * 86_400, 1e6))).unwrap();
         assert_eq!(engine.evaluate(&calm).unwrap(), before);
         let (later, _) = MetricsHistory::from_unordered(vec![sample(15, 1e6)]);
         assert_eq!(
@@ -359,7 +357,7 @@ mod tests {
         let (history, _) =
             MetricsHistory::from_unordered(spike.map(|(second, rate)| sample(second, rate, 10)).to_vec());
         let mut observation =
-            Observation::new(Target::deployment("shop", "web", "web"), sample(75, 300.0, 30)).with_history(history);
+            Observation::new(Target::deployment("shop", "web"), sample(75, 300.0, 30)).with_history(history);
         observation.facts.pod_capacity = Some(50.0);
         let engine = KpaEngine::default();
         // 2,100 a second at 35 a pod were 60 pods, 45 s ago.

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn target(name: &str) -> Arc<Target> {
-        Arc::new(Target::deployment("shop", name, name))
+        Arc::new(Target::deployment("shop", name))
     }
 
     #[test]

@@ -93,7 +93,7 @@ use crate::{
 /// ```
 /// use scaling_core::{MemoryApplier, Target, conformance};
 /// let make = async |bounds| {
-///     let target = Target::deployment("shop", "checkout", "checkout");
+///     let target = Target::deployment("shop", "checkout");
 ///     (MemoryApplier::new().with(target.clone(), bounds), target)
 /// };
 /// futures::executor::block_on(conformance::applier(make));

@@ -98,7 +98,7 @@ pub fn records() -> Vec<DecisionRecord> {
         .current
         .without(SignalKind::CpuUtilization, Absence::Stale { age_s: 90 })
         .without(SignalKind::QueueDepth, Absence::NotFinite);
-    let target = Target::deployment("shop", "checkout", "checkout").in_cluster("eu \"1\"");
+    let target = Target::deployment("shop", "checkout").in_cluster("eu \"1\"");
     let blank = DecisionRecord::new(target, at, ApplyMode::Apply);
     let whole = DecisionRecord {
         metrics: Some(metrics),

@@ -13,7 +13,7 @@ use crate::{MetricsSource, Observation, ScalingMetrics, SignalKind, SourceError,
 /// use scaling_core::chrono::DateTime;
 /// use scaling_core::{MemorySource, Observation, ScalingMetrics, SignalKind, Target, conformance};
 ///
-/// let target = Target::deployment("shop", "checkout", "checkout");
+/// let target = Target::deployment("shop", "checkout");
 /// let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
 /// let make = || {
 ///     let source = MemorySource::new();

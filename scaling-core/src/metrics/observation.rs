@@ -121,7 +121,7 @@ impl Observation {
     /// let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     /// let idle = ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 0.0).with(SignalKind::ErrorRate, f64::NAN);
     /// let declared = SignalSet::of([SignalKind::RequestRate, SignalKind::ErrorRate, SignalKind::CpuUtilization]);
-    /// let observation = Observation::new(Target::deployment("shop", "web", "web"), idle).declaring(declared);
+    /// let observation = Observation::new(Target::deployment("shop", "web"), idle).declaring(declared);
     /// let absences: Vec<_> = observation.absences().collect();
     /// assert_eq!(absences, [(SignalKind::CpuUtilization, Absence::NotMeasured)]);
     /// ```

@@ -71,7 +71,7 @@ mod tests {
     fn one_that_fails_does_not_keep_the_record_from_the_others() {
         let kept = Arc::new(MemoryRecorder::new());
         let tee = Tee::new().with(Full).with(Arc::clone(&kept)).with(Full);
-        let target = Target::deployment("shop", "checkout", "checkout");
+        let target = Target::deployment("shop", "checkout");
         let record = DecisionRecord::new(target, chrono::DateTime::UNIX_EPOCH, ApplyMode::Plan);
         let error = tee.record(&record).unwrap_err();
         assert_eq!(kept.records(), [record]);

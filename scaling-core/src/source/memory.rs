@@ -20,7 +20,7 @@ use crate::{MetricsHistory, Observation, ScalingMetrics, SignalSet, Target};
 /// use scaling_core::chrono::{DateTime, TimeDelta};
 /// use scaling_core::{MemorySource, MetricsSource, ScalingMetrics, SignalKind, Target};
 ///
-/// let target = Target::deployment("shop", "checkout", "checkout");
+/// let target = Target::deployment("shop", "checkout");
 /// let source = MemorySource::new();
 /// let mut now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
 /// for cpu in [40.0, 41.0, 62.0] {

@@ -103,7 +103,7 @@ impl Recording {
 ///
 /// let text = br#"[{"timestamp": 0, "pods": 3, "rps": 120}, {"timestamp": 60, "pods": 3, "rps": 180}]"#;
 /// let recording = Recording::of_samples(parse::metrics(text, None).unwrap());
-/// let target = Target::deployment("shop", "checkout", "checkout");
+/// let target = Target::deployment("shop", "checkout");
 /// let source = Replay::new().with(target.clone(), recording);
 ///
 /// let now = parse::instant("75").unwrap();

@@ -27,7 +27,7 @@ pub(crate) fn start() -> DateTime<Utc> {
 }
 
 pub(crate) fn target(nth: usize) -> Target {
-    Target::deployment("shop", format!("workload-{nth}"), format!("hpa-{nth}"))
+    Target::deployment("shop", format!("workload-{nth}")).with_hpa(format!("hpa-{nth}"))
 }
 
 // ---- the script
@@ -493,7 +493,6 @@ pub(crate) fn run(script: &Script, only: Option<usize>) -> Vec<Ticked> {
             .mode(ApplyMode::Apply)
             .change_log(log)
             .build()
-            .unwrap()
     };
     let mut autoscaler = build(ChangeLog::new());
     let mut records = Vec::new();

@@ -172,13 +172,13 @@ pub(crate) async fn a_manager_that_applied_the_rest_is_refused(world: &World) {
 pub(crate) async fn without_min_replicas_the_min_is_1(world: &World) {
     let spec = json!({ "maxReplicas": 4, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "bare" } });
     world.apply("host", "bare", json!({ "spec": spec }), false).await.unwrap();
-    let target = Target::deployment("default", "bare", "bare");
+    let target = Target::deployment("default", "bare");
     assert_eq!(world.applier().current(&target).await.unwrap().bounds, bounds(1, 4));
 }
 
 pub(crate) async fn what_is_missing_is_not_created(world: &World) {
     for namespace in ["default", "nowhere"] {
-        let target = Target::deployment(namespace, "gone", "gone");
+        let target = Target::deployment(namespace, "gone");
         let plan = plan(&target, bounds(2, 6), 3, 6);
         assert!(matches!(world.applier().current(&target).await, Err(ApplyError::NotFound { .. })));
         for mode in [ApplyMode::ServerDryRun, ApplyMode::Apply] {

@@ -113,7 +113,7 @@ pub(crate) async fn recommended_specs_are_accepted(world: &World) {
                 .with(SignalKind::MemoryUtilization, memory);
             history.push(&sample).unwrap();
         }
-        let target = Target::deployment("default", "web", "web");
+        let target = Target::deployment("default", "web");
         let facts = WorkloadFacts::default();
         let limits = HardLimits::default();
         let found =

@@ -41,5 +41,5 @@ async fn tick(world: &World, target: &Target, mode: ApplyMode) -> DecisionRecord
         source.advance(target, metrics, now).unwrap();
     }
     let parts = Autoscaler::builder().source(source).engine(RuleBasedEngine::default()).applier(world.applier());
-    parts.mode(mode).build().unwrap().tick(target, now).await.unwrap()
+    parts.mode(mode).build().tick(target, now).await.unwrap()
 }

@@ -50,7 +50,7 @@ impl World {
         spec["minReplicas"] = min.into();
         spec["maxReplicas"] = max.into();
         self.apply("host", name, json!({ "metadata": metadata, "spec": spec }), false).await.unwrap();
-        Target::deployment("default", name, name)
+        Target::deployment("default", name)
     }
 
     /// The same, its bounds owned by the applier's default manager: the host made it without a min, which nobody owns then, and
@@ -61,7 +61,7 @@ impl World {
         self.apply("host", name, json!({ "metadata": metadata, "spec": spec }), false).await.unwrap();
         let bounds = json!({ "spec": { "minReplicas": bounds.min(), "maxReplicas": bounds.max() } });
         self.apply("kube-scaling", name, bounds, true).await.unwrap();
-        Target::deployment("default", name, name)
+        Target::deployment("default", name)
     }
 
     /// The whole object.

@@ -37,7 +37,7 @@ const BEYOND_SEEN: f64 = 1.25;
 ///     ScalingMetrics::new(start + TimeDelta::minutes(minute), 4).with(SignalKind::RequestRate, 100.0 + rise)
 /// };
 /// let (history, _) = MetricsHistory::from_unordered((0..725).map(sample).collect());
-/// let mut observation = Observation::new(Target::deployment("shop", "web", "web"), sample(725)).with_history(history);
+/// let mut observation = Observation::new(Target::deployment("shop", "web"), sample(725)).with_history(history);
 /// observation.facts.pod_capacity = Some(50.0);
 ///
 /// let forecaster = Forecaster::learn_until(&observation, observation.current.timestamp).unwrap();

@@ -185,11 +185,9 @@ mod tests {
                     let samples = [now - TimeDelta::days(days), now - TimeDelta::seconds(15)];
                     let (history, _) =
                         MetricsHistory::from_unordered(samples.map(|at| ScalingMetrics::new(at, 1)).into());
-                    let observation = Observation::new(
-                        scaling_core::Target::deployment("shop", "web", "web"),
-                        ScalingMetrics::new(now, 1),
-                    )
-                    .with_history(history);
+                    let observation =
+                        Observation::new(scaling_core::Target::deployment("shop", "web"), ScalingMetrics::new(now, 1))
+                            .with_history(history);
                     Span::of(&observation, until).unwrap()
                 })
                 .collect();

@@ -200,7 +200,7 @@ mod tests {
                 .with(SignalKind::RequestRate, mean * wrong)
         };
         let (history, _) = MetricsHistory::from_unordered((0..number).map(sample).collect());
-        Observation::new(scaling_core::Target::deployment("shop", "web", "web"), sample(number)).with_history(history)
+        Observation::new(scaling_core::Target::deployment("shop", "web"), sample(number)).with_history(history)
     }
 
     fn points(observation: &Observation) -> Points {

@@ -167,7 +167,7 @@ mod tests {
             };
             let (history, _) = MetricsHistory::from_unordered((-600..minutes).map(sample).collect());
             let observation =
-                Observation::new(Target::deployment("shop", "web", "web"), sample(minutes)).with_history(history);
+                Observation::new(Target::deployment("shop", "web"), sample(minutes)).with_history(history);
             Evidence::of(&observation, Span::of(&observation, until))
         };
         assert_eq!(seen(0, 99), seen(1, 99));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn target(name: &str) -> Arc<Target> {
-        Arc::new(Target::deployment("shop", name, "hpa"))
+        Arc::new(Target::deployment("shop", name).with_hpa("hpa"))
     }
 
     fn evidence(fingerprint: u64) -> Evidence {
