@@ -2,15 +2,18 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "client")]
 mod applier;
 mod error;
 pub mod hpa;
 mod manifest;
 pub mod repository;
 
+#[cfg(feature = "client")]
 pub use applier::{ConnectError, KubeHpaApplier};
 pub use error::ManifestError;
 pub use manifest::{HpaManifest, diff};
 
 pub use k8s_openapi;
+#[cfg(feature = "client")]
 pub use kube;
