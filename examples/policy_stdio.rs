@@ -8,8 +8,8 @@
 //! `{"t":604800.0,"rps":790.2,"utilization":0.71,"ready":22,"starting":0,"desired":22,"queue":0.0}` → `{"desired":24}`. `rps`,
 //! `utilization` and `queue` are means over the window that ended `metrics_lag_s` ago. A bad line: its number on stderr, exit 2.
 //!
-//! The knob of `rules` is the utilization of capacity to aim for; that of `predictive` is by how many percent more pods may cost
-//! for one percentage point fewer requests that wait for more than a second.
+//! The knob of `rules` is the utilization of capacity to aim for; that of `predictive` is the share of requests that may wait for
+//! more than a second, on the long run: 0.01 by default.
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -238,7 +238,7 @@ fn engine_by_name(name: &str, knob: Option<f64>) -> Result<Box<dyn DecisionEngin
         "predictive" => {
             let mut config = PredictiveConfig::default();
             if let Some(knob) = knob {
-                config.violation_price = knob;
+                config.violating_share = knob;
             }
             let engine = PredictiveEngine::new(config).map_err(|error| format!("knob: {error}"))?;
             Ok(Box::new(engine))

@@ -14,7 +14,7 @@ use crate::Failure;
 
 /// Names that `--engine` takes, for its help and its errors.
 pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
-                           predictive[:PRICE], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
+                           predictive[:PERCENT], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
                            predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
 
 /// Engines that are compared if none is named.
@@ -75,20 +75,20 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         (None, "kpa") => Candidate::kpa(parameter.unwrap_or(70.0) / 100.0),
         (None, "rules") => Candidate::rules(parameter.unwrap_or(95.0) / 100.0).map_err(|error| bad(text, error))?,
         (None, "predictive") => {
-            let price = parameter.unwrap_or(10.0);
+            let share = parameter.unwrap_or(1.0) / 100.0;
             Candidate::direct("predictive", move |training| {
                 // Without a rate it would decide as the rules do, under another name.
                 training.needs_rate()?;
-                Ok(Driver::direct(predictive(price)?))
+                Ok(Driver::direct(predictive(share)?))
             })
         }
         (None, "schedule") => schedule(whole(text, parameter.unwrap_or(70.0))?),
         (Some(hpa), "rules") => rules_over_hpa(text, parameter, hpa)?,
         (Some(hpa), "predictive") => {
-            let price = parameter.unwrap_or(10.0);
+            let share = parameter.unwrap_or(1.0) / 100.0;
             Candidate::over_hpa(text, beneath(text, hpa)?, move |training| {
                 training.needs_rate()?;
-                Ok(Driver::bounds(predictive(price)?))
+                Ok(Driver::bounds(predictive(share)?))
             })
         }
         (Some(hpa), "kpa") => {
@@ -202,10 +202,9 @@ fn rules_over_hpa(text: &str, parameter: Option<f64>, hpa: &str) -> Result<Candi
     }))
 }
 
-/// Makes the predictive engine. Its parameter: by how many percent more pods may cost for one percentage point fewer violating
-/// requests.
-fn predictive(price: f64) -> Result<PredictiveEngine, InvalidSetting> {
-    PredictiveEngine::new(PredictiveConfig { violation_price: price, ..PredictiveConfig::default() })
+/// Makes the predictive engine. Its parameter: the share of violating requests that is aimed for.
+fn predictive(share: f64) -> Result<PredictiveEngine, InvalidSetting> {
+    PredictiveEngine::new(PredictiveConfig { violating_share: share, ..PredictiveConfig::default() })
 }
 
 /// Makes a schedule compiled from the history, a floor beneath an HPA: windows of a cron scaler beside a CPU target.

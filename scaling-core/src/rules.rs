@@ -241,7 +241,7 @@ impl RuleBasedEngine {
         ScalingDecision {
             current_replicas: current,
             desired_replicas: desired,
-            foreseen: assessment.expected_load.is_some(),
+            foreseen: assessment.is_foreseen(),
             floor: assessment.event_floor(),
             resources,
             timing: Self::timing(assessment, action, urgency, timing, &mut reasons),

@@ -17,7 +17,7 @@ pub use cost::{CostReport, Size};
 pub use engine::ScheduleEngine;
 pub use error::{InvalidSchedule, InvalidWindow, WindowFault};
 pub use forecast::Forecaster;
-pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine};
+pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine, Snapshot, SnapshotError};
 
 pub use chrono_tz;
 pub use chrono_tz::Tz;

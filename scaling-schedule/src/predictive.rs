@@ -2,42 +2,38 @@
 
 mod memory;
 mod policy;
-mod queue;
+mod rehearsal;
 mod saturation;
+mod snapshot;
+mod workload;
 
 use std::fmt;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::InvalidSetting;
 use scaling_core::{
     CapacityModel, DecisionEngine, EngineError, Forecast, LoadForecast, NoForecast, Observation, Reason,
-    RuleBasedEngine, RuleConfig, ScalingDecision, SignalKind, Target,
+    RuleBasedEngine, RuleConfig, ScalingDecision, Target,
 };
 use serde::{Deserialize, Serialize};
 
-use self::memory::{Evidence, Memory};
-use self::policy::Policy;
-use self::queue::QueueModel;
+use self::memory::{Memory, lock};
+use self::policy::{Aim, Policy};
 use self::saturation::{BlindQueue, Pace};
-use crate::forecast::{Forecaster, Past, Span, declared_capacity};
+pub use self::snapshot::{Snapshot, SnapshotError};
+use self::workload::Workload;
 
 const NAME: &str = "predictive";
-/// Time between two learnings, in ms: two hours. Seasons are known for three.
-const LEARN_EVERY_MS: i64 = 2 * 3_600_000;
-/// Targets that are remembered by default: as many as a large fleet has workloads. Each takes about 30 kB.
+/// Targets that are remembered by default: as many as a large fleet has workloads. Each takes less than 64 KiB.
 const TARGETS: usize = 10_000;
 
 /// Settings of a [`PredictiveEngine`]. An unknown key in written form is an error that names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PredictiveConfig {
-    /// Price of waiting: by how many percent more pods may cost for one percentage point fewer requests that wait for longer
-    /// than the [`Objective`](scaling_core::Objective) of the workload allows. Default 10. On fifteen public load traces, at the
-    /// default of one second, 6 gave 1.19 times the pods of a clairvoyant on average at 1.1 % waiting requests, 10 gave 1.22 times
-    /// at 0.9 %, 20 gave 1.26 times at 0.6 %.
-    pub violation_price: f64,
+    /// Share of requests that may wait for longer than the [`Objective`](scaling_core::Objective) of the workload allows, on the long
+    /// run. Within 0.0001..=0.2; default 0.01, one in a hundred. What comes out on public load traces stands in the crate's README.
+    pub violating_share: f64,
     /// Number of targets to remember what was learnt for; the one that was not asked for the longest makes room. At least 1,
     /// default 10,000. A fleet larger than this learns at every decision.
     pub max_targets: usize,
@@ -49,7 +45,7 @@ pub struct PredictiveConfig {
 impl Default for PredictiveConfig {
     fn default() -> Self {
         Self {
-            violation_price: 10.0,
+            violating_share: 0.01,
             max_targets: TARGETS,
             rules: RuleConfig { learnt_target_percent: 100.0, ..RuleConfig::tracking() },
         }
@@ -63,8 +59,9 @@ impl Default for PredictiveConfig {
 /// and shrink only if they find the service healthy and every signal present; what the last minutes' forecasts asked for is kept
 /// until none of them does. Without a request rate the rules decide alone.
 ///
-/// The quantile that is sized for, and the time for which it is kept, are chosen every two hours by what each choice would have
-/// cost on the last days, with [`violation_price`](PredictiveConfig::violation_price) for requests that wait.
+/// The quantile that is sized for, the time for which a size is kept and how much smaller the next has to be are chosen every five
+/// minutes by what each choice would have come to on the last days, at a price for requests that wait which follows from
+/// [`violating_share`](PredictiveConfig::violating_share).
 ///
 /// # Full pods
 ///
@@ -73,13 +70,18 @@ impl Default for PredictiveConfig {
 /// [`overload_growth`](RuleConfig::overload_growth). Full pods that serve less than the declared or usual capacity are believed:
 /// sizes are for what they serve, until utilization shows that they have recovered.
 ///
+/// # Without a request rate
+///
+/// Where a request rate is neither measured nor declared, the load is the CPU that all pods use. It is hidden by full pods, for which
+/// the rules ask for more.
+///
 /// # What is remembered
 ///
-/// What was learnt of each target, until the next full two hours of its observations; see
-/// [`max_targets`](PredictiveConfig::max_targets) and [`forget`](Self::forget). It depends on the target's past alone, so a
-/// replay decides the same. A past is recognized by its beginning rounded to two hours (less for short ones), its length, its
-/// newest samples and a thousand others, so histories that slide or have a limited length are not learnt again at every decision.
-/// Learning takes about a hundred milliseconds for a fortnight, a decision in between some twenty microseconds.
+/// What was learnt of each target, sample by sample; see [`max_targets`](PredictiveConfig::max_targets) and
+/// [`forget`](Self::forget). It depends on the target's samples alone, so a replay decides the same. The first decision about a
+/// target learns from its history, up to fourteen days in some tenths of a second; later ones learn what is new, in some
+/// microseconds. A history in which the last sample learnt from is not to be found is another past, and learnt anew. A
+/// [`snapshot`](Self::snapshot) carries what was learnt over a restart.
 ///
 /// ```
 /// use scaling_core::{DecisionEngine, Observation, ScalingMetrics, SignalKind, Target};
@@ -105,20 +107,20 @@ impl PredictiveEngine {
     /// Creates the engine over the rules of its configuration, without the one about long trends, which the forecast sees better.
     ///
     /// # Errors
-    /// [`InvalidSetting`] if the price, the number of targets or a threshold of the rules cannot work.
+    /// [`InvalidSetting`] if the share, the number of targets or a threshold of the rules cannot work.
     pub fn new(config: PredictiveConfig) -> Result<Self, InvalidSetting> {
         let forecast = LearntForecast::new(&config)?;
         let rules = RuleBasedEngine::new(config.rules)?.without_rule("trend");
         Ok(Self { forecast, rules: rules.with_rule(BlindQueue) })
     }
 
-    /// Creates the engine over rules of one's own, with this [`violation_price`](PredictiveConfig::violation_price) and the
+    /// Creates the engine over rules of one's own, with this [`violating_share`](PredictiveConfig::violating_share) and the
     /// default number of targets. A rule about full pods beside an empty queue is added.
     ///
     /// # Errors
-    /// [`InvalidSetting`] if the price is not a finite number of at least 0.
-    pub fn over(rules: RuleBasedEngine, violation_price: f64) -> Result<Self, InvalidSetting> {
-        let config = PredictiveConfig { violation_price, rules: rules.config().clone(), ..PredictiveConfig::default() };
+    /// [`InvalidSetting`] if the share cannot work.
+    pub fn over(rules: RuleBasedEngine, violating_share: f64) -> Result<Self, InvalidSetting> {
+        let config = PredictiveConfig { violating_share, rules: rules.config().clone(), ..PredictiveConfig::default() };
         Ok(Self { forecast: LearntForecast::new(&config)?, rules: rules.with_rule(BlindQueue) })
     }
 
@@ -127,20 +129,40 @@ impl PredictiveEngine {
         self.forecast.forget(target);
     }
 
+    /// What was learnt of a target, to be kept over a restart; `None` of one that nothing is known of. At most 64 KiB for usual
+    /// start-up times.
+    pub fn snapshot(&self, target: &Target) -> Option<Snapshot> {
+        self.forecast.snapshot(target)
+    }
+
+    /// Goes on from a snapshot: the next decision about the target learns only what is newer. What was known of it before is dropped.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] if it is none, is of another version, or holds what cannot be. Nothing is changed then, and the target is
+    /// learnt from its history.
+    pub fn restore(&self, target: &Target, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        self.forecast.restore(target, snapshot)
+    }
+
     /// Decides, without a future.
     ///
     /// # Errors
     /// [`EngineError::NoPodCount`] if nothing says how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let learnt = self.forecast.learnt(observation);
-        let told = observation.clone().with_forecast(self.forecast.by(&learnt, observation));
+        let Known { forecast, policy, pace } = self.forecast.known(observation);
+        let told = observation.clone().with_forecast(forecast);
         let mut decision = self.rules.evaluate(&told)?;
-        if let (Some(Ok(_)), Some(capacity)) = (told.forecast, learnt.pace_now(observation).slow()) {
+        if let (Some(Ok(_)), Some(capacity)) = (told.forecast, pace.slow()) {
             let slow = self.at_pace(told, capacity)?;
             // Slow pods only raise: the rules may have learnt of them already.
             if slow.desired_replicas > decision.desired_replicas {
                 decision = slow;
             }
+        }
+        let (present, wanted) = (decision.current_replicas, decision.desired_replicas);
+        if wanted < present && f64::from(wanted) > policy.band * f64::from(present) {
+            decision.desired_replicas = present;
+            decision.reasons.push(Reason::SmallShrink { replicas: wanted, share: policy.band });
         }
         decision.engine = NAME.into();
         Ok(decision.finite())
@@ -160,8 +182,8 @@ impl PredictiveEngine {
     }
 }
 
-/// Forecast of a workload's request rate by a [`Forecaster`] that is learnt anew every two hours from the workload's own past; the
-/// quantile, and the time for which it is kept, are those that would have cost least ([`PredictiveEngine`]).
+/// Forecast of a workload's load by a [`Forecaster`](crate::Forecaster) that learns from its samples as they come; the quantile, and
+/// the time for which it is kept, are those that would have cost least ([`PredictiveEngine`]).
 ///
 /// ```
 /// use scaling_core::{EngineExt, RuleBasedEngine};
@@ -173,47 +195,39 @@ impl PredictiveEngine {
 /// # Ok::<(), scaling_core::InvalidSetting>(())
 /// ```
 pub struct LearntForecast {
-    price: f64,
+    aim: Aim,
     rules: RuleConfig,
-    memory: Memory<Learnt>,
+    memory: Memory<Workload>,
 }
 
 impl fmt::Debug for LearntForecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LearntForecast")
-            .field("price", &self.price)
-            .field("memory", &self.memory)
-            .finish_non_exhaustive()
+        f.debug_struct("LearntForecast").field("aim", &self.aim).field("memory", &self.memory).finish_non_exhaustive()
     }
 }
 
-/// Everything that is learnt from one past.
-#[derive(Debug)]
-struct Learnt {
-    /// `None` from too short a past.
-    forecast: Option<(Forecaster, Policy)>,
+/// What a decision needs to know of a workload.
+struct Known {
+    forecast: Result<LoadForecast, NoForecast>,
+    policy: Policy,
     pace: Pace,
 }
 
 impl LearntForecast {
-    /// Creates a forecast that has learnt nothing yet. Of the rules it needs to know how they size and shrink.
+    /// Creates a forecast that has learnt nothing yet. Of the rules it needs to know how they size.
     ///
     /// # Errors
-    /// [`InvalidSetting`] if the price, the number of targets or a threshold of the rules cannot work.
+    /// [`InvalidSetting`] if the share, the number of targets or a threshold of the rules cannot work.
     pub fn new(config: &PredictiveConfig) -> Result<Self, InvalidSetting> {
-        let (price, targets) = (config.violation_price, config.max_targets);
+        let (share, targets) = (config.violating_share, config.max_targets);
         if targets == 0 {
             return Err(InvalidSetting { field: "max_targets", value: 0.0, must: "at least 1" });
         }
-        if !(price.is_finite() && price >= 0.0) {
-            return Err(InvalidSetting {
-                field: "violation_price",
-                value: price,
-                must: "a finite number of at least 0",
-            });
+        if !(0.0001..=0.2).contains(&share) {
+            return Err(InvalidSetting { field: "violating_share", value: share, must: "within 0.0001..=0.2" });
         }
         config.rules.validate()?;
-        Ok(Self { price, rules: config.rules.clone(), memory: Memory::new(targets) })
+        Ok(Self { aim: Aim::at(share), rules: config.rules.clone(), memory: Memory::new(targets) })
     }
 
     /// Drops what was learnt of a target that is gone.
@@ -221,50 +235,41 @@ impl LearntForecast {
         self.memory.forget(target);
     }
 
-    /// The forecast by what was learnt, or by what holds for any workload.
-    fn by(&self, learnt: &Learnt, observation: &Observation) -> Result<LoadForecast, NoForecast> {
-        let signal = SignalKind::RequestRate;
-        let observed = observation.current.value(signal).ok_or(NoForecast::NoLoad { signal })?;
-        let unlearnt;
-        let (forecaster, policy) = if let Some(forecast) = &learnt.forecast {
-            forecast
-        } else {
-            unlearnt = self.unlearnt(observation, observed).ok_or(NoForecast::NoCapacity)?;
-            &unlearnt
+    /// What was learnt of a target, as [`PredictiveEngine::snapshot`].
+    pub fn snapshot(&self, target: &Target) -> Option<Snapshot> {
+        let kept = self.memory.of(&target.clone().into());
+        let workload = lock(&kept);
+        workload.as_ref().and_then(Snapshot::of)
+    }
+
+    /// Goes on from a snapshot, as [`PredictiveEngine::restore`].
+    ///
+    /// # Errors
+    /// [`SnapshotError`] if it cannot be used.
+    pub fn restore(&self, target: &Target, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let workload = snapshot.workload()?;
+        *lock(&self.memory.of(&target.clone().into())) = Some(workload);
+        Ok(())
+    }
+
+    fn known(&self, observation: &Observation) -> Known {
+        let kept = self.memory.of(&observation.target);
+        let mut kept = lock(&kept);
+        let known = match kept.as_mut().filter(|workload| workload.continues(observation)) {
+            Some(workload) => {
+                workload.observe(observation, &self.rules, self.aim);
+                Ok(&*workload)
+            }
+            None => Workload::learn(observation, &self.rules, self.aim).map(|workload| &*kept.insert(workload)),
         };
-        let upper = forecaster.upper(observation, policy.quantile, policy.hold);
-        let (expected, quantile) = (upper.ok_or(NoForecast::NotFinite)?, policy.quantile.value());
-        Ok(LoadForecast { signal, observed, expected, quantile, ahead_s: forecaster.ahead_seconds() })
-    }
-
-    /// Forecaster and policy that hold for any workload.
-    fn unlearnt(&self, observation: &Observation, observed: f64) -> Option<(Forecaster, Policy)> {
-        let pods = f64::from(observation.current.current_pod_count.unwrap_or_default());
-        let carried = Some(observed / pods).filter(|carried| carried.is_finite() && *carried > 0.0);
-        let capacity = declared_capacity(&observation.facts).or(carried)?;
-        Some((Forecaster::generic(&observation.facts, capacity), Policy::unlearnt(self.price)))
-    }
-
-    /// State of knowledge at the last full two hours.
-    fn learnt(&self, observation: &Observation) -> Arc<Learnt> {
-        if observation.current.value(SignalKind::RequestRate).is_none() {
-            return Arc::new(Learnt { forecast: None, pace: Pace::default() });
+        match known {
+            Ok(workload) => Known {
+                forecast: workload.forecast(self.aim),
+                policy: workload.policy(self.aim),
+                pace: *workload.pace(),
+            },
+            Err(cause) => Known { forecast: Err(cause), policy: self.aim.unlearnt(), pace: Pace::default() },
         }
-        let span = Span::of(observation, learnt_until(observation));
-        let evidence = Evidence::of(observation, span);
-        self.memory.get_or_learn(&observation.target, evidence, || self.learn(observation, span))
-    }
-
-    fn learn(&self, observation: &Observation, span: Option<Span>) -> Learnt {
-        let Some(span) = span else { return Learnt { forecast: None, pace: Pace::default() } };
-        let forecast = || {
-            let past = Past::of(observation, span)?;
-            let forecaster = Forecaster::learn(&past)?;
-            let model = QueueModel::of(&past, &observation.facts, &self.rules);
-            let policy = Policy::best(&past, &forecaster, &model, self.price);
-            Some((forecaster, policy))
-        };
-        Learnt { forecast: forecast(), pace: Pace::default().after(observation, span.from_ms, span.until_ms) }
     }
 }
 
@@ -274,24 +279,8 @@ impl Forecast for LearntForecast {
     }
 
     fn forecast(&self, observation: &Observation) -> Result<LoadForecast, NoForecast> {
-        self.by(&self.learnt(observation), observation)
+        self.known(observation).forecast
     }
-}
-
-impl Learnt {
-    /// The pace of pods with what was seen since the last full two hours.
-    fn pace_now(&self, observation: &Observation) -> Pace {
-        let now_ms = observation.current.timestamp.timestamp_millis();
-        let until_ms = learnt_until(observation).timestamp_millis();
-        self.pace.after(observation, until_ms.saturating_add(1), now_ms)
-    }
-}
-
-/// The last full two hours of an observation.
-fn learnt_until(observation: &Observation) -> DateTime<Utc> {
-    let at = observation.current.timestamp;
-    let into = TimeDelta::milliseconds(at.timestamp_millis().rem_euclid(LEARN_EVERY_MS));
-    at.checked_sub_signed(into).unwrap_or(at)
 }
 
 #[async_trait]

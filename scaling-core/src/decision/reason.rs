@@ -115,6 +115,13 @@ pub enum Reason {
         /// Pods.
         replicas: u32,
     },
+    /// Fewer pods would do, but too few fewer to be worth a change.
+    SmallShrink {
+        /// Pods that would do.
+        replicas: u32,
+        /// Share of the present size that must be enough before it is lowered.
+        share: f64,
+    },
     /// Load that may have come when new pods are ready.
     Forecast {
         /// As observed, in the unit of its signal.
@@ -238,6 +245,7 @@ impl Reason {
             | Self::Errors { percent: number }
             | Self::Saturated { cpu_percent: number }
             | Self::OverProvisioned { needed: number }
+            | Self::SmallShrink { share: number, .. }
             | Self::Event { factor: number, .. } => [Some(number), None],
             Self::RecentDemand { .. }
             | Self::NoForecast { .. }
@@ -306,6 +314,11 @@ impl fmt::Display for Reason {
                 "memory at {percent:.0} % with flat load: more pods would not help, bigger ones bring it to {target_percent:.0} %"
             ),
             Self::OverProvisioned { needed } => write!(f, "{needed:.2} pods would do"),
+            Self::SmallShrink { replicas, share } => write!(
+                f,
+                "{replicas} pods would do, which is more than {:.0} % of the present size: not worth a change",
+                100.0 * share
+            ),
             Self::RecentDemand { replicas } => write!(f, "the recent past needed {replicas} pods"),
             Self::Forecast { observed, expected, quantile, ahead_s } => write!(
                 f,

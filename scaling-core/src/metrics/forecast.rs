@@ -11,7 +11,7 @@ use super::SignalKind;
 pub struct LoadForecast {
     /// The signal that measures the load.
     pub signal: SignalKind,
-    /// Load as observed, in the unit of its signal.
+    /// Load as observed, in the unit of its signal. For CPU utilization, in pods that it fills: utilization times ready pods.
     pub observed: f64,
     /// Load that is exceeded with the probability 1 − `quantile`, in the same unit.
     pub expected: f64,

@@ -48,6 +48,8 @@ pub struct Assessment<'a> {
     explained_cpu: f64,
     /// Load that a forecast says to provide for, in the unit of the load; takes the place of the slope.
     pub(super) expected_load: Option<f64>,
+    /// Pods that CPU may fill, by a forecast.
+    expected_busy: Option<f64>,
     pub(super) samples: Samples<'a>,
 }
 
@@ -57,10 +59,11 @@ impl<'a> Assessment<'a> {
         let samples = Samples::new(observation, pods, millis(config.learn_window));
         let pattern = Pattern::new(&samples, observation, config);
         let health = Health::new(&samples, pattern.early_queue);
-        let expected_load = expected_load(observation).filter(|forecast| Some(forecast.signal) == samples.load);
-        let expected_load = expected_load.map(|forecast| forecast.expected);
+        let expected = expected_load(observation);
+        let by = |signal| expected.filter(|forecast| Some(forecast.signal) == signal).map(|forecast| forecast.expected);
+        let (expected_load, expected_busy) = (by(samples.load), by(Some(SignalKind::CpuUtilization)));
         let queue_measured = !samples.current().queue.is_nan();
-        let target = config.target(expected_load.is_some(), queue_measured);
+        let target = config.target(expected_load.or(expected_busy).is_some(), queue_measured);
         let declared = declared_capacity(observation, &samples);
         let capacity = Capacity::learn(&samples, health.usual_ms, declared, target, config)
             .no_more_than_seen(&samples, target, config);
@@ -83,6 +86,7 @@ impl<'a> Assessment<'a> {
             pattern,
             explained_cpu,
             expected_load,
+            expected_busy,
             samples,
         };
         assessment.backlog = assessment.measure_backlog();
@@ -176,6 +180,16 @@ impl<'a> Assessment<'a> {
         } else {
             most
         }
+    }
+
+    /// Pods for the CPU that a forecast says to provide for; NaN without one.
+    pub(super) fn expected_cpu_need(&self) -> f64 {
+        self.expected_busy.map_or(f64::NAN, |busy| busy / self.target)
+    }
+
+    /// True if a forecast takes part in the decision.
+    pub(super) fn is_foreseen(&self) -> bool {
+        self.expected_load.or(self.expected_busy).is_some()
     }
 
     /// Pods to keep for those that are asked for and not ready: each may carry a full load once it is, as in the HPA.

@@ -32,7 +32,7 @@ impl Rule for Cpu {
     }
 
     fn evaluate(&self, assessment: &Assessment<'_>) -> Option<Need> {
-        let replicas = assessment.cpu_need();
+        let replicas = assessment.cpu_need().max(assessment.expected_cpu_need());
         (!replicas.is_nan()).then(|| Need::pods(replicas, Reason::Need { driver: NeedDriver::Cpu, replicas }))
     }
 }

@@ -1,5 +1,7 @@
 //! Sums and maxima over windows that slide.
 
+use serde::{Deserialize, Serialize};
+
 /// Largest of the newest values, one value at a time.
 ///
 /// A window covers a value and the `back` values before it. By blocks of a window's length (van Herk, *A fast algorithm for local
@@ -16,7 +18,7 @@
 /// let mut largest = SlidingMax::new(2);
 /// assert_eq!([3, 1, 2, 0, 5].map(|value| largest.push(value)), [3, 3, 3, 2, 5]);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SlidingMax<T> {
     back: usize,
     /// Values of the block that is being filled.

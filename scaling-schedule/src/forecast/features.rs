@@ -3,10 +3,13 @@
 //! All but the constant and the Poisson noise are differences of logarithms of load, so they mean the same for a load of a
 //! hundred pods as for one of two.
 
-use scaling_core::stats::{RunningSums, sliding_max};
+use std::collections::VecDeque;
 
+use scaling_core::stats::SlidingMax;
+use serde::{Deserialize, Serialize};
+
+use super::grid::STEP_S;
 use super::season::{SEASONS, Season};
-use super::series::STEP_S;
 
 // All in steps of the grid.
 const MINUTE: usize = 4;
@@ -17,109 +20,184 @@ const FIVE_MINUTES: usize = 20;
 const TEN_MINUTES: usize = 40;
 const QUARTER_HOUR: usize = 60;
 const HALF_HOUR: usize = 120;
-pub(crate) const HOUR: usize = 240;
+pub(super) const HOUR: usize = 240;
 pub(crate) const DAY: usize = 5760;
 
 /// Number of features of the last hour.
-pub(crate) const RECENT: usize = 18;
-/// Number of all features: those of the last hour, then the season's.
-pub(crate) const FEATURES: usize = RECENT + SEASONS;
+pub(super) const RECENT: usize = 18;
+/// Number of seasonal features that count once more where they are positive: a rise to come is trusted otherwise than a fall.
+const RISES: usize = 3;
+/// Number of all features: those of the last hour, the season's, and its rises.
+pub(crate) const FEATURES: usize = RECENT + SEASONS + RISES;
 /// Place of the relative scatter of independent requests among the features: 1/√(requests in one step).
-pub(super) const SCATTER: usize = 15;
+const SCATTER: usize = 15;
 /// Features of the load at one moment; the first is 1.
 pub(crate) type Features = [f64; FEATURES];
 
 /// Features and growths are cut here, a factor of twenty: beyond it a load was off, and the linear fit should not bend for it.
-const LIMIT: f64 = 3.0;
+pub(super) const LIMIT: f64 = 3.0;
 
 /// Distance from the newest value to those whose times enclose the moment that is forecast, in steps of the grid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ahead {
     pub(crate) near: usize,
     pub(crate) far: usize,
 }
 
-/// A load on the grid, with the running sums and maxima that features are made of.
-#[derive(Debug)]
-pub(crate) struct Track {
+/// The newest numbers with the sum of the last `length` of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Mean {
+    length: usize,
+    sum: f64,
+}
+
+impl Mean {
+    fn of(length: usize) -> Self {
+        Self { length, sum: 0.0 }
+    }
+
+    /// The mean with the newest of `values`, which has just been added.
+    fn push(&mut self, values: &VecDeque<f32>) -> f64 {
+        self.sum += f64::from(values.back().copied().unwrap_or_default());
+        if let Some(gone) = values.len().checked_sub(self.length + 1).and_then(|place| values.get(place)) {
+            self.sum -= f64::from(*gone);
+        }
+        self.sum / self.length.min(values.len()).max(1) as f64
+    }
+}
+
+/// Numbers of the last hour, in single precision: they are kept of ten thousand workloads.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct LastHour(VecDeque<f32>);
+
+impl LastHour {
+    #[allow(clippy::cast_possible_truncation)] // on purpose
+    fn push(&mut self, value: f64, kept: usize) {
+        self.0.push_back(value as f32);
+        while self.0.len() > kept {
+            self.0.pop_front();
+        }
+    }
+}
+
+/// The load of the last hour, step by step, with the sums and maxima that features are made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Track {
+    ahead: Ahead,
     /// Logarithms of load plus the offset.
-    pub(crate) levels: Vec<f64>,
-    /// Running sums of them.
-    sums: RunningSums,
-    /// Means of one minute.
-    pub(crate) minutes: Vec<f64>,
-    max_five: Vec<f64>,
-    max_quarter: Vec<f64>,
-    max_hour: Vec<f64>,
-    /// Running sums of the changes over a minute, without their sign.
-    moved: RunningSums,
-    /// Running sums of the growth that came, where load grew.
-    grown: RunningSums,
-    /// Largest growth of an hour.
-    max_grown: Vec<f64>,
-    pub(crate) ahead: Ahead,
+    levels: LastHour,
+    /// Changes over a minute, without their sign.
+    moved: LastHour,
+    /// Growths that came, where load grew.
+    grown: LastHour,
+    means: [Mean; 3],
+    moved_means: [Mean; 2],
+    grown_mean: Mean,
+    maxima: [SlidingMax<f32>; 3],
+    max_grown: SlidingMax<f32>,
 }
 
 impl Track {
-    /// Steps that must come before the first moment that has features.
-    pub(crate) fn look_back(ahead: Ahead) -> usize {
-        HOUR + ahead.far + MINUTE
-    }
-
-    pub(crate) fn new(rates: &[f64], log_offset: f64, ahead: Ahead) -> Self {
-        let levels: Vec<f64> = rates.iter().map(|rate| (rate + log_offset).ln()).collect();
-        let sums = RunningSums::of(levels.iter().copied());
-        let minutes: Vec<f64> = (0..levels.len())
-            .map(|k| match k.checked_sub(MINUTE - 1) {
-                Some(from) => sums.mean(from..k + 1),
-                None => levels.get(k).copied().unwrap_or_default(),
-            })
-            .collect();
-        let back = |k: usize, steps: usize| Some(levels.get(k)? - levels.get(k.checked_sub(steps)?)?);
-        let moved = RunningSums::of((0..levels.len()).map(|k| back(k, MINUTE).unwrap_or(0.0).abs()));
-        let growths: Vec<f64> = (0..levels.len())
-            .map(|k| match (back(k, ahead.far), levels.get(k), k.checked_sub(1).and_then(|k| levels.get(k))) {
-                (Some(far), Some(last), Some(before)) => {
-                    let near = if ahead.near < ahead.far { before - last } else { 0.0 };
-                    (far + near.max(0.0)).clamp(-LIMIT, LIMIT)
-                }
-                _ => 0.0,
-            })
-            .collect();
+    pub(super) fn new(ahead: Ahead) -> Self {
         Self {
-            max_five: sliding_max(&minutes, FIVE_MINUTES),
-            max_quarter: sliding_max(&minutes, QUARTER_HOUR),
-            max_hour: sliding_max(&minutes, HOUR),
-            max_grown: sliding_max(&growths, HOUR),
-            grown: RunningSums::of(growths.iter().map(|growth| growth.max(0.0))),
-            levels,
-            sums,
-            minutes,
-            moved,
             ahead,
+            levels: LastHour::default(),
+            moved: LastHour::default(),
+            grown: LastHour::default(),
+            means: [FIVE_MINUTES, QUARTER_HOUR, HOUR].map(Mean::of),
+            moved_means: [FIVE_MINUTES, HALF_HOUR].map(Mean::of),
+            grown_mean: Mean::of(HOUR),
+            maxima: [FIVE_MINUTES, QUARTER_HOUR, HOUR].map(SlidingMax::new),
+            max_grown: SlidingMax::new(HOUR),
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.levels.len()
+    pub(super) fn ahead(&self) -> Ahead {
+        self.ahead
     }
 
-    /// Growth of the load from `k` until the moment that is forecast from there, as a logarithm.
-    pub(crate) fn growth(&self, k: usize) -> Option<f64> {
-        let came = self.levels.get(k + self.ahead.near)?.max(*self.levels.get(k + self.ahead.far)?);
-        Some((came - self.levels.get(k)?).clamp(-LIMIT, LIMIT))
+    /// True if a track that was read back can be used.
+    pub(super) fn is_sound(&self) -> bool {
+        let numbers = self.levels.0.iter().chain(&self.moved.0).chain(&self.grown.0);
+        (1..=super::forecaster::FARTHEST).contains(&self.ahead.far)
+            && self.ahead.near <= self.ahead.far
+            && numbers.into_iter().all(|number| number.is_finite())
     }
 
-    /// Largest growth that came over the time of the forecast, anywhere but in a rise within the newest `back` steps, which must
-    /// not be evidence for itself; 0 if load only fell.
-    pub(super) fn largest_growth(&self, back: usize) -> f64 {
-        let settled = self.len().saturating_sub(back + self.ahead.far + LASTING);
-        self.max_grown.iter().take(settled).copied().fold(0.0, f64::max)
+    /// Level `steps` before the newest.
+    pub(super) fn back(&self, steps: usize) -> Option<f64> {
+        let levels = &self.levels.0;
+        levels.get(levels.len().checked_sub(steps + 1)?).copied().map(f64::from)
     }
 
-    /// Largest growth that came within the hour that ended [`LASTING`] before `k`: without a rise that begins now.
-    pub(super) fn grown_before(&self, k: usize) -> f64 {
-        k.checked_sub(LASTING).and_then(|k| self.max_grown.get(k)).copied().unwrap_or(0.0).max(0.0)
+    fn risen(&self, from: usize, to: usize) -> f64 {
+        match (self.back(from), self.back(to)) {
+            (Some(before), Some(after)) => after - before,
+            _ => 0.0,
+        }
+    }
+
+    /// Growth until now of the moment `ahead.far` steps ago, as a logarithm.
+    pub(super) fn growth(&self) -> Option<f64> {
+        let came = self.back(0)?.max(self.back(self.ahead.far - self.ahead.near)?);
+        Some((came - self.back(self.ahead.far)?).clamp(-LIMIT, LIMIT))
+    }
+
+    /// Adds a level and returns its features.
+    pub(super) fn push(&mut self, level: f64, season: Season) -> Features {
+        let kept = HOUR + self.ahead.far + MINUTE + 1;
+        self.levels.push(level, kept);
+        let minute_mean = {
+            let levels = self.levels.0.iter().rev().take(MINUTE);
+            levels.clone().sum::<f32>() / levels.count().max(1) as f32
+        };
+        let [five, quarter, hour] = self.means.each_mut().map(|mean| level - mean.push(&self.levels.0));
+        let [max_five, max_quarter, max_hour] =
+            self.maxima.each_mut().map(|max| f64::from(max.push(minute_mean)) - level);
+        let back = |steps| self.risen(steps, 0);
+        let (one, two, three, minute, two_minutes) = (back(1), back(2), back(3), back(MINUTE), back(2 * MINUTE));
+        self.moved.push(minute.abs(), HOUR);
+        let [moved_five, moved] = self.moved_means.each_mut().map(|mean| mean.push(&self.moved.0));
+        let grown = self.growth().unwrap_or(0.0);
+        self.grown.push(grown.max(0.0), HOUR + 1);
+        let grown_mean = self.grown_mean.push(&self.grown.0);
+        #[allow(clippy::cast_possible_truncation)] // at most LIMIT
+        let largest_grown = f64::from(self.max_grown.push(grown as f32));
+        let recent: [f64; RECENT] = [
+            1.0,
+            one,
+            two,
+            three,
+            minute,
+            minute.max(0.0),
+            two_minutes,
+            five,
+            quarter,
+            hour,
+            max_five,
+            max_quarter,
+            max_hour,
+            moved,
+            moved_five - moved,
+            (-level / 2.0).exp() / STEP_S.sqrt(),
+            grown_mean,
+            largest_grown,
+        ];
+        let seasonal = season.features(level);
+        let [growth, _, _, _, _, near, wide, _] = seasonal;
+        let rises = [wide, growth, near].map(|rise| rise.max(0.0));
+        let mut features = [0.0; FEATURES];
+        for (place, value) in features.iter_mut().zip(recent.into_iter().chain(seasonal).chain(rises)) {
+            *place = value.clamp(-LIMIT, LIMIT);
+        }
+        features
+    }
+
+    /// The growth that came [`LASTING`] and as long as a forecast looks ahead before now: not within a rise that begins now, which
+    /// must not be evidence for itself.
+    pub(super) fn settled_growth(&self) -> f64 {
+        let to = LASTING + self.ahead.far;
+        self.risen(to + self.ahead.far, to).clamp(0.0, LIMIT)
     }
 
     /// Growth until the moment that is forecast if load goes on rising in a straight line: as over the last ten minutes, or as
@@ -127,52 +205,17 @@ impl Track {
     ///
     /// One jump, however large, is carried on by what ten minutes make of it, 1.175-fold for 105 s; a rise that has lasted for
     /// three minutes is carried on as it is.
-    pub(super) fn carried_on(&self, k: usize) -> f64 {
-        let level = |back: usize| k.checked_sub(back).and_then(|k| self.levels.get(k)).copied();
-        let risen = |from: usize, to: usize| match (level(from), level(to)) {
-            (Some(before), Some(after)) => after - before,
-            _ => 0.0,
-        };
-        let slowest = (0..LASTING).step_by(MINUTE).map(|back| risen(back + MINUTE, back)).fold(f64::INFINITY, f64::min);
+    pub(super) fn carried_on(&self) -> f64 {
+        let slowest =
+            (0..LASTING).step_by(MINUTE).map(|back| self.risen(back + MINUTE, back)).fold(f64::INFINITY, f64::min);
         // As a share of the present load and a step.
         let share = |risen: f64, steps: usize| (1.0 - (-risen).exp()) / steps as f64;
-        let per_step = share(slowest, MINUTE).max(share(risen(TEN_MINUTES, 0), TEN_MINUTES)).max(0.0);
+        let per_step = share(slowest, MINUTE).max(share(self.risen(TEN_MINUTES, 0), TEN_MINUTES)).max(0.0);
         (per_step * self.ahead.far as f64).ln_1p()
     }
+}
 
-    /// Features at `k`; `None` within the first hour.
-    pub(crate) fn features(&self, k: usize, season: &Season) -> Option<Features> {
-        let from = k.checked_sub(HOUR + MINUTE)?;
-        let recent = self.levels.get(from..=k)?;
-        let now = *recent.last()?;
-        let back = |steps: usize| recent.get(recent.len() - 1 - steps).map_or(0.0, |before| now - before);
-        let since = |sums: &RunningSums, steps: usize| sums.mean(k + 1 - steps..k + 1);
-        let minute = back(MINUTE);
-        let moved = since(&self.moved, HALF_HOUR);
-        let own: [f64; RECENT] = [
-            1.0,
-            back(1),
-            back(2),
-            back(3),
-            minute,
-            minute.max(0.0),
-            back(2 * MINUTE),
-            now - since(&self.sums, FIVE_MINUTES),
-            now - since(&self.sums, QUARTER_HOUR),
-            now - since(&self.sums, HOUR),
-            self.max_five.get(k)? - now,
-            self.max_quarter.get(k)? - now,
-            self.max_hour.get(k)? - now,
-            moved,
-            since(&self.moved, FIVE_MINUTES) - moved,
-            (-now / 2.0).exp() / STEP_S.sqrt(),
-            since(&self.grown, HOUR),
-            *self.max_grown.get(k)?,
-        ];
-        let mut features = [0.0; FEATURES];
-        for (place, value) in features.iter_mut().zip(own.into_iter().chain(season.features(now))) {
-            *place = value.clamp(-LIMIT, LIMIT);
-        }
-        Some(features)
-    }
+/// Relative scatter of independent requests.
+pub(super) fn scatter(features: &Features) -> f64 {
+    features.get(SCATTER).copied().unwrap_or_default()
 }

@@ -1,5 +1,7 @@
 //! The quantiles that are forecast, and the coefficients before anything is learnt.
 
+use serde::{Deserialize, Serialize};
+
 use super::features::{FEATURES, Features, RECENT};
 
 /// Quantiles that are forecast: 0.97 is exceeded three times in a hundred.
@@ -30,7 +32,7 @@ pub(super) fn generic() -> [Features; QUANTILES.len()] {
 }
 
 /// One of the [`QUANTILES`], by its place among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Quantile(usize);
 
 impl Quantile {

@@ -1,47 +1,87 @@
 //! Which forecast to size for, and for how long to keep it: [`Policy`].
-//!
-//! Every policy is played through on the workload's own past with a model of pods and their queue. One price for requests that
-//! wait, the same for all workloads, spends pods where they help most (compare Rzadca et al., *Autopilot: workload autoscaling at
-//! Google*, EuroSys 2020).
 
-use super::queue::{Play, QueueModel};
-use crate::forecast::{BACK_AT_MOST, Forecaster, Past, Quantile};
+use serde::{Deserialize, Serialize};
 
-/// Numbers of steps of 15 s for which a wanted size is kept: 2, 4, 8 and 16 minutes.
-const HOLDS: [usize; 4] = [8, 16, 32, BACK_AT_MOST];
-/// Steps for which a wanted size is kept before anything is learnt: 4 minutes, twice what a start-up and old metrics take.
-const UNLEARNT_HOLD: usize = 16;
+use crate::forecast::{BACK_AT_MOST, QUANTILES, Quantile};
 
-/// The quantile of the forecast to size for, and the number of steps to keep that size for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Numbers of steps of 15 s for which a wanted size is kept: 1, 2, 4, 8 and 16 minutes.
+pub(super) const HOLDS: [usize; 5] = [4, 8, 16, 32, BACK_AT_MOST];
+/// Shares of the present size that must be enough before it is lowered.
+pub(super) const BANDS: [f64; 2] = [0.95, 0.85];
+/// Number of policies.
+pub(super) const POLICIES: usize = QUANTILES.len() * HOLDS.len() * BANDS.len();
+/// Price of a change of size, in pods: by how much the logarithm of pods may rise to save one change in every step.
+const CHANGE_PRICE: f64 = 0.1;
+/// Weight of the root of the share of requests that wait. With it those shares are spread more evenly over workloads.
+const ROOT_PRICE: f64 = 1.0;
+/// Share at which the root becomes steep.
+const ROOT_FROM: f64 = 0.0005;
+/// A policy that would have exceeded this multiple of the wanted share is taken only if all would.
+const AT_MOST: f64 = 2.0;
+
+/// How a workload is sized by its forecasts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Policy {
+    /// The quantile of the forecast that is sized for.
     pub(super) quantile: Quantile,
+    /// The number of steps for which a wanted size is kept.
     pub(super) hold: usize,
+    /// Share of the present size that must be enough before it is lowered.
+    pub(super) band: f64,
 }
 
 impl Policy {
-    /// The policy where there is no past to play through: a share of misses in inverse proportion to their price. At the
-    /// default price of 10 that is the 0.983 quantile.
-    pub(super) fn unlearnt(price: f64) -> Self {
-        Self { quantile: Quantile::at_least(1.0 - 0.25 / price.max(1.0)), hold: UNLEARNT_HOLD }
+    /// All policies, in a fixed order.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Quantile::all().flat_map(|quantile| {
+            HOLDS.into_iter().flat_map(move |hold| BANDS.into_iter().map(move |band| Self { quantile, hold, band }))
+        })
+    }
+}
+
+/// What a policy would have come to. Old times count less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Tally {
+    /// Pods × steps.
+    pub(super) pods: f64,
+    /// Requests that met too long a queue.
+    pub(super) late: f64,
+    /// Changes of size.
+    pub(super) changes: f64,
+}
+
+/// What is wanted of a policy: a share of requests that wait for too long, and with it the price of each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Aim {
+    share: f64,
+    price: f64,
+}
+
+impl Aim {
+    pub(super) fn at(share: f64) -> Self {
+        Self { share, price: price(share) }
     }
 
-    /// The policy that would have cost least, with `price` for the share of requests that wait, against the logarithm of pods.
-    pub(super) fn best(past: &Past, forecaster: &Forecaster, model: &QueueModel, price: f64) -> Self {
-        let play = Play::of(past, forecaster);
-        let mut best = (f64::INFINITY, Self::unlearnt(price));
-        for quantile in Quantile::all() {
-            for hold in HOLDS {
-                let policy = Self { quantile, hold };
-                let tally = play.through(policy, model);
-                let cost = tally.pods.ln() + price * tally.late / tally.arrived.max(f64::MIN_POSITIVE);
-                if cost < best.0 {
-                    best = (cost, policy);
-                }
-            }
-        }
-        best.1
+    /// The policy where there is no past to play through.
+    pub(super) fn unlearnt(self) -> Policy {
+        Policy { quantile: Quantile::at_least(1.0 - 2.0 * self.share), hold: 16, band: 0.95 }
     }
+
+    /// Cost of what a policy came to over so many requests and steps: the logarithm of pods with a price on what waited and on
+    /// every change, so that it is the same for a workload of two pods as for one of two hundred.
+    pub(super) fn cost(self, tally: &Tally, arrived: f64, steps: f64) -> f64 {
+        let share = tally.late / arrived.max(f64::MIN_POSITIVE);
+        let beyond = (share - AT_MOST * self.share).max(0.0);
+        tally.pods.ln()
+            + self.price * (share + 10.0 * beyond)
+            + ROOT_PRICE * (share + ROOT_FROM).sqrt()
+            + CHANGE_PRICE * tally.changes / steps.max(1.0)
+    }
+}
+
+/// Price of a share of requests that wait, as a multiple of pods, by the share that is wanted.
+fn price(share: f64) -> f64 {
+    0.06 / share.max(1e-5)
 }
 
 #[cfg(test)]
@@ -49,9 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_past_a_higher_price_takes_a_higher_quantile() {
-        let quantile = |price| Policy::unlearnt(price).quantile.value();
-        assert!(quantile(1.0) < quantile(10.0) && quantile(10.0) < quantile(40.0));
-        assert!(quantile(f64::MAX) < 1.0);
+    fn a_smaller_share_is_sized_for_a_higher_quantile() {
+        let quantile = |share| Aim::at(share).unlearnt().quantile.value();
+        assert!(quantile(0.05) < quantile(0.01) && quantile(0.01) < quantile(0.002));
+        assert!(quantile(0.0) < 1.0);
+    }
+
+    #[test]
+    fn more_waiting_requests_cost_more_and_more_pods_too() {
+        let cost = |pods, late| Aim::at(0.01).cost(&Tally { pods, late, changes: 0.0 }, 1000.0, 100.0);
+        assert!(cost(100.0, 0.0) < cost(100.0, 5.0) && cost(100.0, 5.0) < cost(100.0, 30.0));
+        assert!(cost(100.0, 5.0) < cost(101.0, 5.0));
     }
 }

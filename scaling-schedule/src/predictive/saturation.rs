@@ -10,9 +10,11 @@
 //! metrics. Shorter, the means still hold the time before, and new pods have not had time to serve.
 
 use scaling_core::rules::{Assessment, Need, Rule};
+use serde::{Deserialize, Serialize};
+
 use scaling_core::{NeedDriver, Observation, Reason, SignalKind, Urgency, WorkloadFacts};
 
-use crate::forecast::declared_capacity;
+use super::workload::declared_capacity;
 
 /// CPU utilization, in percent of its limit, from which pods are full: a mean over a window is hardly ever exactly 100.
 const FULL_PERCENT: f64 = 98.0;
@@ -117,7 +119,7 @@ fn full_with_empty_queue(observation: &Observation) -> Option<f64> {
 /// Load that a pod serves at full utilization, in requests per second, followed over time.
 ///
 /// Found slow only by full pods, which are beyond doubt. From then on load over utilization tells when they have recovered.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pace {
     /// Of pods that were not slow. Followed only where no capacity is declared.
     usual: Option<f64>,
@@ -130,36 +132,18 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// This pace after the samples from `from_ms` to `until_ms`, both included, of what the observation may know.
-    pub(super) fn after(mut self, observation: &Observation, from_ms: i64, until_ms: i64) -> Self {
-        let now = &observation.current;
-        let now_ms = now.timestamp.timestamp_millis();
-        let before = observation.history.before(until_ms.saturating_add(1).min(now_ms));
-        let first = before.times().partition_point(|time| *time < from_ms);
-        let [rates, cpu] =
-            [SignalKind::RequestRate, SignalKind::CpuUtilization].map(|kind| before.column(kind).iter().skip(first));
-        let judge = Judge::of(&observation.facts);
-        for (((at_ms, pods), rate), cpu) in before.times().iter().zip(before.pods()).skip(first).zip(rates).zip(cpu) {
-            self.see(*at_ms, *pods, *rate, *cpu, &judge);
-        }
-        let value = |kind| now.value(kind).unwrap_or(f64::NAN);
-        if let Some(pods) = now.current_pod_count.filter(|_| (from_ms..=until_ms).contains(&now_ms)) {
-            let (rate, cpu) = (value(SignalKind::RequestRate), value(SignalKind::CpuUtilization));
-            self.see(now_ms, f64::from(pods), rate, cpu, &judge);
-        }
-        self
-    }
-
     /// Load that a pod serves, if that is less than it is believed to.
     pub(super) fn slow(&self) -> Option<f64> {
         self.slow
     }
 
-    fn see(&mut self, at_ms: i64, pods: f64, rate: f64, cpu: f64, judge: &Judge) {
+    /// Follows a sample; NaN for what was not measured.
+    pub(super) fn see(&mut self, at_ms: i64, pods: f64, rate: f64, cpu: f64, facts: &WorkloadFacts) {
         // False also where one is not measured.
         if !(pods >= 1.0 && rate > 0.0 && cpu > 0.0) {
             return;
         }
+        let judge = Judge::of(facts);
         if (pods - self.pods).abs() >= 0.5 || self.newest_ms.is_none() {
             (self.pods, self.same_since_ms) = (pods, at_ms);
         }
