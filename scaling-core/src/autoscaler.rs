@@ -103,6 +103,7 @@ pub struct Missing;
 /// use scaling_core::{Autoscaler, MemorySource, RuleBasedEngine};
 /// let autoscaler = Autoscaler::builder().source(MemorySource::new()).engine(RuleBasedEngine::default()).build();
 /// ```
+#[must_use = "nothing is built before `build`"]
 pub struct AutoscalerBuilder<Source = Missing, Engine = Missing, Applier = Missing> {
     source: Source,
     engine: Engine,
