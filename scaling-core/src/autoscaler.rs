@@ -103,6 +103,7 @@ pub struct Missing;
 /// use scaling_core::{Autoscaler, MemorySource, RuleBasedEngine};
 /// let autoscaler = Autoscaler::builder().source(MemorySource::new()).engine(RuleBasedEngine::default()).build();
 /// ```
+#[must_use = "nothing is built before `build`"]
 pub struct AutoscalerBuilder<Source = Missing, Engine = Missing, Applier = Missing> {
     source: Source,
     engine: Engine,
@@ -151,49 +152,42 @@ impl<Source, Engine, Applier> AutoscalerBuilder<Source, Engine, Applier> {
     }
 
     /// Sets the recorder. Default: none; [`Autoscaler::tick`] returns each record.
-    #[must_use]
     pub fn recorder(mut self, recorder: impl Recorder + 'static) -> Self {
         self.recorder = Box::new(recorder);
         self
     }
 
     /// Sets the guards. Default: [`Guards::default`].
-    #[must_use]
     pub fn guards(mut self, guards: Guards) -> Self {
         self.guards = guards;
         self
     }
 
     /// Sets the mapping from a request to bounds. Default: [`BoundsPolicy::default`].
-    #[must_use]
     pub fn policy(mut self, policy: BoundsPolicy) -> Self {
         self.policy = policy;
         self
     }
 
     /// The sizes allowed at all.
-    #[must_use]
     pub fn limits(mut self, limits: HardLimits) -> Self {
         self.limits = limits;
         self
     }
 
     /// Sets the price of pods; decisions that do not say what they cost then do.
-    #[must_use]
     pub fn price(mut self, price: Price) -> Self {
         self.price = Some(price);
         self
     }
 
     /// Sets the mode. Default: [`ApplyMode::Plan`], which changes nothing.
-    #[must_use]
     pub fn mode(mut self, mode: ApplyMode) -> Self {
         self.mode = mode;
         self
     }
 
     /// Sets the log of earlier changes: cooldowns, budgets and floors of an earlier run, read back from its records. Default: nothing.
-    #[must_use]
     pub fn change_log(mut self, log: ChangeLog) -> Self {
         self.log = log;
         self

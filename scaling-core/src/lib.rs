@@ -16,6 +16,7 @@ pub mod decision;
 pub mod engine;
 pub mod forecast;
 pub mod guard;
+pub mod guide;
 pub mod hpa;
 pub mod metrics;
 pub mod plan;

@@ -17,6 +17,7 @@ use crate::target::Target;
 /// let plan: scaling_core::HpaPlan = serde_json::from_str("{}").unwrap();
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use = "a plan changes nothing before it is applied"]
 pub struct HpaPlan {
     target: Target,
     #[serde(flatten)]

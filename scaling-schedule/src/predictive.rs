@@ -32,7 +32,7 @@ const TARGETS: usize = 10_000;
 #[serde(default, deny_unknown_fields)]
 pub struct PredictiveConfig {
     /// Share of requests that may wait for longer than the [`Objective`](scaling_core::Objective) of the workload allows, on the long
-    /// run. Within 0.0001..=0.2; default 0.01, one in a hundred. What comes out on public load traces stands in the crate's README.
+    /// run. Within 0.0001..=0.2; default 0.01, one in a hundred.
     pub violating_share: f64,
     /// Number of targets to remember what was learnt for; the one that was not asked for the longest makes room. At least 1,
     /// default 10,000. A fleet larger than this learns at every decision.
@@ -57,7 +57,7 @@ impl Default for PredictiveConfig {
 ///
 /// Law 7: the forecast only raises. The rules size for the forecast or for the present load, whichever is more, add what waits,
 /// and shrink only if they find the service healthy and every signal present; what the last minutes' forecasts asked for is kept
-/// until none of them does. Without a request rate the rules decide alone.
+/// until none of them does. Without any load to tell by the rules decide alone.
 ///
 /// The quantile that is sized for, the time for which a size is kept and how much smaller the next has to be are chosen every five
 /// minutes by what each choice would have come to on the last days, at a price for requests that wait which follows from

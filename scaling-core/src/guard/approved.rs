@@ -66,6 +66,7 @@ impl fmt::Display for Refusal {
 /// A change that passed the guards, for the workload, the bounds and the limits that they judged it by: whatever is planned from
 /// it is planned for those.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "an approved change changes nothing before it is planned and applied"]
 pub struct Approved {
     decision: Option<ScalingDecision>,
     floor: Option<Floor>,

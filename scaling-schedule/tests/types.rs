@@ -1,0 +1,38 @@
+//! What every host may count on of the public types: they can be shared between threads, printed and, where they are errors, boxed.
+#![allow(missing_docs)]
+
+use std::error::Error;
+use std::fmt::Debug;
+
+use scaling_schedule::*;
+
+fn shared<T: Debug + Send + Sync + 'static>() {}
+fn error<T: Error + Send + Sync + 'static>() {}
+
+#[test]
+fn types_are_shared_between_threads() {
+    shared::<CompileConfig>();
+    shared::<CompiledSchedule>();
+    shared::<CostReport>();
+    shared::<Days>();
+    shared::<Forecaster>();
+    shared::<LearntForecast>();
+    shared::<PredictiveConfig>();
+    shared::<PredictiveEngine>();
+    shared::<Profile>();
+    shared::<Schedule>();
+    shared::<ScheduleEngine>();
+    shared::<Segment>();
+    shared::<Size<'static>>();
+    shared::<Week>();
+    shared::<Window>();
+    shared::<WindowFault>();
+    shared::<WindowReason>();
+}
+
+#[test]
+fn errors_can_be_boxed_and_sent() {
+    error::<CompileError>();
+    error::<InvalidSchedule>();
+    error::<InvalidWindow>();
+}
