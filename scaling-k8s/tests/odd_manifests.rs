@@ -27,7 +27,7 @@ fn every_odd_manifest_is_read_rightly_or_refused_with_the_reason() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    assert!(cases.len() > 100);
+    assert!(cases.iter().filter(|odd| !odd.alone).count() > 30 && cases.len() > 120, "{}", cases.len());
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub(crate) struct Odd {
     pub(crate) what: &'static str,
     pub(crate) text: String,
     /// `MIN..MAX`, then each metric; or what the refusal says.
+    #[allow(dead_code)] // a server has its own words
     pub(crate) right: Result<&'static str, &'static str>,
     /// Whether the API server can be asked: it takes one object at a time, and has its own words for a refusal.
     pub(crate) alone: bool,
