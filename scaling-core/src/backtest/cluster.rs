@@ -20,7 +20,7 @@ use crate::source::{Accumulator, SampleError};
 use crate::stats::whole_pods;
 use crate::{
     Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, InvalidSetting, MemoryApplier,
-    MetricsHistory, MetricsSource, Observation, PlannedEvent, SourceError, Target, WorkloadFacts,
+    MetricsHistory, MetricsSource, Observation, PlannedEvent, SignalKind, SourceError, Target, WorkloadFacts,
 };
 
 /// Samples of history kept for engines: 17 days of 15 s.
@@ -36,15 +36,33 @@ pub enum ClusterError {
     /// The API server would refuse the HPA.
     #[error("the HPA is invalid: {0}")]
     Hpa(#[from] InvalidHpa),
-    /// The HPA reacts to a metric that is not simulated, or not measured in this model.
+    /// The HPA reacts to metrics that are neither simulated nor recorded, or that this model does not measure.
     #[error(
-        "the HPA's metric {name:?} is not simulated; there are cpu, memory (where it was recorded), \
-         request_rate_per_second, queue_depth and active_connections, as far as the model measures them"
+        "the HPA's {} not simulated; map each to a signal (there are {}) or leave it out",
+        listed(.names),
+        listed_signals(.signals)
     )]
-    UnknownMetric {
-        /// Name of the metric.
-        name: String,
+    UnknownMetrics {
+        /// Names of the metrics, in the order of the HPA.
+        names: Vec<String>,
+        /// Signals that there are.
+        signals: Vec<SignalKind>,
     },
+    /// The HPA aims for an absolute amount, and what a pod requests is not known: utilization says nothing of amounts.
+    #[error("the HPA aims for an amount of {resource} in each pod, and what a pod requests of {resource} is not known")]
+    UnknownRequest {
+        /// Name of the resource, `cpu` or `memory`.
+        resource: String,
+    },
+}
+
+fn listed(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    format!("{} {} {}", if names.len() == 1 { "metric" } else { "metrics" }, quoted.join(", "), if names.len() == 1 { "is" } else { "are" })
+}
+
+fn listed_signals(signals: &[SignalKind]) -> String {
+    signals.iter().map(|signal| signal.field()).collect::<Vec<_>>().join(", ")
 }
 
 /// Part of the cluster that sets the number of pods.
@@ -192,12 +210,10 @@ impl Cluster {
     pub fn new(setup: ClusterSetup) -> Result<Self, ClusterError> {
         let ClusterSetup { target, model, arrivals, trace, first_step, counted, .. } = setup;
         model.validate()?;
-        let (bounds, controller, hpa) = match &setup.control {
+        let (bounds, controller, mut hpa) = match &setup.control {
             Control::Hpa { spec, controller } => {
                 let hpa = Hpa::try_from(&**spec)?;
-                if let Some(name) = autoscaler::unknown_metric(&hpa, &trace, &model) {
-                    return Err(ClusterError::UnknownMetric { name });
-                }
+                autoscaler::check(&hpa, &trace, &model, &setup.facts)?;
                 (spec.bounds()?, Some(HpaController::new(controller.clone())), Some((hpa, HpaMemory::default())))
             }
             Control::Direct { bounds } => (*bounds, None, None),
@@ -214,6 +230,10 @@ impl Cluster {
             Control::Hpa { .. } => bounds.clamp(arrivals.enough_pods(first_step, &model)),
             Control::Direct { .. } => model.limits.bounds().clamp(bounds.min()),
         };
+        if let Some((_, memory)) = hpa.as_mut().filter(|_| initial == 0) {
+            // Nobody paused the workload: its HPA took it to zero when load ended, before the replay, and so may wake it.
+            memory.conditions.take_to_zero(arrivals.instant(first_step));
+        }
         let existing = initial.min(model.node_limit.unwrap_or(u32::MAX));
         let memory = Memory::of(&trace, arrivals.instant(first_step));
         let mut history = setup.history;
@@ -429,7 +449,7 @@ mod tests {
     use super::*;
     use crate::backtest::SampleTime;
     use crate::hpa::{CrossVersionObjectReference, MetricSpec, Quantity};
-    use crate::{ScalingMetrics, SignalKind};
+    use crate::ScalingMetrics;
     use chrono::TimeDelta;
 
     fn target() -> Target {
@@ -596,7 +616,9 @@ mod tests {
         assert_eq!(on(MetricSpec::external("rps", Quantity::from_milli(40_000))), Ok(10));
         assert_eq!(on(MetricSpec::utilization("cpu", 50)), Ok(8));
         let unknown = on(MetricSpec::external("kafka_lag", Quantity::from_milli(1000))).unwrap_err();
-        assert!(unknown.to_string().contains("\"kafka_lag\" is not simulated"), "{unknown}");
+        let said = unknown.to_string();
+        assert!(said.starts_with("the HPA's metric \"kafka_lag\" is not simulated; map each to a signal"), "{said}");
+        assert!(said.contains("queue_depth") && !said.contains("memory"), "memory was not recorded: {said}");
         assert!(on(MetricSpec::utilization("memory", 50)).is_err(), "memory was not recorded");
     }
 
