@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use examples::manifest::HpaArguments;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
 use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, PolicyDiff, run_one};
@@ -21,8 +22,22 @@ use serde::Serialize;
 const CURRENT: &str = "current";
 const PROPOSED: &str = "proposed";
 
+const EXAMPLES: &str = "Examples:
+  cargo run --release --example policy_diff
+  cargo run --release --example policy_diff -- --current old.yaml --proposed new.yaml --trace load.csv \\
+      --max-cost-increase 10 --max-violating 0.5
+  cargo run --release --example policy_diff -- --current hpas.yaml#web --proposed hpa:60 --trace load.csv
+  cargo run --release --example policy_diff -- --proposed keda.yaml --metric s0-prometheus=request_rate --leave-out memory
+
+A policy is a manifest (YAML or JSON with an HPA of autoscaling/v2 or v1, alone or among others), or an engine as backtest takes it.";
+
 #[derive(Parser)]
-#[command(about = "What a change of policy would cost and do, as a gate")]
+#[command(
+    name = "policy_diff",
+    version,
+    about = "What a change of policy would cost and do, as a gate",
+    after_help = EXAMPLES
+)]
 struct Arguments {
     /// The policy as it is: an HPA manifest, or an engine as `backtest` takes it.
     #[arg(long, value_name = "FILE|ENGINE")]
@@ -62,53 +77,63 @@ fn main() -> ExitCode {
 #[derive(Serialize)]
 struct Written<'a> {
     budget: Budget,
+    /// Policies of which metrics are left out, and which.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    left_out: &'a [&'a str],
     differences: &'a [PolicyDiff],
     exceeded: &'a [Exceeded],
 }
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+    let hpas = &arguments.cluster.hpas;
     let policy = |name: &str, given: &Option<String>, file: &str| match given {
-        Some(text) => policy(name, text),
-        None => candidates::manifest(name, &examples::test_data(file)),
+        Some(text) => policy(name, text, hpas),
+        None => candidates::manifest(name, &examples::test_data(file), hpas),
     };
     let compared = [
         policy(CURRENT, &arguments.current, "shop_hpa.yaml")?,
         policy(PROPOSED, &arguments.proposed, "shop_hpa_proposed.yaml")?,
     ];
     let budget = budget(arguments)?;
+    // The name of a policy tells what is left out of its replay.
+    let [current, proposed] = compared.each_ref().map(Candidate::name);
+    let left_out: Vec<&str> = [current, proposed].into_iter().filter(|name| name.contains(' ')).collect();
     let (mut differences, mut exceeded) = (Vec::new(), Vec::new());
     for scenario in arguments.cluster.scenarios(&arguments.trace, &compared, out)? {
         let report = futures::executor::block_on(run_one(&scenario, &compared, &()));
         let report = report.map_err(examples::scenario::failure)?;
-        let difference = PolicyDiff::of(&report, CURRENT, PROPOSED).map_err(|error| match error {
+        let difference = PolicyDiff::of(&report, current, proposed).map_err(|error| match error {
             DiffError::NothingAsked { .. } => Failure::input(error),
             _ => Failure::failed(error),
         })?;
         writeln!(out, "{difference}")?;
+        for policy in &left_out {
+            writeln!(out, "  left out           {policy}")?;
+        }
         exceeded.extend(difference.exceeded(&budget));
         differences.push(difference);
     }
     if let Some(path) = &arguments.json {
-        let written = Written { budget, differences: &differences, exceeded: &exceeded };
+        let written = Written { budget, left_out: &left_out, differences: &differences, exceeded: &exceeded };
         let text = serde_json::to_string_pretty(&written).map_err(Failure::failed)?;
         std::fs::write(path, text + "\n").map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     }
+    let omission = if left_out.is_empty() { String::new() } else { format!(" ({})", left_out.join("; ")) };
     if exceeded.is_empty() {
         if budget != Budget::default() {
-            writeln!(out, "within budget")?;
+            writeln!(out, "within budget{omission}")?;
         }
         return Ok(());
     }
     let lines: Vec<_> = exceeded.iter().map(ToString::to_string).collect();
-    Err(Failure::failed(format!("over budget: {}", lines.join("; "))))
+    Err(Failure::failed(format!("over budget{omission}: {}", lines.join("; "))))
 }
 
-fn policy(name: &str, text: &str) -> Result<Candidate, Failure> {
-    let path = Path::new(text);
-    if path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known)) {
-        candidates::manifest(name, path)
+fn policy(name: &str, text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> {
+    if candidates::is_file(text) {
+        candidates::manifest(name, Path::new(text), hpas)
     } else {
-        candidates::candidate(text).map(|candidate| candidate.named(name))
+        candidates::candidate(text, hpas).map(|candidate| candidate.named(name))
     }
 }
 
@@ -215,7 +240,7 @@ mod tests {
         let pod = file("pod.yaml", "kind: Pod\napiVersion: v1\n");
         let bad = file("bad.csv", "timestamp_s,rps\n0,1\n60,-1\n");
         for (arguments, what) in [
-            (["--current", pod.as_str()], "pod.yaml: kind is \"Pod\""),
+            (["--current", pod.as_str()], "pod.yaml: there is no HorizontalPodAutoscaler in it; there is: Pod"),
             (["--trace", bad.as_str()], "bad.csv: line 3"),
             (["--proposed", "magic"], "there is no engine"),
             (["--max-violating", "NaN"], "must be a number"),

@@ -8,7 +8,7 @@ use crate::baseline::{KpaConfig, KpaEngine};
 use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
 use crate::setting::InvalidSetting;
 use crate::{
-    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, RuleBasedEngine, RuleConfig, SignalKind,
+    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, Requests, RuleBasedEngine, RuleConfig, SignalKind,
     WorkloadFacts,
 };
 
@@ -155,6 +155,7 @@ pub struct Candidate {
     name: String,
     parameter: Option<(String, f64)>,
     own_bounds: Option<Bounds>,
+    requests: Requests,
     make: Box<Make>,
 }
 
@@ -173,7 +174,7 @@ impl Candidate {
         name: impl Into<String>,
         make: impl Fn(&TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), parameter: None, own_bounds: None, make: Box::new(make) }
+        Self { name: name.into(), parameter: None, own_bounds: None, requests: Requests::default(), make: Box::new(make) }
     }
 
     /// Creates an HPA alone, with its own bounds. They must lie within the limits of the scenario
@@ -286,6 +287,19 @@ impl Candidate {
     /// ```
     pub fn own_bounds(&self) -> Option<Bounds> {
         self.own_bounds
+    }
+
+    /// Says what a pod of its workload requests, as the manifest of the workload does. The scenario's facts are what counts; a host takes
+    /// them from here where it knows nothing better.
+    #[must_use]
+    pub fn requesting(mut self, requests: Requests) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// Returns what a pod of its workload requests, as far as it was [said](Self::requesting).
+    pub fn requests(&self) -> Requests {
+        self.requests
     }
 
     pub(super) fn make(&self, training: &TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError> {
