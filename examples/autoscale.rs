@@ -207,7 +207,8 @@ fn replayed(arguments: &Arguments, trace: Trace) -> Result<World, Failure> {
         events: arguments.event.clone().into(),
         history: Arc::default(),
     });
-    let cluster = Arc::new(cluster.map_err(|error| Failure::input(format!("{place}: {error}{}", manifest::advice(&error))))?);
+    let cluster =
+        Arc::new(cluster.map_err(|error| Failure::input(format!("{place}: {error}{}", manifest::advice(&error))))?);
     Ok(World {
         setting: Setting {
             hpa: manifest.to_yaml().map_err(Failure::failed)?,

@@ -69,15 +69,9 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let samples = parse::metrics(&examples::read(&path)?, None);
     let samples = samples.map_err(|error| Failure::input(format!("{}: {error}", examples::place(&path))))?;
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
-    let advice = recommend(
-        &target,
-        &past,
-        &facts,
-        &RuleConfig::default(),
-        &BoundsPolicy::default(),
-        HardLimits::default(),
-    )
-    .map_err(Failure::failed)?;
+    let advice =
+        recommend(&target, &past, &facts, &RuleConfig::default(), &BoundsPolicy::default(), HardLimits::default())
+            .map_err(Failure::failed)?;
     writeln!(
         out,
         "\nrecommended: {}..{}, CPU at {} %",

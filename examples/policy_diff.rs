@@ -200,6 +200,80 @@ mod tests {
         }
     }
 
+    fn hpa(folder: &Path, name: &str, max: u32, metrics: &str) -> String {
+        let text = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: web}}\nspec:\n  scaleTargetRef: \
+             {{apiVersion: apps/v1, kind: Deployment, name: web}}\n  maxReplicas: {max}\n  metrics: [{metrics}]\n"
+        );
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    const CPU: &str = "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}";
+    const LAG: &str =
+        "{type: External, external: {metric: {name: lag}, target: {type: AverageValue, averageValue: 35}}}";
+
+    #[test]
+    fn a_metric_that_the_trace_lacks_is_mapped_or_left_out_with_a_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let both = hpa(folder.path(), "both.yaml", 30, &format!("{CPU}, {LAG}"));
+        let gate = ["--current", &both, "--proposed", "hpa:60", "--max-violating", "100"];
+        let with = |more: &[&str]| output(&[gate.as_slice(), more].concat());
+        let error = with(&[]).unwrap_err();
+        let advice = "metric \"lag\" is not simulated; map each to a signal";
+        assert!(error.starts_with("2: ") && error.contains(advice), "{error}");
+        assert!(error.ends_with("(--metric lag=request_rate_per_second[*FACTOR], or --leave-out lag)"), "{error}");
+        let mapped = with(&["--metric", "lag=request_rate"]).unwrap();
+        assert!(!mapped.contains("left out") && mapped.ends_with("within budget\n"), "{mapped}");
+        let json = folder.path().join("out.json");
+        let without = with(&["--leave-out", "lag", "--json", json.to_str().unwrap()]).unwrap();
+        assert!(without.contains("  left out           current without lag\n"), "{without}");
+        assert!(without.ends_with("within budget (current without lag)\n"), "{without}");
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+        assert_eq!(json["left_out"][0], "current without lag");
+        let lag = hpa(folder.path(), "lag.yaml", 30, LAG);
+        let error = output(&["--current", &lag, "--leave-out", "lag"]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("--leave-out: without lag no metric is left"), "{error}");
+        for bad in ["lag", "lag=latency", "lag=request_rate*0", "=request_rate"] {
+            assert!(with(&["--metric", bad]).unwrap_err().contains("--metric"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_amount_per_pod_needs_the_request_of_a_pod() {
+        let folder = tempfile::tempdir().unwrap();
+        let amount = "{type: Resource, resource: {name: cpu, target: {type: AverageValue, averageValue: 300m}}}";
+        let amount = hpa(folder.path(), "amount.yaml", 30, amount);
+        let share = hpa(folder.path(), "share.yaml", 30, CPU);
+        let gate = ["--current", &amount, "--proposed", &share];
+        let error = output(&gate).unwrap_err();
+        assert!(
+            error.starts_with("2: ") && error.contains("what a pod requests of cpu is not known (--cpu-request"),
+            "{error}"
+        );
+        let text = output(&[gate.as_slice(), &["--cpu-request", "500m"]].concat()).unwrap();
+        assert!(text.contains("(+0.00 %)"), "300 of 500 millicores are 60 %: {text}");
+        let beside = std::fs::read_to_string(&amount).unwrap()
+            + "---\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [\
+               {name: a, resources: {requests: {cpu: 0.4}}}, {name: b, resources: {limits: {cpu: 100m}}}]}}}\n";
+        std::fs::write(&amount, beside).unwrap();
+        assert!(output(&gate).unwrap().contains("(+0.00 %)"));
+    }
+
+    #[test]
+    fn two_hpas_of_one_file_are_compared_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = hpa(folder.path(), "two.yaml", 30, CPU);
+        let text = std::fs::read_to_string(&one).unwrap();
+        std::fs::write(&one, format!("{text}---\n{}", text.replace("{name: web}\nspec", "{name: api}\nspec"))).unwrap();
+        let [web, api] = ["web", "api"].map(|name| format!("{one}#{name}"));
+        assert!(output(&["--current", &web, "--proposed", &api]).unwrap().contains("(+0.00 %)"));
+        assert!(
+            output(&["--current", &web, "--proposed", &one]).unwrap_err().contains("web, api; say which (--hpa-name")
+        );
+    }
+
     /// A pipe whose reader has seen enough.
     struct Left;
 

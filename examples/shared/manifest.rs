@@ -48,7 +48,8 @@ pub struct HpaFile {
 impl HpaFile {
     /// Makes a policy of it. Its name tells what is left out of the replay.
     pub fn candidate(self, name: &str) -> Candidate {
-        let without = if self.left_out.is_empty() { String::new() } else { format!(" without {}", self.left_out.join(", ")) };
+        let without =
+            if self.left_out.is_empty() { String::new() } else { format!(" without {}", self.left_out.join(", ")) };
         Candidate::hpa(format!("{name}{without}"), self.spec, ControllerConfig::default()).requesting(self.requests)
     }
 }
@@ -71,8 +72,11 @@ impl HpaArguments {
             ManifestError::Several { .. } => bad(&format!("{error} (--hpa-name NAME, or {}#NAME)", crate::place(path))),
             other => bad(&other),
         })?;
-        let (mut spec, left_out) =
-            manifest.spec.clone().without_metrics(&self.leave_out).map_err(|error| bad(&format!("--leave-out: {error}")))?;
+        let (mut spec, left_out) = manifest
+            .spec
+            .clone()
+            .without_metrics(&self.leave_out)
+            .map_err(|error| bad(&format!("--leave-out: {error}")))?;
         let workload = manifests.workload(&manifest.target());
         let requests = workload.map_or_else(Requests::default, |workload| requests(&mut spec, workload));
         Ok(HpaFile { manifest, spec, left_out, requests })
@@ -162,7 +166,8 @@ fn scaled(value: i64, whole: i64, part: i64) -> i64 {
 }
 
 fn metric(text: &str) -> Result<(String, MappedMetric), String> {
-    let (name, measured) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("expected NAME=SIGNAL[*FACTOR]")?;
+    let (name, measured) =
+        text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("expected NAME=SIGNAL[*FACTOR]")?;
     let (signal, factor) = measured.split_once('*').unwrap_or((measured, "1"));
     let factor: f64 = factor.trim().parse().map_err(|_| format!("{factor:?} is not a factor"))?;
     if !(factor.is_finite() && factor > 0.0) {
@@ -233,7 +238,10 @@ items:
         };
         let none = HpaArguments::default();
         let several = said(&none, file.path());
-        assert!(several.contains("web, api; say which (--hpa-name NAME, or ") && several.contains("#NAME)"), "{several}");
+        assert!(
+            several.contains("web, api; say which (--hpa-name NAME, or ") && several.contains("#NAME)"),
+            "{several}"
+        );
         let named = HpaArguments { hpa_name: Some("api".into()), ..HpaArguments::default() };
         assert_eq!(said(&named, file.path()), "api");
         assert_eq!(said(&none, Path::new(&format!("{}#web", file.path().display()))), "web");
@@ -260,7 +268,12 @@ items:
         assert_eq!(mapped("a=request_rate"), Ok(("a".into(), SignalKind::RequestRate, 1.0)));
         assert_eq!(mapped("a=queue_depth*0.5"), Ok(("a".into(), SignalKind::QueueDepth, 0.5)));
         assert_eq!(mapped("a=response_time_ms"), Ok(("a".into(), SignalKind::ResponseTime, 1.0)));
-        for (text, what) in [("a", "NAME=SIGNAL"), ("a=b", "there are: cpu_utilization"), ("a=queue_depth*0", "above 0"), ("a=queue_depth*x", "factor")] {
+        for (text, what) in [
+            ("a", "NAME=SIGNAL"),
+            ("a=b", "there are: cpu_utilization"),
+            ("a=queue_depth*0", "above 0"),
+            ("a=queue_depth*x", "factor"),
+        ] {
             assert!(metric(text).unwrap_err().contains(what), "{text}");
         }
     }

@@ -10,8 +10,8 @@ use clap::Args;
 use scaling_core::backtest::{BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace};
 use scaling_core::{Bounds, HardLimits, Price, SignalKind, WorkloadFacts};
 
-use crate::manifest::{self, HpaArguments};
 use crate::Failure;
+use crate::manifest::{self, HpaArguments};
 
 /// Capacity of a pod where only the shape of the load counts, in requests per second.
 const POD_CAPACITY: f64 = 50.0;

@@ -118,14 +118,18 @@ fn listed(found: &[String]) -> String {
 
 /// How to come to a version that is served.
 fn advice(found: &str) -> String {
-    let convert = "Kubernetes has not served it since 1.26; convert it: \
-                   kubectl convert -f FILE --output-version autoscaling/v2";
+    let convert = |since: &str, what: &str| {
+        format!(
+            "Kubernetes serves it no more{since}; convert it: kubectl convert -f FILE --output-version autoscaling/v2 ({what})"
+        )
+    };
     match found {
-        "autoscaling/v2beta2" => format!("{convert} (the fields are those of v2, so that apiVersion alone changes)"),
-        "autoscaling/v2beta1" => {
-            format!("{convert} (metricName becomes metric.name, targetAverageUtilization target.averageUtilization, and so on)")
-        }
-        "extensions/v1beta1" => format!("{convert} (cpuUtilization becomes a metric)"),
+        "autoscaling/v2beta2" => convert(" since 1.26", "the fields are those of v2, so that apiVersion alone changes"),
+        "autoscaling/v2beta1" => convert(
+            " since 1.25",
+            "metricName becomes metric.name, targetAverageUtilization target.averageUtilization, and so on",
+        ),
+        "extensions/v1beta1" => convert("", "cpuUtilization becomes a metric"),
         _ => "it must be \"autoscaling/v2\" or \"autoscaling/v1\"".to_owned(),
     }
 }

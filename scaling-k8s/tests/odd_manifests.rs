@@ -36,7 +36,11 @@ fn what_is_read_is_written_as_v2_and_read_again() {
         let Ok(manifest) = Manifests::from_yaml(&text).and_then(|manifests| manifests.one(None)) else { continue };
         let written = manifest.to_yaml().unwrap();
         let again = HpaManifest::from_yaml(&written).unwrap();
-        assert_eq!((&again.spec, &again.metadata.labels), (&manifest.spec, &manifest.metadata.labels), "{what}\n{written}");
+        assert_eq!(
+            (&again.spec, &again.metadata.labels),
+            (&manifest.spec, &manifest.metadata.labels),
+            "{what}\n{written}"
+        );
     }
 }
 

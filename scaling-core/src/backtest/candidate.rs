@@ -8,8 +8,8 @@ use crate::baseline::{KpaConfig, KpaEngine};
 use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
 use crate::setting::InvalidSetting;
 use crate::{
-    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, Requests, RuleBasedEngine, RuleConfig, SignalKind,
-    WorkloadFacts,
+    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, Requests, RuleBasedEngine, RuleConfig,
+    SignalKind, WorkloadFacts,
 };
 
 /// Everything that is known before the replay begins: the material from which a candidate may learn.
@@ -174,7 +174,13 @@ impl Candidate {
         name: impl Into<String>,
         make: impl Fn(&TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), parameter: None, own_bounds: None, requests: Requests::default(), make: Box::new(make) }
+        Self {
+            name: name.into(),
+            parameter: None,
+            own_bounds: None,
+            requests: Requests::default(),
+            make: Box::new(make),
+        }
     }
 
     /// Creates an HPA alone, with its own bounds. They must lie within the limits of the scenario

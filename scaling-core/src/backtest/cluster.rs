@@ -58,7 +58,12 @@ pub enum ClusterError {
 
 fn listed(names: &[String]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
-    format!("{} {} {}", if names.len() == 1 { "metric" } else { "metrics" }, quoted.join(", "), if names.len() == 1 { "is" } else { "are" })
+    format!(
+        "{} {} {}",
+        if names.len() == 1 { "metric" } else { "metrics" },
+        quoted.join(", "),
+        if names.len() == 1 { "is" } else { "are" }
+    )
 }
 
 fn listed_signals(signals: &[SignalKind]) -> String {
@@ -447,9 +452,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::backtest::SampleTime;
-    use crate::hpa::{CrossVersionObjectReference, MetricSpec, Quantity};
     use crate::ScalingMetrics;
+    use crate::backtest::{MappedMetric, SampleTime};
+    use crate::hpa::{CrossVersionObjectReference, MetricSpec, Quantity};
     use chrono::TimeDelta;
 
     fn target() -> Target {
@@ -620,6 +625,98 @@ mod tests {
         assert!(said.starts_with("the HPA's metric \"kafka_lag\" is not simulated; map each to a signal"), "{said}");
         assert!(said.contains("queue_depth") && !said.contains("memory"), "memory was not recorded: {said}");
         assert!(on(MetricSpec::utilization("memory", 50)).is_err(), "memory was not recorded");
+    }
+
+    fn scaled_on(metric: MetricSpec, min: u32, rates: &[f64], model: ClusterModel) -> Result<Cluster, ClusterError> {
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(min, 50).unwrap());
+        spec.metrics = Some(vec![metric]);
+        let control = Control::Hpa { spec: Box::new(spec), controller: ControllerConfig::default() };
+        Cluster::new(setup(minutes(rates), model, control))
+    }
+
+    #[test]
+    fn a_metric_of_any_name_is_what_it_is_mapped_to() {
+        let mapped = |signal, factor| ClusterModel {
+            metrics: [("kafka_lag".to_owned(), MappedMetric { signal, factor })].into(),
+            ..model()
+        };
+        let lag = |milli| MetricSpec::external("kafka_lag", Quantity::from_milli(milli));
+        let pods = |model: ClusterModel, milli| {
+            let cluster = scaled_on(lag(milli), 1, &[400.0; 30], model).unwrap();
+            cluster.advance(at(1800));
+            cluster.pods()
+        };
+        assert_eq!(pods(mapped(SignalKind::RequestRate, 1.0), 40_000), 10);
+        assert_eq!(pods(mapped(SignalKind::RequestRate, 0.5), 40_000), 5);
+        let nonsense = mapped(SignalKind::RequestRate, 0.0);
+        assert!(matches!(scaled_on(lag(1), 1, &[1.0; 9], nonsense), Err(ClusterError::Model(_))));
+    }
+
+    #[test]
+    fn an_absolute_target_needs_what_a_pod_requests() {
+        let mut metric = MetricSpec::utilization("cpu", 50);
+        if let Some(source) = &mut metric.resource {
+            source.target = crate::hpa::MetricTarget {
+                kind: "AverageValue".into(),
+                average_value: Some("125m".parse().unwrap()),
+                ..crate::hpa::MetricTarget::default()
+            };
+        }
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(1, 50).unwrap());
+        spec.metrics = Some(vec![metric]);
+        let control = Control::Hpa { spec: Box::new(spec), controller: ControllerConfig::default() };
+        let unknown = setup(minutes(&[400.0; 30]), model(), control);
+        let mut known = unknown.clone();
+        known.facts.cpu_request_millicores = Some(250);
+        let error = Cluster::new(unknown).unwrap_err();
+        assert_eq!(error, ClusterError::UnknownRequest { resource: "cpu".into() });
+        let cluster = Cluster::new(known).unwrap();
+        cluster.advance(at(1800));
+        assert_eq!(cluster.pods(), 8, "125 of 250 millicores are 50 %");
+    }
+
+    #[test]
+    fn a_workload_that_was_at_zero_before_the_replay_is_woken_by_rate_or_queue() {
+        let load = [[0.0; 10].as_slice(), &[400.0; 30]].concat();
+        for (name, milli) in [("rps", 40_000), ("queue_depth", 500_000)] {
+            let metric = MetricSpec::external(name, Quantity::from_milli(milli));
+            let cluster = scaled_on(metric, 0, &load, model()).unwrap();
+            cluster.advance(at(600));
+            assert_eq!(cluster.pods(), 0, "{name}");
+            cluster.advance(at(900));
+            assert!(cluster.pods() > 0, "{name}");
+            let run = cluster.into_run();
+            let waiting = run.steps.iter().find(|step| step.ready == 0 && step.backlog > 0.0);
+            assert!(waiting.is_some() && run.steps.last().unwrap().ready > 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_hpa_that_may_not_shrink_keeps_its_pods_whatever_an_engine_asks_for() {
+        use crate::{Autoscaler, RuleBasedEngine};
+        let load = [[3000.0; 20].as_slice(), &[100.0; 100]].concat();
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(2, 60).unwrap());
+        let behavior = r#"{"scaleDown": {"selectPolicy": "Disabled"}}"#;
+        spec.behavior = Some(serde_json::from_str(behavior).unwrap());
+        let control = Control::Hpa { spec: Box::new(spec), controller: ControllerConfig::default() };
+        let cluster = Arc::new(Cluster::new(setup(minutes(&load), model(), control)).unwrap());
+        let autoscaler = Autoscaler::builder()
+            .source(Arc::clone(&cluster))
+            .engine(RuleBasedEngine::default())
+            .applier(Arc::clone(&cluster))
+            .mode(ApplyMode::Apply)
+            .build();
+        let (mut most, mut lowered) = (0, false);
+        for minute in 1..120 {
+            cluster.advance(at(minute * 60));
+            let before = cluster.bounds().unwrap();
+            futures::executor::block_on(autoscaler.tick(&target(), at(minute * 60))).ok();
+            let bounds = cluster.bounds().unwrap();
+            lowered |= bounds.min() < before.min();
+            assert!(cluster.pods() >= most && bounds.max() >= cluster.pods(), "{minute}: {bounds}");
+            most = cluster.pods();
+        }
+        assert!(most >= 30 && lowered, "{most}");
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl Cohort {
             1.0
         };
         let leaving = self.requests * share;
-        *self = Self { requests: self.requests - leaving, youngest_s: youngest, oldest_s: oldest.min(patience_s), ..*self };
+        *self =
+            Self { requests: self.requests - leaving, youngest_s: youngest, oldest_s: oldest.min(patience_s), ..*self };
         leaving
     }
 }

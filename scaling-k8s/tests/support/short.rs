@@ -16,6 +16,7 @@ pub(crate) fn of(manifest: &HpaManifest) -> String {
         };
         short = format!("{short} {name}={value}");
     }
-    let down = manifest.spec.behavior.as_ref().and_then(|behavior| behavior.scale_down.as_ref()?.stabilization_window_seconds);
+    let down =
+        manifest.spec.behavior.as_ref().and_then(|behavior| behavior.scale_down.as_ref()?.stabilization_window_seconds);
     down.map_or(short.clone(), |seconds| format!("{short} down={seconds}"))
 }

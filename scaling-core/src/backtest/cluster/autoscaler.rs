@@ -119,8 +119,7 @@ impl<'a> SimulatedObject<'a> {
         let reading = self.reading.ok_or(MetricError::FetchFailed)?;
         let MappedMetric { signal, factor } = self.model.metric(name).ok_or(MetricError::FetchFailed)?;
         let value = reading.signal(signal, self.recorded, self.memory, self.ready, self.model);
-        let is_sum =
-            matches!(signal, SignalKind::RequestRate | SignalKind::QueueDepth | SignalKind::ActiveConnections);
+        let is_sum = matches!(signal, SignalKind::RequestRate | SignalKind::QueueDepth | SignalKind::ActiveConnections);
         value.map(|value| (milli(value * factor), is_sum)).ok_or(MetricError::FetchFailed)
     }
 
