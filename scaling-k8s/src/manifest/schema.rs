@@ -179,7 +179,6 @@ pub(super) fn conformed(value: Value, shape: Shape, path: &str, faults: &mut Vec
     };
     match (shape, value) {
         (_, Value::Null) => Value::Null,
-        (Anything, value) => value,
         (Object(fields), Value::Object(given)) => object(given, fields, path, faults),
         (List(of), Value::Array(items)) => {
             let items = items.into_iter().enumerate().map(|(index, item)| {
@@ -195,7 +194,7 @@ pub(super) fn conformed(value: Value, shape: Shape, path: &str, faults: &mut Vec
             });
             Value::Object(labels.collect())
         }
-        (Text, value @ Value::String(_)) | (Bool, value @ Value::Bool(_)) => value,
+        (Anything, value) | (Text, value @ Value::String(_)) | (Bool, value @ Value::Bool(_)) => value,
         (Time, value) if value.as_str().is_some_and(is_time) => value,
         (Int32, value) if value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) => value,
         (Int64, value) if value.is_i64() => value,

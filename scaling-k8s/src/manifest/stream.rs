@@ -273,7 +273,7 @@ fn read(object: Value, api_version: &str, duplicates: &[String]) -> Result<HpaMa
         return Err(faults.into());
     }
     let mut part =
-        |field: &str| object.get_mut(field).map(Value::take).unwrap_or(Value::Object(serde_json::Map::new()));
+        |field: &str| object.get_mut(field).map_or_else(|| Value::Object(serde_json::Map::new()), Value::take);
     let (metadata, mut spec) = (part("metadata"), part("spec"));
     let inexpressible = |error: serde_json::Error| ManifestError::Inexpressible(Arc::new(error));
     let mut metadata: Metadata = serde_json::from_value(metadata).map_err(inexpressible)?;
