@@ -95,9 +95,10 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         policy(PROPOSED, &arguments.proposed, "shop_hpa_proposed.yaml")?,
     ];
     let budget = budget(arguments)?;
-    // The name of a policy tells what is left out of its replay.
     let [current, proposed] = compared.each_ref().map(Candidate::name);
-    let left_out: Vec<&str> = [current, proposed].into_iter().filter(|name| name.contains(' ')).collect();
+    // The name of a policy tells what is left out of its replay.
+    let left_out = compared.iter().filter(|policy| !policy.left_out().is_empty());
+    let left_out: Vec<&str> = left_out.map(Candidate::name).collect();
     let (mut differences, mut exceeded) = (Vec::new(), Vec::new());
     for scenario in arguments.cluster.scenarios(&arguments.trace, &compared, out)? {
         let report = futures::executor::block_on(run_one(&scenario, &compared, &()));
@@ -232,6 +233,11 @@ mod tests {
         assert!(without.ends_with("within budget (current without lag)\n"), "{without}");
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
         assert_eq!(json["left_out"][0], "current without lag");
+        assert!(
+            with(&["--leave-out", "lagg"])
+                .unwrap_err()
+                .contains("--leave-out lagg: no HPA that is read has such a metric")
+        );
         let lag = hpa(folder.path(), "lag.yaml", 30, LAG);
         let error = output(&["--current", &lag, "--leave-out", "lag"]).unwrap_err();
         assert!(error.starts_with("2: ") && error.contains("--leave-out: without lag no metric is left"), "{error}");

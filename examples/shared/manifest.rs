@@ -48,9 +48,8 @@ pub struct HpaFile {
 impl HpaFile {
     /// Makes a policy of it. Its name tells what is left out of the replay.
     pub fn candidate(self, name: &str) -> Candidate {
-        let without =
-            if self.left_out.is_empty() { String::new() } else { format!(" without {}", self.left_out.join(", ")) };
-        Candidate::hpa(format!("{name}{without}"), self.spec, ControllerConfig::default()).requesting(self.requests)
+        let made = Candidate::hpa(name, self.spec, ControllerConfig::default());
+        made.requesting(self.requests).leaving_out(self.left_out)
     }
 }
 
@@ -89,6 +88,18 @@ impl HpaArguments {
     pub fn metrics(&self) -> Result<BTreeMap<String, MappedMetric>, Failure> {
         let metrics: BTreeMap<_, _> = self.metric.iter().cloned().collect();
         if metrics.len() == self.metric.len() { Ok(metrics) } else { Err(Failure::input("a --metric is given twice")) }
+    }
+
+    /// Checks that what is to be left out is a metric of some HPA: a misspelt name must not be passed over.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the first name that is none.
+    pub fn check_left_out(&self, candidates: &[Candidate]) -> Result<(), Failure> {
+        let is_known = |name: &String| candidates.iter().flat_map(Candidate::left_out).any(|left_out| left_out == name);
+        match self.leave_out.iter().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => Err(Failure::input(format!("--leave-out {name}: no HPA that is read has such a metric"))),
+        }
     }
 
     /// Returns what a pod requests: as it is said or, of what is not said, as all policies have it that say anything. Whether they

@@ -96,6 +96,7 @@ impl ScenarioArguments {
     ) -> Result<Vec<Scenario>, Failure> {
         let shop_history = [crate::test_data("shop_history.csv")];
         let traces = if traces.is_empty() { &shop_history } else { traces };
+        self.hpas.check_left_out(candidates)?;
         let limits = self.limits(candidates, out)?;
         let mut notes = Vec::new();
         let requests = self.hpas.requests(candidates, |note| notes.push(note));

@@ -156,6 +156,7 @@ pub struct Candidate {
     parameter: Option<(String, f64)>,
     own_bounds: Option<Bounds>,
     requests: Requests,
+    left_out: Vec<String>,
     make: Box<Make>,
 }
 
@@ -179,6 +180,7 @@ impl Candidate {
             parameter: None,
             own_bounds: None,
             requests: Requests::default(),
+            left_out: Vec::new(),
             make: Box::new(make),
         }
     }
@@ -293,6 +295,29 @@ impl Candidate {
     /// ```
     pub fn own_bounds(&self) -> Option<Bounds> {
         self.own_bounds
+    }
+
+    /// Says which metrics of its HPA are [left out](HpaSpec::without_metrics) of the replay. Its name tells from now on, in every report.
+    ///
+    /// ```
+    /// use scaling_core::backtest::Candidate;
+    ///
+    /// let candidate = Candidate::hpa_on_cpu(70).named("web").leaving_out(vec!["memory".to_owned()]);
+    /// assert_eq!(candidate.name(), "web without memory");
+    /// assert_eq!(candidate.left_out(), ["memory"]);
+    /// ```
+    #[must_use]
+    pub fn leaving_out(mut self, metrics: Vec<String>) -> Self {
+        if !metrics.is_empty() {
+            self.name = format!("{} without {}", self.name, metrics.join(", "));
+        }
+        self.left_out = metrics;
+        self
+    }
+
+    /// Returns the metrics of its HPA that are left out of the replay.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// Says what a pod of its workload requests, as the manifest of the workload does. The scenario's facts are what counts; a host takes
