@@ -15,8 +15,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use examples::manifest::{self, HpaArguments};
 use examples::{Failure, MayClose};
-use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, Trace};
+use scaling_core::backtest::{Arrivals, Candidate, Cluster, ClusterModel, ClusterSetup, Control, Trace};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::hpa::ControllerConfig;
 use scaling_core::source::{Recording, Replay};
@@ -39,6 +40,8 @@ struct Arguments {
     /// The HPA to start from: an `autoscaling/v2` manifest.
     #[arg(long, value_name = "FILE")]
     hpa: Option<PathBuf>,
+    #[command(flatten)]
+    hpas: HpaArguments,
     /// Writes the manifests that a GitOps repository would get into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -170,13 +173,10 @@ fn open(path: &Path, setting: &Setting) -> Result<JsonLinesRecorder<BufWriter<fs
 
 /// A world in which recorded load meets simulated pods.
 fn replayed(arguments: &Arguments, trace: Trace) -> Result<World, Failure> {
-    let hpa = match &arguments.hpa {
-        Some(path) => String::from_utf8(examples::read(path)?)
-            .map_err(|_| Failure::input(format!("{}: not UTF-8", path.display())))?,
-        None => include_str!("../test_data/shop_hpa.yaml").to_owned(),
-    };
-    let place = arguments.hpa.as_ref().map_or_else(|| "the built-in HPA".into(), |path| path.display().to_string());
-    let manifest = HpaManifest::from_yaml(&hpa).map_err(|error| Failure::input(format!("{place}: {error}")))?;
+    let path = arguments.hpa.clone().unwrap_or_else(|| examples::test_data("shop_hpa.yaml"));
+    let place = path.display().to_string();
+    let file = arguments.hpas.read(&path)?;
+    let (manifest, hpa) = (file.manifest, file.spec);
     let (start, end) = trace.span();
     let tick = arguments.tick.map_or(trace.interval(), |seconds| TimeDelta::seconds(i64::from(seconds)));
     let count = (end - start).num_milliseconds() / tick.num_milliseconds().max(1);
@@ -190,8 +190,10 @@ fn replayed(arguments: &Arguments, trace: Trace) -> Result<World, Failure> {
     let note = known.is_none().then(|| {
         format!("note: nothing says what a pod can carry; taken to be {pod_capacity:.2} requests per second (--pod-capacity)")
     });
-    let model = ClusterModel { pod_capacity, ..ClusterModel::default() };
-    let facts = model.facts(WorkloadFacts::default());
+    let model = ClusterModel { pod_capacity, metrics: arguments.hpas.metrics()?, ..ClusterModel::default() };
+    let requests = Candidate::hpa("", hpa.clone(), ControllerConfig::default()).requesting(file.requests);
+    let requests = arguments.hpas.requests(&[requests], |_| ());
+    let facts = model.facts(requests.added_to(WorkloadFacts::default()));
     let arrivals = Arrivals::new(&trace, &model).map_err(Failure::input)?;
     let cluster = Cluster::new(ClusterSetup {
         target: manifest.target(),
@@ -200,15 +202,16 @@ fn replayed(arguments: &Arguments, trace: Trace) -> Result<World, Failure> {
         model,
         trace: Arc::new(trace),
         first_step: 0,
-        control: Control::Hpa { spec: Box::new(manifest.spec.clone()), controller: ControllerConfig::default() },
+        control: Control::Hpa { spec: Box::new(hpa), controller: ControllerConfig::default() },
         facts: facts.clone(),
         events: arguments.event.clone().into(),
         history: Arc::default(),
     });
-    let cluster = Arc::new(cluster.map_err(|error| Failure::input(format!("{place}: {error}")))?);
+    let cluster =
+        Arc::new(cluster.map_err(|error| Failure::input(format!("{place}: {error}{}", manifest::advice(&error))))?);
     Ok(World {
         setting: Setting {
-            hpa,
+            hpa: manifest.to_yaml().map_err(Failure::failed)?,
             tick_s: tick.num_milliseconds() as f64 / 1000.0,
             limits: arguments.limits,
             price: examples::price(arguments.price, &arguments.currency)?,

@@ -61,7 +61,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     if candidates.is_empty() {
         let (names, notes) = candidates::suitable(&scenarios);
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
-        candidates = names.into_iter().map(candidates::candidate).collect::<Result<_, _>>()?;
+        let made = names.into_iter().map(|name| candidates::candidate(name, &arguments.cluster.hpas));
+        candidates = made.collect::<Result<_, _>>()?;
     }
     let report = Report::new(replay(&scenarios, &candidates, arguments.jobs)?);
     write!(out, "{}", report.to_table())?;
@@ -78,7 +79,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 
 /// Makes the policies that are asked for.
 fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
-    let engines = arguments.engine.iter().map(|engine| candidates::candidate(engine));
+    let engines = arguments.engine.iter().map(|engine| candidates::candidate(engine, &arguments.cluster.hpas));
     let mut found: Vec<Candidate> = engines.collect::<Result<_, _>>()?;
     for sweep in &arguments.sweep {
         found.extend(candidates::sweep(sweep)?);

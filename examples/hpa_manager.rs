@@ -1,46 +1,77 @@
 //! Managing an HPA: read a manifest, recommend a configuration from history, move the bounds through the guards, dry-run first.
 //!
 //!     cargo run --example hpa_manager
+//!     cargo run --example hpa_manager -- hpa.yaml --history metrics.csv
 //!
+//! FILE is a manifest as Kubernetes takes it, alone or among others (`--hpa-name` chooses). Without it the HPA of `test_data` is read.
 //! Notice that the plan changes `minReplicas` and `maxReplicas` and nothing else, and that a dry run changes nothing at all.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use examples::Failure;
+use clap::Parser;
+use examples::manifest::{HpaArguments, HpaFile};
+use examples::{Failure, MayClose};
 use scaling_core::recommend::recommend;
 use scaling_core::source::parse;
 use scaling_core::{
     ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, RuleBasedEngine,
     RuleConfig, WorkloadFacts,
 };
-use scaling_k8s::HpaManifest;
 
-fn main() -> ExitCode {
-    examples::exit(run(&mut std::io::stdout().lock()))
+const EXAMPLES: &str = "Examples:
+  cargo run --example hpa_manager
+  cargo run --example hpa_manager -- hpa.yaml
+  cargo run --example hpa_manager -- rendered-chart.yaml --hpa-name web --history metrics.csv
+
+A history is CSV with a column timestamp and any of cpu_utilization_percent, request_rate_per_second, current_pod_count and so on, or
+JSON lines with these names; also gzipped.";
+
+#[derive(Parser)]
+#[command(
+    name = "hpa_manager",
+    version,
+    about = "Recommends a configuration for an HPA and moves its bounds, dry-run first",
+    after_help = EXAMPLES
+)]
+struct Arguments {
+    /// The HPA: a manifest of autoscaling/v2 or v1. By default `test_data/shop_hpa.yaml`.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The HPA of a file that holds several: NAME, or NAMESPACE/NAME.
+    #[arg(long, value_name = "NAME")]
+    hpa_name: Option<String>,
+    /// What was measured of its workload. By default `test_data/shop_history.csv` up to the spike on its third day.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
 }
 
-fn run(out: &mut impl Write) -> Result<(), Failure> {
-    let text = examples::read(&examples::test_data("shop_hpa.yaml"))?;
-    let manifest = HpaManifest::from_yaml(&String::from_utf8_lossy(&text)).map_err(Failure::input)?;
+/// Samples of the history of `test_data` before the spike.
+const BEFORE_THE_SPIKE: usize = 1838;
+
+fn main() -> ExitCode {
+    examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout().lock())))
+}
+
+fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+    let file = arguments.file.clone().unwrap_or_else(|| examples::test_data("shop_hpa.yaml"));
+    let hpas = HpaArguments { hpa_name: arguments.hpa_name.clone(), ..HpaArguments::default() };
+    let HpaFile { manifest, requests, .. } = hpas.read(&file)?;
+    let facts = requests.added_to(WorkloadFacts::default());
     let target = manifest.target();
     let bounds = manifest.spec.bounds().map_err(Failure::input)?;
     writeln!(out, "{target} is scaled by HPA {:?} within {bounds}", target.hpa)?;
 
     // What would an HPA made from this workload's past look like?
-    let history = examples::read(&examples::test_data("shop_history.csv"))?;
-    let samples = parse::metrics(&history, None).map_err(Failure::input)?;
+    let path = arguments.history.clone().unwrap_or_else(|| examples::test_data("shop_history.csv"));
+    let samples = parse::metrics(&examples::read(&path)?, None);
+    let samples = samples.map_err(|error| Failure::input(format!("{}: {error}", examples::place(&path))))?;
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
-    let advice = recommend(
-        &target,
-        &past,
-        &WorkloadFacts::default(),
-        &RuleConfig::default(),
-        &BoundsPolicy::default(),
-        HardLimits::default(),
-    )
-    .map_err(Failure::failed)?;
+    let advice =
+        recommend(&target, &past, &facts, &RuleConfig::default(), &BoundsPolicy::default(), HardLimits::default())
+            .map_err(Failure::failed)?;
     writeln!(
         out,
         "\nrecommended: {}..{}, CPU at {} %",
@@ -50,10 +81,9 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "- {reason}")?;
     }
 
-    // Up to the spike on the third day.
     let source = Arc::new(MemorySource::new());
     let mut now = past.oldest().unwrap_or_default();
-    for sample in samples.into_iter().take(1838) {
+    for sample in samples.into_iter().take(if arguments.history.is_some() { usize::MAX } else { BEFORE_THE_SPIKE }) {
         now = sample.timestamp;
         source.advance(&target, sample, now).map_err(Failure::input)?;
     }
@@ -84,14 +114,43 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    fn output(arguments: &[&str]) -> Result<String, String> {
+        let arguments = Arguments::try_parse_from(std::iter::once(&"hpa_manager").chain(arguments))
+            .map_err(|error| error.to_string())?;
+        examples::outcome(|out| run(&arguments, out))
+    }
+
     #[test]
     fn a_plan_changes_nothing_and_an_apply_only_the_bounds() {
-        let mut out = Vec::new();
-        super::run(&mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = output(&[]).unwrap();
         let (dry, wet) = text.split_once("apply at").unwrap();
         assert!(dry.contains("Planned") && dry.contains("the HPA is now at 4..10"), "{text}");
         assert!(wet.contains("Applied") && !wet.contains("the HPA is now at 4..10"), "{text}");
         assert!(wet.contains("averageUtilization: 65") && wet.contains("stabilizationWindowSeconds: 300"), "{text}");
+    }
+
+    #[test]
+    fn a_file_is_read_and_written_as_v2() {
+        let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        let text = "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: mine, namespace: shop}\nspec:\n  \
+                    scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n  maxReplicas: 12\n  \
+                    targetCPUUtilizationPercentage: 55\n---\n# nothing\n";
+        std::fs::write(file.path(), text).unwrap();
+        let path = file.path().to_str().unwrap();
+        let text = output(&[path]).unwrap();
+        assert!(text.contains("is scaled by HPA \"mine\" within 1..12"), "{text}");
+        assert!(text.contains("apiVersion: autoscaling/v2") && text.contains("averageUtilization: 55"), "{text}");
+        let error = output(&[path, "--hpa-name", "other"]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("there are: shop/mine"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_and_help_has_examples() {
+        assert!(output(&["--unknown"]).unwrap_err().contains("--unknown"));
+        assert!(output(&["nowhere.yaml"]).unwrap_err().contains("nowhere.yaml"));
+        assert!(output(&["--help"]).unwrap_err().contains("--hpa-name web --history metrics.csv"));
+        assert!(output(&["--version"]).unwrap_err().starts_with("hpa_manager "));
     }
 }

@@ -2,6 +2,8 @@
 
 #[path = "shared/candidates.rs"]
 pub mod candidates;
+#[path = "shared/manifest.rs"]
+pub mod manifest;
 #[path = "shared/scenario.rs"]
 pub mod scenario;
 

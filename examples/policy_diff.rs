@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use examples::manifest::HpaArguments;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
 use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, PolicyDiff, run_one};
@@ -21,8 +22,22 @@ use serde::Serialize;
 const CURRENT: &str = "current";
 const PROPOSED: &str = "proposed";
 
+const EXAMPLES: &str = "Examples:
+  cargo run --release --example policy_diff
+  cargo run --release --example policy_diff -- --current old.yaml --proposed new.yaml --trace load.csv \\
+      --max-cost-increase 10 --max-violating 0.5
+  cargo run --release --example policy_diff -- --current hpas.yaml#web --proposed hpa:60 --trace load.csv
+  cargo run --release --example policy_diff -- --proposed keda.yaml --metric s0-prometheus=request_rate --leave-out memory
+
+A policy is a manifest (YAML or JSON with an HPA of autoscaling/v2 or v1, alone or among others), or an engine as backtest takes it.";
+
 #[derive(Parser)]
-#[command(about = "What a change of policy would cost and do, as a gate")]
+#[command(
+    name = "policy_diff",
+    version,
+    about = "What a change of policy would cost and do, as a gate",
+    after_help = EXAMPLES
+)]
 struct Arguments {
     /// The policy as it is: an HPA manifest, or an engine as `backtest` takes it.
     #[arg(long, value_name = "FILE|ENGINE")]
@@ -62,53 +77,64 @@ fn main() -> ExitCode {
 #[derive(Serialize)]
 struct Written<'a> {
     budget: Budget,
+    /// Policies of which metrics are left out, and which.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    left_out: &'a [&'a str],
     differences: &'a [PolicyDiff],
     exceeded: &'a [Exceeded],
 }
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+    let hpas = &arguments.cluster.hpas;
     let policy = |name: &str, given: &Option<String>, file: &str| match given {
-        Some(text) => policy(name, text),
-        None => candidates::manifest(name, &examples::test_data(file)),
+        Some(text) => policy(name, text, hpas),
+        None => candidates::manifest(name, &examples::test_data(file), hpas),
     };
     let compared = [
         policy(CURRENT, &arguments.current, "shop_hpa.yaml")?,
         policy(PROPOSED, &arguments.proposed, "shop_hpa_proposed.yaml")?,
     ];
     let budget = budget(arguments)?;
+    let [current, proposed] = compared.each_ref().map(Candidate::name);
+    // The name of a policy tells what is left out of its replay.
+    let left_out = compared.iter().filter(|policy| !policy.left_out().is_empty());
+    let left_out: Vec<&str> = left_out.map(Candidate::name).collect();
     let (mut differences, mut exceeded) = (Vec::new(), Vec::new());
     for scenario in arguments.cluster.scenarios(&arguments.trace, &compared, out)? {
         let report = futures::executor::block_on(run_one(&scenario, &compared, &()));
         let report = report.map_err(examples::scenario::failure)?;
-        let difference = PolicyDiff::of(&report, CURRENT, PROPOSED).map_err(|error| match error {
+        let difference = PolicyDiff::of(&report, current, proposed).map_err(|error| match error {
             DiffError::NothingAsked { .. } => Failure::input(error),
             _ => Failure::failed(error),
         })?;
         writeln!(out, "{difference}")?;
+        for policy in &left_out {
+            writeln!(out, "  left out           {policy}")?;
+        }
         exceeded.extend(difference.exceeded(&budget));
         differences.push(difference);
     }
     if let Some(path) = &arguments.json {
-        let written = Written { budget, differences: &differences, exceeded: &exceeded };
+        let written = Written { budget, left_out: &left_out, differences: &differences, exceeded: &exceeded };
         let text = serde_json::to_string_pretty(&written).map_err(Failure::failed)?;
         std::fs::write(path, text + "\n").map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     }
+    let omission = if left_out.is_empty() { String::new() } else { format!(" ({})", left_out.join("; ")) };
     if exceeded.is_empty() {
         if budget != Budget::default() {
-            writeln!(out, "within budget")?;
+            writeln!(out, "within budget{omission}")?;
         }
         return Ok(());
     }
     let lines: Vec<_> = exceeded.iter().map(ToString::to_string).collect();
-    Err(Failure::failed(format!("over budget: {}", lines.join("; "))))
+    Err(Failure::failed(format!("over budget{omission}: {}", lines.join("; "))))
 }
 
-fn policy(name: &str, text: &str) -> Result<Candidate, Failure> {
-    let path = Path::new(text);
-    if path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known)) {
-        candidates::manifest(name, path)
+fn policy(name: &str, text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> {
+    if candidates::is_file(text) {
+        candidates::manifest(name, Path::new(text), hpas)
     } else {
-        candidates::candidate(text).map(|candidate| candidate.named(name))
+        candidates::candidate(text, hpas).map(|candidate| candidate.named(name))
     }
 }
 
@@ -175,6 +201,91 @@ mod tests {
         }
     }
 
+    fn hpa(folder: &Path, name: &str, max: u32, metrics: &str) -> String {
+        let text = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: web}}\nspec:\n  scaleTargetRef: \
+             {{apiVersion: apps/v1, kind: Deployment, name: web}}\n  maxReplicas: {max}\n  metrics: [{metrics}]\n"
+        );
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    const CPU: &str = "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}";
+    const LAG: &str =
+        "{type: External, external: {metric: {name: lag}, target: {type: AverageValue, averageValue: 35}}}";
+
+    #[test]
+    fn a_metric_that_the_trace_lacks_is_mapped_or_left_out_with_a_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let both = hpa(folder.path(), "both.yaml", 30, &format!("{CPU}, {LAG}"));
+        let gate = ["--current", &both, "--proposed", "hpa:60", "--max-violating", "100"];
+        let with = |more: &[&str]| output(&[gate.as_slice(), more].concat());
+        let error = with(&[]).unwrap_err();
+        let advice = "metric \"lag\" is not simulated; map each to a signal";
+        assert!(error.starts_with("2: ") && error.contains(advice), "{error}");
+        assert!(error.ends_with("(--metric lag=request_rate_per_second[*FACTOR], or --leave-out lag)"), "{error}");
+        let mapped = with(&["--metric", "lag=request_rate"]).unwrap();
+        assert!(!mapped.contains("left out") && mapped.ends_with("within budget\n"), "{mapped}");
+        let json = folder.path().join("out.json");
+        let without = with(&["--leave-out", "lag", "--json", json.to_str().unwrap()]).unwrap();
+        assert!(without.contains("  left out           current without lag\n"), "{without}");
+        assert!(without.ends_with("within budget (current without lag)\n"), "{without}");
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+        assert_eq!(json["left_out"][0], "current without lag");
+        assert!(
+            with(&["--leave-out", "lagg"])
+                .unwrap_err()
+                .contains("--leave-out lagg: no HPA that is read has such a metric")
+        );
+        let lag = hpa(folder.path(), "lag.yaml", 30, LAG);
+        let error = output(&["--current", &lag, "--leave-out", "lag"]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("--leave-out: without lag no metric is left"), "{error}");
+        for bad in ["lag", "lag=latency", "lag=request_rate*0", "=request_rate"] {
+            assert!(with(&["--metric", bad]).unwrap_err().contains("--metric"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_amount_per_pod_needs_the_request_of_a_pod() {
+        let folder = tempfile::tempdir().unwrap();
+        let amount = "{type: Resource, resource: {name: cpu, target: {type: AverageValue, averageValue: 300m}}}";
+        let amount = hpa(folder.path(), "amount.yaml", 30, amount);
+        let share = hpa(folder.path(), "share.yaml", 30, CPU);
+        let gate = ["--current", &amount, "--proposed", &share];
+        let error = output(&gate).unwrap_err();
+        assert!(
+            error.starts_with("2: ") && error.contains("what a pod requests of cpu is not known (--cpu-request"),
+            "{error}"
+        );
+        // 300 of 500 millicores are 60 %, which the controller rounds down to a whole percentage and amounts not.
+        let percent = |text: &str| {
+            let (_, change) = text.split_once(" (").unwrap();
+            change.split_once(" %").unwrap().0.parse::<f64>().unwrap().abs()
+        };
+        let said = output(&[gate.as_slice(), &["--cpu-request", "500m"]].concat()).unwrap();
+        let line = |text: &str| text.lines().find(|line| line.starts_with("  pod-hours")).unwrap().to_owned();
+        assert!(percent(&line(&said)) < 2.0, "{said}");
+        let beside = std::fs::read_to_string(&amount).unwrap()
+            + "---\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [\
+               {name: a, resources: {requests: {cpu: 0.4}}}, {name: b, resources: {limits: {cpu: 100m}}}]}}}\n";
+        std::fs::write(&amount, beside).unwrap();
+        assert_eq!(line(&output(&gate).unwrap()), line(&said));
+    }
+
+    #[test]
+    fn two_hpas_of_one_file_are_compared_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = hpa(folder.path(), "two.yaml", 30, CPU);
+        let text = std::fs::read_to_string(&one).unwrap();
+        std::fs::write(&one, format!("{text}---\n{}", text.replace("{name: web}\nspec", "{name: api}\nspec"))).unwrap();
+        let [web, api] = ["web", "api"].map(|name| format!("{one}#{name}"));
+        assert!(output(&["--current", &web, "--proposed", &api]).unwrap().contains("(+0.00 %)"));
+        assert!(
+            output(&["--current", &web, "--proposed", &one]).unwrap_err().contains("web, api; say which (--hpa-name")
+        );
+    }
+
     /// A pipe whose reader has seen enough.
     struct Left;
 
@@ -215,7 +326,7 @@ mod tests {
         let pod = file("pod.yaml", "kind: Pod\napiVersion: v1\n");
         let bad = file("bad.csv", "timestamp_s,rps\n0,1\n60,-1\n");
         for (arguments, what) in [
-            (["--current", pod.as_str()], "pod.yaml: kind is \"Pod\""),
+            (["--current", pod.as_str()], "pod.yaml: there is no HorizontalPodAutoscaler in it; there is: Pod"),
             (["--trace", bad.as_str()], "bad.csv: line 3"),
             (["--proposed", "magic"], "there is no engine"),
             (["--max-violating", "NaN"], "must be a number"),

@@ -5,15 +5,15 @@ use std::path::Path;
 use scaling_core::InvalidSetting;
 use scaling_core::backtest::{Candidate, DemandBasis, Driver, Scenario};
 use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
-use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
+use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec, MetricSpec};
 use scaling_core::{Bounds, EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
-use scaling_k8s::HpaManifest;
 use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, compile, need_by_load};
 
 use crate::Failure;
+use crate::manifest::HpaArguments;
 
 /// Names that `--engine` takes, for its help and its errors.
-pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
+pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml[#NAME], kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
                            predictive[:PERCENT], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
                            predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
 
@@ -55,7 +55,7 @@ fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`Failure::Input`] if there is none of that name, or its parameter cannot work.
-pub fn candidate(text: &str) -> Result<Candidate, Failure> {
+pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> {
     let (engine, hpa) = match text.split_once('@') {
         Some((engine, hpa)) => (engine, Some(hpa)),
         None => (text, None),
@@ -65,7 +65,7 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         None => (engine, None),
     };
     match (hpa, name, parameter.filter(|file| is_file(file))) {
-        (None, "hpa", Some(file)) => return manifest(text, Path::new(file)),
+        (None, "hpa", Some(file)) => return manifest(text, Path::new(file), hpas),
         (None, "rules", Some(file)) => return rules_of_file(text, Path::new(file)),
         _ => {}
     }
@@ -128,7 +128,7 @@ pub fn sweep(text: &str) -> Result<Vec<Candidate>, Failure> {
     let mut candidates = Vec::new();
     let mut parameter = from;
     while parameter <= to + step * 1e-9 {
-        candidates.push(candidate(&format!("{name}:{parameter}"))?);
+        candidates.push(candidate(&format!("{name}:{parameter}"), &HpaArguments::default())?);
         parameter += step;
     }
     Ok(candidates)
@@ -138,8 +138,10 @@ fn bad(text: &str, what: impl std::fmt::Display) -> Failure {
     Failure::input(format!("engine {text:?}: {what}"))
 }
 
-fn is_file(text: &str) -> bool {
-    Path::new(text).extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+/// Returns whether a text names a file, be it with the name of an HPA behind it: `web.yaml#api`.
+pub fn is_file(text: &str) -> bool {
+    let file = text.split_once('#').map_or(text, |(file, _)| file);
+    Path::new(file).extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
 }
 
 fn percent(text: &str, parameter: &str) -> Result<f64, Failure> {
@@ -160,16 +162,12 @@ fn hpa_on_cpu(text: &str, percent: f64) -> Result<Candidate, Failure> {
     whole(text, percent).map(Candidate::hpa_on_cpu)
 }
 
-/// Makes a policy of the HPA in a manifest.
+/// Makes a policy of an HPA in a file. Its name tells which of its metrics are left out.
 ///
 /// # Errors
 /// [`Failure::Input`] with the file and what is wrong in it.
-pub fn manifest(name: &str, path: &Path) -> Result<Candidate, Failure> {
-    let place = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", path.display()));
-    let text = String::from_utf8(crate::read(path)?).map_err(|_| place(&"not UTF-8"))?;
-    let manifest = HpaManifest::from_yaml(&text).map_err(|error| place(&error))?;
-    manifest.validate().map_err(|error| place(&error))?;
-    Ok(Candidate::hpa(name, manifest.spec, ControllerConfig::default()))
+pub fn manifest(name: &str, path: &Path, hpas: &HpaArguments) -> Result<Candidate, Failure> {
+    Ok(hpas.read(path)?.candidate(name))
 }
 
 /// Makes the rule engine with the thresholds of a file, driving the number of pods itself.
@@ -228,7 +226,7 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> Result<String, String> {
-        match candidate(text) {
+        match candidate(text, &HpaArguments::default()) {
             Ok(candidate) => Ok(candidate.name().to_owned()),
             Err(Failure::Input(what)) => Err(what),
             Err(other) => panic!("{other:?}"),

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 use scaling_core::backtest::{BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace};
-use scaling_core::{Bounds, HardLimits, Price, SignalKind};
+use scaling_core::{Bounds, HardLimits, Price, SignalKind, WorkloadFacts};
 
 use crate::Failure;
+use crate::manifest::{self, HpaArguments};
 
 /// Capacity of a pod where only the shape of the load counts, in requests per second.
 const POD_CAPACITY: f64 = 50.0;
@@ -71,6 +72,9 @@ pub struct ScenarioArguments {
     /// Days that count at most.
     #[arg(long, default_value_t = 14.0, allow_negative_numbers = true)]
     pub days: f64,
+    /// Which HPA of a file, which of its metrics, and what its pods request.
+    #[command(flatten)]
+    pub hpas: HpaArguments,
     /// Price of a pod-hour.
     #[arg(long, default_value_t = 0.05, allow_negative_numbers = true)]
     pub price: f64,
@@ -92,8 +96,17 @@ impl ScenarioArguments {
     ) -> Result<Vec<Scenario>, Failure> {
         let shop_history = [crate::test_data("shop_history.csv")];
         let traces = if traces.is_empty() { &shop_history } else { traces };
+        self.hpas.check_left_out(candidates)?;
         let limits = self.limits(candidates, out)?;
-        named(traces)?.into_iter().zip(traces).map(|(name, path)| self.scenario(&name, path, limits, out)).collect()
+        let mut notes = Vec::new();
+        let requests = self.hpas.requests(candidates, |note| notes.push(note));
+        notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
+        let facts = requests.added_to(WorkloadFacts::default());
+        let scenarios = named(traces)?.into_iter().zip(traces).map(|(name, path)| {
+            let scenario = self.scenario(&name, path, limits, out)?;
+            Ok(Scenario { facts: facts.clone(), ..scenario })
+        });
+        scenarios.collect()
     }
 
     /// Finds the limits of a run: one set for all of its policies and the oracle. Those that are given stand, and a policy that leaves
@@ -155,6 +168,7 @@ impl ScenarioArguments {
             pod_failures_per_day: self.failures,
             noise_seed: self.noise,
             rate_as_served: self.rate_as_served,
+            metrics: self.hpas.metrics()?,
             ..ClusterModel::default()
         };
         let model = self.without.iter().fold(model, |model, signal| model.without(*signal));
@@ -206,7 +220,10 @@ pub fn failure(error: BacktestError) -> Failure {
             Failure::input(error)
         }
         // An HPA that cannot be simulated: its metric, its bounds.
-        BacktestError::Candidate { ref source, .. } if source.is::<ClusterError>() => Failure::input(error),
+        BacktestError::Candidate { ref source, .. } => match source.downcast_ref::<ClusterError>() {
+            Some(cause) => Failure::input(format!("{error}{}", manifest::advice(cause))),
+            None => Failure::failed(error),
+        },
         _ => Failure::failed(error),
     }
 }

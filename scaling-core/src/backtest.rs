@@ -34,7 +34,7 @@ pub use arrivals::Arrivals;
 pub use candidate::{Candidate, CandidateError, CandidateSetup, Driver, TrainingPeriod};
 pub use cluster::{Cluster, ClusterError, ClusterSetup, Control, Run, StepSeen};
 pub use gate::{Budget, DiffError, Exceeded, PolicyDiff};
-pub use model::ClusterModel;
+pub use model::{ClusterModel, MappedMetric};
 pub use report::{
     CandidatePlot, CandidateReport, OraclePoint, OracleReport, Plot, Report, Scored, Summary, TraceReport,
 };

@@ -12,10 +12,10 @@ pub mod api;
 pub mod controller;
 
 pub use api::{
-    Behavior, CrossVersionObjectReference, DEFAULT_CPU_PERCENT, Fault, Hpa, HpaBehavior, HpaSpec, InvalidHpa,
-    InvalidQuantity, LabelSelector, LabelSelectorRequirement, Metric, MetricIdentifier, MetricKind, MetricSource,
-    MetricSpec, MetricTarget, Policy, PolicyKind, Quantity, Resources, Rules, ScalingPolicy, ScalingRules,
-    SelectPolicy, TargetFields, TargetKind, TargetValue, ValidationOptions, names,
+    Behavior, CannotLeaveOut, CrossVersionObjectReference, DEFAULT_CPU_PERCENT, Fault, Hpa, HpaBehavior, HpaSpec,
+    InvalidHpa, InvalidQuantity, LabelSelector, LabelSelectorRequirement, Metric, MetricIdentifier, MetricKind,
+    MetricSource, MetricSpec, MetricTarget, Policy, PolicyKind, Quantity, Resources, Rules, ScalingPolicy,
+    ScalingRules, SelectPolicy, TargetFields, TargetKind, TargetValue, ValidationOptions, names,
 };
 pub use controller::{
     Calculator, Condition, ConditionStatus, Conditions, Container, ControllerConfig, DEFAULT_WINDOW_S, HpaController,

@@ -44,6 +44,14 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// Adds the requests that are known to the facts of a workload; those that are not known stay as they are.
+    #[must_use]
+    pub fn added_to(self, mut facts: WorkloadFacts) -> WorkloadFacts {
+        facts.cpu_request_millicores = self.cpu_millicores.or(facts.cpu_request_millicores);
+        facts.memory_request_bytes = self.memory_bytes.or(facts.memory_request_bytes);
+        facts
+    }
+
     pub(crate) fn of(facts: &WorkloadFacts) -> Self {
         Self { cpu_millicores: facts.cpu_request_millicores, memory_bytes: facts.memory_request_bytes }
     }

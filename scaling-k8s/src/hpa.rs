@@ -1,5 +1,7 @@
 //! Conversions between the API's own types and ours, and from a plan to the patch that carries it out. Pure.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use scaling_core::hpa::InvalidHpa;
@@ -29,7 +31,7 @@ pub fn from_api_spec(spec: &HorizontalPodAutoscalerSpec) -> Result<HpaSpec, Mani
 fn translated<A: serde::Serialize, B: serde::de::DeserializeOwned>(value: &A) -> Result<B, ManifestError> {
     serde_json::to_value(value)
         .and_then(serde_json::from_value)
-        .map_err(|error| ManifestError::Inexpressible(Box::new(error)))
+        .map_err(|error| ManifestError::Inexpressible(Arc::new(error)))
 }
 
 /// The state of an HPA: its bounds, which count as its resting bounds too. Without `minReplicas` the min is 1.

@@ -5,6 +5,7 @@
 #[cfg(feature = "client")]
 mod applier;
 mod error;
+#[cfg(feature = "client")]
 pub mod hpa;
 mod manifest;
 pub mod repository;
@@ -12,8 +13,9 @@ pub mod repository;
 #[cfg(feature = "client")]
 pub use applier::{ConnectError, KubeHpaApplier};
 pub use error::ManifestError;
-pub use manifest::{HpaManifest, diff};
+pub use manifest::{HpaManifest, Manifests, Metadata, MissingRequest, TemplateSyntax, Workload, diff};
 
+#[cfg(feature = "client")]
 pub use k8s_openapi;
 #[cfg(feature = "client")]
 pub use kube;

@@ -1,14 +1,23 @@
 //! The HPA as a file: [`HpaManifest`].
 
 mod diff;
-mod read;
-mod validate;
+mod metadata;
+mod scalar;
+mod schema;
+mod stream;
+mod template;
+mod v1;
+mod workload;
 mod write;
+mod yaml;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use scaling_core::{Bounds, HpaSpec, Target};
 
 pub use diff::diff;
+pub use metadata::Metadata;
+pub use stream::Manifests;
+pub use template::TemplateSyntax;
+pub use workload::{MissingRequest, Workload};
 
 use crate::ManifestError;
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
@@ -23,8 +32,8 @@ pub(crate) const KIND: &str = "HorizontalPodAutoscaler";
 /// `selfLink` and kubectl's copy of the last applied manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HpaManifest {
-    /// Name, namespace, labels and annotations.
-    pub metadata: ObjectMeta,
+    /// Name, namespace, labels, annotations and the rest of the metadata.
+    pub metadata: Metadata,
     /// Spec of the HPA.
     pub spec: HpaSpec,
 }
@@ -32,19 +41,18 @@ pub struct HpaManifest {
 impl HpaManifest {
     /// Creates a manifest called `name` in `namespace`.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>, spec: HpaSpec) -> Self {
-        let metadata =
-            ObjectMeta { namespace: Some(namespace.into()), name: Some(name.into()), ..ObjectMeta::default() };
+        let metadata = Metadata { namespace: Some(namespace.into()), name: Some(name.into()), ..Metadata::default() };
         Self { metadata, spec }
     }
 
-    /// Reads one document of YAML, or of JSON, which is YAML too. A number or a boolean where text belongs is taken as it is
-    /// written, and a number in quotes for the number: written again, both are what the API server wants.
+    /// Reads the only HPA of a text, as [`Manifests`] reads it: YAML 1.1 or JSON, `autoscaling/v2` or `autoscaling/v1`, which is
+    /// completed as the API server completes it.
     ///
     /// # Errors
-    /// [`ManifestError`] if it is another kind or version of object, is no YAML, has an unknown field or more than one document.
-    /// It does not [validate](Self::validate).
+    /// [`ManifestError`] if there is none or more than one, it is of another version, or it has fields or types of value that the API
+    /// server does not take. What the values must be is for [`validate`](Self::validate).
     pub fn from_yaml(text: &str) -> Result<Self, ManifestError> {
-        read::manifest(text)
+        Manifests::from_yaml(text)?.only()
     }
 
     /// Writes the manifest as YAML. Strings that a YAML 1.1 reader would take for something else are quoted.
@@ -93,7 +101,7 @@ impl HpaManifest {
     /// [`ManifestError`] with the first fault.
     pub fn validate(&self) -> Result<(), ManifestError> {
         self.check_names()?;
-        validate::metadata(&self.metadata)?;
+        self.metadata.validate()?;
         Ok(self.spec.validate()?)
     }
 

@@ -1,9 +1,9 @@
 //! Files for a Git repository, as pairs of a relative path and the content. Pure; the host writes and commits them.
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use scaling_core::{HpaPlan, Requests, Target};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::manifest::name_fault;
 use crate::{HpaManifest, ManifestError};
@@ -138,7 +138,7 @@ struct Container<'a> {
 
 #[derive(Serialize)]
 struct Resources {
-    requests: BTreeMap<&'static str, Quantity>,
+    requests: BTreeMap<&'static str, String>,
 }
 
 fn patch(manifest: &HpaManifest, target: &Target, wanted: &ContainerRequests) -> Result<String, ManifestError> {
@@ -150,8 +150,8 @@ fn patch(manifest: &HpaManifest, target: &Target, wanted: &ContainerRequests) ->
     if !is_dns_subdomain(&target.name) {
         return Err(name_fault("spec.scaleTargetRef.name", &target.name, "a DNS subdomain"));
     }
-    let cpu = wanted.cpu_millicores.map(|cpu| ("cpu", Quantity(format!("{cpu}m"))));
-    let memory = wanted.memory_bytes.map(|bytes| ("memory", Quantity(memory(bytes))));
+    let cpu = wanted.cpu_millicores.map(|cpu| ("cpu", format!("{cpu}m")));
+    let memory = wanted.memory_bytes.map(|bytes| ("memory", memory(bytes)));
     let requests = cpu.into_iter().chain(memory).collect();
     let container = Container { name: &wanted.container, resources: Resources { requests } };
     let patch = Patch {
@@ -160,7 +160,7 @@ fn patch(manifest: &HpaManifest, target: &Target, wanted: &ContainerRequests) ->
         metadata: Metadata { name: &target.name, namespace: &target.namespace },
         spec: PatchSpec { template: Template { spec: PodSpec { containers: [container] } } },
     };
-    serde_saphyr::to_string(&patch).map_err(|error| ManifestError::Write(Box::new(error)))
+    serde_saphyr::to_string(&patch).map_err(|error| ManifestError::Write(Arc::new(error)))
 }
 
 /// Bytes in the largest binary unit that loses nothing.

@@ -6,6 +6,8 @@
 mod applying;
 #[path = "live_api/manifests.rs"]
 mod manifests;
+#[path = "support/odd.rs"]
+mod odd;
 mod support;
 #[path = "live_api/ticks.rs"]
 mod ticks;
@@ -23,7 +25,7 @@ async fn against_a_real_api_server() {
     let plane = ControlPlane::start(&assets).await;
     let world = World::new(&plane);
     manifests::what_is_written_is_accepted_and_read_as_meant(&world).await;
-    manifests::what_is_read_is_what_the_server_reads(&world).await;
+    manifests::odd_manifests_mean_what_they_mean_to_the_server(&world).await;
     manifests::recommended_specs_are_accepted(&world).await;
     validation::validate_refuses_what_the_server_refuses(&world).await;
     applying::an_applier_keeps_its_promises(&world).await;

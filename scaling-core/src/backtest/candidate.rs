@@ -8,8 +8,8 @@ use crate::baseline::{KpaConfig, KpaEngine};
 use crate::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
 use crate::setting::InvalidSetting;
 use crate::{
-    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, RuleBasedEngine, RuleConfig, SignalKind,
-    WorkloadFacts,
+    Bounds, BoundsPolicy, DecisionEngine, Guards, MetricsHistory, Recorder, Requests, RuleBasedEngine, RuleConfig,
+    SignalKind, WorkloadFacts,
 };
 
 /// Everything that is known before the replay begins: the material from which a candidate may learn.
@@ -155,6 +155,8 @@ pub struct Candidate {
     name: String,
     parameter: Option<(String, f64)>,
     own_bounds: Option<Bounds>,
+    requests: Requests,
+    left_out: Vec<String>,
     make: Box<Make>,
 }
 
@@ -173,7 +175,14 @@ impl Candidate {
         name: impl Into<String>,
         make: impl Fn(&TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), parameter: None, own_bounds: None, make: Box::new(make) }
+        Self {
+            name: name.into(),
+            parameter: None,
+            own_bounds: None,
+            requests: Requests::default(),
+            left_out: Vec::new(),
+            make: Box::new(make),
+        }
     }
 
     /// Creates an HPA alone, with its own bounds. They must lie within the limits of the scenario
@@ -286,6 +295,42 @@ impl Candidate {
     /// ```
     pub fn own_bounds(&self) -> Option<Bounds> {
         self.own_bounds
+    }
+
+    /// Says which metrics of its HPA are [left out](HpaSpec::without_metrics) of the replay. Its name tells from now on, in every report.
+    ///
+    /// ```
+    /// use scaling_core::backtest::Candidate;
+    ///
+    /// let candidate = Candidate::hpa_on_cpu(70).named("web").leaving_out(vec!["memory".to_owned()]);
+    /// assert_eq!(candidate.name(), "web without memory");
+    /// assert_eq!(candidate.left_out(), ["memory"]);
+    /// ```
+    #[must_use]
+    pub fn leaving_out(mut self, metrics: Vec<String>) -> Self {
+        if !metrics.is_empty() {
+            self.name = format!("{} without {}", self.name, metrics.join(", "));
+        }
+        self.left_out = metrics;
+        self
+    }
+
+    /// Returns the metrics of its HPA that are left out of the replay.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// Says what a pod of its workload requests, as the manifest of the workload does. The scenario's facts are what counts; a host takes
+    /// them from here where it knows nothing better.
+    #[must_use]
+    pub fn requesting(mut self, requests: Requests) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// Returns what a pod of its workload requests, as far as it was [said](Self::requesting).
+    pub fn requests(&self) -> Requests {
+        self.requests
     }
 
     pub(super) fn make(&self, training: &TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError> {

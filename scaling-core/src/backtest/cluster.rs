@@ -20,7 +20,7 @@ use crate::source::{Accumulator, SampleError};
 use crate::stats::whole_pods;
 use crate::{
     Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, InvalidSetting, MemoryApplier,
-    MetricsHistory, MetricsSource, Observation, PlannedEvent, SourceError, Target, WorkloadFacts,
+    MetricsHistory, MetricsSource, Observation, PlannedEvent, SignalKind, SourceError, Target, WorkloadFacts,
 };
 
 /// Samples of history kept for engines: 17 days of 15 s.
@@ -36,15 +36,38 @@ pub enum ClusterError {
     /// The API server would refuse the HPA.
     #[error("the HPA is invalid: {0}")]
     Hpa(#[from] InvalidHpa),
-    /// The HPA reacts to a metric that is not simulated, or not measured in this model.
+    /// The HPA reacts to metrics that are neither simulated nor recorded, or that this model does not measure.
     #[error(
-        "the HPA's metric {name:?} is not simulated; there are cpu, memory (where it was recorded), \
-         request_rate_per_second, queue_depth and active_connections, as far as the model measures them"
+        "the HPA's {} not simulated; map each to a signal (there are {}) or leave it out",
+        listed(.names),
+        listed_signals(.signals)
     )]
-    UnknownMetric {
-        /// Name of the metric.
-        name: String,
+    UnknownMetrics {
+        /// Names of the metrics, in the order of the HPA.
+        names: Vec<String>,
+        /// Signals that there are.
+        signals: Vec<SignalKind>,
     },
+    /// The HPA aims for an absolute amount, and what a pod requests is not known: utilization says nothing of amounts.
+    #[error("the HPA aims for an amount of {resource} in each pod, and what a pod requests of {resource} is not known")]
+    UnknownRequest {
+        /// Name of the resource, `cpu` or `memory`.
+        resource: String,
+    },
+}
+
+fn listed(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    format!(
+        "{} {} {}",
+        if names.len() == 1 { "metric" } else { "metrics" },
+        quoted.join(", "),
+        if names.len() == 1 { "is" } else { "are" }
+    )
+}
+
+fn listed_signals(signals: &[SignalKind]) -> String {
+    signals.iter().map(|signal| signal.field()).collect::<Vec<_>>().join(", ")
 }
 
 /// Part of the cluster that sets the number of pods.
@@ -192,12 +215,10 @@ impl Cluster {
     pub fn new(setup: ClusterSetup) -> Result<Self, ClusterError> {
         let ClusterSetup { target, model, arrivals, trace, first_step, counted, .. } = setup;
         model.validate()?;
-        let (bounds, controller, hpa) = match &setup.control {
+        let (bounds, controller, mut hpa) = match &setup.control {
             Control::Hpa { spec, controller } => {
                 let hpa = Hpa::try_from(&**spec)?;
-                if let Some(name) = autoscaler::unknown_metric(&hpa, &trace, &model) {
-                    return Err(ClusterError::UnknownMetric { name });
-                }
+                autoscaler::check(&hpa, &trace, &model, &setup.facts)?;
                 (spec.bounds()?, Some(HpaController::new(controller.clone())), Some((hpa, HpaMemory::default())))
             }
             Control::Direct { bounds } => (*bounds, None, None),
@@ -214,6 +235,10 @@ impl Cluster {
             Control::Hpa { .. } => bounds.clamp(arrivals.enough_pods(first_step, &model)),
             Control::Direct { .. } => model.limits.bounds().clamp(bounds.min()),
         };
+        if let Some((_, memory)) = hpa.as_mut().filter(|_| initial == 0) {
+            // Nobody paused the workload: its HPA took it to zero when load ended, before the replay, and so may wake it.
+            memory.conditions.take_to_zero(arrivals.instant(first_step));
+        }
         let existing = initial.min(model.node_limit.unwrap_or(u32::MAX));
         let memory = Memory::of(&trace, arrivals.instant(first_step));
         let mut history = setup.history;
@@ -427,9 +452,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::backtest::SampleTime;
+    use crate::ScalingMetrics;
+    use crate::backtest::{MappedMetric, SampleTime};
     use crate::hpa::{CrossVersionObjectReference, MetricSpec, Quantity};
-    use crate::{ScalingMetrics, SignalKind};
     use chrono::TimeDelta;
 
     fn target() -> Target {
@@ -596,8 +621,103 @@ mod tests {
         assert_eq!(on(MetricSpec::external("rps", Quantity::from_milli(40_000))), Ok(10));
         assert_eq!(on(MetricSpec::utilization("cpu", 50)), Ok(8));
         let unknown = on(MetricSpec::external("kafka_lag", Quantity::from_milli(1000))).unwrap_err();
-        assert!(unknown.to_string().contains("\"kafka_lag\" is not simulated"), "{unknown}");
+        let said = unknown.to_string();
+        assert!(said.starts_with("the HPA's metric \"kafka_lag\" is not simulated; map each to a signal"), "{said}");
+        assert!(said.contains("queue_depth") && !said.contains("memory"), "memory was not recorded: {said}");
         assert!(on(MetricSpec::utilization("memory", 50)).is_err(), "memory was not recorded");
+    }
+
+    fn scaled_on(metric: MetricSpec, min: u32, rates: &[f64], model: ClusterModel) -> Result<Cluster, ClusterError> {
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(min, 50).unwrap());
+        spec.metrics = Some(vec![metric]);
+        let control = Control::Hpa { spec: Box::new(spec), controller: ControllerConfig::default() };
+        Cluster::new(setup(minutes(rates), model, control))
+    }
+
+    #[test]
+    fn a_metric_of_any_name_is_what_it_is_mapped_to() {
+        let mapped = |signal, factor| ClusterModel {
+            metrics: [("kafka_lag".to_owned(), MappedMetric { signal, factor })].into(),
+            ..model()
+        };
+        let lag = |milli| MetricSpec::external("kafka_lag", Quantity::from_milli(milli));
+        let pods = |model: ClusterModel, milli| {
+            let cluster = scaled_on(lag(milli), 1, &[400.0; 30], model).unwrap();
+            cluster.advance(at(1800));
+            cluster.pods()
+        };
+        assert_eq!(pods(mapped(SignalKind::RequestRate, 1.0), 40_000), 10);
+        assert_eq!(pods(mapped(SignalKind::RequestRate, 0.5), 40_000), 5);
+        let nonsense = mapped(SignalKind::RequestRate, 0.0).validate().unwrap_err();
+        assert_eq!(nonsense.field, "metrics");
+    }
+
+    #[test]
+    fn an_absolute_target_needs_what_a_pod_requests() {
+        let mut metric = MetricSpec::utilization("cpu", 50);
+        if let Some(source) = &mut metric.resource {
+            source.target = crate::hpa::MetricTarget {
+                kind: "AverageValue".into(),
+                average_value: Some("125m".parse().unwrap()),
+                ..crate::hpa::MetricTarget::default()
+            };
+        }
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(1, 50).unwrap());
+        spec.metrics = Some(vec![metric]);
+        let control = Control::Hpa { spec: Box::new(spec), controller: ControllerConfig::default() };
+        let unknown = setup(minutes(&[390.0; 30]), model(), control);
+        let mut known = unknown.clone();
+        known.facts.cpu_request_millicores = Some(250);
+        let error = Cluster::new(unknown).unwrap_err();
+        assert_eq!(error, ClusterError::UnknownRequest { resource: "cpu".into() });
+        let cluster = Cluster::new(known).unwrap();
+        cluster.advance(at(1800));
+        assert_eq!(cluster.pods(), 8, "125 of 250 millicores are 50 %");
+    }
+
+    #[test]
+    fn a_workload_that_was_at_zero_before_the_replay_is_woken_by_rate_or_queue() {
+        let load = [[0.0; 10].as_slice(), &[400.0; 30]].concat();
+        for (name, milli) in [("rps", 40_000), ("queue_depth", 500_000)] {
+            let metric = MetricSpec::external(name, Quantity::from_milli(milli));
+            let cluster = scaled_on(metric, 0, &load, model()).unwrap();
+            cluster.advance(at(600));
+            assert_eq!(cluster.pods(), 0, "{name}");
+            cluster.advance(at(900));
+            assert!(cluster.pods() > 0, "{name}");
+            let run = cluster.into_run();
+            let waiting = run.steps.iter().find(|step| step.ready == 0 && step.backlog > 0.0);
+            assert!(waiting.is_some() && run.steps.last().unwrap().ready > 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_hpa_that_may_not_shrink_keeps_its_pods_whatever_an_engine_asks_for() {
+        use crate::{Autoscaler, BoundsPolicy, Ceiling, RuleBasedEngine};
+        let load = [[3000.0; 20].as_slice(), &[100.0; 100]].concat();
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(2, 60).unwrap());
+        let behavior = r#"{"scaleDown": {"selectPolicy": "Disabled"}}"#;
+        spec.behavior = Some(serde_json::from_str(behavior).unwrap());
+        let control = Control::Hpa { spec: Box::new(spec), controller: ControllerConfig::default() };
+        let cluster = Arc::new(Cluster::new(setup(minutes(&load), model(), control)).unwrap());
+        let autoscaler = Autoscaler::builder()
+            .source(Arc::clone(&cluster))
+            .engine(RuleBasedEngine::default())
+            .applier(Arc::clone(&cluster))
+            .policy(BoundsPolicy { ceiling: Ceiling::Follow, ..BoundsPolicy::default() })
+            .mode(ApplyMode::Apply)
+            .build();
+        let (mut most, mut lowered) = (0, false);
+        for minute in 1..120 {
+            cluster.advance(at(minute * 60));
+            let before = cluster.bounds().unwrap();
+            futures::executor::block_on(autoscaler.tick(&target(), at(minute * 60))).ok();
+            let bounds = cluster.bounds().unwrap();
+            lowered |= bounds.max() < before.max();
+            assert!(cluster.pods() >= most && bounds.max() >= cluster.pods(), "{minute}: {bounds}");
+            most = cluster.pods();
+        }
+        assert!(most >= 30 && lowered, "{most}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`ClusterModel`]: the properties of the simulated cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,20 @@ pub struct ClusterModel {
     /// The request rate is that of the requests served, as a service counts them itself, instead of that of the requests that
     /// arrive, as a load balancer in front counts them. Default false. At saturation the served rate says nothing of the demand.
     pub rate_as_served: bool,
+    /// Metrics of HPAs by name, each as what it measures. Default: none besides the names that speak for themselves, such as
+    /// `requests_per_second` and `queue_length`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, MappedMetric>,
+}
+
+/// What a metric of an HPA measures: a signal, times a factor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MappedMetric {
+    /// Signal that is recorded or simulated.
+    pub signal: SignalKind,
+    /// Value of the metric where the signal is 1.
+    pub factor: f64,
 }
 
 impl Default for ClusterModel {
@@ -89,6 +103,7 @@ impl Default for ClusterModel {
             noise_seed: None,
             measured: SignalKind::ALL.into(),
             rate_as_served: false,
+            metrics: BTreeMap::new(),
         }
     }
 }
@@ -109,6 +124,12 @@ impl ClusterModel {
         self.measured.contains(&signal)
     }
 
+    /// Returns what a metric of this name measures, if it is known.
+    pub fn metric(&self, name: &str) -> Option<MappedMetric> {
+        let known = || crate::baseline::signal(name).map(|signal| MappedMetric { signal, factor: 1.0 });
+        self.metrics.get(name).copied().or_else(known)
+    }
+
     /// Checks that the model can be simulated.
     ///
     /// # Errors
@@ -120,6 +141,9 @@ impl ClusterModel {
         }
         if !(self.pod_failures_per_day >= 0.0 && self.pod_failures_per_day <= 10_000.0) {
             return fault("pod_failures_per_day", self.pod_failures_per_day, "within 0..=10000");
+        }
+        if let Some(mapped) = self.metrics.values().find(|mapped| !(mapped.factor.is_finite() && mapped.factor > 0.0)) {
+            return fault("metrics", mapped.factor, "a finite factor above 0");
         }
         if self.node_limit == Some(0) {
             return fault("node_limit", 0.0, "at least 1");

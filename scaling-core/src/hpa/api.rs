@@ -4,6 +4,7 @@
 
 mod behavior;
 mod defaults;
+mod leave_out;
 mod metric;
 pub mod names;
 mod quantity;
@@ -14,6 +15,7 @@ mod validate;
 
 pub use behavior::{Behavior, Policy, PolicyKind, Rules, SelectPolicy};
 pub use defaults::DEFAULT_CPU_PERCENT;
+pub use leave_out::CannotLeaveOut;
 pub use metric::{Metric, MetricKind, TargetFields, TargetKind, TargetValue};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use resolved::Hpa;

@@ -61,7 +61,7 @@ fn collect(path: String, value: Value, found: &mut BTreeMap<String, Value>) {
 }
 
 /// A key with a dot in it, as labels have, is quoted: otherwise it would read as two.
-fn joined(path: &str, key: &str) -> String {
+pub(super) fn joined(path: &str, key: &str) -> String {
     match (path.is_empty(), key.contains(['.', '[', '"'])) {
         (true, _) => key.to_owned(),
         (false, false) => format!("{path}.{key}"),

@@ -6,8 +6,9 @@ use scaling_core::recommend::recommend;
 use scaling_core::{
     BoundsPolicy, HardLimits, HpaSpec, MetricsHistory, RuleConfig, ScalingMetrics, SignalKind, Target, WorkloadFacts,
 };
-use scaling_k8s::{HpaManifest, hpa};
+use scaling_k8s::{HpaManifest, Manifests, hpa};
 
+use crate::odd;
 use crate::world::{World, checkout};
 
 /// Strings that a YAML 1.1 reader, which the server has, takes for something else unless they are quoted.
@@ -50,11 +51,6 @@ const MANGLED: [&str; 36] = [
     "{\"a\": [1]}",
 ];
 
-const ODD_NUMBERS: [&str; 19] = [
-    "012", "0o14", "0x10", "1_0", "0b11", "+5", "5.0", "1e1", "\"5\"", "'5'", "5.5", "true", "~", "!!int 5", "!!str 5",
-    "12:30", "019", "1__0", "0x1_0",
-];
-
 pub(crate) async fn what_is_written_is_accepted_and_read_as_meant(world: &World) {
     let mut manifest = checkout();
     for (index, value) in MANGLED.into_iter().enumerate() {
@@ -82,22 +78,27 @@ pub(crate) async fn what_is_written_is_accepted_and_read_as_meant(world: &World)
     assert_eq!(spec, serde_json::from_str(&meant).unwrap());
 }
 
-/// Numbers that readers of YAML disagree on: where both take it, it is the same number.
-pub(crate) async fn what_is_read_is_what_the_server_reads(world: &World) {
-    let plain = checkout().to_yaml().unwrap();
+/// Every odd manifest is asked of the server as it is: what it takes we take and mean the same by, what it refuses we refuse.
+pub(crate) async fn odd_manifests_mean_what_they_mean_to_the_server(world: &World) {
     let mut wrong = Vec::new();
-    for number in ODD_NUMBERS {
-        let text = plain.replace("maxReplicas: 30", &format!("maxReplicas: {number}"));
-        let ours = HpaManifest::from_yaml(&text).map(|manifest| manifest.spec.max_replicas);
-        let theirs = world.dry_create("default", text).await.map(|stored| stored.spec.max_replicas);
-        // Which of them refuse what is not the point: a number in quotes is one to us alone, an octal one to the server alone.
-        if let (Ok(ours), Ok(theirs)) = (ours, theirs)
-            && i64::from(ours) != i64::from(theirs)
-        {
-            wrong.push(format!("{number}: ours {ours}, the server's {theirs}"));
+    let cases: Vec<_> = odd::all().into_iter().filter(|odd| odd.alone).collect();
+    for odd::Odd { what, text, .. } in &cases {
+        let ours = Manifests::from_yaml(text).and_then(|manifests| manifests.one(None));
+        let version = if text.contains("autoscaling/v1") { "v1" } else { "v2" };
+        let theirs = world.created(version, text.clone()).await;
+        match (ours, theirs) {
+            (Ok(ours), Ok(theirs)) => {
+                let (ours, theirs) = (ours.spec.with_defaults(), hpa::from_api_spec(&theirs.spec).unwrap());
+                if ours != theirs {
+                    wrong.push(format!("{what}: ours {ours:?}\nthe server's {theirs:?}"));
+                }
+            }
+            (Err(_), Err(_)) => {}
+            (ours, theirs) => wrong.push(format!("{what}: ours {ours:?}, the server's {:?}", theirs.map(|_| ()))),
         }
     }
-    assert_eq!(wrong, Vec::<String>::new());
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(cases.len() > 80, "{}", cases.len());
 }
 
 pub(crate) async fn recommended_specs_are_accepted(world: &World) {

@@ -1,7 +1,7 @@
 //! What the steps have in common: objects, made and read as a third party would.
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use scaling_core::{Bounds, Target};
 use scaling_k8s::{HpaManifest, KubeHpaApplier};
@@ -67,6 +67,32 @@ impl World {
     /// The whole object.
     pub(crate) async fn read(&self, name: &str) -> Value {
         serde_json::to_value(self.api().get(name).await.unwrap()).unwrap()
+    }
+
+    /// Creates an HPA of text as it is, in this version, and returns it as v2 has it; it is deleted again.
+    pub(crate) async fn created(&self, version: &str, text: String) -> Result<HorizontalPodAutoscaler, String> {
+        let path = format!("/apis/autoscaling/{version}/namespaces/default/horizontalpodautoscalers");
+        let json = if text.starts_with('{') { "application/json" } else { "application/yaml" };
+        let request = http::Request::post(format!("{path}?fieldValidation=Strict")).header("content-type", json);
+        let made: serde_json::Value =
+            self.admin.request(request.body(text.into_bytes()).unwrap()).await.map_err(|error| error.to_string())?;
+        let name = made["metadata"]["name"].as_str().unwrap();
+        let stored = self.api().get(name).await.unwrap();
+        self.api()
+            .delete(name, &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::background() })
+            .await
+            .unwrap();
+        self.await_gone(name).await;
+        Ok(stored)
+    }
+
+    /// An object with a finalizer goes when the finalizer does.
+    async fn await_gone(&self, name: &str) {
+        let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        if self.api().get_opt(name).await.unwrap().is_some() {
+            self.api().patch(name, &PatchParams::default(), &free).await.ok();
+        }
+        assert!(self.api().get_opt(name).await.unwrap().is_none(), "{name} is still there");
     }
 
     /// Sends text as it is, as `kubectl create --dry-run=server` would: the server's own YAML reader takes it.

@@ -2,38 +2,70 @@
 
 use super::reading::{Memory, Reading};
 use super::{Cluster, World};
-use crate::backtest::{ClusterModel, Trace};
-use crate::baseline::{milli, signal};
-use crate::hpa::{Calculator, Hpa, Metric, MetricError, MetricKind, PodTally, Proposal, Scale, ScaledObject};
-use crate::{ScalingMetrics, SignalKind};
+use crate::backtest::{ClusterError, ClusterModel, DemandBasis, MappedMetric, Trace};
+use crate::baseline::milli;
+use crate::hpa::{
+    Calculator, Hpa, Metric, MetricError, MetricKind, PodTally, Proposal, Scale, ScaledObject, TargetValue,
+};
+use crate::{ScalingMetrics, SignalKind, WorkloadFacts};
 
-/// Request of a pod where the facts state none, in millicores or millibytes: utilization is a share of it.
-const REQUEST: u64 = 1000;
+/// Request of a pod where the facts state none, in thousandths: of a share of it nothing else shows.
+const REQUEST: i64 = 1_000_000;
 
-/// Returns the first metric that this cluster has no value for.
-pub(super) fn unknown_metric(hpa: &Hpa, trace: &Trace, model: &ClusterModel) -> Option<String> {
-    let recorded = |kind| model.measures(kind) && trace.has_recorded(kind);
-    hpa.metrics.iter().find_map(|metric| {
-        let (name, known) = match &metric.source {
+/// Checks that everything the HPA reacts to has a value in this cluster.
+pub(super) fn check(hpa: &Hpa, trace: &Trace, model: &ClusterModel, facts: &WorkloadFacts) -> Result<(), ClusterError> {
+    let exists = |kind: SignalKind| {
+        model.measures(kind)
+            && match kind {
+                SignalKind::MemoryUtilization | SignalKind::ActiveConnections => trace.has_recorded(kind),
+                SignalKind::RequestRate | SignalKind::QueueDepth => trace.basis() == DemandBasis::RequestRate,
+                _ => true,
+            }
+    };
+    let mut names = Vec::new();
+    for metric in &hpa.metrics {
+        let (name, kind) = match &metric.source {
             MetricKind::Resource { resource } | MetricKind::ContainerResource { resource, .. } => {
-                let known = match resource.as_str() {
-                    "cpu" => model.measures(SignalKind::CpuUtilization),
-                    "memory" => recorded(SignalKind::MemoryUtilization),
-                    _ => false,
-                };
-                (resource, known)
+                (resource.as_str(), of_resource(resource))
             }
             MetricKind::Pods { name } | MetricKind::Object { name } | MetricKind::External { name } => {
-                let known = |kind| match kind {
-                    SignalKind::ActiveConnections => recorded(kind),
-                    kind => model.measures(kind),
-                };
-                (name, signal(name).is_some_and(known))
+                (name.as_str(), model.metric(name).map(|mapped| mapped.signal))
             }
-            MetricKind::Unknown => return Some(String::new()),
+            MetricKind::Unknown => ("", None),
         };
-        (!known).then(|| name.clone())
-    })
+        if !kind.is_some_and(exists) && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    if !names.is_empty() {
+        let signals = SignalKind::ALL.into_iter().filter(|kind| exists(*kind)).collect();
+        return Err(ClusterError::UnknownMetrics { names, signals });
+    }
+    let without_request = hpa.metrics.iter().find_map(|metric| match &metric.source {
+        MetricKind::Resource { resource } | MetricKind::ContainerResource { resource, .. } => {
+            let absolute = !matches!(metric.target_value(), Some(TargetValue::Utilization(_)));
+            (absolute && request_milli(facts, resource).is_none()).then(|| resource.clone())
+        }
+        _ => None,
+    });
+    without_request.map_or(Ok(()), |resource| Err(ClusterError::UnknownRequest { resource }))
+}
+
+fn of_resource(resource: &str) -> Option<SignalKind> {
+    match resource {
+        "cpu" => Some(SignalKind::CpuUtilization),
+        "memory" => Some(SignalKind::MemoryUtilization),
+        _ => None,
+    }
+}
+
+/// Returns what a pod requests, in thousandths, if it is known.
+fn request_milli(facts: &WorkloadFacts, resource: &str) -> Option<i64> {
+    let milli = match resource {
+        "cpu" => facts.cpu_request_millicores,
+        _ => facts.memory_request_bytes.and_then(|bytes| bytes.checked_mul(1000)),
+    };
+    milli.and_then(|milli| i64::try_from(milli).ok()).filter(|milli| *milli > 0)
 }
 
 /// Workload as one sync sees it. Pods are all alike, so that sums do where the controller has lists.
@@ -46,7 +78,10 @@ pub(super) struct SimulatedObject<'a> {
     settled: u32,
     ready: u32,
     starting: u32,
-    cpu_request: u64,
+    /// What a pod requests, in thousandths.
+    cpu_request: i64,
+    memory_request: i64,
+    model: &'a ClusterModel,
 }
 
 impl<'a> SimulatedObject<'a> {
@@ -73,27 +108,26 @@ impl<'a> SimulatedObject<'a> {
             settled,
             ready,
             starting: world.desired.saturating_sub(ready),
-            cpu_request: cluster.facts.cpu_request_millicores.unwrap_or(REQUEST).max(1),
+            cpu_request: request_milli(&cluster.facts, "cpu").unwrap_or(REQUEST),
+            memory_request: request_milli(&cluster.facts, "memory").unwrap_or(REQUEST),
+            model: &cluster.model,
         }
     }
 
-    /// Returns a metric of the workload as a whole, in thousandths.
-    fn total(&self, name: &str) -> Result<i64, MetricError> {
+    /// Returns a custom metric, in thousandths, and whether it is a sum over the pods or the same for each of them.
+    fn value(&self, name: &str) -> Result<(i64, bool), MetricError> {
         let reading = self.reading.ok_or(MetricError::FetchFailed)?;
-        let value = match signal(name) {
-            Some(SignalKind::RequestRate) => reading.rate,
-            Some(SignalKind::QueueDepth) => reading.backlog,
-            Some(kind) => self.recorded.and_then(|sample| sample.value(kind)),
-            None => None,
-        };
-        value.map(milli).ok_or(MetricError::FetchFailed)
+        let MappedMetric { signal, factor } = self.model.metric(name).ok_or(MetricError::FetchFailed)?;
+        let value = reading.signal(signal, self.recorded, self.memory, self.ready, self.model);
+        let is_sum = matches!(signal, SignalKind::RequestRate | SignalKind::QueueDepth | SignalKind::ActiveConnections);
+        value.map(|value| (milli(value * factor), is_sum)).ok_or(MetricError::FetchFailed)
     }
 
     /// Sums up pods of which so many count, each using so much.
-    fn tally(&self, counting: u32, usage: i64, request: u64) -> PodTally {
+    fn tally(&self, counting: u32, usage: i64, request: i64) -> PodTally {
         let counting = counting.min(self.ready);
         let others = (self.ready - counting).saturating_add(self.starting);
-        PodTally::alike(counting, others, usage, i64::try_from(request).unwrap_or(i64::MAX))
+        PodTally::alike(counting, others, usage, request)
     }
 }
 
@@ -119,17 +153,18 @@ impl ScaledObject for SimulatedObject<'_> {
             MetricKind::Resource { .. } | MetricKind::ContainerResource { .. } => {
                 let sample = self.recorded.ok_or(MetricError::FetchFailed)?;
                 let percent = self.memory.percent(sample, self.ready).ok_or(MetricError::FetchFailed)?;
-                let usage = milli(percent / 100_000.0 * REQUEST as f64);
-                per_pod(metric, self.tally(self.ready, usage, REQUEST), calculator)
+                let usage = milli(percent / 100_000.0 * self.memory_request as f64);
+                per_pod(metric, self.tally(self.ready, usage, self.memory_request), calculator)
             }
             MetricKind::Pods { name } => {
-                let each = self.total(name)? / i64::from(self.ready.max(1));
+                let (value, is_sum) = self.value(name)?;
+                let each = if is_sum { value / i64::from(self.ready.max(1)) } else { value };
                 per_pod(metric, self.tally(self.ready, each, 0), calculator)
             }
             MetricKind::Object { name } | MetricKind::External { name } => {
                 let target = metric.target_value().ok_or(MetricError::NoTarget)?;
                 let ready = (self.ready + self.starting > 0).then_some(self.ready as usize);
-                calculator.total(self.total(name)?, target, ready)
+                calculator.total(self.value(name)?.0, target, ready)
             }
             MetricKind::Unknown => Err(MetricError::UnknownMetricType),
         }

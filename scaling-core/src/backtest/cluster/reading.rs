@@ -72,24 +72,40 @@ impl Reading {
         let mut metrics = ScalingMetrics::new(at, ready);
         metrics.desired_pod_count = Some(world.desired);
         let recorded = cluster.trace.recorded_at(at);
-        let recorded_ms = recorded.and_then(|sample| sample.value(SignalKind::ResponseTime));
-        let service_ms = recorded_ms.unwrap_or(cluster.model.service_time.as_secs_f64() * 1000.0);
-        for (kind, value) in [
-            (SignalKind::CpuUtilization, Some(100.0 * self.utilization)),
-            (SignalKind::MemoryUtilization, recorded.and_then(|sample| cluster.memory.percent(sample, ready))),
-            (SignalKind::RequestRate, self.rate),
-            (SignalKind::ResponseTime, Some(service_ms + 1000.0 * self.wait_s)),
-            (SignalKind::ErrorRate, Some(100.0 * self.dropped)),
-            (SignalKind::QueueDepth, self.backlog),
-        ] {
-            if let Some(value) = value.filter(|_| cluster.model.measures(kind)) {
+        for kind in SignalKind::ALL.into_iter().filter(|kind| cluster.model.measures(*kind)) {
+            if kind == SignalKind::ActiveConnections {
+                if let Some(sample) = recorded {
+                    metrics.set(kind, sample.signal(kind));
+                }
+            } else if let Some(value) = self.signal(kind, recorded, cluster.memory, ready, &cluster.model) {
                 metrics.set(kind, kind.check(value));
             }
         }
-        if let Some(sample) = recorded.filter(|_| cluster.model.measures(SignalKind::ActiveConnections)) {
-            metrics.set(SignalKind::ActiveConnections, sample.signal(SignalKind::ActiveConnections));
-        }
         metrics
+    }
+
+    /// Returns the value of a signal, where there is one.
+    pub(super) fn signal(
+        &self,
+        kind: SignalKind,
+        recorded: Option<&ScalingMetrics>,
+        memory: Memory,
+        ready: u32,
+        model: &ClusterModel,
+    ) -> Option<f64> {
+        match kind {
+            SignalKind::CpuUtilization => Some(100.0 * self.utilization),
+            SignalKind::MemoryUtilization => memory.percent(recorded?, ready),
+            SignalKind::RequestRate => self.rate,
+            SignalKind::ResponseTime => {
+                let recorded_ms = recorded.and_then(|sample| sample.value(kind));
+                let service_ms = recorded_ms.unwrap_or(model.service_time.as_secs_f64() * 1000.0);
+                Some(service_ms + 1000.0 * self.wait_s)
+            }
+            SignalKind::ErrorRate => Some(100.0 * self.dropped),
+            SignalKind::QueueDepth => self.backlog,
+            SignalKind::ActiveConnections => recorded?.value(kind),
+        }
     }
 }
 

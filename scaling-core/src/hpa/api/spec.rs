@@ -239,8 +239,10 @@ pub struct LabelSelector {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelectorRequirement {
     /// Key of the label.
+    #[serde(default)]
     pub key: String,
     /// Operator: `In`, `NotIn`, `Exists` or `DoesNotExist`.
+    #[serde(default)]
     pub operator: String,
     /// Values to compare with; of `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

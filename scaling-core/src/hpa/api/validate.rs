@@ -46,6 +46,13 @@ pub struct InvalidHpa {
 }
 
 impl InvalidHpa {
+    /// Makes an error of faults, in the order of their paths and each once; none if there are none.
+    pub fn of(mut faults: Vec<Fault>) -> Option<Self> {
+        faults.sort();
+        faults.dedup();
+        (!faults.is_empty()).then_some(Self { faults })
+    }
+
     /// Returns the faults; there is at least one.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
@@ -95,13 +102,7 @@ impl HpaSpec {
     pub fn validate_with(&self, options: &ValidationOptions<'_>) -> Result<(), InvalidHpa> {
         let mut checks = Checks::default();
         checks.spec(&self.clone().with_defaults(), options);
-        let mut faults = checks.faults;
-        if faults.is_empty() {
-            return Ok(());
-        }
-        faults.sort();
-        faults.dedup();
-        Err(InvalidHpa { faults })
+        InvalidHpa::of(checks.faults).map_or(Ok(()), Err)
     }
 }
 

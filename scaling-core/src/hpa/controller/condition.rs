@@ -72,6 +72,12 @@ impl Conditions {
         self.scaled_to_zero.is_some_and(|condition| condition.status == ConditionStatus::True)
     }
 
+    /// Remembers that the autoscaler itself took the target to zero, for who begins to watch a target that is there already. A target
+    /// at zero without this was paused by somebody else, and stays so.
+    pub fn take_to_zero(&mut self, at: DateTime<Utc>) {
+        set(&mut self.scaled_to_zero, true, "ScaledToZero", at);
+    }
+
     /// Iterates over the conditions that are set, each with the name that the API has for it.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Condition)> {
         let named = [
