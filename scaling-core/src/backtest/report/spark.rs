@@ -25,9 +25,10 @@ impl TraceReport {
             DemandBasis::CpuUsage => format!("{most_load:.1} full"),
         };
         line(text, "load", &load, most_load, &end);
-        let candidates: Vec<_> =
-            self.ranking().into_iter().filter_map(|place| self.candidates.get(place)).take(MOST).collect();
-        let pods: Vec<_> = candidates.iter().map(|one| (one.name.as_str(), columns(&one.plot.pods_peak))).collect();
+        let best = self.best();
+        let others = self.ranking().into_iter().filter(|place| Some(*place) != best);
+        let candidates = best.into_iter().chain(others).filter_map(|place| self.candidates.get(place)).take(MOST);
+        let pods: Vec<_> = candidates.map(|one| (one.name.as_str(), columns(&one.plot.pods_peak))).collect();
         let oracle =
             Some(("oracle, none", columns(&plot.oracle_pods))).filter(|_| self.oracle.zero_violations.is_some());
         let rows: Vec<_> = oracle.into_iter().chain(pods).collect();

@@ -8,7 +8,8 @@ use super::{Report, TraceReport};
 
 /// Meaning of a column that its head cannot hold.
 const ORACLE: &str = "\n× oracle: pod-hours over the least that any schedule could have had at the same share of violating requests, had all\n\
-                      load been known in advance. It compares policies at equal violations; 1 cannot be beaten. *: the least of all.\n";
+                      load been known in advance. It compares policies at equal violations; 1 cannot be beaten.\n\
+                      *: the least of the policies with at most 1 % of requests violating, or of all if there is none.\n";
 
 impl Report {
     /// Writes tables for a terminal, best candidates first: one for each trace, with its load and pods as lines of blocks, and one
@@ -33,9 +34,10 @@ impl Report {
             vec!["over all traces", "× oracle", "violating", "viol. min", "pod-hours", "changes/day", "bounds/day"];
         header.extend(currency);
         let mut table = table(&header);
-        for (rank, row) in self.ranking().into_iter().filter_map(|place| self.summary.get(place)).enumerate() {
+        let best = self.best();
+        for (place, row) in self.ranking().into_iter().filter_map(|place| Some((place, self.summary.get(place)?))) {
             let mut cells = vec![
-                marked(&row.name, rank, row.oracle_ratio, self.summary.len()),
+                marked(&row.name, best == Some(place) && self.summary.len() > 1),
                 optional(row.oracle_ratio, 3),
                 percent(row.violating_share),
                 format!("{:.0}", row.violation_minutes),
@@ -88,12 +90,13 @@ impl TraceReport {
         header.extend(self.currency.as_deref());
         header.push("limited by");
         let mut table = table(&header);
-        let ranked = || self.ranking().into_iter().filter_map(|place| self.candidates.get(place));
-        for (rank, candidate) in ranked().enumerate() {
+        let best = self.best().filter(|_| self.candidates.len() > 1);
+        let ranked = || self.ranking().into_iter().filter_map(|place| Some((place, self.candidates.get(place)?)));
+        for (place, candidate) in ranked() {
             let score = &candidate.score;
             let used = score.utilization;
             let mut cells = vec![
-                marked(&candidate.name, rank, score.oracle_ratio, self.candidates.len()),
+                marked(&candidate.name, best == Some(place)),
                 format!("{:.1}", score.pod_hours),
                 optional(score.oracle_ratio, 3),
                 percent(score.violating_share),
@@ -123,7 +126,7 @@ impl TraceReport {
         if let Some(why) = &self.oracle.lacking {
             let _ = writeln!(text, "no oracle: {why}");
         }
-        for candidate in ranked() {
+        for (_, candidate) in ranked() {
             for note in &candidate.score.notes {
                 let _ = writeln!(text, "note: {}: {note}", candidate.name);
             }
@@ -134,9 +137,9 @@ impl TraceReport {
     }
 }
 
-/// Marks the first of several, if an oracle compares them.
-fn marked(name: &str, rank: usize, ratio: Option<f64>, of: usize) -> String {
-    if rank == 0 && of > 1 && ratio.is_some() { format!("{name} *") } else { name.to_owned() }
+/// Marks the best of several.
+fn marked(name: &str, is_best: bool) -> String {
+    if is_best { format!("{name} *") } else { name.to_owned() }
 }
 
 fn table(header: &[&str]) -> Table {

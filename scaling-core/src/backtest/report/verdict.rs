@@ -2,13 +2,14 @@
 //!
 //! Pod-hours alone favour a policy that lets requests wait, violations alone one that wastes pods. Each policy is held against the
 //! oracle at its own share of violating requests ([`Score::oracle_ratio`](crate::backtest::Score::oracle_ratio)), which makes them
-//! comparable. The share is told beside it: a good price for too many violations is no bargain.
+//! comparable. The share is told beside it, and the best is looked for among those with at most one violating request in a hundred: a
+//! good price for too many violations is no bargain.
 
 use std::fmt::Write;
 
-use super::{Report, TraceReport};
+use super::{CandidateReport, Report, TraceReport};
 
-/// Share of violating requests beyond which a verdict names the best of those that stay below it as well.
+/// Share of violating requests that a policy may have to be called the best, if any policy has as few.
 const TOLERABLE: f64 = 0.01;
 
 /// What the order of a policy depends on.
@@ -27,6 +28,12 @@ impl TraceReport {
         ranking(&self.standings())
     }
 
+    /// Returns the place of the candidate that costs least at equal violations: of those with at most 1 % of requests violating, if
+    /// there are any. None if no oracle compares them.
+    pub fn best(&self) -> Option<usize> {
+        best(&self.standings())
+    }
+
     /// Says in a sentence or two which candidate did best, and at how many violations.
     pub fn verdict(&self) -> String {
         if self.scored.requests > 0.0 {
@@ -37,13 +44,13 @@ impl TraceReport {
     }
 
     fn standings(&self) -> Vec<Standing<'_>> {
-        let standing = |candidate: &'_ super::CandidateReport| Standing {
-            name: "",
-            ratio: candidate.score.oracle_ratio,
-            violating_share: candidate.score.violating_share,
-            pod_hours: candidate.score.pod_hours,
-        };
-        self.candidates.iter().map(|candidate| Standing { name: &candidate.name, ..standing(candidate) }).collect()
+        let standings = self.candidates.iter().map(|CandidateReport { name, score, .. }| Standing {
+            name,
+            ratio: score.oracle_ratio,
+            violating_share: score.violating_share,
+            pod_hours: score.pod_hours,
+        });
+        standings.collect()
     }
 }
 
@@ -51,6 +58,12 @@ impl Report {
     /// Returns the places in the summary from the least mean cost at equal violations to the most.
     pub fn ranking(&self) -> Vec<usize> {
         ranking(&self.standings())
+    }
+
+    /// Returns the place in the summary of the candidate that costs least at equal violations, on the mean, as
+    /// [`TraceReport::best`] finds it.
+    pub fn best(&self) -> Option<usize> {
+        best(&self.standings())
     }
 
     /// Says in a sentence or two which candidate did best over all traces, and at how many violations.
@@ -63,12 +76,13 @@ impl Report {
     }
 
     fn standings(&self) -> Vec<Standing<'_>> {
-        let standing = |row: &'_ super::Summary| (row.oracle_ratio, row.violating_share, row.pod_hours);
-        let rows = self.summary.iter().map(|row| {
-            let (ratio, violating_share, pod_hours) = standing(row);
-            Standing { name: &row.name, ratio, violating_share, pod_hours }
+        let standings = self.summary.iter().map(|row| Standing {
+            name: &row.name,
+            ratio: row.oracle_ratio,
+            violating_share: row.violating_share,
+            pod_hours: row.pod_hours,
         });
-        rows.collect()
+        standings.collect()
     }
 }
 
@@ -84,11 +98,19 @@ fn ranking(standings: &[Standing<'_>]) -> Vec<usize> {
     places.into_iter().map(|(place, _)| place).collect()
 }
 
+fn best(standings: &[Standing<'_>]) -> Option<usize> {
+    let ranked = ranking(standings);
+    let compared =
+        || ranked.iter().copied().filter(|place| standings.get(*place).is_some_and(|one| one.ratio.is_some()));
+    let is_calm = |place: &usize| standings.get(*place).is_some_and(|one| one.violating_share <= TOLERABLE);
+    compared().find(is_calm).or_else(|| compared().next())
+}
+
 fn verdict(standings: &[Standing<'_>], over: &str) -> String {
     let ranked: Vec<&Standing<'_>> = ranking(standings).into_iter().filter_map(|place| standings.get(place)).collect();
-    let compared: Vec<_> =
-        ranked.iter().filter_map(|standing| Some((standing.name, standing.ratio?, standing.violating_share))).collect();
-    let Some(&(best, ratio, share)) = compared.first() else {
+    let Some((best, ratio)) =
+        best(standings).and_then(|place| standings.get(place)).and_then(|one| Some((one, one.ratio?)))
+    else {
         return match ranked.first() {
             Some(first) => format!(
                 "No policy was held against an oracle; {} violated least ({}).",
@@ -98,42 +120,36 @@ fn verdict(standings: &[Standing<'_>], over: &str) -> String {
             None => "No policy was replayed.".to_owned(),
         };
     };
-    let mut text = if compared.len() > 1 {
-        format!(
-            "{best} costs least at equal violations{over}: {ratio:.2} times the pod-hours that a clairvoyant would have needed, with \
-             {} of requests violating.",
-            percent(share)
-        )
-    } else {
-        format!(
-            "{best} costs {ratio:.2} times the pod-hours that a clairvoyant would have needed at equal violations{over}, with {} of \
-             requests violating.",
-            percent(share)
-        )
+    let price = format!(
+        "{ratio:.2} times the pod-hours that a clairvoyant would have needed, with {} of requests violating",
+        percent(best.violating_share)
+    );
+    let told = |one: &Standing<'_>| {
+        let ratio = one.ratio.map_or_else(String::new, |ratio| format!(" {ratio:.2} times"));
+        format!("{}{ratio} at {}", one.name, percent(one.violating_share))
     };
-    let told = |(name, ratio, share): &(&str, f64, f64)| format!("{name} {ratio:.2} times at {}", percent(*share));
-    if let [_, second, rest @ ..] = compared.as_slice() {
-        let _ = write!(text, " Next: {}", told(second));
-        if let Some(last) = rest.last() {
-            let _ = write!(text, "; last: {}", told(last));
-        }
-        text.push('.');
-    }
-    if share > TOLERABLE {
-        let calm = compared.iter().find(|(.., share)| *share <= TOLERABLE);
-        match calm {
-            Some((name, ratio, share)) => {
-                let _ = write!(
-                    text,
-                    " Of those with at most 1 % violating, {name} costs least: {ratio:.2} times at {}.",
-                    percent(*share)
-                );
+    match ranked.as_slice() {
+        [_] => format!("{} costs, at equal violations{over}, {price}.", best.name),
+        [first, ..] if first.name != best.name => format!(
+            "Of the policies with at most 1 % of requests violating, {} costs least at equal violations{over}: {price}. Cheaper at equal \
+             violations, but with more of them: {}.",
+            best.name,
+            told(first)
+        ),
+        [_, second, rest @ ..] => {
+            let mut text =
+                format!("{} costs least at equal violations{over}: {price}. Next: {}", best.name, told(second));
+            if let Some(last) = rest.last() {
+                let _ = write!(text, "; last: {}", told(last));
             }
-            None if compared.len() > 1 => text.push_str(" None of them stays at or below 1 % violating."),
-            None => {}
+            text.push('.');
+            if best.violating_share > TOLERABLE {
+                text.push_str(" None of them stays at or below 1 % violating.");
+            }
+            text
         }
+        [] => String::new(),
     }
-    text
 }
 
 /// Writes a share in percent with two digits that matter.
@@ -175,17 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn a_good_price_for_many_violations_is_not_the_last_word() {
+    fn a_good_price_for_many_violations_is_not_the_best() {
         let standings =
             [standing("late", Some(1.1), 0.2), standing("calm", Some(1.3), 0.01), standing("dear", Some(2.0), 0.0)];
+        assert_eq!((ranking(&standings), best(&standings)), (vec![0, 1, 2], Some(1)));
         let text = verdict(&standings, " on the mean of 3 traces");
-        assert!(text.starts_with("late costs least at equal violations on the mean of 3 traces: 1.10 times"), "{text}");
-        assert!(
-            text.ends_with("Of those with at most 1 % violating, calm costs least: 1.30 times at 1.0 %."),
-            "{text}"
-        );
-        assert!(verdict(&standings[..1], "").starts_with("late costs 1.10 times"));
+        let said = "Of the policies with at most 1 % of requests violating, calm costs least at equal violations on the mean of 3 traces: 1.30";
+        assert!(text.starts_with(said), "{text}");
+        assert!(text.ends_with("but with more of them: late 1.10 times at 20 %."), "{text}");
+        assert!(verdict(&standings[..1], "").starts_with("late costs, at equal violations, 1.10 times"));
         let both = [standing("late", Some(1.1), 0.2), standing("later", Some(1.2), 0.3)];
+        assert_eq!(best(&both), Some(0));
         assert!(verdict(&both, "").ends_with("None of them stays at or below 1 % violating."));
     }
 
@@ -195,7 +211,7 @@ mod tests {
             verdict(&[standing("one", None, 0.02)], ""),
             "No policy was held against an oracle; one violated least (2.0 %)."
         );
-        assert_eq!(verdict(&[], ""), "No policy was replayed.");
+        assert_eq!((verdict(&[], ""), best(&[])), ("No policy was replayed.".to_owned(), None));
         assert_eq!(percent(0.000_01), "less than 0.01 %");
     }
 }

@@ -35,7 +35,7 @@ class Chart {
     this.height = height;
     this.left = this.width < 500 ? 40 : 52;
     this.right = this.width - 8;
-    this.top = 12;
+    this.top = 20;
     this.bottom = height - 22;
     this.host = host;
     this.unit = unit;
@@ -56,9 +56,9 @@ class Chart {
     for (const value of nice(this.low, this.high, about)) {
       const y = this.y(value).toFixed(1);
       this.add(`<path class="gridline" d="M${this.left} ${y}H${this.right}"/>`);
-      this.text(this.left - 5, Number(y) + 4, number(value), "end");
+      this.text(this.left - 5, Number(y) + 4, short(value), "end");
     }
-    this.text(this.left + 4, this.top + 9, this.unit, "start", 'class="unit"');
+    this.text(2, 11, this.unit, "start", 'class="unit"');
   }
 
   // Tints a part of the time.
@@ -135,18 +135,18 @@ class Chart {
 const FINEST = 1e-4;
 const place = (share) => Math.log10(1 + Math.min(1, Math.max(0, share)) / FINEST);
 
-function frontier(host, data, visible) {
+function frontier(host, data) {
   const chart = new Chart(host, 340, "pod-hours");
-  const shown = data.candidates.map((one, series) => ({ ...one, series })).filter((one) => visible(one.series));
+  const shown = data.candidates.map((one, series) => ({ ...one, series }));
   const costs = shown.map((one) => one.pod_hours).sort((a, b) => a - b);
   const most = Math.max(FINEST, ...shown.map((one) => one.violating_share));
   // A policy far dearer than the rest would press the others together: it stands at the edge, with its number.
   const median = costs.length ? costs[Math.floor((costs.length - 1) / 2)] : 1;
   const within = costs.filter((cost) => cost <= 2.5 * median);
-  const end = Math.min(1, 10 ** Math.ceil(Math.log10(most * 1.2)));
+  const end = Math.min(1, most * 1.6);
   const inside = data.frontier.filter(([share]) => share <= end);
-  const lowest = Math.min(...costs, ...(visible("oracle") ? inside.map(([, cost]) => cost) : []));
-  const highest = Math.max(...within, ...(visible("oracle") ? inside.map(([, cost]) => cost).filter((cost) => cost <= 2.5 * median) : []));
+  const lowest = Math.min(...costs, ...inside.map(([, cost]) => cost));
+  const highest = Math.max(...within, ...inside.map(([, cost]) => cost).filter((cost) => cost <= 2.5 * median));
   if (!Number.isFinite(lowest) || !Number.isFinite(highest)) { host.textContent = ""; return; }
   const room = Math.max(highest - lowest, highest * 0.05, 1e-9);
   chart.over(0, place(end));
@@ -154,14 +154,18 @@ function frontier(host, data, visible) {
   chart.bottom -= 16;
   chart.grid(6);
   chart.add(`<path class="axis" d="M${chart.left} ${chart.bottom}H${chart.right}"/>`);
-  for (const share of [0, 1e-4, 1e-3, 1e-2, 1e-1, 1].filter((share) => share <= end)) {
+  // Tenfold shares first, then those between them where there is room.
+  const marked = [];
+  for (const share of [0, 1e-4, 1e-3, 1e-2, 1e-1, 1, 5e-1, 5e-2, 5e-3, 5e-4, 2e-1, 2e-2, 2e-3].filter((share) => share <= end)) {
     const x = chart.x(place(share));
+    if (marked.some((other) => Math.abs(other - x) < 54)) continue;
+    marked.push(x);
     chart.add(`<path class="axis" d="M${x.toFixed(1)} ${chart.bottom}v4"/>`);
     chart.text(x, chart.bottom + 16, Number((share * 100).toPrecision(3)) + " %", x > chart.right - 20 ? "end" : "middle");
   }
   chart.text(chart.right, chart.height - 4, "violating requests", "end");
   const clip = (cost) => Math.min(chart.high, Math.max(chart.low, cost));
-  if (visible("oracle") && data.frontier.length) {
+  if (data.frontier.length) {
     let [path, last] = ["", null];
     for (const [share, cost] of data.frontier) {
       if (last && share > end) {

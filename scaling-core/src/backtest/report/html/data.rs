@@ -32,9 +32,10 @@ struct Data<'a> {
     oracle: &'a [Option<f64>],
     /// Share of violating requests and pod-hours, by increasing share.
     frontier: Vec<(f64, f64)>,
-    /// Candidates in the order of the report, and their places by rank.
+    /// Candidates in the order of the report, their places by rank, and that of the best.
     candidates: Vec<Candidate<'a>>,
     ranking: Vec<usize>,
+    best: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -77,6 +78,7 @@ pub(super) fn write(html: &mut String, trace: &TraceReport) {
         frontier: trace.oracle.frontier.iter().map(|point| (point.violating_share, point.pod_hours)).collect(),
         candidates: candidates.collect(),
         ranking: trace.ranking(),
+        best: trace.best(),
     };
     // Plain numbers and texts always have a JSON form; a `<` in a name must not end the script.
     let mut json = Vec::new();

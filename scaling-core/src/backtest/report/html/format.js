@@ -5,6 +5,8 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 
 const number = (value) => value === null || value === undefined ? "–"
   : value.toLocaleString("en", { maximumSignificantDigits: Math.abs(value) >= 1000 ? 6 : 3, maximumFractionDigits: 3 });
+// On an axis there is little room.
+const short = (value) => Math.abs(value) >= 1e6 ? number(value / 1e6) + "M" : Math.abs(value) >= 1e4 ? number(value / 1e3) + "k" : number(value);
 const twoDigits = (value) => String(value).padStart(2, "0");
 const escapeText = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 

@@ -1,4 +1,6 @@
 // The page: what is shown of which trace, and what of it is looked at.
+const AT_ONCE = 6;
+
 class TraceView {
   constructor(section) {
     this.section = section;
@@ -7,7 +9,9 @@ class TraceView {
     this.replay = [start_s, start_s + load.length * step];
     this.all = [start_s - history.length * step, this.replay[1]];
     this.view = this.replay;
-    this.hidden = new Set();
+    // More lines than these cannot be told apart; the others wait in the legend.
+    const { ranking, best } = this.data;
+    this.hidden = new Set(ranking.filter((series) => series !== best).slice(AT_ONCE - 1).map(String));
     this.readout = section.querySelector(".readout");
     section.querySelector(".charts").hidden = false;
     this.host = (name) => section.querySelector(`[data-chart="${name}"]`);
@@ -33,7 +37,7 @@ class TraceView {
     if (this.data.oracle.some((pods) => pods !== null)) names.unshift(["oracle", "oracle, none"]);
     const legend = this.section.querySelector(".legend");
     legend.innerHTML = names.map(([series, name]) =>
-      `<label><input type="checkbox" data-series="${series}" checked>${swatch(series)}${escapeText(name)}</label>`).join("");
+      `<label><input type="checkbox" data-series="${series}"${this.visible(series) ? " checked" : ""}>${swatch(series)}${escapeText(name)}</label>`).join("");
     legend.addEventListener("change", (event) => {
       const { series } = event.target.dataset;
       if (event.target.checked) this.hidden.delete(series); else this.hidden.add(series);
@@ -97,7 +101,7 @@ class TraceView {
     };
     over("overview", 96, data.unit, this.all, high(long.peak), (chart) => {
       chart.line(long, "load");
-      if (data.history.length) chart.text(chart.left + 4, chart.bottom - 4, "history", "start", 'class="unit"');
+      if (data.history.length) chart.text(chart.x((this.all[0] + start) / 2), chart.top + 10, "history", "middle", 'class="unit"');
       if (view[0] > this.all[0] || view[1] < this.all[1]) chart.tint(view[0], view[1], "looked-at");
     });
     over("load", 200, data.unit, view, high(within(long.peak, this.all[0])), (chart) => {
@@ -119,7 +123,7 @@ class TraceView {
     over("queue", 180, "waiting", view, Math.max(1, ...ranked.map((one) => high(within(one.queue, start)))), (chart) => {
       for (const one of ranked) chart.line({ start, step, mean: one.queue, peak: one.queue }, one.series);
     });
-    frontier(this.host("frontier"), data, (series) => this.visible(series));
+    frontier(this.host("frontier"), data);
     this.readout.textContent = `Shown: ${instant(view[0], dated)} to ${instant(view[1], dated)}${dated ? " UTC" : ""}. Point at a chart to read it.`;
   }
 

@@ -17,12 +17,13 @@ pub(super) fn summary(html: &mut String, report: &Report) {
     );
     cost_head(html, currency);
     html.push_str("</tr>\n");
-    for (rank, row) in report.ranking().into_iter().filter_map(|place| report.summary.get(place)).enumerate() {
+    let first = report.best().filter(|_| report.summary.len() > 1);
+    for (place, row) in report.ranking().into_iter().filter_map(|place| Some((place, report.summary.get(place)?))) {
         let Summary { name, oracle_ratio, violating_share, pod_hours, cost, violation_minutes, .. } = row;
         let _ = write!(
             html,
             "<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
-            best(rank, *oracle_ratio, report.summary.len()),
+            best(first == Some(place)),
             escaped(name),
             optional(*oracle_ratio, 3),
             percent(*violating_share),
@@ -50,7 +51,8 @@ pub(super) fn candidates(html: &mut String, trace: &TraceReport) {
     cost_head(html, currency);
     html.push_str("<th class=\"text\">limited by guards</th></tr>\n");
     let ranked = trace.ranking().into_iter().filter_map(|place| Some((place, trace.candidates.get(place)?)));
-    for (rank, (place, CandidateReport { name, score, .. })) in ranked.enumerate() {
+    let first = trace.best().filter(|_| trace.candidates.len() > 1);
+    for (place, CandidateReport { name, score, .. }) in ranked {
         let used = score.utilization;
         let notes: String =
             score.notes.iter().map(|note| format!("<small>{}</small>", escaped(&note.to_string()))).collect();
@@ -58,7 +60,7 @@ pub(super) fn candidates(html: &mut String, trace: &TraceReport) {
             html,
             "<tr{}><td data-series=\"{place}\">{}{notes}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td><td>{}</td><td>{:.0}</td>\
              <td>{:.0}</td><td>{}</td><td>{:.0}/{:.0}/{:.0}</td><td>{:.2}</td>",
-            best(rank, score.oracle_ratio, trace.candidates.len()),
+            best(first == Some(place)),
             escaped(name),
             optional(score.oracle_ratio, 3),
             percent(score.violating_share),
@@ -100,9 +102,8 @@ fn cost_head(html: &mut String, currency: Option<&str>) {
     }
 }
 
-/// Marks the row of the first of several that an oracle compares.
-fn best(rank: usize, ratio: Option<f64>, of: usize) -> &'static str {
-    if rank == 0 && of > 1 && ratio.is_some() { " class=\"best\"" } else { "" }
+fn best(is_best: bool) -> &'static str {
+    if is_best { " class=\"best\"" } else { "" }
 }
 
 fn optional(value: Option<f64>, digits: usize) -> String {
