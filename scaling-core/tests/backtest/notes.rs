@@ -39,7 +39,7 @@ fn a_policy_that_could_not_act_says_so_in_table_page_json_and_gate() {
 }
 
 #[test]
-fn requests_that_find_no_pod_and_a_size_outside_the_bounds_are_noted() {
+fn requests_that_find_no_pod_are_noted() {
     let asleep = spec_between(0, 50, MetricSpec::external("queue_depth", Quantity::from_milli(1_000_000)));
     let mut idle_first = scenario(&(0..720).map(|minute| if minute < 500 { 0.0 } else { 90.0 }).collect::<Vec<_>>());
     idle_first.model.limits = HardLimits::new(0, 200).unwrap();

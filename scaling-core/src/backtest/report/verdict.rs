@@ -128,7 +128,8 @@ fn verdict(standings: &[Standing<'_>], over: &str) -> String {
         let ratio = one.ratio.map_or_else(String::new, |ratio| format!(" {ratio:.2} times"));
         format!("{}{ratio} at {}", one.name, percent(one.violating_share))
     };
-    match ranked.as_slice() {
+    let compared: Vec<_> = ranked.into_iter().filter(|one| one.ratio.is_some()).collect();
+    match compared.as_slice() {
         [_] => format!("{} costs, at equal violations{over}, {price}.", best.name),
         [first, ..] if first.name != best.name => format!(
             "Of the policies with at most 1 % of requests violating, {} costs least at equal violations{over}: {price}. Cheaper at equal \
