@@ -32,7 +32,9 @@ pub(super) fn page(report: &Report) -> String {
         section(&mut html, trace, index, report.traces.len() > 1);
     }
     html.push_str("<script>\n\"use strict\";\n");
-    SCRIPT.iter().for_each(|part| html.push_str(part));
+    for part in SCRIPT {
+        html.push_str(part);
+    }
     html.push_str("</script>\n</html>\n");
     html
 }
@@ -68,15 +70,15 @@ fn section(html: &mut String, trace: &TraceReport, index: usize, of_several: boo
          <div class=\"controls\"></div>\n<div class=\"legend\"></div>\n<div class=\"readout\" aria-live=\"off\"></div>\n",
     );
     for (name, title) in [("overview", "The whole trace"), ("load", "Load"), ("pods", "Pods"), ("queue", "Queue")] {
-        figure(html, name, title, caption(name, trace));
+        figure(html, name, title, &caption(name, trace));
     }
-    figure(html, "frontier", "Cost against violations", caption("frontier", trace));
+    figure(html, "frontier", "Cost against violations", &caption("frontier", trace));
     html.push_str("</div>\n");
     data::write(html, trace);
     html.push_str("</section>\n");
 }
 
-fn figure(html: &mut String, name: &str, title: &str, caption: String) {
+fn figure(html: &mut String, name: &str, title: &str, caption: &str) {
     let _ = writeln!(
         html,
         "<figure><h3>{title}</h3><div class=\"chart\" data-chart=\"{name}\"></div><figcaption>{caption}</figcaption></figure>"

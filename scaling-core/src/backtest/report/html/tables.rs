@@ -54,8 +54,10 @@ pub(super) fn candidates(html: &mut String, trace: &TraceReport) {
     let first = trace.best().filter(|_| trace.candidates.len() > 1);
     for (place, CandidateReport { name, score, .. }) in ranked {
         let used = score.utilization;
-        let notes: String =
-            score.notes.iter().map(|note| format!("<small>{}</small>", escaped(&note.to_string()))).collect();
+        let mut notes = String::new();
+        for note in &score.notes {
+            let _ = write!(notes, "<small>{}</small>", escaped(&note.to_string()));
+        }
         let _ = write!(
             html,
             "<tr{}><td data-series=\"{place}\">{}{notes}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td><td>{}</td><td>{:.0}</td>\
