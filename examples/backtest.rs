@@ -43,7 +43,7 @@ or columns of metrics (timestamp, request_rate_per_second, cpu_utilization_perce
 or the answer of a Prometheus range query.";
 
 #[derive(Parser)]
-#[command(about = "Policies side by side on past traffic", version, after_help = EXAMPLES)]
+#[command(name = "backtest", about = "Policies side by side on past traffic", version, after_help = EXAMPLES)]
 struct Arguments {
     /// A trace to replay; may be given several times. By default `test_data/shop_history.csv`.
     #[arg(long, value_name = "FILE")]
@@ -283,7 +283,8 @@ mod tests {
         assert!(output(&["--version"]).unwrap_err().starts_with("backtest "));
         let text = output(&["--engine", "hpa:60", "--engine", "hpa:80"]).unwrap();
         assert!(text.contains("compared: hpa:60, hpa:80\n"), "{text}");
-        assert!(text.contains("shop_history: 2026-01-05 00:00 to ") && text.contains(" UTC, of which"), "{text}");
+        let dated = |line: &str| line.starts_with("shop_history: 2") && line.contains(" UTC, of which the time from 2");
+        assert!(text.lines().any(dated), "{text}");
     }
 
     #[test]
