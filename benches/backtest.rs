@@ -8,7 +8,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use futures::executor::block_on;
 use scaling_core::backtest::oracle::{Oracle, OracleConfig, OracleProblem};
 use scaling_core::backtest::{
-    Arrivals, Candidate, Cluster, ClusterModel, ClusterSetup, Control, SampleTime, Scenario, Trace, run_one,
+    Arrivals, Candidate, Cluster, ClusterModel, ClusterSetup, Control, Report, SampleTime, Scenario, Trace, run_one,
 };
 use scaling_core::chrono::TimeDelta;
 use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec};
@@ -97,6 +97,30 @@ fn rules(bencher: Bencher<'_, '_>) {
     if let Ok(rules) = Candidate::rules(0.95) {
         replay(bencher, &[rules]);
     }
+}
+
+/// Forms of a report.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Table,
+    Json,
+    Page,
+}
+
+/// Two weeks under six policies, written as a table, as JSON and as a page.
+#[divan::bench(args = [Form::Table, Form::Json, Form::Page])]
+fn report_of_two_weeks(bencher: Bencher<'_, '_>, form: Form) {
+    let Some(trace) = trace(14 * STEPS) else { return };
+    let scenario = Scenario { history_share: 0.0, ..Scenario::new(trace, model()) };
+    let candidates = [40, 50, 60, 70, 80, 90].map(Candidate::hpa_on_cpu);
+    let Ok(report) = block_on(run_one(&scenario, &candidates, &())).map(|trace| Report::new(vec![trace])) else {
+        return;
+    };
+    bencher.bench_local(|| match form {
+        Form::Table => report.to_table().len(),
+        Form::Json => report.to_json().map_or(0, |text| text.len()),
+        Form::Page => report.to_html().len(),
+    });
 }
 
 fn replay(bencher: Bencher<'_, '_>, candidates: &[Candidate]) {

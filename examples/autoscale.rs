@@ -260,6 +260,8 @@ fn recorded(bytes: &[u8]) -> Result<World, String> {
 struct Summary {
     ticks: u64,
     changes: u64,
+    unchanged: u64,
+    last_unchanged: Option<String>,
     refusals: BTreeMap<String, u64>,
     failures: BTreeMap<String, u64>,
     pods: u32,
@@ -283,6 +285,10 @@ impl Summary {
                 // The instant in the message would make each a kind of its own.
                 let kind = error.split(" at ").next().unwrap_or(error).to_owned();
                 *self.failures.entry(kind).or_default() += 1;
+            }
+            Outcome::Unchanged { why } => {
+                self.unchanged += 1;
+                self.last_unchanged = Some(why.to_string());
             }
             _ => {}
         }
@@ -319,6 +325,8 @@ impl Summary {
         writeln!(out)?;
         writeln!(out, "ticks       {}", self.ticks)?;
         writeln!(out, "changes     {}", self.changes)?;
+        let last = self.last_unchanged.as_ref().map(|why| format!(" (the last: {why})")).unwrap_or_default();
+        writeln!(out, "unchanged   {}{last}", self.unchanged)?;
         writeln!(out, "refusals    {}", count(&self.refusals))?;
         writeln!(out, "failures    {}", count(&self.failures))?;
         writeln!(out, "pod-hours   {:.1} in {:.1} hours", self.pod_hours, self.hours)?;

@@ -12,7 +12,8 @@
 //! leaves limits that were given is refused (exit 2). `--without queue_depth --rate-as-served` measures as a service that knows only
 //! what it serves: at saturation nothing says how much more there is to do.
 //!
-//! Prints a table for each trace and one over all; `--html` writes a page with charts.
+//! Prints what is compared and from when to when, a table for each trace (best first, with load and pods as lines of blocks), and one
+//! over all; `--html` writes a page with charts. Equal arguments write equal bytes, whatever the files are called.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,23 @@ use examples::{Failure, MayClose, candidates};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use scaling_core::backtest::{BacktestError, Candidate, Progress, Report, Scenario, TraceReport, run_one};
 
+/// Shown below the options.
+const EXAMPLES: &str = "\
+Examples:
+  backtest                                            the history that comes with the examples, all engines
+  backtest --trace load.csv.gz --html report.html     your own load, as a page with charts
+  backtest --trace load.csv --engine hpa:hpa.yaml --engine predictive@hpa:70
+  backtest --trace load.csv --sweep hpa:50..90:10 --engine hpa:70 --pod-capacity 120
+
+A trace is CSV with a head, a line for each interval, at its beginning:
+  timestamp_s,rps
+  1767225600,412.5
+  1767225660,418.0
+or columns of metrics (timestamp, request_rate_per_second, cpu_utilization_percent, current_pod_count, …), JSON lines of the same names,
+or the answer of a Prometheus range query.";
+
 #[derive(Parser)]
-#[command(about = "Policies side by side on past traffic")]
+#[command(name = "backtest", about = "Policies side by side on past traffic", version, after_help = EXAMPLES)]
 struct Arguments {
     /// A trace to replay; may be given several times. By default `test_data/shop_history.csv`.
     #[arg(long, value_name = "FILE")]
@@ -52,10 +68,34 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout().lock())))
+    let command = command(std::env::args().skip(1));
+    examples::exit(run(&Arguments::parse(), &command, &mut MayClose(std::io::stdout().lock())))
 }
 
-fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+/// Options that change nothing of the report, and so do not stand in it.
+const UNTOLD: [&str; 3] = ["--json", "--html", "--jobs"];
+
+/// Writes the command for the report, as a shell takes it.
+fn command(arguments: impl IntoIterator<Item = String>) -> String {
+    let mut words = vec!["backtest".to_owned()];
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let (name, value) =
+            argument.split_once('=').map_or((argument.as_str(), None), |(name, value)| (name, Some(value)));
+        if UNTOLD.contains(&name) {
+            if value.is_none() {
+                arguments.next();
+            }
+            continue;
+        }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=+.,:/@%".contains(c);
+        let quoted = !argument.is_empty() && argument.chars().all(is_plain);
+        words.push(if quoted { argument } else { format!("'{}'", argument.replace('\'', "'\\''")) });
+    }
+    words.join(" ")
+}
+
+fn run(arguments: &Arguments, command: &str, out: &mut impl Write) -> Result<(), Failure> {
     let mut candidates = policies(arguments)?;
     let scenarios = arguments.cluster.scenarios(&arguments.trace, &candidates, out)?;
     if candidates.is_empty() {
@@ -64,7 +104,9 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         let made = names.into_iter().map(|name| candidates::candidate(name, &arguments.cluster.hpas));
         candidates = made.collect::<Result<_, _>>()?;
     }
-    let report = Report::new(replay(&scenarios, &candidates, arguments.jobs)?);
+    let names: Vec<_> = candidates.iter().map(Candidate::name).collect();
+    writeln!(out, "compared: {}", names.join(", "))?;
+    let report = Report::new(replay(&scenarios, &candidates, arguments.jobs)?).made_by(command);
     write!(out, "{}", report.to_table())?;
     if let Some(path) = &arguments.json {
         write_file(path, &report.to_json().map_err(Failure::failed)?)?;
@@ -77,19 +119,29 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the policies that are asked for.
+/// Makes the policies that are asked for, each once: an engine may be a setting of a sweep as well.
 fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
-    let engines = arguments.engine.iter().map(|engine| candidates::candidate(engine, &arguments.cluster.hpas));
-    let mut found: Vec<Candidate> = engines.collect::<Result<_, _>>()?;
+    let mut texts: Vec<&String> = Vec::new();
+    for engine in &arguments.engine {
+        if !texts.contains(&engine) {
+            texts.push(engine);
+        }
+    }
+    let mut found = Vec::new();
+    for (text, name) in texts.iter().zip(candidates::short_names(&texts)) {
+        let made = candidates::candidate(text, &arguments.cluster.hpas)?;
+        // Behind its text the name tells which metrics are left out.
+        let omission = made.name().strip_prefix(text.as_str()).unwrap_or_default().to_owned();
+        found.push(made.named(name + &omission));
+    }
     for sweep in &arguments.sweep {
-        found.extend(candidates::sweep(sweep)?);
+        for candidate in candidates::sweep(sweep)? {
+            if found.iter().all(|other| other.name() != candidate.name()) {
+                found.push(candidate);
+            }
+        }
     }
-    let mut names: Vec<&str> = found.iter().map(Candidate::name).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair.first() == pair.last()) {
-        Some(pair) => Err(Failure::input(format!("engine {:?} is given twice", pair.first().unwrap_or(&"")))),
-        None => Ok(found),
-    }
+    Ok(found)
 }
 
 /// Replays every trace, several at a time; the order of the report is that of the arguments.
@@ -160,9 +212,10 @@ mod tests {
     use super::*;
 
     fn output(arguments: &[&str]) -> Result<String, String> {
+        let command = command(arguments.iter().map(ToString::to_string));
         let arguments = Arguments::try_parse_from(std::iter::once(&"backtest").chain(arguments))
             .map_err(|error| error.to_string())?;
-        examples::outcome(|out| run(&arguments, out))
+        examples::outcome(|out| run(&arguments, &command, out))
     }
 
     fn file(folder: &Path, name: &str, text: &str) -> String {
@@ -209,7 +262,8 @@ mod tests {
         let always = [["--trace", &load, "--engine", &large, "--engine", "hpa:50"].as_slice(), &slow].concat();
         let text = output(&[always.as_slice(), &["--json", json.to_str().unwrap()]].concat()).unwrap();
         let note = format!(
-            "note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by {large} (35..700)"
+            "note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by {} (35..700)",
+            "hpa:large.yaml"
         );
         assert!(text.contains(&note), "{text}");
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
@@ -225,6 +279,27 @@ mod tests {
         assert!(error.contains("widen the limits to 1..700"), "{error}");
         let text = output(&[always.as_slice(), &["--limits", "1..700"]].concat()).unwrap();
         assert!(!text.contains("widened"), "{text}");
+    }
+
+    #[test]
+    fn help_has_examples_and_the_output_says_what_was_compared_and_when() {
+        let help = output(&["--help"]).unwrap_err();
+        assert!(help.contains("Examples:") && help.contains("timestamp_s,rps") && help.contains("--sweep"), "{help}");
+        assert!(output(&["--version"]).unwrap_err().starts_with("backtest "));
+        let text = output(&["--engine", "hpa:60", "--engine", "hpa:80"]).unwrap();
+        assert!(text.contains("compared: hpa:60, hpa:80\n"), "{text}");
+        let dated = |line: &str| line.starts_with("shop_history: 2") && line.contains(" UTC, of which the time from 2");
+        assert!(text.lines().any(dated), "{text}");
+    }
+
+    #[test]
+    fn the_command_is_told_as_a_shell_takes_it_without_the_files_it_writes() {
+        let told = |words: &[&str]| command(words.iter().map(ToString::to_string));
+        assert_eq!(told(&["--trace", "a b.csv", "--html", "x.html", "--json=y"]), "backtest --trace 'a b.csv'");
+        assert_eq!(
+            told(&["--engine", "it's", "--jobs", "3", "--noise", "1"]),
+            "backtest --engine 'it'\\''s' --noise 1"
+        );
     }
 
     #[test]
@@ -301,7 +376,8 @@ mod tests {
         let written = |jobs: &str| {
             let paths = ["json", "html"].map(|kind| temporary.path().join(format!("{jobs}.{kind}")));
             let [json, html] = paths.each_ref().map(|path| path.to_str().unwrap());
-            let traces = ["--trace", &load, "--trace", &other, "--sweep", "hpa:60..80:10", "--engine", "rules"];
+            let policies = ["--sweep", "hpa:60..80:10", "--engine", "rules", "--engine", "hpa:70", "--engine", "rules"];
+            let traces = [["--trace", &load, "--trace", &other].as_slice(), &policies].concat();
             output(&[traces.as_slice(), &["--noise", "4", "--json", json, "--html", html, "--jobs", jobs]].concat())
                 .unwrap();
             paths.map(|path| std::fs::read(path).unwrap())
@@ -310,7 +386,9 @@ mod tests {
         assert!(one == two && one.iter().all(|bytes| bytes.len() > 1000));
         let report: serde_json::Value = serde_json::from_slice(&one[0]).unwrap();
         let names: Vec<_> = report["summary"].as_array().unwrap().iter().map(|row| &row["name"]).collect();
-        assert_eq!(names, ["rules", "hpa:60", "hpa:70", "hpa:80"]);
+        assert_eq!(names, ["rules", "hpa:70", "hpa:60", "hpa:80"], "an engine that is swept as well is replayed once");
+        let command = report["command"].as_str().unwrap();
+        assert!(command.starts_with("backtest --trace ") && command.ends_with("--noise 4"), "{command}");
     }
 
     #[test]
@@ -343,8 +421,8 @@ mod tests {
             let error = output(&arguments).unwrap_err();
             assert!(error.contains(what), "{arguments:?}: {error}");
         }
-        let twice = output(&["--engine", "kpa", "--engine", "kpa"]).unwrap_err();
-        assert!(twice.contains("\"kpa\" is given twice"), "{twice}");
+        let unknown = output(&["--magic"]).unwrap_err();
+        assert!(unknown.contains("unexpected argument '--magic'"), "{unknown}");
     }
 
     proptest::proptest! {

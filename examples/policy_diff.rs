@@ -63,6 +63,9 @@ struct Arguments {
     /// Changes of the size a day allowed under the proposed policy.
     #[arg(long, value_name = "CHANGES")]
     max_changes: Option<f64>,
+    /// Changes of bounds a day allowed under the proposed policy, each a write to the API server.
+    #[arg(long, value_name = "CHANGES")]
+    max_bound_changes: Option<f64>,
     /// Writes the differences as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -149,6 +152,7 @@ fn budget(arguments: &Arguments) -> Result<Budget, Failure> {
         violating_increase: finite("max-violating-increase", arguments.max_violating_increase, 100.0)?,
         violation_minutes_a_day: finite("max-violation-minutes", arguments.max_violation_minutes, 1.0)?,
         scale_events_a_day: finite("max-changes", arguments.max_changes, 1.0)?,
+        bound_changes_a_day: finite("max-bound-changes", arguments.max_bound_changes, 1.0)?,
     })
 }
 
@@ -180,6 +184,7 @@ mod tests {
         );
         let error = output(&["--max-cost-increase", "-99"]).unwrap_err();
         assert!(error.starts_with("1: over budget: shop_history: cost_increase is"), "{error}");
+        assert!(error.ends_with(" %, allowed is -99.00 %"), "percent in, percent out: {error}");
         let same = output(&["--current", "hpa:70", "--proposed", "hpa:70", "--max-cost-increase", "0"]).unwrap();
         assert!(same.contains("(+0.00 %)"), "{same}");
     }

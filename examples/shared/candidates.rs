@@ -134,6 +134,25 @@ pub fn sweep(text: &str) -> Result<Vec<Candidate>, Failure> {
     Ok(candidates)
 }
 
+/// Names policies for reports: a file by its own name, with its folders only where another policy would have the same name.
+pub fn short_names(texts: &[impl AsRef<str>]) -> Vec<String> {
+    let short = |text: &str| match text.split_once(':') {
+        Some((engine, file)) if is_file(file) => {
+            let (path, hpa) = file.find('#').map_or((file, ""), |at| file.split_at(at));
+            let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+            format!("{engine}:{name}{hpa}")
+        }
+        _ => text.to_owned(),
+    };
+    let names: Vec<String> = texts.iter().map(|text| short(text.as_ref())).collect();
+    let is_shared = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    names
+        .iter()
+        .zip(texts)
+        .map(|(name, text)| if is_shared(name) { text.as_ref().to_owned() } else { name.clone() })
+        .collect()
+}
+
 fn bad(text: &str, what: impl std::fmt::Display) -> Failure {
     Failure::input(format!("engine {text:?}: {what}"))
 }
@@ -264,6 +283,13 @@ mod tests {
             let error = said(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn files_are_named_without_folders_where_that_tells_them_apart() {
+        let names =
+            short_names(&["hpa:70", "hpa:a/web.yaml", "hpa:b/web.yaml", "rules:c/slow.json", "hpa:c/db.yaml#ns/db"]);
+        assert_eq!(names, ["hpa:70", "hpa:a/web.yaml", "hpa:b/web.yaml", "rules:slow.json", "hpa:db.yaml#ns/db"]);
     }
 
     #[test]

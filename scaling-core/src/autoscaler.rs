@@ -14,7 +14,7 @@ use crate::guard::{Approved, GuardContext, Guards, Limit, Proposal};
 use crate::metrics::Observation;
 use crate::plan::HpaPlan;
 use crate::policy::BoundsPolicy;
-use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, Step};
+use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, Step, Unchanged};
 use crate::source::MetricsSource;
 use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
@@ -258,10 +258,11 @@ impl Autoscaler {
         let plan = HpaPlan::of(&approved);
         record.change = (!plan.is_empty()).then(|| plan.change());
         let refused = refusal(&approved);
+        let unchanged = plan.is_empty().then(|| Outcome::Unchanged { why: unchanged(&approved) });
         let (decision, floor, clamps, _) = approved.into_parts();
         (record.decision, record.floor, record.clamps) = (decision, floor, clamps);
-        if plan.is_empty() {
-            return record.withheld.take().or(refused).unwrap_or(Outcome::Unchanged);
+        if let Some(unchanged) = unchanged {
+            return record.withheld.take().or(refused).unwrap_or(unchanged);
         }
         record.withheld = record.withheld.take().or(refused);
         self.carry_out(&plan, &target).await
@@ -369,7 +370,7 @@ impl Autoscaler {
             Err(error) => failed(Step::Apply, &error, error.is_transient()),
             Ok(_) if self.mode == ApplyMode::ServerDryRun => Outcome::Validated,
             Ok(applied) if applied.changed => Outcome::Applied,
-            Ok(_) => Outcome::Unchanged,
+            Ok(_) => Outcome::Unchanged { why: Unchanged::AlreadyThere { bounds: plan.new_bounds() } },
         }
     }
 
@@ -391,6 +392,12 @@ fn refusal(approved: &Approved) -> Option<Outcome> {
         Limit::Replicas(_) => false,
     });
     held.filter(|_| empty).map(|clamp| Outcome::Refused { guard: clamp.guard.to_string(), why: clamp.why.to_string() })
+}
+
+/// Why a change that is none is none, where no guard refused it.
+fn unchanged(approved: &Approved) -> Unchanged {
+    let floor = approved.floor().map(|floor| floor.replicas);
+    Unchanged::of(approved.change().old, approved.replicas(), approved.resting(), floor)
 }
 
 fn failed(step: Step, error: &dyn std::error::Error, transient: bool) -> Outcome {

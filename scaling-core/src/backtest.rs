@@ -21,6 +21,7 @@ mod cluster;
 mod gate;
 mod model;
 mod noise;
+mod notes;
 pub mod oracle;
 mod pods;
 mod queue;
@@ -33,8 +34,9 @@ mod trace;
 pub use arrivals::Arrivals;
 pub use candidate::{Candidate, CandidateError, CandidateSetup, Driver, TrainingPeriod};
 pub use cluster::{Cluster, ClusterError, ClusterSetup, Control, Run, StepSeen};
-pub use gate::{Budget, DiffError, Exceeded, PolicyDiff};
+pub use gate::{Budget, BudgetLimit, DiffError, Exceeded, PolicyDiff};
 pub use model::{ClusterModel, MappedMetric};
+pub use notes::{MetricSyncs, Note, Syncs};
 pub use report::{
     CandidatePlot, CandidateReport, OraclePoint, OracleReport, Plot, Report, Scored, Summary, TraceReport,
 };

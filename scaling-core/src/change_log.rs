@@ -179,7 +179,7 @@ impl ChangeLog {
             let state = self.settle(&target, HpaState::new(bounds).with_resting(resting), now);
             let known = match &record.outcome {
                 // Unchanged with a change: it was there already.
-                Outcome::Applied | Outcome::Unchanged => Some(true),
+                Outcome::Applied | Outcome::Unchanged { .. } => Some(true),
                 Outcome::Failed { step: Step::Apply, .. } => Some(false),
                 _ => None,
             };
@@ -188,7 +188,7 @@ impl ChangeLog {
                 if known {
                     self.confirm(&target);
                 }
-            } else if let (None, Outcome::Unchanged | Outcome::Refused { .. } | Outcome::Failed { .. }) =
+            } else if let (None, Outcome::Unchanged { .. } | Outcome::Refused { .. } | Outcome::Failed { .. }) =
                 (record.change, &record.outcome)
             {
                 let min_without_floor = record.min_without_floor;

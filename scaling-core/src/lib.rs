@@ -72,7 +72,8 @@ pub use plan::HpaPlan;
 pub use policy::{BoundsChange, BoundsPolicy, Ceiling};
 #[doc(inline)]
 pub use record::{
-    DecisionRecord, JsonLinesRecorder, MemoryRecorder, NoRecorder, Outcome, RecordError, Recorder, Step, Tee,
+    DecisionRecord, JsonLinesRecorder, MemoryRecorder, MinHolder, NoRecorder, Outcome, RecordError, Recorder, Step,
+    Tee, Unchanged,
 };
 #[doc(inline)]
 pub use resources::{Requests, ResourceChange};

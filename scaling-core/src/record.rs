@@ -1,5 +1,6 @@
 //! Everything about a tick as data: [`DecisionRecord`], and the trait [`Recorder`] that keeps it.
 
+mod outcome;
 mod tee;
 
 use std::error::Error;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use outcome::{MinHolder, Outcome, Step, Unchanged};
 pub use tee::Tee;
 
 use crate::bounds::Bounds;
@@ -18,51 +20,6 @@ use crate::metrics::{ScalingMetrics, SignalSet};
 use crate::policy::BoundsChange;
 use crate::state::ApplyMode;
 use crate::target::Target;
-
-/// Which step of a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// The source.
-    Observe,
-    /// Reading the HPA.
-    Read,
-    /// The engine.
-    Decide,
-    /// The applier.
-    Apply,
-}
-
-/// End of a tick.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Outcome {
-    /// There was nothing to change.
-    Unchanged,
-    /// The change was planned; nothing left the process.
-    Planned,
-    /// The API server would take the change; nothing persists.
-    Validated,
-    /// The change was applied.
-    Applied,
-    /// A guard refused, and nothing was changed.
-    Refused {
-        /// The guard.
-        guard: String,
-        /// Reason, for people.
-        why: String,
-    },
-    /// A step failed, and nothing was changed, unless the step was [`Step::Apply`] and the error says otherwise.
-    Failed {
-        /// The step.
-        step: Step,
-        /// Error, for people.
-        error: String,
-        /// True if it can pass by itself.
-        transient: bool,
-    },
-}
 
 /// Everything about one tick: what was seen, wanted, allowed and done. Free of wall time: the same tick gives the same bytes
 /// (law 5). It names each input, each clamp and the guard that limited it (law 10).
@@ -122,7 +79,7 @@ impl DecisionRecord {
             min_without_floor: None,
             clamps: Vec::new(),
             change: None,
-            outcome: Outcome::Unchanged,
+            outcome: Outcome::Unchanged { why: Unchanged::Undecided },
             withheld: None,
         }
     }

@@ -18,7 +18,7 @@ use scaling_core::{
     DecisionRecord, EngineError, EngineExt, Floor, FloorSource, Guards, HpaApplier, HpaPlan, HpaState, LastChanges,
     MemoryApplier, MemoryRecorder, MetricsHistory, MetricsSource, Missing, Observation, Outcome, Reason, RemovalBudget,
     ResourceChange, RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind, SignalSet, SourceError,
-    Target,
+    Target, Unchanged,
 };
 
 fn start() -> DateTime<Utc> {
@@ -265,7 +265,8 @@ fn bounds_that_are_there_already_are_those_of_the_write_whose_answer_was_lost() 
         .build();
     tick(&autoscaler, 0);
     let record = tick(&autoscaler, 15).unwrap();
-    assert_eq!((record.outcome, cluster.bounds()), (Outcome::Unchanged, bounds(8, 21)));
+    let there = Outcome::Unchanged { why: Unchanged::AlreadyThere { bounds: bounds(8, 21) } };
+    assert_eq!((record.outcome, cluster.bounds()), (there, bounds(8, 21)));
     for log in [autoscaler.change_log(), ChangeLog::from_records(&recorder.records())] {
         assert_eq!(log.last_changes(&target()).grown, Some(after(15)), "it counts for the pause");
     }

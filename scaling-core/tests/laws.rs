@@ -17,7 +17,7 @@ use scaling_core::{
     LoadForecast, MAX_REPLICAS, MemoryApplier, MemorySource, MetricsHistory, MetricsSource, NoForecast, Observation,
     Outcome, PlannedEvent, Price, Proposal, Reason, RemovalBudget, ResourceChange, ResourceLimits, RuleBasedEngine,
     RuleConfig, ScalingAction, ScalingDecision, ScalingMetrics, Signal, SignalKind, SignalSet, SourceError, Step,
-    StepLimit, Target, Timing, Urgency, Verdict, WorkloadFacts,
+    StepLimit, Target, Timing, Unchanged, Urgency, Verdict, WorkloadFacts,
 };
 
 /// The same cases every time, unless the environment asks for others.
@@ -621,7 +621,7 @@ proptest! {
     ) {
         let tick = Setup { guards: chain.guards(), policy, ..Setup::new(world) }.tick(says, &seen);
         match &tick.record.outcome {
-            Outcome::Refused { .. } | Outcome::Unchanged => {
+            Outcome::Refused { .. } | Outcome::Unchanged { .. } => {
                 prop_assert!(tick.asked.is_empty(), "refused, and yet sent to the applier");
                 prop_assert_eq!(tick.after, world.1.bounds);
             }
@@ -933,7 +933,26 @@ proptest! {
                 prop_assert!(said(&Some(record.outcome)));
                 prop_assert_eq!(record.change, None);
             }
-            Outcome::Unchanged => prop_assert_eq!(record.change, None),
+            // The reason names the bounds as they stand, and where the size that was left of the request lies.
+            Outcome::Unchanged { why } => {
+                prop_assert_eq!(record.change, None);
+                let bounds = world.1.bounds;
+                match why {
+                    Unchanged::Allowed { bounds: said, replicas } => {
+                        prop_assert_eq!((said, replicas), (bounds, left));
+                        prop_assert!((bounds.min()..=bounds.max()).contains(&replicas));
+                    }
+                    Unchanged::MinHeld { bounds: said, replicas, .. } => {
+                        prop_assert_eq!((said, replicas), (bounds, left));
+                        prop_assert!(replicas < bounds.min());
+                    }
+                    Unchanged::AboveMax { bounds: said, replicas } => {
+                        prop_assert_eq!((said, replicas), (bounds, left));
+                        prop_assert!(replicas > bounds.max());
+                    }
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            }
             Outcome::Applied => {
                 let change = record.change.unwrap();
                 prop_assert_eq!((change.old, change.new), (world.1.bounds, tick.after));

@@ -12,6 +12,7 @@ use self::autoscaler::SimulatedObject;
 pub(super) use self::reading::wait;
 use self::reading::{Memory, Reading};
 use super::noise::Noise;
+use super::notes::Syncs;
 use super::pods::Pods;
 use super::queue::{Queue, Service};
 use super::{Arrivals, ClusterModel, DemandBasis, Trace};
@@ -143,6 +144,8 @@ pub struct Run {
     pub steps: Vec<StepSeen>,
     /// Changes of the size that was asked for, in the steps that count.
     pub scale_events: u64,
+    /// Outcome of the syncs, in the steps that count.
+    pub syncs: Syncs,
 }
 
 impl Run {
@@ -204,6 +207,7 @@ struct World {
     queue: Queue,
     hpa: Option<(Hpa, HpaMemory)>,
     scale_events: u64,
+    syncs: Syncs,
     samples: Accumulator,
 }
 
@@ -253,6 +257,7 @@ impl Cluster {
                 pods: Pods::ready_from_the_start(existing),
                 desired: initial,
                 queue: Queue::default(),
+                syncs: hpa.as_ref().map(|(hpa, _)| Syncs::of(hpa)).unwrap_or_default(),
                 hpa,
                 scale_events: 0,
                 samples: Accumulator::continuing(history),
@@ -304,7 +309,7 @@ impl Cluster {
     /// Ends the simulation.
     pub fn into_run(self) -> Run {
         let world = self.world.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Run { steps: world.seen, scale_events: world.scale_events }
+        Run { steps: world.seen, scale_events: world.scale_events, syncs: world.syncs }
     }
 
     /// Simulates one step of the queue.
@@ -370,6 +375,9 @@ impl Cluster {
             hpa.max_replicas = i32::try_from(bounds.max()).unwrap_or(i32::MAX);
             let sync = controller.sync(hpa, memory, &mut object, at);
             world.desired = u32::try_from(sync.desired).unwrap_or(0);
+            if self.counts(now) {
+                world.syncs.count_metrics(&memory.metrics);
+            }
         } else {
             world.desired = self.model.limits.bounds().clamp(bounds.min());
         }
@@ -379,8 +387,12 @@ impl Cluster {
             world.pods.ready(now);
             world.pods.resize(size, now + self.periods.start_up);
         }
-        if world.desired != before && self.counts(now) {
-            world.scale_events += 1;
+        if self.counts(now) {
+            world.scale_events += u64::from(world.desired != before);
+            world.syncs.total += 1;
+            // Without an HPA the limits hold the size where bounds leave them.
+            let is_outside = world.hpa.is_some() && !(bounds.min()..=bounds.max()).contains(&world.desired);
+            world.syncs.outside += u64::from(is_outside);
         }
     }
 

@@ -25,6 +25,57 @@ pub struct Budget {
     pub violation_minutes_a_day: Option<f64>,
     /// Changes of the size a day under the proposed policy.
     pub scale_events_a_day: Option<f64>,
+    /// Changes of bounds a day under the proposed policy, each a write to the API server.
+    pub bound_changes_a_day: Option<f64>,
+}
+
+/// Field of a [`Budget`], written as there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BudgetLimit {
+    /// [`Budget::cost_increase`].
+    CostIncrease,
+    /// [`Budget::violating_share`].
+    ViolatingShare,
+    /// [`Budget::violating_increase`].
+    ViolatingIncrease,
+    /// [`Budget::violation_minutes_a_day`].
+    ViolationMinutesADay,
+    /// [`Budget::scale_events_a_day`].
+    ScaleEventsADay,
+    /// [`Budget::bound_changes_a_day`].
+    BoundChangesADay,
+}
+
+impl BudgetLimit {
+    /// Returns the name of the field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CostIncrease => "cost_increase",
+            Self::ViolatingShare => "violating_share",
+            Self::ViolatingIncrease => "violating_increase",
+            Self::ViolationMinutesADay => "violation_minutes_a_day",
+            Self::ScaleEventsADay => "scale_events_a_day",
+            Self::BoundChangesADay => "bound_changes_a_day",
+        }
+    }
+
+    /// Returns the unit for people, and how many of it make 1: shares are told in percent.
+    fn unit(self) -> (&'static str, f64) {
+        match self {
+            Self::CostIncrease | Self::ViolatingShare => (" %", 100.0),
+            Self::ViolatingIncrease => (" percentage points", 100.0),
+            Self::ViolationMinutesADay => (" min", 1.0),
+            Self::ScaleEventsADay | Self::BoundChangesADay => ("", 1.0),
+        }
+    }
+}
+
+impl fmt::Display for BudgetLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Reasons why two policies cannot be compared.
@@ -66,17 +117,27 @@ pub struct Exceeded {
     /// Name of the trace.
     pub trace: String,
     /// Field of the [`Budget`].
-    pub budget: String,
-    /// Limit.
+    pub budget: BudgetLimit,
+    /// Limit, as in the budget: a share where that is one.
     pub allowed: f64,
-    /// Value that was found.
+    /// Value that was found, in the same unit.
     pub found: f64,
 }
 
 impl fmt::Display for Exceeded {
+    /// Writes both numbers in the unit that people state limits in: percent for shares.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} is {:.6}, allowed are {:.6}", self.trace, self.budget, self.found, self.allowed)
+        let (unit, scale) = self.budget.unit();
+        let (found, allowed) = told_apart(self.found * scale, self.allowed * scale);
+        write!(f, "{}: {} is {found}{unit}, allowed is {allowed}{unit}", self.trace, self.budget)
     }
+}
+
+/// Writes two numbers with as few digits, at least two, as tell them apart.
+fn told_apart(a: f64, b: f64) -> (String, String) {
+    let pairs = (2..=12).map(|digits| (format!("{a:.digits$}"), format!("{b:.digits$}")));
+    let mut differing = pairs.filter(|(a, b)| a != b);
+    differing.next().unwrap_or_else(|| (a.to_string(), b.to_string()))
 }
 
 impl PolicyDiff {
@@ -137,16 +198,17 @@ impl PolicyDiff {
         let days = self.proposed.hours / 24.0;
         let minutes_a_day = if days > 0.0 { self.proposed.violation_minutes / days } else { 0.0 };
         let checks = [
-            ("cost_increase", budget.cost_increase, self.cost_increase()),
-            ("violating_share", budget.violating_share, self.proposed.violating_share),
-            ("violating_increase", budget.violating_increase, self.violating_increase()),
-            ("violation_minutes_a_day", budget.violation_minutes_a_day, minutes_a_day),
-            ("scale_events_a_day", budget.scale_events_a_day, self.proposed.scale_events_a_day()),
+            (BudgetLimit::CostIncrease, budget.cost_increase, self.cost_increase()),
+            (BudgetLimit::ViolatingShare, budget.violating_share, self.proposed.violating_share),
+            (BudgetLimit::ViolatingIncrease, budget.violating_increase, self.violating_increase()),
+            (BudgetLimit::ViolationMinutesADay, budget.violation_minutes_a_day, minutes_a_day),
+            (BudgetLimit::ScaleEventsADay, budget.scale_events_a_day, self.proposed.scale_events_a_day()),
+            (BudgetLimit::BoundChangesADay, budget.bound_changes_a_day, self.proposed.bound_changes_a_day()),
         ];
-        let exceeded = checks.into_iter().filter_map(|(name, allowed, found)| {
+        let exceeded = checks.into_iter().filter_map(|(limit, allowed, found)| {
             let allowed = allowed?;
             let holds = found <= allowed;
-            (!holds).then(|| Exceeded { trace: self.trace.clone(), budget: name.to_owned(), allowed, found })
+            (!holds).then(|| Exceeded { trace: self.trace.clone(), budget: limit, allowed, found })
         });
         exceeded.collect()
     }
@@ -177,6 +239,55 @@ impl fmt::Display for PolicyDiff {
         writeln!(f, "  violation minutes  {:.1} -> {:.1}", a.violation_minutes, b.violation_minutes)?;
         writeln!(f, "  dropped requests   {:.0} -> {:.0}", a.dropped_requests, b.dropped_requests)?;
         writeln!(f, "  changes a day      {:.1} -> {:.1}", a.scale_events_a_day(), b.scale_events_a_day())?;
-        write!(f, "  peak pods          {} -> {}", a.peak_pods, b.peak_pods)
+        if a.bound_changes + b.bound_changes > 0 {
+            writeln!(f, "  bounds a day       {:.1} -> {:.1}", a.bound_changes_a_day(), b.bound_changes_a_day())?;
+        }
+        write!(f, "  peak pods          {} -> {}", a.peak_pods, b.peak_pods)?;
+        for (whose, score) in [("current", a), ("proposed", b)] {
+            for note in &score.notes {
+                write!(f, "\n  note: {whose}: {note}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_in_percent_out() {
+        let exceeded = |budget, allowed, found| Exceeded { trace: "load".into(), budget, allowed, found }.to_string();
+        assert_eq!(
+            exceeded(BudgetLimit::ViolatingShare, 0.005, 0.0123),
+            "load: violating_share is 1.23 %, allowed is 0.50 %"
+        );
+        assert_eq!(
+            exceeded(BudgetLimit::ViolatingShare, 0.01, 0.010_000_2),
+            "load: violating_share is 1.00002 %, allowed is 1.00000 %"
+        );
+        let changes = exceeded(BudgetLimit::ScaleEventsADay, 300.0, 445.0);
+        assert_eq!(changes, "load: scale_events_a_day is 445.00, allowed is 300.00");
+        let infinite = exceeded(BudgetLimit::CostIncrease, 0.1, f64::INFINITY);
+        assert!(infinite.contains("is inf %, allowed is 10.00 %"), "{infinite}");
+    }
+
+    #[test]
+    fn limits_are_written_like_the_fields_of_a_budget() {
+        let limits = [
+            BudgetLimit::CostIncrease,
+            BudgetLimit::ViolatingShare,
+            BudgetLimit::ViolatingIncrease,
+            BudgetLimit::ViolationMinutesADay,
+            BudgetLimit::ScaleEventsADay,
+            BudgetLimit::BoundChangesADay,
+        ];
+        let fields = serde_json::to_value(Budget::default()).unwrap();
+        for limit in limits {
+            assert_eq!(serde_json::to_value(limit).unwrap(), limit.as_str());
+            assert!(fields.get(limit.as_str()).is_some(), "{limit}");
+        }
+        assert_eq!(fields.as_object().unwrap().len(), limits.len());
     }
 }

@@ -1,13 +1,17 @@
 //! [`Report`]: the outcome of a backtest, for machines, terminals and people.
 
 mod html;
+mod json;
 mod plot;
 #[cfg(feature = "table")]
+mod spark;
+#[cfg(feature = "table")]
 mod table;
+mod verdict;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use plot::{CandidatePlot, Plot};
@@ -17,9 +21,15 @@ use super::oracle::{FrontierPoint, Oracle, OracleError};
 use super::score::Score;
 use super::{ClusterModel, DemandBasis, Run, Scenario, TraceFacts};
 
-/// Outcome of every candidate over every trace: comparable, in the order that was asked for, free of wall time.
+/// Outcome of every candidate over every trace: comparable, in the order that was asked for, free of wall time. Tables and the page
+/// show the candidates [by rank](TraceReport::ranking) instead.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// Version of this crate.
+    pub version: String,
+    /// Command that made the report, if a program said it ([`Report::made_by`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// Reports of the traces.
     pub traces: Vec<TraceReport>,
     /// Candidates over all traces.
@@ -50,6 +60,8 @@ pub struct TraceReport {
 /// Part of a trace that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
+    /// Beginning of the trace, and of the history before the replay.
+    pub recorded_from: DateTime<Utc>,
     /// Beginning.
     pub start: DateTime<Utc>,
     /// End.
@@ -118,7 +130,7 @@ pub struct Summary {
     pub name: String,
     /// Number of traces.
     pub traces: usize,
-    /// Mean ratio of the pod-hours to the oracle's.
+    /// Mean over the traces of [`Score::oracle_ratio`]: pod-hours over the least possible at the same share of violating requests.
     pub oracle_ratio: Option<f64>,
     /// Mean share of violating requests.
     pub violating_share: f64,
@@ -130,6 +142,8 @@ pub struct Summary {
     pub violation_minutes: f64,
     /// Mean changes of the size in a day.
     pub scale_events_a_day: f64,
+    /// Mean changes of bounds in a day, each a write to the API server.
+    pub bound_changes_a_day: f64,
 }
 
 impl Report {
@@ -145,17 +159,28 @@ impl Report {
             of_name.push(&candidate.score);
         }
         let summary = names.iter().filter_map(|name| Some(Summary::of(name, scores.get(name)?))).collect();
-        Self { traces, summary }
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), command: None, traces, summary }
     }
 
-    /// Writes the report as JSON, with a line break at the end.
+    /// Names the command that made the report. It stands in the JSON and in the page, so it must not name what differs between two
+    /// runs that are otherwise equal, as the files that they write.
+    #[must_use]
+    pub fn made_by(mut self, command: impl Into<String>) -> Self {
+        self.command = Some(command.into());
+        self
+    }
+
+    /// Writes the report as JSON, a line for each field, with a line break at the end.
+    ///
+    /// Shares are between 0 and 1, instants RFC 3339 in UTC. `oracle_ratio` is explained at [`Score::oracle_ratio`].
     ///
     /// # Errors
     /// If a number cannot be written; the scores of a replay can.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(text)
+        let mut bytes = Vec::new();
+        self.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, json::Lines::default()))?;
+        bytes.push(b'\n');
+        String::from_utf8(bytes).map_err(serde::ser::Error::custom)
     }
 
     /// Writes one HTML page with charts, tables, and their meaning. It loads nothing from a network.
@@ -181,6 +206,23 @@ impl TraceReport {
             oracle,
             candidates,
             plot,
+        }
+    }
+
+    /// Returns true if the trace has dates; a trace that starts its clock at 0 has none.
+    fn is_dated(&self) -> bool {
+        self.scored.recorded_from.year() > 1980
+    }
+
+    /// Says from when to when the trace reaches and which part of it counts, with dates and zone where it has them.
+    fn period(&self) -> String {
+        let Scored { recorded_from, start, end, .. } = self.scored;
+        if self.is_dated() {
+            let said = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M").to_string();
+            format!("{} to {} UTC, of which the time from {} on counts", said(recorded_from), said(end), said(start))
+        } else {
+            let said = |at: DateTime<Utc>| format!("{:.1}", (at - recorded_from).num_seconds() as f64 / 3600.0);
+            format!("no dates; of {} hours those from hour {} on count", said(end), said(start))
         }
     }
 
@@ -309,6 +351,7 @@ impl Summary {
             cost: costs.map(|costs| costs.iter().sum()),
             violation_minutes: sum(|score| score.violation_minutes),
             scale_events_a_day: sum(Score::scale_events_a_day) / number,
+            bound_changes_a_day: sum(Score::bound_changes_a_day) / number,
         }
     }
 }

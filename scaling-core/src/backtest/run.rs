@@ -382,7 +382,8 @@ impl<'a> Prepared<'a> {
             let now = self.arrivals.instant(step);
             cluster.advance(now);
             let record = autoscaler.tick(&self.target, now).await?;
-            if step >= self.scored_from {
+            // Gaps count for nothing: an engine that has nothing to see in one has not failed.
+            if self.counted.get(step).copied().unwrap_or(false) {
                 decisions.take(&record);
             }
             if step - reported >= PROGRESS {
@@ -414,6 +415,7 @@ impl<'a> Prepared<'a> {
         let seconds = |steps: usize| steps as f64 * step_s;
         let settling = requests.iter().zip(counted).filter(|(requests, counts)| !requests.is_nan() && !**counts);
         Scored {
+            recorded_from: self.arrivals.instant(0),
             start: self.arrivals.instant(self.scored_from),
             end: self.arrivals.instant(self.end),
             step_seconds: step_s,

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::cluster::wait;
+use super::notes::Note;
 use super::{ClusterModel, Run};
 use crate::stats::weighted_quantile;
 use crate::{DecisionRecord, Outcome, Price};
@@ -22,7 +23,7 @@ pub struct Quantiles {
     pub p99: f64,
 }
 
-/// Outcomes of the decisions of an engine.
+/// Outcomes of the decisions of an engine, at the ticks that count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decisions {
     /// Ticks.
@@ -47,7 +48,7 @@ impl Decisions {
             Outcome::Applied => self.applied += 1,
             Outcome::Refused { guard, .. } => count(&mut self.refused, guard),
             Outcome::Failed { .. } => self.failed += 1,
-            Outcome::Unchanged | Outcome::Planned | Outcome::Validated => {}
+            Outcome::Unchanged { .. } | Outcome::Planned | Outcome::Validated => {}
         }
     }
 }
@@ -96,7 +97,9 @@ pub struct Score {
     pub dropped_requests: f64,
     /// Hours of pods paid for.
     pub pod_hours: f64,
-    /// Ratio of the pod-hours to the least that was possible at the same share of violating requests.
+    /// Pod-hours over the least that any schedule could have had at the same share of violating requests, all load known in
+    /// advance: "× oracle". 1 cannot be beaten. Policies that violate differently are compared by it: each is held against the
+    /// schedule that violates as much as it does. None without an oracle, or where no pod was needed at all.
     pub oracle_ratio: Option<f64>,
     /// Cost of the pods, if a price is known.
     pub cost: Option<f64>,
@@ -104,12 +107,17 @@ pub struct Score {
     pub peak_pods: u32,
     /// Changes of the size that was asked for.
     pub scale_events: u64,
+    /// Changes of bounds that an engine had applied, each a write to the API server. 0 where the HPA alone decided.
+    pub bound_changes: u64,
     /// Share of the ready pods' capacity that was used, over time.
     pub utilization: Quantiles,
     /// Seconds that requests waited, over requests.
     pub wait_seconds: Quantiles,
     /// Outcomes of the engine's decisions; none where the HPA alone decided.
     pub decisions: Option<Decisions>,
+    /// Circumstances that kept the policy from acting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
 }
 
 /// A policy is better than another if it costs no more and violates no more, and one of the two less. Most pairs are neither.
@@ -157,6 +165,8 @@ impl Score {
             cost: price.map(|price| price.pod_hour() * pod_hours),
             peak_pods,
             scale_events: run.scale_events,
+            bound_changes: decisions.as_ref().map_or(0, |decisions| decisions.applied),
+            notes: Note::of(run, decisions.as_ref()),
             utilization: quantiles(utilizations),
             wait_seconds: quantiles(waits),
             decisions,
@@ -165,7 +175,16 @@ impl Score {
 
     /// Returns the changes of the size per day.
     pub fn scale_events_a_day(&self) -> f64 {
-        if self.hours > 0.0 { self.scale_events as f64 * 24.0 / self.hours } else { 0.0 }
+        self.a_day(self.scale_events)
+    }
+
+    /// Returns the changes of bounds per day.
+    pub fn bound_changes_a_day(&self) -> f64 {
+        self.a_day(self.bound_changes)
+    }
+
+    fn a_day(&self, times: u64) -> f64 {
+        if self.hours > 0.0 { times as f64 * 24.0 / self.hours } else { 0.0 }
     }
 }
 
@@ -180,7 +199,7 @@ fn quantiles(mut values: Vec<(f64, f64)>) -> Quantiles {
 mod tests {
     use super::*;
     use crate::Currency;
-    use crate::backtest::StepSeen;
+    use crate::backtest::{StepSeen, Syncs};
 
     fn step(arrived: f64, pods: u32, violating: f64) -> StepSeen {
         StepSeen {
@@ -198,7 +217,7 @@ mod tests {
 
     fn score(mut steps: Vec<StepSeen>, unscored: usize) -> Score {
         steps.iter_mut().take(unscored).for_each(|step| step.counts = false);
-        let run = Run { steps, scale_events: 3 };
+        let run = Run { steps, scale_events: 3, syncs: Syncs::default() };
         let price = Price::per_pod_hour(0.5, Currency::USD).unwrap();
         Score::of(&run, &ClusterModel::default(), Some(&price), None)
     }

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::engine::steady;
 use crate::{
     Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Floor, Limit, Outcome, Reason, Recorder,
-    ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, Step, Target,
+    ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, Step, Target, Unchanged,
 };
 
 /// Runs every promise of a recorder. `make` gives an empty one; `read` takes one and gives back what it kept, oldest first.
@@ -122,8 +122,12 @@ pub fn records() -> Vec<DecisionRecord> {
         DecisionRecord { mode: ApplyMode::ServerDryRun, outcome: Outcome::Validated, ..whole.clone() },
         DecisionRecord {
             change: None,
-            outcome: Outcome::Unchanged,
+            outcome: Outcome::Unchanged { why: Unchanged::Allowed { bounds: bounds(2, 6), replicas: 3 } },
             at: at + TimeDelta::nanoseconds(1),
+            ..whole.clone()
+        },
+        DecisionRecord {
+            outcome: Outcome::Unchanged { why: Unchanged::AlreadyThere { bounds: bounds(3, 11) } },
             ..whole.clone()
         },
         DecisionRecord {

@@ -479,7 +479,7 @@ proptest! {
                 }
                 (outcome, change) => {
                     prop_assert_eq!(tick.before, tick.after, "{:?}", outcome);
-                    let unsaid = matches!(outcome, Outcome::Unchanged) && change.is_some_and(|change| change.resources.is_none());
+                    let unsaid = matches!(outcome, Outcome::Unchanged { .. }) && change.is_some_and(|change| change.resources.is_none());
                     prop_assert!(!unsaid, "{tick:?}");
                 }
             }

@@ -1,22 +1,26 @@
-//! [`Plot`]: a run in few enough points for a chart.
+//! [`Plot`]: a run in few enough points for a chart, with its peaks.
 
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::backtest::{Arrivals, Run};
+use crate::backtest::{Arrivals, Run, StepSeen};
 
-/// Points of a chart at most: more than a screen has columns for.
-const POINTS: usize = 720;
+/// Points of a chart at most: five minutes each over 14 days, so that one day still fills a screen.
+const POINTS: usize = 4032;
 
 /// Load and the oracle's pods. Each point stands for the same number of steps; a gap is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plot {
-    /// Beginning of the first point.
+    /// Beginning of the first point of the replay, which is the end of the history.
     pub start: DateTime<Utc>,
     /// Seconds between two points.
     pub seconds_per_point: f64,
+    /// Mean requests per second before the replay, of which the last point ends at its beginning; not more points than the replay has.
+    pub history: Vec<Option<f64>>,
+    /// Most requests per second in any step before the replay.
+    pub history_peak: Vec<Option<f64>>,
     /// Mean requests per second.
     pub load: Vec<Option<f64>>,
     /// Most requests per second in any step.
@@ -32,6 +36,8 @@ pub struct Plot {
 pub struct CandidatePlot {
     /// Mean pods.
     pub pods: Vec<Option<f64>>,
+    /// Most pods in any step.
+    pub pods_peak: Vec<Option<f64>>,
     /// Most waiting requests in any step.
     pub queue: Vec<Option<f64>>,
     /// Requests that violated.
@@ -39,19 +45,26 @@ pub struct CandidatePlot {
 }
 
 impl Plot {
-    /// Plots the steps that were replayed, with the oracle's pods in each; NaN where it has none.
+    /// Plots the steps that were replayed, with the oracle's pods in each (NaN where it has none), and those before them.
     pub(in crate::backtest) fn new(arrivals: &Arrivals, range: Range<usize>, oracle_pods: &[f64]) -> Self {
+        let seconds = arrivals.step().num_milliseconds() as f64 / 1000.0;
+        let rates = |range: Range<usize>| -> Vec<f64> {
+            let steps = arrivals.requests().get(range).unwrap_or_default();
+            steps.iter().map(|requests| requests / seconds).collect()
+        };
         let start = arrivals.instant(range.start);
         let censored = arrivals.censored().get(range.clone()).unwrap_or_default();
-        let steps = arrivals.requests().get(range).unwrap_or_default();
-        let seconds = arrivals.step().num_milliseconds() as f64 / 1000.0;
-        let rates: Vec<f64> = steps.iter().map(|requests| requests / seconds).collect();
-        let per_point = per_point(steps.len());
+        let per_point = per_point(range.len());
+        // Whole points, the last of which ends where the replay begins.
+        let before = (range.start / per_point).min(range.len().div_ceil(per_point)) * per_point;
+        let (history, load) = (rates(range.start - before..range.start), rates(range));
         Self {
             start,
             seconds_per_point: per_point as f64 * seconds,
-            load: means(&rates, per_point),
-            load_peak: peaks(&rates, per_point),
+            history: means(&history, per_point),
+            history_peak: peaks(&history, per_point),
+            load: means(&load, per_point),
+            load_peak: peaks(&load, per_point),
             censored: censored.chunks(per_point).map(|chunk| chunk.contains(&true)).collect(),
             oracle_pods: means(oracle_pods, per_point),
         }
@@ -61,12 +74,14 @@ impl Plot {
 impl CandidatePlot {
     pub(super) fn of(run: &Run) -> Self {
         let per_point = per_point(run.steps.len());
-        let column = |value: fn(&crate::backtest::StepSeen) -> f64| -> Vec<f64> {
-            let known = |step: &crate::backtest::StepSeen| if step.arrived.is_nan() { f64::NAN } else { value(step) };
+        let column = |value: fn(&StepSeen) -> f64| -> Vec<f64> {
+            let known = |step: &StepSeen| if step.arrived.is_nan() { f64::NAN } else { value(step) };
             run.steps.iter().map(known).collect()
         };
+        let pods = column(|step| step.pods.into());
         Self {
-            pods: means(&column(|step| step.pods.into()), per_point),
+            pods: means(&pods, per_point),
+            pods_peak: peaks(&pods, per_point),
             queue: peaks(&column(|step| step.backlog), per_point),
             violating: points(&column(|step| step.violating), per_point, |known| known.iter().sum()),
         }
@@ -100,8 +115,13 @@ fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return 0.0;
     }
-    let size = 10_f64.powf(3.0 - value.abs().log10().floor());
-    if size.is_finite() && size > 0.0 { (value * size).round() / size } else { value }
+    let digits = 3.0 - value.abs().log10().floor();
+    let size = 10_f64.powf(digits.abs());
+    if !(size.is_finite() && size > 0.0) {
+        return value;
+    }
+    // Divided by a whole power of ten either way, so that it is written with those digits and no more.
+    if digits >= 0.0 { (value * size).round() / size } else { (value / size).round() * size }
 }
 
 #[cfg(test)]
@@ -110,7 +130,7 @@ mod tests {
 
     #[test]
     fn points_are_few_rounded_and_gaps_are_null() {
-        assert_eq!((per_point(0), per_point(720), per_point(721)), (1, 1, 2));
+        assert_eq!((per_point(0), per_point(4032), per_point(4033)), (1, 1, 2));
         let values = [1.0, 2.0, f64::NAN, f64::NAN, f64::NAN, 4.0];
         assert_eq!(means(&values, 2), [Some(1.5), None, Some(4.0)]);
         assert_eq!(peaks(&values, 3), [Some(2.0), Some(4.0)]);

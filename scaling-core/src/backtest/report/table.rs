@@ -6,8 +6,14 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::{Report, TraceReport};
 
+/// Meaning of a column that its head cannot hold.
+const ORACLE: &str = "\n× oracle: pod-hours over the least that any schedule could have had at the same share of violating requests, had all\n\
+                      load been known in advance. It compares policies at equal violations; 1 cannot be beaten.\n\
+                      *: the least of the policies with at most 1 % of requests violating, or of all if there is none.\n";
+
 impl Report {
-    /// Writes tables for a terminal: one for each trace, and one over all if there are several.
+    /// Writes tables for a terminal, best candidates first: one for each trace, with its load and pods as lines of blocks, and one
+    /// over all if there are several. The text is the same wherever it goes, in UTF-8.
     pub fn to_table(&self) -> String {
         let mut text = String::new();
         for trace in &self.traces {
@@ -16,39 +22,45 @@ impl Report {
         if self.traces.len() > 1 {
             self.write_summary(&mut text);
         }
+        if !self.traces.is_empty() {
+            text.push_str(ORACLE);
+        }
         text
     }
 
     fn write_summary(&self, text: &mut String) {
         let currency = self.traces.iter().find_map(|trace| trace.currency.as_deref());
-        let mut header = vec!["over all traces", "× oracle", "violating", "viol. min", "pod-hours", "changes/day"];
+        let mut header =
+            vec!["over all traces", "× oracle", "violating", "viol. min", "pod-hours", "changes/day", "bounds/day"];
         header.extend(currency);
         let mut table = table(&header);
-        for row in &self.summary {
+        let best = self.best();
+        for (place, row) in self.ranking().into_iter().filter_map(|place| Some((place, self.summary.get(place)?))) {
             let mut cells = vec![
-                row.name.clone(),
+                marked(&row.name, best == Some(place) && self.summary.len() > 1),
                 optional(row.oracle_ratio, 3),
                 percent(row.violating_share),
                 format!("{:.0}", row.violation_minutes),
                 format!("{:.1}", row.pod_hours),
                 format!("{:.0}", row.scale_events_a_day),
+                format!("{:.0}", row.bound_changes_a_day),
             ];
             if currency.is_some() {
                 cells.push(optional(row.cost, 2));
             }
             table.add_row(cells);
         }
-        let _ = writeln!(text, "\n{table}");
+        let _ = writeln!(text, "\n{table}\n{}", self.verdict());
     }
 }
 
 impl TraceReport {
     fn write_table(&self, text: &mut String) {
         let scored = &self.scored;
+        let _ = write!(text, "\n{}: {}", self.name, self.period());
         let _ = write!(
             text,
-            "\n{}: {} count, after {} of history; {:.0} requests, a pod serves {:.2}/s",
-            self.name,
+            "\n{} count, after {} of history; {:.0} requests, a pod serves {:.2}/s",
             super::span(scored.seconds()),
             super::span(scored.history_days * 86_400.0),
             scored.requests,
@@ -71,23 +83,27 @@ impl TraceReport {
             "viol. min",
             "dropped",
             "changes/day",
+            "bounds/day",
             "util. 50/95/99 %",
             "wait p99",
         ];
         header.extend(self.currency.as_deref());
         header.push("limited by");
         let mut table = table(&header);
-        for candidate in &self.candidates {
+        let best = self.best().filter(|_| self.candidates.len() > 1);
+        let ranked = || self.ranking().into_iter().filter_map(|place| Some((place, self.candidates.get(place)?)));
+        for (place, candidate) in ranked() {
             let score = &candidate.score;
             let used = score.utilization;
             let mut cells = vec![
-                candidate.name.clone(),
+                marked(&candidate.name, best == Some(place)),
                 format!("{:.1}", score.pod_hours),
                 optional(score.oracle_ratio, 3),
                 percent(score.violating_share),
                 format!("{:.1}", score.violation_minutes),
                 format!("{:.0}", score.dropped_requests),
                 format!("{:.0}", score.scale_events_a_day()),
+                format!("{:.0}", score.bound_changes_a_day()),
                 format!("{:.0}/{:.0}/{:.0}", used.p50 * 100.0, used.p95 * 100.0, used.p99 * 100.0),
                 format!("{:.2} s", score.wait_seconds.p99),
             ];
@@ -110,7 +126,20 @@ impl TraceReport {
         if let Some(why) = &self.oracle.lacking {
             let _ = writeln!(text, "no oracle: {why}");
         }
+        for (_, candidate) in ranked() {
+            for note in &candidate.score.notes {
+                let _ = writeln!(text, "note: {}: {note}", candidate.name);
+            }
+        }
+        text.push('\n');
+        self.write_sparks(text);
+        let _ = writeln!(text, "{}", self.verdict());
     }
+}
+
+/// Marks the best of several.
+fn marked(name: &str, is_best: bool) -> String {
+    if is_best { format!("{name} *") } else { name.to_owned() }
 }
 
 fn table(header: &[&str]) -> Table {
