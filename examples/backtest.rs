@@ -29,7 +29,7 @@ use scaling_core::backtest::{BacktestError, Candidate, Progress, Report, Scenari
 #[derive(Parser)]
 #[command(about = "Policies side by side on past traffic")]
 struct Arguments {
-    /// A trace to replay; may be given several times. By default `test_data/shop_history.csv`.
+    /// A trace to replay; may be given several times. By default `test_data/shop_history.csv.gz`.
     #[arg(long, value_name = "FILE")]
     trace: Vec<PathBuf>,
     /// A policy; may be given several times.
@@ -353,7 +353,7 @@ mod tests {
             at in 0..900_usize, cut in 0..60_usize, put in proptest::collection::vec(proptest::num::u8::ANY, 0..20),
             word in proptest::sample::select(vec!["", "NaN", "1e308", "-1", "99999999999", "9999-12-31T23:59:59Z", ",", "\n"]),
         ) {
-            let history = std::fs::read(examples::test_data("shop_history.csv")).unwrap();
+            let history = examples::read(&examples::shop_history()).unwrap();
             let mut text = history.get(..3000).unwrap().to_vec();
             text.splice(at..at + cut, put.into_iter().chain(word.bytes()));
             let source = tempfile::NamedTempFile::new().unwrap();

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use examples::Failure;
+use futures::executor::block_on;
 use scaling_core::recommend::recommend;
 use scaling_core::source::parse;
 use scaling_core::{
@@ -29,7 +30,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     writeln!(out, "{target} is scaled by HPA {:?} within {bounds}", target.hpa)?;
 
     // What would an HPA made from this workload's past look like?
-    let history = examples::read(&examples::test_data("shop_history.csv"))?;
+    let history = examples::read(&examples::shop_history())?;
     let samples = parse::metrics(&history, None).map_err(Failure::input)?;
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
     let advice = recommend(
@@ -50,15 +51,14 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "- {reason}")?;
     }
 
-    // Up to the spike on the third day.
+    // Up to the flash sale on the second Thursday.
     let source = Arc::new(MemorySource::new());
     let mut now = past.oldest().unwrap_or_default();
-    for sample in samples.into_iter().take(1838) {
+    for sample in samples.into_iter().take(15_546) {
         now = sample.timestamp;
         source.advance(&target, sample, now).map_err(Failure::input)?;
     }
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
-    let runtime = examples::runtime()?;
     for mode in [ApplyMode::Plan, ApplyMode::Apply] {
         let autoscaler = Autoscaler::builder()
             .source(source.clone())
@@ -66,7 +66,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
             .applier(applier.clone())
             .mode(mode)
             .build();
-        let record = runtime.block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
+        let record = block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
         writeln!(out, "\n{mode} at {}: {:?}", now.format("%H:%M"), record.outcome)?;
         if let Some(change) = record.change {
             writeln!(out, "{change}")?;

@@ -90,7 +90,7 @@ impl ScenarioArguments {
         candidates: &[Candidate],
         out: &mut impl Write,
     ) -> Result<Vec<Scenario>, Failure> {
-        let shop_history = [crate::test_data("shop_history.csv")];
+        let shop_history = [crate::shop_history()];
         let traces = if traces.is_empty() { &shop_history } else { traces };
         let limits = self.limits(candidates, out)?;
         named(traces)?.into_iter().zip(traces).map(|(name, path)| self.scenario(&name, path, limits, out)).collect()
