@@ -30,7 +30,7 @@ use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 use serde::Deserialize;
 
 /// The engines that can be asked for.
-const ENGINES: &str = "rules, tracking, predictive";
+const ENGINES: &str = "rules, predictive, tracking";
 /// The longest lag, start-up or tick, in seconds: a week.
 const LONGEST_S: f64 = 604_800.0;
 /// History kept: 14 days of ticks.
