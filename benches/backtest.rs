@@ -94,9 +94,7 @@ fn kpa(bencher: Bencher<'_, '_>) {
 /// The rule engine over the whole path that runs live, learning each hour.
 #[divan::bench]
 fn rules(bencher: Bencher<'_, '_>) {
-    if let Ok(rules) = Candidate::rules(0.95) {
-        replay(bencher, &[rules]);
-    }
+    replay(bencher, &[Candidate::rules()]);
 }
 
 /// Forms of a report.

@@ -1,7 +1,10 @@
 //! Reading metrics: `cargo bench --bench parse`.
 
+use std::io::Read;
+
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
+use flate2::read::GzDecoder;
 use scaling_core::source::parse;
 
 fn main() {
@@ -9,7 +12,10 @@ fn main() {
 }
 
 #[divan::bench]
-fn csv_of_five_days(bencher: Bencher<'_, '_>) {
-    let text = include_bytes!("../test_data/shop_history.csv");
-    bencher.counter(BytesCount::of_slice(text)).bench(|| parse::metrics(black_box(text), None));
+fn csv_of_two_weeks(bencher: Bencher<'_, '_>) {
+    let mut text = Vec::new();
+    let packed = include_bytes!("../test_data/shop_history.csv.gz");
+    if GzDecoder::new(packed.as_slice()).read_to_end(&mut text).is_ok() {
+        bencher.counter(BytesCount::of_slice(&text)).bench(|| parse::metrics(black_box(&text), None));
+    }
 }

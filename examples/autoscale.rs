@@ -1,347 +1,261 @@
-//! The whole loop, tick by tick: metrics in, decision, guards, plan, HPA bounds out, everything recorded.
+//! The whole loop on your own past: what an engine would have done to an HPA, what that would have cost, and whether it is worth it.
 //!
 //!     cargo run --release --example autoscale
-//!     cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --out manifests --records records.jsonl
+//!     cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --html report.html
 //!
-//! By default it replays `test_data/shop_history.csv` against an HPA in memory, prints a line for each change of the bounds, and
-//! a summary. The recording says how much load there was; the pods that met it are simulated, because they follow from the
-//! bounds. A records file is a source, too: run again from its own records it writes the same bytes.
+//! By default it replays the second of the two weeks in `test_data/shop_history.csv.gz`, after learning from the first, against
+//! the HPA of `test_data/shop_hpa.yaml`. The recording says how much load there was; the pods that meet it are simulated, because
+//! they follow from the bounds. A records file is a source, too: run again from its own records it writes the same bytes.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use examples::manifest::{self, HpaArguments};
-use examples::{Failure, MayClose};
-use scaling_core::backtest::{Arrivals, Candidate, Cluster, ClusterModel, ClusterSetup, Control, Trace};
-use scaling_core::chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::hpa::ControllerConfig;
-use scaling_core::source::{Recording, Replay};
-use scaling_core::{
-    ApplyMode, Autoscaler, DecisionRecord, HardLimits, HpaApplier, JsonLinesRecorder, MemoryApplier, MetricsSource,
-    NoRecorder, Outcome, PlannedEvent, Price, Recorder, RuleBasedEngine, ScalingMetrics, WorkloadFacts,
-};
-use scaling_k8s::{HpaManifest, repository};
-use serde::{Deserialize, Serialize};
+use examples::changes::{Changes, when};
+use examples::comparison::{Comparison, RecorderRecipe};
+use examples::journal::{self, Journal, Recorded, Setting};
+use examples::manifest::HpaFile;
+use examples::scenario::ScenarioArguments;
+use examples::{Failure, MayClose, candidates, verdict};
+use scaling_core::backtest::Scenario;
+use scaling_core::record::Tee;
+use scaling_core::{HardLimits, PlannedEvent, Target, WorkloadFacts};
+use scaling_k8s::{HpaManifest, diff, repository};
+use scaling_schedule::Tz;
 
-/// More ticks than this are a mistake: ten years of minutes.
-const MOST_TICKS: i64 = 5_300_000;
+const EXAMPLES: &str = "Examples:
+  cargo run --release --example autoscale
+  cargo run --release --example autoscale -- --verbose --time-zone Europe/Berlin
+  cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --html report.html
+  cargo run --release --example autoscale -- --engine rules --records records.jsonl
+  cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl
+
+A source is CSV with the columns timestamp_s,rps, or timestamp with any of cpu_utilization_percent, memory_utilization_percent,
+request_rate_per_second, response_time_ms, error_rate_percent, queue_depth and current_pod_count; or JSON lines with these names;
+or the answer of a Prometheus range query. All of them also gzipped.";
 
 #[derive(Parser)]
-#[command(about = "The whole loop over a recorded history, tick by tick")]
+#[command(
+    name = "autoscale",
+    version,
+    about = "What an engine would have done to your HPA, and whether that is worth it",
+    after_help = EXAMPLES
+)]
 struct Arguments {
-    /// Metrics to replay: CSV or JSON lines (also gzipped), or a file of decision records.
+    /// Metrics to replay, or a file of decision records. By default `test_data/shop_history.csv.gz`.
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
-    /// The HPA to start from: an `autoscaling/v2` manifest.
+    /// The HPA as it stands: a manifest. By default `test_data/shop_hpa.yaml`.
     #[arg(long, value_name = "FILE")]
     hpa: Option<PathBuf>,
-    #[command(flatten)]
-    hpas: HpaArguments,
-    /// Writes the manifests that a GitOps repository would get into this folder.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Writes the decision records as JSON lines.
+    #[arg(long, default_value = "predictive", help = format!("The engine that moves its bounds: {}", candidates::BOUND_MOVERS))]
+    engine: String,
+    /// Requests that may be too late or lost under the recommended target, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    violating: f64,
+    /// Time zone in which instants are written.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    time_zone: Tz,
+    /// Tells every change.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Writes the comparison as one page with charts.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Writes the decision records of "with us" as JSON lines.
     #[arg(long, value_name = "FILE")]
     records: Option<PathBuf>,
-    /// Seconds between two ticks; by default the interval of the metrics.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    tick: Option<u32>,
-    /// Requests per second that one pod serves at full utilization; otherwise learnt from the metrics.
-    #[arg(long)]
-    pod_capacity: Option<f64>,
-    /// Smallest and largest size allowed at all.
-    #[arg(long, value_name = "MIN..MAX", default_value = "1..1000", value_parser = examples::limits)]
-    limits: HardLimits,
-    /// Price of a pod-hour.
-    #[arg(long, default_value_t = 0.05, allow_negative_numbers = true)]
-    price: f64,
-    /// Currency of the price.
-    #[arg(long, default_value = "USD")]
-    currency: String,
+    /// Writes the recommended manifest, as a GitOps repository would get it, into this folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Declares an event; may be given several times.
     #[arg(long, value_name = "NAME,START,END,FACTOR", value_parser = examples::event)]
     event: Vec<PlannedEvent>,
+    #[command(flatten)]
+    cluster: ScenarioArguments,
 }
 
 fn main() -> ExitCode {
     examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout().lock())))
 }
 
-/// What a run depends on besides its metrics: the first line of a records file, so that the file is all it takes to run again.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Setting {
-    hpa: String,
-    tick_s: f64,
-    limits: HardLimits,
-    price: Price,
-    facts: WorkloadFacts,
-    events: Vec<PlannedEvent>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    run: Setting,
-}
-
-/// What the loop sees and changes, and when. A live cluster would differ here, and nowhere else.
-struct World {
-    setting: Setting,
-    source: Box<dyn MetricsSource>,
-    applier: Arc<dyn HpaApplier>,
-    ticks: Vec<DateTime<Utc>>,
-    /// Lets simulated time pass; a live world does so by itself.
-    advance: Box<dyn Fn(DateTime<Utc>)>,
-    note: Option<String>,
-}
-
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
-    let path = arguments.source.clone().unwrap_or_else(|| examples::test_data("shop_history.csv"));
-    let bytes = examples::read(&path)?;
-    let place = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", path.display()));
-    let world = if bytes.starts_with(b"{\"run\":") {
-        recorded(&bytes).map_err(|what| place(&what))?
-    } else {
-        let trace = Trace::parse(path.display().to_string(), &bytes).map_err(|error| place(&error))?;
-        for note in examples::trace_notes(&trace) {
-            writeln!(out, "{note}")?;
-        }
-        replayed(arguments, trace)?
-    };
-    let manifest = HpaManifest::from_yaml(&world.setting.hpa).map_err(Failure::input)?;
-    let target = manifest.target();
-    if let Some(note) = &world.note {
-        writeln!(out, "{note}")?;
+    let source = arguments.source.clone().unwrap_or_else(examples::shop_history);
+    let place = examples::place(&source);
+    if journal::is_journal(&source) {
+        writeln!(out, "autoscale: running again from the records in {place}")?;
+        return replay_records(arguments, &source, out);
+    }
+    writeln!(out, "autoscale: {place} under the HPA alone, with us, and with a recommended target (some ten seconds)")?;
+    out.flush()?;
+    let hpa = hpa(arguments)?;
+    let setting = setting(arguments, &hpa)?;
+    let (manifest, target) = (&hpa.manifest, hpa.manifest.target());
+    let scenario = scenario(arguments, &source, &hpa, &target, out)?;
+    let engine = candidates::engine(&setting.engine)?;
+    let changes = Changes::default();
+    let journal = arguments.records.as_deref().map(Journal::new);
+    let setting = Setting { limits: scenario.model.limits, ..setting };
+    let recorder = recorder(changes.clone(), journal.clone(), setting);
+    let share = arguments.violating / 100.0;
+    let comparison = Comparison::new(&scenario, &hpa.spec, &engine, recorder, share)?;
+    if let Some(journal) = journal {
+        journal.finish()?;
     }
 
-    let records = arguments.records.as_ref().map(|path| open(path, &world.setting).map(Arc::new)).transpose()?;
-    let recorder: Box<dyn Recorder> = match &records {
-        Some(records) => Box::new(records.clone()),
-        None => Box::new(NoRecorder),
-    };
-    let autoscaler = Autoscaler::builder()
-        .source(world.source)
-        .engine(RuleBasedEngine::default())
-        .applier(world.applier.clone())
-        .recorder(recorder)
-        .limits(world.setting.limits)
-        .price(world.setting.price)
-        .mode(ApplyMode::Apply)
-        .build();
-
-    let runtime = examples::runtime()?;
-    let mut summary = Summary::default();
-    for now in world.ticks {
-        (world.advance)(now);
-        let record = runtime.block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
-        if let Some(line) = summary.take(&record, world.setting.tick_s) {
-            writeln!(out, "{line}")?;
-        }
-    }
-    drop(autoscaler);
-    if let Some(records) = records.and_then(Arc::into_inner) {
-        records.finish()?;
-    }
-    summary.print(world.setting.price, out)?;
-
-    if let Some(folder) = &arguments.out {
-        let bounds = runtime.block_on(world.applier.current(&target)).map_err(Failure::failed)?.bounds;
-        for (name, content) in repository::files(&manifest.with_bounds(bounds), None).map_err(Failure::failed)? {
-            let path = folder.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(folder))
-                .and_then(|()| fs::write(&path, content))
-                .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-            writeln!(out, "wrote {}", path.display())?;
-        }
+    introduce(arguments, &hpa, &target, &comparison, out)?;
+    let mut list = Vec::new();
+    changes.write(arguments.time_zone, arguments.verbose, &mut list)?;
+    out.write_all(&list)?;
+    writeln!(out, "\n{}", verdict::table(&comparison, manifest.spec.bounds().map_err(Failure::input)?.min()))?;
+    recommend(arguments, manifest, &comparison, out)?;
+    writeln!(out, "{}", verdict::sentence(&comparison))?;
+    if let Some(path) = &arguments.html {
+        let mut list = Vec::new();
+        changes.write(arguments.time_zone, true, &mut list)?;
+        examples::write(path, &verdict::page(&comparison, &String::from_utf8_lossy(&list)), out)?;
     }
     Ok(())
 }
 
-/// The records file with its header.
-fn open(path: &Path, setting: &Setting) -> Result<JsonLinesRecorder<BufWriter<fs::File>>, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
-    let mut writer = BufWriter::new(fs::File::create(path).map_err(|error| failed(&error))?);
-    let header = serde_json::to_string(&Header { run: setting.clone() }).map_err(|error| failed(&error))?;
-    writeln!(writer, "{header}").map_err(|error| failed(&error))?;
-    Ok(JsonLinesRecorder::new(writer))
+/// Keeps the changes and, if records are wanted, writes them.
+fn recorder(changes: Changes, journal: Option<Journal>, setting: Setting) -> RecorderRecipe {
+    Arc::new(move |training| {
+        let Some(journal) = &journal else { return Ok(Box::new(changes.clone())) };
+        journal.begin(setting.with(training))?;
+        Ok(Box::new(Tee::new().with(changes.clone()).with(journal.clone())))
+    })
 }
 
-/// A world in which recorded load meets simulated pods.
-fn replayed(arguments: &Arguments, trace: Trace) -> Result<World, Failure> {
+/// Reads the HPA as it stands, and what is replayed of it.
+fn hpa(arguments: &Arguments) -> Result<HpaFile, Failure> {
     let path = arguments.hpa.clone().unwrap_or_else(|| examples::test_data("shop_hpa.yaml"));
-    let place = path.display().to_string();
-    let file = arguments.hpas.read(&path)?;
-    let (manifest, hpa) = (file.manifest, file.spec);
-    let (start, end) = trace.span();
-    let tick = arguments.tick.map_or(trace.interval(), |seconds| TimeDelta::seconds(i64::from(seconds)));
-    let count = (end - start).num_milliseconds() / tick.num_milliseconds().max(1);
-    if count > MOST_TICKS {
-        return Err(Failure::input(format!("{count} ticks are too many; set a longer --tick than {tick}")));
-    }
-    let ticks = (0..=count).filter_map(|step| i32::try_from(step).ok()).map(|step| start + tick * step).collect();
+    arguments.cluster.hpas.read(&path)
+}
 
-    let known = arguments.pod_capacity.or(trace.pod_capacity());
-    let pod_capacity = known.unwrap_or(trace.demand_quantile(0.0) / 20.0);
-    let note = known.is_none().then(|| {
-        format!("note: nothing says what a pod can carry; taken to be {pod_capacity:.2} requests per second (--pod-capacity)")
-    });
-    let model = ClusterModel { pod_capacity, metrics: arguments.hpas.metrics()?, ..ClusterModel::default() };
-    let requests = Candidate::hpa("", hpa.clone(), ControllerConfig::default()).requesting(file.requests);
-    let requests = arguments.hpas.requests(&[requests], |_| ());
-    let facts = model.facts(requests.added_to(WorkloadFacts::default()));
-    let arrivals = Arrivals::new(&trace, &model).map_err(Failure::input)?;
-    let cluster = Cluster::new(ClusterSetup {
-        target: manifest.target(),
-        counted: arrivals.counted(0, 0, 0),
-        arrivals: Arc::new(arrivals),
-        model,
-        trace: Arc::new(trace),
-        first_step: 0,
-        control: Control::Hpa { spec: Box::new(hpa), controller: ControllerConfig::default() },
-        facts: facts.clone(),
-        events: arguments.event.clone().into(),
-        history: Arc::default(),
-    });
-    let cluster =
-        Arc::new(cluster.map_err(|error| Failure::input(format!("{place}: {error}{}", manifest::advice(&error))))?);
-    Ok(World {
-        setting: Setting {
-            hpa: manifest.to_yaml().map_err(Failure::failed)?,
-            tick_s: tick.num_milliseconds() as f64 / 1000.0,
-            limits: arguments.limits,
-            price: examples::price(arguments.price, &arguments.currency)?,
-            facts,
-            events: arguments.event.clone(),
-        },
-        source: Box::new(cluster.clone()),
-        applier: cluster.clone(),
-        ticks,
-        advance: Box::new(move |now| cluster.advance(now)),
-        note,
+/// Tells what a run depends on besides its metrics.
+fn setting(arguments: &Arguments, hpa: &HpaFile) -> Result<Setting, Failure> {
+    if !(0.0..=100.0).contains(&arguments.violating) {
+        return Err(Failure::input(format!("--violating is {}; it must be a percentage", arguments.violating)));
+    }
+    Ok(Setting {
+        engine: arguments.engine.clone(),
+        hpa: hpa.manifest.to_yaml().map_err(Failure::failed)?,
+        limits: HardLimits::default(),
+        events: arguments.event.clone(),
+        facts: WorkloadFacts::default(),
+        history: Vec::new(),
     })
 }
 
-/// A world made of the records of a run: each tick sees what it saw then.
-fn recorded(bytes: &[u8]) -> Result<World, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
-    let mut lines = text.lines().enumerate();
-    let header = lines.next().map(|(_, line)| line).unwrap_or_default();
-    let Header { run: setting } = serde_json::from_str(header).map_err(|error| format!("line 1: {error}"))?;
-    let manifest = HpaManifest::from_yaml(&setting.hpa).map_err(|error| format!("line 1: {error}"))?;
-    let bounds = manifest.spec.bounds().map_err(|error| format!("line 1: {error}"))?;
-    let mut seen: Vec<(DateTime<Utc>, Option<ScalingMetrics>)> = Vec::new();
-    for (index, line) in lines {
-        let record: DecisionRecord =
-            serde_json::from_str(line).map_err(|error| format!("line {}: {error}", index + 1))?;
-        if seen.last().is_some_and(|(last, _)| *last >= record.at) {
-            return Err(format!("line {}: {} is not after the record before", index + 1, record.at));
-        }
-        seen.push((record.at, record.metrics));
-    }
-    let ticks = seen.iter().map(|(at, _)| *at).collect();
-    let recording = Recording::of_answers(seen).with_facts(setting.facts.clone()).with_events(setting.events.clone());
-    Ok(World {
-        applier: Arc::new(MemoryApplier::new().with(manifest.target(), bounds)),
-        source: Box::new(Replay::new().with(manifest.target(), recording)),
-        setting,
-        ticks,
-        advance: Box::new(|_| ()),
-        note: None,
-    })
+/// Puts the load into a cluster, as `backtest` does.
+fn scenario(
+    arguments: &Arguments,
+    source: &Path,
+    hpa: &HpaFile,
+    target: &Target,
+    out: &mut impl Write,
+) -> Result<Scenario, Failure> {
+    let alone = hpa.clone().candidate(hpa.manifest.name());
+    let scenarios = arguments.cluster.scenarios(&[source.to_owned()], &[alone], out)?;
+    let scenario = scenarios.into_iter().next().ok_or_else(|| Failure::failed("there is no load"))?;
+    Ok(Scenario { target: Some(target.clone()), events: arguments.event.clone(), ..scenario })
 }
 
-/// What a run came to.
-#[derive(Default)]
-struct Summary {
-    ticks: u64,
-    changes: u64,
-    unchanged: u64,
-    last_unchanged: Option<String>,
-    refusals: BTreeMap<String, u64>,
-    failures: BTreeMap<String, u64>,
-    pods: u32,
-    largest: u32,
-    pod_hours: f64,
-    hours: f64,
+/// Says who, from when to when, under which HPA.
+fn introduce(
+    arguments: &Arguments,
+    hpa: &HpaFile,
+    target: &Target,
+    comparison: &Comparison,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let (report, zone, manifest) = (&comparison.report, arguments.time_zone, &hpa.manifest);
+    let cpu = manifest.spec.cpu_target_percent();
+    let cpu = cpu.map_or_else(|| "other metrics than CPU".to_owned(), |percent| format!("CPU at {percent} %"));
+    writeln!(
+        out,
+        "\n{target} under HPA {:?} ({} pods, {cpu})\nfrom {} to {} ({zone}), after {:.1} days of history to learn from",
+        target.hpa,
+        manifest.spec.bounds().map_err(Failure::input)?,
+        when(report.scored.start, zone),
+        when(report.scored.end, zone),
+        report.scored.history_days
+    )?;
+    if !hpa.left_out.is_empty() {
+        writeln!(out, "left out of the replay, by every HPA in it: {}", hpa.left_out.join(", "))?;
+    }
+    writeln!(
+        out,
+        "the engine {:?} moves its bounds within {} pods; a pod serves {:.1} requests/s and costs {} {} an hour\n",
+        arguments.engine,
+        report.model.limits,
+        report.model.pod_capacity,
+        arguments.cluster.price,
+        arguments.cluster.currency
+    )?;
+    Ok(())
 }
 
-impl Summary {
-    /// Counts a record; a line for people if it changed something.
-    fn take(&mut self, record: &DecisionRecord, tick_s: f64) -> Option<String> {
-        self.ticks += 1;
-        // Where metrics are missing, pods are taken to be as they were.
-        self.pods = record.metrics.as_ref().and_then(ScalingMetrics::replicas).unwrap_or(self.pods);
-        self.largest = self.largest.max(self.pods);
-        self.pod_hours += f64::from(self.pods) * tick_s / 3600.0;
-        self.hours += tick_s / 3600.0;
-        match &record.outcome {
-            Outcome::Refused { guard, .. } => *self.refusals.entry(guard.clone()).or_default() += 1,
-            Outcome::Failed { error, .. } => {
-                // The instant in the message would make each a kind of its own.
-                let kind = error.split(" at ").next().unwrap_or(error).to_owned();
-                *self.failures.entry(kind).or_default() += 1;
-            }
-            Outcome::Unchanged { why } => {
-                self.unchanged += 1;
-                self.last_unchanged = Some(why.to_string());
-            }
-            _ => {}
-        }
-        let change = record.change.filter(|_| record.is_applied())?;
-        self.changes += 1;
-        let decision = record.decision.as_ref()?;
-        let why = decision.reasons.first().map(ToString::to_string).unwrap_or_default();
-        let wanted = decision.wanted();
-        let allowed = record.clamps.last().map_or(String::new(), |clamp| format!(", {} by {}", clamp.to, clamp.guard));
-        let cost = decision.cost.filter(|_| wanted != decision.current_replicas);
-        let cost = cost.map(|cost| format!("; {cost}")).unwrap_or_default();
-        let bounds = if change.old == change.new {
-            change.to_string().replace('\n', ", ")
-        } else {
-            format!("{} -> {}", change.old, change.new)
-        };
-        Some(format!(
-            "{}  {bounds}  {} -> {wanted} pods{allowed}: {why}{cost}",
-            record.at.format("%Y-%m-%d %H:%M:%S"),
-            decision.current_replicas,
-        ))
+/// Says which target is recommended, as a diff of the manifest.
+fn recommend(
+    arguments: &Arguments,
+    manifest: &HpaManifest,
+    comparison: &Comparison,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let found = match &comparison.recommended {
+        Ok(found) => found,
+        Err(why) => return Ok(writeln!(out, "no target is recommended: {why}\n")?),
+    };
+    let proposed = HpaManifest { spec: found.applied_to(&manifest.spec), ..manifest.clone() };
+    writeln!(
+        out,
+        "recommended, found on the history before ({} tried) for at most {} % too late:",
+        found.tried, arguments.violating
+    )?;
+    for line in diff(manifest, &proposed) {
+        writeln!(out, "  {line}")?;
     }
+    writeln!(out)?;
+    let Some(folder) = &arguments.out else { return Ok(()) };
+    for (name, content) in repository::files(&proposed, None).map_err(Failure::failed)? {
+        examples::write(&folder.join(name), &content, out)?;
+    }
+    Ok(())
+}
 
-    fn print(&self, price: Price, out: &mut impl Write) -> Result<(), Failure> {
-        let count = |counts: &BTreeMap<String, u64>| {
-            if counts.is_empty() {
-                return "none".to_owned();
-            }
-            counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
-        };
-        let constant = f64::from(self.largest) * self.hours;
-        let saved = (constant - self.pod_hours) * price.pod_hour();
-        let share = if constant > 0.0 { 100.0 * (1.0 - self.pod_hours / constant) } else { 0.0 };
-        writeln!(out)?;
-        writeln!(out, "ticks       {}", self.ticks)?;
-        writeln!(out, "changes     {}", self.changes)?;
-        let last = self.last_unchanged.as_ref().map(|why| format!(" (the last: {why})")).unwrap_or_default();
-        writeln!(out, "unchanged   {}{last}", self.unchanged)?;
-        writeln!(out, "refusals    {}", count(&self.refusals))?;
-        writeln!(out, "failures    {}", count(&self.failures))?;
-        writeln!(out, "pod-hours   {:.1} in {:.1} hours", self.pod_hours, self.hours)?;
+/// Runs again what was recorded: the same decisions, without the load that a comparison needs.
+fn replay_records(arguments: &Arguments, source: &Path, out: &mut impl Write) -> Result<(), Failure> {
+    let recorded = Recorded::read(source)?;
+    let (target, zone) = (recorded.manifest.target(), arguments.time_zone);
+    if let Some((first, last)) = recorded.span() {
         writeln!(
             out,
-            "savings     {saved:.2} {} against a constant {} pods ({constant:.1} pod-hours), {share:.0} %",
-            price.currency(),
-            self.largest
+            "\n{target}, from {} to {} ({zone}), engine {:?}, from its records\n",
+            when(first, zone),
+            when(last, zone),
+            recorded.setting.engine
         )?;
-        Ok(())
     }
+    let changes = Changes::default();
+    recorded.replay(arguments.records.as_deref(), changes.clone())?;
+    changes.write(zone, arguments.verbose, out)?;
+    writeln!(
+        out,
+        "\nrecords hold no load: the comparison with the HPA alone comes from the source that they were made of"
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use scaling_core::backtest::Trace;
+
     use super::*;
 
     fn output(arguments: &[&str]) -> Result<String, String> {
@@ -356,69 +270,101 @@ mod tests {
         path.to_str().unwrap().to_owned()
     }
 
+    /// Two days by the minute, with a wave every six hours and a gap of half an hour on the second; as few ticks as show it.
+    fn load(folder: &Path) -> String {
+        let rows = (0..2880).filter(|minute| !(2000..2030).contains(minute)).map(|minute| {
+            let phase = f64::from(minute) / 360.0 * std::f64::consts::TAU;
+            format!("{},{:.0}", 1_767_571_200 + minute * 60, 300.0 - 200.0 * phase.cos())
+        });
+        file(folder, "load.csv", &format!("timestamp_s,rps\n{}\n", rows.collect::<Vec<_>>().join("\n")))
+    }
+
+    const QUICK: [&str; 8] = ["--pod-capacity", "60", "--sync", "60", "--scrape", "60", "--lag", "60"];
+
     #[test]
-    fn the_main_job_moves_the_bounds_and_sums_up() {
-        let text = output(&[]).unwrap();
-        let changes = text.lines().filter(|line| line.contains(" -> ")).count();
-        assert!(changes >= 5, "{text}");
-        assert!(text.contains("2026-01-07 13:1"), "the spike on day three is answered\n{text}");
-        for line in ["ticks       36", "refusals    ", "failures    ", "pod-hours   ", "savings     "] {
+    fn a_reader_who_has_never_seen_it_is_told_who_when_what_it_costs_and_whether_it_is_worth_it() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load = load(temporary.path());
+        let page = temporary.path().join("page.html");
+        let wanted = ["--source", &load, "--engine", "rules", "--html", page.to_str().unwrap()];
+        let text = output(&[wanted.as_slice(), &QUICK, &["--time-zone", "Europe/Berlin"]].concat()).unwrap();
+        for line in [
+            "autoscale: ",
+            "shop/Deployment/shop under HPA \"shop\" (4..10 pods, CPU at 65 %)",
+            "from Tue 2026-01-06 02:00 to Wed 2026-01-07 01:00 (Europe/Berlin), after 1.0 days of history",
+            "changes of the bounds",
+            "when (Europe/Berlin)",
+            "no decision for ",
+            "the HPA alone, as it stands",
+            "with us ",
+            "the clairvoyant, as many too late",
+            "no target is recommended: 24 h of history are too short",
+            "Verdict: Moving the bounds of this HPA as it stands costs ",
+        ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        assert!(text.contains("no metrics"), "the gap is told\n{text}");
+        assert!(!text.contains("a year") && !text.contains("savings"), "{text}");
+        let changes = text.lines().filter(|line| line.contains(" → ")).count();
+        assert!(changes > 0 && text.lines().all(|line| line.matches(" → ").count() <= 1), "{text}");
+        let verdict =
+            text.lines().last().filter(|line| line.starts_with("wrote ")).and_then(|_| text.lines().rev().nth(1));
+        let page = fs::read_to_string(page).unwrap();
+        assert!(page.contains(verdict.unwrap()) && page.contains(" → ") && page.contains("<svg"), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_target_is_recommended_from_the_history_alone_and_written_as_a_manifest() {
+        let temporary = tempfile::tempdir().unwrap();
+        let hours: Vec<_> = (0..2400)
+            .map(|step| {
+                let phase = f64::from(step) / 600.0 * std::f64::consts::TAU;
+                format!("{},{:.0}", 1_767_571_200 + step * 144, 300.0 - 200.0 * phase.cos())
+            })
+            .collect();
+        let load = file(temporary.path(), "load.csv", &format!("timestamp_s,rps\n{}\n", hours.join("\n")));
+        let folder = temporary.path().to_str().unwrap();
+        let text = output(&[["--source", &load, "--engine", "rules", "--out", folder].as_slice(), &QUICK].concat());
+        let text = text.unwrap();
+        for line in
+            ["with us, recommended target", "recommended, found on the history before", "averageUtilization: 65 -> "]
+        {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        let written = fs::read_to_string(temporary.path().join("shop/shop.hpa.yaml")).unwrap();
+        assert!(
+            !written.contains("averageUtilization: 65") && written.contains("app.kubernetes.io/name: shop"),
+            "{written}"
+        );
     }
 
     #[test]
     fn law_5_a_run_from_its_own_records_writes_the_same_bytes() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path();
-        let (first, again) = (folder.join("first.jsonl"), folder.join("again.jsonl"));
-        let (first, again) = (first.to_str().unwrap(), again.to_str().unwrap());
-        let printed = output(&["--records", first]).unwrap();
-        // What is said of the recording belongs to the first run alone.
-        let printed: String = printed.split_inclusive('\n').filter(|line| !line.starts_with("note: ")).collect();
-        assert_eq!(output(&["--source", first, "--records", again]).unwrap(), printed);
-        let (first, again) = (fs::read(first).unwrap(), fs::read(again).unwrap());
-        assert!(!first.is_empty() && first == again);
+        let load = load(folder);
+        let [first, again] = ["first.jsonl", "again.jsonl"].map(|name| folder.join(name).to_str().unwrap().to_owned());
+        let made =
+            output(&[["--source", &load, "--records", &first, "--verbose"].as_slice(), &QUICK].concat()).unwrap();
+        let replayed = output(&["--source", &first, "--records", &again, "--verbose"]).unwrap();
+        let [records, twice] = [&first, &again].map(|path| fs::read(path).unwrap());
+        assert!(records.len() > 100_000 && records == twice);
+        let changes =
+            |text: &str| text.lines().filter(|line| line.contains(" → ")).map(str::to_owned).collect::<Vec<_>>();
+        assert!(!changes(&made).is_empty() && changes(&made) == changes(&replayed), "{replayed}");
     }
 
     #[test]
-    fn a_rate_alone_is_enough_and_what_was_assumed_is_said() {
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = temporary.path();
-        let rows: Vec<_> = (0..200).map(|i| format!("{},{}", i * 60, 100 + (i % 60) * 5)).collect();
-        let rows = rows.join("\n");
-        let text = output(&["--source", &file(folder, "load.csv", &format!("timestamp_s,rps\n{rows}"))]).unwrap();
-        assert!(text.starts_with("note: ") && text.contains("pod-hours"), "{text}");
+    fn an_hpa_outside_the_limits_is_refused_and_said() {
+        let error = output(&["--limits", "5..8"]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("its bounds 4..10 leave the limits 5..8"), "{error}");
     }
 
     #[test]
-    fn manifests_keep_what_the_host_set() {
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = temporary.path();
-        output(&["--out", folder.to_str().unwrap()]).unwrap();
-        let written = fs::read_to_string(folder.join("shop/shop.hpa.yaml")).unwrap();
-        for kept in ["averageUtilization: 65", "stabilizationWindowSeconds: 300", "app.kubernetes.io/name: shop"] {
-            assert!(written.contains(kept), "{kept}\n{written}");
-        }
-    }
-
-    proptest::proptest! {
-        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
-        #[test]
-        fn any_bytes_are_replayed_or_refused_in_one_line(
-            at in 0..900_usize, cut in 0..60_usize, put in proptest::collection::vec(proptest::num::u8::ANY, 0..20),
-            word in proptest::sample::select(vec!["", "NaN", "1e308", "-1", "99999999999", "9999-12-31T23:59:59Z", ",", "\n"]),
-        ) {
-            let history = fs::read(examples::test_data("shop_history.csv")).unwrap();
-            let mut text = history.get(..3000).unwrap().to_vec();
-            text.splice(at..at + cut, put.into_iter().chain(word.bytes()));
-            let source = tempfile::NamedTempFile::new().unwrap();
-            fs::write(source.path(), text).unwrap();
-            if let Err(what) = output(&["--source", source.path().to_str().unwrap()]) {
-                proptest::prop_assert!(!what.contains('\n'), "{}", what);
-            }
-        }
+    fn the_shipped_history_is_two_weeks_with_an_hour_that_is_lost() {
+        let bytes = examples::read(&examples::shop_history()).unwrap();
+        let trace = Trace::parse("shop", &bytes).unwrap();
+        assert_eq!((trace.span().1 - trace.span().0).num_days(), 14);
+        assert!((3600.0..5400.0).contains(&trace.facts().gap_seconds), "{:?}", trace.facts());
     }
 
     #[test]
@@ -431,13 +377,21 @@ mod tests {
             ("torn.jsonl", "{\"timestamp\":1,", "line 1"),
             ("blind.csv", "timestamp_s,queue_depth\n0,1\n", "neither a request rate"),
             ("header.jsonl", "{\"run\":{}}", "line 1"),
-            ("long.csv", "timestamp_s,rps\n0,1\n99999999999,1\n", "ten years"),
         ] {
             let error = output(&["--source", &file(folder, name, text)]).unwrap_err();
-            assert!(error.contains(what) && !error.contains('\n'), "{name}: {error}");
+            assert!(error.starts_with("2: ") && error.contains(what) && !error.contains('\n'), "{name}: {error}");
         }
-        assert!(output(&["--hpa", &file(folder, "hpa.yaml", "kind: Pod")]).is_err());
-        assert!(output(&["--price", "-1"]).unwrap_err().contains("price"));
-        assert!(output(&["--limits", "9..2"]).unwrap_err().contains("above max"));
+        for (arguments, what) in [
+            (["--hpa", &file(folder, "hpa.yaml", "kind: Pod")], "hpa.yaml"),
+            (["--price", "-1"], "price"),
+            (["--violating", "101"], "--violating is 101"),
+            (["--engine", "magic"], "there is no engine \"magic\""),
+            (["--limits", "9..2"], "above max"),
+            (["--time-zone", "Mars/Phobos"], "--time-zone"),
+            (["--sorce", "x"], "--sorce"),
+        ] {
+            let error = output(&arguments).unwrap_err();
+            assert!(error.contains(what), "{arguments:?}: {error}");
+        }
     }
 }

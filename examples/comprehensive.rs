@@ -1,7 +1,7 @@
 //! Everything once, on recorded figures: a decision as it happens, the HPA it leads to, a schedule from history, what it all
 //! costs, and a workload that needs bigger pods rather than more.
 //!
-//!     cargo run --example comprehensive
+//!     cargo run --release --example comprehensive
 //!
 //! Prints five numbered parts.
 
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use examples::Failure;
+use futures::executor::block_on;
 use scaling_core::conformance::dataset::{Scenario, scenarios};
 use scaling_core::source::parse;
 use scaling_core::{
@@ -19,6 +20,10 @@ use scaling_core::{
 use scaling_schedule::{CompileConfig, CostReport, Size, compile, need_by_cpu};
 
 fn main() -> ExitCode {
+    examples::no_arguments(
+        "comprehensive",
+        "A decision, the HPA it leads to, a schedule from history, its cost, and vertical scaling",
+    );
     examples::exit(run(&mut std::io::stdout().lock()))
 }
 
@@ -32,7 +37,7 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
 
     writeln!(out, "1. a decision as it happens, and 2. the HPA it leads to")?;
     spike(named("high_load_spike")?, out)?;
-    writeln!(out, "\n3. a schedule from five days of history, and 4. what it costs")?;
+    writeln!(out, "\n3. a schedule from two weeks of history, and 4. what it costs")?;
     schedule(out)?;
     writeln!(out, "\n5. bigger pods rather than more")?;
     vertical(named("memory_constrained")?, out)
@@ -51,10 +56,9 @@ fn spike(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
         .price(Price::per_pod_hour(0.05, Currency::USD).map_err(Failure::input)?)
         .mode(ApplyMode::Apply)
         .build();
-    let runtime = examples::runtime()?;
     for sample in &scenario.samples {
         source.advance(&target, sample.clone(), sample.timestamp).map_err(Failure::input)?;
-        let record = runtime.block_on(autoscaler.tick(&target, sample.timestamp)).map_err(Failure::failed)?;
+        let record = block_on(autoscaler.tick(&target, sample.timestamp)).map_err(Failure::failed)?;
         let Some(decision) = &record.decision else { continue };
         write!(
             out,
@@ -78,7 +82,7 @@ fn spike(scenario: &Scenario, out: &mut impl Write) -> Result<(), Failure> {
 
 /// Windows that hold what the past needed, and what they save against the largest of them all day.
 fn schedule(out: &mut impl Write) -> Result<(), Failure> {
-    let text = examples::read(&examples::test_data("shop_history.csv"))?;
+    let text = examples::read(&examples::shop_history())?;
     let samples = parse::metrics(&text, None).map_err(Failure::input)?;
     let (history, _) = MetricsHistory::from_unordered(samples);
     let compiled = compile(&history, need_by_cpu(70.0), &CompileConfig::default()).map_err(Failure::failed)?;

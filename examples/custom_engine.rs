@@ -1,6 +1,6 @@
 //! Making the engine one's own: a rule of the host, and an engine of the host beside it.
 //!
-//!     cargo run --example custom_engine
+//!     cargo run --release --example custom_engine
 //!
 //! Notice that a rule only ever asks for more, that an ensemble shrinks only if all members agree, and that a candidate in the
 //! shadow changes nothing but the record.
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use async_trait::async_trait;
 use examples::Failure;
+use futures::executor::block_on;
 use scaling_core::chrono::{DateTime, TimeDelta};
 use scaling_core::rules::{Assessment, Need};
 use scaling_core::{
@@ -51,13 +52,13 @@ impl DecisionEngine for PerShard {
 }
 
 fn main() -> ExitCode {
+    examples::no_arguments("custom_engine", "A rule and an engine of one's own, in an ensemble and in the shadow");
     examples::exit(run(&mut std::io::stdout().lock()))
 }
 
 fn run(out: &mut impl Write) -> Result<(), Failure> {
-    let runtime = examples::runtime()?;
     let decide = |engine: &dyn DecisionEngine, observation: &Observation| {
-        runtime.block_on(engine.decide(observation)).map_err(Failure::failed)
+        block_on(engine.decide(observation)).map_err(Failure::failed)
     };
 
     let failing = observation(4, 50.0, 25.0)?;

@@ -1,6 +1,6 @@
 //! The rule engine over the eight labelled scenarios: what it decides, when, how sure it is, and why.
 //!
-//!     cargo run --example decision_engine
+//!     cargo run --release --example decision_engine
 //!
 //! Prints a block for each scenario; the first line ends with the label that a person gave it.
 
@@ -12,6 +12,10 @@ use scaling_core::RuleBasedEngine;
 use scaling_core::conformance::dataset;
 
 fn main() -> ExitCode {
+    examples::no_arguments(
+        "decision_engine",
+        "The rule engine over eight labelled scenarios: what it decides, when, how sure it is, and why",
+    );
     examples::exit(run(&mut std::io::stdout().lock()))
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use clap::Parser;
 use examples::manifest::{HpaArguments, HpaFile};
 use examples::{Failure, MayClose};
+use futures::executor::block_on;
 use scaling_core::recommend::recommend;
 use scaling_core::source::parse;
 use scaling_core::{
@@ -43,13 +44,14 @@ struct Arguments {
     /// The HPA of a file that holds several: NAME, or NAMESPACE/NAME.
     #[arg(long, value_name = "NAME")]
     hpa_name: Option<String>,
-    /// What was measured of its workload. By default `test_data/shop_history.csv` up to the spike on its third day.
+    /// What was measured of its workload. By default `test_data/shop_history.csv.gz`, up to the flash sale on
+    /// its second Thursday.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
 }
 
-/// Samples of the history of `test_data` before the spike.
-const BEFORE_THE_SPIKE: usize = 1838;
+/// Samples of the history of `test_data` up to the flash sale.
+const BEFORE_THE_SALE: usize = 15_546;
 
 fn main() -> ExitCode {
     examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout().lock())))
@@ -65,7 +67,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     writeln!(out, "{target} is scaled by HPA {:?} within {bounds}", target.hpa)?;
 
     // What would an HPA made from this workload's past look like?
-    let path = arguments.history.clone().unwrap_or_else(|| examples::test_data("shop_history.csv"));
+    let path = arguments.history.clone().unwrap_or_else(examples::shop_history);
     let samples = parse::metrics(&examples::read(&path)?, None);
     let samples = samples.map_err(|error| Failure::input(format!("{}: {error}", examples::place(&path))))?;
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
@@ -83,12 +85,11 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 
     let source = Arc::new(MemorySource::new());
     let mut now = past.oldest().unwrap_or_default();
-    for sample in samples.into_iter().take(if arguments.history.is_some() { usize::MAX } else { BEFORE_THE_SPIKE }) {
+    for sample in samples.into_iter().take(if arguments.history.is_some() { usize::MAX } else { BEFORE_THE_SALE }) {
         now = sample.timestamp;
         source.advance(&target, sample, now).map_err(Failure::input)?;
     }
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
-    let runtime = examples::runtime()?;
     for mode in [ApplyMode::Plan, ApplyMode::Apply] {
         let autoscaler = Autoscaler::builder()
             .source(source.clone())
@@ -96,7 +97,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             .applier(applier.clone())
             .mode(mode)
             .build();
-        let record = runtime.block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
+        let record = block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
         writeln!(out, "\n{mode} at {}: {:?}", now.format("%H:%M"), record.outcome)?;
         if let Some(change) = record.change {
             writeln!(out, "{change}")?;

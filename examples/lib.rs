@@ -2,10 +2,20 @@
 
 #[path = "shared/candidates.rs"]
 pub mod candidates;
+#[path = "shared/changes.rs"]
+pub mod changes;
+#[path = "shared/comparison.rs"]
+pub mod comparison;
+#[path = "shared/journal.rs"]
+pub mod journal;
 #[path = "shared/manifest.rs"]
 pub mod manifest;
+#[path = "shared/recommended.rs"]
+pub mod recommended;
 #[path = "shared/scenario.rs"]
 pub mod scenario;
+#[path = "shared/verdict.rs"]
+pub mod verdict;
 
 use std::fmt::Display;
 use std::fs::File;
@@ -33,6 +43,17 @@ pub enum Failure {
     /// Nobody reads the output any more; not worth a word.
     Closed,
 }
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Input(what) | Self::Failed(what) => f.write_str(what),
+            Self::Closed => f.write_str("nobody reads the output"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
@@ -103,14 +124,36 @@ fn unless_closed<T>(result: io::Result<T>, closed: T) -> io::Result<T> {
     }
 }
 
-/// What a file is called in messages; `-` is standard input.
+/// Answers `--help` and `--version` and refuses all else, for an example that takes no arguments.
+pub fn no_arguments(name: &'static str, about: &'static str) {
+    command(name, about).get_matches();
+}
+
+fn command(name: &'static str, about: &'static str) -> clap::Command {
+    clap::Command::new(name)
+        .about(about)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(format!("Example:\n  cargo run --release --example {name}"))
+}
+
+/// What a file is called in messages: as seen from the present folder; `-` is standard input.
 pub fn place(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+    if path == Path::new("-") {
+        return "standard input".to_owned();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 /// A file below `test_data`.
 pub fn test_data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../test_data").join(name)
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    folder.parent().unwrap_or(folder).join("test_data").join(name)
+}
+
+/// The history that comes with the examples: two weeks of a workload.
+pub fn shop_history() -> PathBuf {
+    test_data("shop_history.csv.gz")
 }
 
 /// The largest input read, unpacked: enough for years of minutes, too little to fill a machine.
@@ -141,6 +184,17 @@ fn read_limited(reader: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
         return Err(Failure::input(format!("{name}: larger than {} MiB", LARGEST >> 20)));
     }
     Ok(bytes)
+}
+
+/// Writes a file, with the folders that it lies in, and says so.
+///
+/// # Errors
+/// [`Failure::Failed`] with the file's name.
+pub fn write(path: &Path, content: &str, out: &mut impl Write) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, content));
+    written.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    Ok(writeln!(out, "wrote {}", path.display())?)
 }
 
 /// What had to be mended in samples, if anything.
@@ -210,14 +264,6 @@ pub fn price(per_pod_hour: f64, currency: &str) -> Result<Price, Failure> {
     Price::per_pod_hour(per_pod_hour, currency).map_err(Failure::input)
 }
 
-/// Runs futures on this thread.
-///
-/// # Errors
-/// [`Failure::Failed`] if there is no runtime to be had.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)
-}
-
 #[cfg(test)]
 mod tests {
     use scaling_core::chrono::DateTime;
@@ -230,13 +276,38 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
         let cargo = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let tests = std::fs::read_to_string(folder.join("tests/Cargo.toml")).unwrap();
         for entry in std::fs::read_dir(folder).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
             if let Some(name) = file.strip_suffix(".rs").filter(|name| *name != "lib") {
                 assert!(readme.contains(&format!("`{name}`")), "README.md lacks {name}");
                 assert!(cargo.contains(&format!("path = \"{file}\"")), "Cargo.toml lacks {name}");
+                assert!(tests.contains(&format!("path = \"../{file}\"")), "the tests of {name} are not run");
             }
         }
+    }
+
+    #[test]
+    fn the_readme_shows_the_quickstart_as_it_is() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let readme = std::fs::read_to_string(folder.join("../README.md")).unwrap();
+        let quickstart = std::fs::read_to_string(folder.join("quickstart.rs")).unwrap();
+        assert!(quickstart.lines().count() <= 60);
+        let (_, body) = quickstart.split_once("fn run(").unwrap();
+        let body = body.lines().skip(1).take_while(|line| *line != "}").filter(|line| line.trim() != "Ok(())");
+        for line in body {
+            let shown = line.strip_prefix("    ").unwrap_or(line);
+            assert!(readme.lines().any(|line| line == shown), "README.md lacks: {shown}");
+        }
+    }
+
+    #[test]
+    fn an_example_without_arguments_answers_help_and_version_and_refuses_the_rest() {
+        let said = |argument| command("quickstart", "The loop").try_get_matches_from(["quickstart", argument]);
+        assert!(said("--help").unwrap_err().to_string().contains("cargo run --release --example quickstart"));
+        assert!(said("--version").unwrap_err().to_string().contains(env!("CARGO_PKG_VERSION")));
+        assert_eq!(said("--colour").unwrap_err().exit_code(), 2);
+        assert_eq!(said("file").unwrap_err().exit_code(), 2);
     }
 
     #[test]

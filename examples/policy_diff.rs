@@ -45,7 +45,7 @@ struct Arguments {
     /// The policy as it is proposed.
     #[arg(long, value_name = "FILE|ENGINE")]
     proposed: Option<String>,
-    /// A trace to replay; may be given several times. By default `test_data/shop_history.csv`.
+    /// A trace to replay; may be given several times. By default `test_data/shop_history.csv.gz`.
     #[arg(long, value_name = "FILE")]
     trace: Vec<PathBuf>,
     /// Rise of pod-hours allowed, in percent; below 0 asks for savings.

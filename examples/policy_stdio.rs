@@ -8,8 +8,8 @@
 //! `{"t":604800.0,"rps":790.2,"utilization":0.71,"ready":22,"starting":0,"desired":22,"queue":0.0}` → `{"desired":24}`. `rps`,
 //! `utilization` and `queue` are means over the window that ended `metrics_lag_s` ago. A bad line: its number on stderr, exit 2.
 //!
-//! The knob of `rules` is the utilization of capacity to aim for; that of `predictive` is the share of requests that may wait for
-//! more than a second, on the long run: 0.01 by default.
+//! The knob of `rules` (as they are by default) and `tracking` (the rules as they follow demand closely) is the utilization of capacity
+//! to aim for; that of `predictive` is the share of requests that may wait for more than a second, on the long run: 0.01 by default.
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::Failure;
+use futures::executor::block_on;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::source::Accumulator;
 use scaling_core::{
@@ -28,14 +29,26 @@ use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 use serde::Deserialize;
 
 /// The engines that can be asked for.
-const ENGINES: &str = "rules, predictive";
+const ENGINES: &str = "rules, predictive, tracking";
 /// The longest lag, start-up or tick, in seconds: a week.
 const LONGEST_S: f64 = 604_800.0;
 /// History kept: 14 days of ticks.
 const KEPT: usize = 90_000;
 
+const EXAMPLES: &str = r#"Example:
+  cargo run --release --example policy_stdio -- --engine predictive < ticks.jsonl
+
+where ticks.jsonl is a line of configuration, then a line for each tick, each answered by a line such as {"desired":24}:
+  {"config":{"pod_capacity":50.0,"startup_s":60,"min":1,"max":200,"tick_s":15.0,"history":[[0.0,812.4],[60.0,801.9]]}}
+  {"t":604800.0,"rps":790.2,"utilization":0.71,"ready":22,"starting":0,"desired":22,"queue":0.0}"#;
+
 #[derive(Parser)]
-#[command(about = "An engine as a process: JSON lines in, JSON lines out")]
+#[command(
+    name = "policy_stdio",
+    version,
+    about = "An engine as a process: JSON lines in, JSON lines out",
+    after_help = EXAMPLES
+)]
 struct Arguments {
     /// The engine.
     #[arg(long, default_value = "rules")]
@@ -129,7 +142,6 @@ fn run(arguments: &Arguments, input: impl BufRead, out: &mut impl Write) -> Resu
 /// An engine with what it has seen.
 struct Policy {
     engine: Box<dyn DecisionEngine>,
-    runtime: tokio::runtime::Runtime,
     bounds: Bounds,
     origin: DateTime<Utc>,
     target: Arc<Target>,
@@ -166,7 +178,6 @@ impl Policy {
         let origin = instant(DateTime::UNIX_EPOCH + TimeDelta::days(4), config.start_second_of_day)?;
         let mut policy = Self {
             engine: engine_by_name(engine, knob)?,
-            runtime: examples::runtime().map_err(|_| "no runtime".to_owned())?,
             bounds: Bounds::new(config.min, config.max).map_err(|error| error.to_string())?,
             origin,
             target: Arc::new(Target::deployment("policy", "workload")),
@@ -218,7 +229,7 @@ impl Policy {
         let observation = Observation::new(Arc::clone(&self.target), current)
             .with_history(self.samples.history().clone())
             .with_facts(self.facts.clone());
-        let decision = self.runtime.block_on(self.engine.decide(&observation)).map_err(|error| error.to_string())?;
+        let decision = block_on(self.engine.decide(&observation)).map_err(|error| error.to_string())?;
         Ok(self.bounds.clamp(decision.wanted()))
     }
 }
@@ -226,14 +237,13 @@ impl Policy {
 /// An engine and what its knob means.
 fn engine_by_name(name: &str, knob: Option<f64>) -> Result<Box<dyn DecisionEngine>, String> {
     match name {
-        "rules" => {
-            let mut config = RuleConfig::tracking();
+        "rules" | "tracking" => {
+            let mut config = if name == "rules" { RuleConfig::default() } else { RuleConfig::tracking() };
             if let Some(knob) = knob {
                 config.learnt_target_percent = knob * 100.0;
                 config.target_cpu_percent = knob * 100.0;
             }
-            let engine = RuleBasedEngine::new(config).map_err(|error| format!("knob: {error}"))?;
-            Ok(Box::new(engine.without_rule("trend")))
+            Ok(Box::new(RuleBasedEngine::new(config).map_err(|error| format!("knob: {error}"))?))
         }
         "predictive" => {
             let mut config = PredictiveConfig::default();

@@ -1,12 +1,13 @@
 //! Policies by name, for `--engine`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use scaling_core::InvalidSetting;
 use scaling_core::backtest::{Candidate, DemandBasis, Driver, Scenario};
 use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
 use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec, MetricSpec};
-use scaling_core::{Bounds, EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
+use scaling_core::{Bounds, DecisionEngine, EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
 use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, compile, need_by_load};
 
 use crate::Failure;
@@ -14,7 +15,7 @@ use crate::manifest::HpaArguments;
 
 /// Names that `--engine` takes, for its help and its errors.
 pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml[#NAME], kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
-                           predictive[:PERCENT], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
+                           tracking[:PERCENT], predictive[:PERCENT], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
                            predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
 
 /// Engines that are compared if none is named.
@@ -51,6 +52,33 @@ fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
     }
 }
 
+/// Recipe of an engine: each replay begins with a new one, which remembers nothing of another.
+pub type EngineRecipe = Arc<dyn Fn() -> Result<Box<dyn DecisionEngine>, InvalidSetting> + Send + Sync>;
+
+/// Names that [`engine`] takes.
+pub const BOUND_MOVERS: &str = "predictive[:PERCENT], rules[:PERCENT], rules:FILE.json";
+
+/// Finds an engine that moves the bounds of an HPA.
+///
+/// # Errors
+/// [`Failure::Input`] if there is none of that name, or its parameter cannot work.
+pub fn engine(text: &str) -> Result<EngineRecipe, Failure> {
+    let (name, parameter) = text.split_once(':').map_or((text, None), |(name, parameter)| (name, Some(parameter)));
+    match (name, parameter) {
+        ("predictive", None) => Ok(Arc::new(|| Ok(Box::new(PredictiveEngine::new(PredictiveConfig::default())?)))),
+        ("predictive", Some(share)) => {
+            let share = percent(text, share)? / 100.0;
+            predictive(share).map_err(|error| bad(text, error))?;
+            Ok(Arc::new(move || Ok(Box::new(predictive(share)?))))
+        }
+        ("rules", parameter) => {
+            let config = rules_config(text, parameter)?;
+            Ok(Arc::new(move || Ok(Box::new(RuleBasedEngine::new(config.clone())?))))
+        }
+        _ => Err(Failure::input(format!("there is no engine {text:?} that moves bounds; there are: {BOUND_MOVERS}"))),
+    }
+}
+
 /// Makes one policy.
 ///
 /// # Errors
@@ -66,14 +94,16 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
     };
     match (hpa, name, parameter.filter(|file| is_file(file))) {
         (None, "hpa", Some(file)) => return manifest(text, Path::new(file), hpas),
-        (None, "rules", Some(file)) => return rules_of_file(text, Path::new(file)),
+        (None, "rules", Some(_)) => return rules(text, parameter),
         _ => {}
     }
+    let written = parameter;
     let parameter = parameter.map(|parameter| percent(text, parameter)).transpose()?;
     let made = match (hpa, name) {
         (None, "hpa") => hpa_on_cpu(text, parameter.unwrap_or(70.0))?,
         (None, "kpa") => Candidate::kpa(parameter.unwrap_or(70.0) / 100.0),
-        (None, "rules") => Candidate::rules(parameter.unwrap_or(95.0) / 100.0).map_err(|error| bad(text, error))?,
+        (None, "rules") => rules(text, written)?,
+        (None, "tracking") => tracking(text, parameter)?,
         (None, "predictive") => {
             let share = parameter.unwrap_or(1.0) / 100.0;
             Candidate::direct("predictive", move |training| {
@@ -83,7 +113,7 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
             })
         }
         (None, "schedule") => schedule(whole(text, parameter.unwrap_or(70.0))?),
-        (Some(hpa), "rules") => rules_over_hpa(text, parameter, hpa)?,
+        (Some(hpa), "rules") => rules_over_hpa(text, written, hpa)?,
         (Some(hpa), "predictive") => {
             let share = parameter.unwrap_or(1.0) / 100.0;
             Candidate::over_hpa(text, beneath(text, hpa)?, move |training| {
@@ -189,12 +219,37 @@ pub fn manifest(name: &str, path: &Path, hpas: &HpaArguments) -> Result<Candidat
     Ok(hpas.read(path)?.candidate(name))
 }
 
-/// Makes the rule engine with the thresholds of a file, driving the number of pods itself.
-fn rules_of_file(name: &str, path: &Path) -> Result<Candidate, Failure> {
-    let place = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", path.display()));
-    let config: RuleConfig = serde_json::from_slice(&crate::read(path)?).map_err(|error| place(&error))?;
-    config.validate().map_err(|error| place(&error))?;
-    Ok(Candidate::direct(name, move |_| Ok(Driver::direct(RuleBasedEngine::new(config.clone())?))))
+/// Reads the settings of the rule engine: the default ones, with another target, or those of a file.
+fn rules_config(text: &str, parameter: Option<&str>) -> Result<RuleConfig, Failure> {
+    let mut config = RuleConfig::default();
+    match parameter {
+        None => {}
+        Some(file) if is_file(file) => {
+            let place = |what: &dyn std::fmt::Display| Failure::input(format!("{file}: {what}"));
+            config = serde_json::from_slice(&crate::read(Path::new(file))?).map_err(|error| place(&error))?;
+            config.validate().map_err(|error| place(&error))?;
+        }
+        Some(target) => {
+            let target = percent(text, target)?;
+            (config.target_cpu_percent, config.learnt_target_percent) = (target, target);
+            config.validate().map_err(|error| bad(text, error))?;
+        }
+    }
+    Ok(config)
+}
+
+/// Makes the rule engine, driving the number of pods itself.
+fn rules(text: &str, parameter: Option<&str>) -> Result<Candidate, Failure> {
+    Candidate::rules_with(rules_config(text, parameter)?).map(|made| made.named(text)).map_err(|error| bad(text, error))
+}
+
+/// Makes the rules as they follow demand closely, without an HPA to do the ups and downs.
+fn tracking(text: &str, parameter: Option<f64>) -> Result<Candidate, Failure> {
+    let mut config = RuleConfig::tracking();
+    if let Some(percent) = parameter {
+        (config.target_cpu_percent, config.learnt_target_percent) = (percent, percent);
+    }
+    Candidate::rules_with(config).map_err(|error| bad(text, error))
 }
 
 /// Reads the target of the HPA whose bounds are moved, from `hpa` or `hpa:PERCENT`.
@@ -207,13 +262,8 @@ fn beneath(text: &str, hpa: &str) -> Result<i32, Failure> {
 }
 
 /// Makes the rule engine as it is meant for production: it moves the bounds, and the HPA does the ups and downs between them.
-fn rules_over_hpa(text: &str, parameter: Option<f64>, hpa: &str) -> Result<Candidate, Failure> {
-    let mut config = RuleConfig::default();
-    if let Some(percent) = parameter {
-        config.target_cpu_percent = percent;
-        config.learnt_target_percent = percent;
-    }
-    config.validate().map_err(|error| bad(text, error))?;
+fn rules_over_hpa(text: &str, parameter: Option<&str>, hpa: &str) -> Result<Candidate, Failure> {
+    let config = rules_config(text, parameter)?;
     Ok(Candidate::over_hpa(text, beneath(text, hpa)?, move |_| {
         Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?))
     }))
@@ -261,6 +311,8 @@ mod tests {
             "kpa:60",
             "rules",
             "rules:90",
+            "tracking",
+            "tracking:90",
             "rules@hpa:80",
             "rules:80@hpa",
             "schedule:60",

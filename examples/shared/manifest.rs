@@ -234,15 +234,30 @@ items:
   spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}, maxReplicas: 7}
 ";
 
-    fn file() -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-        std::fs::write(file.path(), TWO).unwrap();
-        file
+    /// A file with both, gone at the end of its test.
+    struct TwoFile(std::path::PathBuf);
+
+    impl TwoFile {
+        fn new(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("{test}-{}.yaml", std::process::id()));
+            std::fs::write(&path, TWO).unwrap();
+            Self(path)
+        }
+
+        fn path(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for TwoFile {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
 
     #[test]
     fn one_of_several_is_chosen_by_argument_or_behind_the_file() {
-        let file = file();
+        let file = TwoFile::new("chosen");
         let said = |arguments: &HpaArguments, path: &Path| match arguments.read(path) {
             Ok(file) => file.manifest.name().to_owned(),
             Err(error) => format!("{error:?}"),
@@ -260,7 +275,7 @@ items:
 
     #[test]
     fn requests_come_from_the_workload_and_containers_are_put_in_terms_of_the_pod() {
-        let file = file();
+        let file = TwoFile::new("requests");
         let named = HpaArguments { hpa_name: Some("web".into()), ..HpaArguments::default() };
         let read = named.read(file.path()).unwrap();
         assert_eq!(read.requests, Requests { cpu_millicores: Some(300), memory_bytes: None });

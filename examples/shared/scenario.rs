@@ -94,7 +94,7 @@ impl ScenarioArguments {
         candidates: &[Candidate],
         out: &mut impl Write,
     ) -> Result<Vec<Scenario>, Failure> {
-        let shop_history = [crate::test_data("shop_history.csv")];
+        let shop_history = [crate::shop_history()];
         let traces = if traces.is_empty() { &shop_history } else { traces };
         self.hpas.check_left_out(candidates)?;
         let limits = self.limits(candidates, out)?;

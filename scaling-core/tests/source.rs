@@ -72,6 +72,17 @@ fn a_clock_that_was_an_hour_ahead_is_forgotten_once_it_is_right() {
 }
 
 #[test]
+fn a_recording_goes_on_from_what_was_known_before_it_also_after_going_back() {
+    let mut before = MetricsHistory::new();
+    before.push(&sample(-60)).unwrap();
+    let answers = [(at(0), Some(sample(0))), (at(15), Some(sample(15)))];
+    let source = Replay::new().with(target(), Recording::of_answers(answers).with_history(before));
+    assert_eq!(seen(&source, 0).unwrap(), (sample(0), vec![at(-60)]));
+    assert_eq!(seen(&source, 15).unwrap(), (sample(15), vec![at(-60), at(0)]));
+    assert_eq!(seen(&source, 0).unwrap(), (sample(0), vec![at(-60)]));
+}
+
+#[test]
 fn a_source_that_runs_for_months_keeps_a_bounded_past() {
     let source = fed((0..300_000).map(|tick| tick * 15));
     let (_, history) = seen(&source, 300_000 * 15).unwrap();

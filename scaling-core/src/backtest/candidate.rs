@@ -217,22 +217,27 @@ impl Candidate {
         })
     }
 
-    /// Creates the rule engine, driving the number of pods itself, aiming for this share of a pod's capacity.
+    /// Creates the rule engine as [`RuleBasedEngine::default`] makes it, driving the number of pods itself.
+    pub fn rules() -> Self {
+        Self::direct("rules", |_| Ok(Driver::direct(RuleBasedEngine::default())))
+    }
+
+    /// Creates the rule engine with thresholds of one's own, driving the number of pods itself.
+    ///
+    /// ```
+    /// use scaling_core::RuleConfig;
+    /// use scaling_core::backtest::Candidate;
+    ///
+    /// let close = Candidate::rules_with(RuleConfig::tracking())?.named("tracking");
+    /// assert_eq!(close.name(), "tracking");
+    /// # Ok::<(), scaling_core::InvalidSetting>(())
+    /// ```
     ///
     /// # Errors
-    /// [`InvalidSetting`] if the share cannot be aimed for.
-    pub fn rules(target_utilization: f64) -> Result<Self, InvalidSetting> {
-        let config = RuleConfig {
-            learnt_target_percent: target_utilization * 100.0,
-            target_cpu_percent: target_utilization * 100.0,
-            ..RuleConfig::tracking()
-        };
+    /// [`InvalidSetting`] with the first threshold that cannot work.
+    pub fn rules_with(config: RuleConfig) -> Result<Self, InvalidSetting> {
         config.validate()?;
-        Ok(Self::direct("rules", move |_| {
-            // A trend means that a schedule would serve better, which is advice for people and not a size.
-            let engine = RuleBasedEngine::new(config.clone())?.without_rule("trend");
-            Ok(Driver::direct(engine))
-        }))
+        Ok(Self::direct("rules", move |_| Ok(Driver::direct(RuleBasedEngine::new(config.clone())?))))
     }
 
     /// Creates a candidate that drives the number of pods itself.

@@ -230,7 +230,7 @@ impl<'a> Prepared<'a> {
             end,
             history: Arc::new(history),
             facts,
-            target: Target::deployment("backtest", trace.name()),
+            target: scenario.target.clone().unwrap_or_else(|| Target::deployment("backtest", trace.name())),
         })
     }
 

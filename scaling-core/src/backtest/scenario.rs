@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ClusterModel, Trace};
-use crate::{PlannedEvent, Price, WorkloadFacts};
+use crate::{PlannedEvent, Price, Target, WorkloadFacts};
 
 /// A trace, and the circumstances under which every candidate, and the oracle, meets it.
 ///
@@ -30,6 +30,8 @@ pub struct Scenario {
     pub trace: Arc<Trace>,
     /// Cluster that it meets. Its limits hold for every candidate and for the oracle.
     pub model: ClusterModel,
+    /// Workload that engines are told of, and that records name. Default: none, so that it is called after the trace.
+    pub target: Option<Target>,
     /// Facts that engines are told of the workload, besides what the model says.
     pub facts: WorkloadFacts,
     /// Declared events that engines are told of.
@@ -51,6 +53,7 @@ impl Scenario {
         Self {
             trace: trace.into(),
             model,
+            target: None,
             facts: WorkloadFacts::default(),
             events: Vec::new(),
             price: None,

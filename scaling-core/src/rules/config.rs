@@ -156,7 +156,8 @@ const AIM_BELOW_FULL: f64 = 0.9;
 
 impl RuleConfig {
     /// Follows demand closely, up and down, tick by tick: for driving a replica count directly, with a declared capacity and a
-    /// [forecast](crate::Forecast), where the default leaves the ups and downs to the HPA between its bounds.
+    /// [forecast](crate::Forecast), where the default leaves the ups and downs to the HPA between its bounds. It is no second
+    /// default: whatever is called `rules` without more, here and in the tools, is [`RuleConfig::default`].
     pub fn tracking() -> Self {
         Self {
             target_cpu_percent: 95.0,

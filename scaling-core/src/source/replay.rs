@@ -18,6 +18,7 @@ pub struct Recording {
     repairs: Repairs,
     facts: WorkloadFacts,
     events: Arc<[PlannedEvent]>,
+    history: Arc<MetricsHistory>,
 }
 
 impl Recording {
@@ -64,6 +65,13 @@ impl Recording {
     #[must_use]
     pub fn with_facts(mut self, facts: WorkloadFacts) -> Self {
         self.facts = facts;
+        self
+    }
+
+    /// Adds what was known before the first sample. Its limit holds for the samples that follow as well.
+    #[must_use]
+    pub fn with_history(mut self, history: impl Into<Arc<MetricsHistory>>) -> Self {
+        self.history = history.into();
         self
     }
 
@@ -123,17 +131,15 @@ struct Cursor {
     samples: Accumulator,
 }
 
-impl Default for Cursor {
-    fn default() -> Self {
-        // A recording is bounded, and so is its past.
-        Self { next: 0, samples: Accumulator::continuing(Arc::default()) }
-    }
-}
-
 impl Cursor {
+    fn beginning(recording: &Recording) -> Self {
+        // A recording is bounded, and so is its past.
+        Self { next: 0, samples: Accumulator::continuing(Arc::clone(&recording.history)) }
+    }
+
     fn go_to(&mut self, place: usize, recording: &Recording) {
         if place + 1 < self.next {
-            *self = Self::default();
+            *self = Self::beginning(recording);
         }
         for (at, sample) in recording.seen.get(self.next..=place).unwrap_or_default() {
             let Some(sample) = sample else { continue };
@@ -166,7 +172,8 @@ impl Replay {
     /// Adds a workload, in place of what was recorded of it before.
     #[must_use]
     pub fn with(mut self, target: Target, recording: Recording) -> Self {
-        self.tapes.insert(target, (recording, Mutex::default()));
+        let cursor = Mutex::new(Cursor::beginning(&recording));
+        self.tapes.insert(target, (recording, cursor));
         self
     }
 }

@@ -52,7 +52,7 @@ pub fn candidates() -> Vec<Candidate> {
         Candidate::hpa_on_cpu(50),
         Candidate::hpa_on_cpu(70),
         Candidate::kpa(0.7),
-        Candidate::rules(0.95).unwrap(),
+        Candidate::rules(),
         Candidate::over_hpa("rules over hpa", 70, |_| Ok(Driver::bounds(RuleBasedEngine::default()))),
     ]
 }

@@ -1,0 +1,84 @@
+//! One workload under its HPA alone, with us, and with us and the HPA that we recommend: [`Comparison`].
+//!
+//! Every number comes from the same simulation, the backtest, and is set beside the clairvoyant's.
+
+use std::sync::Arc;
+
+use futures::executor::block_on;
+use scaling_core::Recorder;
+use scaling_core::backtest::{
+    Candidate, CandidateError, CandidateReport, CandidateSetup, Driver, Scenario, TraceReport, TrainingPeriod, run_one,
+};
+use scaling_core::hpa::{ControllerConfig, HpaSpec};
+
+use crate::Failure;
+use crate::candidates::EngineRecipe;
+use crate::recommended::{Recommended, recommended};
+
+/// Name of the HPA as it stands, without us.
+pub const ALONE: &str = "the HPA alone, as it stands";
+/// Name of the HPA as it stands, its bounds moved by us.
+pub const WITH_US: &str = "with us";
+/// Name of the HPA that we recommend, its bounds moved by us.
+pub const RECOMMENDED: &str = "with us, recommended target";
+
+/// Makes the recorder of a replay, when its history is known.
+pub type RecorderRecipe = Arc<dyn Fn(&TrainingPeriod<'_>) -> Result<Box<dyn Recorder>, CandidateError> + Send + Sync>;
+
+/// Outcome of one comparison.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The candidates by the names above, and the clairvoyant.
+    pub report: TraceReport,
+    /// The HPA that is recommended, or why there is none.
+    pub recommended: Result<Recommended, String>,
+}
+
+impl Comparison {
+    /// Replays all of them, two at a time.
+    ///
+    /// # Errors
+    /// [`Failure`] if one cannot be replayed: an HPA outside the limits, or with a metric that was not recorded.
+    pub fn new(
+        scenario: &Scenario,
+        spec: &HpaSpec,
+        engine: &EngineRecipe,
+        recorder: RecorderRecipe,
+        share: f64,
+    ) -> Result<Self, Failure> {
+        let replay = |candidate: Candidate| {
+            let report = block_on(run_one(scenario, &[candidate], &()));
+            report.map_err(crate::scenario::failure)
+        };
+        let mut report = replay(Candidate::hpa(ALONE, spec.clone(), ControllerConfig::default()))?;
+        let (with_us, found) = std::thread::scope(|scope| {
+            let with_us = scope.spawn(|| replay(driven(WITH_US, spec.clone(), engine.clone(), Some(recorder))));
+            let found = recommended(scenario, spec, engine, share).and_then(|found| {
+                let replayed =
+                    |found: &Recommended| replay(driven(RECOMMENDED, found.applied_to(spec), engine.clone(), None));
+                let replayed = found.as_ref().ok().map(replayed).transpose()?;
+                Ok((found, replayed))
+            });
+            (with_us.join(), found)
+        });
+        let with_us = with_us.map_err(|_| Failure::failed("the replay ended early"))??;
+        let (recommended, replayed) = found?;
+        report.candidates.extend(with_us.candidates);
+        report.candidates.extend(replayed.into_iter().flat_map(|replayed| replayed.candidates));
+        Ok(Self { report, recommended })
+    }
+
+    /// Returns the outcome of one of them.
+    pub fn of(&self, name: &str) -> Option<&CandidateReport> {
+        self.report.candidate(name)
+    }
+}
+
+/// An engine that moves the bounds of an HPA through the default guards.
+pub fn driven(name: &str, spec: HpaSpec, engine: EngineRecipe, recorder: Option<RecorderRecipe>) -> Candidate {
+    Candidate::new(name, move |training| {
+        let mut driver = Driver::bounds(engine()?);
+        driver.recorder = recorder.as_ref().map(|recorder| recorder(training)).transpose()?;
+        Ok(CandidateSetup::hpa(spec.clone(), ControllerConfig::default()).driven_by(driver))
+    })
+}
