@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use examples::reading::ReadingArguments;
 use examples::{Failure, MayClose};
 use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, Trace};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
@@ -31,11 +32,18 @@ use serde::{Deserialize, Serialize};
 const MOST_TICKS: i64 = 5_300_000;
 
 #[derive(Parser)]
-#[command(about = "The whole loop over a recorded history, tick by tick")]
+#[command(
+    name = "autoscale",
+    version,
+    about = "The whole loop over a recorded history, tick by tick",
+    after_help = examples::reading::FORMS
+)]
 struct Arguments {
     /// Metrics to replay: CSV or JSON lines (also gzipped), or a file of decision records.
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// The HPA to start from: an `autoscaling/v2` manifest.
     #[arg(long, value_name = "FILE")]
     hpa: Option<PathBuf>,
@@ -104,8 +112,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let world = if bytes.starts_with(b"{\"run\":") {
         recorded(&bytes).map_err(|what| place(&what))?
     } else {
-        let trace = Trace::parse(path.display().to_string(), &bytes).map_err(|error| place(&error))?;
-        for note in examples::trace_notes(&trace) {
+        let trace = arguments.reading.trace(&examples::place(&path), &path, &bytes)?;
+        for note in arguments.reading.notes(&trace) {
             writeln!(out, "{note}")?;
         }
         replayed(arguments, trace)?

@@ -3,8 +3,8 @@
 //!     cargo run --release --example backtest
 //!     cargo run --release --example backtest -- --trace load.csv.gz --engine hpa:70 --engine rules --json out.json --html out.html
 //!
-//! A trace is CSV (`timestamp_s,rps`, or columns of metrics), JSON lines of metrics, or the answer of a Prometheus range query, also
-//! gzipped. Its first half is history to learn from, the rest is replayed in a simulated cluster. Where nothing says what a pod can
+//! A trace is a table of any delimiter, JSON lines of metrics, or the answer of a Prometheus range query, also gzipped; `--column` and
+//! `--time-zone` read what names and clocks do not say. Its first half is history to learn from, the rest is replayed in a simulated cluster. Where nothing says what a pod can
 //! carry, the trace is scaled so that its busiest thousandth needs `--pods-at-peak` pods of 50 requests a second. Bad rows give
 //! file, line and cause (exit 2); gaps stay gaps and are told.
 //!
@@ -27,7 +27,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use scaling_core::backtest::{BacktestError, Candidate, Progress, Report, Scenario, TraceReport, run_one};
 
 #[derive(Parser)]
-#[command(about = "Policies side by side on past traffic")]
+#[command(name = "backtest", version, about = "Policies side by side on past traffic", after_help = examples::reading::FORMS)]
 struct Arguments {
     /// A trace to replay; may be given several times. By default `test_data/shop_history.csv`.
     #[arg(long, value_name = "FILE")]
@@ -62,6 +62,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         let (names, notes) = candidates::suitable(&scenarios);
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
         candidates = names.into_iter().map(candidates::candidate).collect::<Result<_, _>>()?;
+        candidates = in_zone(candidates, arguments);
     }
     let report = Report::new(replay(&scenarios, &candidates, arguments.jobs)?);
     write!(out, "{}", report.to_table())?;
@@ -87,8 +88,14 @@ fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
     names.sort_unstable();
     match names.windows(2).find(|pair| pair.first() == pair.last()) {
         Some(pair) => Err(Failure::input(format!("engine {:?} is given twice", pair.first().unwrap_or(&"")))),
-        None => Ok(found),
+        None => Ok(in_zone(candidates::shortened(found), arguments)),
     }
+}
+
+/// Lets schedules go by the clock of the zone in use.
+fn in_zone(found: Vec<Candidate>, arguments: &Arguments) -> Vec<Candidate> {
+    let zone = arguments.cluster.reading.zone();
+    found.into_iter().map(|candidate| candidates::in_zone(candidate, zone)).collect()
 }
 
 /// Replays every trace, several at a time; the order of the report is that of the arguments.
@@ -207,10 +214,8 @@ mod tests {
         let slow = ["--pod-capacity", "50", "--sync", "60", "--scrape", "60", "--lag", "60"];
         let always = [["--trace", &load, "--engine", &large, "--engine", "hpa:50"].as_slice(), &slow].concat();
         let text = output(&[always.as_slice(), &["--json", json.to_str().unwrap()]].concat()).unwrap();
-        let note = format!(
-            "note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by {large} (35..700)"
-        );
-        assert!(text.contains(&note), "{text}");
+        let note = "note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by hpa:large.yaml (35..700)";
+        assert!(text.contains(note), "a file is named without its folder\n{text}");
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
         for candidate in report["traces"][0]["candidates"].as_array().unwrap() {
             let score = &candidate["score"];
@@ -313,12 +318,43 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_goes_by_the_clock_of_its_zone_and_the_zone_is_said() {
+        let temporary = tempfile::tempdir().unwrap();
+        // Two weeks around the night in which the clock is put forward: busy from 8 to 12 by the clock on the wall.
+        let start = scaling_core::chrono::NaiveDate::from_ymd_opt(2026, 3, 21).unwrap().and_hms_opt(0, 0, 0).unwrap();
+        let rows: Vec<_> = (0..14 * 24 * 6)
+            .map(|nth| start + scaling_core::chrono::TimeDelta::minutes(10 * nth))
+            .filter(|at| !(at.format("%m-%d %H").to_string() == "03-29 02"))
+            .map(|at| {
+                let hour: u32 = at.format("%H").to_string().parse().unwrap();
+                format!("{},{}", at.format("%Y-%m-%d %H:%M:%S"), if (8..12).contains(&hour) { 1500 } else { 100 })
+            })
+            .collect();
+        let trace = file(temporary.path(), "wall.csv", &format!("timestamp,rps\n{}\n", rows.join("\n")));
+        let ask =
+            |more: &[&str]| output(&[&["--trace", trace.as_str(), "--engine", "schedule"], more].concat()).unwrap();
+        let text = ask(&["--time-zone", "Europe/Berlin"]);
+        assert!(
+            text.contains("wall: note: data from Sat 2026-03-21 00:00 to Sat 2026-04-04 00:00 Europe/Berlin"),
+            "{text}"
+        );
+        assert!(!text.contains("without data"), "{text}");
+        let row = |text: &str| text.lines().find(|line| line.trim_start().starts_with("schedule ")).unwrap().to_owned();
+        let utc = file(temporary.path(), "utc.csv", &format!("Time (UTC),rps\n{}\n", rows.join("\n")));
+        let other = output(&["--trace", &utc, "--engine", "schedule"]).unwrap();
+        assert!(other.contains("UTC (--time-zone)"), "{other}");
+        assert_ne!(row(&text), row(&other));
+    }
+
+    #[test]
     fn bad_input_is_one_clear_line() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path();
         for (name, text, what) in [
             ("empty.csv", "", "empty.csv: line 1: there is no sample"),
-            ("bad.csv", "timestamp_s,rps\n0,1\n60,NaN\n", "bad.csv: line 3: rps: not a finite number"),
+            ("bad.csv", "timestamp_s,rps\n0,1\n60,inf\n", "bad.csv: line 3: rps: inf: not a finite number"),
+            ("minutes.csv", "timestamp_s,requests_per_minute\n0,1\n60,1\n", "requests_per_minute/60"),
+            ("local.csv", "timestamp,rps\n2026-01-05T10:00:00,1\n", "no time zone: give --time-zone"),
             ("torn.csv", "timestamp_s,rps\n0,1\n60", "torn.csv: line 3"),
             ("idle.csv", "timestamp_s,rps\n0,0\n60,0\n", "idle.csv: nothing arrives"),
             ("short.csv", "timestamp_s,rps\n0,5\n60,5\n", "too few"),

@@ -2,6 +2,8 @@
 
 #[path = "shared/candidates.rs"]
 pub mod candidates;
+#[path = "shared/reading.rs"]
+pub mod reading;
 #[path = "shared/scenario.rs"]
 pub mod scenario;
 
@@ -153,8 +155,8 @@ pub fn mended(Repairs { reordered, duplicates, .. }: Repairs) -> Option<String> 
 /// What is to be said of a trace before it is used: nothing in it is dropped or made up without a word.
 pub fn trace_notes(trace: &Trace) -> Vec<String> {
     let facts = trace.facts();
-    let mut notes: Vec<String> =
-        mended(Repairs { reordered: facts.reordered, duplicates: facts.duplicates }).into_iter().collect();
+    let mut notes: Vec<String> = trace.notes().iter().map(reading::note).collect();
+    notes.extend(mended(Repairs { reordered: facts.reordered, duplicates: facts.duplicates }));
     if facts.gap_seconds > 0.0 {
         notes.push(format!(
             "note: {:.1} hours without data ({} samples without a value) stay gaps and count for nothing",

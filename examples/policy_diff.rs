@@ -16,6 +16,7 @@ use clap::Parser;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
 use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, PolicyDiff, run_one};
+use scaling_schedule::Tz;
 use serde::Serialize;
 
 const CURRENT: &str = "current";
@@ -68,7 +69,7 @@ struct Written<'a> {
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let policy = |name: &str, given: &Option<String>, file: &str| match given {
-        Some(text) => policy(name, text),
+        Some(text) => policy(name, text, arguments.cluster.reading.zone()),
         None => candidates::manifest(name, &examples::test_data(file)),
     };
     let compared = [
@@ -103,12 +104,12 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     Err(Failure::failed(format!("over budget: {}", lines.join("; "))))
 }
 
-fn policy(name: &str, text: &str) -> Result<Candidate, Failure> {
+fn policy(name: &str, text: &str, zone: Tz) -> Result<Candidate, Failure> {
     let path = Path::new(text);
     if path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known)) {
         candidates::manifest(name, path)
     } else {
-        candidates::candidate(text).map(|candidate| candidate.named(name))
+        candidates::candidate(text).map(|candidate| candidates::in_zone(candidate, zone).named(name))
     }
 }
 

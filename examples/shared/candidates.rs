@@ -17,6 +17,9 @@ pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml, kpa[:PERCENT], rules[:P
                            predictive[:PRICE], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
                            predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
 
+/// Target of a schedule, in percent, where none is named.
+const SCHEDULE_PERCENT: f64 = 70.0;
+
 /// Engines that are compared if none is named.
 pub const DEFAULT: [&str; 5] = ["hpa:70", "kpa", "rules", "predictive", "schedule"];
 
@@ -82,7 +85,7 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
                 Ok(Driver::direct(predictive(price)?))
             })
         }
-        (None, "schedule") => schedule(whole(text, parameter.unwrap_or(70.0))?),
+        (None, "schedule") => schedule(whole(text, parameter.unwrap_or(SCHEDULE_PERCENT))?, Tz::UTC),
         (Some(hpa), "rules") => rules_over_hpa(text, parameter, hpa)?,
         (Some(hpa), "predictive") => {
             let price = parameter.unwrap_or(10.0);
@@ -109,6 +112,47 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         }
         None => made,
     })
+}
+
+/// Lets a schedule go by the clock of a zone; other policies know no clock.
+#[must_use]
+pub fn in_zone(candidate: Candidate, zone: Tz) -> Candidate {
+    let name = candidate.name().to_owned();
+    let percent = match name.strip_prefix("schedule") {
+        Some("") => Some(SCHEDULE_PERCENT),
+        Some(rest) => rest.strip_prefix(':').and_then(|percent| percent.parse().ok()),
+        None => None,
+    };
+    match percent.and_then(|percent| Some((percent, whole(&name, percent).ok()?))) {
+        Some((parameter, percent)) => {
+            let made = schedule(percent, zone).named(&name);
+            if name.contains(':') { made.of_family("schedule".to_owned(), parameter) } else { made }
+        }
+        None => candidate,
+    }
+}
+
+/// Names policies of files without their folders, unless two would then have one name.
+#[must_use]
+pub fn shortened(candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let short: Vec<String> = candidates.iter().map(|candidate| short(candidate.name())).collect();
+    let is_shared = |name: &String| short.iter().filter(|other| *other == name).count() > 1;
+    let pairs = candidates.into_iter().zip(&short);
+    pairs
+        .map(
+            |(candidate, name)| {
+                if is_shared(name) || name == candidate.name() { candidate } else { candidate.named(name) }
+            },
+        )
+        .collect()
+}
+
+/// Returns `hpa:large.yaml` of `hpa:/home/me/large.yaml`.
+fn short(name: &str) -> String {
+    let Some((engine, file)) = name.split_once(':') else { return name.to_owned() };
+    // Behind a space, the name may tell what is left out.
+    let (file, rest) = file.split_at(file.find(' ').unwrap_or(file.len()));
+    format!("{engine}:{}{rest}", file.rsplit('/').next().unwrap_or(file))
 }
 
 /// Makes one policy for each setting of a parameter, from `NAME:FROM..TO:STEP`.
@@ -209,10 +253,10 @@ fn predictive(price: f64) -> Result<PredictiveEngine, InvalidSetting> {
 }
 
 /// Makes a schedule compiled from the history, a floor beneath an HPA: windows of a cron scaler beside a CPU target.
-fn schedule(percent: i32) -> Candidate {
+fn schedule(percent: i32, zone: Tz) -> Candidate {
     Candidate::direct("schedule", move |training| {
         training.needs_rate()?;
-        let config = CompileConfig::for_workload(Tz::UTC, training.facts);
+        let config = CompileConfig::for_workload(zone, training.facts);
         let need = need_by_load(SignalKind::RequestRate, training.model.pod_capacity * f64::from(percent) / 100.0);
         let compiled = compile(training.history, need, &config)?;
         let limits = training.model.limits.bounds();
@@ -267,6 +311,23 @@ mod tests {
             let error = said(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn files_are_named_without_their_folders_unless_two_share_a_name() {
+        assert_eq!(
+            short("hpa:/a/b/large.yaml#web (without memory/total)"),
+            "hpa:large.yaml#web (without memory/total)"
+        );
+        assert_eq!(short("predictive@hpa:70"), "predictive@hpa:70");
+        let made = |names: &[&str]| {
+            let candidates = names.iter().map(|name| Candidate::hpa_on_cpu(70).named(*name)).collect();
+            shortened(candidates).iter().map(|candidate| candidate.name().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            made(&["hpa:/a/x.yaml", "hpa:/b/x.yaml", "hpa:/b/y.yaml"]),
+            ["hpa:/a/x.yaml", "hpa:/b/x.yaml", "hpa:y.yaml"]
+        );
     }
 
     #[test]

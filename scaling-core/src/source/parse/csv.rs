@@ -181,15 +181,19 @@ mod with_csv {
         }
         let is_known = |target: &Option<Target>| target.as_ref().is_some_and(|target| target.column != Column::Time);
         if !found.iter().any(is_known) {
-            let mut left = (0..names.len()).filter(|nth| found.get(*nth).is_some_and(Option::is_none));
+            let is_left = |nth: &usize| {
+                found.get(*nth).is_some_and(Option::is_none) && names.get(*nth).is_some_and(|name| !name.is_empty())
+            };
+            let mut left = (0..names.len()).filter(is_left);
             let (only, more) = (left.next(), left.next().is_some());
-            let name = only.and_then(|nth| names.get(nth)).filter(|name| !more && columns::head(name) == Head::Unknown);
+            let name = only.and_then(|nth| names.get(nth)).filter(|_| !more);
+            if let Some(counter) = name.and_then(|name| columns::counter_in(name)) {
+                return Err(ParseError::of(place, Fault::Counter { name: counter.to_owned() }));
+            }
+            let name = name.filter(|name| columns::head(name) == Head::Unknown);
             let (Some(name), Some(target)) = (name, only.and_then(|nth| found.get_mut(nth))) else {
                 return Err(ParseError::of(place, Fault::NoKnownName { found: names.to_vec() }));
             };
-            if let Some(counter) = columns::counter_in(name) {
-                return Err(ParseError::of(place, Fault::Counter { name: counter.to_owned() }));
-            }
             let column = Column::Signal(SignalKind::RequestRate);
             *target = Some(Target::of(column));
             sheet.assumed = Some(name.clone());
