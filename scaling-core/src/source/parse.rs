@@ -18,14 +18,20 @@
 
 mod cell;
 mod columns;
+#[cfg(feature = "csv")]
 mod csv;
+#[cfg(feature = "csv")]
+mod decimals;
 mod error;
 mod instants;
 mod json;
+mod mapping;
 mod note;
 mod packed;
 pub mod prometheus;
 mod rows;
+#[cfg(feature = "csv")]
+mod shape;
 mod zone;
 
 use std::borrow::Cow;
@@ -34,9 +40,9 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use self::columns::{ColumnMapping, InvalidMapping};
 pub use self::error::{Fault, ParseError};
 pub use self::instants::{EpochUnit, InvalidInstant, instant};
+pub use self::mapping::{ColumnMapping, InvalidMapping};
 pub use self::note::Note;
 use self::rows::Sheet;
 use self::zone::Zone;
@@ -184,7 +190,7 @@ impl Reader {
             Some(b'[') => json::array(&text, &mut sheet)?,
             Some(b'{') if !prometheus::is_promtool(begin) => json::objects(&text, &mut sheet)?,
             Some(_) if prometheus::is_promtool(begin) => prometheus::read_promtool(&text, &mut sheet)?,
-            Some(_) => csv::read(&text, &mut sheet)?,
+            Some(_) => table(&text, &mut sheet)?,
         }
         sheet.conclude()
     }
@@ -196,6 +202,14 @@ impl Reader {
 /// [`ParseError`] with the line or element and the field.
 pub fn metrics(text: &[u8], undated: Option<Undated>) -> Result<Vec<ScalingMetrics>, ParseError> {
     Reader { undated, ..Reader::default() }.read(text).map(Reading::into_metrics)
+}
+
+#[cfg(feature = "csv")]
+use self::csv::read as table;
+
+#[cfg(not(feature = "csv"))]
+fn table(_: &str, _: &mut Sheet<'_>) -> Result<(), ParseError> {
+    Err(ParseError::new("line 1", "not JSON, and CSV is not built in (feature `csv`)"))
 }
 
 /// Decodes UTF-8, or the UTF-16 that Windows tools write, without their mark.

@@ -17,6 +17,7 @@ pub(super) enum Comma {
     /// A comma before three digits may group thousands: `1,234` is ambiguous.
     Ambiguous,
     /// A comma is a decimal comma: fields are not separated by it, and whoever separates them otherwise needs it for decimals.
+    #[cfg_attr(not(feature = "csv"), allow(dead_code))]
     Decimal,
 }
 

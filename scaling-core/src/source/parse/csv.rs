@@ -1,360 +1,243 @@
 //! Text in columns: separated by comma, semicolon, tab or pipe, with a header or without, wide (a column for each signal) or long (a
 //! row for each value, as Grafana's "Series to rows").
 
-#[cfg(not(feature = "csv"))]
-use super::error::ParseError;
-#[cfg(not(feature = "csv"))]
-use super::rows::Sheet;
+use std::collections::BTreeMap;
 
-#[cfg(not(feature = "csv"))]
-pub(super) fn read(_: &str, _: &mut Sheet<'_>) -> Result<(), ParseError> {
-    Err(ParseError::new("line 1", "not JSON, and CSV is not built in (feature `csv`)"))
+use super::Place;
+use super::cell::Comma;
+use super::columns::{self, Column, Head};
+use super::decimals::Decimals;
+use super::error::{Fault, ParseError, quoted};
+use super::instants::{Clock, is_plainly_instant};
+use super::note::Note;
+use super::rows::{Row, Sheet, Target};
+use super::shape::{delimiter, is_headless, preamble};
+use crate::metrics::SignalKind;
+
+/// Heads of the column that names the series in a long table.
+const SERIES: [&str; 4] = ["metric", "series", "name", "field"];
+/// Heads of the column of values in a long table.
+const VALUE: [&str; 3] = ["value", "values", "val"];
+
+pub(super) fn read(text: &str, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
+    let (skipped, text) = preamble(text);
+    let delimiter = delimiter(text);
+    let mut table = Table {
+        reader: ::csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(text.as_bytes()),
+        record: ::csv::StringRecord::new(),
+        skipped,
+        rows: 0,
+    };
+    let comma = if delimiter == b',' { Comma::Ambiguous } else { Comma::Decimal };
+    if !table.next()? {
+        return Err(ParseError::of("line 1", Fault::Empty("the text is empty")));
+    }
+    let first: Vec<String> = table.record.iter().map(|name| name.trim().to_owned()).collect();
+    let headless = is_headless(&first, comma);
+    let names = if headless { (1..=first.len()).map(|nth| format!("column {nth}")).collect() } else { first };
+    if !headless && !table.next()? {
+        return Err(ParseError::of("line 1", Fault::Empty("only a header, or neither JSON nor CSV")));
+    }
+    // The first row of values is read already.
+    let mut decimals = Decimals::new(comma);
+    match long(&names) {
+        Some(long) if sheet.reader.columns.is_empty() || !wide_mapping(sheet, &names) => {
+            table.read_long(&long, &names, &mut decimals, sheet)
+        }
+        _ => {
+            let layout = layout(&names, &table.record, headless, sheet)?;
+            table.read_wide(layout, &mut decimals, sheet)
+        }
+    }?;
+    decimals.conclude(sheet)
 }
 
-#[cfg(feature = "csv")]
-pub(super) use with_csv::read;
+/// True if a mapping names a column of the table rather than a series in it.
+fn wide_mapping(sheet: &Sheet<'_>, names: &[String]) -> bool {
+    sheet.reader.columns.iter().any(|mapping| names.iter().any(|name| mapping.factor(name).is_some()))
+}
 
-#[cfg(feature = "csv")]
-mod with_csv {
-    use std::collections::BTreeMap;
+/// Places of the columns in a long table.
+struct Long {
+    time: usize,
+    series: usize,
+    value: usize,
+}
 
-    use super::super::Place;
-    use super::super::cell::{Cell, Comma, cell, has_decimal_comma};
-    use super::super::columns::{self, Column, Head};
-    use super::super::error::{Fault, ParseError, quoted};
-    use super::super::instants::{Clock, is_plainly_instant};
-    use super::super::note::Note;
-    use super::super::rows::{Row, Sheet, Target};
-    use crate::metrics::SignalKind;
+fn long(names: &[String]) -> Option<Long> {
+    let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let find = |known: &[&str]| lower.iter().position(|name| known.contains(&name.trim_start_matches('_')));
+    let time = names.iter().position(|name| matches!(columns::head(name), Head::Known(Column::Time, _)))?;
+    Some(Long { time, series: find(&SERIES)?, value: find(&VALUE)? })
+}
 
-    /// Lines that a delimiter is looked for in.
-    const TRIED: usize = 20;
-    /// Heads of the column that names the series in a long table.
-    const SERIES: [&str; 4] = ["metric", "series", "name", "field"];
-    /// Heads of the column of values in a long table.
-    const VALUE: [&str; 3] = ["value", "values", "val"];
+/// What each column of a wide table is.
+struct Layout {
+    clock: Clock,
+    columns: Vec<(String, Option<Target>)>,
+}
 
-    pub(in super::super) fn read(text: &str, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
-        let (skipped, text) = preamble(text);
-        let delimiter = delimiter(text);
-        let mut table = Table {
-            reader: ::csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(text.as_bytes()),
-            record: ::csv::StringRecord::new(),
-            skipped,
-            rows: 0,
+fn layout(
+    names: &[String],
+    values: &::csv::StringRecord,
+    headless: bool,
+    sheet: &mut Sheet<'_>,
+) -> Result<Layout, ParseError> {
+    let place = Place::Line(1);
+    let mut found = sheet.resolve(names).map_err(|fault| ParseError::of(place, fault))?;
+    let is_time = |target: &Option<Target>| target.as_ref().is_some_and(|target| target.column == Column::Time);
+    if !found.iter().any(is_time) {
+        let unread = |nth: &usize| found.get(*nth).is_some_and(Option::is_none);
+        let dated = (0..names.len()).filter(unread).find(|nth| values.get(*nth).is_some_and(is_plainly_instant));
+        // In a file without a header, a clock may start at 0.
+        if let Some(nth) = dated.or_else(|| (headless && names.len() == 2).then_some(0))
+            && let Some(target) = found.get_mut(nth)
+        {
+            *target = Some(Target::of(Column::Time));
+            if !headless {
+                sheet.notes.push(Note::Assumed {
+                    name: names.get(nth).cloned().unwrap_or_default(),
+                    column: Column::Time.field(),
+                });
+            }
+        }
+    }
+    let is_known = |target: &Option<Target>| target.as_ref().is_some_and(|target| target.column != Column::Time);
+    if !found.iter().any(is_known) {
+        let is_left = |nth: &usize| {
+            found.get(*nth).is_some_and(Option::is_none) && names.get(*nth).is_some_and(|name| !name.is_empty())
         };
-        let comma = if delimiter == b',' { Comma::Ambiguous } else { Comma::Decimal };
-        if !table.next()? {
-            return Err(ParseError::of("line 1", Fault::Empty("the text is empty")));
+        let mut left = (0..names.len()).filter(is_left);
+        let (only, more) = (left.next(), left.next().is_some());
+        let name = only.and_then(|nth| names.get(nth)).filter(|_| !more);
+        if let Some(counter) = name.and_then(|name| columns::counter_in(name)) {
+            return Err(ParseError::of(place, Fault::Counter { name: counter.to_owned() }));
         }
-        let first: Vec<String> = table.record.iter().map(|name| name.trim().to_owned()).collect();
-        let headless = is_headless(&first, comma);
-        let names = if headless { (1..=first.len()).map(|nth| format!("column {nth}")).collect() } else { first };
-        if !headless && !table.next()? {
-            return Err(ParseError::of("line 1", Fault::Empty("only a header, or neither JSON nor CSV")));
+        let name = name.filter(|name| columns::head(name) == Head::Unknown);
+        let (Some(name), Some(target)) = (name, only.and_then(|nth| found.get_mut(nth))) else {
+            return Err(ParseError::of(place, Fault::NoKnownName { found: names.to_vec() }));
+        };
+        let column = Column::Signal(SignalKind::RequestRate);
+        *target = Some(Target::of(column));
+        sheet.assumed = Some(name.clone());
+        sheet.notes.push(if headless {
+            Note::NoHeader
+        } else {
+            Note::Assumed { name: name.clone(), column: column.field() }
+        });
+    }
+    let mut clock = Clock::default();
+    for (name, target) in names.iter().zip(&found) {
+        match target {
+            Some(target) if target.column == Column::Time => {
+                (clock.named, clock.utc) = columns::time_unit(name).unwrap_or_default();
+            }
+            None if !name.is_empty() => sheet.unread(name),
+            _ => {}
         }
-        // The first row of values is read already.
-        let mut decimals = Decimals { comma, seen: false, dotted: None };
-        match long(&names) {
-            Some(long) if sheet.reader.columns.is_empty() || !wide_mapping(sheet, &names) => {
-                table.read_long(&long, &names, &mut decimals, sheet)
-            }
-            _ => {
-                let layout = layout(&names, &table.record, headless, sheet)?;
-                table.read_wide(layout, &mut decimals, sheet)
-            }
-        }?;
-        decimals.conclude(sheet)
     }
+    sheet.is_load = sheet.assumed.as_ref().is_none_or(|_| headless)
+        && found
+            .iter()
+            .flatten()
+            .all(|target| matches!(target.column, Column::Time | Column::Signal(SignalKind::RequestRate)));
+    Ok(Layout { clock, columns: names.iter().cloned().zip(found).collect() })
+}
 
-    /// True if a mapping names a column of the table rather than a series in it.
-    fn wide_mapping(sheet: &Sheet<'_>, names: &[String]) -> bool {
-        sheet.reader.columns.iter().any(|mapping| names.iter().any(|name| mapping.factor(name).is_some()))
-    }
+struct Table<'t> {
+    reader: ::csv::Reader<&'t [u8]>,
+    record: ::csv::StringRecord,
+    /// Lines before the table.
+    skipped: usize,
+    rows: usize,
+}
 
-    /// Skips what some programs write before the header: Excel's `sep=;`, comments that begin with `#`. The header itself may begin so,
-    /// if numbers follow.
-    fn preamble(text: &str) -> (usize, &str) {
-        let (mut skipped, mut rest) = (0, text);
-        loop {
-            let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
-            let trimmed = line.trim();
-            let is_header = || {
-                let next = after.lines().next().unwrap_or_default();
-                next.trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '"')
+impl Table<'_> {
+    /// Reads the next record; false at the end.
+    fn next(&mut self) -> Result<bool, ParseError> {
+        let skipped = self.skipped;
+        self.reader.read_record(&mut self.record).map_err(|error| {
+            let line = error.position().map_or(1, ::csv::Position::line) + skipped as u64;
+            let what = match error.kind() {
+                ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    format!("{len} fields, where the first line has {expected_len}")
+                }
+                _ => error.to_string(),
             };
-            if trimmed.is_empty() && !after.is_empty() || trimmed.to_ascii_lowercase().starts_with("sep=") {
-                (skipped, rest) = (skipped + 1, after);
-            } else if let Some(comment) = trimmed.strip_prefix('#') {
-                if is_header() {
-                    return (skipped, rest.trim_start().strip_prefix('#').unwrap_or(rest));
-                }
-                if comment.is_empty() && after.is_empty() {
-                    return (skipped, rest);
-                }
-                (skipped, rest) = (skipped + 1, after);
-            } else {
-                return (skipped, rest);
-            }
-        }
-    }
-
-    /// Finds the delimiter that cuts the first lines into the most fields, as many in each.
-    fn delimiter(text: &str) -> u8 {
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(TRIED).collect();
-        let count = |line: &str, delimiter: u8| {
-            let mut inside = false;
-            let outside = line.bytes().filter(|byte| {
-                inside ^= *byte == b'"';
-                *byte == delimiter && !inside
-            });
-            outside.count()
-        };
-        let even = |delimiter: u8| {
-            let counts: Vec<usize> = lines.iter().map(|line| count(line, delimiter)).collect();
-            let first = counts.first().copied().unwrap_or_default();
-            // One torn line among many is a fault of that line.
-            let same = counts.iter().filter(|count| **count == first).count();
-            (first > 0 && same * 5 >= counts.len() * 4).then_some(first)
-        };
-        // A comma stands inside numbers and queries, too: the others come first.
-        b";\t|,".iter().copied().find(|delimiter| even(*delimiter).is_some()).unwrap_or_else(|| {
-            let head = lines.first().copied().unwrap_or_default();
-            b",;\t|"
-                .iter()
-                .copied()
-                .max_by_key(|delimiter| (count(head, *delimiter), *delimiter == b','))
-                .unwrap_or(b',')
+            ParseError::new(format!("line {line}"), what)
         })
     }
 
-    /// True if the first line holds values: numbers, dates and words for nothing, and at least one that is something.
-    fn is_headless(first: &[String], comma: Comma) -> bool {
-        let value = |text: &String| cell(text, comma).is_ok() || is_plainly_instant(text);
-        first.len() > 1 && first.iter().all(value) && first.iter().any(|text| cell(text, comma) != Ok(Cell::Missing))
+    fn place(&self) -> Place {
+        let line = self.record.position().and_then(|position| usize::try_from(position.line()).ok());
+        Place::Line(line.unwrap_or(self.rows + 2) + self.skipped)
     }
 
-    /// Places of the columns in a long table.
-    struct Long {
-        time: usize,
-        series: usize,
-        value: usize,
-    }
-
-    fn long(names: &[String]) -> Option<Long> {
-        let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-        let find = |known: &[&str]| lower.iter().position(|name| known.contains(&name.trim_start_matches('_')));
-        let time = names.iter().position(|name| matches!(columns::head(name), Head::Known(Column::Time, _)))?;
-        Some(Long { time, series: find(&SERIES)?, value: find(&VALUE)? })
-    }
-
-    /// What each column of a wide table is.
-    struct Layout {
-        clock: Clock,
-        columns: Vec<(String, Option<Target>)>,
-    }
-
-    fn layout(
-        names: &[String],
-        values: &::csv::StringRecord,
-        headless: bool,
+    fn read_wide(
+        &mut self,
+        mut layout: Layout,
+        decimals: &mut Decimals,
         sheet: &mut Sheet<'_>,
-    ) -> Result<Layout, ParseError> {
-        let place = Place::Line(1);
-        let mut found = sheet.resolve(names).map_err(|fault| ParseError::of(place, fault))?;
-        let is_time = |target: &Option<Target>| target.as_ref().is_some_and(|target| target.column == Column::Time);
-        if !found.iter().any(is_time) {
-            let unread = |nth: &usize| found.get(*nth).is_some_and(Option::is_none);
-            let dated = (0..names.len()).filter(unread).find(|nth| values.get(*nth).is_some_and(is_plainly_instant));
-            // In a file without a header, a clock may start at 0.
-            if let Some(nth) = dated.or_else(|| (headless && names.len() == 2).then_some(0))
-                && let Some(target) = found.get_mut(nth)
-            {
-                *target = Some(Target::of(Column::Time));
-                if !headless {
-                    sheet.notes.push(Note::Assumed {
-                        name: names.get(nth).cloned().unwrap_or_default(),
-                        column: Column::Time.field(),
-                    });
-                }
-            }
-        }
-        let is_known = |target: &Option<Target>| target.as_ref().is_some_and(|target| target.column != Column::Time);
-        if !found.iter().any(is_known) {
-            let is_left = |nth: &usize| {
-                found.get(*nth).is_some_and(Option::is_none) && names.get(*nth).is_some_and(|name| !name.is_empty())
-            };
-            let mut left = (0..names.len()).filter(is_left);
-            let (only, more) = (left.next(), left.next().is_some());
-            let name = only.and_then(|nth| names.get(nth)).filter(|_| !more);
-            if let Some(counter) = name.and_then(|name| columns::counter_in(name)) {
-                return Err(ParseError::of(place, Fault::Counter { name: counter.to_owned() }));
-            }
-            let name = name.filter(|name| columns::head(name) == Head::Unknown);
-            let (Some(name), Some(target)) = (name, only.and_then(|nth| found.get_mut(nth))) else {
-                return Err(ParseError::of(place, Fault::NoKnownName { found: names.to_vec() }));
-            };
-            let column = Column::Signal(SignalKind::RequestRate);
-            *target = Some(Target::of(column));
-            sheet.assumed = Some(name.clone());
-            sheet.notes.push(if headless {
-                Note::NoHeader
-            } else {
-                Note::Assumed { name: name.clone(), column: column.field() }
-            });
-        }
-        let mut clock = Clock::default();
-        for (name, target) in names.iter().zip(&found) {
-            match target {
-                Some(target) if target.column == Column::Time => {
-                    (clock.named, clock.utc) = columns::time_unit(name).unwrap_or_default();
-                }
-                None if !name.is_empty() => sheet.unread(name),
-                _ => {}
-            }
-        }
-        sheet.is_load = sheet.assumed.as_ref().is_none_or(|_| headless)
-            && found
-                .iter()
-                .flatten()
-                .all(|target| matches!(target.column, Column::Time | Column::Signal(SignalKind::RequestRate)));
-        Ok(Layout { clock, columns: names.iter().cloned().zip(found).collect() })
-    }
-
-    /// How decimals are written, over the whole text.
-    struct Decimals {
-        comma: Comma,
-        /// True once a decimal comma was there.
-        seen: bool,
-        /// First number with a point before three digits: `1.234`.
-        dotted: Option<(Place, String)>,
-    }
-
-    impl Decimals {
-        fn read(&mut self, text: &str, place: Place) -> Result<Cell, &'static str> {
-            let read = cell(text, self.comma)?;
-            if text.contains(',') && has_decimal_comma(text) {
-                self.seen = true;
-            } else if self.comma == Comma::Decimal
-                && self.dotted.is_none()
-                && text.split_once('.').is_some_and(|(whole, decimals)| decimals.len() == 3 && whole.len() <= 3)
-            {
-                self.dotted = Some((place, text.to_owned()));
-            }
-            Ok(read)
-        }
-
-        fn conclude(self, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
-            if !self.seen {
-                return Ok(());
-            }
-            if let Some((place, text)) = self.dotted {
-                return Err(ParseError::new(
-                    place,
-                    format!("{text:?} is ambiguous beside decimal commas: its point may group thousands"),
-                ));
-            }
-            sheet.notes.push(Note::DecimalComma);
-            Ok(())
-        }
-    }
-
-    struct Table<'t> {
-        reader: ::csv::Reader<&'t [u8]>,
-        record: ::csv::StringRecord,
-        /// Lines before the table.
-        skipped: usize,
-        rows: usize,
-    }
-
-    impl Table<'_> {
-        /// Reads the next record; false at the end.
-        fn next(&mut self) -> Result<bool, ParseError> {
-            let skipped = self.skipped;
-            self.reader.read_record(&mut self.record).map_err(|error| {
-                let line = error.position().map_or(1, ::csv::Position::line) + skipped as u64;
-                let what = match error.kind() {
-                    ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                        format!("{len} fields, where the first line has {expected_len}")
+    ) -> Result<(), ParseError> {
+        loop {
+            let place = self.place();
+            let mut row = Row::new(place);
+            for ((name, target), text) in layout.columns.iter().zip(&self.record) {
+                let (Some(target), text) = (target, text.trim()) else { continue };
+                if target.column == Column::Time {
+                    if !text.is_empty() {
+                        row.when = Some(layout.clock.read(text, name).map_err(|fault| ParseError::of(place, fault))?);
                     }
-                    _ => error.to_string(),
-                };
-                ParseError::new(format!("line {line}"), what)
-            })
-        }
-
-        fn place(&self) -> Place {
-            let line = self.record.position().and_then(|position| usize::try_from(position.line()).ok());
-            Place::Line(line.unwrap_or(self.rows + 2) + self.skipped)
-        }
-
-        fn read_wide(
-            &mut self,
-            mut layout: Layout,
-            decimals: &mut Decimals,
-            sheet: &mut Sheet<'_>,
-        ) -> Result<(), ParseError> {
-            loop {
-                let place = self.place();
-                let mut row = Row::new(place);
-                for ((name, target), text) in layout.columns.iter().zip(&self.record) {
-                    let (Some(target), text) = (target, text.trim()) else { continue };
-                    if target.column == Column::Time {
-                        if !text.is_empty() {
-                            row.when =
-                                Some(layout.clock.read(text, name).map_err(|fault| ParseError::of(place, fault))?);
-                        }
-                        continue;
-                    }
-                    let value = decimals.read(text, place);
-                    let put = value.map_err(|what| format!("{:?} {what}", quoted(text)));
-                    put.and_then(|value| row.put_named(target, value, name))
-                        .map_err(|what| ParseError::new(place, format!("{}: {what}", quoted(name))))?;
+                    continue;
                 }
-                sheet.push(row)?;
-                self.rows += 1;
-                if !self.next()? {
-                    break;
-                }
-            }
-            sheet.keep_unit(&layout.clock);
-            Ok(())
-        }
-
-        /// Reads a table with a row for each value: rows of one instant become one sample.
-        fn read_long(
-            &mut self,
-            long: &Long,
-            names: &[String],
-            decimals: &mut Decimals,
-            sheet: &mut Sheet<'_>,
-        ) -> Result<(), ParseError> {
-            let time = names.get(long.time).map_or("", String::as_str);
-            let mut clock = Clock::default();
-            (clock.named, clock.utc) = columns::time_unit(time).unwrap_or_default();
-            let mut series: BTreeMap<String, Vec<_>> = BTreeMap::new();
-            loop {
-                let place = self.place();
-                let field = |nth| self.record.get(nth).unwrap_or_default().trim();
-                let (text, name) = (field(long.value), field(long.series));
                 let value = decimals.read(text, place);
-                let value = value
-                    .map_err(|what| ParseError::new(place, format!("{}: {:?} {what}", quoted(name), quoted(text))))?;
-                let when = clock.read(field(long.time), time).map_err(|fault| ParseError::of(place, fault))?;
-                if !series.contains_key(name) {
-                    series.insert(name.to_owned(), Vec::new());
-                }
-                if let Some(values) = series.get_mut(name) {
-                    values.push((place, when, value));
-                }
-                self.rows += 1;
-                sheet.check_count(self.rows)?;
-                if !self.next()? {
-                    break;
-                }
+                let put = value.map_err(|what| format!("{:?} {what}", quoted(text)));
+                put.and_then(|value| row.put_named(target, value, name))
+                    .map_err(|what| ParseError::new(place, format!("{}: {what}", quoted(name))))?;
             }
-            sheet.keep_unit(&clock);
-            sheet.push_series(series.into_iter().collect())
+            sheet.push(row)?;
+            self.rows += 1;
+            if !self.next()? {
+                break;
+            }
         }
+        sheet.keep_unit(&layout.clock);
+        Ok(())
+    }
+
+    /// Reads a table with a row for each value: rows of one instant become one sample.
+    fn read_long(
+        &mut self,
+        long: &Long,
+        names: &[String],
+        decimals: &mut Decimals,
+        sheet: &mut Sheet<'_>,
+    ) -> Result<(), ParseError> {
+        let time = names.get(long.time).map_or("", String::as_str);
+        let mut clock = Clock::default();
+        (clock.named, clock.utc) = columns::time_unit(time).unwrap_or_default();
+        let mut series: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        loop {
+            let place = self.place();
+            let field = |nth| self.record.get(nth).unwrap_or_default().trim();
+            let (text, name) = (field(long.value), field(long.series));
+            let value = decimals.read(text, place);
+            let value =
+                value.map_err(|what| ParseError::new(place, format!("{}: {:?} {what}", quoted(name), quoted(text))))?;
+            let when = clock.read(field(long.time), time).map_err(|fault| ParseError::of(place, fault))?;
+            if !series.contains_key(name) {
+                series.insert(name.to_owned(), Vec::new());
+            }
+            if let Some(values) = series.get_mut(name) {
+                values.push((place, when, value));
+            }
+            self.rows += 1;
+            sheet.check_count(self.rows)?;
+            if !self.next()? {
+                break;
+            }
+        }
+        sheet.keep_unit(&clock);
+        sheet.push_series(series.into_iter().collect())
     }
 }

@@ -202,6 +202,11 @@ pub(super) fn quoted(text: &str) -> String {
     shortened(text, QUOTED)
 }
 
+/// Message of a server as ours repeat it.
+pub(super) fn message(text: &str) -> String {
+    shortened(text, MESSAGE)
+}
+
 fn shortened(text: &str, longest: usize) -> String {
     let one_line = || text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.chars().nth(longest).is_none() {

@@ -1,6 +1,6 @@
 //! JSON: one object, an array, or one object a line.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -55,6 +55,8 @@ struct Keys {
     known: HashMap<String, Option<Target>>,
     unread: BTreeSet<String>,
     clock: Clock,
+    /// Name under which each column had a value.
+    delivered: BTreeMap<usize, String>,
 }
 
 impl Keys {
@@ -76,6 +78,9 @@ impl Keys {
                 continue;
             };
             is_known = true;
+            if !value.is_null() {
+                self.delivered.entry(target.column.index()).or_insert_with(|| name.clone());
+            }
             if let Some(taken) = taken.get_mut(target.column.index()) {
                 if let Some(first) = taken.filter(|_| !value.is_null()) {
                     let (first, second) = (quoted(first), quoted(name));
@@ -128,6 +133,7 @@ impl Keys {
             return Err(ParseError::of("line 1", Fault::NoKnownName { found }));
         }
         self.unread.iter().for_each(|name| sheet.unread(name));
+        sheet.names = self.delivered;
         sheet.keep_unit(&self.clock);
         Ok(())
     }

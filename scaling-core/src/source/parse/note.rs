@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::columns;
-use super::error::Listed;
+use super::error::{Listed, message, quoted};
 use super::instants::EpochUnit;
 
 /// Something that somebody should know of a text that was read.
@@ -66,7 +66,7 @@ impl fmt::Display for Note {
                 if hints.is_empty() { Ok(()) } else { write!(f, " ({})", hints.join("; ")) }
             }
             Self::Assumed { name, column } => {
-                write!(f, "{:?} is taken for {column} (--column {column}=HEADER)", super::error::quoted(name))
+                write!(f, "{:?} is taken for {column} (--column {column}=HEADER)", quoted(name))
             }
             Self::NoHeader => f.write_str(
                 "there is no header: the first column is taken for the time, the second for request_rate_per_second",
@@ -88,7 +88,7 @@ impl fmt::Display for Note {
                 f,
                 "is {name} right? At most {largest} looks like {looks_like}; --column '{signal}={name}{factor}' converts it"
             ),
-            Self::Warned(text) => write!(f, "the server warns: {}", super::error::quoted(text)),
+            Self::Warned(text) => write!(f, "the server warns: {}", message(text)),
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Place;
 use super::cell::Cell;
-use super::error::{Fault, ParseError, quoted};
+use super::error::{Fault, ParseError, message, quoted};
 use super::instants::{When, milliseconds, seconds};
 use super::note::Note;
 use super::rows::{Sheet, Values};
@@ -130,8 +130,8 @@ fn answer(bytes: &[u8]) -> Result<Answer, ParseError> {
     let answer: Answer = serde_json::from_slice(bytes).map_err(|error| json(&error))?;
     if answer.status != "success" {
         let kind = quoted(answer.error_type.as_deref().unwrap_or("error"));
-        let message = answer.error.as_deref().map_or_else(|| "without a message".to_owned(), quoted);
-        return Err(ParseError::of(Place::Line(1), Fault::Answered { kind, message }));
+        let what = answer.error.as_deref().map_or_else(|| "without a message".to_owned(), message);
+        return Err(ParseError::of(Place::Line(1), Fault::Answered { kind, message: what }));
     }
     match &answer.data {
         None => Err(fault("the answer has no data")),

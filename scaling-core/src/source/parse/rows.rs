@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::DateTime;
 
 use super::cell::Cell;
-use super::columns::{self, Column, ColumnMapping, Head, head};
+use super::columns::{self, Column, Head, head};
 use super::error::{Fault, ParseError, quoted};
 use super::instants::{Clock, EpochUnit, When};
+use super::mapping::ColumnMapping;
 use super::note::Note;
 use super::zone::is_utc;
 use super::{Place, Placed, Reader, Undated};
@@ -140,7 +141,7 @@ pub(super) struct Sheet<'r> {
     unread: Vec<String>,
     unit: Option<EpochUnit>,
     /// Name by which each signal was found, for doubts.
-    names: BTreeMap<usize, String>,
+    pub(super) names: BTreeMap<usize, String>,
 }
 
 impl<'r> Sheet<'r> {
@@ -315,7 +316,6 @@ impl<'r> Sheet<'r> {
     /// Doubts values that are possible, and more likely in another unit.
     fn doubt(&mut self) {
         for kind in SignalKind::ALL {
-            let delivered = self.names.get(&Column::Signal(kind).index());
             let (looks_like, factor, low, high) = match kind {
                 SignalKind::CpuUtilization | SignalKind::MemoryUtilization => {
                     ("a share, not a percentage", "*100", 1.0, 1000.0)
@@ -325,7 +325,8 @@ impl<'r> Sheet<'r> {
             };
             let values = self.rows.iter().filter_map(|row| row.metrics.value(kind));
             let Some(largest) = values.reduce(f64::max) else { continue };
-            let name = delivered.cloned().unwrap_or_else(|| kind.field().to_owned());
+            let name = self.names.get(&Column::Signal(kind).index());
+            let name = name.cloned().unwrap_or_else(|| kind.field().to_owned());
             let mapped = self.reader.columns.iter().any(|mapping| mapping.column == Column::Signal(kind));
             let note =
                 |looks_like, factor| Note::Doubtful { name, largest, looks_like, remedy: (kind.field(), factor) };
