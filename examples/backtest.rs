@@ -341,7 +341,7 @@ mod tests {
         assert!(!text.contains("without data"), "{text}");
         let row = |text: &str| text.lines().find(|line| line.trim_start().starts_with("schedule ")).unwrap().to_owned();
         let utc = file(temporary.path(), "utc.csv", &format!("Time (UTC),rps\n{}\n", rows.join("\n")));
-        let other = output(&["--trace", &utc, "--engine", "schedule"]).unwrap();
+        let other = ask(&utc, &[]);
         assert!(other.contains("UTC (--time-zone)"), "{other}");
         assert_ne!(row(&text), row(&other));
     }

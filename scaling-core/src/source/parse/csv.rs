@@ -109,7 +109,8 @@ fn layout(
         };
         let mut left = (0..names.len()).filter(is_left);
         let (only, more) = (left.next(), left.next().is_some());
-        let name = only.and_then(|nth| names.get(nth)).filter(|_| !more);
+        // Without a clock, it is no table of metrics at all.
+        let name = only.and_then(|nth| names.get(nth)).filter(|_| !more && found.iter().any(is_time));
         if let Some(counter) = name.and_then(|name| columns::counter_in(name)) {
             return Err(ParseError::of(place, Fault::Counter { name: counter.to_owned() }));
         }

@@ -169,9 +169,14 @@ impl fmt::Display for UnknownNames<'_> {
             return Ok(());
         }
         write!(f, "; found {}", Listed(self.0))?;
-        let hints: Vec<_> = self.0.iter().filter_map(|name| columns::hint(name)).take(3).collect();
-        if hints.is_empty() { Ok(()) } else { write!(f, " ({})", hints.join("; ")) }
+        f.write_str(&hints(self.0))
     }
+}
+
+/// What to do about names that are not read, in parentheses; of the first few, because looking for the nearest takes time.
+pub(super) fn hints(names: &[String]) -> String {
+    let hints: Vec<_> = names.iter().take(LISTED).filter_map(|name| columns::hint(name)).take(3).collect();
+    if hints.is_empty() { String::new() } else { format!(" ({})", hints.join("; ")) }
 }
 
 /// The names that are read.

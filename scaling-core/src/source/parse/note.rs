@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::columns;
-use super::error::{Listed, message, quoted};
+use super::error::{Listed, hints, message, quoted};
 use super::instants::EpochUnit;
 
 /// Something that somebody should know of a text that was read.
@@ -61,9 +60,7 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unread { names } => {
-                write!(f, "not read: {}", Listed(names))?;
-                let hints: Vec<_> = names.iter().filter_map(|name| columns::hint(name)).take(3).collect();
-                if hints.is_empty() { Ok(()) } else { write!(f, " ({})", hints.join("; ")) }
+                write!(f, "not read: {}{}", Listed(names), hints(names))
             }
             Self::Assumed { name, column } => {
                 write!(f, "{:?} is taken for {column} (--column {column}=HEADER)", quoted(name))

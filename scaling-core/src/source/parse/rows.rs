@@ -1,6 +1,6 @@
 //! What all forms are read into: [`Sheet`], rows of samples whose instants may still lack a zone or a date.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::DateTime;
 
@@ -138,7 +138,7 @@ pub(super) struct Sheet<'r> {
     pub(super) assumed: Option<String>,
     /// True for a load trace: a clock and a request rate by name, and nothing else.
     pub(super) is_load: bool,
-    unread: Vec<String>,
+    unread: BTreeSet<String>,
     unit: Option<EpochUnit>,
     /// Name by which each signal was found, for doubts.
     pub(super) names: BTreeMap<usize, String>,
@@ -152,7 +152,7 @@ impl<'r> Sheet<'r> {
             notes: Vec::new(),
             assumed: None,
             is_load: false,
-            unread: Vec::new(),
+            unread: BTreeSet::new(),
             unit: None,
             names: BTreeMap::new(),
         }
@@ -171,9 +171,7 @@ impl<'r> Sheet<'r> {
     }
 
     pub(super) fn unread(&mut self, name: &str) {
-        if !self.unread.iter().any(|known| known == name) {
-            self.unread.push(name.to_owned());
-        }
+        self.unread.insert(name.to_owned());
     }
 
     pub(super) fn keep_unit(&mut self, clock: &Clock) {
@@ -276,7 +274,7 @@ impl<'r> Sheet<'r> {
             self.notes.push(Note::Epoch(unit));
         }
         if !self.unread.is_empty() {
-            self.notes.push(Note::Unread { names: std::mem::take(&mut self.unread) });
+            self.notes.push(Note::Unread { names: std::mem::take(&mut self.unread).into_iter().collect() });
         }
         let sample_time = if self.is_load { super::SampleTime::Starts } else { super::SampleTime::Ends };
         Ok(super::Reading { samples: date(self.rows, self.reader.undated)?, notes: self.notes, sample_time })

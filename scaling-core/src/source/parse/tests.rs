@@ -267,6 +267,7 @@ mod tables {
             ("timestamp_s,rps\n0,\"1,500\"\n", "is ambiguous: its comma may group thousands"),
             ("timestamp_s,rps\n", "only a header"),
             ("\u{1}\u{2}", "only a header"),
+            ("apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\n", "no known field"),
             ("timestamp_s,rps\n0,5%\n", "5 % is no request rate"),
         ] {
             let error = read(text).unwrap_err();
