@@ -319,31 +319,29 @@ mod tests {
 
     #[test]
     fn a_schedule_goes_by_the_clock_of_its_zone_and_the_zone_is_said() {
+        use scaling_core::chrono::{DateTime, TimeDelta};
         let temporary = tempfile::tempdir().unwrap();
-        // Two weeks around the night in which the clock is put forward: busy from 8 to 12 by the clock on the wall.
-        let start = scaling_core::chrono::NaiveDate::from_ymd_opt(2026, 3, 21).unwrap().and_hms_opt(0, 0, 0).unwrap();
-        let rows: Vec<_> = (0..14 * 24 * 6)
-            .map(|nth| start + scaling_core::chrono::TimeDelta::minutes(10 * nth))
-            .filter(|at| !(at.format("%m-%d %H").to_string() == "03-29 02"))
-            .map(|at| {
-                let hour: u32 = at.format("%H").to_string().parse().unwrap();
-                format!("{},{}", at.format("%Y-%m-%d %H:%M:%S"), if (8..12).contains(&hour) { 1500 } else { 100 })
-            })
-            .collect();
-        let trace = file(temporary.path(), "wall.csv", &format!("timestamp,rps\n{}\n", rows.join("\n")));
-        let ask =
-            |more: &[&str]| output(&[&["--trace", trace.as_str(), "--engine", "schedule"], more].concat()).unwrap();
-        let text = ask(&["--time-zone", "Europe/Berlin"]);
-        assert!(
-            text.contains("wall: note: data from Sat 2026-03-21 00:00 to Sat 2026-04-04 00:00 Europe/Berlin"),
-            "{text}"
-        );
-        assert!(!text.contains("without data"), "{text}");
+        // Two weeks in Berlin, busy from 8 to 12 by the clock on the wall, which is put forward in the night of 29 March.
+        let start = DateTime::from_timestamp(1_774_047_600, 0).unwrap();
+        let change = DateTime::from_timestamp(1_774_746_000, 0).unwrap();
+        let rows = (0..14 * 24 * 6).map(|nth| start + TimeDelta::minutes(10 * nth)).map(|at| {
+            let wall = at + TimeDelta::hours(if at < change { 1 } else { 2 });
+            let hour: u32 = wall.format("%H").to_string().parse().unwrap();
+            format!("{},{}", at.timestamp(), if (8..12).contains(&hour) { 1500 } else { 100 })
+        });
+        let rows = rows.collect::<Vec<_>>().join("\n");
+        let trace = file(temporary.path(), "wall.csv", &format!("timestamp_s,rps\n{rows}\n"));
+        let ask = |more: &[&str]| {
+            // A day of replay, from the evening after the change.
+            let coarse = ["--sync", "60", "--scrape", "60", "--lag", "60", "--history", "0.64", "--days", "1"];
+            output(&[["--engine", "schedule", "--trace", &trace].as_slice(), &coarse, more].concat()).unwrap()
+        };
+        let (berlin, utc) = (ask(&["--time-zone", "Europe/Berlin"]), ask(&[]));
+        let span = "wall: note: data from Sat 2026-03-21 00:00 to Sat 2026-04-04 01:00 Europe/Berlin";
+        assert!(berlin.contains(span), "{berlin}");
+        assert!(utc.contains("UTC (--time-zone)"), "{utc}");
         let row = |text: &str| text.lines().find(|line| line.trim_start().starts_with("schedule ")).unwrap().to_owned();
-        let utc = file(temporary.path(), "utc.csv", &format!("Time (UTC),rps\n{}\n", rows.join("\n")));
-        let other = ask(&utc, &[]);
-        assert!(other.contains("UTC (--time-zone)"), "{other}");
-        assert_ne!(row(&text), row(&other));
+        assert_ne!(row(&berlin), row(&utc), "windows in UTC come an hour late");
     }
 
     #[test]
