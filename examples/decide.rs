@@ -117,7 +117,9 @@ fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
         let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", examples::place(&file)));
         let read = arguments.reading.reader().undated(undated).read(&bytes).map_err(|error| bad(&error))?;
         // Not on standard output, which may be JSON for a program.
-        reading::notes(&read).iter().for_each(|note| eprintln!("{note}"));
+        for note in reading::notes(&read) {
+            eprintln!("{note}");
+        }
         read.into_metrics()
     };
     let (observation, repairs) =

@@ -57,131 +57,55 @@ impl Column {
     }
 
     /// Other names, in the normal form of [`normal`].
-    fn aliases(self) -> &'static [&'static str] {
+    fn aliases(self) -> impl Iterator<Item = &'static str> {
+        self.alias_list().split_ascii_whitespace()
+    }
+
+    fn alias_list(self) -> &'static str {
         match self {
-            Self::Time => &[
-                "time",
-                "date",
-                "datetime",
-                "date_time",
-                "t",
-                "ts",
-                "at",
-                "instant",
-                "epoch",
-                "unix",
-                "unixtime",
-                "unix_time",
-                "unix_timestamp",
-                "event_time",
-            ],
-            Self::ReadyPods => &[
-                "pod_count",
-                "pods",
-                "replicas",
-                "ready_pods",
-                "pods_ready",
-                "ready_replicas",
-                "current_pods",
-                "current_replicas",
-                "pod_number",
-            ],
-            Self::DesiredPods => &["desired_pods", "desired_replicas", "spec_replicas"],
-            Self::Quantile => &[],
-            Self::Signal(SignalKind::CpuUtilization) => &[
-                "cpu",
-                "cpu_percent",
-                "cpu_pct",
-                "cpu_util",
-                "cpu_utilization",
-                "cpu_utilisation",
-                "cpu_usage_percent",
-                "cpu_util_percent",
-                "cpu_utilisation_percent",
-                "cpu_utilization_pct",
-                "cpu_usage_pct",
-                "percent_cpu",
-            ],
-            Self::Signal(SignalKind::MemoryUtilization) => &[
-                "memory_percent",
-                "memory_pct",
-                "memory_util",
-                "memory_utilization",
-                "memory_utilisation",
-                "memory_usage_percent",
-                "memory_utilisation_percent",
-                "memory_util_percent",
-                "mem_percent",
-                "mem_pct",
-                "mem_util",
-                "mem_utilization",
-                "mem_utilization_percent",
-                "mem_usage_percent",
-                "percent_memory",
-            ],
-            Self::Signal(SignalKind::RequestRate) => &[
-                "rps",
-                "qps",
-                "request_rate",
-                "requests_rate",
-                "requests_per_second",
-                "requests_per_sec",
-                "requests_per_s",
-                "request_per_second",
-                "requests_rps",
-                "request_rate_rps",
-                "request_rate_per_s",
-                "request_rate_per_sec",
-                "request_rate_req_per_s",
-                "req_per_s",
-                "req_per_sec",
-                "req_per_second",
-                "reqs_per_s",
-                "reqs_per_second",
-                "reqps",
-                "queries_per_second",
-                "queries_per_s",
-                "http_requests_per_second",
-                "http_rps",
-                "throughput_rps",
-                "load_rps",
-                "calls_per_second",
-            ],
-            Self::Signal(SignalKind::ResponseTime) => &[
-                "response_time",
-                "response_ms",
-                "latency",
-                "latency_ms",
-                "response_time_milliseconds",
-                "duration_ms",
-                "request_duration_ms",
-                "request_latency_ms",
-                "response_latency_ms",
-            ],
-            Self::Signal(SignalKind::ErrorRate) => &[
-                "error_rate",
-                "error_percent",
-                "errors_percent",
-                "error_pct",
-                "errors_pct",
-                "error_rate_pct",
-                "failed_percent",
-            ],
-            Self::Signal(SignalKind::ActiveConnections) => {
-                &["connections", "open_connections", "connection_count", "conns"]
+            Self::Time => {
+                "time date datetime date_time t ts at instant epoch unix unixtime unix_time unix_timestamp event_time"
             }
-            Self::Signal(SignalKind::QueueDepth) => &[
-                "queue",
-                "queue_length",
-                "queue_len",
-                "queue_size",
-                "queued",
-                "queued_requests",
-                "backlog",
-                "pending_requests",
-                "lag_messages",
-                "queue_messages",
-            ],
+            Self::ReadyPods => {
+                "\
+                pod_count pods replicas ready_pods pods_ready ready_replicas current_pods current_replicas \
+                pod_number"
+            }
+            Self::DesiredPods => "desired_pods desired_replicas spec_replicas",
+            Self::Quantile => "",
+            Self::Signal(SignalKind::CpuUtilization) => {
+                "\
+                cpu cpu_percent cpu_pct cpu_util cpu_utilization cpu_utilisation cpu_usage_percent cpu_util_percent \
+                cpu_utilisation_percent cpu_utilization_pct cpu_usage_pct percent_cpu"
+            }
+            Self::Signal(SignalKind::MemoryUtilization) => {
+                "\
+                memory_percent memory_pct memory_util memory_utilization memory_utilisation memory_usage_percent \
+                memory_utilisation_percent memory_util_percent mem_percent mem_pct mem_util mem_utilization \
+                mem_utilization_percent mem_usage_percent percent_memory"
+            }
+            Self::Signal(SignalKind::RequestRate) => {
+                "\
+                rps qps request_rate requests_rate requests_per_second requests_per_sec requests_per_s \
+                request_per_second requests_rps request_rate_rps request_rate_per_s request_rate_per_sec \
+                request_rate_req_per_s req_per_s req_per_sec req_per_second reqs_per_s reqs_per_second reqps \
+                queries_per_second queries_per_s http_requests_per_second http_rps throughput_rps load_rps \
+                calls_per_second"
+            }
+            Self::Signal(SignalKind::ResponseTime) => {
+                "\
+                response_time response_ms latency latency_ms response_time_milliseconds duration_ms \
+                request_duration_ms request_latency_ms response_latency_ms"
+            }
+            Self::Signal(SignalKind::ErrorRate) => {
+                "error_rate error_percent errors_percent error_pct errors_pct error_rate_pct failed_percent"
+            }
+            Self::Signal(SignalKind::ActiveConnections) => "connections open_connections connection_count conns",
+            Self::Signal(SignalKind::QueueDepth) => {
+                "\
+                queue queue_length queue_len queue_size queued queued_requests backlog pending_requests lag_messages \
+                queue_messages"
+            }
         }
     }
 }
@@ -248,7 +172,7 @@ const NO_LOAD: [&str; 20] = [
 pub(super) fn head(text: &str) -> Head {
     let name = normal(text);
     if let Some(column) =
-        Column::ALL.into_iter().find(|column| column.field() == name || column.aliases().contains(&name.as_str()))
+        Column::ALL.into_iter().find(|column| column.field() == name || column.aliases().any(|alias| alias == name))
     {
         return Head::Known(column, None);
     }
@@ -277,7 +201,7 @@ pub(super) fn head(text: &str) -> Head {
 /// Returns the unit that the head of a column of instants says, and whether it says UTC; none if the head is of another kind.
 pub(super) fn time_unit(text: &str) -> Option<(Option<EpochUnit>, bool)> {
     let name = normal(text);
-    let is_time = |name: &str| name == Column::Time.field() || Column::Time.aliases().contains(&name);
+    let is_time = |name: &str| name == Column::Time.field() || Column::Time.aliases().any(|alias| alias == name);
     if is_time(&name) {
         return Some((None, false));
     }
@@ -308,7 +232,7 @@ fn quantile_of(name: &str) -> Option<f64> {
     }
     let rest = words.join("_");
     let kind = Column::Signal(SignalKind::ResponseTime);
-    (rest.is_empty() || rest == "ms" || rest == kind.field() || kind.aliases().contains(&rest.as_str()))
+    (rest.is_empty() || rest == "ms" || rest == kind.field() || kind.aliases().any(|alias| alias == rest))
         .then_some(quantile)?
 }
 
@@ -372,9 +296,9 @@ fn nearest(name: &str) -> Option<&'static str> {
         return None;
     }
     let name = normal(name);
-    let every = Column::ALL.into_iter().flat_map(|column| {
-        std::iter::once(column.field()).chain(column.aliases().iter().copied()).map(move |alias| (alias, column))
-    });
+    let every = Column::ALL
+        .into_iter()
+        .flat_map(|column| std::iter::once(column.field()).chain(column.aliases()).map(move |alias| (alias, column)));
     let likeness = every.map(|(alias, column)| (strsim::normalized_damerau_levenshtein(&name, alias), column));
     let (best, column) = likeness.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best >= 0.6).then(|| column.field())

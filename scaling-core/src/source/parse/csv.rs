@@ -10,7 +10,7 @@ use super::decimals::Decimals;
 use super::error::{Fault, ParseError, quoted};
 use super::instants::{Clock, is_plainly_instant};
 use super::note::Note;
-use super::rows::{Row, Sheet, Target};
+use super::rows::{Row, Sheet, Target, check_count};
 use super::shape::{delimiter, is_headless, preamble};
 use crate::metrics::SignalKind;
 
@@ -233,12 +233,12 @@ impl Table<'_> {
                 values.push((place, when, value));
             }
             self.rows += 1;
-            sheet.check_count(self.rows)?;
+            check_count(self.rows)?;
             if !self.next()? {
                 break;
             }
         }
         sheet.keep_unit(&clock);
-        sheet.push_series(series.into_iter().collect())
+        sheet.push_series(&series.into_iter().collect::<Vec<_>>())
     }
 }

@@ -15,7 +15,7 @@ use super::cell::Cell;
 use super::error::{Fault, ParseError, message, quoted};
 use super::instants::{When, milliseconds, seconds};
 use super::note::Note;
-use super::rows::{Sheet, Values};
+use super::rows::{Sheet, Values, check_count};
 
 #[derive(Deserialize)]
 struct Answer {
@@ -191,7 +191,7 @@ pub(super) fn read(bytes: &[u8], sheet: &mut Sheet<'_>) -> Result<(), ParseError
     if answer.is_partial {
         sheet.notes.push(Note::Warned("the answer is partial".to_owned()));
     }
-    take(result(answer.data.map(|data| data.result).unwrap_or_default())?, sheet)
+    take(&result(answer.data.map(|data| data.result).unwrap_or_default())?, sheet)
 }
 
 /// True for an element of a result, or a line of VictoriaMetrics' export.
@@ -202,7 +202,7 @@ pub(super) fn is_series(value: &Value) -> bool {
 
 /// Reads the result of an answer alone.
 pub(super) fn read_result(value: Value, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
-    take(result(value)?, sheet)
+    take(&result(value)?, sheet)
 }
 
 /// True for what `promtool query range` prints: a line with the labels and ` =>`, then a line `VALUE @[SECONDS]` for each sample.
@@ -232,16 +232,16 @@ pub(super) fn read_promtool(text: &str, sheet: &mut Sheet<'_>) -> Result<(), Par
             _ => return Err(ParseError::new(place, format!("{:?} is not VALUE @[SECONDS]", quoted(line)))),
         }
     }
-    take(all, sheet)
+    take(&all, sheet)
 }
 
 /// Takes the series as the signals that they are.
-fn take(all: Vec<Series>, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
+fn take(all: &[Series], sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
     if all.is_empty() {
         return Err(ParseError::of(Place::Line(1), Fault::Empty("the query found no series")));
     }
     let samples = all.iter().map(|series| series.values.len()).sum();
-    sheet.check_count(samples)?;
+    check_count(samples)?;
     if samples == 0 {
         return Err(ParseError::of(Place::Line(1), Fault::Empty("there is no value in the series")));
     }
@@ -263,7 +263,7 @@ fn take(all: Vec<Series>, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
             (named(series), values.collect())
         })
         .collect();
-    sheet.push_series(named)
+    sheet.push_series(&named)
 }
 
 #[cfg(test)]

@@ -160,14 +160,7 @@ impl<'r> Sheet<'r> {
 
     pub(super) fn push(&mut self, row: Row) -> Result<(), ParseError> {
         self.rows.push(row);
-        self.check_count(self.rows.len())
-    }
-
-    pub(super) fn check_count(&self, count: usize) -> Result<(), ParseError> {
-        if count > MOST_SAMPLES {
-            return Err(ParseError::of("the text", Fault::TooMany { most: MOST_SAMPLES }));
-        }
-        Ok(())
+        check_count(self.rows.len())
     }
 
     pub(super) fn unread(&mut self, name: &str) {
@@ -223,7 +216,7 @@ impl<'r> Sheet<'r> {
 
     /// Takes the series of a long table: those whose names are known (or mapped) or, if there is but one, that one as the load. Values
     /// of one time become one sample.
-    pub(super) fn push_series(&mut self, series: Vec<(String, Values)>) -> Result<(), ParseError> {
+    pub(super) fn push_series(&mut self, series: &[(String, Values)]) -> Result<(), ParseError> {
         let place = Place::Line(1);
         let names: Vec<String> = series.iter().map(|(name, _)| name.clone()).collect();
         let mut targets = self.resolve(&names).map_err(|fault| ParseError::of(place, fault))?;
@@ -344,6 +337,14 @@ impl<'r> Sheet<'r> {
             }
         }
     }
+}
+
+/// Refuses more samples than are read.
+pub(super) fn check_count(count: usize) -> Result<(), ParseError> {
+    if count > MOST_SAMPLES {
+        return Err(ParseError::of("the text", Fault::TooMany { most: MOST_SAMPLES }));
+    }
+    Ok(())
 }
 
 /// True for values of a counter: whole numbers that rise, but for a few restarts from near 0.
