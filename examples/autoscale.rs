@@ -23,25 +23,20 @@ use scaling_core::backtest::Scenario;
 use scaling_core::record::Tee;
 use scaling_core::{HardLimits, PlannedEvent, Target, WorkloadFacts};
 use scaling_k8s::{HpaManifest, diff, repository};
-use scaling_schedule::Tz;
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --example autoscale
   cargo run --release --example autoscale -- --verbose --time-zone Europe/Berlin
   cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --html report.html
   cargo run --release --example autoscale -- --engine rules --records records.jsonl
-  cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl
-
-A source is CSV with the columns timestamp_s,rps, or timestamp with any of cpu_utilization_percent, memory_utilization_percent,
-request_rate_per_second, response_time_ms, error_rate_percent, queue_depth and current_pod_count; or JSON lines with these names;
-or the answer of a Prometheus range query. All of them also gzipped.";
+  cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl";
 
 #[derive(Parser)]
 #[command(
     name = "autoscale",
     version,
     about = "What an engine would have done to your HPA, and whether that is worth it",
-    after_help = EXAMPLES
+    after_help = format!("{EXAMPLES}\n\n{}", examples::reading::FORMS)
 )]
 struct Arguments {
     /// Metrics to replay, or a file of decision records. By default `test_data/shop_history.csv.gz`.
@@ -55,9 +50,6 @@ struct Arguments {
     /// Requests that may be too late or lost under the recommended target, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     violating: f64,
-    /// Time zone in which instants are written.
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    time_zone: Tz,
     /// Tells every change.
     #[arg(long, short)]
     verbose: bool,
@@ -107,14 +99,14 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 
     introduce(arguments, &hpa, &target, &comparison, out)?;
     let mut list = Vec::new();
-    changes.write(arguments.time_zone, arguments.verbose, &mut list)?;
+    changes.write(arguments.cluster.reading.zone(), arguments.verbose, &mut list)?;
     out.write_all(&list)?;
     writeln!(out, "\n{}", verdict::table(&comparison, manifest.spec.bounds().map_err(Failure::input)?.min()))?;
     recommend(arguments, manifest, &comparison, out)?;
     writeln!(out, "{}", verdict::sentence(&comparison))?;
     if let Some(path) = &arguments.html {
         let mut list = Vec::new();
-        changes.write(arguments.time_zone, true, &mut list)?;
+        changes.write(arguments.cluster.reading.zone(), true, &mut list)?;
         examples::write(path, &verdict::page(&comparison, &String::from_utf8_lossy(&list)), out)?;
     }
     Ok(())
@@ -172,7 +164,7 @@ fn introduce(
     comparison: &Comparison,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let (report, zone, manifest) = (&comparison.report, arguments.time_zone, &hpa.manifest);
+    let (report, zone, manifest) = (&comparison.report, arguments.cluster.reading.zone(), &hpa.manifest);
     let cpu = manifest.spec.cpu_target_percent();
     let cpu = cpu.map_or_else(|| "other metrics than CPU".to_owned(), |percent| format!("CPU at {percent} %"));
     writeln!(
@@ -230,7 +222,7 @@ fn recommend(
 /// Runs again what was recorded: the same decisions, without the load that a comparison needs.
 fn replay_records(arguments: &Arguments, source: &Path, out: &mut impl Write) -> Result<(), Failure> {
     let recorded = Recorded::read(source)?;
-    let (target, zone) = (recorded.manifest.target(), arguments.time_zone);
+    let (target, zone) = (recorded.manifest.target(), arguments.cluster.reading.zone());
     if let Some((first, last)) = recorded.span() {
         writeln!(
             out,

@@ -3,8 +3,8 @@
 //!     cargo run --release --example backtest
 //!     cargo run --release --example backtest -- --trace load.csv.gz --engine hpa:70 --engine rules --json out.json --html out.html
 //!
-//! A trace is CSV (`timestamp_s,rps`, or columns of metrics), JSON lines of metrics, or the answer of a Prometheus range query, also
-//! gzipped. Its first half is history to learn from, the rest is replayed in a simulated cluster. Where nothing says what a pod can
+//! A trace is a table of any delimiter, JSON lines of metrics, or the answer of a Prometheus range query, also gzipped; `--column` and
+//! `--time-zone` read what names and clocks do not say. Its first half is history to learn from, the rest is replayed in a simulated cluster. Where nothing says what a pod can
 //! carry, the trace is scaled so that its busiest thousandth needs `--pods-at-peak` pods of 50 requests a second. Bad rows give
 //! file, line and cause (exit 2); gaps stay gaps and are told.
 //!
@@ -33,17 +33,15 @@ Examples:
   backtest                                            the history that comes with the examples, all engines
   backtest --trace load.csv.gz --html report.html     your own load, as a page with charts
   backtest --trace load.csv --engine hpa:hpa.yaml --engine predictive@hpa:70
-  backtest --trace load.csv --sweep hpa:50..90:10 --engine hpa:70 --pod-capacity 120
-
-A trace is CSV with a head, a line for each interval, at its beginning:
-  timestamp_s,rps
-  1767225600,412.5
-  1767225660,418.0
-or columns of metrics (timestamp, request_rate_per_second, cpu_utilization_percent, current_pod_count, …), JSON lines of the same names,
-or the answer of a Prometheus range query.";
+  backtest --trace load.csv --sweep hpa:50..90:10 --engine hpa:70 --pod-capacity 120";
 
 #[derive(Parser)]
-#[command(name = "backtest", about = "Policies side by side on past traffic", version, after_help = EXAMPLES)]
+#[command(
+    name = "backtest",
+    version,
+    about = "Policies side by side on past traffic",
+    after_help = format!("{EXAMPLES}\n\n{}", examples::reading::FORMS)
+)]
 struct Arguments {
     /// A trace to replay; may be given several times. By default `test_data/shop_history.csv.gz`.
     #[arg(long, value_name = "FILE")]
@@ -102,7 +100,7 @@ fn run(arguments: &Arguments, command: &str, out: &mut impl Write) -> Result<(),
         let (names, notes) = candidates::suitable(&scenarios);
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
         let made = names.into_iter().map(|name| candidates::candidate(name, &arguments.cluster.hpas));
-        candidates = made.collect::<Result<_, _>>()?;
+        candidates = in_zone(made.collect::<Result<_, _>>()?, arguments);
     }
     let names: Vec<_> = candidates.iter().map(Candidate::name).collect();
     writeln!(out, "compared: {}", names.join(", "))?;
@@ -141,7 +139,13 @@ fn policies(arguments: &Arguments) -> Result<Vec<Candidate>, Failure> {
             }
         }
     }
-    Ok(found)
+    Ok(in_zone(found, arguments))
+}
+
+/// Lets schedules go by the clock of the zone in use.
+fn in_zone(found: Vec<Candidate>, arguments: &Arguments) -> Vec<Candidate> {
+    let zone = arguments.cluster.reading.zone();
+    found.into_iter().map(|candidate| candidates::in_zone(candidate, zone)).collect()
 }
 
 /// Replays every trace, several at a time; the order of the report is that of the arguments.
@@ -261,11 +265,8 @@ mod tests {
         let slow = ["--pod-capacity", "50", "--sync", "60", "--scrape", "60", "--lag", "60"];
         let always = [["--trace", &load, "--engine", &large, "--engine", "hpa:50"].as_slice(), &slow].concat();
         let text = output(&[always.as_slice(), &["--json", json.to_str().unwrap()]].concat()).unwrap();
-        let note = format!(
-            "note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by {} (35..700)",
-            "hpa:large.yaml"
-        );
-        assert!(text.contains(&note), "{text}");
+        let note = "note: limits are widened from 1..200 to 1..700, for every policy and the oracle, by hpa:large.yaml (35..700)";
+        assert!(text.contains(note), "a file is named without its folder\n{text}");
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
         for candidate in report["traces"][0]["candidates"].as_array().unwrap() {
             let score = &candidate["score"];
@@ -392,12 +393,41 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_goes_by_the_clock_of_its_zone_and_the_zone_is_said() {
+        use scaling_core::chrono::{DateTime, TimeDelta};
+        let temporary = tempfile::tempdir().unwrap();
+        // Two weeks in Berlin, busy from 8 to 12 by the clock on the wall, which is put forward in the night of 29 March.
+        let start = DateTime::from_timestamp(1_774_047_600, 0).unwrap();
+        let change = DateTime::from_timestamp(1_774_746_000, 0).unwrap();
+        let rows = (0..14 * 24 * 6).map(|nth| start + TimeDelta::minutes(10 * nth)).map(|at| {
+            let wall = at + TimeDelta::hours(if at < change { 1 } else { 2 });
+            let hour: u32 = wall.format("%H").to_string().parse().unwrap();
+            format!("{},{}", at.timestamp(), if (8..12).contains(&hour) { 1500 } else { 100 })
+        });
+        let rows = rows.collect::<Vec<_>>().join("\n");
+        let trace = file(temporary.path(), "wall.csv", &format!("timestamp_s,rps\n{rows}\n"));
+        let ask = |more: &[&str]| {
+            // A day of replay, from the evening after the change.
+            let coarse = ["--sync", "60", "--scrape", "60", "--lag", "60", "--history", "0.64", "--days", "1"];
+            output(&[["--engine", "schedule", "--trace", &trace].as_slice(), &coarse, more].concat()).unwrap()
+        };
+        let (berlin, utc) = (ask(&["--time-zone", "Europe/Berlin"]), ask(&[]));
+        let span = "wall: note: data from Sat 2026-03-21 00:00 to Sat 2026-04-04 01:00 Europe/Berlin";
+        assert!(berlin.contains(span), "{berlin}");
+        assert!(utc.contains("UTC (--time-zone)"), "{utc}");
+        let row = |text: &str| text.lines().find(|line| line.trim_start().starts_with("schedule ")).unwrap().to_owned();
+        assert_ne!(row(&berlin), row(&utc), "windows in UTC come an hour late");
+    }
+
+    #[test]
     fn bad_input_is_one_clear_line() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path();
         for (name, text, what) in [
             ("empty.csv", "", "empty.csv: line 1: there is no sample"),
-            ("bad.csv", "timestamp_s,rps\n0,1\n60,NaN\n", "bad.csv: line 3: rps: not a finite number"),
+            ("bad.csv", "timestamp_s,rps\n0,1\n60,inf\n", "bad.csv: line 3: rps: inf: not a finite number"),
+            ("minutes.csv", "timestamp_s,requests_per_minute\n0,1\n60,1\n", "requests_per_minute/60"),
+            ("local.csv", "timestamp,rps\n2026-01-05T10:00:00,1\n", "no time zone: give --time-zone"),
             ("torn.csv", "timestamp_s,rps\n0,1\n60", "torn.csv: line 3"),
             ("idle.csv", "timestamp_s,rps\n0,0\n60,0\n", "idle.csv: nothing arrives"),
             ("short.csv", "timestamp_s,rps\n0,5\n60,5\n", "too few"),

@@ -12,16 +12,36 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use examples::Failure;
+use examples::reading::{self, ReadingArguments};
 use scaling_core::chrono::{DateTime, TimeDelta};
 use scaling_core::conformance::dataset;
-use scaling_core::source::parse::{self, Undated};
+use scaling_core::source::parse::Undated;
 use scaling_core::{Observation, PlannedEvent, RuleBasedEngine, RuleConfig, ScalingDecision, Target};
 
+const HELP: &str = "\
+Examples:
+  decide --dataset test_data/metrics_dataset.json --scenario high_load_spike
+  echo '{\"cpu_utilization_percent\":95,\"current_pod_count\":1}' | decide --format json
+  decide metrics.jsonl --price 0.05 --event sale,2026-01-05T12:00:00Z,2026-01-05T14:00:00Z,3
+  decide export.csv --column pods=Replicas --column cpu='Load*100' --time-zone Europe/Berlin
+
+Formats, one sample a line or element, in any order of time:
+  {\"timestamp\":\"2026-01-05T10:00:00Z\",\"current_pod_count\":4,\"cpu_utilization_percent\":40,\"request_rate_per_second\":200}
+  [{\"pods\":4,\"cpu\":40},{\"pods\":4,\"cpu\":70}]           without timestamps: --interval seconds apart
+  timestamp,pods,cpu_utilization_percent,queue_depth       a table separated by comma, semicolon, tab or pipe
+
+Fields: timestamp, current_pod_count, desired_pod_count, cpu_utilization_percent, memory_utilization_percent,
+request_rate_per_second, response_time_ms, error_rate_percent, active_connections, queue_depth. null, NaN, N/A and empty cells are
+absent. A workload with desired_pod_count 0 was scaled to zero by its owner and is left so, unless --config says
+{\"wake_from_zero\":true}.";
+
 #[derive(Parser)]
-#[command(about = "One decision: metrics in, what to do out")]
+#[command(name = "decide", version, about = "One decision: metrics in, what to do out", after_help = HELP)]
 struct Arguments {
-    /// Metrics: JSON object, JSON array, JSON lines or CSV; `-` or nothing for standard input.
+    /// Metrics, the newest of which is the present; `-` or nothing for standard input.
     file: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// A dataset of labelled scenarios to take the metrics from.
     #[arg(long, requires = "scenario", conflicts_with = "file")]
     dataset: Option<PathBuf>,
@@ -94,8 +114,13 @@ fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
         // Undated samples end on a Monday at noon: neither a weekend nor the edge of a day.
         let end = DateTime::from_timestamp(1_767_614_400, 0).unwrap_or_default();
         let undated = Undated { end, interval: TimeDelta::seconds(i64::from(arguments.interval)) };
-        let name = if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
-        parse::metrics(&bytes, Some(undated)).map_err(|error| Failure::input(format!("{name}: {error}")))?
+        let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", examples::place(&file)));
+        let read = arguments.reading.reader().undated(undated).read(&bytes).map_err(|error| bad(&error))?;
+        // Not on standard output, which may be JSON for a program.
+        for note in reading::notes(&read) {
+            eprintln!("{note}");
+        }
+        read.into_metrics()
     };
     let (observation, repairs) =
         Observation::from_samples(workload(), samples).ok_or_else(|| Failure::input("there is no sample"))?;
@@ -198,6 +223,40 @@ mod tests {
             let text = output(&[file.to_str().unwrap()]).unwrap();
             assert!(text.starts_with(&format!("maintain: {pods} -> {pods} pods\n")), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn a_workload_that_its_owner_paused_is_woken_only_if_the_host_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("rules.json");
+        std::fs::write(&config, "{\"wake_from_zero\":true}").unwrap();
+        let paused = examples::test_data("decide").join("paused.json");
+        let text = output(&[paused.to_str().unwrap()]).unwrap();
+        assert!(text.contains("- scaled to zero by its owner"), "{text}");
+        let text = output(&[paused.to_str().unwrap(), "--config", config.to_str().unwrap()]).unwrap();
+        assert!(text.starts_with("scale up horizontal: 0 -> "), "{text}");
+    }
+
+    #[test]
+    fn tables_of_other_tools_are_read_with_a_zone_and_mappings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("export.csv");
+        let rows = (0..30).map(|minute| format!("2026-01-05 10:{minute:02}:00;4;0,9{};N/A", minute % 4));
+        std::fs::write(&path, format!("Zeit;Replicas;Load;Host\n{}\n", rows.collect::<Vec<_>>().join("\n"))).unwrap();
+        let path = path.to_str().unwrap();
+        let mapped = ["--column", "cpu=Load*100", "--column", "timestamp=Zeit", "--time-zone", "Europe/Berlin"];
+        let text = output(&[&[path], mapped.as_slice()].concat()).unwrap();
+        assert!(text.starts_with("scale up horizontal: 4 -> "), "{text}");
+        let error = output(&[&[path], &mapped[..4]].concat()).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("no time zone: give --time-zone"), "{error}");
+        let error = output(&[path, "--column", "cpu=Load average"]).unwrap_err();
+        assert!(error.contains("there is no column \"Load average\"; found \"Zeit\""), "{error}");
+        for (argument, what) in [("speed=Load", "there is no signal"), ("cpu", "SIGNAL=HEADER")] {
+            assert!(output(&[path, "--column", argument]).unwrap_err().contains(what), "{argument}");
+        }
+        assert!(output(&[path, "--colum", "a=b"]).unwrap_err().contains("unexpected argument"));
+        assert!(output(&["--version"]).unwrap_err().starts_with("decide "));
+        assert!(output(&["--help"]).unwrap_err().contains("without timestamps"));
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub mod comparison;
 pub mod journal;
 #[path = "shared/manifest.rs"]
 pub mod manifest;
+#[path = "shared/reading.rs"]
+pub mod reading;
 #[path = "shared/recommended.rs"]
 pub mod recommended;
 #[path = "shared/scenario.rs"]
@@ -209,8 +211,8 @@ pub fn mended(Repairs { reordered, duplicates, .. }: Repairs) -> Option<String> 
 /// What is to be said of a trace before it is used: nothing in it is dropped or made up without a word.
 pub fn trace_notes(trace: &Trace) -> Vec<String> {
     let facts = trace.facts();
-    let mut notes: Vec<String> =
-        mended(Repairs { reordered: facts.reordered, duplicates: facts.duplicates }).into_iter().collect();
+    let mut notes: Vec<String> = trace.notes().iter().map(reading::note).collect();
+    notes.extend(mended(Repairs { reordered: facts.reordered, duplicates: facts.duplicates }));
     if facts.gap_seconds > 0.0 {
         notes.push(format!(
             "note: {:.1} hours without data ({} samples without a value) stay gaps and count for nothing",

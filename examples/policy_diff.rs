@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::manifest::HpaArguments;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
 use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, PolicyDiff, run_one};
@@ -36,7 +35,7 @@ A policy is a manifest (YAML or JSON with an HPA of autoscaling/v2 or v1, alone 
     name = "policy_diff",
     version,
     about = "What a change of policy would cost and do, as a gate",
-    after_help = EXAMPLES
+    after_help = format!("{EXAMPLES}\n\n{}", examples::reading::FORMS)
 )]
 struct Arguments {
     /// The policy as it is: an HPA manifest, or an engine as `backtest` takes it.
@@ -88,10 +87,9 @@ struct Written<'a> {
 }
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
-    let hpas = &arguments.cluster.hpas;
     let policy = |name: &str, given: &Option<String>, file: &str| match given {
-        Some(text) => policy(name, text, hpas),
-        None => candidates::manifest(name, &examples::test_data(file), hpas),
+        Some(text) => policy(name, text, &arguments.cluster),
+        None => candidates::manifest(name, &examples::test_data(file), &arguments.cluster.hpas),
     };
     let compared = [
         policy(CURRENT, &arguments.current, "shop_hpa.yaml")?,
@@ -133,11 +131,12 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     Err(Failure::failed(format!("over budget{omission}: {}", lines.join("; "))))
 }
 
-fn policy(name: &str, text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> {
+fn policy(name: &str, text: &str, cluster: &ScenarioArguments) -> Result<Candidate, Failure> {
     if candidates::is_file(text) {
-        candidates::manifest(name, Path::new(text), hpas)
+        candidates::manifest(name, Path::new(text), &cluster.hpas)
     } else {
-        candidates::candidate(text, hpas).map(|candidate| candidate.named(name))
+        let made = candidates::candidate(text, &cluster.hpas)?;
+        Ok(candidates::in_zone(made, cluster.reading.zone()).named(name))
     }
 }
 

@@ -18,6 +18,9 @@ pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml[#NAME], kpa[:PERCENT], r
                            tracking[:PERCENT], predictive[:PERCENT], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
                            predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
 
+/// Target of a schedule, in percent, where none is named.
+const SCHEDULE_PERCENT: f64 = 70.0;
+
 /// Engines that are compared if none is named.
 pub const DEFAULT: [&str; 5] = ["hpa:70", "kpa", "rules", "predictive", "schedule"];
 
@@ -112,7 +115,7 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
                 Ok(Driver::direct(predictive(share)?))
             })
         }
-        (None, "schedule") => schedule(whole(text, parameter.unwrap_or(70.0))?),
+        (None, "schedule") => schedule(whole(text, parameter.unwrap_or(SCHEDULE_PERCENT))?, Tz::UTC),
         (Some(hpa), "rules") => rules_over_hpa(text, written, hpa)?,
         (Some(hpa), "predictive") => {
             let share = parameter.unwrap_or(1.0) / 100.0;
@@ -139,6 +142,24 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
         }
         None => made,
     })
+}
+
+/// Lets a schedule go by the clock of a zone; other policies know no clock.
+#[must_use]
+pub fn in_zone(candidate: Candidate, zone: Tz) -> Candidate {
+    let name = candidate.name().to_owned();
+    let percent = match name.strip_prefix("schedule") {
+        Some("") => Some(SCHEDULE_PERCENT),
+        Some(rest) => rest.strip_prefix(':').and_then(|percent| percent.parse().ok()),
+        None => None,
+    };
+    match percent.and_then(|percent| Some((percent, whole(&name, percent).ok()?))) {
+        Some((parameter, percent)) => {
+            let made = schedule(percent, zone).named(&name);
+            if name.contains(':') { made.of_family("schedule".to_owned(), parameter) } else { made }
+        }
+        None => candidate,
+    }
 }
 
 /// Makes one policy for each setting of a parameter, from `NAME:FROM..TO:STEP`.
@@ -275,10 +296,10 @@ fn predictive(share: f64) -> Result<PredictiveEngine, InvalidSetting> {
 }
 
 /// Makes a schedule compiled from the history, a floor beneath an HPA: windows of a cron scaler beside a CPU target.
-fn schedule(percent: i32) -> Candidate {
+fn schedule(percent: i32, zone: Tz) -> Candidate {
     Candidate::direct("schedule", move |training| {
         training.needs_rate()?;
-        let config = CompileConfig::for_workload(Tz::UTC, training.facts);
+        let config = CompileConfig::for_workload(zone, training.facts);
         let need = need_by_load(SignalKind::RequestRate, training.model.pod_capacity * f64::from(percent) / 100.0);
         let compiled = compile(training.history, need, &config)?;
         let limits = training.model.limits.bounds();

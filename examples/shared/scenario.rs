@@ -12,6 +12,7 @@ use scaling_core::{Bounds, HardLimits, Price, SignalKind, WorkloadFacts};
 
 use crate::Failure;
 use crate::manifest::{self, HpaArguments};
+use crate::reading::ReadingArguments;
 
 /// Capacity of a pod where only the shape of the load counts, in requests per second.
 const POD_CAPACITY: f64 = 50.0;
@@ -21,6 +22,9 @@ const LIMITS: (u32, u32) = (1, 200);
 /// Arguments for the cluster that traces are replayed in, and for the part of them that counts.
 #[derive(Args, Debug)]
 pub struct ScenarioArguments {
+    /// How traces are read.
+    #[command(flatten)]
+    pub reading: ReadingArguments,
     /// Requests per second that one pod serves at full utilization.
     #[arg(long, value_name = "RPS")]
     pub pod_capacity: Option<f64>,
@@ -137,8 +141,8 @@ impl ScenarioArguments {
     fn scenario(&self, name: &str, path: &Path, limits: HardLimits, out: &mut impl Write) -> Result<Scenario, Failure> {
         let bytes = crate::read(path)?;
         let bad = |what: &dyn Display| Failure::input(format!("{}: {what}", crate::place(path)));
-        let trace = Trace::parse(name, &bytes).map_err(|error| bad(&error))?;
-        for note in crate::trace_notes(&trace) {
+        let trace = self.reading.trace(name, path, &bytes)?;
+        for note in self.reading.notes(&trace) {
             writeln!(out, "{name}: {note}")?;
         }
         if self.pod_capacity.is_some() && trace.basis() == DemandBasis::CpuUsage {

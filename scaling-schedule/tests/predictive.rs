@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::conformance::engine::losses;
 use scaling_core::{
-    LoadForecast, MetricsHistory, Objective, Observation, Reason, RuleBasedEngine, ScalingDecision, ScalingMetrics,
-    Signal, SignalKind, conformance,
+    LoadForecast, MetricsHistory, Objective, Observation, Reason, RuleBasedEngine, RuleConfig, ScalingAction,
+    ScalingDecision, ScalingMetrics, Signal, SignalKind, conformance,
 };
 use scaling_schedule::{PredictiveConfig, PredictiveEngine, Snapshot, SnapshotError};
 
@@ -377,4 +377,19 @@ proptest! {
         let present = rules().evaluate(&seen.clone().with_forecast(Ok(nothing))).unwrap();
         prop_assert!(predicted.desired_replicas >= present.desired_replicas, "{predicted:?} {present:?}");
     }
+}
+
+#[test]
+fn a_workload_that_its_owner_has_set_to_zero_is_not_woken_unless_the_host_says_so() {
+    let mut paused = observation(|_| 400.0, 3 * 60);
+    paused.current.current_pod_count = Some(0);
+    paused.current.desired_pod_count = Some(0);
+    let decision = PredictiveEngine::new(PredictiveConfig::default()).unwrap().evaluate(&paused).unwrap();
+    assert_eq!((decision.action(), decision.wanted()), (ScalingAction::Maintain, 0));
+    let texts: Vec<_> = decision.reasons.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["scaled to zero by its owner"]);
+
+    let rules = RuleConfig { wake_from_zero: true, ..PredictiveConfig::default().rules };
+    let may_wake = PredictiveEngine::new(PredictiveConfig { rules, ..PredictiveConfig::default() }).unwrap();
+    assert!(may_wake.evaluate(&paused).unwrap().wanted() >= 1);
 }

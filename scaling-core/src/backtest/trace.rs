@@ -15,25 +15,13 @@ use serde::{Deserialize, Serialize};
 use self::intervals::{GAP, Interval, intervals};
 pub(super) use self::resample::MOST_STEPS;
 pub use self::resample::SteppedDemand;
-use crate::source::parse::{self, ParseError, prometheus};
+pub use crate::source::parse::SampleTime;
+use crate::source::parse::{Note, ParseError, Reader, Reading};
 use crate::stats::{quantile, quantile_of};
 use crate::{MetricsHistory, ScalingMetrics, SignalKind};
 
 /// Longest recording: ten years. A longer one has a wrong timestamp.
 const LONGEST: TimeDelta = TimeDelta::days(3660);
-/// Most bytes that one gzip file may unpack to.
-#[cfg(feature = "gzip")]
-const LARGEST: u64 = 512 << 20;
-
-/// Position of a sample's timestamp in the interval that its numbers speak of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SampleTime {
-    /// The interval starts at the timestamp, as in load traces.
-    Starts,
-    /// The interval ends at the timestamp, as in metrics.
-    Ends,
-}
 
 /// Origin of the demand in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,9 +86,6 @@ pub enum TraceError {
         /// Intervals that can be replayed.
         most: i64,
     },
-    /// The file cannot be unpacked.
-    #[error("gzip: {0}")]
-    Gzip(String),
 }
 
 /// Contents of a trace, for the report: nothing is dropped without a word.
@@ -153,6 +138,7 @@ pub struct Trace {
     interval_ms: i64,
     pod_capacity: Option<f64>,
     facts: TraceFacts,
+    notes: Vec<Note>,
     /// Everything that was recorded, where that is more than demand.
     recorded: Option<Arc<[Recorded]>>,
 }
@@ -177,34 +163,40 @@ struct Recorded {
 }
 
 impl Trace {
-    /// Reads a trace from CSV (`timestamp_s,rps`, or any columns of [`parse`](mod@parse)), JSON lines or an array of [`ScalingMetrics`],
-    /// or the answer of a Prometheus range query with one series. With the feature `gzip`, packed or not.
-    ///
-    /// CSV with `timestamp_s` and `rps` alone is a load trace, whose samples [start](SampleTime::Starts) at their timestamps; all
-    /// other forms are metrics, whose samples [end](SampleTime::Ends) there.
+    /// Reads a trace from any text that a plain [`Reader`] reads: tables, JSON, answers of Prometheus; packed or not.
     ///
     /// # Errors
-    /// [`TraceError`] with the line and the cause. A number that cannot be true (negative, infinite, NaN) is an error; an empty
-    /// cell, `null`, a stated absence, and the NaN of Prometheus are gaps.
+    /// The errors of [`Trace::of_reading`], and those of the reader.
     pub fn parse(name: impl Into<String>, bytes: &[u8]) -> Result<Self, TraceError> {
-        if let Some(unpacked) = unpacked(bytes)? {
-            return Self::parse(name, &unpacked);
-        }
-        if prometheus::is_answer(bytes) {
-            let samples = prometheus::samples(bytes, SignalKind::RequestRate)?;
-            return Self::from_samples(name, samples, SampleTime::Ends);
-        }
-        let placed = parse::placed(bytes, None)?;
-        let is_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{".contains(byte));
+        Self::of_reading(name, Reader::new().read(bytes)?)
+    }
+
+    /// Makes a trace of what a [`Reader`] read, and keeps its [notes](Trace::notes).
+    ///
+    /// A number that cannot be (negative, infinite, beyond its kind) is an error; an empty cell, a word for nothing, NaN and a stated
+    /// absence are gaps.
+    ///
+    /// ```
+    /// use scaling_core::backtest::Trace;
+    /// use scaling_core::source::parse::Reader;
+    ///
+    /// let reader = Reader::new().with_column("request_rate=per_minute/60".parse()?);
+    /// let text = br#"[{"timestamp":0,"per_minute":600},{"timestamp":60,"per_minute":null},{"timestamp":120,"per_minute":660}]"#;
+    /// let trace = Trace::of_reading("web", reader.read(text)?)?;
+    /// assert_eq!((trace.demand_quantile(0.0), trace.facts().gap_seconds), (11.0, 60.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TraceError`] with the place and the cause.
+    pub fn of_reading(name: impl Into<String>, reading: Reading) -> Result<Self, TraceError> {
         // Elsewhere such a number passes for a missing sample; here it would be a gap that was not recorded.
-        if let Some((place, what)) = placed.iter().find_map(|row| Some((row.place, row.impossible.clone()?))) {
+        if let Some((place, what)) = reading.samples.iter().find_map(|row| Some((row.place, row.impossible.clone()?))) {
             return Err(ParseError::new(place, what).into());
         }
-        let samples: Vec<_> = placed.into_iter().map(|row| row.metrics).collect();
-        let rate_alone =
-            samples.iter().all(|sample| sample.current_pod_count.is_none() && has_no_more_than_rate(sample));
-        let time = if rate_alone && !is_json { SampleTime::Starts } else { SampleTime::Ends };
-        Self::from_samples(name, samples, time)
+        let samples = reading.samples.into_iter().map(|row| row.metrics).collect();
+        let trace = Self::from_samples(name, samples, reading.sample_time)?;
+        Ok(Self { notes: reading.notes, ..trace })
     }
 
     /// Makes a trace of samples in any order; of two samples of one instant the later counts.
@@ -288,6 +280,7 @@ impl Trace {
             points,
             basis,
             interval_ms,
+            notes: Vec::new(),
             recorded: keep.then(|| with_ends(recorded, &intervals, sample_time)),
         })
     }
@@ -300,6 +293,11 @@ impl Trace {
     /// Returns its contents.
     pub fn facts(&self) -> TraceFacts {
         self.facts
+    }
+
+    /// Returns what its reader took for granted, left out or doubts.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// Returns the origin of its demand.
@@ -477,33 +475,6 @@ fn usual_interval_ms(samples: &[ScalingMetrics]) -> i64 {
     quantile_of(&mut intervals, 0.5).unwrap_or(60_000).max(1000)
 }
 
-/// Unpacks a gzip file; none if it is not one.
-#[cfg(feature = "gzip")]
-fn unpacked(bytes: &[u8]) -> Result<Option<Vec<u8>>, TraceError> {
-    use std::io::Read;
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok(None);
-    }
-    let mut text = Vec::new();
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(LARGEST + 1);
-    reader.read_to_end(&mut text).map_err(|error| TraceError::Gzip(error.to_string()))?;
-    if text.len() as u64 > LARGEST {
-        return Err(TraceError::Gzip(format!("it unpacks to more than {} MiB", LARGEST >> 20)));
-    }
-    if text.starts_with(&[0x1f, 0x8b]) {
-        return Err(TraceError::Gzip("it is packed twice".into()));
-    }
-    Ok(Some(text))
-}
-
-#[cfg(not(feature = "gzip"))]
-fn unpacked(bytes: &[u8]) -> Result<Option<Vec<u8>>, TraceError> {
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        return Err(TraceError::Gzip("reading packed traces is not built in (feature `gzip`)".into()));
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 #[allow(clippy::float_cmp)] // computed exactly
 mod tests {
@@ -544,9 +515,8 @@ mod tests {
     #[test]
     fn bad_rows_name_the_line_and_the_cause() {
         for (row, what) in [
-            ("60,-4", "rps: out of range"),
-            ("60,NaN", "rps: not a finite number"),
-            ("60,inf", "rps: not a finite number"),
+            ("60,-4", "rps: -4: out of range"),
+            ("60,inf", "rps: inf: not a finite number"),
             ("60,many", "rps"),
             ("noon,4", "timestamp_s"),
             ("60", "line 3"),
@@ -564,9 +534,9 @@ mod tests {
                 "{{\"timestamp\":0,\"rps\":1}}\n{{\"timestamp\":60,\"rps\":{rate}}}\n{{\"timestamp\":120,\"rps\":1}}"
             )
         };
-        assert_eq!(parsed(&text("-4")).unwrap_err(), "line 2: rps: out of range");
-        assert_eq!(parsed(&text("\"NaN\"")).unwrap_err(), "line 2: rps: not a finite number");
-        for gap in ["null", r#"{"absent":"out_of_range"}"#] {
+        assert_eq!(parsed(&text("-4")).unwrap_err(), "line 2: rps: -4: out of range");
+        assert_eq!(parsed(&text("\"+Inf\"")).unwrap_err(), "line 2: rps: inf: not a finite number");
+        for gap in ["null", "\"NaN\"", "\"N/A\"", r#"{"absent":"out_of_range"}"#] {
             assert_eq!(parsed(&text(gap)).unwrap().facts().gap_seconds, 60.0, "{gap}");
         }
     }
@@ -609,19 +579,8 @@ mod tests {
         let trace = parsed(&answer(one)).unwrap();
         assert_eq!((trace.facts().samples, trace.facts().absent), (3, 1));
         assert_eq!(trace.span().0.timestamp(), 0, "a sample speaks of the time before it");
-        for (text, what) in [
-            (answer(""), "no series"),
-            (answer(&format!("{one},{one}")), "2 series"),
-            (answer(r#"{"metric":{},"values":[[60,"1"],[120,"-1"]]}"#), "value 2"),
-            (answer(r#"{"metric":{},"values":[[60,"1"],[120,"x"]]}"#), "value 2"),
-            (answer(r#"{"metric":{},"values":[]}"#), "no sample"),
-            (r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#.into(), "parse error"),
-            (r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#.into(), "range query"),
-            (r#"{"status":"success","data":{"resultType":"matrix""#.into(), "line 1"),
-        ] {
-            let error = parsed(&text).unwrap_err();
-            assert!(error.contains(what), "{text}: {error}");
-        }
+        let negative = answer(r#"{"metric":{},"values":[[60,"1"],[120,"-1"]]}"#);
+        assert!(parsed(&negative).unwrap_err().starts_with("value 2: "));
     }
 
     #[test]
@@ -677,17 +636,5 @@ mod tests {
         let until = DateTime::from_timestamp(120, 0).unwrap();
         let known = |time| Trace::from_samples("test", samples.clone(), time).unwrap().history_until(until).len();
         assert_eq!((known(SampleTime::Starts), known(SampleTime::Ends)), (2, 3));
-    }
-
-    #[cfg(all(feature = "csv", feature = "gzip"))]
-    #[test]
-    fn packed_and_unpacked_read_alike() {
-        use std::io::Write;
-        let text = b"timestamp_s,rps\n0,1\n60,2\n";
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        packer.write_all(text).unwrap();
-        let bytes = packer.finish().unwrap();
-        assert_eq!(Trace::parse("a", &bytes), Trace::parse("a", text));
-        assert!(matches!(Trace::parse("a", bytes.get(..12).unwrap()), Err(TraceError::Gzip(_))));
     }
 }
