@@ -1,9 +1,10 @@
 //! Policies by name, for `--engine`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use scaling_core::InvalidSetting;
-use scaling_core::backtest::{Candidate, DemandBasis, Driver, Scenario};
+use scaling_core::backtest::{Candidate, CandidateError, DemandBasis, Driver, Scenario, TrainingPeriod};
 use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
 use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec, MetricSpec};
 use scaling_core::{Bounds, EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
@@ -13,9 +14,10 @@ use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, co
 use crate::Failure;
 
 /// Names that `--engine` takes, for its help and its errors.
-pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
-                           predictive[:PRICE], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
-                           predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
+pub const ENGINES: &str = "hpa[:PERCENT[/SECONDS]], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
+                           predictive[:PRICE], schedule[:PERCENT], and rules@hpa[:PERCENT[/SECONDS]], \
+                           kpa@hpa[:PERCENT[/SECONDS]] or predictive@hpa[:PERCENT[/SECONDS]] for an engine that moves the \
+                           bounds of an HPA; SECONDS is the stabilizationWindowSeconds of its scaleDown (300 by default)";
 
 /// Engines that are compared if none is named.
 pub const DEFAULT: [&str; 5] = ["hpa:70", "kpa", "rules", "predictive", "schedule"];
@@ -69,9 +71,13 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         (None, "rules", Some(file)) => return rules_of_file(text, Path::new(file)),
         _ => {}
     }
+    if let (None, "hpa", Some((target, window))) = (hpa, name, parameter.and_then(|parameter| parameter.split_once('/'))) {
+        let beneath = Beneath::new(text, target, Some(window))?;
+        return Ok(beneath.alone().named(text));
+    }
     let parameter = parameter.map(|parameter| percent(text, parameter)).transpose()?;
     let made = match (hpa, name) {
-        (None, "hpa") => hpa_on_cpu(text, parameter.unwrap_or(70.0))?,
+        (None, "hpa") => Candidate::hpa_on_cpu(whole(text, parameter.unwrap_or(70.0))?),
         (None, "kpa") => Candidate::kpa(parameter.unwrap_or(70.0) / 100.0),
         (None, "rules") => Candidate::rules(parameter.unwrap_or(95.0) / 100.0).map_err(|error| bad(text, error))?,
         (None, "predictive") => {
@@ -86,14 +92,14 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         (Some(hpa), "rules") => rules_over_hpa(text, parameter, hpa)?,
         (Some(hpa), "predictive") => {
             let price = parameter.unwrap_or(10.0);
-            Candidate::over_hpa(text, beneath(text, hpa)?, move |training| {
+            Beneath::of(text, hpa)?.driven(text, move |training| {
                 training.needs_rate()?;
                 Ok(Driver::bounds(predictive(price)?))
             })
         }
         (Some(hpa), "kpa") => {
             let target = parameter.unwrap_or(70.0) / 100.0;
-            Candidate::over_hpa(text, beneath(text, hpa)?, move |training| {
+            Beneath::of(text, hpa)?.driven(text, move |training| {
                 training.needs_rate()?;
                 let target = Some(target * training.model.pod_capacity);
                 Ok(Driver::bounds(KpaEngine::new(KpaConfig { target, ..KpaConfig::default() })))
@@ -156,10 +162,6 @@ fn whole(text: &str, percent: f64) -> Result<i32, Failure> {
     }
 }
 
-fn hpa_on_cpu(text: &str, percent: f64) -> Result<Candidate, Failure> {
-    whole(text, percent).map(Candidate::hpa_on_cpu)
-}
-
 /// Makes a policy of the HPA in a manifest.
 ///
 /// # Errors
@@ -180,12 +182,52 @@ fn rules_of_file(name: &str, path: &Path) -> Result<Candidate, Failure> {
     Ok(Candidate::direct(name, move |_| Ok(Driver::direct(RuleBasedEngine::new(config.clone())?))))
 }
 
-/// Reads the target of the HPA whose bounds are moved, from `hpa` or `hpa:PERCENT`.
-fn beneath(text: &str, hpa: &str) -> Result<i32, Failure> {
-    match hpa.split_once(':') {
-        None if hpa == "hpa" => Ok(70),
-        Some(("hpa", parameter)) => whole(text, percent(text, parameter)?),
-        _ => Err(bad(text, format!("{hpa:?} is not hpa or hpa:PERCENT"))),
+/// An HPA on CPU, whose bounds are moved: `hpa`, `hpa:PERCENT` or `hpa:PERCENT/SECONDS`.
+#[derive(Clone, Copy)]
+struct Beneath {
+    percent: i32,
+    /// `stabilizationWindowSeconds` of `scaleDown`; none for an HPA without `behavior`.
+    window: Option<Duration>,
+}
+
+impl Beneath {
+    fn of(text: &str, hpa: &str) -> Result<Self, Failure> {
+        match hpa.split_once(':') {
+            None if hpa == "hpa" => Ok(Self { percent: 70, window: None }),
+            Some(("hpa", parameter)) => match parameter.split_once('/') {
+                Some((target, window)) => Self::new(text, target, Some(window)),
+                None => Self::new(text, parameter, None),
+            },
+            _ => Err(bad(text, format!("{hpa:?} is not hpa, hpa:PERCENT or hpa:PERCENT/SECONDS"))),
+        }
+    }
+
+    fn new(text: &str, target: &str, window: Option<&str>) -> Result<Self, Failure> {
+        let seconds = |window: &str| {
+            // What the API server takes.
+            let seconds = window.parse::<u64>().ok().filter(|seconds| *seconds <= 3600);
+            seconds.ok_or_else(|| bad(text, format!("{window:?} is not a window of 0 to 3600 whole seconds")))
+        };
+        let window = window.map(seconds).transpose()?.map(Duration::from_secs);
+        Ok(Self { percent: whole(text, percent(text, target)?)?, window })
+    }
+
+    fn alone(self) -> Candidate {
+        match self.window {
+            None => Candidate::hpa_on_cpu(self.percent),
+            Some(window) => Candidate::hpa_on_cpu_within(self.percent, window),
+        }
+    }
+
+    fn driven(
+        self,
+        name: &str,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+    ) -> Candidate {
+        match self.window {
+            None => Candidate::over_hpa(name, self.percent, make),
+            Some(window) => Candidate::over_hpa_within(name, self.percent, window, make),
+        }
     }
 }
 
@@ -197,9 +239,7 @@ fn rules_over_hpa(text: &str, parameter: Option<f64>, hpa: &str) -> Result<Candi
         config.learnt_target_percent = percent;
     }
     config.validate().map_err(|error| bad(text, error))?;
-    Ok(Candidate::over_hpa(text, beneath(text, hpa)?, move |_| {
-        Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?))
-    }))
+    Ok(Beneath::of(text, hpa)?.driven(text, move |_| Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?))))
 }
 
 /// Makes the predictive engine. Its parameter: by how many percent more pods may cost for one percentage point fewer violating
@@ -251,6 +291,9 @@ mod tests {
             "predictive",
             "predictive:20@hpa:80",
             "kpa@hpa",
+            "hpa:70/60",
+            "predictive@hpa:95/0",
+            "rules@hpa:80/60",
         ] {
             assert_eq!(said(text), Ok(text.to_owned()));
         }
@@ -260,6 +303,9 @@ mod tests {
             ("hpa:70.5", "not a whole percentage"),
             ("rules:lots", "\"lots\" is not a percentage"),
             ("rules@vpa", "\"vpa\" is not hpa"),
+            ("hpa:70/3601", "\"3601\" is not a window"),
+            ("rules@hpa:70/-1", "\"-1\" is not a window"),
+            ("rules@hpa:70/", "\"\" is not a window"),
             ("hpa:nowhere.yaml", "nowhere.yaml"),
             ("rules:nowhere.json", "nowhere.json"),
             ("", "there are: hpa"),

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::bounds::Bounds;
 use crate::decision::Floor;
-use crate::guard::LastChanges;
+use crate::guard::{LastChanges, RemovalBudget};
 use crate::metrics::{Observation, SignalSet};
 use crate::policy::BoundsChange;
 use crate::record::{DecisionRecord, Outcome, Step};
@@ -19,7 +19,7 @@ use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
 /// Time for which pods that were let go are remembered for the fleet-wide budget, and an instant that lies ahead of the clock.
-const KEPT: TimeDelta = TimeDelta::hours(1);
+const KEPT: TimeDelta = TimeDelta::seconds(RemovalBudget::LONGEST_WINDOW.as_secs().cast_signed());
 /// Entries about pods that were let go that are kept in any case.
 const RELEASES: usize = 1000;
 /// Workloads that are remembered, if the host does not say otherwise.
@@ -180,7 +180,7 @@ impl ChangeLog {
             let known = match &record.outcome {
                 // Unchanged with a change: it was there already.
                 Outcome::Applied | Outcome::Unchanged => Some(true),
-                Outcome::Failed { step: Step::Apply, .. } => Some(false),
+                Outcome::Failed { step: Step::Apply, may_have_happened: true, .. } => Some(false),
                 _ => None,
             };
             if let (Some(change), Some(known), ApplyMode::Apply) = (record.change, known, record.mode) {

@@ -502,7 +502,7 @@ fn resources_stay_above_what_is_used_and_are_at_most_doubled_or_halved() {
 #[test]
 fn removal_budget_passes_the_last_pod_and_stops_one_beyond() {
     let mut case = Case::new();
-    let guard = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
+    let guard = RemovalBudget::new(10, Duration::from_secs(600)).unwrap();
     assert_eq!(case.ask(&guard, 20, 10), Pass);
     assert_eq!(case.ask(&guard, 20, 9), LetGo(10));
     case.released = vec![(case.now - TimeDelta::seconds(30), 4)];
@@ -519,7 +519,7 @@ fn removal_budget_passes_the_last_pod_and_stops_one_beyond() {
 #[test]
 fn removal_budget_forgets_at_the_end_of_the_window() {
     let mut case = Case::new();
-    let guard = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
+    let guard = RemovalBudget::new(10, Duration::from_secs(600)).unwrap();
     let window = TimeDelta::seconds(600);
     for (since, answer) in [(window, Pass), (window - HAIR, LetGo(0)), (-window, LetGo(0))] {
         case.released = vec![(case.now - since, 10)];

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use super::{ClusterModel, Control, DemandBasis};
 use crate::baseline::{KpaConfig, KpaEngine};
@@ -195,6 +196,15 @@ impl Candidate {
         candidate.of_family("hpa", percent.into())
     }
 
+    /// Creates an HPA alone, as [`Candidate::hpa_on_cpu`], that shrinks to the most that it recommended within `stabilization`:
+    /// the `stabilizationWindowSeconds` of its `scaleDown`, whose default is 300 s.
+    pub fn hpa_on_cpu_within(percent: i32, stabilization: Duration) -> Self {
+        Self::new(format!("hpa:{percent}/{}", stabilization.as_secs()), move |training| {
+            let spec = hpa_on_cpu(percent, training).with_scale_down_window(stabilization);
+            Ok(CandidateSetup::hpa(spec, ControllerConfig::default()))
+        })
+    }
+
     /// Creates Knative's autoscaler, aiming for this share of a pod's capacity. It runs on traces that have a request rate.
     ///
     /// It sees the measurements that all candidates see, means over a minute that are half a minute old, where Knative scrapes its
@@ -235,13 +245,34 @@ impl Candidate {
     }
 
     /// Creates a candidate that moves the bounds of an HPA on CPU utilization of so many percent.
+    ///
+    /// Its `behavior` is the default one; [`Candidate::over`] takes any HPA.
     pub fn over_hpa(
         name: impl Into<String>,
         percent: i32,
         make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
     ) -> Self {
+        Self::over(name, move |training| hpa_on_cpu(percent, training), make)
+    }
+
+    /// Creates a candidate that moves the bounds of an HPA that shrinks as that of [`Candidate::hpa_on_cpu_within`].
+    pub fn over_hpa_within(
+        name: impl Into<String>,
+        percent: i32,
+        stabilization: Duration,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::over(name, move |training| hpa_on_cpu(percent, training).with_scale_down_window(stabilization), make)
+    }
+
+    /// Creates a candidate that moves the bounds of an HPA of one's own, made for each trace.
+    pub fn over(
+        name: impl Into<String>,
+        hpa: impl Fn(&TrainingPeriod<'_>) -> HpaSpec + Send + Sync + 'static,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+    ) -> Self {
         Self::new(name, move |training| {
-            let hpa = CandidateSetup::hpa(hpa_on_cpu(percent, training), ControllerConfig::default());
+            let hpa = CandidateSetup::hpa(hpa(training), ControllerConfig::default());
             Ok(hpa.driven_by(make(training)?))
         })
     }

@@ -9,13 +9,16 @@ use crate::resources::ResourceChange;
 
 /// Lowers no bound too soon after any change, and changes what a pod requests too soon after the last such change not at all.
 /// Growth of the bounds waits for nothing; of what a pod requests, where it is critical.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cooldown {
     /// Between any change and one that lowers a bound or a request. Default 300 s, the HPA's stabilization window.
     pub down: Duration,
     /// Between any change and one that lowers a bound for a [foreseen](crate::ScalingDecision::foreseen) request. Default 60 s: an
     /// engine that foresees holds its own requests already, and 300 s were measured to cost 3 % more pods.
     pub down_foreseen: Duration,
+    /// Share of the min up to which a foreseen lowering counts as slight, one pod in any case: it waits for `down`. So does one that
+    /// lets no pod go now, because more pods run than the old min holds. Each is a write that hardly saves anything. Default 0.05.
+    pub slight: f64,
     /// Between two changes of what a pod requests: each restarts all pods. Default 300 s.
     pub resize: Duration,
 }
@@ -23,7 +26,22 @@ pub struct Cooldown {
 impl Default for Cooldown {
     fn default() -> Self {
         let (long, short) = (Duration::from_secs(300), Duration::from_secs(60));
-        Self { down: long, down_foreseen: short, resize: long }
+        Self { down: long, down_foreseen: short, slight: 0.05, resize: long }
+    }
+}
+
+impl Cooldown {
+    /// The pause before a change that lowers a bound.
+    fn pause(&self, change: &Change<'_>) -> Duration {
+        let foreseen = change.decision.is_some_and(|decision| decision.foreseen);
+        let old = change.old.min();
+        let slight = (f64::from(old) * self.slight).max(1.0);
+        let lets_go = old >= change.current && f64::from(old.saturating_sub(change.new.min())) > slight;
+        match (foreseen, lets_go) {
+            (true, true) => self.down_foreseen,
+            (true, false) => self.down_foreseen.max(self.down),
+            (false, _) => self.down,
+        }
     }
 }
 
@@ -46,9 +64,7 @@ impl Guard for Cooldown {
         if !(change.lowers() || change.shrinks_pods()) {
             return Verdict::Pass;
         }
-        let foreseen = change.decision.is_some_and(|decision| decision.foreseen);
-        let pause = if foreseen { self.down_foreseen } else { self.down };
-        match left(context.last.any(), pause, now) {
+        match left(context.last.any(), self.pause(change), now) {
             Some(left) => Verdict::lower_nothing(format!("the last change needs {} s more", left.num_seconds())),
             None => Verdict::Pass,
         }

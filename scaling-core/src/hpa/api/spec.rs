@@ -4,6 +4,7 @@
 //! empty and names every fault, not only the first.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,14 @@ impl HpaSpec {
             self.min_replicas = Some(stored(bounds.min()));
         }
         self.max_replicas = stored(bounds.max());
+        self
+    }
+
+    /// Replaces the `stabilizationWindowSeconds` of `scaleDown`, and nothing else of `behavior`.
+    #[must_use]
+    pub fn with_scale_down_window(mut self, window: Duration) -> Self {
+        let rules = self.behavior.get_or_insert_default().scale_down.get_or_insert_default();
+        rules.stabilization_window_seconds = Some(i32::try_from(window.as_secs()).unwrap_or(i32::MAX));
         self
     }
 
