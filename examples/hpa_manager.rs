@@ -1,4 +1,5 @@
-//! Managing an HPA: read a manifest, recommend a configuration from history, move the bounds through the guards, dry-run first.
+//! Managing an HPA: read a manifest, recommend a configuration from history and, by replaying it, the target that is cheapest
+//! beneath our floors; move the bounds through the guards, dry-run first.
 //!
 //!     cargo run --example hpa_manager
 //!
@@ -9,13 +10,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use examples::Failure;
-use scaling_core::recommend::recommend;
+use scaling_core::backtest::{ClusterModel, Driver, SampleTime, Scenario, Trace};
+use scaling_core::recommend::{TargetSearch, recommend};
 use scaling_core::source::parse;
 use scaling_core::{
     ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, RuleBasedEngine,
-    RuleConfig, WorkloadFacts,
+    RuleConfig, ScalingMetrics, WorkloadFacts,
 };
-use scaling_k8s::HpaManifest;
+use scaling_k8s::{HpaManifest, diff};
+use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
 fn main() -> ExitCode {
     examples::exit(run(&mut std::io::stdout().lock()))
@@ -50,6 +53,8 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "- {reason}")?;
     }
 
+    recommend_target(out, &manifest, samples.clone())?;
+
     // Up to the spike on the third day.
     let source = Arc::new(MemorySource::new());
     let mut now = past.oldest().unwrap_or_default();
@@ -82,6 +87,33 @@ fn run(out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What target would be cheapest for this HPA, if an engine that foresees held its floor? Its own past tells.
+fn recommend_target(out: &mut impl Write, manifest: &HpaManifest, samples: Vec<ScalingMetrics>) -> Result<(), Failure> {
+    let trace = Trace::from_samples(manifest.name(), samples, SampleTime::Ends).map_err(Failure::input)?;
+    let usual = ClusterModel::default();
+    let pod_capacity = trace.pod_capacity().unwrap_or(usual.pod_capacity);
+    let scenario = Scenario::new(trace, ClusterModel { pod_capacity, ..usual });
+    let search = TargetSearch::default();
+    let searched = search.run(
+        &scenario,
+        &manifest.spec,
+        |training| {
+            training.needs_rate()?;
+            Ok(Driver::bounds(PredictiveEngine::new(PredictiveConfig::default())?))
+        },
+        &(),
+    );
+    match futures::executor::block_on(searched) {
+        Err(refused) => writeln!(out, "\nno target is recommended: {refused}")?,
+        Ok(found) => {
+            writeln!(out, "\n{found}")?;
+            let changed = HpaManifest { spec: found.applied_to(&manifest.spec), ..manifest.clone() };
+            diff(manifest, &changed).iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -92,6 +124,7 @@ mod tests {
         let (dry, wet) = text.split_once("apply at").unwrap();
         assert!(dry.contains("Planned") && dry.contains("the HPA is now at 4..10"), "{text}");
         assert!(wet.contains("Applied") && !wet.contains("the HPA is now at 4..10"), "{text}");
+        assert!(dry.contains("averageUtilization: 65 -> "), "{text}");
         assert!(wet.contains("averageUtilization: 65") && wet.contains("stabilizationWindowSeconds: 300"), "{text}");
     }
 }

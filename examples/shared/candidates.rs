@@ -71,7 +71,9 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         (None, "rules", Some(file)) => return rules_of_file(text, Path::new(file)),
         _ => {}
     }
-    if let (None, "hpa", Some((target, window))) = (hpa, name, parameter.and_then(|parameter| parameter.split_once('/'))) {
+    if let (None, "hpa", Some((target, window))) =
+        (hpa, name, parameter.and_then(|parameter| parameter.split_once('/')))
+    {
         let beneath = Beneath::new(text, target, Some(window))?;
         return Ok(beneath.alone().named(text));
     }

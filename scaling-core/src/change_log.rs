@@ -425,6 +425,23 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_has_certainly_failed_is_replayed_as_none_and_one_that_may_have_happened_as_done() {
+        let target = Target::deployment("shop", "web");
+        let failed = |may_have_happened| {
+            let mut record = DecisionRecord::new(target.clone(), at(0), ApplyMode::Apply);
+            record.bounds = Some(bounds(8, 10));
+            record.change = Some(BoundsChange { released: 3, ..raised(bounds(8, 10), bounds(5, 10)) });
+            let (step, error, transient) = (Step::Apply, "conflict".into(), true);
+            record.outcome = Outcome::Failed { step, error, transient, may_have_happened };
+            let written = serde_json::to_string(&record).unwrap();
+            ChangeLog::from_records([&serde_json::from_str(&written).unwrap()])
+        };
+        let (certain, lost) = (failed(false), failed(true));
+        assert_eq!((certain.last_changes(&target).any(), certain.released()), (None, &[][..]));
+        assert_eq!((lost.last_changes(&target).shrunk, lost.released()), (Some(at(0)), &[(at(0), 3)][..]));
+    }
+
+    #[test]
     fn workloads_to_which_something_is_owed_are_forgotten_last() {
         let target = |nth: u32| Arc::new(Target::deployment("shop", format!("w{nth}")).with_hpa("hpa"));
         let mut log = ChangeLog::with_limit(10);

@@ -45,7 +45,11 @@ impl RemovalBudget {
     pub fn new(pods: u32, window: Duration) -> Result<Self, InvalidSetting> {
         if window > Self::LONGEST_WINDOW {
             let value = window.as_secs_f64();
-            return Err(InvalidSetting { field: "window", value, must: "at most 3600 s, the memory of the change log" });
+            return Err(InvalidSetting {
+                field: "window",
+                value,
+                must: "at most 3600 s, the memory of the change log",
+            });
         }
         Ok(Self { pods, window })
     }
