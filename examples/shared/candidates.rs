@@ -14,10 +14,10 @@ use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, co
 use crate::Failure;
 
 /// Names that `--engine` takes, for its help and its errors.
-pub const ENGINES: &str = "hpa[:PERCENT[/SECONDS]], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
-                           predictive[:PRICE], schedule[:PERCENT], and rules@hpa[:PERCENT[/SECONDS]], \
-                           kpa@hpa[:PERCENT[/SECONDS]] or predictive@hpa[:PERCENT[/SECONDS]] for an engine that moves the \
-                           bounds of an HPA; SECONDS is the stabilizationWindowSeconds of its scaleDown (300 by default)";
+pub const ENGINES: &str = "hpa[:PERCENT[/SECONDS[/TOLERANCE]]], hpa:FILE.yaml, kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
+                           predictive[:PRICE], schedule[:PERCENT], and rules@HPA, kpa@HPA or predictive@HPA for an engine that moves \
+                           the bounds of an HPA, as predictive@hpa:95/60; SECONDS is the stabilizationWindowSeconds of its \
+                           scaleDown (300 by default), TOLERANCE that of its scaleDown in percent (10 by default)";
 
 /// Engines that are compared if none is named.
 pub const DEFAULT: [&str; 5] = ["hpa:70", "kpa", "rules", "predictive", "schedule"];
@@ -184,41 +184,53 @@ fn rules_of_file(name: &str, path: &Path) -> Result<Candidate, Failure> {
     Ok(Candidate::direct(name, move |_| Ok(Driver::direct(RuleBasedEngine::new(config.clone())?))))
 }
 
-/// An HPA on CPU, whose bounds are moved: `hpa`, `hpa:PERCENT` or `hpa:PERCENT/SECONDS`.
+/// An HPA on CPU, whose bounds are moved: `hpa`, or `hpa:` and what [`Beneath::new`] reads.
 #[derive(Clone, Copy)]
 struct Beneath {
     percent: i32,
     /// `stabilizationWindowSeconds` of `scaleDown`; none for an HPA without `behavior`.
     window: Option<Duration>,
+    /// `tolerance` of `scaleDown`, in percent.
+    tolerance: Option<u32>,
 }
 
 impl Beneath {
     fn of(text: &str, hpa: &str) -> Result<Self, Failure> {
         match hpa.split_once(':') {
-            None if hpa == "hpa" => Ok(Self { percent: 70, window: None }),
-            Some(("hpa", parameter)) => match parameter.split_once('/') {
-                Some((target, window)) => Self::new(text, target, Some(window)),
-                None => Self::new(text, parameter, None),
-            },
-            _ => Err(bad(text, format!("{hpa:?} is not hpa, hpa:PERCENT or hpa:PERCENT/SECONDS"))),
+            None if hpa == "hpa" => Ok(Self { percent: 70, window: None, tolerance: None }),
+            Some(("hpa", parameter)) => Self::new(text, parameter),
+            _ => Err(bad(text, format!("{hpa:?} is not hpa, hpa:PERCENT, hpa:PERCENT/SECONDS or .../TOLERANCE"))),
         }
     }
 
-    fn new(text: &str, target: &str, window: Option<&str>) -> Result<Self, Failure> {
-        let seconds = |window: &str| {
-            // What the API server takes.
-            let seconds = window.parse::<u64>().ok().filter(|seconds| *seconds <= 3600);
-            seconds.ok_or_else(|| bad(text, format!("{window:?} is not a window of 0 to 3600 whole seconds")))
+    /// Reads `PERCENT`, `PERCENT/SECONDS` or `PERCENT/SECONDS/TOLERANCE`, within what the API server takes.
+    fn new(text: &str, parameter: &str) -> Result<Self, Failure> {
+        let mut parts = parameter.splitn(3, '/');
+        let percent = whole(text, percent(text, parts.next().unwrap_or_default())?)?;
+        let mut number = |most: u32, what: &str| {
+            let read = |part: &str| {
+                let number = part.parse::<u32>().ok().filter(|number| *number <= most);
+                number.ok_or_else(|| bad(text, format!("{part:?} is not {what}")))
+            };
+            parts.next().map(read).transpose()
         };
-        let window = window.map(seconds).transpose()?.map(Duration::from_secs);
-        Ok(Self { percent: whole(text, percent(text, target)?)?, window })
+        let window = number(3600, "a window of 0 to 3600 whole seconds")?;
+        let tolerance = number(100, "a tolerance of 0 to 100 whole percent")?;
+        Ok(Self { percent, window: window.map(|seconds| Duration::from_secs(seconds.into())), tolerance })
+    }
+
+    fn changed(self, mut spec: HpaSpec) -> HpaSpec {
+        if let Some(window) = self.window {
+            spec = spec.with_scale_down_window(window);
+        }
+        match self.tolerance.and_then(|percent| format!("{percent}e-2").parse().ok()) {
+            Some(tolerance) => spec.with_scale_down_tolerance(tolerance),
+            None => spec,
+        }
     }
 
     fn alone(self) -> Candidate {
-        match self.window {
-            None => Candidate::hpa_on_cpu(self.percent),
-            Some(window) => Candidate::hpa_on_cpu_within(self.percent, window),
-        }
+        Candidate::hpa_on_cpu_with(self.percent, move |spec| self.changed(spec))
     }
 
     fn driven(
@@ -226,10 +238,7 @@ impl Beneath {
         name: &str,
         make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
     ) -> Candidate {
-        match self.window {
-            None => Candidate::over_hpa(name, self.percent, make),
-            Some(window) => Candidate::over_hpa_within(name, self.percent, window, make),
-        }
+        Candidate::over_hpa_with(name, self.percent, move |spec| self.changed(spec), make)
     }
 }
 
@@ -296,6 +305,7 @@ mod tests {
             "hpa:70/60",
             "predictive@hpa:95/0",
             "rules@hpa:80/60",
+            "predictive@hpa:95/60/0",
         ] {
             assert_eq!(said(text), Ok(text.to_owned()));
         }
@@ -308,6 +318,8 @@ mod tests {
             ("hpa:70/3601", "\"3601\" is not a window"),
             ("rules@hpa:70/-1", "\"-1\" is not a window"),
             ("rules@hpa:70/", "\"\" is not a window"),
+            ("rules@hpa:70/60/101", "\"101\" is not a tolerance"),
+            ("rules@hpa:70/60/0/0", "\"0/0\" is not a tolerance"),
             ("hpa:nowhere.yaml", "nowhere.yaml"),
             ("rules:nowhere.json", "nowhere.json"),
             ("", "there are: hpa"),

@@ -803,8 +803,8 @@ fn confidence_gate_keeps_the_promises() {
 fn cooldown_keeps_the_promises() {
     check_guard(Cooldown::default());
     let (never, always) = (Duration::ZERO, Duration::MAX);
-    check_guard(Cooldown { down: always, down_foreseen: never, slight: 0.05, resize: always });
-    check_guard(Cooldown { down: never, down_foreseen: always, slight: f64::NAN, resize: never });
+    check_guard(Cooldown { down: always, down_foreseen: never, resize: always, ..Cooldown::default() });
+    check_guard(Cooldown { down: never, down_foreseen: always, slight: f64::NAN, down_idle: never, resize: never });
 }
 
 #[test]

@@ -353,7 +353,7 @@ fn cooldown_holds_back_no_growth() {
 #[test]
 fn cooldown_before_a_shrink_counts_from_the_last_change_of_any_kind() {
     let mut case = Case::new();
-    for (foreseen, seconds) in [(false, 300), (true, 30)] {
+    for (foreseen, seconds) in [(false, 300), (true, 15)] {
         case.foreseen = foreseen;
         let pause = TimeDelta::seconds(seconds);
         for (since, answer) in
@@ -379,7 +379,7 @@ fn cooldown_before_a_shrink_counts_from_the_last_change_of_any_kind() {
 fn cooldown_of_a_foreseen_shrink_is_short_unless_it_is_slight() {
     let foreseen = Case { foreseen: true, ..Case::new() };
     let guard = Cooldown::default();
-    let (short, long) = (TimeDelta::seconds(30), TimeDelta::seconds(300));
+    let (short, long) = (TimeDelta::seconds(15), TimeDelta::seconds(300));
     // From, to, and whether it waits for the long pause: a tenth of the pods is slight, and one pod always is.
     for (from, to, slight) in [(8, 7, true), (8, 6, false), (40, 36, true), (40, 35, false), (1, 0, true)] {
         let pause = if slight { long } else { short };
@@ -401,7 +401,7 @@ fn cooldown_of_a_foreseen_shrink_that_lets_no_pod_go_is_long() {
         let last = LastChanges { shrunk: Some(case.now - TimeDelta::seconds(since)), ..LastChanges::default() };
         Case { last, ..case.clone() }.approve(&only, 8, 3).change().new.min()
     };
-    assert_eq!((min(61), min(299), min(300)), (6, 6, 3));
+    assert_eq!((min(61), min(899), min(900)), (6, 6, 3));
 }
 
 #[test]

@@ -264,7 +264,7 @@ impl Chain {
                 .with(StepLimit { up: self.up, down: self.down })
                 .with(AbsenceGuard)
                 .with(ConfidenceGate { min: self.min })
-                .with(Cooldown { down, down_foreseen: resize, slight: self.min, resize })
+                .with(Cooldown { down, down_foreseen: resize, slight: self.min, down_idle: skew, resize })
                 .with(Freshness { max_age: age, max_skew: skew })
                 .with(ResourceLimits { up_percent: self.budget, ..ResourceLimits::default() })
                 .with(RemovalBudget::new(self.budget, down.min(RemovalBudget::LONGEST_WINDOW)).unwrap())

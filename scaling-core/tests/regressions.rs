@@ -337,7 +337,13 @@ fn guards_with_endless_durations_are_survived() {
                     released: &[(DateTime::<Utc>::MIN_UTC, u32::MAX), (DateTime::<Utc>::MAX_UTC, u32::MAX)],
                 };
                 let guards = Guards::default()
-                    .with(Cooldown { down: duration, down_foreseen: duration, slight: f64::INFINITY, resize: duration })
+                    .with(Cooldown {
+                        down: duration,
+                        down_foreseen: duration,
+                        slight: f64::INFINITY,
+                        down_idle: duration,
+                        resize: duration,
+                    })
                     .with(Freshness { max_age: duration, max_skew: duration })
                     .with(RemovalBudget::new(u32::MAX, duration.min(RemovalBudget::LONGEST_WINDOW)).unwrap());
                 for desired in [0, 4, 8, 16, u32::MAX] {

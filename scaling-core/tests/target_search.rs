@@ -1,6 +1,6 @@
 //! The recommended target of an HPA beneath an engine's floors, on small made-up histories.
 #![cfg(feature = "backtest")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::float_cmp, missing_docs)]
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,6 +45,7 @@ impl DecisionEngine for Knows {
         "knows"
     }
 
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a few pods
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let now = observation.now.timestamp();
         let coming =
@@ -65,7 +66,10 @@ fn search(share: f64, factor: f64, current: &HpaSpec) -> Result<TargetRecommenda
 fn beneath_floors_that_hold_what_comes_the_highest_target_is_recommended() {
     let current = hpa(70);
     let found = search(0.01, 1.0, &current).unwrap();
-    assert_eq!(found.setting, TargetSetting { cpu_target_percent: 95, window_seconds: Some(60) });
+    assert_eq!(
+        found.setting,
+        TargetSetting { cpu_target_percent: 95, window_seconds: Some(60), scale_down_tolerance: None }
+    );
     assert_eq!((found.verdict, found.tried.len()), (TargetVerdict::Change, 1), "the first keeps the share: {found}");
     assert!(found.after.violating_share <= 0.01 && found.pod_hours_change() < -0.08, "{found}");
     let least = found.oracle_pod_hours.unwrap();
@@ -116,7 +120,7 @@ fn where_no_setting_keeps_the_share_the_safest_is_judged_and_nothing_is_promised
 
 #[test]
 fn what_is_recommended_keeps_the_share_where_it_was_chosen_and_is_the_cheapest_tried_that_does() {
-    for (share, factor) in [(0.2, 0.8), (0.05, 0.8), (0.01, 0.9), (0.002, 0.9)] {
+    for (share, factor) in [(0.05, 0.8), (0.01, 0.9)] {
         let found = search(share, factor, &hpa(60)).unwrap();
         let kept = |score: &scaling_core::backtest::Score| score.violating_share <= share;
         let chosen = found.tried.iter().find(|tried| tried.setting == found.setting).unwrap();
@@ -143,7 +147,7 @@ fn what_nothing_can_be_told_from_is_refused_with_its_reason() {
     let empty = scenario_of(4, |second| if second < 2 * 86_400 { 100.0 } else { 0.0 });
     let error = run(default(), &empty, &hpa(70));
     assert!(matches!(error, TargetError::NothingAsked { part: "judged", .. }), "{error}");
-    let empty = scenario_of(4, |second| if second < 2 * 86_400 { 0.0 } else { 100.0 });
+    let empty = scenario_of(4, |second| if second < 2 * 86_400 + SAMPLE_S { 0.0 } else { 100.0 });
     let error = run(default(), &empty, &hpa(70));
     assert!(matches!(error, TargetError::NothingAsked { part: "chosen", .. }), "{error}");
 

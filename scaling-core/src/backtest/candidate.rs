@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
 
 use super::{ClusterModel, Control, DemandBasis};
 use crate::baseline::{KpaConfig, KpaEngine};
@@ -196,12 +195,18 @@ impl Candidate {
         candidate.of_family("hpa", percent.into())
     }
 
-    /// Creates an HPA alone, as [`Candidate::hpa_on_cpu`], that shrinks to the most that it recommended within `stabilization`:
-    /// the `stabilizationWindowSeconds` of its `scaleDown`, whose default is 300 s.
-    pub fn hpa_on_cpu_within(percent: i32, stabilization: Duration) -> Self {
-        Self::new(format!("hpa:{percent}/{}", stabilization.as_secs()), move |training| {
-            let spec = hpa_on_cpu(percent, training).with_scale_down_window(stabilization);
-            Ok(CandidateSetup::hpa(spec, ControllerConfig::default()))
+    /// Creates an HPA alone, as [`Candidate::hpa_on_cpu`], that differs from it as `change` says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use scaling_core::backtest::Candidate;
+    ///
+    /// let quick = Candidate::hpa_on_cpu_with(70, |spec| spec.with_scale_down_window(Duration::from_secs(60)));
+    /// # let _ = quick;
+    /// ```
+    pub fn hpa_on_cpu_with(percent: i32, change: impl Fn(HpaSpec) -> HpaSpec + Send + Sync + 'static) -> Self {
+        Self::new(format!("hpa:{percent}"), move |training| {
+            Ok(CandidateSetup::hpa(change(hpa_on_cpu(percent, training)), ControllerConfig::default()))
         })
     }
 
@@ -255,14 +260,14 @@ impl Candidate {
         Self::over(name, move |training| hpa_on_cpu(percent, training), make)
     }
 
-    /// Creates a candidate that moves the bounds of an HPA that shrinks as that of [`Candidate::hpa_on_cpu_within`].
-    pub fn over_hpa_within(
+    /// Creates a candidate that moves the bounds of the HPA of [`Candidate::hpa_on_cpu_with`].
+    pub fn over_hpa_with(
         name: impl Into<String>,
         percent: i32,
-        stabilization: Duration,
+        change: impl Fn(HpaSpec) -> HpaSpec + Send + Sync + 'static,
         make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
     ) -> Self {
-        Self::over(name, move |training| hpa_on_cpu(percent, training).with_scale_down_window(stabilization), make)
+        Self::over(name, move |training| change(hpa_on_cpu(percent, training)), make)
     }
 
     /// Creates a candidate that moves the bounds of an HPA of one's own, made for each trace.

@@ -9,39 +9,51 @@ use crate::resources::ResourceChange;
 
 /// Lowers no bound too soon after any change, and changes what a pod requests too soon after the last such change not at all.
 /// Growth of the bounds waits for nothing; of what a pod requests, where it is critical.
+///
+/// A lowering for a [foreseen](crate::ScalingDecision::foreseen) request waits for as long as it is worth: an engine that foresees
+/// holds its own requests already, and a pause costs pods, but each change is a write. Measured over public load traces, these
+/// defaults cost less than a pause of 60 s for every lowering, and save more writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cooldown {
     /// Between any change and one that lowers a bound or a request. Default 300 s, the HPA's stabilization window.
     pub down: Duration,
-    /// Between any change and one that lowers a bound for a [foreseen](crate::ScalingDecision::foreseen) request. Default 30 s: an
-    /// engine that foresees holds its own requests already, and each minute more was measured to cost about 1 % more pods.
+    /// The same for a foreseen request. Default 15 s, one sync period of the HPA.
     pub down_foreseen: Duration,
-    /// Share of the min up to which a foreseen lowering counts as slight, one pod in any case: it waits for `down`. So does one that
-    /// lets no pod go now, because more pods run than the old min holds. Each is a write that saves little. Default 0.1: measured
-    /// beside a longer `down_foreseen`, it saves three times as many writes for the same pods.
+    /// Share of the min up to which a foreseen lowering is slight, so that it waits for `down`; one pod always is. Default 0.1, the
+    /// tolerance of the HPA.
     pub slight: f64,
+    /// The same for a foreseen request that lets no pod go now, because more pods run than the min holds. Default 900 s.
+    pub down_idle: Duration,
     /// Between two changes of what a pod requests: each restarts all pods. Default 300 s.
     pub resize: Duration,
 }
 
 impl Default for Cooldown {
     fn default() -> Self {
-        let (long, short) = (Duration::from_secs(300), Duration::from_secs(30));
-        Self { down: long, down_foreseen: short, slight: 0.1, resize: long }
+        let seconds = Duration::from_secs;
+        Self {
+            down: seconds(300),
+            down_foreseen: seconds(15),
+            slight: 0.1,
+            down_idle: seconds(900),
+            resize: seconds(300),
+        }
     }
 }
 
 impl Cooldown {
     /// The pause before a change that lowers a bound.
     fn pause(&self, change: &Change<'_>) -> Duration {
-        let foreseen = change.decision.is_some_and(|decision| decision.foreseen);
         let old = change.old.min();
-        let slight = (f64::from(old) * self.slight).max(1.0);
-        let lets_go = old >= change.current && f64::from(old.saturating_sub(change.new.min())) > slight;
-        match (foreseen, lets_go) {
-            (true, true) => self.down_foreseen,
-            (true, false) => self.down_foreseen.max(self.down),
-            (false, _) => self.down,
+
+        let slight = (f64::from(old) * self.slight + 1e-9).max(1.0);
+        let foreseen = change.decision.is_some_and(|decision| decision.foreseen);
+        if foreseen && change.current > old {
+            self.down_idle
+        } else if foreseen && f64::from(old.saturating_sub(change.new.min())) > slight {
+            self.down_foreseen
+        } else {
+            self.down
         }
     }
 }

@@ -112,6 +112,14 @@ impl HpaSpec {
         self
     }
 
+    /// Replaces the `tolerance` of `scaleDown`, a share of the target, and nothing else of `behavior`. Servers before Kubernetes 1.35
+    /// leave it out unless asked not to (feature gate `HPAConfigurableTolerance`), and 0.1 holds.
+    #[must_use]
+    pub fn with_scale_down_tolerance(mut self, tolerance: Quantity) -> Self {
+        self.behavior.get_or_insert_default().scale_down.get_or_insert_default().tolerance = Some(tolerance);
+        self
+    }
+
     /// Returns the CPU utilization that the HPA aims for, in percent of the request.
     ///
     /// That of the first CPU metric, [`DEFAULT_CPU_PERCENT`] without any metric, and none where no metric is a utilization of CPU.
