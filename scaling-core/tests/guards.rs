@@ -380,8 +380,8 @@ fn cooldown_of_a_foreseen_shrink_is_short_unless_it_is_slight() {
     let foreseen = Case { foreseen: true, ..Case::new() };
     let guard = Cooldown::default();
     let (short, long) = (TimeDelta::seconds(15), TimeDelta::seconds(300));
-    // From, to, and whether it waits for the long pause: a tenth of the pods is slight, and one pod always is.
-    for (from, to, slight) in [(8, 7, true), (8, 6, false), (40, 36, true), (40, 35, false), (1, 0, true)] {
+    // From, to, and whether it waits for the long pause: 0.15 of the pods are slight, and one pod always is.
+    for (from, to, slight) in [(8, 7, true), (8, 6, false), (40, 34, true), (40, 33, false), (1, 0, true)] {
         let pause = if slight { long } else { short };
         for (since, answer) in [(pause, Pass), (pause - HAIR, LetGo(0))] {
             let last = LastChanges { grown: Some(foreseen.now - since), ..LastChanges::default() };
