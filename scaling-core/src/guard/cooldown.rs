@@ -45,7 +45,7 @@ impl Cooldown {
     /// The pause before a change that lowers a bound.
     fn pause(&self, change: &Change<'_>) -> Duration {
         let old = change.old.min();
-
+        // 40 × 0.15 may come out below 6.
         let slight = (f64::from(old) * self.slight + 1e-9).max(1.0);
         let foreseen = change.decision.is_some_and(|decision| decision.foreseen);
         if foreseen && change.current > old {
