@@ -71,11 +71,8 @@ pub fn candidate(text: &str) -> Result<Candidate, Failure> {
         (None, "rules", Some(file)) => return rules_of_file(text, Path::new(file)),
         _ => {}
     }
-    if let (None, "hpa", Some((target, window))) =
-        (hpa, name, parameter.and_then(|parameter| parameter.split_once('/')))
-    {
-        let beneath = Beneath::new(text, target, Some(window))?;
-        return Ok(beneath.alone().named(text));
+    if let (None, "hpa", Some(parameter)) = (hpa, name, parameter.filter(|parameter| parameter.contains('/'))) {
+        return Ok(Beneath::new(text, parameter)?.alone().named(text));
     }
     let parameter = parameter.map(|parameter| percent(text, parameter)).transpose()?;
     let made = match (hpa, name) {
