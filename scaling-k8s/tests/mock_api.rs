@@ -113,7 +113,6 @@ async fn the_pods_that_the_status_counts_are_read_and_none_where_it_counts_none(
         (json!({ "currentReplicas": 5, "desiredReplicas": 9 }), Some(9)),
         (json!({ "currentReplicas": 9, "desiredReplicas": 5 }), Some(9)),
         (json!({ "desiredReplicas": 0 }), Some(0)),
-        (json!({ "desiredReplicas": -1 }), None),
         (Value::Null, None),
     ] {
         let (applier, mut server) = mocked();
