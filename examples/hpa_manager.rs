@@ -1,4 +1,5 @@
-//! Managing an HPA: read a manifest, recommend a configuration from history, move the bounds through the guards, dry-run first.
+//! Managing an HPA: read a manifest, recommend a configuration from history and, by replaying it, the target that is cheapest
+//! beneath our floors; move the bounds through the guards, dry-run first.
 //!
 //!     cargo run --example hpa_manager
 //!     cargo run --example hpa_manager -- hpa.yaml --history metrics.csv
@@ -15,12 +16,16 @@ use clap::Parser;
 use examples::manifest::{HpaArguments, HpaFile};
 use examples::{Failure, MayClose};
 use futures::executor::block_on;
-use scaling_core::recommend::recommend;
+use scaling_core::backtest::{ClusterModel, Driver, SampleTime, Scenario, Trace};
+use scaling_core::hpa::HpaSpec;
+use scaling_core::recommend::{TargetSearch, recommend};
 use scaling_core::source::parse;
 use scaling_core::{
     ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, RuleBasedEngine,
     RuleConfig, WorkloadFacts,
 };
+use scaling_k8s::{HpaManifest, diff};
+use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
 const EXAMPLES: &str = "Examples:
   cargo run --example hpa_manager
@@ -60,7 +65,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let file = arguments.file.clone().unwrap_or_else(|| examples::test_data("shop_hpa.yaml"));
     let hpas = HpaArguments { hpa_name: arguments.hpa_name.clone(), ..HpaArguments::default() };
-    let HpaFile { manifest, requests, .. } = hpas.read(&file)?;
+    let HpaFile { manifest, spec, requests, .. } = hpas.read(&file)?;
     let facts = requests.added_to(WorkloadFacts::default());
     let target = manifest.target();
     let bounds = manifest.spec.bounds().map_err(Failure::input)?;
@@ -81,6 +86,11 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     )?;
     for reason in &advice.reasons {
         writeln!(out, "- {reason}")?;
+    }
+
+    match Trace::from_samples(manifest.name(), samples.clone(), SampleTime::Ends) {
+        Ok(trace) => recommend_target(out, &manifest, &spec, &facts, trace)?,
+        Err(refused) => writeln!(out, "\nno target is recommended: {refused}")?,
     }
 
     let source = Arc::new(MemorySource::new());
@@ -113,6 +123,39 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What target would be cheapest for this HPA, if an engine that foresees held its floor? Its own past tells.
+fn recommend_target(
+    out: &mut impl Write,
+    manifest: &HpaManifest,
+    spec: &HpaSpec,
+    facts: &WorkloadFacts,
+    trace: Trace,
+) -> Result<(), Failure> {
+    let usual = ClusterModel::default();
+    let pod_capacity = trace.pod_capacity().unwrap_or(usual.pod_capacity);
+    let scenario = Scenario::new(trace, ClusterModel { pod_capacity, ..usual });
+    let scenario = Scenario { facts: facts.clone(), ..scenario };
+    let search = TargetSearch::default();
+    let searched = search.run(
+        &scenario,
+        spec,
+        |training| {
+            training.needs_rate()?;
+            Ok(Driver::bounds(PredictiveEngine::new(PredictiveConfig::default())?))
+        },
+        &(),
+    );
+    match block_on(searched) {
+        Err(refused) => writeln!(out, "\nno target is recommended: {refused}")?,
+        Ok(found) => {
+            writeln!(out, "\n{found}")?;
+            let changed = HpaManifest { spec: found.applied_to(&manifest.spec), ..manifest.clone() };
+            diff(manifest, &changed).iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +172,7 @@ mod tests {
         let (dry, wet) = text.split_once("apply at").unwrap();
         assert!(dry.contains("Planned") && dry.contains("the HPA is now at 4..10"), "{text}");
         assert!(wet.contains("Applied") && !wet.contains("the HPA is now at 4..10"), "{text}");
+        assert!(dry.contains("averageUtilization: 65 -> "), "{text}");
         assert!(wet.contains("averageUtilization: 65") && wet.contains("stabilizationWindowSeconds: 300"), "{text}");
     }
 

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use scaling_core::InvalidSetting;
-use scaling_core::backtest::{Candidate, DemandBasis, Driver, Scenario};
+use scaling_core::backtest::{Candidate, CandidateError, DemandBasis, Driver, Scenario, TrainingPeriod};
 use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
 use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec, MetricSpec};
 use scaling_core::{Bounds, DecisionEngine, EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
@@ -14,9 +15,11 @@ use crate::Failure;
 use crate::manifest::HpaArguments;
 
 /// Names that `--engine` takes, for its help and its errors.
-pub const ENGINES: &str = "hpa[:PERCENT], hpa:FILE.yaml[#NAME], kpa[:PERCENT], rules[:PERCENT], rules:FILE.json, \
-                           tracking[:PERCENT], predictive[:PERCENT], schedule[:PERCENT], and rules@hpa[:PERCENT], kpa@hpa[:PERCENT] or \
-                           predictive@hpa[:PERCENT] for an engine that moves the bounds of an HPA";
+pub const ENGINES: &str = "hpa[:PERCENT[/SECONDS[/TOLERANCE]]], hpa:FILE.yaml[#NAME], kpa[:PERCENT], rules[:PERCENT], \
+                           rules:FILE.json, tracking[:PERCENT], predictive[:PERCENT], schedule[:PERCENT], and rules@HPA, kpa@HPA or \
+                           predictive@HPA for an engine that moves the bounds of an HPA, as predictive@hpa:95/60; SECONDS is the \
+                           stabilizationWindowSeconds of its scaleDown (300 by default), TOLERANCE that of its scaleDown in percent \
+                           (10 by default)";
 
 /// Target of a schedule, in percent, where none is named.
 const SCHEDULE_PERCENT: f64 = 70.0;
@@ -100,10 +103,13 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
         (None, "rules", Some(_)) => return rules(text, parameter),
         _ => {}
     }
+    if let (None, "hpa", Some(parameter)) = (hpa, name, parameter.filter(|parameter| parameter.contains('/'))) {
+        return Ok(Beneath::new(text, parameter)?.alone().named(text));
+    }
     let written = parameter;
     let parameter = parameter.map(|parameter| percent(text, parameter)).transpose()?;
     let made = match (hpa, name) {
-        (None, "hpa") => hpa_on_cpu(text, parameter.unwrap_or(70.0))?,
+        (None, "hpa") => Candidate::hpa_on_cpu(whole(text, parameter.unwrap_or(70.0))?),
         (None, "kpa") => Candidate::kpa(parameter.unwrap_or(70.0) / 100.0),
         (None, "rules") => rules(text, written)?,
         (None, "tracking") => tracking(text, parameter)?,
@@ -119,14 +125,14 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
         (Some(hpa), "rules") => rules_over_hpa(text, written, hpa)?,
         (Some(hpa), "predictive") => {
             let share = parameter.unwrap_or(1.0) / 100.0;
-            Candidate::over_hpa(text, beneath(text, hpa)?, move |training| {
+            Beneath::of(text, hpa)?.driven(text, move |training| {
                 training.needs_rate()?;
                 Ok(Driver::bounds(predictive(share)?))
             })
         }
         (Some(hpa), "kpa") => {
             let target = parameter.unwrap_or(70.0) / 100.0;
-            Candidate::over_hpa(text, beneath(text, hpa)?, move |training| {
+            Beneath::of(text, hpa)?.driven(text, move |training| {
                 training.needs_rate()?;
                 let target = Some(target * training.model.pod_capacity);
                 Ok(Driver::bounds(KpaEngine::new(KpaConfig { target, ..KpaConfig::default() })))
@@ -228,10 +234,6 @@ fn whole(text: &str, percent: f64) -> Result<i32, Failure> {
     }
 }
 
-fn hpa_on_cpu(text: &str, percent: f64) -> Result<Candidate, Failure> {
-    whole(text, percent).map(Candidate::hpa_on_cpu)
-}
-
 /// Makes a policy of an HPA in a file. Its name tells which of its metrics are left out.
 ///
 /// # Errors
@@ -273,21 +275,68 @@ fn tracking(text: &str, parameter: Option<f64>) -> Result<Candidate, Failure> {
     Candidate::rules_with(config).map_err(|error| bad(text, error))
 }
 
-/// Reads the target of the HPA whose bounds are moved, from `hpa` or `hpa:PERCENT`.
-fn beneath(text: &str, hpa: &str) -> Result<i32, Failure> {
-    match hpa.split_once(':') {
-        None if hpa == "hpa" => Ok(70),
-        Some(("hpa", parameter)) => whole(text, percent(text, parameter)?),
-        _ => Err(bad(text, format!("{hpa:?} is not hpa or hpa:PERCENT"))),
+/// An HPA on CPU, whose bounds are moved: `hpa`, or `hpa:` and what [`Beneath::new`] reads.
+#[derive(Clone, Copy)]
+struct Beneath {
+    percent: i32,
+    /// `stabilizationWindowSeconds` of `scaleDown`; none for an HPA without `behavior`.
+    window: Option<Duration>,
+    /// `tolerance` of `scaleDown`, in percent.
+    tolerance: Option<u32>,
+}
+
+impl Beneath {
+    fn of(text: &str, hpa: &str) -> Result<Self, Failure> {
+        match hpa.split_once(':') {
+            None if hpa == "hpa" => Ok(Self { percent: 70, window: None, tolerance: None }),
+            Some(("hpa", parameter)) => Self::new(text, parameter),
+            _ => Err(bad(text, format!("{hpa:?} is not hpa, hpa:PERCENT, hpa:PERCENT/SECONDS or .../TOLERANCE"))),
+        }
+    }
+
+    /// Reads `PERCENT`, `PERCENT/SECONDS` or `PERCENT/SECONDS/TOLERANCE`, within what the API server takes.
+    fn new(text: &str, parameter: &str) -> Result<Self, Failure> {
+        let mut parts = parameter.splitn(3, '/');
+        let percent = whole(text, percent(text, parts.next().unwrap_or_default())?)?;
+        let mut number = |most: u32, what: &str| {
+            let read = |part: &str| {
+                let number = part.parse::<u32>().ok().filter(|number| *number <= most);
+                number.ok_or_else(|| bad(text, format!("{part:?} is not {what}")))
+            };
+            parts.next().map(read).transpose()
+        };
+        let window = number(3600, "a window of 0 to 3600 whole seconds")?;
+        let tolerance = number(100, "a tolerance of 0 to 100 whole percent")?;
+        Ok(Self { percent, window: window.map(|seconds| Duration::from_secs(seconds.into())), tolerance })
+    }
+
+    fn changed(self, mut spec: HpaSpec) -> HpaSpec {
+        if let Some(window) = self.window {
+            spec = spec.with_scale_down_window(window);
+        }
+        match self.tolerance.and_then(|percent| format!("{percent}e-2").parse().ok()) {
+            Some(tolerance) => spec.with_scale_down_tolerance(tolerance),
+            None => spec,
+        }
+    }
+
+    fn alone(self) -> Candidate {
+        Candidate::hpa_on_cpu_with(self.percent, move |spec| self.changed(spec))
+    }
+
+    fn driven(
+        self,
+        name: &str,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+    ) -> Candidate {
+        Candidate::over_hpa_with(name, self.percent, move |spec| self.changed(spec), make)
     }
 }
 
 /// Makes the rule engine as it is meant for production: it moves the bounds, and the HPA does the ups and downs between them.
 fn rules_over_hpa(text: &str, parameter: Option<&str>, hpa: &str) -> Result<Candidate, Failure> {
     let config = rules_config(text, parameter)?;
-    Ok(Candidate::over_hpa(text, beneath(text, hpa)?, move |_| {
-        Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?))
-    }))
+    Ok(Beneath::of(text, hpa)?.driven(text, move |_| Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?))))
 }
 
 /// Makes the predictive engine. Its parameter: the share of violating requests that is aimed for.
@@ -340,6 +389,10 @@ mod tests {
             "predictive",
             "predictive:20@hpa:80",
             "kpa@hpa",
+            "hpa:70/60",
+            "predictive@hpa:95/0",
+            "rules@hpa:80/60",
+            "predictive@hpa:95/60/0",
         ] {
             assert_eq!(said(text), Ok(text.to_owned()));
         }
@@ -349,6 +402,11 @@ mod tests {
             ("hpa:70.5", "not a whole percentage"),
             ("rules:lots", "\"lots\" is not a percentage"),
             ("rules@vpa", "\"vpa\" is not hpa"),
+            ("hpa:70/3601", "\"3601\" is not a window"),
+            ("rules@hpa:70/-1", "\"-1\" is not a window"),
+            ("rules@hpa:70/", "\"\" is not a window"),
+            ("rules@hpa:70/60/101", "\"101\" is not a tolerance"),
+            ("rules@hpa:70/60/0/0", "\"0/0\" is not a tolerance"),
             ("hpa:nowhere.yaml", "nowhere.yaml"),
             ("rules:nowhere.json", "nowhere.json"),
             ("", "there are: hpa"),

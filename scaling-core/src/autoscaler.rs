@@ -367,7 +367,12 @@ impl Autoscaler {
             }
         }
         match answer {
-            Err(error) => failed(Step::Apply, &error, error.is_transient()),
+            Err(error) => Outcome::Failed {
+                step: Step::Apply,
+                error: error.to_string(),
+                transient: error.is_transient(),
+                may_have_happened: self.mode == ApplyMode::Apply && error.may_have_happened(),
+            },
             Ok(_) if self.mode == ApplyMode::ServerDryRun => Outcome::Validated,
             Ok(applied) if applied.changed => Outcome::Applied,
             Ok(_) => Outcome::Unchanged { why: Unchanged::AlreadyThere { bounds: plan.new_bounds() } },
@@ -401,5 +406,5 @@ fn unchanged(approved: &Approved) -> Unchanged {
 }
 
 fn failed(step: Step, error: &dyn std::error::Error, transient: bool) -> Outcome {
-    Outcome::Failed { step, error: error.to_string(), transient }
+    Outcome::Failed { step, error: error.to_string(), transient, may_have_happened: false }
 }

@@ -40,7 +40,7 @@ pub use notes::{MetricSyncs, Note, Syncs};
 pub use report::{
     CandidatePlot, CandidateReport, OraclePoint, OracleReport, Plot, Report, Scored, Summary, TraceReport,
 };
-pub use run::{BacktestError, Progress, run, run_one};
+pub use run::{BacktestError, Progress, run, run_one, score_one};
 pub use scenario::Scenario;
 pub use score::{Decisions, Quantiles, Score};
 pub use trace::{Censoring, DemandBasis, SampleTime, SteppedDemand, Trace, TraceError, TraceFacts};

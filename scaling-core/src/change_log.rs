@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::bounds::Bounds;
 use crate::decision::Floor;
-use crate::guard::LastChanges;
+use crate::guard::{LastChanges, RemovalBudget};
 use crate::metrics::{Observation, SignalSet};
 use crate::policy::BoundsChange;
 use crate::record::{DecisionRecord, Outcome, Step};
@@ -19,7 +19,7 @@ use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
 /// Time for which pods that were let go are remembered for the fleet-wide budget, and an instant that lies ahead of the clock.
-const KEPT: TimeDelta = TimeDelta::hours(1);
+const KEPT: TimeDelta = TimeDelta::seconds(RemovalBudget::LONGEST_WINDOW.as_secs().cast_signed());
 /// Entries about pods that were let go that are kept in any case.
 const RELEASES: usize = 1000;
 /// Workloads that are remembered, if the host does not say otherwise.
@@ -180,7 +180,7 @@ impl ChangeLog {
             let known = match &record.outcome {
                 // Unchanged with a change: it was there already.
                 Outcome::Applied | Outcome::Unchanged { .. } => Some(true),
-                Outcome::Failed { step: Step::Apply, .. } => Some(false),
+                Outcome::Failed { step: Step::Apply, may_have_happened: true, .. } => Some(false),
                 _ => None,
             };
             if let (Some(change), Some(known), ApplyMode::Apply) = (record.change, known, record.mode) {
@@ -422,6 +422,23 @@ mod tests {
         assert_eq!(resting(5, 60), owner, "what we wrote");
         assert_eq!(resting(4, 120), bounds(4, 10), "what the owner set");
         assert_eq!(resting(5, 180), bounds(5, 10), "set by the owner again, not by us");
+    }
+
+    #[test]
+    fn a_write_that_has_certainly_failed_is_replayed_as_none_and_one_that_may_have_happened_as_done() {
+        let target = Target::deployment("shop", "web");
+        let failed = |may_have_happened| {
+            let mut record = DecisionRecord::new(target.clone(), at(0), ApplyMode::Apply);
+            record.bounds = Some(bounds(8, 10));
+            record.change = Some(BoundsChange { released: 3, ..raised(bounds(8, 10), bounds(5, 10)) });
+            let (step, error, transient) = (Step::Apply, "conflict".into(), true);
+            record.outcome = Outcome::Failed { step, error, transient, may_have_happened };
+            let written = serde_json::to_string(&record).unwrap();
+            ChangeLog::from_records([&serde_json::from_str(&written).unwrap()])
+        };
+        let (certain, lost) = (failed(false), failed(true));
+        assert_eq!((certain.last_changes(&target).any(), certain.released()), (None, &[][..]));
+        assert_eq!((lost.last_changes(&target).shrunk, lost.released()), (Some(at(0)), &[(at(0), 3)][..]));
     }
 
     #[test]

@@ -355,6 +355,7 @@ impl<'a> Judged<'a> {
             state: context.state,
             limits: context.limits,
             current,
+            running: current.max(context.state.pods.unwrap_or(0)),
             held: old_min.min(asked),
             request,
             grows: request.is_some_and(|request| request > current),

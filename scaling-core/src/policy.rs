@@ -28,7 +28,8 @@ pub enum Ceiling {
 /// With a request of `w` pods, `c` pods that run, the highest floor `f` and the owner's bounds `r`: the min aims at the largest of
 /// `r.min`, `f` and a share of `w`; the max at the larger of `r.max` and `w` with its headroom, and never below `c`. A request for
 /// more pods lowers no bound, one for fewer raises none, unless it is [foreseen](crate::ScalingDecision::foreseen); a floor moves
-/// the min alone.
+/// the min alone. A floor above the max lifts the max to itself and no further, because a floor must be there (law 7) and no HPA
+/// has a min above its max; the hard limits cut both, and the max comes back with the next request once the floor has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoundsPolicy {
@@ -58,8 +59,10 @@ pub(crate) struct Mapping {
     /// The HPA as it stands.
     pub(crate) state: HpaState,
     pub(crate) limits: HardLimits,
-    /// Pods that run or start.
+    /// Pods that run or start, as the metrics say: what a request is measured from.
     pub(crate) current: u32,
+    /// Pods that run or start, as whoever counts more of them says: what the max is not lowered below.
+    pub(crate) running: u32,
     /// Pods that the old min holds.
     pub(crate) held: u32,
     /// The request, as far as it is allowed; `None` if there is none, or it was refused.
@@ -102,7 +105,7 @@ impl BoundsPolicy {
             _ if !self.exact => self.max(mapping),
             // Nothing is asked for, or nothing may leave: the max lets go of no pod.
             Mapping { request: None, .. } | Mapping { release_at_most: Some(0), .. } => old.max(),
-            Mapping { grows: true, current, .. } => min.max(*current),
+            Mapping { grows: true, running, .. } => min.max(*running),
             _ => min,
         };
         let max = hard.clamp(max.max(min)).max(1);
@@ -146,13 +149,13 @@ impl BoundsPolicy {
     }
 
     fn max(&self, mapping: &Mapping) -> u32 {
-        let Mapping { state: HpaState { bounds: old, resting, .. }, current, request, .. } = *mapping;
+        let Mapping { state: HpaState { bounds: old, resting, .. }, current, running, request, .. } = *mapping;
         let with_headroom = |request: u32| {
             let room = scaled(request, self.headroom_share.max(0.0)).max(self.headroom_pods);
             request.saturating_add(room)
         };
         if mapping.restore {
-            let held = if mapping.release_at_most == Some(0) { old.max() } else { current.min(old.max()) };
+            let held = if mapping.release_at_most == Some(0) { old.max() } else { running.min(old.max()) };
             return resting.max().max(held);
         }
         let aim = match (request, self.ceiling) {
@@ -166,7 +169,7 @@ impl BoundsPolicy {
             old.max()
         } else {
             // Law 11: no pod leaves for the sake of the max.
-            let lower = aim.max(current);
+            let lower = aim.max(running);
             let room = with_headroom(lower) - lower;
             // A max that follows a request up and down by less than its headroom would be written at every turn for nothing.
             if lower > resting.max() && old.max().saturating_sub(lower) <= room {

@@ -2,10 +2,19 @@
 //!
 //! [`recommend()`] sizes every sample of the history with the capacity model of the rule engine. The quietest twentieth gives the
 //! min, the busiest moment with headroom the max. The CPU target leaves room for the growth of load while a pod starts.
+//!
+//! That is the target of an HPA that is left alone. Beneath the floors of an engine a higher one is cheaper; `TargetSearch` (feature
+//! `backtest`) finds it by replaying the workload's own past.
+
+#[cfg(feature = "backtest")]
+mod target;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "backtest")]
+pub use target::{TargetError, TargetRecommendation, TargetSearch, TargetSetting, TargetVerdict, TriedTarget};
 
 use crate::bounds::HardLimits;
 use crate::decision::CapacityModel;

@@ -31,6 +31,10 @@ pub struct HpaState {
     /// True if the applier knows the resting bounds, and they are not just what is there.
     #[serde(default)]
     pub resting_is_known: bool,
+    /// Pods that run or start, as the cluster counts them now; none if the applier does not know. The max is lowered below neither
+    /// these nor those of the metrics, which may be minutes old (law 11).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<u32>,
     /// True if the applier can change what a pod requests. One that cannot is asked for bounds alone.
     #[serde(default = "yes")]
     pub resizes_pods: bool,
@@ -43,13 +47,20 @@ fn yes() -> bool {
 impl HpaState {
     /// An HPA with these bounds, set by its owner.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, resting: bounds, resting_is_known: false, resizes_pods: true }
+        Self { bounds, resting: bounds, resting_is_known: false, pods: None, resizes_pods: true }
     }
 
     /// Sets the resting bounds, which the applier knows.
     #[must_use]
     pub fn with_resting(mut self, resting: Bounds) -> Self {
         (self.resting, self.resting_is_known) = (resting, true);
+        self
+    }
+
+    /// Sets the pods that run or start, as the cluster counts them now.
+    #[must_use]
+    pub fn with_pods(mut self, pods: u32) -> Self {
+        self.pods = Some(pods);
         self
     }
 

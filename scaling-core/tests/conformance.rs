@@ -803,8 +803,8 @@ fn confidence_gate_keeps_the_promises() {
 fn cooldown_keeps_the_promises() {
     check_guard(Cooldown::default());
     let (never, always) = (Duration::ZERO, Duration::MAX);
-    check_guard(Cooldown { down: always, down_foreseen: never, resize: always });
-    check_guard(Cooldown { down: never, down_foreseen: always, resize: never });
+    check_guard(Cooldown { down: always, down_foreseen: never, resize: always, ..Cooldown::default() });
+    check_guard(Cooldown { down: never, down_foreseen: always, slight: f64::NAN, down_idle: never, resize: never });
 }
 
 #[test]
@@ -826,8 +826,8 @@ fn step_limit_of_silly_numbers_keeps_the_promises() {
 fn removal_budget_keeps_the_promises() {
     check_guard(RemovalBudget::default());
     for pods in [0, 1, u32::MAX] {
-        for window in [Duration::ZERO, Duration::from_secs(3600), Duration::MAX] {
-            check_guard(RemovalBudget { pods, window });
+        for window in [Duration::ZERO, Duration::from_secs(600), RemovalBudget::LONGEST_WINDOW] {
+            check_guard(RemovalBudget::new(pods, window).unwrap());
         }
     }
 }

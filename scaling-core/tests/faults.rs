@@ -175,7 +175,7 @@ fn a_write_whose_answer_is_lost_or_given_up_counts_for_the_removal_budget() {
         for target in &targets {
             cluster.hpas.put(target, bounds(20, 20));
         }
-        let budget = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
+        let budget = RemovalBudget::new(10, Duration::from_secs(600)).unwrap();
         let autoscaler =
             over(&cluster).source(Pods(20)).engine(Says::pods([10])).guards(Guards::default().with(budget));
         let autoscaler = autoscaler.build();
@@ -220,7 +220,7 @@ fn a_write_that_has_not_happened_counts_for_nothing_once_the_hpa_was_read() {
         }
     }
     let cluster = Cluster::new(bounds(1, 20), bounds(20, 20), Answer::Comes);
-    let budget = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
+    let budget = RemovalBudget::new(10, Duration::from_secs(600)).unwrap();
     let autoscaler = Autoscaler::builder()
         .source(Pods(20))
         .engine(Says::pods([10]))
@@ -335,7 +335,7 @@ fn a_change_of_a_clock_that_was_ahead_holds_a_shrink_back_for_one_pause() {
 #[test]
 fn a_clock_that_is_a_day_behind_for_one_tick_makes_nothing_forgotten() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
-    let budget = RemovalBudget { pods: 4, window: Duration::from_secs(600) };
+    let budget = RemovalBudget::new(4, Duration::from_secs(600)).unwrap();
     let builder = over(&cluster).source(Pods(8)).engine(Says::pods([8, 2]));
     let autoscaler = builder.guards(Guards::default().with(budget)).build();
     assert_eq!(tick(&autoscaler, 0).unwrap().change.unwrap().released, 4);
@@ -349,7 +349,7 @@ fn a_clock_that_is_a_day_behind_for_one_tick_makes_nothing_forgotten() {
 #[test]
 fn a_clock_that_is_a_day_ahead_for_one_tick_makes_nothing_forgotten() {
     let cluster = Cluster::new(bounds(1, 8), bounds(8, 8), Answer::Comes);
-    let budget = RemovalBudget { pods: 6, window: Duration::from_secs(600) };
+    let budget = RemovalBudget::new(6, Duration::from_secs(600)).unwrap();
     let builder = over(&cluster).source(Pods(8)).engine(Says::pods([2, 8, 2]));
     let autoscaler = builder.guards(Guards::default().with(budget)).build();
     let tick = |name: &str, min, second| {
@@ -368,7 +368,7 @@ fn a_clock_that_is_a_day_ahead_for_one_tick_makes_nothing_forgotten() {
 #[test]
 fn the_budget_counts_what_the_bounds_let_go_and_not_what_was_asked_for() {
     let cluster = Cluster::new(bounds(1, 400), bounds(200, 400), Answer::Comes);
-    let budget = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
+    let budget = RemovalBudget::new(10, Duration::from_secs(600)).unwrap();
     let autoscaler =
         over(&cluster).source(Pods(200)).engine(Says::pods([150])).guards(Guards::default().with(budget)).build();
     let record = tick(&autoscaler, 0).unwrap();

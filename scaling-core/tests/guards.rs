@@ -13,6 +13,7 @@ use scaling_core::{
 };
 
 /// A context that can be changed in one place, and asked.
+#[derive(Clone)]
 struct Case {
     target: Target,
     seen: Observation,
@@ -352,7 +353,7 @@ fn cooldown_holds_back_no_growth() {
 #[test]
 fn cooldown_before_a_shrink_counts_from_the_last_change_of_any_kind() {
     let mut case = Case::new();
-    for (foreseen, seconds) in [(false, 300), (true, 60)] {
+    for (foreseen, seconds) in [(false, 300), (true, 15)] {
         case.foreseen = foreseen;
         let pause = TimeDelta::seconds(seconds);
         for (since, answer) in
@@ -366,12 +367,63 @@ fn cooldown_before_a_shrink_counts_from_the_last_change_of_any_kind() {
                 LastChanges { grown: before, shrunk: at, resized: before },
             ] {
                 case.last = last;
-                assert_eq!(case.ask(&Cooldown::default(), 8, 7), answer, "{since} ago: {last:?}");
+                assert_eq!(case.ask(&Cooldown::default(), 8, 5), answer, "{since} ago: {last:?}");
             }
         }
     }
     case.last = LastChanges { grown: Some(case.now), ..LastChanges::default() };
     assert_eq!(case.ask_of_floor(&Cooldown::default(), 8, 7), LetGo(0), "a floor that ended");
+}
+
+#[test]
+fn cooldown_of_a_foreseen_shrink_is_short_unless_it_is_slight() {
+    let foreseen = Case { foreseen: true, ..Case::new() };
+    let guard = Cooldown::default();
+    let (short, long) = (TimeDelta::seconds(15), TimeDelta::seconds(300));
+    // From, to, and whether it waits for the long pause: 0.15 of the pods are slight, and one pod always is.
+    for (from, to, slight) in [(8, 7, true), (8, 6, false), (40, 34, true), (40, 33, false), (1, 0, true)] {
+        let pause = if slight { long } else { short };
+        for (since, answer) in [(pause, Pass), (pause - HAIR, LetGo(0))] {
+            let last = LastChanges { grown: Some(foreseen.now - since), ..LastChanges::default() };
+            assert_eq!(Case { last, ..foreseen.clone() }.ask(&guard, from, to), answer, "{from} to {to}, {since} ago");
+        }
+    }
+    let last = LastChanges { grown: Some(foreseen.now), ..LastChanges::default() };
+    assert_eq!(Case { last, ..foreseen.clone() }.ask(&guard, 8, 9), Pass, "growth waits for nothing");
+}
+
+#[test]
+fn cooldown_of_a_foreseen_shrink_that_lets_no_pod_go_is_long() {
+    // The HPA runs 8 pods of its own accord: to lower a min of 6 to 3 removes none of them.
+    let case = Case { foreseen: true, bounds: bounds(6, 20), resting: bounds(1, 20), ..Case::new() };
+    let only = Guards::only_hard_limits().with(Cooldown::default());
+    let min = |since: i64| {
+        let last = LastChanges { shrunk: Some(case.now - TimeDelta::seconds(since)), ..LastChanges::default() };
+        Case { last, ..case.clone() }.approve(&only, 8, 3).change().new.min()
+    };
+    assert_eq!((min(61), min(899), min(900)), (6, 6, 3));
+}
+
+#[test]
+fn the_max_is_not_lowered_below_pods_that_only_the_cluster_counts() {
+    // Metrics from before a growth say 8 pods; the HPA's status says 30.
+    let case = Case { bounds: bounds(2, 40), resting: bounds(2, 10), ..Case::new() };
+    let max = |pods: Option<u32>, desired: u32| {
+        let mut context = case.context();
+        context.state.pods = pods;
+        let proposal = Proposal::decided(case.decision(8, desired));
+        Guards::only_hard_limits().approve(proposal, &context).change().new.max()
+    };
+    for desired in [1, 7, 8] {
+        assert_eq!(max(Some(30), desired), 30, "{desired} requested");
+        assert!(max(None, desired) < 20 && max(Some(3), desired) < 20, "{desired}");
+    }
+    let restored = |pods| {
+        let mut context = case.context();
+        context.state.pods = Some(pods);
+        Guards::only_hard_limits().approve(Proposal::restore(), &context).change().new.max()
+    };
+    assert_eq!((restored(30), restored(3)), (30, 10));
 }
 
 #[test]
@@ -502,7 +554,7 @@ fn resources_stay_above_what_is_used_and_are_at_most_doubled_or_halved() {
 #[test]
 fn removal_budget_passes_the_last_pod_and_stops_one_beyond() {
     let mut case = Case::new();
-    let guard = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
+    let guard = RemovalBudget::new(10, Duration::from_secs(600)).unwrap();
     assert_eq!(case.ask(&guard, 20, 10), Pass);
     assert_eq!(case.ask(&guard, 20, 9), LetGo(10));
     case.released = vec![(case.now - TimeDelta::seconds(30), 4)];
@@ -519,12 +571,21 @@ fn removal_budget_passes_the_last_pod_and_stops_one_beyond() {
 #[test]
 fn removal_budget_forgets_at_the_end_of_the_window() {
     let mut case = Case::new();
-    let guard = RemovalBudget { pods: 10, window: Duration::from_secs(600) };
+    let guard = RemovalBudget::new(10, Duration::from_secs(600)).unwrap();
     let window = TimeDelta::seconds(600);
     for (since, answer) in [(window, Pass), (window - HAIR, LetGo(0)), (-window, LetGo(0))] {
         case.released = vec![(case.now - since, 10)];
         assert_eq!(case.ask(&guard, 20, 15), answer, "{since} ago");
     }
+}
+
+#[test]
+fn a_budget_whose_window_outlasts_the_memory_of_removals_is_refused() {
+    let window = RemovalBudget::LONGEST_WINDOW;
+    assert!(RemovalBudget::new(10, window).is_ok());
+    let refused = RemovalBudget::new(10, window + Duration::from_nanos(1)).unwrap_err();
+    assert_eq!(refused.field, "window");
+    assert!(refused.to_string().contains("3600"), "{refused}");
 }
 
 // ---- the chain

@@ -264,10 +264,10 @@ impl Chain {
                 .with(StepLimit { up: self.up, down: self.down })
                 .with(AbsenceGuard)
                 .with(ConfidenceGate { min: self.min })
-                .with(Cooldown { down, down_foreseen: resize, resize })
+                .with(Cooldown { down, down_foreseen: resize, slight: self.min, down_idle: skew, resize })
                 .with(Freshness { max_age: age, max_skew: skew })
                 .with(ResourceLimits { up_percent: self.budget, ..ResourceLimits::default() })
-                .with(RemovalBudget { pods: self.budget, window: down })
+                .with(RemovalBudget::new(self.budget, down.min(RemovalBudget::LONGEST_WINDOW)).unwrap())
         } else {
             Guards::default().with(ConfidenceGate { min: 0.0 })
         };
@@ -781,7 +781,7 @@ proptest! {
     ) {
         let target = target();
         let world = World { target: &target, observation: &seen, limits: world.0, state: world.1, policy: &policy };
-        let guards = Guards::only_hard_limits().with(RemovalBudget { pods: budget, window: Duration::from_secs(600) });
+        let guards = Guards::only_hard_limits().with(RemovalBudget::new(budget, Duration::from_secs(600)).unwrap());
         let pods = seen.current.replicas().unwrap();
         let change = world.approve(&guards, says.decision(pods, start())).change();
         let held = change.old.min().min(pods);
@@ -1026,7 +1026,9 @@ fn law_2_a_failing_source_leaves_the_workload_alone_and_the_record_says_so() {
         let tick = Setup::new(world).tick_from(Broken(error), RuleBasedEngine::default());
         assert_eq!(tick.after, world.1.bounds);
         assert!(tick.asked.is_empty());
-        assert_eq!(tick.record.outcome, Outcome::Failed { step: Step::Observe, error: error().to_string(), transient });
+        let error = error().to_string();
+        let may_have_happened = false;
+        assert_eq!(tick.record.outcome, Outcome::Failed { step: Step::Observe, error, transient, may_have_happened });
         assert_eq!((tick.record.metrics, tick.record.decision, tick.record.change), (None, None, None));
     }
 }
@@ -1223,7 +1225,7 @@ fn law_10_no_guard_is_skipped_in_silence() {
         (
             "removal_budget",
             named(
-                Guards::default().with(RemovalBudget { pods: 1, ..RemovalBudget::default() }),
+                Guards::default().with(RemovalBudget::new(1, Duration::from_secs(600)).unwrap()),
                 usual,
                 wants(5, 1.0),
                 &now,
@@ -1232,7 +1234,7 @@ fn law_10_no_guard_is_skipped_in_silence() {
         (
             "removal_budget",
             named(
-                Guards::default().with(RemovalBudget { pods: 0, ..RemovalBudget::default() }),
+                Guards::default().with(RemovalBudget::new(0, Duration::from_secs(600)).unwrap()),
                 usual,
                 wants(5, 1.0),
                 &now,

@@ -337,9 +337,15 @@ fn guards_with_endless_durations_are_survived() {
                     released: &[(DateTime::<Utc>::MIN_UTC, u32::MAX), (DateTime::<Utc>::MAX_UTC, u32::MAX)],
                 };
                 let guards = Guards::default()
-                    .with(Cooldown { down: duration, down_foreseen: duration, resize: duration })
+                    .with(Cooldown {
+                        down: duration,
+                        down_foreseen: duration,
+                        slight: f64::INFINITY,
+                        down_idle: duration,
+                        resize: duration,
+                    })
                     .with(Freshness { max_age: duration, max_skew: duration })
-                    .with(RemovalBudget { pods: u32::MAX, window: duration });
+                    .with(RemovalBudget::new(u32::MAX, duration.min(RemovalBudget::LONGEST_WINDOW)).unwrap());
                 for desired in [0, 4, 8, 16, u32::MAX] {
                     let decision = ScalingDecision::replicas("test", at, 8, desired).with_confidence(1.0);
                     let _ = guards.approve(Proposal::decided(decision), &context);
@@ -476,7 +482,7 @@ fn many(names: &[&str], budget: u32, pods: u32, wanted: u32) -> (Autoscaler, Vec
         source.put(target.clone(), Observation::new(target.clone(), now(pods)));
         applier.put(target, Bounds::new(pods, 200).unwrap());
     }
-    let guards = Guards::only_hard_limits().with(RemovalBudget { pods: budget, window: Duration::from_secs(600) });
+    let guards = Guards::only_hard_limits().with(RemovalBudget::new(budget, Duration::from_secs(600)).unwrap());
     let autoscaler = Autoscaler::builder()
         .source(Arc::clone(&source))
         .engine(Wants(wanted))

@@ -119,7 +119,7 @@ impl KubeHpaApplier {
     }
 
     /// The HPA as it stands. No error of it says that something may have changed.
-    async fn read(&self, target: &Target) -> Result<(HorizontalPodAutoscaler, Bounds), ApplyError> {
+    async fn read(&self, target: &Target) -> Result<(HorizontalPodAutoscaler, HpaState), ApplyError> {
         // These become part of a URL.
         if !is_dns_label(&target.namespace) || !is_dns_subdomain(&target.hpa) {
             let why = format!("{:?} in namespace {:?} cannot be the name of an HPA", target.hpa, target.namespace);
@@ -136,8 +136,8 @@ impl KubeHpaApplier {
             );
             return Err(refused(target, why));
         }
-        let bounds = hpa::state(&hpa).map_err(|error| unapplied(backend(target, false, error)))?.bounds;
-        Ok((hpa, bounds))
+        let state = hpa::state(&hpa).map_err(|error| unapplied(backend(target, false, error)))?;
+        Ok((hpa, state))
     }
 
     /// The reason to refuse, if an apply of the bounds alone would take something away from this HPA.
@@ -179,7 +179,7 @@ impl KubeHpaApplier {
 #[async_trait]
 impl HpaApplier for KubeHpaApplier {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
-        self.read(target).await.map(|(_, bounds)| HpaState::new(bounds).bounds_only())
+        self.read(target).await.map(|(_, state)| state.bounds_only())
     }
 
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
@@ -202,7 +202,7 @@ impl KubeHpaApplier {
         for attempt in 0..=ATTEMPTS {
             // "Outdated" may be the answer to a client's second try at a write whose first one was stored, so a read has to tell.
             let read = self.read(target).await;
-            let (hpa, found) = if attempt == 0 { read? } else { read.map_err(unknown)? };
+            let (hpa, HpaState { bounds: found, .. }) = if attempt == 0 { read? } else { read.map_err(unknown)? };
             if found == new {
                 return Ok(Applied { mode, changed: false });
             }

@@ -34,7 +34,8 @@ fn translated<A: serde::Serialize, B: serde::de::DeserializeOwned>(value: &A) ->
         .map_err(|error| ManifestError::Inexpressible(Arc::new(error)))
 }
 
-/// The state of an HPA: its bounds, which count as its resting bounds too. Without `minReplicas` the min is 1.
+/// The state of an HPA: its bounds, which count as its resting bounds too, and the pods that its status counts: those that run, or
+/// those that it asked for last, whichever are more. Without `minReplicas` the min is 1.
 ///
 /// The API does not tell which bounds the owner of an HPA had set before somebody else moved them. The
 /// [`ChangeLog`](scaling_core::ChangeLog) of an autoscaler remembers them once it has moved something, and reads them back from
@@ -55,7 +56,12 @@ fn translated<A: serde::Serialize, B: serde::de::DeserializeOwned>(value: &A) ->
 pub fn state(hpa: &HorizontalPodAutoscaler) -> Result<HpaState, InvalidHpa> {
     let bounds =
         HpaSpec { min_replicas: hpa.spec.min_replicas, max_replicas: hpa.spec.max_replicas, ..HpaSpec::default() };
-    Ok(HpaState::new(bounds.bounds()?))
+    let state = HpaState::new(bounds.bounds()?);
+    let pods = hpa.status.as_ref().map(|status| status.desired_replicas.max(status.current_replicas.unwrap_or(0)));
+    Ok(match pods.and_then(|pods| u32::try_from(pods).ok()) {
+        Some(pods) => state.with_pods(pods),
+        None => state,
+    })
 }
 
 /// The body of the server-side apply that carries out a plan on the HPA whose metadata was `seen`.

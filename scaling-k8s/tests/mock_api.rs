@@ -108,6 +108,22 @@ async fn without_min_replicas_the_min_is_1() {
 }
 
 #[tokio::test]
+async fn the_pods_that_the_status_counts_are_read_and_none_where_it_counts_none() {
+    for (status, pods) in [
+        (json!({ "currentReplicas": 5, "desiredReplicas": 9 }), Some(9)),
+        (json!({ "currentReplicas": 9, "desiredReplicas": 5 }), Some(9)),
+        (json!({ "desiredReplicas": 0 }), Some(0)),
+        (Value::Null, None),
+    ] {
+        let (applier, mut server) = mocked();
+        let mut body = with(2, 6);
+        body["status"] = status;
+        let read = join(async { applier.current(&target()).await }, answer(&mut server, 200, body.to_string())).await.0;
+        assert_eq!(read.unwrap().pods, pods, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn applying_sends_the_bounds_and_nothing_else() {
     for (mode, query) in [
         (ApplyMode::Apply, "?&fieldManager=kube-scaling"),

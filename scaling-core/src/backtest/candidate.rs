@@ -204,6 +204,21 @@ impl Candidate {
         candidate.of_family("hpa", percent.into())
     }
 
+    /// Creates an HPA alone, as [`Candidate::hpa_on_cpu`], that differs from it as `change` says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use scaling_core::backtest::Candidate;
+    ///
+    /// let quick = Candidate::hpa_on_cpu_with(70, |spec| spec.with_scale_down_window(Duration::from_secs(60)));
+    /// # let _ = quick;
+    /// ```
+    pub fn hpa_on_cpu_with(percent: i32, change: impl Fn(HpaSpec) -> HpaSpec + Send + Sync + 'static) -> Self {
+        Self::new(format!("hpa:{percent}"), move |training| {
+            Ok(CandidateSetup::hpa(change(hpa_on_cpu(percent, training)), ControllerConfig::default()))
+        })
+    }
+
     /// Creates Knative's autoscaler, aiming for this share of a pod's capacity. It runs on traces that have a request rate.
     ///
     /// It sees the measurements that all candidates see, means over a minute that are half a minute old, where Knative scrapes its
@@ -249,13 +264,34 @@ impl Candidate {
     }
 
     /// Creates a candidate that moves the bounds of an HPA on CPU utilization of so many percent.
+    ///
+    /// Its `behavior` is the default one; [`Candidate::over`] takes any HPA.
     pub fn over_hpa(
         name: impl Into<String>,
         percent: i32,
         make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
     ) -> Self {
+        Self::over(name, move |training| hpa_on_cpu(percent, training), make)
+    }
+
+    /// Creates a candidate that moves the bounds of the HPA of [`Candidate::hpa_on_cpu_with`].
+    pub fn over_hpa_with(
+        name: impl Into<String>,
+        percent: i32,
+        change: impl Fn(HpaSpec) -> HpaSpec + Send + Sync + 'static,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::over(name, move |training| change(hpa_on_cpu(percent, training)), make)
+    }
+
+    /// Creates a candidate that moves the bounds of an HPA of one's own, made for each trace.
+    pub fn over(
+        name: impl Into<String>,
+        hpa: impl Fn(&TrainingPeriod<'_>) -> HpaSpec + Send + Sync + 'static,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+    ) -> Self {
         Self::new(name, move |training| {
-            let hpa = CandidateSetup::hpa(hpa_on_cpu(percent, training), ControllerConfig::default());
+            let hpa = CandidateSetup::hpa(hpa(training), ControllerConfig::default());
             Ok(hpa.driven_by(make(training)?))
         })
     }

@@ -174,6 +174,23 @@ pub async fn run_one(
     Ok(TraceReport::new(scenario, scored, oracle_report, reports, plot))
 }
 
+/// Replays one candidate over one trace without the oracle, for searches over many settings: [`Score::oracle_ratio`] is none.
+///
+/// # Errors
+/// The errors of [`run`].
+pub async fn score_one(
+    scenario: &Scenario,
+    candidate: &Candidate,
+    progress: &(impl Progress + ?Sized),
+) -> Result<Score, BacktestError> {
+    let prepared = Prepared::new(scenario)?;
+    let made = prepared.make(candidate)?;
+    progress.begin(&format!("{}: {}", scenario.trace.name(), candidate.name()), prepared.steps() as u64);
+    let (run, decisions) = prepared.replay(candidate, made, progress).await?;
+    progress.end();
+    Ok(Score::of(&run, &scenario.model, scenario.price.as_ref(), decisions))
+}
+
 /// A scenario, with everything that its candidates share.
 struct Prepared<'a> {
     scenario: &'a Scenario,

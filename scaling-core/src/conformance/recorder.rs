@@ -115,7 +115,10 @@ pub fn records() -> Vec<DecisionRecord> {
         withheld: Some(Outcome::Refused { guard: "confidence".into(), why: "0.30 is below 0.75".into() }),
         ..blank.clone()
     };
-    let failed = |step, transient| Outcome::Failed { step, error: "timed out\nafter 5 s".into(), transient };
+    let failed = |step, transient| {
+        let may_have_happened = step == Step::Apply && transient;
+        Outcome::Failed { step, error: "timed out\nafter 5 s".into(), transient, may_have_happened }
+    };
     vec![
         whole.clone(),
         DecisionRecord { mode: ApplyMode::Plan, outcome: Outcome::Planned, ..whole.clone() },

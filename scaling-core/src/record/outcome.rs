@@ -62,7 +62,7 @@ pub enum Outcome {
         /// Reason, for people.
         why: String,
     },
-    /// A step failed, and nothing was changed, unless the step was [`Step::Apply`] and the error says otherwise.
+    /// A step failed, and nothing was changed, unless it says that the change may have happened.
     Failed {
         /// The step.
         step: Step,
@@ -70,6 +70,10 @@ pub enum Outcome {
         error: String,
         /// True if it can pass by itself.
         transient: bool,
+        /// True if the change may have been made all the same, because the answer to the write was lost: it counts as made until
+        /// a read says otherwise (law 12). Always false before [`Step::Apply`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        may_have_happened: bool,
     },
 }
 

@@ -473,7 +473,7 @@ proptest! {
             match (&record.outcome, record.change) {
                 (Outcome::Applied, Some(change)) => prop_assert_eq!((change.old, change.new), (tick.before, tick.after)),
                 // The answer to a write was lost: what was tried is said, and that it failed.
-                (Outcome::Failed { step: TickStep::Apply, error, transient }, Some(change)) => {
+                (Outcome::Failed { step: TickStep::Apply, error, transient, .. }, Some(change)) => {
                     prop_assert!([change.old, change.new].contains(&tick.after), "{tick:?}");
                     prop_assert!(!error.is_empty() && *transient);
                 }

@@ -482,7 +482,7 @@ pub(crate) fn run(script: &Script, only: Option<usize>) -> Vec<Ticked> {
             Engine::Rules => Box::new(rules),
             Engine::Both => Box::new(Ensemble::of(rules).with(wishes)),
         };
-        let budget = RemovalBudget { pods: budget, window: Duration::from_secs(600) };
+        let budget = RemovalBudget::new(budget, Duration::from_secs(600)).unwrap();
         Autoscaler::builder()
             .source(Arc::clone(&source))
             .engine(engine.floored(Windows(windows.clone())))

@@ -4,6 +4,7 @@
 //! empty and names every fault, not only the first.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,38 @@ impl HpaSpec {
             self.min_replicas = Some(stored(bounds.min()));
         }
         self.max_replicas = stored(bounds.max());
+        self
+    }
+
+    /// Replaces the CPU utilization that the HPA aims for, in the metric that [`cpu_target_percent`](Self::cpu_target_percent) reads.
+    /// An HPA without any metric gets that one; one with other metrics alone stays as it is.
+    #[must_use]
+    pub fn with_cpu_target_percent(mut self, percent: i32) -> Self {
+        let metrics = self.metrics.get_or_insert_default();
+        if metrics.is_empty() {
+            metrics.push(MetricSpec::utilization("cpu", percent));
+        }
+        let resources = metrics.iter_mut().filter_map(|metric| metric.resource.as_mut());
+        let mut cpu = resources.filter(|source| source.name.as_deref() == Some("cpu"));
+        if let Some(target @ Some(_)) = cpu.next().map(|source| &mut source.target.average_utilization) {
+            *target = Some(percent);
+        }
+        self
+    }
+
+    /// Replaces the `stabilizationWindowSeconds` of `scaleDown`, and nothing else of `behavior`.
+    #[must_use]
+    pub fn with_scale_down_window(mut self, window: Duration) -> Self {
+        let rules = self.behavior.get_or_insert_default().scale_down.get_or_insert_default();
+        rules.stabilization_window_seconds = Some(i32::try_from(window.as_secs()).unwrap_or(i32::MAX));
+        self
+    }
+
+    /// Replaces the `tolerance` of `scaleDown`, a share of the target, and nothing else of `behavior`. Servers before Kubernetes 1.35
+    /// leave it out unless asked not to (feature gate `HPAConfigurableTolerance`), and 0.1 holds.
+    #[must_use]
+    pub fn with_scale_down_tolerance(mut self, tolerance: Quantity) -> Self {
+        self.behavior.get_or_insert_default().scale_down.get_or_insert_default().tolerance = Some(tolerance);
         self
     }
 
@@ -337,6 +370,21 @@ mod tests {
         expected["minReplicas"] = 3.into();
         expected["maxReplicas"] = 30.into();
         assert_eq!(serde_json::to_value(&moved).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_target_and_a_window_are_replaced_and_nothing_else() {
+        let spec: HpaSpec = serde_json::from_str(WRITTEN).unwrap();
+        assert_eq!(spec.clone().with_cpu_target_percent(90), spec, "it has no target on CPU");
+        let calm = spec.clone().with_scale_down_window(Duration::from_secs(60));
+        let mut expected: serde_json::Value = serde_json::from_str(WRITTEN).unwrap();
+        expected["behavior"]["scaleDown"]["stabilizationWindowSeconds"] = 60.into();
+        assert_eq!(serde_json::to_value(&calm).unwrap(), expected);
+
+        let bare = HpaSpec { metrics: None, behavior: None, ..spec };
+        let moved = bare.with_cpu_target_percent(90).with_cpu_target_percent(85);
+        assert_eq!(moved.metrics, Some(vec![MetricSpec::utilization("cpu", 85)]));
+        assert_eq!(moved.cpu_target_percent(), Some(85));
     }
 
     #[test]
