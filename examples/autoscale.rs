@@ -202,7 +202,7 @@ fn recommend(
         Ok(found) => found,
         Err(why) => return Ok(writeln!(out, "no target is recommended: {why}\n")?),
     };
-    let proposed = HpaManifest { spec: found.applied_to(&manifest.spec), ..manifest.clone() };
+    let proposed = HpaManifest { spec: found.setting.applied_to(&manifest.spec), ..manifest.clone() };
     writeln!(
         out,
         "recommended, found on the history before ({} tried) for at most {} % too late:",
@@ -290,7 +290,7 @@ mod tests {
             "the HPA alone, as it stands",
             "with us ",
             "the clairvoyant, as many too late",
-            "no target is recommended: 24 h of history are too short",
+            "no target is recommended: load: 48.0 h of history are too few",
             "Verdict: Moving the bounds of this HPA as it stands costs ",
         ] {
             assert!(text.contains(line), "{line}\n{text}");

@@ -54,8 +54,9 @@ impl Comparison {
         let (with_us, found) = std::thread::scope(|scope| {
             let with_us = scope.spawn(|| replay(driven(WITH_US, spec.clone(), engine.clone(), Some(recorder))));
             let found = recommended(scenario, spec, engine, share).and_then(|found| {
-                let replayed =
-                    |found: &Recommended| replay(driven(RECOMMENDED, found.applied_to(spec), engine.clone(), None));
+                let replayed = |found: &Recommended| {
+                    replay(driven(RECOMMENDED, found.setting.applied_to(spec), engine.clone(), None))
+                };
                 let replayed = found.as_ref().ok().map(replayed).transpose()?;
                 Ok((found, replayed))
             });

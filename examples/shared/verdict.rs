@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use scaling_core::backtest::{Report, Score};
 
 use crate::comparison::{ALONE, Comparison, RECOMMENDED, WITH_US};
+use crate::recommended::Recommended;
 
 /// Costs that differ by less than this share count as equal.
 const EQUAL: f64 = 0.005;
@@ -85,10 +86,14 @@ pub fn sentence(comparison: &Comparison) -> String {
         return "Verdict: there is nothing to compare.".to_owned();
     };
     let how = match (&comparison.recommended, name) {
-        (Ok(found), RECOMMENDED) => format!(
-            "Moving the bounds of this HPA, with its CPU target at {} % and {} s of stabilization,",
-            found.percent, found.stabilization_s
-        ),
+        (Ok(Recommended { setting, .. }), RECOMMENDED) => {
+            let stabilization = match setting.window_seconds {
+                Some(seconds) => format!("{seconds} s of stabilization"),
+                None => "its stabilization as it is".to_owned(),
+            };
+            let percent = setting.cpu_target_percent;
+            format!("Moving the bounds of this HPA, with its CPU target at {percent} % and {stabilization},")
+        }
         _ => "Moving the bounds of this HPA as it stands".to_owned(),
     };
     let change = if alone.pod_hours > 0.0 { ours.pod_hours / alone.pod_hours - 1.0 } else { 0.0 };

@@ -14,7 +14,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "backtest")]
-pub use target::{TargetError, TargetRecommendation, TargetSearch, TargetSetting, TargetVerdict, TriedTarget};
+pub use target::{
+    ChosenTarget, TargetError, TargetRecommendation, TargetSearch, TargetSetting, TargetVerdict, TriedTarget,
+};
 
 use crate::bounds::HardLimits;
 use crate::decision::CapacityModel;

@@ -212,6 +212,17 @@ pub struct TriedTarget {
     pub score: Score,
 }
 
+/// Setting that a search chose, before it is judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChosenTarget {
+    /// Setting that cost least at the wanted share; where none kept it, the one that violated least.
+    pub setting: TargetSetting,
+    /// True if it kept the wanted share.
+    pub keeps: bool,
+    /// Settings that were tried, in this order.
+    pub tried: Vec<TriedTarget>,
+}
+
 /// Recommended setting of an HPA beneath an engine's floors, with the figures that it rests on. It prints itself in a few lines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetRecommendation {
@@ -293,7 +304,7 @@ fn instant(at: DateTime<Utc>) -> impl fmt::Display {
 }
 
 impl TargetSearch {
-    /// Searches. The scenario's [history share](Scenario::history_share) divides the trace: the setting is chosen in the second half of
+    /// Searches, and judges what was found. The scenario's [history share](Scenario::history_share) divides the trace: the setting is chosen in the second half of
     /// that history, and judged on all that comes after it, where the HPA as it stands, alone, is replayed beside it.
     ///
     /// Settings go from the cheapest (highest target, shortest window) to the safest, the HPA's own among them. Violations fall along
@@ -310,12 +321,10 @@ impl TargetSearch {
         engine: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
         progress: &(impl Progress + ?Sized),
     ) -> Result<TargetRecommendation, TargetError> {
-        self.validate()?;
-        current.validate()?;
-        let own = TargetSetting::of(current).ok_or(TargetError::NoCpuTarget)?;
         let engine: Arc<EngineFactory> = Arc::new(engine);
-        let tried = self.choose(&choosing(scenario)?, current, &self.settings(own.clone()), &engine, progress).await?;
-        let setting = self.best(&tried).unwrap_or(own);
+        let shared = Arc::clone(&engine);
+        let ChosenTarget { setting, tried, .. } =
+            self.choose(scenario, current, move |training| shared(training), progress).await?;
         let proposed = setting.applied_to(current);
         let candidates = [
             Candidate::hpa("before", current.clone(), ControllerConfig::default()),
@@ -339,6 +348,33 @@ impl TargetSearch {
             tried,
             judged: (report.scored.start, report.scored.end),
         })
+    }
+
+    /// Does the first half of [`run`](Self::run): chooses a setting on the second half of the scenario's history, for a host that
+    /// judges it by a comparison of its own.
+    ///
+    /// # Errors
+    /// As of [`run`](Self::run).
+    pub async fn choose(
+        &self,
+        scenario: &Scenario,
+        current: &HpaSpec,
+        engine: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+        progress: &(impl Progress + ?Sized),
+    ) -> Result<ChosenTarget, TargetError> {
+        self.validate()?;
+        current.validate()?;
+        let own = TargetSetting::of(current).ok_or(TargetError::NoCpuTarget)?;
+        let engine: Arc<EngineFactory> = Arc::new(engine);
+        let settings = self.settings(own.clone());
+        let tried = self.try_settings(&choosing(scenario)?, current, &settings, &engine, progress).await?;
+        let setting = self.best(&tried).unwrap_or(own);
+        let keeps = tried.iter().any(|tried| tried.setting == setting && self.is_kept(&tried.score));
+        Ok(ChosenTarget { setting, keeps, tried })
+    }
+
+    fn is_kept(&self, score: &Score) -> bool {
+        score.violating_share <= self.wanted_share
     }
 
     fn validate(&self) -> Result<(), InvalidSetting> {
@@ -377,7 +413,7 @@ impl TargetSearch {
     }
 
     /// Replays settings on the part to choose on, until the cheapest that keeps the wanted share is known.
-    async fn choose(
+    async fn try_settings(
         &self,
         scenario: &Scenario,
         current: &HpaSpec,
@@ -394,7 +430,7 @@ impl TargetSearch {
             let candidate = with_engine(&setting.to_string(), setting.applied_to(current), engine);
             let score = score_one(scenario, &candidate, progress).await?;
             asked(scenario, &score, "chosen")?;
-            let kept = score.violating_share <= self.wanted_share;
+            let kept = self.is_kept(&score);
             tried.push(TriedTarget { setting: setting.clone(), score });
             match (kept, next) {
                 (true, _) => to = next,
@@ -408,7 +444,7 @@ impl TargetSearch {
 
     /// Returns the cheapest setting tried that keeps the wanted share, or the one that violates least.
     fn best(&self, tried: &[TriedTarget]) -> Option<TargetSetting> {
-        let kept = tried.iter().filter(|tried| tried.score.violating_share <= self.wanted_share);
+        let kept = tried.iter().filter(|tried| self.is_kept(&tried.score));
         let cheapest = kept.min_by(|a, b| a.score.pod_hours.total_cmp(&b.score.pod_hours));
         let safest = || tried.iter().min_by(|a, b| a.score.violating_share.total_cmp(&b.score.violating_share));
         cheapest.or_else(safest).map(|tried| tried.setting.clone())
