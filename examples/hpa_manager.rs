@@ -1,8 +1,8 @@
 //! Managing an HPA: read a manifest, recommend a configuration from history and, by replaying it, the target that is cheapest
 //! beneath our floors; move the bounds through the guards, dry-run first.
 //!
-//!     cargo run --example hpa_manager
-//!     cargo run --example hpa_manager -- hpa.yaml --history metrics.csv
+//!     cargo run --release --example hpa_manager
+//!     cargo run --release --example hpa_manager -- hpa.yaml --history metrics.csv
 //!
 //! FILE is a manifest as Kubernetes takes it, alone or among others (`--hpa-name` chooses). Without it the HPA of `test_data` is read.
 //! Notice that the plan changes `minReplicas` and `maxReplicas` and nothing else, and that a dry run changes nothing at all.
@@ -28,9 +28,9 @@ use scaling_k8s::{HpaManifest, diff};
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
 const EXAMPLES: &str = "Examples:
-  cargo run --example hpa_manager
-  cargo run --example hpa_manager -- hpa.yaml
-  cargo run --example hpa_manager -- rendered-chart.yaml --hpa-name web --history metrics.csv
+  cargo run --release --example hpa_manager
+  cargo run --release --example hpa_manager -- hpa.yaml
+  cargo run --release --example hpa_manager -- rendered-chart.yaml --hpa-name web --history metrics.csv
 
 A history is CSV with a column timestamp and any of cpu_utilization_percent, request_rate_per_second, current_pod_count and so on, or
 JSON lines with these names; also gzipped.";
