@@ -262,8 +262,9 @@ impl RuleBasedEngine {
             return current;
         }
         let headroom = if assessment.pattern.quiet_weekend { self.config.schedule_headroom } else { 1.0 };
-        let recent = whole_pods(assessment.recent_need(headroom));
         let mut floor = whole_pods(need).max(1);
+        // A forecast has its own memory of what was needed.
+        let recent = if assessment.is_foreseen() { floor } else { whole_pods(assessment.recent_need(headroom)) };
         if recent > floor {
             reasons.push(Reason::RecentDemand { replicas: recent });
             floor = recent;

@@ -160,7 +160,11 @@ impl PredictiveEngine {
             }
         }
         let (present, wanted) = (decision.current_replicas, decision.desired_replicas);
-        if wanted < present && f64::from(wanted) > policy.band * f64::from(present) {
+        let needed = decision.reasons.iter().find_map(|reason| match reason {
+            Reason::OverProvisioned { needed } => Some(*needed),
+            _ => None,
+        });
+        if wanted < present && needed.unwrap_or(f64::from(wanted)) > policy.band * f64::from(present) {
             decision.desired_replicas = present;
             decision.reasons.push(Reason::SmallShrink { replicas: wanted, share: policy.band });
         }
