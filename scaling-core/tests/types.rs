@@ -88,6 +88,8 @@ fn the_types_of_the_crate_root_are_shared_between_threads() {
     shared::<DecisionRecord>();
     shared::<Outcome>();
     shared::<Step>();
+    shared::<Unchanged>();
+    shared::<MinHolder>();
     shared::<MemoryRecorder>();
     shared::<JsonLinesRecorder<Vec<u8>>>();
     shared::<NoRecorder>();

@@ -53,7 +53,7 @@ impl Default for PredictiveConfig {
 }
 
 /// Sizes for the load that comes when a pod that is created now is ready: an upper quantile of a forecast learnt from the
-/// workload's own past ([`Forecaster`]), through the rules, which know capacity, backlog, health and memory.
+/// workload's own past ([`Forecaster`](crate::Forecaster)), through the rules, which know capacity, backlog, health and memory.
 ///
 /// Law 7: the forecast only raises. The rules size for the forecast or for the present load, whichever is more, add what waits,
 /// and shrink only if they find the service healthy and every signal present; what the last minutes' forecasts asked for is kept

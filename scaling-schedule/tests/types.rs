@@ -24,6 +24,7 @@ fn types_are_shared_between_threads() {
     shared::<ScheduleEngine>();
     shared::<Segment>();
     shared::<Size<'static>>();
+    shared::<Snapshot>();
     shared::<Week>();
     shared::<Window>();
     shared::<WindowFault>();
@@ -35,4 +36,5 @@ fn errors_can_be_boxed_and_sent() {
     error::<CompileError>();
     error::<InvalidSchedule>();
     error::<InvalidWindow>();
+    error::<SnapshotError>();
 }

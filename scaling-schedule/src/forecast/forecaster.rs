@@ -137,10 +137,11 @@ impl Forecaster {
     fn step(&mut self, number: i64, load: f64) {
         let level = (load + self.log_offset).ln();
         let far = self.track.ahead().far;
-        let season = self.seasons.at(number, far as i64);
+        let ahead = i64::try_from(far).unwrap_or(i64::MAX);
+        let season = self.seasons.at(number, ahead);
         let features = self.track.push(level, season);
         let growth = self.track.growth();
-        self.seasons.push(number, level, growth, far as i64);
+        self.seasons.push(number, level, growth, ahead);
         self.busy = load.max(self.busy * (-1.0 / BUSY_HALF_LIFE).exp2());
         if self.pending.len() >= far
             && let (Some((features, load)), Some(growth)) = (self.pending.pop_front(), growth)

@@ -51,8 +51,7 @@ impl Grid {
             return Advance::Gap { number: 0, to: load };
         };
         let steps = ((at_ms - newest) / STEP_MS).round();
-        // NaN, too.
-        if !(steps >= 1.0) {
+        if steps.is_nan() || steps < 1.0 {
             return Advance::None;
         }
         let number = steps as i64;

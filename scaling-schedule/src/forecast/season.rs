@@ -72,7 +72,7 @@ impl Minutes {
         Self { values: vec![Self::UNKNOWN.to_le_bytes(); length] }
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // shorter than the ring
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)] // shorter than the ring
     fn place(&self, minute: i64) -> usize {
         minute.rem_euclid(self.values.len().max(1) as i64) as usize
     }
@@ -187,6 +187,7 @@ impl Seasons {
     }
 
     /// Marks the steps from one to another as unknown.
+    #[allow(clippy::cast_possible_wrap)] // a week of minutes
     pub(super) fn skip(&mut self, from: i64, to: i64) {
         self.close();
         let (from, to) = (from.div_euclid(MINUTE), to.div_euclid(MINUTE));
