@@ -107,7 +107,8 @@ fn pods_that_become_twice_as_slow_are_doubled() {
             let ran =
                 Loop { demand: |_| 300.0, capacity, declared, hours: 2, queue: Queue::NotMeasured, scatter }.run();
             assert!(ran.share() >= 0.97, "{declared:?} {scatter}: {ran:?}");
-            assert!((12..=14).contains(&ran.pods_at_end), "{declared:?} {scatter}: 12 pods carry it, {ran:?}");
+            // Full to nine tenths, and a size is lowered only by 15 % or more.
+            assert!((12..=16).contains(&ran.pods_at_end), "{declared:?} {scatter}: 12 pods carry it, {ran:?}");
             assert!(ran.most_pods <= 18, "{declared:?} {scatter}: {ran:?}");
         }
     }
@@ -137,7 +138,7 @@ fn demand_that_outgrows_pods_of_the_usual_speed_is_caught_up_with() {
         let ran =
             Loop { demand, capacity: |_| 50.0, declared, hours: 2, queue: Queue::NotMeasured, scatter: 0.0 }.run();
         assert!(ran.share() >= 0.92, "{declared:?}: {ran:?}");
-        assert!((30..=36).contains(&ran.pods_at_end), "{declared:?}: 30 pods carry it, {ran:?}");
+        assert!((30..=40).contains(&ran.pods_at_end), "{declared:?}: 30 pods carry it, {ran:?}");
     }
 }
 
@@ -157,7 +158,7 @@ fn a_queue_that_sees_nothing_does_not_hold_full_pods_back() {
         let capacity = |since| if since < 0 { 50.0 } else { 25.0 };
         let ran = Loop { demand: |_| 300.0, capacity, declared, hours: 2, queue: Queue::Blind, scatter: 0.01 }.run();
         assert!(ran.share() >= 0.97, "{declared:?}: {ran:?}");
-        assert!((12..=14).contains(&ran.pods_at_end), "{declared:?}: {ran:?}");
+        assert!((12..=16).contains(&ran.pods_at_end), "{declared:?}: {ran:?}");
     }
 }
 
