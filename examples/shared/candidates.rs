@@ -46,10 +46,10 @@ fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
     let (start, end) = scenario.trace.span();
     let history_s = (end - start).num_seconds() as f64 * scenario.history_share;
     match name {
-        "kpa" | "predictive" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => {
+        "kpa" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => {
             Some("there is no request rate")
         }
-        "kpa" | "predictive" | "schedule" if !scenario.model.measures(SignalKind::RequestRate) => {
+        "kpa" | "schedule" if !scenario.model.measures(SignalKind::RequestRate) => {
             Some("the request rate is not measured")
         }
         "hpa:70" if !scenario.model.measures(SignalKind::CpuUtilization) => Some("CPU utilization is not measured"),
@@ -115,20 +115,13 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
         (None, "tracking") => tracking(text, parameter)?,
         (None, "predictive") => {
             let share = parameter.unwrap_or(1.0) / 100.0;
-            Candidate::direct("predictive", move |training| {
-                // Without a rate it would decide as the rules do, under another name.
-                training.needs_rate()?;
-                Ok(Driver::direct(predictive(share)?))
-            })
+            Candidate::direct("predictive", move |_| Ok(Driver::direct(predictive(share)?)))
         }
         (None, "schedule") => schedule(whole(text, parameter.unwrap_or(SCHEDULE_PERCENT))?, Tz::UTC),
         (Some(hpa), "rules") => rules_over_hpa(text, written, hpa)?,
         (Some(hpa), "predictive") => {
             let share = parameter.unwrap_or(1.0) / 100.0;
-            Beneath::of(text, hpa)?.driven(text, move |training| {
-                training.needs_rate()?;
-                Ok(Driver::bounds(predictive(share)?))
-            })
+            Beneath::of(text, hpa)?.driven(text, move |_| Ok(Driver::bounds(predictive(share)?)))
         }
         (Some(hpa), "kpa") => {
             let target = parameter.unwrap_or(70.0) / 100.0;
