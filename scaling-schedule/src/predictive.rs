@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use scaling_core::InvalidSetting;
 use scaling_core::{
     CapacityModel, DecisionEngine, EngineError, Forecast, LoadForecast, NoForecast, Observation, Reason,
-    RuleBasedEngine, RuleConfig, ScalingDecision, Target,
+    RuleBasedEngine, RuleConfig, ScalingDecision, SignalKind, SignalSet, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub use self::snapshot::{Snapshot, SnapshotError};
 use self::workload::Workload;
 
 const NAME: &str = "predictive";
+/// Multiple of the present size that slow pods call for at most, at once.
+const SLOW_GROWTH_AT_MOST: u32 = 2;
 /// Targets that are remembered by default: as many as a large fleet has workloads. Each takes less than 64 KiB.
 const TARGETS: usize = 10_000;
 
@@ -149,14 +151,17 @@ impl PredictiveEngine {
     /// # Errors
     /// [`EngineError::NoPodCount`] if nothing says how many pods there are.
     pub fn evaluate(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let Known { forecast, policy, pace } = self.forecast.known(observation);
-        let told = observation.clone().with_forecast(forecast);
+        let Known { forecast, policy, pace, declared } = self.forecast.known(observation);
+        let mut told = observation.clone().with_forecast(forecast);
+        told.declared = declared.or(told.declared);
         let mut decision = self.rules.evaluate(&told)?;
         if let (Some(Ok(_)), Some(capacity)) = (told.forecast, pace.slow()) {
             let slow = self.at_pace(told, capacity)?;
-            // Slow pods only raise: the rules may have learnt of them already.
+            // Slow pods only raise: the rules may have learnt of them already. Pods that stopped serving must not call for thousands.
+            let most = SLOW_GROWTH_AT_MOST.saturating_mul(slow.current_replicas).max(decision.desired_replicas);
             if slow.desired_replicas > decision.desired_replicas {
                 decision = slow;
+                decision.desired_replicas = decision.desired_replicas.min(most);
             }
         }
         let (present, wanted) = (decision.current_replicas, decision.desired_replicas);
@@ -215,6 +220,8 @@ struct Known {
     forecast: Result<LoadForecast, NoForecast>,
     policy: Policy,
     pace: Pace,
+    /// Declared signals, where what was learnt tells of one that the observation does not.
+    declared: Option<SignalSet>,
 }
 
 impl LearntForecast {
@@ -241,7 +248,7 @@ impl LearntForecast {
 
     /// What was learnt of a target, as [`PredictiveEngine::snapshot`].
     pub fn snapshot(&self, target: &Target) -> Option<Snapshot> {
-        let kept = self.memory.of(&target.clone().into());
+        let kept = self.memory.get(target)?;
         let workload = lock(&kept);
         workload.as_ref().and_then(Snapshot::of)
     }
@@ -259,6 +266,15 @@ impl LearntForecast {
     fn known(&self, observation: &Observation) -> Known {
         let kept = self.memory.of(&observation.target);
         let mut kept = lock(&kept);
+        if let Some(workload) = kept.as_ref().filter(|workload| workload.lacks_its_rate(observation)) {
+            let signal = SignalKind::RequestRate;
+            return Known {
+                forecast: Err(NoForecast::NoLoad { signal }),
+                policy: workload.policy(self.aim),
+                pace: *workload.pace(),
+                declared: Some(observation.declared().with(signal)),
+            };
+        }
         let known = match kept.as_mut().filter(|workload| workload.continues(observation)) {
             Some(workload) => {
                 workload.observe(observation, &self.rules, self.aim);
@@ -271,8 +287,11 @@ impl LearntForecast {
                 forecast: workload.forecast(self.aim),
                 policy: workload.policy(self.aim),
                 pace: *workload.pace(),
+                declared: None,
             },
-            Err(cause) => Known { forecast: Err(cause), policy: self.aim.unlearnt(), pace: Pace::default() },
+            Err(cause) => {
+                Known { forecast: Err(cause), policy: self.aim.unlearnt(), pace: Pace::default(), declared: None }
+            }
         }
     }
 }

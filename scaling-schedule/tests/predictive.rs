@@ -321,6 +321,84 @@ fn a_share_that_cannot_be_is_refused() {
     assert!(serde_json::from_str::<PredictiveConfig>(r#"{"price": 3}"#).unwrap_err().to_string().contains("price"));
 }
 
+#[test]
+fn pods_that_stop_serving_do_not_call_for_thousands() {
+    // Full, and almost nothing is served: a deadlock that spins.
+    let mut all = observation(|number| if number < 895 { 300.0 } else { 1.0 }, 900);
+    let spins = all.history.iter().enumerate().map(|(number, mut sample)| {
+        if number >= 895 {
+            sample.set(SignalKind::CpuUtilization, Signal::Present(99.5));
+        }
+        sample
+    });
+    all.history = std::sync::Arc::new(MetricsHistory::from_unordered(spins.collect()).0);
+    all.current.set(SignalKind::CpuUtilization, Signal::Present(99.5));
+    let wanted = engine().evaluate(&all).unwrap().desired_replicas;
+    assert!((10..=50).contains(&wanted), "{wanted}");
+}
+
+#[test]
+fn law_2_a_restart_while_the_rate_is_missing_keeps_what_was_learnt() {
+    let all = observation(|_| 300.0, 900);
+    let running = engine();
+    running.evaluate(&at(&all, 880)).unwrap();
+    let restarted = engine();
+    restarted.restore(&all.target, &running.snapshot(&all.target).unwrap()).unwrap();
+    let mut blind = at(&all, 890);
+    blind.history = std::sync::Arc::default();
+    blind.current.set(SignalKind::RequestRate, Signal::Absent(scaling_core::Absence::NotMeasured));
+    blind.current.set(SignalKind::CpuUtilization, Signal::Present(15.0));
+    assert!(restarted.evaluate(&blind).unwrap().desired_replicas >= 10);
+    assert!(restarted.snapshot(&all.target).unwrap().as_bytes().len() > 10_000, "what was learnt is still there");
+}
+
+#[test]
+fn asking_for_a_snapshot_of_an_unknown_target_forgets_nobody() {
+    let config = PredictiveConfig { max_targets: 1, ..PredictiveConfig::default() };
+    let engine = PredictiveEngine::new(config).unwrap();
+    let all = observation(wavy, 100);
+    engine.evaluate(&all).unwrap();
+    assert_eq!(engine.snapshot(&scaling_core::Target::deployment("shop", "other")), None);
+    assert!(engine.snapshot(&all.target).is_some());
+}
+
+#[test]
+fn without_a_rate_the_cpu_that_pods_use_is_forecast_and_settles() {
+    // A constant load that fills six pods and a third; CPU is a mean over a minute, pods take a minute to start.
+    let engine = engine();
+    let mut history = MetricsHistory::new();
+    let (mut ready, mut starting) = (10_u32, Vec::<(i64, u32)>::new());
+    let mut cpu = vec![63.0; 8];
+    let mut sizes = Vec::new();
+    for step in 0..960_i64 {
+        starting.retain(|(at, pods)| {
+            let due = *at <= step;
+            ready += if due { *pods } else { 0 };
+            !due
+        });
+        cpu.push((633.0 / f64::from(ready)).min(100.0));
+        let mean = cpu[cpu.len() - 6..cpu.len() - 2].iter().sum::<f64>() / 4.0;
+        let mut sample = ScalingMetrics::new(start() + TimeDelta::seconds(15 * step), ready)
+            .with(SignalKind::CpuUtilization, mean)
+            .with(SignalKind::MemoryUtilization, 40.0);
+        let total = ready + starting.iter().map(|(_, pods)| pods).sum::<u32>();
+        sample.desired_pod_count = Some(total);
+        let seen = Observation::new(scaling_core::Target::deployment("shop", "web"), sample.clone())
+            .with_history(history.clone());
+        history.push(&sample).unwrap();
+        let decision = engine.evaluate(&seen).unwrap();
+        let forecast = decision.reasons.iter().any(|reason| matches!(reason, Reason::Forecast { .. }));
+        assert!(forecast, "{step}: {:?}", decision.reasons);
+        match decision.desired_replicas {
+            more if more > total => starting.push((step + 4, more - total)),
+            fewer => ready -= (total - fewer).min(ready - 1),
+        }
+        sizes.push(decision.desired_replicas);
+    }
+    let settled = &sizes[480..];
+    assert!(settled.iter().all(|size| (7..=10).contains(size)), "{settled:?}");
+}
+
 prop_compose! {
     fn seen()(
         values in prop::collection::vec(prop_oneof![

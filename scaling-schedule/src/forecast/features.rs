@@ -145,7 +145,7 @@ impl Track {
 
     /// Adds a level and returns its features.
     pub(super) fn push(&mut self, level: f64, season: Season) -> Features {
-        let kept = HOUR + self.ahead.far + MINUTE + 1;
+        let kept = (HOUR + MINUTE).max(LASTING + self.ahead.far) + self.ahead.far + 1;
         self.levels.push(level, kept);
         let minute_mean = {
             let levels = self.levels.0.iter().rev().take(MINUTE);

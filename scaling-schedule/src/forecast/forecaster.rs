@@ -103,14 +103,15 @@ impl Forecaster {
     }
 
     /// Adds a sample: the mean load over the [window](WorkloadFacts::metrics_window) that ended at an instant, in ms since the
-    /// epoch. One that is not later than the newest, not finite or negative is passed over.
+    /// epoch. One that is not later than the newest, negative, not finite or beyond
+    /// single precision is passed over.
     pub fn push(&mut self, at_ms: i64, load: f64) {
         self.push_with(at_ms, load, &mut |_, _| ());
     }
 
     /// Adds a sample and tells each step that it makes, with the forecaster as it is after that step.
     pub(crate) fn push_with(&mut self, at_ms: i64, load: f64, told: &mut impl FnMut(&Self, Step)) {
-        if !(load.is_finite() && load >= 0.0) {
+        if !(0.0..=f64::from(f32::MAX)).contains(&load) {
             return;
         }
         let Some((centre_ms, load)) = self.points.push(at_ms as f64, load, self.window_ms, self.log_offset) else {
@@ -120,7 +121,7 @@ impl Forecaster {
             Advance::None => {}
             Advance::Steps { number, from, to } => {
                 for step in 1..=number {
-                    let load = from + (to - from) * step as f64 / number as f64;
+                    let load = from + (to - from) * (step as f64 / number as f64);
                     self.step(self.grid.number() - (number - step), load);
                     told(self, Step::Load(load));
                 }
@@ -223,6 +224,7 @@ impl Forecaster {
     pub(crate) fn is_sound(&self) -> bool {
         let positive = |number: f64| number.is_finite() && number > 0.0;
         self.regression.is_sound()
+            && self.points.is_sound()
             && self.seasons.is_sound()
             && self.track.is_sound()
             && positive(self.log_offset)

@@ -9,6 +9,11 @@ const JITTER: f64 = 0.02;
 /// Steps of a disentangled series may be this many times as large as its steps over a whole window. Real loads have less, noise
 /// in the measurements has much more.
 const ROUGHEST: f64 = 1.5;
+/// A load is believed up to this multiple of the mean that it is part of: a true threefold step gives as much, and one wrong sample
+/// would otherwise count as often as a window has intervals.
+const JUMP_AT_MOST: f64 = 2.0;
+/// A load below minus this share of the mean shows that the samples are not means over a sliding window.
+const NEGATIVE: f64 = 0.25;
 /// Windows after which an even series is disentangled: before, the unknown start is not known well enough.
 const WINDOWS_FIRST: usize = 8;
 /// Share of what is known of the unknown start that remains after one sample: half after two hours of 15 s, as errors of
@@ -42,6 +47,16 @@ pub(super) struct Points {
 }
 
 impl Points {
+    /// True if points that were read back can be used.
+    pub(super) fn is_sound(&self) -> bool {
+        let steps = self.steps.iter().flat_map(|(sum, weight)| [sum, weight]);
+        let sums = [self.window_moved, self.moved, self.before];
+        self.loads.len() == self.steps.len()
+            && self.loads.len() <= 16
+            && self.place <= 16
+            && self.loads.iter().chain(steps).chain(&sums).all(|number| number.is_finite())
+    }
+
     /// Adds a sample and returns the instant that its load is known for, the middle of an interval, and that load. `None` for one
     /// that is not later than the newest.
     pub(super) fn push(&mut self, at_ms: f64, load: f64, window_ms: f64, log_offset: f64) -> Option<(f64, f64)> {
@@ -70,7 +85,7 @@ impl Points {
 
     fn disentangle(&mut self, mean: f64, change: f64, log_offset: f64) -> Option<f64> {
         let overlap = self.loads.len();
-        let last = *self.loads.get((self.place + overlap - 1) % overlap)?;
+        let last = *self.loads.get((self.place % overlap + overlap - 1) % overlap)?;
         let gone = self.loads.get_mut(self.place)?;
         *gone += overlap as f64 * change;
         let step = *gone - last;
@@ -95,7 +110,7 @@ impl Points {
         self.window_moved = KEPT * self.window_moved + overlap as f64 * change.abs();
         self.moved = KEPT * self.moved + (own - self.before).abs();
         self.before = own;
-        if !own.is_finite() {
+        if !own.is_finite() || own < -(NEGATIVE * mean + log_offset) {
             *self = Self { newest: self.newest, ..Self::default() };
             return None;
         }
@@ -104,7 +119,8 @@ impl Points {
             (self.window_moved, self.moved) = (0.0, 0.0);
         }
         let settled = self.even > WINDOWS_FIRST * overlap;
-        (settled && self.moved <= ROUGHEST * self.window_moved + log_offset).then_some(own.max(0.0))
+        (settled && self.moved <= ROUGHEST * self.window_moved + log_offset)
+            .then_some(own.clamp(0.0, JUMP_AT_MOST * mean))
     }
 }
 

@@ -44,6 +44,11 @@ impl<T> Memory<T> {
         lock(&self.known).of(target, self.limit)
     }
 
+    /// What is kept of a target, if it is one that was asked for.
+    pub(super) fn get(&self, target: &Target) -> Option<Arc<Mutex<Option<T>>>> {
+        lock(&self.known).entries.get(target).map(|entry| entry.kept.clone())
+    }
+
     pub(super) fn forget(&self, target: &Target) {
         lock(&self.known).entries.remove(target);
     }

@@ -17,7 +17,7 @@ const CHANGE_PRICE: f64 = 0.15;
 const ROOT_FROM: f64 = 0.0005;
 /// A policy that would have exceeded this multiple of the wanted share pays for what is beyond more often. Without that the mean over
 /// workloads is kept at the same cost, but single ones come to four times the share.
-const AT_MOST: f64 = 1.9;
+const AT_MOST: f64 = 1.8;
 const BEYOND: f64 = 10.0;
 
 /// How a workload is sized by its forecasts.
@@ -65,7 +65,7 @@ impl Aim {
     /// The prices that brought the mean over fifteen public load traces to the wanted share, for 1, 0.5 and 0.2 %.
     pub(super) fn at(share: f64) -> Self {
         let fewer = 0.01 / share.max(1e-5);
-        Self { share, price: 2.0 * fewer.powf(1.7), root_price: 0.5 * fewer }
+        Self { share, price: 2.4 * fewer.powf(1.8), root_price: 0.5 * fewer }
     }
 
     /// The policy where there is no past to play through.

@@ -49,7 +49,8 @@ impl Snapshot {
     }
 
     pub(super) fn of(workload: &Workload) -> Option<Self> {
-        postcard::to_extend(workload, HEAD.to_vec()).ok().map(|bytes| Self { bytes })
+        let body = postcard::to_stdvec(workload).ok()?;
+        Some(Self { bytes: [&HEAD[..], &checksum(&body).to_le_bytes(), &body].concat() })
     }
 
     pub(super) fn workload(&self) -> Result<Workload, SnapshotError> {
@@ -58,7 +59,16 @@ impl Snapshot {
             return Err(SnapshotError::TooLarge { bytes, limit: BYTES_AT_MOST });
         }
         let body = self.bytes.strip_prefix(&HEAD).ok_or(SnapshotError::Version { bytes })?;
+        let (sum, body) = body.split_first_chunk().ok_or(SnapshotError::Damaged)?;
+        if u64::from_le_bytes(*sum) != checksum(body) {
+            return Err(SnapshotError::Damaged);
+        }
         let (workload, rest) = postcard::take_from_bytes::<Workload>(body).map_err(|_| SnapshotError::Damaged)?;
         if rest.is_empty() && workload.is_sound() { Ok(workload.restored()) } else { Err(SnapshotError::Damaged) }
     }
+}
+
+/// FNV-1a: against bytes that were damaged, not against somebody who means harm.
+fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

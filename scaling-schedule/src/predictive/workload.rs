@@ -19,6 +19,10 @@ const WITNESS_EVERY_MS: i64 = 2 * 3_600_000;
 const CARRIED_HALF_LIFE: f64 = 5760.0;
 /// What a pod carries may move by this factor before the past is learnt anew with it.
 const RESIZED: f64 = 2.0;
+/// A declared capacity is believed up to this multiple of what pods have shown, when swings are told from noise.
+const DECLARED_AT_MOST: f64 = 4.0;
+/// Counts of ready pods that are kept: an hour of 15 s. A mean of CPU over a longer window is taken as one over that.
+const COUNTS: usize = 240;
 
 /// A sample as far as it matters here. NaN for what was not measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,9 +112,15 @@ impl Workload {
         let signal = signal(observation)?;
         let facts = observation.facts.clone();
         let pod_size = match signal {
-            SignalKind::RequestRate => declared_capacity(&facts)
-                .or_else(|| Self::carried_over(observation).per_pod())
-                .ok_or(NoForecast::NoCapacity)?,
+            SignalKind::RequestRate => {
+                let shown = Self::carried_over(observation).per_pod();
+                match (declared_capacity(&facts), shown) {
+                    (Some(declared), Some(shown)) => declared.min(DECLARED_AT_MOST * shown),
+                    (Some(declared), None) => declared,
+                    // Rounded, so that it hardly depends on when it was first asked for.
+                    (None, shown) => shown.ok_or(NoForecast::NoCapacity)?.log2().round().exp2(),
+                }
+            }
             _ => 1.0,
         };
         let mut workload = Self {
@@ -187,7 +197,11 @@ impl Workload {
         self.carried.see(sample);
         let load = match self.signal {
             SignalKind::RequestRate => sample.rate,
-            _ => sample.cpu / 100.0 * self.mean_pods(sample),
+            _ => {
+                let used = sample.cpu / 100.0 * self.mean_pods(sample);
+                // New pods are busy with starting: what is used while they come is not yet what is asked for.
+                if self.grew_lately() { used.min(self.forecaster.load()) } else { used }
+            }
         };
         let capacity = match self.signal {
             SignalKind::RequestRate => {
@@ -220,8 +234,10 @@ impl Workload {
         }
         let until_ms = sample.at_ms.saturating_sub(lag_ms);
         let from_ms = until_ms.saturating_sub(window_ms);
-        // One before the window tells how many there were at its beginning.
-        while self.pods.len() > 2 && self.pods.get(1).is_some_and(|(at_ms, _)| *at_ms <= from_ms) {
+        // One before the window and a start-up tells how many there were at its beginning.
+        let kept_ms = from_ms.saturating_sub(millis(self.facts.start_up));
+        let is_old = |second: &(i64, f64)| second.0 <= kept_ms;
+        while self.pods.len() > COUNTS || (self.pods.len() > 2 && self.pods.get(1).is_some_and(is_old)) {
             self.pods.pop_front();
         }
         let (mut sum, mut number) = (0.0, 0.0);
@@ -230,6 +246,19 @@ impl Workload {
             number += 1.0;
         }
         if number > 0.0 { sum / number } else { self.pods.front().map_or(f64::NAN, |(_, pods)| *pods) }
+    }
+
+    /// True if there are more pods than a window, a lag and a start-up ago.
+    fn grew_lately(&self) -> bool {
+        let oldest = self.pods.front().map_or(f64::NAN, |(_, pods)| *pods);
+        self.pods.back().is_some_and(|(_, newest)| *newest > oldest)
+    }
+
+    /// True if its load is a rate that an observation lacks though it may well be declared: then what was learnt is kept.
+    pub(super) fn lacks_its_rate(&self, observation: &Observation) -> bool {
+        let rate = SignalKind::RequestRate;
+        let declared = observation.declared.is_none_or(|declared| declared.contains(rate));
+        self.signal == rate && observation.current.value(rate).is_none() && declared
     }
 
     /// The same after a restart: what is newer goes on from it, though the samples before may not be found again.
@@ -288,7 +317,8 @@ fn signal(observation: &Observation) -> Result<SignalKind, NoForecast> {
         return Err(NoForecast::NoLoad { signal: rate });
     }
     let measured = observation.current.value(cpu).is_some() && observation.current.current_pod_count.is_some();
-    if measured { Ok(cpu) } else { Err(NoForecast::NoLoad { signal: rate }) }
+    let was_measured = observation.declared().contains(cpu) || observation.history.signals().contains(cpu);
+    if measured { Ok(cpu) } else { Err(NoForecast::NoLoad { signal: if was_measured { cpu } else { rate } }) }
 }
 
 /// The samples of the history after an instant and before the present.
