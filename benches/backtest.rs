@@ -1,4 +1,4 @@
-//! Replays in steps of 15 s: `cargo bench --bench backtest`. The HPA over a month, and a day (5,760 steps) with everything that a
+//! Replays in steps of 15 s: `cargo bench -p benches --bench backtest`. The HPA over a month, and a day (5,760 steps) with everything that a
 //! report has; engines decide at every step.
 
 use std::sync::Arc;

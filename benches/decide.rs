@@ -1,4 +1,4 @@
-//! One rule decision: `cargo bench --bench decide`. Time and allocations per decision.
+//! One rule decision: `cargo bench -p benches --bench decide`. Time and allocations per decision.
 
 use divan::{AllocProfiler, Bencher, black_box};
 use scaling_core::{LoadForecast, RuleBasedEngine, RuleConfig, SignalKind};

@@ -1,4 +1,4 @@
-//! The HPA's algorithm: `cargo bench --bench hpa`. Time and allocations for one sync.
+//! The HPA's algorithm: `cargo bench -p benches --bench hpa`. Time and allocations for one sync.
 
 use divan::{AllocProfiler, Bencher, black_box};
 use scaling_core::Bounds;

@@ -1,4 +1,4 @@
-//! Reading metrics: `cargo bench --bench parse`.
+//! Reading metrics: `cargo bench -p benches --bench parse`.
 
 use std::io::Read;
 

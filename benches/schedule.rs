@@ -1,4 +1,4 @@
-//! Foresight: `cargo bench --bench schedule`. A predictive decision, what learning takes, and a schedule from history.
+//! Foresight: `cargo bench -p benches --bench schedule`. A predictive decision, what learning takes, and a schedule from history.
 
 use divan::{AllocProfiler, Bencher, black_box};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
@@ -29,7 +29,7 @@ fn observation(days: u32) -> Observation {
     observation
 }
 
-/// A decision between two learnings, by days of history.
+/// A decision about what was decided before, by days of history: nothing new to learn.
 #[divan::bench(args = [0, 1, 14, 60])]
 fn predictive(bencher: Bencher<'_, '_>, days: u32) {
     let engine = PredictiveEngine::new(PredictiveConfig::default()).ok();
@@ -44,6 +44,30 @@ fn learn(bencher: Bencher<'_, '_>, days: u32) {
     bencher
         .with_inputs(|| PredictiveEngine::new(PredictiveConfig::default()).ok())
         .bench_values(|engine| engine.map(|engine| engine.evaluate(black_box(&observation))));
+}
+
+/// What an hour of a workload costs: 240 decisions at 15 s, each with what it learns, after a day of history.
+#[divan::bench(sample_count = 20)]
+fn an_hour(bencher: Bencher<'_, '_>) {
+    let all = observation(2);
+    let hour: Vec<Observation> = (5760..6000)
+        .filter_map(|place| {
+            let mut seen = all.clone();
+            seen.current = all.history.sample(place)?;
+            Some(seen)
+        })
+        .collect();
+    bencher
+        .with_inputs(|| {
+            let engine = PredictiveEngine::new(PredictiveConfig::default()).ok();
+            if let (Some(engine), Some(first)) = (&engine, hour.first()) {
+                let _ = engine.evaluate(first);
+            }
+            engine
+        })
+        .bench_values(|engine| {
+            engine.map(|engine| hour.iter().skip(1).filter_map(|seen| engine.evaluate(seen).ok()).count())
+        });
 }
 
 /// Windows from a fortnight.

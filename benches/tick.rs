@@ -1,4 +1,4 @@
-//! A fleet in one tick: `cargo bench --bench tick`. 10,000 workloads, on one core.
+//! A fleet in one tick: `cargo bench -p benches --bench tick`. 10,000 workloads, on one core.
 
 use std::sync::Arc;
 

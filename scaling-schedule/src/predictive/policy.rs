@@ -65,7 +65,7 @@ impl Aim {
     /// The prices that brought the mean over fifteen public load traces to the wanted share, for 1, 0.5 and 0.2 %.
     pub(super) fn at(share: f64) -> Self {
         let fewer = 0.01 / share.max(1e-5);
-        Self { share, price: 2.4 * fewer.powf(1.8), root_price: 0.5 * fewer }
+        Self { share, price: 2.4 * fewer.powf(1.9), root_price: 0.5 * fewer }
     }
 
     /// The policy where there is no past to play through.
