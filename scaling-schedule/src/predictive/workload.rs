@@ -195,13 +195,12 @@ impl Workload {
     fn see(&mut self, sample: &Sample, rules: &RuleConfig, aim: Aim) {
         self.pace.see(sample.at_ms, sample.pods, sample.rate, sample.cpu, &self.facts);
         self.carried.see(sample);
-        let load = match self.signal {
-            SignalKind::RequestRate => sample.rate,
-            _ => {
-                let used = sample.cpu / 100.0 * self.mean_pods(sample);
-                // New pods are busy with starting: what is used while they come is not yet what is asked for.
-                if self.grew_lately() { used.min(self.forecaster.load()) } else { used }
-            }
+        let load = if self.signal == SignalKind::RequestRate {
+            sample.rate
+        } else {
+            let used = sample.cpu / 100.0 * self.mean_pods(sample);
+            // New pods are busy with starting: what is used while they come is not yet what is asked for.
+            if self.grew_lately() { used.min(self.forecaster.load()) } else { used }
         };
         let capacity = match self.signal {
             SignalKind::RequestRate => {
