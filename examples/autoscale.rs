@@ -93,6 +93,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let recorder = recorder(changes.clone(), journal.clone(), setting);
     let share = arguments.violating / 100.0;
     let comparison = Comparison::new(&scenario, &hpa.spec, &engine, recorder, share)?;
+    let comparison = Comparison { scaled_to: arguments.cluster.scaled_to(&scenario), ..comparison };
     if let Some(journal) = journal {
         journal.finish()?;
     }
@@ -151,7 +152,9 @@ fn scenario(
     out: &mut impl Write,
 ) -> Result<Scenario, Failure> {
     let alone = hpa.clone().candidate(hpa.manifest.name());
-    let scenarios = arguments.cluster.scenarios(&[source.to_owned()], &[alone], out)?;
+    let judged = arguments.hpa.as_deref().map(examples::place);
+    let judged: Vec<&str> = judged.iter().map(String::as_str).collect();
+    let scenarios = arguments.cluster.scenarios(&[source.to_owned()], &[alone], &judged, out)?;
     let scenario = scenarios.into_iter().next().ok_or_else(|| Failure::failed("there is no load"))?;
     Ok(Scenario { target: Some(target.clone()), events: arguments.event.clone(), ..scenario })
 }
@@ -302,6 +305,25 @@ mod tests {
             text.lines().last().filter(|line| line.starts_with("wrote ")).and_then(|_| text.lines().rev().nth(1));
         let page = fs::read_to_string(page).unwrap();
         assert!(page.contains(verdict.unwrap()) && page.contains(" → ") && page.contains("<svg"), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_manifest_of_ones_own_is_not_judged_by_a_load_of_a_size_of_ours() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load = load(temporary.path());
+        let own = fs::read_to_string(examples::test_data("shop_hpa.yaml")).unwrap();
+        let own = file(temporary.path(), "own.yaml", &own);
+        let asked = [["--source", &load, "--engine", "rules", "--limits", "1..80"].as_slice(), &QUICK[2..]].concat();
+        let error = output(&[asked.as_slice(), &["--hpa", &own]].concat()).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("load.csv: nothing in it tells what a pod of "), "{error}");
+        assert!(error.contains("own.yaml serves ") && error.contains("--pod-capacity REQUESTS_PER_SECOND"), "{error}");
+        let verdict = |more: &[&str]| {
+            let text = output(&[asked.as_slice(), more].concat()).unwrap();
+            text.lines().find(|line| line.starts_with("Verdict: ")).unwrap().to_owned()
+        };
+        assert!(verdict(&["--hpa", &own, "--pods-at-peak", "9"]).contains("scaled so that its peak needs 9 pods"));
+        assert!(verdict(&[]).contains("The load was scaled so that its peak needs 40 pods"));
+        assert!(!verdict(&["--hpa", &own, "--pod-capacity", "60"]).contains("scaled"));
     }
 
     #[test]

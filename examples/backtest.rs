@@ -95,7 +95,8 @@ fn command(arguments: impl IntoIterator<Item = String>) -> String {
 
 fn run(arguments: &Arguments, command: &str, out: &mut impl Write) -> Result<(), Failure> {
     let mut candidates = policies(arguments)?;
-    let scenarios = arguments.cluster.scenarios(&arguments.trace, &candidates, out)?;
+    let judged: Vec<&str> = arguments.engine.iter().filter_map(|engine| candidates::hpa_file(engine)).collect();
+    let scenarios = arguments.cluster.scenarios(&arguments.trace, &candidates, &judged, out)?;
     if candidates.is_empty() {
         let (names, notes) = candidates::suitable(&scenarios);
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
@@ -280,6 +281,19 @@ mod tests {
         assert!(error.contains("widen the limits to 1..700"), "{error}");
         let text = output(&[always.as_slice(), &["--limits", "1..700"]].concat()).unwrap();
         assert!(!text.contains("widened"), "{text}");
+    }
+
+    #[test]
+    fn an_hpa_from_a_file_is_not_judged_by_a_load_of_a_size_of_ours() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load: Vec<_> = (0..240).map(|i| format!("{},{}", i * 60, 20 + i % 60)).collect();
+        let load = file(temporary.path(), "load.csv", &format!("timestamp_s,rps\n{}\n", load.join("\n")));
+        let own = large(temporary.path(), 2, 10);
+        let asked = ["--trace", &load, "--engine", &own];
+        let error = output(&asked).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("nothing in it tells what a pod of "), "{error}");
+        assert!(output(&[asked.as_slice(), &["--pods-at-peak", "5"]].concat()).is_ok());
+        assert!(output(&["--trace", &load, "--engine", "hpa:60"]).unwrap().contains("scaled by"));
     }
 
     #[test]

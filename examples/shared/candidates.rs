@@ -46,9 +46,7 @@ fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
     let (start, end) = scenario.trace.span();
     let history_s = (end - start).num_seconds() as f64 * scenario.history_share;
     match name {
-        "kpa" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => {
-            Some("there is no request rate")
-        }
+        "kpa" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => Some("there is no request rate"),
         "kpa" | "schedule" if !scenario.model.measures(SignalKind::RequestRate) => {
             Some("the request rate is not measured")
         }
@@ -225,6 +223,12 @@ fn whole(text: &str, percent: f64) -> Result<i32, Failure> {
     } else {
         Err(bad(text, format!("{percent} is not a whole percentage")))
     }
+}
+
+/// Returns the file of a policy that is an HPA in a file: `FILE.yaml`, or `hpa:FILE.yaml`.
+pub fn hpa_file(text: &str) -> Option<&str> {
+    let file = text.strip_prefix("hpa:").unwrap_or(text);
+    (is_file(file) && !file.starts_with("rules:")).then_some(file)
 }
 
 /// Makes a policy of an HPA in a file. Its name tells which of its metrics are left out.

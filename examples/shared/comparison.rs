@@ -32,6 +32,8 @@ pub struct Comparison {
     pub report: TraceReport,
     /// The HPA that is recommended, or why there is none.
     pub recommended: Result<Recommended, String>,
+    /// Pods that the peak of the load was scaled to; none for a load as it was recorded.
+    pub scaled_to: Option<f64>,
 }
 
 impl Comparison {
@@ -66,7 +68,7 @@ impl Comparison {
         let (recommended, replayed) = found?;
         report.candidates.extend(with_us.candidates);
         report.candidates.extend(replayed.into_iter().flat_map(|replayed| replayed.candidates));
-        Ok(Self { report, recommended })
+        Ok(Self { report, recommended, scaled_to: None })
     }
 
     /// Returns the outcome of one of them.

@@ -117,8 +117,11 @@ pub fn sentence(comparison: &Comparison) -> String {
         ours.violating_share * 100.0,
         alone.violating_share * 100.0
     );
+    let scaled = comparison.scaled_to.map_or_else(String::new, |pods| {
+        format!(" The load was scaled so that its peak needs {pods} pods; the costs are not yours (--pod-capacity).")
+    });
     format!(
-        "Verdict: {how} {cost}{money}, and {late}: {}.",
+        "Verdict: {how} {cost}{money}, and {late}: {}.{scaled}",
         judgement(change, alone.violating_share, ours.violating_share)
     )
 }
