@@ -219,6 +219,9 @@ fn recommend(
     for (name, content) in repository::files(&proposed, None).map_err(Failure::failed)? {
         examples::write(&folder.join(name), &content, out)?;
     }
+    if let Some(warning) = verdict::warning(comparison) {
+        writeln!(out, "{warning}\n")?;
+    }
     Ok(())
 }
 
