@@ -363,13 +363,12 @@ mod tests {
         };
         let cpu = file(temporary.path(), "cpu.jsonl", &(0..120).map(used).collect::<Vec<_>>().join("\n"));
         let text = output(&["--trace", &cpu]).unwrap();
-        for name in ["kpa", "predictive"] {
+        for name in ["kpa", "schedule"] {
             assert!(text.contains(&format!("there is no request rate: {name} is left out")), "{text}");
         }
-        assert!(text.contains(" rules "), "{text}");
+        assert!(text.contains(" rules ") && text.contains(" predictive "), "{text}");
         for (arguments, what) in [
             (["--engine", "kpa"], "1: cpu: candidate kpa: there is no request rate in the trace"),
-            (["--engine", "predictive"], "1: cpu: candidate predictive: there is no request rate in the trace"),
             (["--engine", "kpa@hpa"], "1: cpu: candidate kpa@hpa: there is no request rate in the trace"),
             (["--pod-capacity", "50"], "2: "),
         ] {
