@@ -329,22 +329,46 @@ mod tests {
         assert!(!verdict(&["--hpa", &own, "--pod-capacity", "60"]).contains("scaled"));
     }
 
+    /// Four days, as many as a search for a target needs.
+    fn four_days(folder: &Path) -> String {
+        let rows = (0..2400).map(|step| {
+            let phase = f64::from(step) / 600.0 * std::f64::consts::TAU;
+            format!("{},{:.0}", 1_767_571_200 + step * 144, 300.0 - 200.0 * phase.cos())
+        });
+        file(folder, "load.csv", &format!("timestamp_s,rps\n{}\n", rows.collect::<Vec<_>>().join("\n")))
+    }
+
+    #[test]
+    fn where_no_target_is_worth_it_none_is_recommended() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load = four_days(temporary.path());
+        let shop = fs::read_to_string(examples::test_data("shop_hpa.yaml")).unwrap();
+        // With so large a min the target decides nothing.
+        let held = shop.replace("minReplicas: 4", "minReplicas: 35").replace("maxReplicas: 10", "maxReplicas: 70");
+        let held = file(temporary.path(), "held.yaml", &held);
+        let folder = temporary.path().join("out");
+        let asked = ["--source", &load, "--engine", "rules", "--out", folder.to_str().unwrap(), "--hpa", &held];
+        let text = output(&[asked.as_slice(), &QUICK].concat()).unwrap();
+        assert!(text.contains("(35..70 pods"), "{text}");
+        assert!(text.contains("no target is recommended: no setting is worth it, keep the HPA as it is; "), "{text}");
+        assert!(!text.contains("with us, recommended target") && !text.contains("target without us"), "{text}");
+        assert!(!text.contains(" -> ") && !text.contains("warning") && !folder.exists(), "{text}");
+    }
+
     #[test]
     fn a_target_is_recommended_from_the_history_alone_and_written_as_a_manifest() {
         let temporary = tempfile::tempdir().unwrap();
-        let hours: Vec<_> = (0..2400)
-            .map(|step| {
-                let phase = f64::from(step) / 600.0 * std::f64::consts::TAU;
-                format!("{},{:.0}", 1_767_571_200 + step * 144, 300.0 - 200.0 * phase.cos())
-            })
-            .collect();
-        let load = file(temporary.path(), "load.csv", &format!("timestamp_s,rps\n{}\n", hours.join("\n")));
+        let load = four_days(temporary.path());
         let folder = temporary.path().to_str().unwrap();
         let text = output(&[["--source", &load, "--engine", "rules", "--out", folder].as_slice(), &QUICK].concat());
         let text = text.unwrap();
-        for line in
-            ["with us, recommended target", "recommended, found on the history before", "averageUtilization: 65 -> "]
-        {
+        for line in [
+            "with us, recommended target",
+            "the recommended target without us",
+            "recommended, found on the history before",
+            "averageUtilization: 65 -> ",
+            "shop.hpa.yaml\nwarning: this target is for an HPA whose floors we hold; if we stop, ",
+        ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
         let written = fs::read_to_string(temporary.path().join("shop/shop.hpa.yaml")).unwrap();

@@ -18,7 +18,7 @@ use examples::{Failure, MayClose};
 use futures::executor::block_on;
 use scaling_core::backtest::{ClusterModel, Driver, SampleTime, Scenario, Trace};
 use scaling_core::hpa::HpaSpec;
-use scaling_core::recommend::{TargetSearch, recommend};
+use scaling_core::recommend::{RecommendError, TargetSearch, recommend};
 use scaling_core::source::parse;
 use scaling_core::{
     ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, Outcome,
@@ -69,7 +69,11 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let file = arguments.file.clone().unwrap_or_else(|| examples::test_data("shop_hpa.yaml"));
     let hpas = HpaArguments { hpa_name: arguments.hpa_name.clone(), ..HpaArguments::default() };
     let HpaFile { manifest, spec, requests, .. } = hpas.read(&file)?;
-    let facts = requests.added_to(WorkloadFacts::default());
+    let mut facts = requests.added_to(WorkloadFacts::default());
+    facts.pod_capacity = arguments.pod_capacity;
+    if let Some(capacity) = facts.pod_capacity.filter(|capacity| !(capacity.is_finite() && *capacity > 0.0)) {
+        return Err(Failure::input(format!("--pod-capacity is {capacity}; it must be a rate above 0")));
+    }
     let target = manifest.target();
     let bounds = manifest.spec.bounds().map_err(Failure::input)?;
     writeln!(out, "{target} is scaled by HPA {:?} within {bounds}", target.hpa)?;
@@ -90,7 +94,12 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
     let advice =
         recommend(&target, &past, &facts, &RuleConfig::default(), &BoundsPolicy::default(), HardLimits::default())
-            .map_err(Failure::failed)?;
+            .map_err(|error| match error {
+                RecommendError::NothingToSizeBy => {
+                    Failure::input(format!("{}: {error} (--pod-capacity RPS)", examples::place(&path)))
+                }
+                other => Failure::input(format!("{}: {other}", examples::place(&path))),
+            })?;
     writeln!(
         out,
         "\nrecommended: {}..{}, CPU at {} %",
@@ -153,7 +162,6 @@ fn recommend_target(
         return Ok(writeln!(out, "\nno target is recommended: {why}")?);
     };
     let scenario = Scenario::new(trace, ClusterModel { pod_capacity, ..ClusterModel::default() });
-    scenario.model.validate().map_err(Failure::input)?;
     let scenario = Scenario { facts: facts.clone(), ..scenario };
     let search = TargetSearch::default();
     let searched = search.run(
@@ -221,10 +229,17 @@ mod tests {
         let (_kept, own) = hpa(2);
         let error = output(&[&own]).unwrap_err();
         assert!(error.starts_with("2: ") && error.contains(&own) && error.ends_with("--history FILE"), "{error}");
-        let rows: Vec<_> = (0..4000).map(|minute| format!("{},{}", minute * 60, 100 + minute % 60)).collect();
-        let (_kept, rates) = file(&format!("timestamp,request_rate_per_second\n{}\n", rows.join("\n")), ".csv");
-        let text = output(&["--history", &rates]).unwrap_or_else(|error| error);
-        assert!(text.contains("does not tell what a pod serves"), "{text}");
+        let rows: Vec<_> = (0..4000).map(|minute| format!("{},{},4", minute * 60, 100 + minute % 60)).collect();
+        let (_kept, rates) =
+            file(&format!("timestamp,request_rate_per_second,current_pod_count\n{}\n", rows.join("\n")), ".csv");
+        let error = output(&["--history", &rates]).unwrap_err();
+        assert!(
+            error.starts_with("2: ") && error.ends_with("a known capacity per pod (--pod-capacity RPS)"),
+            "{error}"
+        );
+        let text = output(&["--history", &rates, "--pod-capacity", "60"]).unwrap();
+        assert!(text.contains("recommended: ") && text.contains("the HPA is now at"), "{text}");
+        assert!(output(&["--history", &rates, "--pod-capacity", "0"]).unwrap_err().starts_with("2: "));
     }
 
     #[test]
