@@ -1,7 +1,7 @@
 //! The whole loop on your own past: what an engine would have done to an HPA, what that would have cost, and whether it is worth it.
 //!
 //!     cargo run --release --example autoscale
-//!     cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --html report.html
+//!     cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --pod-capacity 60 --html report.html
 //!
 //! By default it replays the second of the two weeks in `test_data/shop_history.csv.gz`, after learning from the first, against
 //! the HPA of `test_data/shop_hpa.yaml`. The recording says how much load there was; the pods that meet it are simulated, because
@@ -27,7 +27,7 @@ use scaling_k8s::{HpaManifest, diff, repository};
 const EXAMPLES: &str = "Examples:
   cargo run --release --example autoscale
   cargo run --release --example autoscale -- --verbose --time-zone Europe/Berlin
-  cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --html report.html
+  cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --pod-capacity 60 --html report.html
   cargo run --release --example autoscale -- --engine rules --records records.jsonl
   cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl";
 

@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example policy_diff
 //!     cargo run --release --example policy_diff -- --current old.yaml --proposed new.yaml --trace load.csv \
-//!         --max-cost-increase 10 --max-violating 0.5
+//!         --pod-capacity 60 --max-cost-increase 10 --max-violating 0.5
 //!
 //! Both are replayed over the same traffic. Prints the difference in pod-hours, cost and violations; exits with 1 if a stated budget
 //! is exceeded, and says which and by how much. A trace without a single request after its history is refused (exit 2): over it, any
@@ -25,8 +25,8 @@ const PROPOSED: &str = "proposed";
 const EXAMPLES: &str = "Examples:
   cargo run --release --example policy_diff
   cargo run --release --example policy_diff -- --current old.yaml --proposed new.yaml --trace load.csv \\
-      --max-cost-increase 10 --max-violating 0.5
-  cargo run --release --example policy_diff -- --current hpas.yaml#web --proposed hpa:60 --trace load.csv
+      --pod-capacity 60 --max-cost-increase 10 --max-violating 0.5
+  cargo run --release --example policy_diff -- --current hpas.yaml#web --proposed hpa:60 --trace load.csv --pod-capacity 60
   cargo run --release --example policy_diff -- --proposed keda.yaml --metric s0-prometheus=request_rate --leave-out memory
 
 A policy is a manifest (YAML or JSON with an HPA of autoscaling/v2 or v1, alone or among others), or an engine as backtest takes it.";
