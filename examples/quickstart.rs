@@ -6,18 +6,16 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use examples::{Failure, MayClose};
 use futures::executor::block_on; // or the runtime you have
 use scaling_core::chrono::{DateTime, TimeDelta};
 use scaling_core::{ApplyMode, Autoscaler, Bounds, MemoryApplier, MemorySource, ScalingMetrics, SignalKind, Target};
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     examples::no_arguments("quickstart", "The loop to copy: metrics in, a decision with its reasons out");
-    examples::exit(run(&mut MayClose(std::io::stdout())).map_err(Failure::failed))
+    examples::exit(run(&mut examples::MayClose(std::io::stdout())).map_err(examples::Failure::failed))
 }
 
 fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
@@ -55,8 +53,5 @@ fn the_rise_is_met_before_it_is_over() {
     let mut out = Vec::new();
     run(&mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(
-        text.contains("HPA 2..6, ") && text.contains(", applied\n") && text.contains("capacity of a pod"),
-        "{text}"
-    );
+    assert!(["HPA 2..6, ", ", applied\n", "capacity of a pod"].iter().all(|said| text.contains(said)), "{text}");
 }
