@@ -5,8 +5,8 @@
 //!
 //! A trace is a table of any delimiter, JSON lines of metrics, or the answer of a Prometheus range query, also gzipped; `--column` and
 //! `--time-zone` read what names and clocks do not say. Its first half is history to learn from, the rest is replayed in a simulated cluster. Where nothing says what a pod can
-//! carry, the trace is scaled so that its busiest thousandth needs `--pods-at-peak` pods of 50 requests a second; an HPA from a file is judged by
-//! such a load only where that option is given. Bad rows give
+//! carry, the trace is scaled so that its busiest thousandth needs `--pods-at-peak` pods of 50 requests a second; an HPA from a
+//! file is judged by such a load only where that option is given. Bad rows give
 //! file, line and cause (exit 2); gaps stay gaps and are told.
 //!
 //! One set of limits holds for every policy and the oracle: `--limits`, or 1..200 widened to the bounds of the manifests. A policy that
