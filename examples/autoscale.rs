@@ -1,7 +1,7 @@
 //! The whole loop on your own past: what an engine would have done to an HPA, what that would have cost, and whether it is worth it.
 //!
 //!     cargo run --release --example autoscale
-//!     cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --html report.html
+//!     cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --pod-capacity 60 --html report.html
 //!
 //! By default it replays the second of the two weeks in `test_data/shop_history.csv.gz`, after learning from the first, against
 //! the HPA of `test_data/shop_hpa.yaml`. The recording says how much load there was; the pods that meet it are simulated, because
@@ -27,7 +27,7 @@ use scaling_k8s::{HpaManifest, diff, repository};
 const EXAMPLES: &str = "Examples:
   cargo run --release --example autoscale
   cargo run --release --example autoscale -- --verbose --time-zone Europe/Berlin
-  cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --html report.html
+  cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --pod-capacity 60 --html report.html
   cargo run --release --example autoscale -- --engine rules --records records.jsonl
   cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl";
 
@@ -93,6 +93,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let recorder = recorder(changes.clone(), journal.clone(), setting);
     let share = arguments.violating / 100.0;
     let comparison = Comparison::new(&scenario, &hpa.spec, &engine, recorder, share)?;
+    let comparison = Comparison { scaled_to: arguments.cluster.scaled_to(&scenario), ..comparison };
     if let Some(journal) = journal {
         journal.finish()?;
     }
@@ -151,7 +152,9 @@ fn scenario(
     out: &mut impl Write,
 ) -> Result<Scenario, Failure> {
     let alone = hpa.clone().candidate(hpa.manifest.name());
-    let scenarios = arguments.cluster.scenarios(&[source.to_owned()], &[alone], out)?;
+    let judged = arguments.hpa.as_deref().map(examples::place);
+    let judged: Vec<&str> = judged.iter().map(String::as_str).collect();
+    let scenarios = arguments.cluster.scenarios(&[source.to_owned()], &[alone], &judged, out)?;
     let scenario = scenarios.into_iter().next().ok_or_else(|| Failure::failed("there is no load"))?;
     Ok(Scenario { target: Some(target.clone()), events: arguments.event.clone(), ..scenario })
 }
@@ -215,6 +218,9 @@ fn recommend(
     let Some(folder) = &arguments.out else { return Ok(()) };
     for (name, content) in repository::files(&proposed, None).map_err(Failure::failed)? {
         examples::write(&folder.join(name), &content, out)?;
+    }
+    if let Some(warning) = verdict::warning(comparison) {
+        writeln!(out, "{warning}\n")?;
     }
     Ok(())
 }
@@ -305,21 +311,64 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_of_ones_own_is_not_judged_by_a_load_of_a_size_of_ours() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load = load(temporary.path());
+        let own = fs::read_to_string(examples::test_data("shop_hpa.yaml")).unwrap();
+        let own = file(temporary.path(), "own.yaml", &own);
+        let asked = [["--source", &load, "--engine", "rules", "--limits", "1..80"].as_slice(), &QUICK[2..]].concat();
+        let error = output(&[asked.as_slice(), &["--hpa", &own]].concat()).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("load.csv: nothing in it tells what a pod of "), "{error}");
+        assert!(error.contains("own.yaml serves ") && error.contains("--pod-capacity REQUESTS_PER_SECOND"), "{error}");
+        let verdict = |more: &[&str]| {
+            let text = output(&[asked.as_slice(), more].concat()).unwrap();
+            text.lines().find(|line| line.starts_with("Verdict: ")).unwrap().to_owned()
+        };
+        assert!(verdict(&["--hpa", &own, "--pods-at-peak", "9"]).contains("scaled so that its peak needs 9 pods"));
+        assert!(verdict(&[]).contains("The load was scaled so that its peak needs 40 pods"));
+        assert!(!verdict(&["--hpa", &own, "--pod-capacity", "60"]).contains("scaled"));
+    }
+
+    /// Four days, as many as a search for a target needs.
+    fn four_days(folder: &Path) -> String {
+        let rows = (0..2400).map(|step| {
+            let phase = f64::from(step) / 600.0 * std::f64::consts::TAU;
+            format!("{},{:.0}", 1_767_571_200 + step * 144, 300.0 - 200.0 * phase.cos())
+        });
+        file(folder, "load.csv", &format!("timestamp_s,rps\n{}\n", rows.collect::<Vec<_>>().join("\n")))
+    }
+
+    #[test]
+    fn where_no_target_is_worth_it_none_is_recommended() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load = four_days(temporary.path());
+        let shop = fs::read_to_string(examples::test_data("shop_hpa.yaml")).unwrap();
+        // With so large a min the target decides nothing.
+        let held = shop.replace("minReplicas: 4", "minReplicas: 35").replace("maxReplicas: 10", "maxReplicas: 70");
+        let held = file(temporary.path(), "held.yaml", &held);
+        let folder = temporary.path().join("out");
+        let asked = ["--source", &load, "--engine", "rules", "--out", folder.to_str().unwrap(), "--hpa", &held];
+        let text = output(&[asked.as_slice(), &QUICK].concat()).unwrap();
+        assert!(text.contains("(35..70 pods"), "{text}");
+        assert!(text.contains("no target is recommended: no setting is worth it, keep the HPA as it is; "), "{text}");
+        assert!(!text.contains("with us, recommended target") && !text.contains("target without us"), "{text}");
+        assert!(!text.contains(" -> ") && !text.contains("warning") && !folder.exists(), "{text}");
+    }
+
+    #[test]
     fn a_target_is_recommended_from_the_history_alone_and_written_as_a_manifest() {
         let temporary = tempfile::tempdir().unwrap();
-        let hours: Vec<_> = (0..2400)
-            .map(|step| {
-                let phase = f64::from(step) / 600.0 * std::f64::consts::TAU;
-                format!("{},{:.0}", 1_767_571_200 + step * 144, 300.0 - 200.0 * phase.cos())
-            })
-            .collect();
-        let load = file(temporary.path(), "load.csv", &format!("timestamp_s,rps\n{}\n", hours.join("\n")));
+        let load = four_days(temporary.path());
         let folder = temporary.path().to_str().unwrap();
         let text = output(&[["--source", &load, "--engine", "rules", "--out", folder].as_slice(), &QUICK].concat());
         let text = text.unwrap();
-        for line in
-            ["with us, recommended target", "recommended, found on the history before", "averageUtilization: 65 -> "]
-        {
+        for line in [
+            "with us, recommended target",
+            "the recommended target without us",
+            "recommended, found on the history before",
+            "averageUtilization: 65 -> ",
+            "shop.hpa.yaml\nwarning: this target is for an HPA whose floors we hold; if we stop, ",
+        ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
         let written = fs::read_to_string(temporary.path().join("shop/shop.hpa.yaml")).unwrap();

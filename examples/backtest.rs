@@ -5,7 +5,8 @@
 //!
 //! A trace is a table of any delimiter, JSON lines of metrics, or the answer of a Prometheus range query, also gzipped; `--column` and
 //! `--time-zone` read what names and clocks do not say. Its first half is history to learn from, the rest is replayed in a simulated cluster. Where nothing says what a pod can
-//! carry, the trace is scaled so that its busiest thousandth needs `--pods-at-peak` pods of 50 requests a second. Bad rows give
+//! carry, the trace is scaled so that its busiest thousandth needs `--pods-at-peak` pods of 50 requests a second; an HPA from a
+//! file is judged by such a load only where that option is given. Bad rows give
 //! file, line and cause (exit 2); gaps stay gaps and are told.
 //!
 //! One set of limits holds for every policy and the oracle: `--limits`, or 1..200 widened to the bounds of the manifests. A policy that
@@ -32,7 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   backtest                                            the history that comes with the examples, all engines
   backtest --trace load.csv.gz --html report.html     your own load, as a page with charts
-  backtest --trace load.csv --engine hpa:hpa.yaml --engine predictive@hpa:70
+  backtest --trace load.csv --engine hpa:hpa.yaml --engine predictive@hpa:70 --pod-capacity 120
   backtest --trace load.csv --sweep hpa:50..90:10 --engine hpa:70 --pod-capacity 120";
 
 #[derive(Parser)]
@@ -95,7 +96,8 @@ fn command(arguments: impl IntoIterator<Item = String>) -> String {
 
 fn run(arguments: &Arguments, command: &str, out: &mut impl Write) -> Result<(), Failure> {
     let mut candidates = policies(arguments)?;
-    let scenarios = arguments.cluster.scenarios(&arguments.trace, &candidates, out)?;
+    let judged: Vec<&str> = arguments.engine.iter().filter_map(|engine| candidates::hpa_file(engine)).collect();
+    let scenarios = arguments.cluster.scenarios(&arguments.trace, &candidates, &judged, out)?;
     if candidates.is_empty() {
         let (names, notes) = candidates::suitable(&scenarios);
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
@@ -283,6 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn an_hpa_from_a_file_is_not_judged_by_a_load_of_a_size_of_ours() {
+        let temporary = tempfile::tempdir().unwrap();
+        let load: Vec<_> = (0..240).map(|i| format!("{},{}", i * 60, 20 + i % 60)).collect();
+        let load = file(temporary.path(), "load.csv", &format!("timestamp_s,rps\n{}\n", load.join("\n")));
+        let own = large(temporary.path(), 2, 10);
+        let asked = ["--trace", &load, "--engine", &own];
+        let error = output(&asked).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("nothing in it tells what a pod of "), "{error}");
+        assert!(output(&[asked.as_slice(), &["--pods-at-peak", "5"]].concat()).is_ok());
+        assert!(output(&["--trace", &load, "--engine", "hpa:60"]).unwrap().contains("scaled by"));
+    }
+
+    #[test]
     fn help_has_examples_and_the_output_says_what_was_compared_and_when() {
         let help = output(&["--help"]).unwrap_err();
         assert!(help.contains("Examples:") && help.contains("timestamp_s,rps") && help.contains("--sweep"), "{help}");
@@ -349,13 +364,12 @@ mod tests {
         };
         let cpu = file(temporary.path(), "cpu.jsonl", &(0..120).map(used).collect::<Vec<_>>().join("\n"));
         let text = output(&["--trace", &cpu]).unwrap();
-        for name in ["kpa", "predictive"] {
+        for name in ["kpa", "schedule"] {
             assert!(text.contains(&format!("there is no request rate: {name} is left out")), "{text}");
         }
-        assert!(text.contains(" rules "), "{text}");
+        assert!(text.contains(" rules ") && text.contains(" predictive "), "{text}");
         for (arguments, what) in [
             (["--engine", "kpa"], "1: cpu: candidate kpa: there is no request rate in the trace"),
-            (["--engine", "predictive"], "1: cpu: candidate predictive: there is no request rate in the trace"),
             (["--engine", "kpa@hpa"], "1: cpu: candidate kpa@hpa: there is no request rate in the trace"),
             (["--pod-capacity", "50"], "2: "),
         ] {

@@ -18,19 +18,19 @@ use examples::{Failure, MayClose};
 use futures::executor::block_on;
 use scaling_core::backtest::{ClusterModel, Driver, SampleTime, Scenario, Trace};
 use scaling_core::hpa::HpaSpec;
-use scaling_core::recommend::{TargetSearch, recommend};
+use scaling_core::recommend::{RecommendError, TargetSearch, recommend};
 use scaling_core::source::parse;
 use scaling_core::{
-    ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, RuleBasedEngine,
-    RuleConfig, WorkloadFacts,
+    ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, Outcome,
+    RuleBasedEngine, RuleConfig, WorkloadFacts,
 };
 use scaling_k8s::{HpaManifest, diff};
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --example hpa_manager
-  cargo run --release --example hpa_manager -- hpa.yaml
-  cargo run --release --example hpa_manager -- rendered-chart.yaml --hpa-name web --history metrics.csv
+  cargo run --release --example hpa_manager -- hpa.yaml --history metrics.csv
+  cargo run --release --example hpa_manager -- chart.yaml --hpa-name web --history metrics.csv
 
 A history is CSV with a column timestamp and any of cpu_utilization_percent, request_rate_per_second, current_pod_count and so on, or
 JSON lines with these names; also gzipped.";
@@ -49,10 +49,13 @@ struct Arguments {
     /// The HPA of a file that holds several: NAME, or NAMESPACE/NAME.
     #[arg(long, value_name = "NAME")]
     hpa_name: Option<String>,
-    /// What was measured of its workload. By default `test_data/shop_history.csv.gz`, up to the flash sale on
+    /// What was measured of its workload; needed with FILE. Without FILE, `test_data/shop_history.csv.gz`, up to the flash sale on
     /// its second Thursday.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// Requests per second that one pod serves at full utilization, where the history does not tell.
+    #[arg(long, value_name = "RPS")]
+    pod_capacity: Option<f64>,
 }
 
 /// Samples of the history of `test_data` up to the flash sale.
@@ -66,19 +69,37 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let file = arguments.file.clone().unwrap_or_else(|| examples::test_data("shop_hpa.yaml"));
     let hpas = HpaArguments { hpa_name: arguments.hpa_name.clone(), ..HpaArguments::default() };
     let HpaFile { manifest, spec, requests, .. } = hpas.read(&file)?;
-    let facts = requests.added_to(WorkloadFacts::default());
+    let mut facts = requests.added_to(WorkloadFacts::default());
+    facts.pod_capacity = arguments.pod_capacity;
+    if let Some(capacity) = facts.pod_capacity.filter(|capacity| !(capacity.is_finite() && *capacity > 0.0)) {
+        return Err(Failure::input(format!("--pod-capacity is {capacity}; it must be a rate above 0")));
+    }
     let target = manifest.target();
     let bounds = manifest.spec.bounds().map_err(Failure::input)?;
     writeln!(out, "{target} is scaled by HPA {:?} within {bounds}", target.hpa)?;
 
     // What would an HPA made from this workload's past look like?
-    let path = arguments.history.clone().unwrap_or_else(examples::shop_history);
+    let path = match (&arguments.history, &arguments.file) {
+        (Some(history), _) => history.clone(),
+        (None, None) => examples::shop_history(),
+        (None, Some(file)) => {
+            return Err(Failure::input(format!(
+                "{}: an HPA is judged by what was measured of its own workload; say where that is: --history FILE",
+                examples::place(file)
+            )));
+        }
+    };
     let samples = parse::metrics(&examples::read(&path)?, None);
     let samples = samples.map_err(|error| Failure::input(format!("{}: {error}", examples::place(&path))))?;
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
     let advice =
         recommend(&target, &past, &facts, &RuleConfig::default(), &BoundsPolicy::default(), HardLimits::default())
-            .map_err(Failure::failed)?;
+            .map_err(|error| match error {
+                RecommendError::NothingToSizeBy => {
+                    Failure::input(format!("{}: {error} (--pod-capacity RPS)", examples::place(&path)))
+                }
+                other => Failure::input(format!("{}: {other}", examples::place(&path))),
+            })?;
     writeln!(
         out,
         "\nrecommended: {}..{}, CPU at {} %",
@@ -89,7 +110,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     }
 
     match Trace::from_samples(manifest.name(), samples.clone(), SampleTime::Ends) {
-        Ok(trace) => recommend_target(out, &manifest, &spec, &facts, trace)?,
+        Ok(trace) => recommend_target(out, &manifest, &spec, &facts, trace, arguments.pod_capacity)?,
         Err(refused) => writeln!(out, "\nno target is recommended: {refused}")?,
     }
 
@@ -100,6 +121,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         source.advance(&target, sample, now).map_err(Failure::input)?;
     }
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
+    let mut stopped = Vec::new();
     for mode in [ApplyMode::Plan, ApplyMode::Apply] {
         let autoscaler = Autoscaler::builder()
             .source(source.clone())
@@ -108,19 +130,22 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             .mode(mode)
             .build();
         let record = block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
-        writeln!(out, "\n{mode} at {}: {:?}", now.format("%H:%M"), record.outcome)?;
+        writeln!(out, "\n{mode} at {}: {}", now.format("%H:%M"), record.outcome)?;
         if let Some(change) = record.change {
             writeln!(out, "{change}")?;
         }
         for reason in record.decision.iter().flat_map(|decision| &decision.reasons) {
             writeln!(out, "- {reason}")?;
         }
+        if matches!(record.outcome, Outcome::Refused { .. } | Outcome::Failed { .. }) {
+            stopped.push(format!("{mode}: {}", record.outcome));
+        }
         let now = applier.bounds(&target).unwrap_or(bounds);
         writeln!(out, "the HPA is now at {now}")?;
     }
     let moved = manifest.with_bounds(applier.bounds(&target).unwrap_or(bounds));
     writeln!(out, "\n{}", moved.to_yaml().map_err(Failure::failed)?)?;
-    Ok(())
+    if stopped.is_empty() { Ok(()) } else { Err(Failure::failed(stopped.join("; "))) }
 }
 
 /// What target would be cheapest for this HPA, if an engine that foresees held its floor? Its own past tells.
@@ -130,10 +155,13 @@ fn recommend_target(
     spec: &HpaSpec,
     facts: &WorkloadFacts,
     trace: Trace,
+    pod_capacity: Option<f64>,
 ) -> Result<(), Failure> {
-    let usual = ClusterModel::default();
-    let pod_capacity = trace.pod_capacity().unwrap_or(usual.pod_capacity);
-    let scenario = Scenario::new(trace, ClusterModel { pod_capacity, ..usual });
+    let Some(pod_capacity) = pod_capacity.or(trace.pod_capacity()) else {
+        let why = "the history does not tell what a pod serves (CPU, pods and request rate together would); --pod-capacity says it";
+        return Ok(writeln!(out, "\nno target is recommended: {why}")?);
+    };
+    let scenario = Scenario::new(trace, ClusterModel { pod_capacity, ..ClusterModel::default() });
     let scenario = Scenario { facts: facts.clone(), ..scenario };
     let search = TargetSearch::default();
     let searched = search.run(
@@ -170,10 +198,56 @@ mod tests {
     fn a_plan_changes_nothing_and_an_apply_only_the_bounds() {
         let text = output(&[]).unwrap();
         let (dry, wet) = text.split_once("apply at").unwrap();
-        assert!(dry.contains("Planned") && dry.contains("the HPA is now at 4..10"), "{text}");
-        assert!(wet.contains("Applied") && !wet.contains("the HPA is now at 4..10"), "{text}");
+        assert!(dry.contains(": planned\n") && dry.contains("the HPA is now at 4..10"), "{text}");
+        assert!(wet.contains(": applied\n") && !wet.contains("the HPA is now at 4..10"), "{text}");
         assert!(dry.contains("averageUtilization: 65 -> "), "{text}");
         assert!(wet.contains("averageUtilization: 65") && wet.contains("stabilizationWindowSeconds: 300"), "{text}");
+    }
+
+    fn shop() -> String {
+        examples::shop_history().to_str().unwrap().to_owned()
+    }
+
+    fn file(text: &str, suffix: &str) -> (tempfile::NamedTempFile, String) {
+        let file = tempfile::NamedTempFile::with_suffix(suffix).unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        (file, path)
+    }
+
+    fn hpa(min: u32) -> (tempfile::NamedTempFile, String) {
+        let text = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: own}}\nspec: {{scaleTargetRef: {{apiVersion: \
+             apps/v1, kind: Deployment, name: own}}, minReplicas: {min}, maxReplicas: 60, metrics: [{{type: External, external: {{metric: \
+             {{name: rps}}, target: {{type: AverageValue, averageValue: 35}}}}}}]}}\n"
+        );
+        file(&text, ".yaml")
+    }
+
+    #[test]
+    fn an_hpa_of_ones_own_is_not_judged_by_the_history_of_another_workload() {
+        let (_kept, own) = hpa(2);
+        let error = output(&[&own]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains(&own) && error.ends_with("--history FILE"), "{error}");
+        let rows: Vec<_> = (0..4000).map(|minute| format!("{},{},4", minute * 60, 100 + minute % 60)).collect();
+        let (_kept, rates) =
+            file(&format!("timestamp,request_rate_per_second,current_pod_count\n{}\n", rows.join("\n")), ".csv");
+        let error = output(&["--history", &rates]).unwrap_err();
+        assert!(
+            error.starts_with("2: ") && error.ends_with("a known capacity per pod (--pod-capacity RPS)"),
+            "{error}"
+        );
+        let text = output(&["--history", &rates, "--pod-capacity", "60"]).unwrap();
+        assert!(text.contains("recommended: ") && text.contains("the HPA is now at"), "{text}");
+        assert!(output(&["--history", &rates, "--pod-capacity", "0"]).unwrap_err().starts_with("2: "));
+    }
+
+    #[test]
+    fn what_the_guards_refuse_is_a_failure_in_words() {
+        let (_kept, own) = hpa(0);
+        let error = output(&[&own, "--history", &shop()]).unwrap_err();
+        assert!(error.starts_with("1: plan: refused by ") && error.contains("; apply: refused by "), "{error}");
+        assert!(!error.contains('{'), "{error}");
     }
 
     #[test]
@@ -184,7 +258,7 @@ mod tests {
                     targetCPUUtilizationPercentage: 55\n---\n# nothing\n";
         std::fs::write(file.path(), text).unwrap();
         let path = file.path().to_str().unwrap();
-        let text = output(&[path]).unwrap();
+        let text = output(&[path, "--history", &shop()]).unwrap();
         assert!(text.contains("is scaled by HPA \"mine\" within 1..12"), "{text}");
         assert!(text.contains("apiVersion: autoscaling/v2") && text.contains("averageUtilization: 55"), "{text}");
         let error = output(&[path, "--hpa-name", "other"]).unwrap_err();

@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example policy_diff
 //!     cargo run --release --example policy_diff -- --current old.yaml --proposed new.yaml --trace load.csv \
-//!         --max-cost-increase 10 --max-violating 0.5
+//!         --pod-capacity 60 --max-cost-increase 10 --max-violating 0.5
 //!
 //! Both are replayed over the same traffic. Prints the difference in pod-hours, cost and violations; exits with 1 if a stated budget
 //! is exceeded, and says which and by how much. A trace without a single request after its history is refused (exit 2): over it, any
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use examples::changes::when;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
 use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, PolicyDiff, run_one};
@@ -24,8 +25,8 @@ const PROPOSED: &str = "proposed";
 const EXAMPLES: &str = "Examples:
   cargo run --release --example policy_diff
   cargo run --release --example policy_diff -- --current old.yaml --proposed new.yaml --trace load.csv \\
-      --max-cost-increase 10 --max-violating 0.5
-  cargo run --release --example policy_diff -- --current hpas.yaml#web --proposed hpa:60 --trace load.csv
+      --pod-capacity 60 --max-cost-increase 10 --max-violating 0.5
+  cargo run --release --example policy_diff -- --current hpas.yaml#web --proposed hpa:60 --trace load.csv --pod-capacity 60
   cargo run --release --example policy_diff -- --proposed keda.yaml --metric s0-prometheus=request_rate --leave-out memory
 
 A policy is a manifest (YAML or JSON with an HPA of autoscaling/v2 or v1, alone or among others), or an engine as backtest takes it.";
@@ -101,13 +102,29 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let left_out = compared.iter().filter(|policy| !policy.left_out().is_empty());
     let left_out: Vec<&str> = left_out.map(Candidate::name).collect();
     let (mut differences, mut exceeded) = (Vec::new(), Vec::new());
-    for scenario in arguments.cluster.scenarios(&arguments.trace, &compared, out)? {
+    let judged: Vec<&str> = [&arguments.current, &arguments.proposed]
+        .into_iter()
+        .flatten()
+        .filter_map(|policy| candidates::hpa_file(policy))
+        .collect();
+    let zone = arguments.cluster.reading.zone();
+    for scenario in arguments.cluster.scenarios(&arguments.trace, &compared, &judged, out)? {
         let report = futures::executor::block_on(run_one(&scenario, &compared, &()));
         let report = report.map_err(examples::scenario::failure)?;
         let difference = PolicyDiff::of(&report, current, proposed).map_err(|error| match error {
             DiffError::NothingAsked { .. } => Failure::input(error),
             _ => Failure::failed(error),
         })?;
+        let (scored, currency) = (&report.scored, report.currency.as_deref().unwrap_or("no currency"));
+        writeln!(
+            out,
+            "{}: from {} to {} ({zone}), {:.1} days that count, after {:.1} days of history to learn from; cost in {currency}",
+            report.name,
+            when(scored.start, zone),
+            when(scored.end, zone),
+            difference.current().hours / 24.0,
+            scored.history_days
+        )?;
         writeln!(out, "{difference}")?;
         for policy in &left_out {
             writeln!(out, "  left out           {policy}")?;
@@ -132,8 +149,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 }
 
 fn policy(name: &str, text: &str, cluster: &ScenarioArguments) -> Result<Candidate, Failure> {
-    if candidates::is_file(text) {
-        candidates::manifest(name, Path::new(text), &cluster.hpas)
+    if let Some(file) = candidates::hpa_file(text) {
+        candidates::manifest(name, Path::new(file), &cluster.hpas)
     } else {
         let made = candidates::candidate(text, &cluster.hpas)?;
         Ok(candidates::in_zone(made, cluster.reading.zone()).named(name))
@@ -248,6 +265,46 @@ mod tests {
         for bad in ["lag", "lag=latency", "lag=request_rate*0", "=request_rate"] {
             assert!(with(&["--metric", bad]).unwrap_err().contains("--metric"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_manifest_of_ones_own_is_not_judged_by_a_load_of_a_size_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = hpa(folder.path(), "own.yaml", 10, CPU);
+        let load = folder.path().join("load.csv");
+        let rows: Vec<_> = (0..400).map(|minute| format!("{},{}", minute * 60, 20 + minute % 60)).collect();
+        std::fs::write(&load, format!("timestamp_s,rps\n{}\n", rows.join("\n"))).unwrap();
+        let load = load.to_str().unwrap();
+        let engine = format!("hpa:{own}");
+        for policy in [own.as_str(), &engine] {
+            let gate = ["--trace", load, "--current", policy, "--proposed", "hpa:60"];
+            let error = output(&gate).unwrap_err();
+            assert!(
+                error.starts_with("2: ") && error.contains("load.csv: nothing in it tells what a pod of "),
+                "{error}"
+            );
+            assert!(error.contains("--pod-capacity REQUESTS_PER_SECOND, or --pods-at-peak N"), "{error}");
+            for said in [["--pod-capacity", "20"], ["--pods-at-peak", "5"]] {
+                assert!(output(&[gate.as_slice(), &said].concat()).unwrap().contains("peak pods"), "{said:?}");
+            }
+        }
+        assert!(
+            output(&["--trace", load, "--current", "hpa:50", "--proposed", "hpa:60"]).unwrap().contains("scaled by")
+        );
+    }
+
+    #[test]
+    fn a_policy_is_written_as_in_a_backtest_and_the_time_that_counts_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = hpa(folder.path(), "own.yaml", 10, CPU);
+        let rules = folder.path().join("rules.json");
+        std::fs::write(&rules, r#"{"target_cpu_percent": 60.0}"#).unwrap();
+        let (engine, rules) = (format!("hpa:{own}"), format!("rules:{}", rules.display()));
+        let same = output(&["--current", &engine, "--proposed", &own, "--currency", "EUR"]).unwrap();
+        assert!(same.contains("(+0.00 %)"), "{same}");
+        let dates = "shop_history: from Mon 2026-01-12 00:00 to Sun 2026-01-18 23:00 (UTC), 6.9 days that count, after 7.0 days";
+        assert!(same.contains(dates) && same.contains("cost in EUR\n"), "{same}");
+        assert!(output(&["--current", &engine, "--proposed", &rules]).unwrap().contains("pod-hours"));
     }
 
     #[test]

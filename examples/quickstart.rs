@@ -13,9 +13,9 @@ use scaling_core::chrono::{DateTime, TimeDelta};
 use scaling_core::{ApplyMode, Autoscaler, Bounds, MemoryApplier, MemorySource, ScalingMetrics, SignalKind, Target};
 use scaling_schedule::{PredictiveConfig, PredictiveEngine};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> std::process::ExitCode {
     examples::no_arguments("quickstart", "The loop to copy: metrics in, a decision with its reasons out");
-    run(&mut std::io::stdout())
+    examples::exit(run(&mut examples::MayClose(std::io::stdout())).map_err(examples::Failure::failed))
 }
 
 fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
@@ -39,7 +39,7 @@ fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         source.advance(&target, metrics, now)?;
         let record = block_on(autoscaler.tick(&target, now))?;
         let bounds = applier.bounds(&target).ok_or("the HPA is gone")?;
-        writeln!(out, "{} {rate} requests/s, 3 pods: HPA {bounds}, {:?}", now.format("%H:%M"), record.outcome)?;
+        writeln!(out, "{} {rate} requests/s, 3 pods: HPA {bounds}, {}", now.format("%H:%M"), record.outcome)?;
         for reason in record.decision.iter().flat_map(|decision| &decision.reasons) {
             writeln!(out, "      {reason}")?;
         }
@@ -53,5 +53,5 @@ fn the_rise_is_met_before_it_is_over() {
     let mut out = Vec::new();
     run(&mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("HPA 2..6, ") && text.contains("Applied") && text.contains("capacity of a pod"), "{text}");
+    assert!(["HPA 2..6, ", ", applied\n", "capacity of a pod"].iter().all(|said| text.contains(said)), "{text}");
 }

@@ -225,6 +225,12 @@ fn whole(text: &str, percent: f64) -> Result<i32, Failure> {
     }
 }
 
+/// Returns the file of a policy that is an HPA in a file: `FILE.yaml`, or `hpa:FILE.yaml`.
+pub fn hpa_file(text: &str) -> Option<&str> {
+    let file = text.strip_prefix("hpa:").unwrap_or(text);
+    (is_file(file) && !file.starts_with("rules:")).then_some(file)
+}
+
 /// Makes a policy of an HPA in a file. Its name tells which of its metrics are left out.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use scaling_core::backtest::{
     Candidate, CandidateError, CandidateReport, CandidateSetup, Driver, Scenario, TraceReport, TrainingPeriod, run_one,
 };
 use scaling_core::hpa::{ControllerConfig, HpaSpec};
+use scaling_core::recommend::TargetVerdict;
 
 use crate::Failure;
 use crate::candidates::EngineRecipe;
@@ -21,6 +22,8 @@ pub const ALONE: &str = "the HPA alone, as it stands";
 pub const WITH_US: &str = "with us";
 /// Name of the HPA that we recommend, its bounds moved by us.
 pub const RECOMMENDED: &str = "with us, recommended target";
+/// Name of the HPA that we recommend without us: what is left if we stop and nobody sets its target back.
+pub const IF_WE_STOP: &str = "the recommended target without us";
 
 /// Makes the recorder of a replay, when its history is known.
 pub type RecorderRecipe = Arc<dyn Fn(&TrainingPeriod<'_>) -> Result<Box<dyn Recorder>, CandidateError> + Send + Sync>;
@@ -30,8 +33,10 @@ pub type RecorderRecipe = Arc<dyn Fn(&TrainingPeriod<'_>) -> Result<Box<dyn Reco
 pub struct Comparison {
     /// The candidates by the names above, and the clairvoyant.
     pub report: TraceReport,
-    /// The HPA that is recommended, or why there is none.
+    /// The HPA that is recommended, or why there is none: for one, because no setting is worth it on the part that is compared.
     pub recommended: Result<Recommended, String>,
+    /// Pods that the peak of the load was scaled to; none for a load as it was recorded.
+    pub scaled_to: Option<f64>,
 }
 
 impl Comparison {
@@ -53,26 +58,60 @@ impl Comparison {
         let mut report = replay(Candidate::hpa(ALONE, spec.clone(), ControllerConfig::default()))?;
         let (with_us, found) = std::thread::scope(|scope| {
             let with_us = scope.spawn(|| replay(driven(WITH_US, spec.clone(), engine.clone(), Some(recorder))));
-            let found = recommended(scenario, spec, engine, share).and_then(|found| {
-                let replayed = |found: &Recommended| {
-                    replay(driven(RECOMMENDED, found.setting.applied_to(spec), engine.clone(), None))
-                };
-                let replayed = found.as_ref().ok().map(replayed).transpose()?;
-                Ok((found, replayed))
+            let found = recommended(scenario, spec, engine, share).and_then(|found| match found {
+                Ok(found) => judged(found, &report, spec, share, |proposed| {
+                    let mut both = replay(driven(RECOMMENDED, proposed.clone(), engine.clone(), None))?.candidates;
+                    let alone = Candidate::hpa(IF_WE_STOP, proposed, ControllerConfig::default());
+                    both.extend(replay(alone)?.candidates);
+                    Ok(both)
+                }),
+                Err(why) => Ok((Err(why), Vec::new())),
             });
             (with_us.join(), found)
         });
         let with_us = with_us.map_err(|_| Failure::failed("the replay ended early"))??;
         let (recommended, replayed) = found?;
         report.candidates.extend(with_us.candidates);
-        report.candidates.extend(replayed.into_iter().flat_map(|replayed| replayed.candidates));
-        Ok(Self { report, recommended })
+        report.candidates.extend(replayed);
+        Ok(Self { report, recommended, scaled_to: None })
     }
 
     /// Returns the outcome of one of them.
     pub fn of(&self, name: &str) -> Option<&CandidateReport> {
         self.report.candidate(name)
     }
+}
+
+/// Judges a setting on the part that it was not chosen on, as `hpa_manager` does, and gives it up where it is not worth it.
+fn judged(
+    found: Recommended,
+    alone: &TraceReport,
+    spec: &HpaSpec,
+    share: f64,
+    replay: impl Fn(HpaSpec) -> Result<Vec<CandidateReport>, Failure>,
+) -> Result<(Result<Recommended, String>, Vec<CandidateReport>), Failure> {
+    let proposed = found.setting.applied_to(spec);
+    if proposed == *spec {
+        return Ok((Err("of all that keep to it, the HPA's own is the cheapest".to_owned()), Vec::new()));
+    }
+    let replayed = replay(proposed)?;
+    let (Some(before), Some(after)) = (alone.candidates.first(), replayed.first()) else {
+        return Ok((Err("there is nothing to compare".to_owned()), Vec::new()));
+    };
+    let (before, after) = (&before.score, &after.score);
+    if TargetVerdict::of(before, after, share).changes() {
+        return Ok((Ok(found), replayed));
+    }
+    let why = format!(
+        "no setting is worth it, keep the HPA as it is; the best on the history, {}, comes with us to {:.1} pod-hours and {:.3} % too late \
+         or lost, the HPA alone to {:.1} and {:.3} %",
+        found.setting,
+        after.pod_hours,
+        after.violating_share * 100.0,
+        before.pod_hours,
+        before.violating_share * 100.0
+    );
+    Ok((Err(why), Vec::new()))
 }
 
 /// An engine that moves the bounds of an HPA through the default guards.

@@ -16,6 +16,8 @@ use crate::reading::ReadingArguments;
 
 /// Capacity of a pod where only the shape of the load counts, in requests per second.
 const POD_CAPACITY: f64 = 50.0;
+/// Pods that the busiest thousandth of a scaled load needs, where nobody says how many.
+const PODS_AT_PEAK: f64 = 40.0;
 /// Smallest and largest size where none are given.
 const LIMITS: (u32, u32) = (1, 200);
 
@@ -28,9 +30,10 @@ pub struct ScenarioArguments {
     /// Requests per second that one pod serves at full utilization.
     #[arg(long, value_name = "RPS")]
     pub pod_capacity: Option<f64>,
-    /// Pods that the busiest thousandth of a trace needs, where nothing says what a pod can carry.
-    #[arg(long, default_value_t = 40.0)]
-    pub pods_at_peak: f64,
+    /// Pods that the busiest thousandth of a trace needs, where nothing says what a pod can carry: the load is scaled to it. By default
+    /// 40, and refused where an HPA of your own is judged by that load.
+    #[arg(long, value_name = "PODS")]
+    pub pods_at_peak: Option<f64>,
     /// Seconds from a pod's creation to its first request.
     #[arg(long, default_value_t = 60)]
     pub start_up: u64,
@@ -90,12 +93,16 @@ pub struct ScenarioArguments {
 impl ScenarioArguments {
     /// Puts each trace (or the one that comes with the examples) into its cluster, and says what had to be assumed.
     ///
+    /// `judged` are the files with the user's own HPAs. Their bounds are for the real load, so no load is scaled to a size of ours for
+    /// them.
+    ///
     /// # Errors
-    /// [`Failure::Input`] with the file and what is wrong in it, or the argument that cannot work.
+    /// [`Failure::Input`] with the file and what is wrong in it, or the argument that cannot work or is needed.
     pub fn scenarios(
         &self,
         traces: &[PathBuf],
         candidates: &[Candidate],
+        judged: &[&str],
         out: &mut impl Write,
     ) -> Result<Vec<Scenario>, Failure> {
         let shop_history = [crate::shop_history()];
@@ -107,7 +114,7 @@ impl ScenarioArguments {
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
         let facts = requests.added_to(WorkloadFacts::default());
         let scenarios = named(traces)?.into_iter().zip(traces).map(|(name, path)| {
-            let scenario = self.scenario(&name, path, limits, out)?;
+            let scenario = self.scenario(&name, path, limits, judged, out)?;
             Ok(Scenario { facts: facts.clone(), ..scenario })
         });
         scenarios.collect()
@@ -138,7 +145,20 @@ impl ScenarioArguments {
         Ok(limits)
     }
 
-    fn scenario(&self, name: &str, path: &Path, limits: HardLimits, out: &mut impl Write) -> Result<Scenario, Failure> {
+    /// Returns the pods that the peak of a load was scaled to; none for a load as it was recorded.
+    pub fn scaled_to(&self, scenario: &Scenario) -> Option<f64> {
+        let is_known = self.pod_capacity.or(scenario.trace.pod_capacity()).is_some();
+        (!is_known).then(|| self.pods_at_peak.unwrap_or(PODS_AT_PEAK))
+    }
+
+    fn scenario(
+        &self,
+        name: &str,
+        path: &Path,
+        limits: HardLimits,
+        judged: &[&str],
+        out: &mut impl Write,
+    ) -> Result<Scenario, Failure> {
         let bytes = crate::read(path)?;
         let bad = |what: &dyn Display| Failure::input(format!("{}: {what}", crate::place(path)));
         let trace = self.reading.trace(name, path, &bytes)?;
@@ -152,7 +172,7 @@ impl ScenarioArguments {
         }
         let (trace, pod_capacity) = match self.pod_capacity.or(trace.pod_capacity()) {
             Some(capacity) => (trace, capacity),
-            None => (self.scaled(trace, &bad, out)?, POD_CAPACITY),
+            None => (self.scaled(trace, judged, &bad, out)?, POD_CAPACITY),
         };
         let seconds = |name: &str, value: f64| {
             Duration::try_from_secs_f64(value)
@@ -193,6 +213,7 @@ impl ScenarioArguments {
     fn scaled(
         &self,
         trace: Trace,
+        judged: &[&str],
         bad: &dyn Fn(&dyn Display) -> Failure,
         out: &mut impl Write,
     ) -> Result<Trace, Failure> {
@@ -200,7 +221,14 @@ impl ScenarioArguments {
         if busy <= 0.0 {
             return Err(bad(&"nothing arrives in it"));
         }
-        let peak = self.pods_at_peak;
+        if let (None, [_, ..]) = (self.pods_at_peak, judged) {
+            return Err(bad(&format!(
+                "nothing in it tells what a pod of {} serves (CPU, pods and request rate together would); say what a pod serves: \
+                 --pod-capacity REQUESTS_PER_SECOND, or --pods-at-peak N to scale the load",
+                judged.join(" or ")
+            )));
+        }
+        let peak = self.pods_at_peak.unwrap_or(PODS_AT_PEAK);
         let factor = peak * POD_CAPACITY / busy;
         if !(factor.is_finite() && factor > 0.0) {
             return Err(bad(&format!(

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use scaling_core::backtest::{Report, Score};
 
-use crate::comparison::{ALONE, Comparison, RECOMMENDED, WITH_US};
+use crate::comparison::{ALONE, Comparison, IF_WE_STOP, RECOMMENDED, WITH_US};
 use crate::recommended::Recommended;
 
 /// Costs that differ by less than this share count as equal.
@@ -27,7 +27,7 @@ pub fn table(comparison: &Comparison, min: u32) -> String {
         "pods change / day",
         "we write / day",
     ]);
-    for name in [ALONE, WITH_US, RECOMMENDED] {
+    for name in [ALONE, WITH_US, RECOMMENDED, IF_WE_STOP] {
         let Some(candidate) = comparison.of(name) else { continue };
         let score = &candidate.score;
         let writes = score.decisions.as_ref().filter(|_| score.hours > 0.0);
@@ -80,6 +80,17 @@ fn best(comparison: &Comparison) -> Option<(&'static str, &Score)> {
     }
 }
 
+/// Warns of what the recommended manifest does if we stop; none where nothing is recommended.
+pub fn warning(comparison: &Comparison) -> Option<String> {
+    let [alone, ours, left] =
+        [ALONE, RECOMMENDED, IF_WE_STOP].map(|name| comparison.of(name).map(|one| one.score.violating_share * 100.0));
+    let (alone, ours, left) = (alone?, ours?, left?);
+    Some(format!(
+        "warning: this target is for an HPA whose floors we hold; if we stop, {left:.3} % of the requests are too late or lost instead \
+         of {ours:.3} % ({alone:.3} % under the HPA as it stands): set the target back before you stop us"
+    ))
+}
+
 /// Says in one sentence what our better row is worth against the HPA alone, also if it is worse.
 pub fn sentence(comparison: &Comparison) -> String {
     let (Some(alone), Some((name, ours))) = (comparison.of(ALONE).map(|one| &one.score), best(comparison)) else {
@@ -117,8 +128,11 @@ pub fn sentence(comparison: &Comparison) -> String {
         ours.violating_share * 100.0,
         alone.violating_share * 100.0
     );
+    let scaled = comparison.scaled_to.map_or_else(String::new, |pods| {
+        format!(" The load was scaled so that its peak needs {pods} pods; the costs are not yours (--pod-capacity).")
+    });
     format!(
-        "Verdict: {how} {cost}{money}, and {late}: {}.",
+        "Verdict: {how} {cost}{money}, and {late}: {}.{scaled}",
         judgement(change, alone.violating_share, ours.violating_share)
     )
 }

@@ -184,7 +184,9 @@ pub enum TargetVerdict {
 }
 
 impl TargetVerdict {
-    fn of(before: &Score, after: &Score, wanted: f64) -> Self {
+    /// Judges a setting by the scores of the HPA alone, as it stands, and of the engine with the setting, over the same time; `wanted` is
+    /// the share of requests that may violate.
+    pub fn of(before: &Score, after: &Score, wanted: f64) -> Self {
         let [kept_before, kept_after] = [before, after].map(|score| score.violating_share <= wanted);
         let cheaper = after.pod_hours < before.pod_hours * (1.0 - WORTHWHILE);
         let safer = after.violating_share < before.violating_share;
