@@ -25,6 +25,7 @@ mod decimals;
 mod error;
 mod instants;
 mod json;
+mod labels;
 mod mapping;
 mod note;
 mod packed;

@@ -184,7 +184,13 @@ impl Table<'_> {
             let place = self.place();
             let mut row = Row::new(place);
             for ((name, target), text) in layout.columns.iter().zip(&self.record) {
-                let (Some(target), text) = (target, text.trim()) else { continue };
+                let text = text.trim();
+                let Some(target) = target else {
+                    if !name.is_empty() {
+                        sheet.labels.push(name, self.rows, text);
+                    }
+                    continue;
+                };
                 if target.column == Column::Time {
                     if !text.is_empty() {
                         row.when = Some(layout.clock.read(text, name).map_err(|fault| ParseError::of(place, fault))?);

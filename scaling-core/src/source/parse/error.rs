@@ -133,6 +133,19 @@ pub enum Fault {
         /// Labels of each.
         series: Vec<String>,
     },
+    /// Rows of several series, told apart by a column that is not read.
+    #[error(
+        "most instants come several times, once for each {column:?}: {} series: {}; add them up for each instant, or keep the rows \
+         of one",
+        series.len(),
+        Listed(series)
+    )]
+    SeriesInColumn {
+        /// Name of the column.
+        column: String,
+        /// Its values.
+        series: Vec<String>,
+    },
     /// The server answered with an error.
     #[error("Prometheus answered: {kind}: {message}")]
     Answered {

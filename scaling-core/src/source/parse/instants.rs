@@ -84,7 +84,7 @@ pub fn instant(text: &str) -> Result<DateTime<Utc>, InvalidInstant> {
 }
 
 /// A time as it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum When {
     /// An instant.
     At(DateTime<Utc>),

@@ -65,6 +65,11 @@ impl Keys {
             return Err(ParseError::new(place, "a sample must be an object"));
         };
         let row = self.row(&map, place, sheet)?;
+        for (name, value) in &map {
+            if let (Some(None), Value::String(text)) = (self.known.get(name), value) {
+                sheet.labels.push(name, sheet.rows.len(), text);
+            }
+        }
         sheet.push(row)
     }
 

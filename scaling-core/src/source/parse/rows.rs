@@ -8,6 +8,7 @@ use super::cell::Cell;
 use super::columns::{self, Column, Head, head};
 use super::error::{Fault, ParseError, quoted};
 use super::instants::{Clock, EpochUnit, When};
+use super::labels::Labels;
 use super::mapping::ColumnMapping;
 use super::note::Note;
 use super::zone::is_utc;
@@ -139,6 +140,8 @@ pub(super) struct Sheet<'r> {
     /// True for a load trace: a clock and a request rate by name, and nothing else.
     pub(super) is_load: bool,
     unread: BTreeSet<String>,
+    /// Texts of the columns that are not read.
+    pub(super) labels: Labels,
     unit: Option<EpochUnit>,
     /// Name by which each signal was found, for doubts.
     pub(super) names: BTreeMap<usize, String>,
@@ -153,6 +156,7 @@ impl<'r> Sheet<'r> {
             assumed: None,
             is_load: false,
             unread: BTreeSet::new(),
+            labels: Labels::default(),
             unit: None,
             names: BTreeMap::new(),
         }
@@ -260,6 +264,7 @@ impl<'r> Sheet<'r> {
 
     /// Dates the rows, and says what was taken for granted or looks wrong.
     pub(super) fn conclude(mut self) -> Result<super::Reading, ParseError> {
+        self.labels.refuse_series(&self.rows)?;
         self.refuse_counter()?;
         self.in_zone()?;
         self.doubt();

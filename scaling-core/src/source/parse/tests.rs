@@ -298,3 +298,21 @@ mod tables {
         assert!(matches!(torn.fault(), Fault::Gzip(_)), "{torn}");
     }
 }
+
+#[test]
+fn rows_of_several_series_are_refused_by_the_column_that_tells_them_apart() {
+    let rows: Vec<_> = (0..30).flat_map(|nth| ["web-1", "web-2"].map(|pod| (nth * 60, pod))).collect();
+    let csv: String = rows.iter().map(|(at, pod)| format!("{at},{pod},5\n")).collect();
+    let lines: String =
+        rows.iter().map(|(at, pod)| format!("{{\"timestamp\":{at},\"pod\":{pod:?},\"rps\":5}}\n")).collect();
+    for text in [format!("timestamp,pod,rps\n{csv}"), lines] {
+        let error = read(&text).unwrap_err();
+        let said = "most instants come several times, once for each \"pod\": 2 series: \"web-1\", \"web-2\"; add them up";
+        assert!(error.contains(said), "{error}");
+    }
+    // One pod after another, and instants that an export wrote twice, are one series.
+    let single: String = (0..30).map(|nth| format!("{},web-{},5\n", nth * 60, nth / 15)).collect();
+    assert!(read(&format!("timestamp,pod,rps\n{single}")).is_ok());
+    let twice: String = (0..60).map(|nth| format!("{},web,5\n", nth / 2 * 60)).collect();
+    assert!(read(&format!("timestamp,pod,rps\n{twice}")).is_ok());
+}
