@@ -127,7 +127,7 @@ fn layout(
             Note::Assumed { name: name.clone(), column: column.field() }
         });
     }
-    let mut clock = Clock::default();
+    let mut clock = Clock { order: sheet.order, ..Clock::default() };
     for (name, target) in names.iter().zip(&found) {
         match target {
             Some(target) if target.column == Column::Time => {
@@ -221,7 +221,7 @@ impl Table<'_> {
         sheet: &mut Sheet<'_>,
     ) -> Result<(), ParseError> {
         let time = names.get(long.time).map_or("", String::as_str);
-        let mut clock = Clock::default();
+        let mut clock = Clock { order: sheet.order, ..Clock::default() };
         (clock.named, clock.utc) = columns::time_unit(time).unwrap_or_default();
         let mut series: BTreeMap<String, Vec<_>> = BTreeMap::new();
         loop {

@@ -97,6 +97,7 @@ impl Keys {
                 *taken = (!value.is_null()).then_some(name);
             }
             if target.column == Column::Time {
+                self.clock.order = sheet.order;
                 row.when = self.instant(name, value).map_err(|fault| ParseError::of(place, fault))?;
             } else {
                 put(&mut row, &target, name, value)
