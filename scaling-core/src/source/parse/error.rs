@@ -194,7 +194,7 @@ impl fmt::Display for CounterAdvice<'_> {
         let name = self.0;
         if name.trim_end_matches("{}").is_empty() {
             return f.write_str(
-                "the values are those of a counter, which only rises; query its rate: sum(rate(METRIC[1m])), with its name for METRIC",
+                "this is a counter, which only rises; query its rate: sum(rate(METRIC[1m])), with its name for METRIC",
             );
         }
         write!(f, "{name} is a counter, which only rises; query its rate: sum(rate({name}[1m]))")
