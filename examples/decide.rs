@@ -17,7 +17,8 @@ use scaling_core::chrono::{DateTime, TimeDelta};
 use scaling_core::conformance::dataset;
 use scaling_core::source::parse::Undated;
 use scaling_core::{
-    EngineError, Observation, PlannedEvent, RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind, Target,
+    EngineError, Observation, PlannedEvent, RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind,
+    Target,
 };
 
 const HELP: &str = "\
@@ -106,7 +107,9 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 fn undecided(arguments: &Arguments, error: &EngineError) -> Failure {
     let place = arguments.file.as_ref().or(arguments.dataset.as_ref()).map_or_else(|| "-".into(), Clone::clone);
     let advice = match error {
-        EngineError::NoPodCount => "; add a column current_pod_count, or name the one that has it: --column pods=HEADER",
+        EngineError::NoPodCount => {
+            "; add a column current_pod_count, or name the one that has it: --column pods=HEADER"
+        }
         _ => "",
     };
     Failure::input(format!("{}: {error}{advice}", examples::place(&place)))

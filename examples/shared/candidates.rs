@@ -46,9 +46,7 @@ fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
     let (start, end) = scenario.trace.span();
     let history_s = (end - start).num_seconds() as f64 * scenario.history_share;
     match name {
-        "kpa" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => {
-            Some("there is no request rate")
-        }
+        "kpa" | "schedule" if scenario.trace.basis() != DemandBasis::RequestRate => Some("there is no request rate"),
         "kpa" | "schedule" if !scenario.model.measures(SignalKind::RequestRate) => {
             Some("the request rate is not measured")
         }

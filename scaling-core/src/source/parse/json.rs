@@ -142,7 +142,8 @@ impl Keys {
         let is_signal = |index: &usize| Column::Signal(SignalKind::CpuUtilization).index() <= *index;
         if !self.delivered.keys().any(|index| is_signal(index)) {
             let empty = self.known.iter().filter_map(|(name, target)| Some((name, target.as_ref()?.column.index())));
-            self.delivered.extend(empty.filter(|(_, index)| is_signal(index)).map(|(name, index)| (index, name.clone())));
+            self.delivered
+                .extend(empty.filter(|(_, index)| is_signal(index)).map(|(name, index)| (index, name.clone())));
         }
         self.unread.iter().for_each(|name| sheet.unread(name));
         sheet.names = self.delivered;

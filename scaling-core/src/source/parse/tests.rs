@@ -352,7 +352,8 @@ fn rows_of_several_series_are_refused_by_the_column_that_tells_them_apart() {
         rows.iter().map(|(at, pod)| format!("{{\"timestamp\":{at},\"pod\":{pod:?},\"rps\":5}}\n")).collect();
     for text in [format!("timestamp,pod,rps\n{csv}"), lines] {
         let error = read(&text).unwrap_err();
-        let said = "most instants come several times, once for each \"pod\": 2 series: \"web-1\", \"web-2\"; add them up";
+        let said =
+            "most instants come several times, once for each \"pod\": 2 series: \"web-1\", \"web-2\"; add them up";
         assert!(error.contains(said), "{error}");
     }
     // One pod after another, and instants that an export wrote twice, are one series.
