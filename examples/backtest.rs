@@ -106,7 +106,9 @@ fn run(arguments: &Arguments, command: &str, out: &mut impl Write) -> Result<(),
     }
     let names: Vec<_> = candidates.iter().map(Candidate::name).collect();
     writeln!(out, "compared: {}", names.join(", "))?;
-    let report = Report::new(replay(&scenarios, &candidates, arguments.jobs)?).made_by(command);
+    let zone = arguments.cluster.reading.zone();
+    let report =
+        Report::new(replay(&scenarios, &candidates, arguments.jobs)?).made_by(command).in_zone(zone.name(), &zone);
     write!(out, "{}", report.to_table())?;
     if let Some(path) = &arguments.json {
         write_file(path, &report.to_json().map_err(Failure::failed)?)?;
@@ -306,6 +308,14 @@ mod tests {
         assert!(text.contains("compared: hpa:60, hpa:80\n"), "{text}");
         let dated = |line: &str| line.starts_with("shop_history: 2") && line.contains(" UTC, of which the time from 2");
         assert!(text.lines().any(dated), "{text}");
+        let folder = tempfile::tempdir().unwrap();
+        let rows: Vec<_> = (0..400).map(|i| format!("{},{}", 1_767_571_200 + i * 60, 100 + (i % 60) * 5)).collect();
+        let load = file(folder.path(), "load.csv", &format!("timestamp_s,rps\n{}\n", rows.join("\n")));
+        let page = folder.path().join("page.html");
+        let zoned = ["--trace", &load, "--engine", "hpa", "--time-zone", "Europe/Berlin"];
+        let text = output(&[zoned.as_slice(), &["--html", page.to_str().unwrap()]].concat()).unwrap();
+        let period = "2026-01-05 01:00 to 2026-01-05 07:40 Europe/Berlin, of which";
+        assert!(text.contains(period) && std::fs::read_to_string(page).unwrap().contains(period), "{text}");
     }
 
     #[test]

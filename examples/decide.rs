@@ -16,7 +16,10 @@ use examples::reading::{self, ReadingArguments};
 use scaling_core::chrono::{DateTime, TimeDelta};
 use scaling_core::conformance::dataset;
 use scaling_core::source::parse::Undated;
-use scaling_core::{Observation, PlannedEvent, RuleBasedEngine, RuleConfig, ScalingDecision, Target};
+use scaling_core::{
+    EngineError, Observation, PlannedEvent, RuleBasedEngine, RuleConfig, ScalingDecision, ScalingMetrics, SignalKind,
+    Target,
+};
 
 const HELP: &str = "\
 Examples:
@@ -82,7 +85,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?,
     };
     let engine = RuleBasedEngine::new(config).map_err(Failure::input)?;
-    let mut decision = engine.evaluate(&observation(arguments)?).map_err(Failure::input)?;
+    let observation = observation(arguments)?;
+    let mut decision = engine.evaluate(&observation).map_err(|error| undecided(arguments, &error))?;
     if let Some(amount) = arguments.price {
         let price = examples::price(amount, "USD")?;
         let resources = decision.resources.as_ref();
@@ -90,9 +94,32 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     }
     match arguments.format {
         Format::Json => writeln!(out, "{}", json(&decision).map_err(Failure::failed)?)?,
-        Format::Text => text(&decision, out)?,
+        Format::Text => {
+            // Without a price there is no money to tell of.
+            decision.cost = decision.cost.filter(|_| arguments.price != Some(0.0));
+            text(&decision, out)?;
+        }
     }
     Ok(())
+}
+
+/// Says what is missing in which file, and what helps.
+fn undecided(arguments: &Arguments, error: &EngineError) -> Failure {
+    let place = arguments.file.as_ref().or(arguments.dataset.as_ref()).map_or_else(|| "-".into(), Clone::clone);
+    let advice = match error {
+        EngineError::NoPodCount => {
+            "; add a column current_pod_count, or name the one that has it: --column pods=HEADER"
+        }
+        _ => "",
+    };
+    Failure::input(format!("{}: {error}{advice}", examples::place(&place)))
+}
+
+/// Says so where the newest sample has no signal: what is decided then rests on the past, or on nothing but the number of pods.
+fn without_signal(observation: &Observation) -> Option<&'static str> {
+    let is_blind = |sample: &ScalingMetrics| SignalKind::ALL.iter().all(|kind| sample.value(*kind).is_none());
+    (is_blind(&observation.current) && observation.history.iter().all(|sample| is_blind(&sample)))
+        .then_some("note: no signal was read (as cpu_utilization_percent or request_rate_per_second): only the number of pods is known")
 }
 
 fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
@@ -126,6 +153,9 @@ fn observation(arguments: &Arguments) -> Result<Observation, Failure> {
         Observation::from_samples(workload(), samples).ok_or_else(|| Failure::input("there is no sample"))?;
     if let Some(note) = examples::mended(repairs) {
         // Not on standard output, which may be JSON for a program.
+        eprintln!("{note}");
+    }
+    if let Some(note) = without_signal(&observation) {
         eprintln!("{note}");
     }
     Ok(observation.with_events(events))
@@ -285,6 +315,33 @@ mod tests {
                 proptest::prop_assert!(!what.contains('\n'), "{}", what);
             }
         }
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_its_file_and_what_helps() {
+        let file = |text: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            file
+        };
+        let load = file("timestamp_s;rps\n1767571200;50.38\n1767571260;50.47\n");
+        let path = load.path().to_str().unwrap();
+        let error = output(&[path]).unwrap_err();
+        assert!(error.starts_with(&format!("2: {path}: the pod count is not known")), "{error}");
+        assert!(error.contains("--column pods=HEADER"), "{error}");
+        for (text, blind) in
+            [(r#"{"cpuu":95,"pods":4}"#, true), (r#"{"pods":4}"#, true), (r#"{"cpu":95,"pods":4}"#, false)]
+        {
+            let file = file(text);
+            let arguments = Arguments::try_parse_from(["decide", file.path().to_str().unwrap()]).unwrap();
+            assert_eq!(without_signal(&observation(&arguments).unwrap()).is_some(), blind, "{text}");
+            assert!(!output(&[file.path().to_str().unwrap()]).unwrap().contains("fail"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_price_of_0_tells_of_no_money() {
+        assert!(!scenario("high_load_spike", &["--price", "0"]).unwrap().contains("cost"));
     }
 
     #[test]

@@ -148,6 +148,8 @@ struct Policy {
     past: Vec<ScalingMetrics>,
     facts: WorkloadFacts,
     samples: Accumulator,
+    /// Time of the tick before.
+    last: Option<f64>,
 }
 
 impl Policy {
@@ -184,6 +186,7 @@ impl Policy {
             past: Vec::new(),
             facts,
             samples: Accumulator::continuing(Arc::new(MetricsHistory::with_limit(KEPT))),
+            last: None,
         };
         for (t, rate) in config.history {
             let mut sample = ScalingMetrics::new(instant(policy.origin, t)?, 0).with(SignalKind::RequestRate, rate);
@@ -216,7 +219,15 @@ impl Policy {
     }
 
     fn decide(&mut self, tick: &Tick) -> Result<u32, String> {
+        for (name, value) in [("rps", tick.rps), ("utilization", tick.utilization), ("queue", tick.queue)] {
+            if value < 0.0 {
+                return Err(format!("{name} is {value}; it cannot be below 0"));
+            }
+        }
         let at = instant(self.origin, tick.t)? - self.lag();
+        if let Some(before) = self.last.replace(tick.t).filter(|before| tick.t <= *before) {
+            return Err(format!("t is {}, not after the {before} of the tick before", tick.t));
+        }
         if !self.past.is_empty() {
             self.settle_past(at);
         }
@@ -342,5 +353,11 @@ mod tests {
         let good = "{\"t\":60,\"rps\":1,\"utilization\":0.1,\"ready\":1,\"desired\":1}";
         assert!(output(&format!("{{\"config\":{{}}}}\n{good}\nnot json")).unwrap_err().contains("line 3"));
         assert!(output(&format!("{{\"config\":{{}}}}\n{good}\n{good}")).unwrap_err().contains("line 3"));
+        let back = good.replace("60", "45");
+        let error = output(&format!("{{\"config\":{{}}}}\n{good}\n{back}")).unwrap_err();
+        assert!(error.contains("line 3: t is 45, not after the 60"), "{error}");
+        let negative = good.replace("\"rps\":1", "\"rps\":-5");
+        let error = output(&format!("{{\"config\":{{}}}}\n{negative}")).unwrap_err();
+        assert!(error.contains("line 2: rps is -5; it cannot be below 0"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use plot::{CandidatePlot, Plot};
@@ -55,6 +55,18 @@ pub struct TraceReport {
     pub candidates: Vec<CandidateReport>,
     /// Load and the oracle's pods, for charts.
     pub plot: Plot,
+    /// Times of a zone, for people ([`Report::in_zone`]).
+    #[serde(skip)]
+    local: Option<Local>,
+}
+
+/// Times of [`Scored`] by the clock of a zone.
+#[derive(Clone, Debug, PartialEq)]
+struct Local {
+    zone: String,
+    recorded_from: NaiveDateTime,
+    start: NaiveDateTime,
+    end: NaiveDateTime,
 }
 
 /// Part of a trace that counts.
@@ -170,6 +182,19 @@ impl Report {
         self
     }
 
+    /// Tells the period of each trace by the clock of this zone, in tables and at the head of the page. By default it is UTC, as in JSON
+    /// and in charts always.
+    #[must_use]
+    pub fn in_zone<Z: TimeZone>(mut self, name: &str, zone: &Z) -> Self {
+        let local = |at: DateTime<Utc>| at.with_timezone(zone).naive_local();
+        for trace in &mut self.traces {
+            let Scored { recorded_from, start, end, .. } = trace.scored;
+            let [recorded_from, start, end] = [recorded_from, start, end].map(local);
+            trace.local = Some(Local { zone: name.to_owned(), recorded_from, start, end });
+        }
+        self
+    }
+
     /// Writes the report as JSON, a line for each field, with a line break at the end.
     ///
     /// Shares are between 0 and 1, instants RFC 3339 in UTC. `oracle_ratio` is explained at [`Score::oracle_ratio`].
@@ -202,10 +227,12 @@ impl TraceReport {
             facts: scenario.trace.facts(),
             model: scenario.model.clone(),
             scored,
-            currency: scenario.price.map(|price| price.currency().to_string()),
+            // At a price of 0 there is no money to tell of.
+            currency: scenario.price.filter(|price| price.pod_hour() > 0.0).map(|price| price.currency().to_string()),
             oracle,
             candidates,
             plot,
+            local: None,
         }
     }
 
@@ -218,8 +245,13 @@ impl TraceReport {
     fn period(&self) -> String {
         let Scored { recorded_from, start, end, .. } = self.scored;
         if self.is_dated() {
-            let said = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M").to_string();
-            format!("{} to {} UTC, of which the time from {} on counts", said(recorded_from), said(end), said(start))
+            let said = |at: NaiveDateTime| at.format("%Y-%m-%d %H:%M").to_string();
+            let utc = |at: DateTime<Utc>| at.naive_utc();
+            let (zone, [from, to, counts]) = match &self.local {
+                Some(local) => (local.zone.as_str(), [local.recorded_from, local.end, local.start].map(said)),
+                None => ("UTC", [recorded_from, end, start].map(utc).map(said)),
+            };
+            format!("{from} to {to} {zone}, of which the time from {counts} on counts")
         } else {
             let said = |at: DateTime<Utc>| format!("{:.1}", (at - recorded_from).num_seconds() as f64 / 3600.0);
             format!("no dates; of {} hours those from hour {} on count", said(end), said(start))

@@ -7,6 +7,7 @@
 mod intervals;
 mod resample;
 
+use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -52,7 +53,7 @@ impl Default for Censoring {
 }
 
 /// Reasons why a recording is no trace.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceError {
     /// The text is malformed; the error names the place.
@@ -62,8 +63,13 @@ pub enum TraceError {
     #[error("there is no sample to replay")]
     Empty,
     /// No signal says how much work there was.
-    #[error("there is neither a request rate nor CPU utilization with pod counts in it")]
-    NoDemand,
+    #[error("there is neither a request rate nor CPU utilization with pod counts in it{}", Because(notes, *samples))]
+    NoDemand {
+        /// What its reader left out or found empty.
+        notes: Vec<Note>,
+        /// Samples read.
+        samples: usize,
+    },
     /// The recording is too long.
     #[error("the samples span from {start} to {end}; at most ten years can be replayed")]
     TooLong {
@@ -74,7 +80,7 @@ pub enum TraceError {
     },
     /// The samples are too close for so long a time.
     #[error(
-        "from {start} to {end} there are {steps} times the usual interval of the samples; at most {most} can be replayed"
+        "from {start} to {end} there are {steps} steps of the usual interval of the samples; at most {most} can be replayed"
     )]
     TooFine {
         /// Instant of the first sample.
@@ -86,6 +92,19 @@ pub enum TraceError {
         /// Intervals that can be replayed.
         most: i64,
     },
+}
+
+/// What was found in place of demand.
+struct Because<'a>(&'a [Note], usize);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|note| match note {
+            Note::Unread { .. } => write!(f, "; {note}"),
+            Note::Valueless { name } => write!(f, "; {name}: all {} are empty", self.1),
+            _ => Ok(()),
+        })
+    }
 }
 
 /// Contents of a trace, for the report: nothing is dropped without a word.
@@ -195,8 +214,17 @@ impl Trace {
             return Err(ParseError::new(place, what).into());
         }
         let samples = reading.samples.into_iter().map(|row| row.metrics).collect();
-        let trace = Self::from_samples(name, samples, reading.sample_time)?;
-        Ok(Self { notes: reading.notes, ..trace })
+        match Self::from_samples(name, samples, reading.sample_time) {
+            Ok(trace) => {
+                let mut notes = reading.notes;
+                if reading.sample_time == SampleTime::Ends {
+                    notes.push(Note::EndsAtTimestamp);
+                }
+                Ok(Self { notes, ..trace })
+            }
+            Err(TraceError::NoDemand { samples, .. }) => Err(TraceError::NoDemand { notes: reading.notes, samples }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a trace of samples in any order; of two samples of one instant the later counts.
@@ -250,7 +278,7 @@ impl Trace {
             })
             .collect();
         if points.is_empty() {
-            return Err(TraceError::NoDemand);
+            return Err(TraceError::NoDemand { notes: Vec::new(), samples: total });
         }
         let interval_ms = usual_interval_ms(&recorded);
         let steps = (end - start).num_milliseconds() / interval_ms + 1;
@@ -495,6 +523,7 @@ mod tests {
     fn a_load_trace_is_joined_between_the_centres_of_its_samples() {
         let trace = parsed("timestamp_s,rps\n0,60\n60,120\n120,120\n").unwrap();
         assert_eq!(trace.span().0.timestamp(), 0);
+        assert_eq!(trace.notes(), []);
         assert_eq!(trace.span().1.timestamp(), 180);
         // Centres at 30, 90 and 150 s; steps are asked at their own centres.
         let expected = [60.0, 60.0, 67.5, 82.5, 97.5, 112.5, 120.0, 120.0, 120.0, 120.0, 120.0, 120.0];
@@ -578,6 +607,7 @@ mod tests {
         let one = r#"{"metric":{"job":"web"},"values":[[60,"1.5"],[120,"NaN"],[180.0,"2"]]}"#;
         let trace = parsed(&answer(one)).unwrap();
         assert_eq!((trace.facts().samples, trace.facts().absent), (3, 1));
+        assert_eq!(trace.notes().last(), Some(&Note::EndsAtTimestamp));
         assert_eq!(trace.span().0.timestamp(), 0, "a sample speaks of the time before it");
         let negative = answer(r#"{"metric":{},"values":[[60,"1"],[120,"-1"]]}"#);
         assert!(parsed(&negative).unwrap_err().starts_with("value 2: "));
@@ -587,6 +617,10 @@ mod tests {
     fn what_is_no_trace_is_refused() {
         assert!(parsed("").unwrap_err().contains("empty"));
         assert!(parsed(r#"{"timestamp":1,"queue_depth":3}"#).unwrap_err().contains("neither"));
+        let unread = parsed(r#"{"timestamp":1,"queue_depth":3,"requests_per_minute":5}"#).unwrap_err();
+        assert!(unread.contains("; not read: \"requests_per_minute\" (--column"), "{unread}");
+        let empty = parsed("{\"timestamp\":1,\"rps\":null}\n{\"timestamp\":2,\"rps\":null}").unwrap_err();
+        assert!(empty.ends_with("; rps: all 2 are empty"), "{empty}");
         let long = "{\"timestamp\":0,\"rps\":1}\n{\"timestamp\":99999999999,\"rps\":1}";
         assert!(parsed(long).unwrap_err().contains("ten years"));
     }

@@ -297,7 +297,7 @@ impl fmt::Display for Reason {
                     NeedDriver::Demand => "demand",
                     NeedDriver::Cpu => "CPU",
                     NeedDriver::Memory => "memory",
-                    NeedDriver::Overload => "the failing service",
+                    NeedDriver::Overload => "overload",
                 };
                 write!(f, "{what} needs {replicas:.2} pods")
             }

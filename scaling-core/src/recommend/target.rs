@@ -288,7 +288,7 @@ impl fmt::Display for TargetRecommendation {
         for (name, score) in rows {
             writeln!(
                 f,
-                "  {name:32} {:9.1} pod-hours, {:6.2} % of requests too late or lost, at most {} pods",
+                "  {name:32} {:9.1} pod-hours, {:6.2} % of requests too late or lost, pods at most: {}",
                 score.pod_hours,
                 100.0 * score.violating_share,
                 score.peak_pods

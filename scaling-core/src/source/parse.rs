@@ -25,6 +25,7 @@ mod decimals;
 mod error;
 mod instants;
 mod json;
+mod labels;
 mod mapping;
 mod note;
 mod packed;
@@ -41,7 +42,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{Fault, ParseError};
-pub use self::instants::{EpochUnit, InvalidInstant, instant};
+pub use self::instants::{DateOrder, EpochUnit, InvalidInstant, instant};
 pub use self::mapping::{ColumnMapping, InvalidMapping};
 pub use self::note::Note;
 use self::rows::Sheet;
@@ -176,7 +177,25 @@ impl Reader {
     pub fn read(&self, bytes: &[u8]) -> Result<Reading, ParseError> {
         let unpacked = packed::unpacked(bytes)?;
         let text = text(unpacked.as_deref().unwrap_or(bytes))?;
-        let mut sheet = Sheet::new(self);
+        let is_ambiguous = |error: &ParseError| matches!(error.fault(), Fault::AmbiguousDate { .. });
+        match self.read_text(&text, None) {
+            Err(error) if is_ambiguous(&error) => {
+                // A day above the 12th, somewhere, leaves one order that all dates can have.
+                let [day_first, month_first] =
+                    [DateOrder::DayFirst, DateOrder::MonthFirst].map(|order| self.read_text(&text, Some(order)));
+                match [&day_first, &month_first].map(|read| read.as_ref().err().is_some_and(is_ambiguous)) {
+                    [false, true] => day_first,
+                    [true, false] => month_first,
+                    _ => Err(error),
+                }
+            }
+            read => read,
+        }
+    }
+
+    fn read_text(&self, text: &str, order: Option<DateOrder>) -> Result<Reading, ParseError> {
+        let mut sheet = Sheet::new(self, order);
+        sheet.notes.extend(order.map(Note::Dates));
         let begin = text.trim_start();
         match begin.as_bytes().first() {
             None => return Err(ParseError::of("line 1", Fault::Empty("the text is empty"))),
@@ -187,10 +206,10 @@ impl Reader {
                 ));
             }
             Some(b'{') if prometheus::is_answer(begin.as_bytes()) => prometheus::read(begin.as_bytes(), &mut sheet)?,
-            Some(b'[') => json::array(&text, &mut sheet)?,
-            Some(b'{') if !prometheus::is_promtool(begin) => json::objects(&text, &mut sheet)?,
-            Some(_) if prometheus::is_promtool(begin) => prometheus::read_promtool(&text, &mut sheet)?,
-            Some(_) => table(&text, &mut sheet)?,
+            Some(b'[') => json::array(text, &mut sheet)?,
+            Some(b'{') if !prometheus::is_promtool(begin) => json::objects(text, &mut sheet)?,
+            Some(_) if prometheus::is_promtool(begin) => prometheus::read_promtool(text, &mut sheet)?,
+            Some(_) => table(text, &mut sheet)?,
         }
         sheet.conclude()
     }

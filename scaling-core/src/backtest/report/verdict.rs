@@ -12,6 +12,9 @@ use super::{CandidateReport, Report, TraceReport};
 /// Share of violating requests that a policy may have to be called the best, if any policy has as few.
 const TOLERABLE: f64 = 0.01;
 
+/// Difference of costs, in ratios to the oracle, that no table shows.
+const EQUAL: f64 = 0.0005;
+
 /// What the order of a policy depends on.
 #[derive(Clone, Copy)]
 struct Standing<'a> {
@@ -131,19 +134,28 @@ fn verdict(standings: &[Standing<'_>], over: &str) -> String {
     let compared: Vec<_> = ranked.into_iter().filter(|one| one.ratio.is_some()).collect();
     match compared.as_slice() {
         [_] => format!("{} costs, at equal violations{over}, {price}.", best.name),
-        [first, ..] if first.name != best.name => format!(
+        [first, ..] if first.name != best.name && costs_less(first, best) => format!(
             "Of the policies with at most 1 % of requests violating, {} costs least at equal violations{over}: {price}. Cheaper at equal \
              violations, but with more of them: {}.",
             best.name,
             told(first)
         ),
-        [_, second, rest @ ..] => {
-            let mut text =
-                format!("{} costs least at equal violations{over}: {price}. Next: {}", best.name, told(second));
-            if let Some(last) = rest.last() {
-                let _ = write!(text, "; last: {}", told(last));
+        all @ [_, _, ..] => {
+            let (equal, dearer): (Vec<&Standing<'_>>, Vec<&Standing<'_>>) =
+                all.iter().filter(|one| one.name != best.name).partition(|one| !costs_less(best, one));
+            let mut text = if equal.is_empty() {
+                format!("{} costs least at equal violations{over}: {price}.", best.name)
+            } else {
+                let names: Vec<_> = equal.iter().map(|one| one.name).collect();
+                format!("{} costs as much as {} at equal violations{over}: {price}.", best.name, names.join(", "))
+            };
+            if let Some(next) = dearer.first() {
+                let _ = write!(text, " Next: {}", told(next));
+                if let Some(last) = dearer.get(1..).and_then(<[_]>::last) {
+                    let _ = write!(text, "; last: {}", told(last));
+                }
+                text.push('.');
             }
-            text.push('.');
             if best.violating_share > TOLERABLE {
                 text.push_str(" None of them stays at or below 1 % violating.");
             }
@@ -151,6 +163,11 @@ fn verdict(standings: &[Standing<'_>], over: &str) -> String {
         }
         [] => String::new(),
     }
+}
+
+/// True if one policy costs less than another at equal violations, by as much as a table shows.
+fn costs_less(one: &Standing<'_>, other: &Standing<'_>) -> bool {
+    one.ratio.zip(other.ratio).is_some_and(|(one, other)| other - one >= EQUAL)
 }
 
 /// Writes a share in percent with two digits that matter.
@@ -189,6 +206,16 @@ mod tests {
             "cheap costs least at equal violations: 1.20 times the pod-hours that a clairvoyant would have needed, with 0.40 % of \
              requests violating. Next: dear 2.00 times at 0.0 %."
         );
+    }
+
+    #[test]
+    fn of_equal_costs_none_is_the_least() {
+        let [a, b] = ["a", "b"].map(|name| standing(name, Some(1.2), 0.0));
+        let text = verdict(&[a, b], "");
+        assert!(text.starts_with("a costs as much as b at equal violations: 1.20 times"), "{text}");
+        assert!(text.ends_with("violating.") && !text.contains("least"), "{text}");
+        let text = verdict(&[a, b, standing("dear", Some(2.0), 0.0)], "");
+        assert!(text.ends_with(" Next: dear 2.00 times at 0.0 %."), "{text}");
     }
 
     #[test]

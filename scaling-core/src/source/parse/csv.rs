@@ -127,7 +127,7 @@ fn layout(
             Note::Assumed { name: name.clone(), column: column.field() }
         });
     }
-    let mut clock = Clock::default();
+    let mut clock = Clock { order: sheet.order, ..Clock::default() };
     for (name, target) in names.iter().zip(&found) {
         match target {
             Some(target) if target.column == Column::Time => {
@@ -184,7 +184,13 @@ impl Table<'_> {
             let place = self.place();
             let mut row = Row::new(place);
             for ((name, target), text) in layout.columns.iter().zip(&self.record) {
-                let (Some(target), text) = (target, text.trim()) else { continue };
+                let text = text.trim();
+                let Some(target) = target else {
+                    if !name.is_empty() {
+                        sheet.labels.push(name, self.rows, text);
+                    }
+                    continue;
+                };
                 if target.column == Column::Time {
                     if !text.is_empty() {
                         row.when = Some(layout.clock.read(text, name).map_err(|fault| ParseError::of(place, fault))?);
@@ -215,7 +221,7 @@ impl Table<'_> {
         sheet: &mut Sheet<'_>,
     ) -> Result<(), ParseError> {
         let time = names.get(long.time).map_or("", String::as_str);
-        let mut clock = Clock::default();
+        let mut clock = Clock { order: sheet.order, ..Clock::default() };
         (clock.named, clock.utc) = columns::time_unit(time).unwrap_or_default();
         let mut series: BTreeMap<String, Vec<_>> = BTreeMap::new();
         loop {

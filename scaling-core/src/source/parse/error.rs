@@ -113,10 +113,23 @@ pub enum Fault {
         before: EpochUnit,
     },
     /// Values that count up instead of saying how much there is a second.
-    #[error("{name} is a counter, which only rises; query its rate: sum(rate({name}[1m]))")]
+    #[error("{}", CounterAdvice(name))]
     Counter {
-        /// Name of the series.
+        /// Name of the series; empty, or labels alone, where it has none.
         name: String,
+    },
+    /// A rate by name that rises at every sample, as a counter does.
+    #[error(
+        "{name} rises at every one of {samples} samples, up to {largest}: a counter, and no rate; query its rate: \
+         sum(rate(METRIC[1m])); if it is a rate all the same, --column 'request_rate_per_second={name}' takes it"
+    )]
+    RisingRate {
+        /// Name of the column.
+        name: String,
+        /// Samples with a value.
+        samples: usize,
+        /// Largest value.
+        largest: String,
     },
     /// Every value is NaN.
     #[error("all {samples} samples are NaN: the query divided by 0, or no series was there to divide")]
@@ -131,6 +144,19 @@ pub enum Fault {
     #[error("{} series: {}; add them up in the query, as with sum()", series.len(), Listed(series))]
     SeveralSeries {
         /// Labels of each.
+        series: Vec<String>,
+    },
+    /// Rows of several series, told apart by a column that is not read.
+    #[error(
+        "most instants come several times, once for each {column:?}: {} series: {}; add them up for each instant, or keep the rows \
+         of one",
+        series.len(),
+        Listed(series)
+    )]
+    SeriesInColumn {
+        /// Name of the column.
+        column: String,
+        /// Its values.
         series: Vec<String>,
     },
     /// The server answered with an error.
@@ -158,6 +184,21 @@ pub enum Fault {
     /// A packed file that cannot be unpacked.
     #[error("gzip: {0}")]
     Gzip(String),
+}
+
+/// What to query in place of a counter, as far as its name is known.
+struct CounterAdvice<'a>(&'a str);
+
+impl fmt::Display for CounterAdvice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0;
+        if name.trim_end_matches("{}").is_empty() {
+            return f.write_str(
+                "this is a counter, which only rises; query its rate: sum(rate(METRIC[1m])), with its name for METRIC",
+            );
+        }
+        write!(f, "{name} is a counter, which only rises; query its rate: sum(rate({name}[1m]))")
+    }
 }
 
 /// `; found "a", "b" (did you mean "c"?)`, or nothing.

@@ -74,7 +74,7 @@ impl EpochUnit {
 /// assert!(instant("noon").is_err());
 /// ```
 pub fn instant(text: &str) -> Result<DateTime<Utc>, InvalidInstant> {
-    match read(text.trim(), None, "time") {
+    match read(text.trim(), None, None, "time") {
         Ok((When::At(at), _)) => Ok(at),
         Ok((When::Local(_), _)) => {
             Err(InvalidInstant(format!("{:?} has no time zone, such as Z or +01:00", quoted(text))))
@@ -83,8 +83,18 @@ pub fn instant(text: &str) -> Result<DateTime<Utc>, InvalidInstant> {
     }
 }
 
+/// Order of day and month in dates whose year comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DateOrder {
+    /// As 31.01.2026.
+    DayFirst,
+    /// As 01/31/2026.
+    MonthFirst,
+}
+
 /// A time as it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum When {
     /// An instant.
     At(DateTime<Utc>),
@@ -98,14 +108,16 @@ pub(super) struct Clock {
     /// Unit that the name of the column says.
     pub(super) named: Option<EpochUnit>,
     /// Unit of the numbers so far.
-    unit: Option<EpochUnit>,
+    pub(super) unit: Option<EpochUnit>,
     /// True if times without a zone are UTC, as the name of the column says.
     pub(super) utc: bool,
+    /// Order of dates whose year comes last, where the whole text told it.
+    pub(super) order: Option<DateOrder>,
 }
 
 impl Clock {
     pub(super) fn read(&mut self, text: &str, field: &str) -> Result<When, Fault> {
-        let (when, unit) = read(text.trim(), self.named, field)?;
+        let (when, unit) = read(text.trim(), self.named, self.order, field)?;
         if let Some(unit) = unit {
             match self.unit {
                 Some(before) if before != unit => {
@@ -131,11 +143,16 @@ impl Clock {
 pub(super) fn is_plainly_instant(text: &str) -> bool {
     match text.trim().parse::<f64>() {
         Ok(number) => (1e8..1e20).contains(&number),
-        Err(_) => matches!(read(text.trim(), None, ""), Ok(_) | Err(Fault::AmbiguousDate { .. })),
+        Err(_) => matches!(read(text.trim(), None, None, ""), Ok(_) | Err(Fault::AmbiguousDate { .. })),
     }
 }
 
-fn read(text: &str, named: Option<EpochUnit>, field: &str) -> Result<(When, Option<EpochUnit>), Fault> {
+fn read(
+    text: &str,
+    named: Option<EpochUnit>,
+    order: Option<DateOrder>,
+    field: &str,
+) -> Result<(When, Option<EpochUnit>), Fault> {
     let bad = || {
         Fault::Malformed(format!(
             "{field}: {:?} is neither a date (RFC 3339) nor seconds since the epoch",
@@ -158,8 +175,8 @@ fn read(text: &str, named: Option<EpochUnit>, field: &str) -> Result<(When, Opti
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Ok((When::At(at.to_utc()), None));
     }
-    dated(text).map(|when| (when, None)).ok_or_else(|| {
-        if is_ambiguous(text) { Fault::AmbiguousDate { field: quoted(field), text: quoted(text) } } else { bad() }
+    dated(text, order).map(|when| (when, None)).ok_or_else(|| {
+        if is_year_last(text) { Fault::AmbiguousDate { field: quoted(field), text: quoted(text) } } else { bad() }
     })
 }
 
@@ -182,15 +199,19 @@ fn since_epoch(number: f64, unit: EpochUnit) -> Option<DateTime<Utc>> {
 }
 
 /// Reads a date whose year comes first, with or without time and zone: `2026-01-05 10:00:00.5`, `2026/01/05T10:00`,
-/// `2026-01-05 10:00:00 UTC`, `2026-01-05 10:00:00 +0100`; and those of mail headers.
-fn dated(text: &str) -> Option<When> {
+/// `2026-01-05 10:00:00 UTC`, `2026-01-05 10:00:00 +0100`; one whose year comes last, if the order of the rest is known; and those of mail headers.
+fn dated(text: &str, order: Option<DateOrder>) -> Option<When> {
     let (date, rest) = match text.char_indices().find(|(_, c)| matches!(c, 'T' | 't' | ' ')) {
         Some((at, _)) if at >= 8 => (text.get(..at)?, text.get(at + 1..)?.trim()),
         Some(_) => return DateTime::parse_from_rfc2822(text).ok().map(|at| When::At(at.to_utc())),
         None => (text, ""),
     };
-    let date =
-        ["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d"].iter().find_map(|form| NaiveDate::parse_from_str(date, form).ok())?;
+    let year_first = ["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d"].iter();
+    let date = year_first
+        .filter_map(|form| NaiveDate::parse_from_str(date, form).ok())
+        .next()
+        .filter(|_| !is_year_last(date))
+        .or_else(|| year_last(date, order?))?;
     let (time, zone) = match rest.char_indices().find(|(_, c)| !(c.is_ascii_digit() || matches!(c, ':' | '.' | ','))) {
         Some((at, _)) => (rest.get(..at)?, rest.get(at..)?.trim()),
         None => (rest, ""),
@@ -214,8 +235,21 @@ fn dated(text: &str) -> Option<When> {
     }
 }
 
+/// Reads a date whose year comes last, in four digits: of 26-01-13 nobody knows which is the year.
+fn year_last(date: &str, order: DateOrder) -> Option<NaiveDate> {
+    let mut parts = date.split(['/', '.', '-']);
+    let (first, second, year) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
+    let (day, month) = match order {
+        DateOrder::DayFirst => (first, second),
+        DateOrder::MonthFirst => (second, first),
+    };
+    (parts.next().is_none() && year.len() == 4)
+        .then(|| NaiveDate::from_ymd_opt(year.parse().ok()?, month, day))
+        .flatten()
+}
+
 /// True for `05/01/2026`, `5.1.2026` and the like, with or without a time behind.
-fn is_ambiguous(text: &str) -> bool {
+fn is_year_last(text: &str) -> bool {
     let date = text.split([' ', 'T']).next().unwrap_or_default();
     let parts: Vec<&str> = date.split(['/', '.', '-']).collect();
     let number = |part: &&str| part.len() <= 4 && !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -255,7 +289,7 @@ mod tests {
 
     #[test]
     fn times_of_a_clock_are_told_from_instants_and_from_what_may_be_two_dates() {
-        let local = |text| match read(text, None, "t") {
+        let local = |text| match read(text, None, None, "t") {
             Ok((When::Local(time), None)) => Some(time.and_utc().timestamp()),
             _ => None,
         };
@@ -265,7 +299,7 @@ mod tests {
         assert_eq!(local("2023-11-14 22:13"), Some(1_699_999_980));
         assert_eq!(local("2023-11-14"), Some(1_699_920_000));
         for text in ["05/01/2026", "5/1/26 10:00", "05.01.2026 10:00:00", "05-01-2026T10:00"] {
-            assert!(matches!(read(text, None, "t"), Err(Fault::AmbiguousDate { .. })), "{text}");
+            assert!(matches!(read(text, None, None, "t"), Err(Fault::AmbiguousDate { .. })), "{text}");
         }
     }
 

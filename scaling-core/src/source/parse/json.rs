@@ -10,7 +10,7 @@ use super::error::{Fault, ParseError, quoted};
 use super::instants::{Clock, When};
 use super::rows::{Row, Sheet, Target};
 use super::{Place, prometheus};
-use crate::metrics::{Absence, Signal};
+use crate::metrics::{Absence, Signal, SignalKind};
 
 pub(super) fn array(text: &str, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
     let values: Vec<Value> = serde_json::from_str(text).map_err(|error| json_error(&error, 1))?;
@@ -65,6 +65,11 @@ impl Keys {
             return Err(ParseError::new(place, "a sample must be an object"));
         };
         let row = self.row(&map, place, sheet)?;
+        for (name, value) in &map {
+            if let (Some(None), Value::String(text)) = (self.known.get(name), value) {
+                sheet.labels.push(name, sheet.rows.len(), text);
+            }
+        }
         sheet.push(row)
     }
 
@@ -92,6 +97,7 @@ impl Keys {
                 *taken = (!value.is_null()).then_some(name);
             }
             if target.column == Column::Time {
+                self.clock.order = sheet.order;
                 row.when = self.instant(name, value).map_err(|fault| ParseError::of(place, fault))?;
             } else {
                 put(&mut row, &target, name, value)
@@ -124,13 +130,20 @@ impl Keys {
         target
     }
 
-    fn conclude(self, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
+    fn conclude(mut self, sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
         let names: Vec<String> = self.known.keys().cloned().collect();
         sheet.check_mappings(&names).map_err(|fault| ParseError::of("line 1", fault))?;
         let signals = self.known.values().flatten().any(|target| target.column != Column::Time);
         if !signals {
             let found = self.known.into_keys().collect::<BTreeSet<_>>().into_iter().collect();
             return Err(ParseError::of("line 1", Fault::NoKnownName { found }));
+        }
+        // One empty column among others is no news, a text of nothing else is.
+        let is_signal = |index: &usize| Column::Signal(SignalKind::CpuUtilization).index() <= *index;
+        if !self.delivered.keys().any(|index| is_signal(index)) {
+            let empty = self.known.iter().filter_map(|(name, target)| Some((name, target.as_ref()?.column.index())));
+            self.delivered
+                .extend(empty.filter(|(_, index)| is_signal(index)).map(|(name, index)| (index, name.clone())));
         }
         self.unread.iter().for_each(|name| sheet.unread(name));
         sheet.names = self.delivered;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::error::{Listed, hints, message, quoted};
-use super::instants::EpochUnit;
+use super::instants::{DateOrder, EpochUnit};
 
 /// Something that somebody should know of a text that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub enum Note {
     DecimalComma,
     /// Instants are not in seconds, as their size tells.
     Epoch(EpochUnit),
+    /// Dates whose year comes last have this order, the only one that fits all of them.
+    Dates(DateOrder),
     /// Times of day without a zone were read in this one.
     Zone {
         /// Name of the zone.
@@ -52,6 +54,8 @@ pub enum Note {
         /// Name of the signal, and the factor that would put it right.
         remedy: (&'static str, &'static str),
     },
+    /// Samples were taken for the intervals that end at their timestamps, so that the data begin before the first.
+    EndsAtTimestamp,
     /// A warning that the server added to its answer.
     Warned(String),
 }
@@ -70,6 +74,13 @@ impl fmt::Display for Note {
             ),
             Self::DecimalComma => f.write_str("decimals are written with a comma"),
             Self::Epoch(unit) => write!(f, "instants are {unit} since the epoch, by their size"),
+            Self::Dates(order) => {
+                let order = match order {
+                    DateOrder::DayFirst => "the day first, as 31.01.2026",
+                    DateOrder::MonthFirst => "the month first, as 01/31/2026",
+                };
+                write!(f, "dates are read with {order}: no other order fits all of them")
+            }
             Self::Zone { zone, repeated, skipped } => {
                 write!(f, "times without a zone are read in {zone}")?;
                 if *repeated > 0 {
@@ -84,6 +95,10 @@ impl fmt::Display for Note {
             Self::Doubtful { name, largest, looks_like, remedy: (signal, factor) } => write!(
                 f,
                 "is {name} right? At most {largest} looks like {looks_like}; --column '{signal}={name}{factor}' converts it"
+            ),
+            Self::EndsAtTimestamp => f.write_str(
+                "a sample is taken for the time that ends at its timestamp, as metrics are: the data begin before the first (only in a \
+                 table of time and load alone does that time start there)",
             ),
             Self::Warned(text) => write!(f, "the server warns: {}", message(text)),
         }

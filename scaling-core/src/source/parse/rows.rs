@@ -7,18 +7,23 @@ use chrono::DateTime;
 use super::cell::Cell;
 use super::columns::{self, Column, Head, head};
 use super::error::{Fault, ParseError, quoted};
-use super::instants::{Clock, EpochUnit, When};
+use super::instants::{Clock, DateOrder, EpochUnit, When};
+use super::labels::Labels;
 use super::mapping::ColumnMapping;
 use super::note::Note;
 use super::zone::is_utc;
 use super::{Place, Placed, Reader, Undated};
 use crate::metrics::{Absence, ScalingMetrics, SignalKind};
-use crate::stats::MAX_REPLICAS;
+use crate::stats::{self, MAX_REPLICAS};
 
 /// Most samples of one text: ten years of one a minute. More would fill the memory of a small machine.
 const MOST_SAMPLES: usize = 5_300_000;
 /// Least number of values by which a counter can be told.
 const COUNTED: usize = 20;
+/// Least number of values by which a counter can be told that goes by the name of a rate.
+const RISEN: usize = 200;
+/// Largest usual increment of such a counter against its usual level.
+const INCREMENT: f64 = 0.02;
 
 /// What becomes of a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,26 +138,32 @@ pub(super) type Values = Vec<(Place, When, Cell)>;
 pub(super) struct Sheet<'r> {
     pub(super) reader: &'r Reader,
     pub(super) rows: Vec<Row>,
+    /// Order of day and month in dates whose year comes last, once it is known.
+    pub(super) order: Option<DateOrder>,
     pub(super) notes: Vec<Note>,
     /// Name of the column that was taken for the request rate for want of another.
     pub(super) assumed: Option<String>,
     /// True for a load trace: a clock and a request rate by name, and nothing else.
     pub(super) is_load: bool,
     unread: BTreeSet<String>,
+    /// Texts of the columns that are not read.
+    pub(super) labels: Labels,
     unit: Option<EpochUnit>,
     /// Name by which each signal was found, for doubts.
     pub(super) names: BTreeMap<usize, String>,
 }
 
 impl<'r> Sheet<'r> {
-    pub(super) fn new(reader: &'r Reader) -> Self {
+    pub(super) fn new(reader: &'r Reader, order: Option<DateOrder>) -> Self {
         Self {
             reader,
             rows: Vec::new(),
+            order,
             notes: Vec::new(),
             assumed: None,
             is_load: false,
             unread: BTreeSet::new(),
+            labels: Labels::default(),
             unit: None,
             names: BTreeMap::new(),
         }
@@ -260,6 +271,7 @@ impl<'r> Sheet<'r> {
 
     /// Dates the rows, and says what was taken for granted or looks wrong.
     pub(super) fn conclude(mut self) -> Result<super::Reading, ParseError> {
+        self.labels.refuse_series(&self.rows)?;
         self.refuse_counter()?;
         self.in_zone()?;
         self.doubt();
@@ -275,13 +287,31 @@ impl<'r> Sheet<'r> {
 
     /// Refuses values that only rise, whole numbers all, where nothing says that they are a rate.
     fn refuse_counter(&self) -> Result<(), ParseError> {
-        let Some(name) = &self.assumed else { return Ok(()) };
+        let Some(name) = &self.assumed else { return self.refuse_rising_rate() };
         let values = self.rows.iter().filter_map(|row| row.metrics.value(SignalKind::RequestRate));
         if !only_rises(values) {
             return Ok(());
         }
-        let name = if name.is_empty() { "the metric".to_owned() } else { quoted(name) };
-        Err(ParseError::of(Place::Line(1), Fault::Counter { name }))
+        Err(ParseError::of(Place::Line(1), Fault::Counter { name: quoted(name) }))
+    }
+
+    /// Refuses a rate by name that rises at every sample: no load does. Whoever maps the column has looked at it.
+    fn refuse_rising_rate(&self) -> Result<(), ParseError> {
+        let column = Column::Signal(SignalKind::RequestRate);
+        if self.reader.columns.iter().any(|mapping| mapping.column == column) {
+            return Ok(());
+        }
+        let rate = |row: &Row| Some((row.when?, row.metrics.value(SignalKind::RequestRate)?));
+        let mut values: Vec<(When, f64)> = self.rows.iter().filter_map(rate).collect();
+        // Some tables begin with the newest.
+        values.sort_by_key(|(when, _)| *when);
+        let values: Vec<f64> = values.into_iter().map(|(_, value)| value).collect();
+        if !rises_always(&values) {
+            return Ok(());
+        }
+        let name = self.names.get(&column.index()).map_or_else(|| column.field().to_owned(), |name| quoted(name));
+        let largest = values.iter().copied().fold(0.0, f64::max).to_string();
+        Err(ParseError::of(Place::Line(1), Fault::RisingRate { name, samples: values.len(), largest }))
     }
 
     fn in_zone(&mut self) -> Result<(), ParseError> {
@@ -365,6 +395,19 @@ pub(super) fn only_rises(values: impl Iterator<Item = f64>) -> bool {
     count >= COUNTED && rises * 2 > count && resets * 20 <= count
 }
 
+/// True for many values of which each is above the one before, but for a few restarts from near 0, by little against their level.
+fn rises_always(values: &[f64]) -> bool {
+    let pairs = || values.iter().zip(values.iter().skip(1));
+    let resets = pairs().filter(|(a, b)| **b < 0.5 * **a).count();
+    let mut rises: Vec<f64> = pairs().filter(|(a, b)| b > a).map(|(a, b)| b - a).collect();
+    if values.len() < RISEN || resets * 20 > values.len() || rises.len() + resets + 1 < values.len() {
+        return false;
+    }
+    let mut levels = values.to_vec();
+    let usual = stats::quantile(&mut rises, 0.5).zip(stats::quantile(&mut levels, 0.5));
+    usual.is_some_and(|(rise, level)| rise <= INCREMENT * level)
+}
+
 fn date(rows: Vec<Row>, undated: Option<Undated>) -> Result<Vec<Placed>, ParseError> {
     let total = rows.len();
     let is_dated = rows.iter().any(|row| row.when.is_some());
@@ -399,5 +442,18 @@ mod tests {
         assert!(!only_rises((0..60).map(|nth| f64::from(100 + nth % 7))), "a load goes up and down");
         assert!(!only_rises((0..60).map(|_| 5.0)), "a constant load");
         assert!(!only_rises((0..10).map(counter)), "too few to tell");
+    }
+
+    #[test]
+    fn a_rate_that_rises_at_every_sample_is_a_counter() {
+        let counter = |nth: u32| f64::from(nth % 250 * 3000) + f64::from(nth % 7) * 100.5;
+        let values: Vec<f64> = (0..600).map(counter).collect();
+        assert!(rises_always(&values));
+        assert!(!rises_always(&values[..150]), "too few to tell");
+        let mut calm = values.clone();
+        calm[300] = calm[299];
+        assert!(!rises_always(&calm), "a load that stays");
+        let growing: Vec<f64> = (0..200).map(|nth| 1.05_f64.powi(nth)).collect();
+        assert!(!rises_always(&growing), "a load that multiplies");
     }
 }

@@ -298,3 +298,67 @@ mod tables {
         assert!(matches!(torn.fault(), Fault::Gzip(_)), "{torn}");
     }
 }
+
+#[test]
+fn a_rate_by_name_that_only_rises_is_refused_unless_it_is_mapped() {
+    let rows = |order: &mut dyn Iterator<Item = u32>| {
+        let rows: String = order.map(|nth| format!("{},{}\n", nth * 60, nth * 3000 + nth % 3)).collect();
+        format!("timestamp_s,rps\n{rows}")
+    };
+    let text = rows(&mut (0..600));
+    let error = read(&text).unwrap_err();
+    assert!(error.contains("rps rises at every one of 600 samples, up to 1797002: a counter"), "{error}");
+    assert!(error.contains("--column 'request_rate_per_second=rps' takes it"), "{error}");
+    assert!(read(&rows(&mut (0..600).rev())).unwrap_err().contains("rps rises at every one"));
+    let mapped = Reader::new().with_column("request_rate_per_second=rps".parse().unwrap());
+    assert_eq!(mapped.read(text.as_bytes()).unwrap().samples.len(), 600);
+}
+
+#[test]
+fn a_counter_without_a_name_gets_advice_without_one() {
+    let values: Vec<_> = (0..40).map(|nth| format!("[{},\"{}\"]", nth * 60, nth * 500)).collect();
+    let error = read(&format!("[{{\"metric\":{{}},\"values\":[{}]}}]", values.join(","))).unwrap_err();
+    assert!(error.contains("sum(rate(METRIC[1m]))") && !error.contains("{}"), "{error}");
+}
+
+#[test]
+fn a_day_above_the_12th_tells_the_order_of_all_dates() {
+    let table = |dates: [&str; 2]| format!("time;rps\n{} 10:00;5\n{} 10:00;6\n", dates[0], dates[1]);
+    let utc = Reader::new().in_zone("UTC", Utc);
+    let tenth = 1_768_039_200;
+    for (dates, order) in [
+        (["10.01.2026", "13.01.2026"], DateOrder::DayFirst),
+        (["10/1/2026", "13/1/2026"], DateOrder::DayFirst),
+        (["01/10/2026", "01/13/2026"], DateOrder::MonthFirst),
+    ] {
+        let reading = utc.read(table(dates).as_bytes()).unwrap();
+        assert_eq!(rates(&reading), [(tenth, Some(5.0)), (tenth + 3 * 86_400, Some(6.0))], "{dates:?}");
+        assert!(reading.notes.contains(&Note::Dates(order)), "{dates:?}");
+        assert!(read(&table(dates)).unwrap_err().contains("no time zone"), "{dates:?}");
+    }
+    for dates in [["10.01.2026", "12.01.2026"], ["13.01.2026", "01.13.2026"], ["26-01-10", "26-01-13"]] {
+        let error = utc.read(table(dates).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("is ambiguous"), "{dates:?}: {error}");
+    }
+    let lines = "{\"timestamp\":\"13.01.2026 10:00:00Z\",\"rps\":5}";
+    assert_eq!(rates(&read(lines).unwrap()), [(tenth + 3 * 86_400, Some(5.0))]);
+}
+
+#[test]
+fn rows_of_several_series_are_refused_by_the_column_that_tells_them_apart() {
+    let rows: Vec<_> = (0..30).flat_map(|nth| ["web-1", "web-2"].map(|pod| (nth * 60, pod))).collect();
+    let csv: String = rows.iter().map(|(at, pod)| format!("{at},{pod},5\n")).collect();
+    let lines: String =
+        rows.iter().map(|(at, pod)| format!("{{\"timestamp\":{at},\"pod\":{pod:?},\"rps\":5}}\n")).collect();
+    for text in [format!("timestamp,pod,rps\n{csv}"), lines] {
+        let error = read(&text).unwrap_err();
+        let said =
+            "most instants come several times, once for each \"pod\": 2 series: \"web-1\", \"web-2\"; add them up";
+        assert!(error.contains(said), "{error}");
+    }
+    // One pod after another, and instants that an export wrote twice, are one series.
+    let single: String = (0..30).map(|nth| format!("{},web-{},5\n", nth * 60, nth / 15)).collect();
+    assert!(read(&format!("timestamp,pod,rps\n{single}")).is_ok());
+    let twice: String = (0..60).map(|nth| format!("{},web,5\n", nth / 2 * 60)).collect();
+    assert!(read(&format!("timestamp,pod,rps\n{twice}")).is_ok());
+}
