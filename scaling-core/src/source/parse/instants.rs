@@ -206,10 +206,9 @@ fn dated(text: &str, order: Option<DateOrder>) -> Option<When> {
         Some(_) => return DateTime::parse_from_rfc2822(text).ok().map(|at| When::At(at.to_utc())),
         None => (text, ""),
     };
-    let year_first = ["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d"].iter();
+    let mut year_first = ["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d"].iter();
     let date = year_first
-        .filter_map(|form| NaiveDate::parse_from_str(date, form).ok())
-        .next()
+        .find_map(|form| NaiveDate::parse_from_str(date, form).ok())
         .filter(|_| !is_year_last(date))
         .or_else(|| year_last(date, order?))?;
     let (time, zone) = match rest.char_indices().find(|(_, c)| !(c.is_ascii_digit() || matches!(c, ':' | '.' | ','))) {

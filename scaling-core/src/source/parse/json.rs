@@ -140,7 +140,7 @@ impl Keys {
         }
         // One empty column among others is no news, a text of nothing else is.
         let is_signal = |index: &usize| Column::Signal(SignalKind::CpuUtilization).index() <= *index;
-        if !self.delivered.keys().any(|index| is_signal(index)) {
+        if !self.delivered.keys().any(is_signal) {
             let empty = self.known.iter().filter_map(|(name, target)| Some((name, target.as_ref()?.column.index())));
             self.delivered
                 .extend(empty.filter(|(_, index)| is_signal(index)).map(|(name, index)| (index, name.clone())));
