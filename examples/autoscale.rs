@@ -80,7 +80,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "autoscale: running again from the records in {place}")?;
         return replay_records(arguments, &source, out);
     }
-    writeln!(out, "autoscale: {place} under the HPA alone, with us, and with a recommended target (some ten seconds)")?;
+    writeln!(out, "autoscale: {place} under the HPA alone, with us, and with a recommended target (some seconds)")?;
     out.flush()?;
     let hpa = hpa(arguments)?;
     let setting = setting(arguments, &hpa)?;
