@@ -302,7 +302,7 @@ mod tables {
 #[test]
 fn a_rate_by_name_that_only_rises_is_refused_unless_it_is_mapped() {
     let rows = |order: &mut dyn Iterator<Item = u32>| {
-        let rows: String = order.map(|nth| format!("{},{}\n", nth * 60, nth * 3000 + nth % 3)).collect();
+        let rows = order.map(|nth| format!("{},{}\n", nth * 60, nth * 3000 + nth % 3)).collect::<Vec<_>>().concat();
         format!("timestamp_s,rps\n{rows}")
     };
     let text = rows(&mut (0..600));
@@ -347,9 +347,12 @@ fn a_day_above_the_12th_tells_the_order_of_all_dates() {
 #[test]
 fn rows_of_several_series_are_refused_by_the_column_that_tells_them_apart() {
     let rows: Vec<_> = (0..30).flat_map(|nth| ["web-1", "web-2"].map(|pod| (nth * 60, pod))).collect();
-    let csv: String = rows.iter().map(|(at, pod)| format!("{at},{pod},5\n")).collect();
-    let lines: String =
-        rows.iter().map(|(at, pod)| format!("{{\"timestamp\":{at},\"pod\":{pod:?},\"rps\":5}}\n")).collect();
+    let csv = rows.iter().map(|(at, pod)| format!("{at},{pod},5\n")).collect::<Vec<_>>().concat();
+    let lines: String = rows
+        .iter()
+        .map(|(at, pod)| format!("{{\"timestamp\":{at},\"pod\":{pod:?},\"rps\":5}}\n"))
+        .collect::<Vec<_>>()
+        .concat();
     for text in [format!("timestamp,pod,rps\n{csv}"), lines] {
         let error = read(&text).unwrap_err();
         let said =
@@ -357,8 +360,8 @@ fn rows_of_several_series_are_refused_by_the_column_that_tells_them_apart() {
         assert!(error.contains(said), "{error}");
     }
     // One pod after another, and instants that an export wrote twice, are one series.
-    let single: String = (0..30).map(|nth| format!("{},web-{},5\n", nth * 60, nth / 15)).collect();
+    let single = (0..30).map(|nth| format!("{},web-{},5\n", nth * 60, nth / 15)).collect::<Vec<_>>().concat();
     assert!(read(&format!("timestamp,pod,rps\n{single}")).is_ok());
-    let twice: String = (0..60).map(|nth| format!("{},web,5\n", nth / 2 * 60)).collect();
+    let twice = (0..60).map(|nth| format!("{},web,5\n", nth / 2 * 60)).collect::<Vec<_>>().concat();
     assert!(read(&format!("timestamp,pod,rps\n{twice}")).is_ok());
 }
