@@ -280,7 +280,11 @@ impl LearntForecast {
                 workload.observe(observation, &self.rules, self.aim);
                 Ok(&*workload)
             }
-            None => Workload::learn(observation, &self.rules, self.aim).map(|workload| &*kept.insert(workload)),
+            None => Workload::learn(observation, &self.rules, self.aim).map(|workload| {
+                let (target, moments) = (&observation.target, workload.moments());
+                tracing::info!(target_workload = %target, moments, "learnt anew from the history of its source");
+                &*kept.insert(workload)
+            }),
         };
         match known {
             Ok(workload) => Known {

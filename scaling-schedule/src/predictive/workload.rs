@@ -107,7 +107,7 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    /// `None` if there is no load, or nothing to tell what a pod carries.
+    /// Learns from the whole history of an observation. Fails without a load, or if nothing tells what a pod carries.
     pub(super) fn learn(observation: &Observation, rules: &RuleConfig, aim: Aim) -> Result<Self, NoForecast> {
         let signal = signal(observation)?;
         let facts = observation.facts.clone();
@@ -270,6 +270,11 @@ impl Workload {
     /// The policy that is sized by.
     pub(super) fn policy(&self, aim: Aim) -> Policy {
         self.rehearsal.chosen().unwrap_or(aim.unlearnt())
+    }
+
+    /// Number of moments that were learnt from.
+    pub(super) fn moments(&self) -> f64 {
+        self.forecaster.moments()
     }
 
     pub(super) fn pace(&self) -> &Pace {
