@@ -15,7 +15,7 @@ use crate::metrics::Observation;
 use crate::plan::HpaPlan;
 use crate::policy::BoundsPolicy;
 use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, Step, Unchanged};
-use crate::source::MetricsSource;
+use crate::source::{MetricsSource, SourceError};
 use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
@@ -235,8 +235,31 @@ impl Autoscaler {
     /// # Errors
     /// [`TickError`] if the record could not be kept.
     pub async fn tick(&self, target: &Target, now: DateTime<Utc>) -> Result<DecisionRecord, TickError> {
+        let seen = self.source.observe(target, now).await;
+        self.tick_on(target, now, seen).await
+    }
+
+    /// Ticks many workloads at one moment, observed at once ([`MetricsSource::observe_all`]). A record for each, in their order.
+    pub async fn tick_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<DecisionRecord, TickError>> {
+        let mut seen = self.source.observe_all(targets, now).await.into_iter();
+        let mut records = Vec::with_capacity(targets.len());
+        for target in targets {
+            // A source that answers for fewer than it was asked for has no data for the rest.
+            let none = || Err(SourceError::NoData { target: target.clone(), at: now });
+            records.push(self.tick_on(target, now, seen.next().unwrap_or_else(none)).await);
+        }
+        records
+    }
+
+    /// The tick after the source has answered.
+    async fn tick_on(
+        &self,
+        target: &Target,
+        now: DateTime<Utc>,
+        seen: Result<Observation, SourceError>,
+    ) -> Result<DecisionRecord, TickError> {
         let mut record = DecisionRecord::new(target.clone(), now, self.mode);
-        record.outcome = self.run(&mut record).await;
+        record.outcome = self.run(&mut record, seen).await;
         tracing::debug!(target_workload = %record.target, outcome = ?record.outcome, "tick");
         match self.recorder.record(&record) {
             Ok(()) => Ok(record),
@@ -244,8 +267,8 @@ impl Autoscaler {
         }
     }
 
-    async fn run(&self, record: &mut DecisionRecord) -> Outcome {
-        let observation = self.observe(record).await;
+    async fn run(&self, record: &mut DecisionRecord, seen: Result<Observation, SourceError>) -> Outcome {
+        let observation = self.observed(record, seen);
         let state = match self.applier.current(&record.target).await {
             Ok(state) => state,
             Err(error) => return failed(Step::Read, &error, error.is_transient()),
@@ -269,10 +292,13 @@ impl Autoscaler {
     }
 
     /// The observation, or how the tick ends without one.
-    async fn observe(&self, record: &mut DecisionRecord) -> Result<Observation, Outcome> {
+    fn observed(
+        &self,
+        record: &mut DecisionRecord,
+        seen: Result<Observation, SourceError>,
+    ) -> Result<Observation, Outcome> {
         let now = record.at;
-        let observation = self.source.observe(&record.target, now).await;
-        let mut observation = observation.map_err(|error| failed(Step::Observe, &error, error.is_transient()))?;
+        let mut observation = seen.map_err(|error| failed(Step::Observe, &error, error.is_transient()))?;
         // State is kept by target and windows open by the time of the tick, whatever the source believes of either.
         if *observation.target != record.target {
             observation.target = Arc::new(record.target.clone());

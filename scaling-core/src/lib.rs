@@ -18,6 +18,10 @@ pub mod forecast;
 pub mod guard;
 pub mod guide;
 pub mod hpa;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod metrics;
 pub mod plan;
 pub mod policy;
@@ -31,6 +35,8 @@ pub mod source;
 pub mod state;
 pub mod stats;
 pub mod target;
+#[cfg(any(feature = "telemetry", feature = "otlp"))]
+pub mod telemetry;
 
 #[doc(inline)]
 pub use applier::{Applied, ApplyError, HpaApplier, MemoryApplier};

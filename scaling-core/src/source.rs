@@ -2,8 +2,17 @@
 //! [`Accumulator`] that makes a history of samples as they come, and [`parse`] for files.
 
 mod accumulate;
+#[cfg(feature = "azure-monitor")]
+pub mod azure_monitor;
+#[cfg(feature = "cloudwatch")]
+pub mod cloudwatch;
+mod composite;
+#[cfg(feature = "datadog")]
+pub mod datadog;
 mod memory;
 pub mod parse;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod replay;
 
 use std::error::Error;
@@ -72,6 +81,16 @@ pub trait MetricsSource: Send + Sync {
     /// # Errors
     /// [`SourceError`] if there is nothing to observe.
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError>;
+
+    /// Observes many at once: an answer for each, in their order. A backend that can be asked for many in one query overrides it;
+    /// by default they are asked for one after the other.
+    async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
+        let mut seen = Vec::with_capacity(targets.len());
+        for target in targets {
+            seen.push(self.observe(target, now).await);
+        }
+        seen
+    }
 }
 
 #[async_trait]
@@ -79,11 +98,19 @@ impl<S: MetricsSource + ?Sized> MetricsSource for Arc<S> {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         (**self).observe(target, now).await
     }
+
+    async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
+        (**self).observe_all(targets, now).await
+    }
 }
 
 #[async_trait]
 impl<S: MetricsSource + ?Sized> MetricsSource for Box<S> {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         (**self).observe(target, now).await
+    }
+
+    async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
+        (**self).observe_all(targets, now).await
     }
 }

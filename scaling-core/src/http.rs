@@ -1,0 +1,1 @@
+//! An HTTP client that is careful with deadlines, bodies and secrets.

@@ -1,0 +1,1 @@
+//! The loop that ticks by the clock until it is told to stop.

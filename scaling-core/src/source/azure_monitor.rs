@@ -1,0 +1,1 @@
+//! Azure Monitor: metrics of resources by its query API.

@@ -1,0 +1,1 @@
+//! Datadog: metrics by its timeseries query.
