@@ -19,7 +19,7 @@ use examples::journal::{self, Journal, Recorded, Setting};
 use examples::manifest::HpaFile;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates, verdict};
-use scaling_core::backtest::Scenario;
+use scaling_core::backtest::{Scenario, significant};
 use scaling_core::record::Tee;
 use scaling_core::{HardLimits, PlannedEvent, Target, WorkloadFacts};
 use scaling_k8s::{HpaManifest, diff, repository};
@@ -31,7 +31,7 @@ const EXAMPLES: &str = "Examples:
   cargo run --release --example autoscale -- --engine rules --records records.jsonl
   cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl";
 
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 #[command(
     name = "autoscale",
     version,
@@ -45,7 +45,7 @@ struct Arguments {
     /// The HPA as it stands: a manifest. By default `test_data/shop_hpa.yaml`.
     #[arg(long, value_name = "FILE")]
     hpa: Option<PathBuf>,
-    #[arg(long, default_value = "predictive", help = format!("The engine that moves its bounds: {}", candidates::BOUND_MOVERS))]
+    #[arg(long, default_value = "predictive", help = format!("The engine that moves its bounds: {}, or one of these @hpa:FILE.yaml instead of --hpa FILE.yaml", candidates::BOUND_MOVERS))]
     engine: String,
     /// Requests that may be too late or lost under the recommended target, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
@@ -74,6 +74,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+    let arguments = &taken_apart(arguments)?;
     let source = arguments.source.clone().unwrap_or_else(examples::shop_history);
     let place = examples::place(&source);
     if journal::is_journal(&source) {
@@ -111,6 +112,24 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         examples::write(path, &verdict::page(&comparison, &String::from_utf8_lossy(&list)), out)?;
     }
     Ok(())
+}
+
+/// Takes `--engine ENGINE@hpa:FILE` as `--engine ENGINE --hpa FILE`.
+fn taken_apart(arguments: &Arguments) -> Result<Arguments, Failure> {
+    let mut arguments = arguments.clone();
+    let Some((engine, hpa)) = candidates::engine_over(&arguments.engine) else { return Ok(arguments) };
+    let file = hpa.strip_prefix("hpa:").filter(|file| candidates::is_file(file));
+    let file = file.ok_or_else(|| {
+        Failure::input(format!(
+            "--engine {}: behind the @ an HPA in a file is needed, as hpa:FILE.yaml",
+            arguments.engine
+        ))
+    })?;
+    if arguments.hpa.as_ref().is_some_and(|other| other != Path::new(file)) {
+        return Err(Failure::input(format!("--engine {} and --hpa name two HPAs", arguments.engine)));
+    }
+    (arguments.hpa, arguments.engine) = (Some(file.into()), engine.to_owned());
+    Ok(arguments)
 }
 
 /// Keeps the changes and, if records are wanted, writes them.
@@ -184,10 +203,10 @@ fn introduce(
     }
     writeln!(
         out,
-        "the engine {:?} moves its bounds within {} pods; a pod serves {:.1} requests/s and costs {} {} an hour\n",
+        "the engine {:?} moves its bounds within {} pods; a pod serves {} requests/s and costs {} {} an hour\n",
         arguments.engine,
         report.model.limits,
-        report.model.pod_capacity,
+        significant(report.model.pod_capacity, 1),
         arguments.cluster.price,
         arguments.cluster.currency
     )?;
@@ -203,13 +222,13 @@ fn recommend(
 ) -> Result<(), Failure> {
     let found = match &comparison.recommended {
         Ok(found) => found,
-        Err(why) => return Ok(writeln!(out, "no target is recommended: {why}\n")?),
+        Err(why) => return Ok(writeln!(out, "{why}\n")?),
     };
     let proposed = HpaManifest { spec: found.setting.applied_to(&manifest.spec), ..manifest.clone() };
     writeln!(
         out,
-        "recommended, found on the history before ({} tried) for at most {} % too late:",
-        found.tried, arguments.violating
+        "{}\nfound on the history before ({} tried), for at most {} % too late or lost:",
+        found.advice, found.tried, arguments.violating
     )?;
     for line in diff(manifest, &proposed) {
         writeln!(out, "  {line}")?;
@@ -327,6 +346,15 @@ mod tests {
         assert!(verdict(&["--hpa", &own, "--pods-at-peak", "9"]).contains("scaled so that its peak needs 9 pods"));
         assert!(verdict(&[]).contains("The load was scaled so that its peak needs 40 pods"));
         assert!(!verdict(&["--hpa", &own, "--pod-capacity", "60"]).contains("scaled"));
+        let engine = format!("rules@hpa:{own}");
+        assert_eq!(
+            verdict(&["--engine", &engine, "--pod-capacity", "60"]),
+            verdict(&["--hpa", &own, "--pod-capacity", "60"])
+        );
+        let error = output(&[asked.as_slice(), &["--engine", &engine, "--hpa", "other.yaml"]].concat()).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("name two HPAs"), "{error}");
+        let error = output(&["--engine", "predictive@hpa:95"]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("as hpa:FILE.yaml"), "{error}");
     }
 
     /// Four days, as many as a search for a target needs.

@@ -13,13 +13,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use examples::changes::when;
 use examples::manifest::{HpaArguments, HpaFile};
+use examples::reading::ReadingArguments;
 use examples::{Failure, MayClose};
 use futures::executor::block_on;
-use scaling_core::backtest::{ClusterModel, Driver, SampleTime, Scenario, Trace};
+use scaling_core::backtest::{ClusterModel, Driver, Scenario, Trace};
 use scaling_core::hpa::HpaSpec;
 use scaling_core::recommend::{RecommendError, TargetSearch, recommend};
-use scaling_core::source::parse;
 use scaling_core::{
     ApplyMode, Autoscaler, BoundsPolicy, HardLimits, MemoryApplier, MemorySource, MetricsHistory, Outcome,
     RuleBasedEngine, RuleConfig, WorkloadFacts,
@@ -32,15 +33,14 @@ const EXAMPLES: &str = "Examples:
   cargo run --release --example hpa_manager -- hpa.yaml --history metrics.csv
   cargo run --release --example hpa_manager -- chart.yaml --hpa-name web --history metrics.csv
 
-A history is CSV with a column timestamp and any of cpu_utilization_percent, request_rate_per_second, current_pod_count and so on, or
-JSON lines with these names; also gzipped.";
+  cargo run --release --example hpa_manager -- hpa.yaml --history metrics.csv --time-zone Europe/Berlin --column cpu='Load average*100'";
 
 #[derive(Parser)]
 #[command(
     name = "hpa_manager",
     version,
     about = "Recommends a configuration for an HPA and moves its bounds, dry-run first",
-    after_help = EXAMPLES
+    after_help = format!("{EXAMPLES}\n\n{}", examples::reading::FORMS)
 )]
 struct Arguments {
     /// The HPA: a manifest of autoscaling/v2 or v1. By default `test_data/shop_hpa.yaml`.
@@ -53,6 +53,8 @@ struct Arguments {
     /// its second Thursday.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// Requests per second that one pod serves at full utilization, where the history does not tell.
     #[arg(long, value_name = "RPS")]
     pod_capacity: Option<f64>,
@@ -89,9 +91,11 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             )));
         }
     };
-    let samples = parse::metrics(&examples::read(&path)?, None);
-    let samples = samples.map_err(|error| Failure::input(format!("{}: {error}", examples::place(&path))))?;
+    let reading = arguments.reading.reader().read(&examples::read(&path)?);
+    let reading = reading.map_err(|error| Failure::input(format!("{}: {error}", examples::place(&path))))?;
+    let samples = reading.clone().into_metrics();
     let (past, _) = MetricsHistory::from_unordered(samples.clone());
+    facts.utc_offset_seconds = arguments.reading.utc_offset_seconds(past.newest().unwrap_or_default());
     let advice =
         recommend(&target, &past, &facts, &RuleConfig::default(), &BoundsPolicy::default(), HardLimits::default())
             .map_err(|error| match error {
@@ -102,15 +106,19 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             })?;
     writeln!(
         out,
-        "\nrecommended: {}..{}, CPU at {} %",
+        "\nan HPA of this history, without us: {}..{}, CPU at {} %",
         advice.min_replicas, advice.max_replicas, advice.cpu_target_percent
     )?;
     for reason in &advice.reasons {
         writeln!(out, "- {reason}")?;
     }
 
-    match Trace::from_samples(manifest.name(), samples.clone(), SampleTime::Ends) {
-        Ok(trace) => recommend_target(out, &manifest, &spec, &facts, trace, arguments.pod_capacity)?,
+    match Trace::of_reading(manifest.name(), reading) {
+        Ok(trace) => {
+            writeln!(out)?;
+            arguments.reading.notes(&trace).iter().try_for_each(|note| writeln!(out, "{note}"))?;
+            recommend_target(out, &manifest, &spec, &facts, trace, arguments.pod_capacity)?;
+        }
         Err(refused) => writeln!(out, "\nno target is recommended: {refused}")?,
     }
 
@@ -121,7 +129,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         source.advance(&target, sample, now).map_err(Failure::input)?;
     }
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
-    let mut stopped = Vec::new();
+    let (mut stopped, zone) = (Vec::new(), arguments.reading.zone());
     for mode in [ApplyMode::Plan, ApplyMode::Apply] {
         let autoscaler = Autoscaler::builder()
             .source(source.clone())
@@ -130,7 +138,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             .mode(mode)
             .build();
         let record = block_on(autoscaler.tick(&target, now)).map_err(Failure::failed)?;
-        writeln!(out, "\n{mode} at {}: {}", now.format("%H:%M"), record.outcome)?;
+        writeln!(out, "\n{mode} at {} ({zone}): {}", when(now, zone), record.outcome)?;
         if let Some(change) = record.change {
             writeln!(out, "{change}")?;
         }
@@ -164,15 +172,8 @@ fn recommend_target(
     let scenario = Scenario::new(trace, ClusterModel { pod_capacity, ..ClusterModel::default() });
     let scenario = Scenario { facts: facts.clone(), ..scenario };
     let search = TargetSearch::default();
-    let searched = search.run(
-        &scenario,
-        spec,
-        |training| {
-            training.needs_rate()?;
-            Ok(Driver::bounds(PredictiveEngine::new(PredictiveConfig::default())?))
-        },
-        &(),
-    );
+    let searched =
+        search.run(&scenario, spec, |_| Ok(Driver::bounds(PredictiveEngine::new(PredictiveConfig::default())?)), &());
     match block_on(searched) {
         Err(refused) => writeln!(out, "\nno target is recommended: {refused}")?,
         Ok(found) => {
@@ -238,7 +239,12 @@ mod tests {
             "{error}"
         );
         let text = output(&["--history", &rates, "--pod-capacity", "60"]).unwrap();
-        assert!(text.contains("recommended: ") && text.contains("the HPA is now at"), "{text}");
+        assert!(text.contains("an HPA of this history, without us: ") && text.contains("the HPA is now at"), "{text}");
+        let per_minute = std::fs::read_to_string(&rates).unwrap().replace("request_rate_per_second", "per minute");
+        let (_kept, per_minute) = file(&per_minute, ".csv");
+        let mapped = ["--history", &per_minute, "--pod-capacity", "60", "--column", "request_rate=per minute/60"];
+        let text = output(&[mapped.as_slice(), &["--time-zone", "Asia/Kolkata"]].concat()).unwrap();
+        assert!(text.contains("an HPA of this history, without us: ") && text.contains(" (Asia/Kolkata): "), "{text}");
         assert!(output(&["--history", &rates, "--pod-capacity", "0"]).unwrap_err().starts_with("2: "));
     }
 

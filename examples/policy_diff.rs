@@ -8,6 +8,7 @@
 //! is exceeded, and says which and by how much. A trace without a single request after its history is refused (exit 2): over it, any
 //! change would be within any budget. Without arguments it compares two HPAs of `test_data` over its history.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use clap::Parser;
 use examples::changes::when;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
-use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, PolicyDiff, run_one};
+use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, Note, PolicyDiff, run_one};
 use serde::Serialize;
 
 const CURRENT: &str = "current";
@@ -102,6 +103,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let left_out = compared.iter().filter(|policy| !policy.left_out().is_empty());
     let left_out: Vec<&str> = left_out.map(Candidate::name).collect();
     let (mut differences, mut exceeded) = (Vec::new(), Vec::new());
+    // What the gate's last line tells besides: a gate is read by its last line.
+    let mut caveats: BTreeSet<String> = left_out.iter().map(ToString::to_string).collect();
     let judged: Vec<&str> = [&arguments.current, &arguments.proposed]
         .into_iter()
         .flatten()
@@ -115,10 +118,11 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             DiffError::NothingAsked { .. } => Failure::input(error),
             _ => Failure::failed(error),
         })?;
+        let clock = if report.is_dated() { zone.name() } else { "a clock without dates" };
         let (scored, currency) = (&report.scored, report.currency.as_deref().unwrap_or("no currency"));
         writeln!(
             out,
-            "{}: from {} to {} ({zone}), {:.1} days that count, after {:.1} days of history to learn from; cost in {currency}",
+            "{}: from {} to {} ({clock}), {:.1} days that count, after {:.1} days of history to learn from; cost in {currency}",
             report.name,
             when(scored.start, zone),
             when(scored.end, zone),
@@ -129,6 +133,11 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         for policy in &left_out {
             writeln!(out, "  left out           {policy}")?;
         }
+        for (name, score) in [(current, difference.current()), (proposed, difference.proposed())] {
+            for note in score.notes.iter().filter(|note| matches!(note, Note::ContainerAsPod { .. })) {
+                caveats.insert(format!("{name}: {note}"));
+            }
+        }
         exceeded.extend(difference.exceeded(&budget));
         differences.push(difference);
     }
@@ -137,7 +146,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(&written).map_err(Failure::failed)?;
         std::fs::write(path, text + "\n").map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     }
-    let omission = if left_out.is_empty() { String::new() } else { format!(" ({})", left_out.join("; ")) };
+    let caveats: Vec<String> = caveats.into_iter().collect();
+    let omission = if caveats.is_empty() { String::new() } else { format!(" ({})", caveats.join("; ")) };
     if exceeded.is_empty() {
         if budget != Budget::default() {
             writeln!(out, "within budget{omission}")?;
@@ -149,11 +159,14 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 }
 
 fn policy(name: &str, text: &str, cluster: &ScenarioArguments) -> Result<Candidate, Failure> {
-    if let Some(file) = candidates::hpa_file(text) {
+    let file = candidates::hpa_file(text).filter(|_| candidates::engine_over(text).is_none());
+    if let Some(file) = file {
         candidates::manifest(name, Path::new(file), &cluster.hpas)
     } else {
         let made = candidates::candidate(text, &cluster.hpas)?;
-        Ok(candidates::in_zone(made, cluster.reading.zone()).named(name))
+        // Behind its text the name tells which metrics are left out.
+        let omission = made.name().strip_prefix(text).unwrap_or_default().to_owned();
+        Ok(candidates::in_zone(made, cluster.reading.zone()).named(name.to_owned() + &omission))
     }
 }
 
@@ -262,9 +275,51 @@ mod tests {
         let lag = hpa(folder.path(), "lag.yaml", 30, LAG);
         let error = output(&["--current", &lag, "--leave-out", "lag"]).unwrap_err();
         assert!(error.starts_with("2: ") && error.contains("--leave-out: without lag no metric is left"), "{error}");
+        for (name, there) in [("typo", "there are: lag"), ("cpu", "there are: lag")] {
+            let error = with(&["--metric", &format!("{name}=request_rate")]).unwrap_err();
+            assert!(error.starts_with("2: ") && error.contains(&format!("--metric {name}: no HPA")), "{error}");
+            assert!(error.ends_with(there), "{error}");
+        }
+        let error =
+            output(&["--current", "hpa:60", "--proposed", "hpa:70", "--metric", "lag=queue_depth"]).unwrap_err();
+        assert!(error.starts_with("2: --metric lag: ") && error.ends_with("there are none"), "{error}");
         for bad in ["lag", "lag=latency", "lag=request_rate*0", "=request_rate"] {
             assert!(with(&["--metric", bad]).unwrap_err().contains("--metric"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_container_that_is_replayed_as_its_pod_stands_in_the_gate() {
+        let folder = tempfile::tempdir().unwrap();
+        let container = "{type: ContainerResource, containerResource: {name: cpu, container: app, target: {type: Utilization, \
+                         averageUtilization: 60}}}";
+        let own = hpa(folder.path(), "own.yaml", 30, container);
+        let text = output(&["--current", "hpa:60", "--proposed", &own, "--max-violating", "100"]).unwrap();
+        let said = "proposed: the cpu of its container app was replayed as that of the whole pod";
+        assert!(text.contains(&format!("note: {said}")), "{text}");
+        assert!(text.ends_with(&format!("within budget ({said})\n")), "{text}");
+    }
+
+    #[test]
+    fn an_engine_moves_the_bounds_of_an_hpa_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = hpa(folder.path(), "own.yaml", 10, &format!("{CPU}, {LAG}"));
+        let moved = format!("rules@hpa:{own}");
+        let gate = ["--current", &own, "--proposed", &moved, "--leave-out", "lag", "--max-violating", "100"];
+        let text = output(&gate).unwrap();
+        assert!(text.contains("bounds a day"), "{text}");
+        assert!(text.ends_with("within budget (current without lag; proposed without lag)\n"), "{text}");
+    }
+
+    #[test]
+    fn a_trace_without_dates_tells_elapsed_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = folder.path().join("load.csv");
+        let rows: Vec<_> = (0..400).map(|minute| format!("{},{}", minute * 60, 20 + minute % 60)).collect();
+        std::fs::write(&load, format!("timestamp_s,rps\n{}\n", rows.join("\n"))).unwrap();
+        let text = output(&["--trace", load.to_str().unwrap(), "--current", "hpa:50", "--proposed", "hpa:60"]).unwrap();
+        assert!(text.contains("load: from day 1 03:") && text.contains("(a clock without dates)"), "{text}");
+        assert!(!text.contains("1970"), "{text}");
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::manifest::HpaArguments;
 /// Names that `--engine` takes, for its help and its errors.
 pub const ENGINES: &str = "hpa[:PERCENT[/SECONDS[/TOLERANCE]]], hpa:FILE.yaml[#NAME], kpa[:PERCENT], rules[:PERCENT], \
                            rules:FILE.json, tracking[:PERCENT], predictive[:PERCENT], schedule[:PERCENT], and rules@HPA, kpa@HPA or \
-                           predictive@HPA for an engine that moves the bounds of an HPA, as predictive@hpa:95/60; SECONDS is the \
+                           predictive@HPA for an engine that moves the bounds of an HPA, as predictive@hpa:95/60 or \
+                           predictive@hpa:FILE.yaml; SECONDS is the \
                            stabilizationWindowSeconds of its scaleDown (300 by default), TOLERANCE that of its scaleDown in percent \
                            (10 by default)";
 
@@ -88,10 +89,7 @@ pub fn engine(text: &str) -> Result<EngineRecipe, Failure> {
 /// # Errors
 /// [`Failure::Input`] if there is none of that name, or its parameter cannot work.
 pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> {
-    let (engine, hpa) = match text.split_once('@') {
-        Some((engine, hpa)) => (engine, Some(hpa)),
-        None => (text, None),
-    };
+    let (engine, hpa) = engine_over(text).map_or((text, None), |(engine, hpa)| (engine, Some(hpa)));
     let (name, parameter) = match engine.split_once(':') {
         Some((name, parameter)) => (name, Some(parameter)),
         None => (engine, None),
@@ -105,6 +103,8 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
         return Ok(Beneath::new(text, parameter)?.alone().named(text));
     }
     let written = parameter;
+    // The rules take a file as their parameter, which is read where they are made.
+    let parameter = parameter.filter(|file| !(name == "rules" && is_file(file)));
     let parameter = parameter.map(|parameter| percent(text, parameter)).transpose()?;
     let made = match (hpa, name) {
         (None, "hpa") => Candidate::hpa_on_cpu(whole(text, parameter.unwrap_or(70.0))?),
@@ -116,22 +116,26 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
             Candidate::direct("predictive", move |_| Ok(Driver::direct(predictive(share)?)))
         }
         (None, "schedule") => schedule(whole(text, parameter.unwrap_or(SCHEDULE_PERCENT))?, Tz::UTC),
-        (Some(hpa), "rules") => rules_over_hpa(text, written, hpa)?,
+        (Some(hpa), "rules") => {
+            let config = rules_config(text, written)?;
+            over(text, hpa, hpas, move |_| Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?)))?
+        }
         (Some(hpa), "predictive") => {
             let share = parameter.unwrap_or(1.0) / 100.0;
-            Beneath::of(text, hpa)?.driven(text, move |_| Ok(Driver::bounds(predictive(share)?)))
+            over(text, hpa, hpas, move |_| Ok(Driver::bounds(predictive(share)?)))?
         }
         (Some(hpa), "kpa") => {
             let target = parameter.unwrap_or(70.0) / 100.0;
-            Beneath::of(text, hpa)?.driven(text, move |training| {
+            over(text, hpa, hpas, move |training| {
                 training.needs_rate()?;
                 let target = Some(target * training.model.pod_capacity);
                 Ok(Driver::bounds(KpaEngine::new(KpaConfig { target, ..KpaConfig::default() })))
-            })
+            })?
         }
         _ => return Err(Failure::input(format!("there is no engine {text:?}; there are: {ENGINES}"))),
     };
-    let made = made.named(text);
+    // The name of an HPA from a file tells what is left out of it.
+    let made = if made.own_hpa().is_some() { made } else { made.named(text) };
     Ok(match parameter {
         // Settings of one parameter lie on one line of the frontier.
         Some(parameter) => {
@@ -139,6 +143,31 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
         }
         None => made,
     })
+}
+
+/// Takes `ENGINE@HPA` apart: an engine, and the HPA whose bounds it moves. Elsewhere an `@` is part of the name of a file.
+pub fn engine_over(text: &str) -> Option<(&str, &str)> {
+    let (engine, hpa) = text.split_once('@')?;
+    let is_engine = MOVERS.contains(&engine.split(':').next().unwrap_or_default());
+    (is_engine || hpa == "hpa" || hpa.starts_with("hpa:"))
+        .then_some((engine, hpa))
+        .filter(|_| !engine.starts_with("hpa:"))
+}
+
+/// Engines that move the bounds of an HPA.
+const MOVERS: [&str; 3] = ["rules", "kpa", "predictive"];
+
+/// Lets an engine move the bounds of an HPA: one in a file, or one on CPU.
+fn over(
+    text: &str,
+    hpa: &str,
+    hpas: &HpaArguments,
+    make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+) -> Result<Candidate, Failure> {
+    match hpa.strip_prefix("hpa:").filter(|file| is_file(file)) {
+        Some(file) => Ok(manifest(text, Path::new(file), hpas)?.driven_by(make)),
+        None => Ok(Beneath::of(text, hpa)?.driven(text, make)),
+    }
 }
 
 /// Lets a schedule go by the clock of a zone; other policies know no clock.
@@ -184,21 +213,27 @@ pub fn sweep(text: &str) -> Result<Vec<Candidate>, Failure> {
 
 /// Names policies for reports: a file by its own name, with its folders only where another policy would have the same name.
 pub fn short_names(texts: &[impl AsRef<str>]) -> Vec<String> {
-    let short = |text: &str| match text.split_once(':') {
-        Some((engine, file)) if is_file(file) => {
-            let (path, hpa) = file.find('#').map_or((file, ""), |at| file.split_at(at));
-            let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
-            format!("{engine}:{name}{hpa}")
-        }
-        _ => text.to_owned(),
-    };
-    let names: Vec<String> = texts.iter().map(|text| short(text.as_ref())).collect();
+    let names: Vec<String> = texts.iter().map(|text| short_name(text.as_ref())).collect();
     let is_shared = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
     names
         .iter()
         .zip(texts)
         .map(|(name, text)| if is_shared(name) { text.as_ref().to_owned() } else { name.clone() })
         .collect()
+}
+
+fn short_name(text: &str) -> String {
+    if let Some((engine, hpa)) = engine_over(text) {
+        return format!("{}@{}", short_name(engine), short_name(hpa));
+    }
+    match text.split_once(':') {
+        Some((engine, file)) if is_file(file) => {
+            let (path, hpa) = file.find('#').map_or((file, ""), |at| file.split_at(at));
+            let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+            format!("{engine}:{name}{hpa}")
+        }
+        _ => text.to_owned(),
+    }
 }
 
 fn bad(text: &str, what: impl std::fmt::Display) -> Failure {
@@ -225,9 +260,10 @@ fn whole(text: &str, percent: f64) -> Result<i32, Failure> {
     }
 }
 
-/// Returns the file of a policy that is an HPA in a file: `FILE.yaml`, or `hpa:FILE.yaml`.
+/// Returns the file of a policy whose HPA is in a file: `FILE.yaml`, `hpa:FILE.yaml`, or `predictive@hpa:FILE.yaml`.
 pub fn hpa_file(text: &str) -> Option<&str> {
-    let file = text.strip_prefix("hpa:").unwrap_or(text);
+    let hpa = engine_over(text).map_or(text, |(_, hpa)| hpa);
+    let file = hpa.strip_prefix("hpa:").unwrap_or(hpa);
     (is_file(file) && !file.starts_with("rules:")).then_some(file)
 }
 
@@ -287,7 +323,10 @@ impl Beneath {
         match hpa.split_once(':') {
             None if hpa == "hpa" => Ok(Self { percent: 70, window: None, tolerance: None }),
             Some(("hpa", parameter)) => Self::new(text, parameter),
-            _ => Err(bad(text, format!("{hpa:?} is not hpa, hpa:PERCENT, hpa:PERCENT/SECONDS or .../TOLERANCE"))),
+            _ => Err(bad(
+                text,
+                format!("{hpa:?} is not hpa, hpa:PERCENT, hpa:PERCENT/SECONDS, .../TOLERANCE or hpa:FILE.yaml"),
+            )),
         }
     }
 
@@ -328,12 +367,6 @@ impl Beneath {
     ) -> Candidate {
         Candidate::over_hpa_with(name, self.percent, move |spec| self.changed(spec), make)
     }
-}
-
-/// Makes the rule engine as it is meant for production: it moves the bounds, and the HPA does the ups and downs between them.
-fn rules_over_hpa(text: &str, parameter: Option<&str>, hpa: &str) -> Result<Candidate, Failure> {
-    let config = rules_config(text, parameter)?;
-    Ok(Beneath::of(text, hpa)?.driven(text, move |_| Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?))))
 }
 
 /// Makes the predictive engine. Its parameter: the share of violating requests that is aimed for.
@@ -405,7 +438,9 @@ mod tests {
             ("rules@hpa:70/60/101", "\"101\" is not a tolerance"),
             ("rules@hpa:70/60/0/0", "\"0/0\" is not a tolerance"),
             ("hpa:nowhere.yaml", "nowhere.yaml"),
+            ("predictive@hpa:nowhere.yaml", "nowhere.yaml: "),
             ("rules:nowhere.json", "nowhere.json"),
+            ("rules:nowhere.json@hpa", "nowhere.json: "),
             ("", "there are: hpa"),
         ] {
             let error = said(text).unwrap_err();
@@ -418,6 +453,12 @@ mod tests {
         let names =
             short_names(&["hpa:70", "hpa:a/web.yaml", "hpa:b/web.yaml", "rules:c/slow.json", "hpa:c/db.yaml#ns/db"]);
         assert_eq!(names, ["hpa:70", "hpa:a/web.yaml", "hpa:b/web.yaml", "rules:slow.json", "hpa:db.yaml#ns/db"]);
+        let names =
+            short_names(&["predictive:0.5@hpa:a/web.yaml#x", "rules:b/slow.json@hpa:c/db.yaml", "hpa:a@b.yaml"]);
+        assert_eq!(names, ["predictive:0.5@hpa:web.yaml#x", "rules:slow.json@hpa:db.yaml", "hpa:a@b.yaml"]);
+        let file = |text| hpa_file(text);
+        assert_eq!(file("predictive:0.5@hpa:a/web.yaml#x"), Some("a/web.yaml#x"));
+        assert_eq!((file("a@b.yaml"), file("rules@hpa:70")), (Some("a@b.yaml"), None));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use scaling_core::backtest::is_dated;
 use scaling_core::chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use scaling_core::{Bounds, DecisionRecord, Outcome, Reason, RecordError, Recorder, ScalingDecision};
 use scaling_schedule::Tz;
@@ -153,8 +154,11 @@ impl fmt::Display for Line<'_, Change> {
     }
 }
 
-/// An instant with its day of the week.
+/// An instant with its day of the week; of a clock without dates, the day and the time since it began.
 pub fn when(at: DateTime<Utc>, zone: Tz) -> String {
+    if !is_dated(at) {
+        return format!("day {} {}", at.timestamp().div_euclid(86_400) + 1, at.format("%H:%M"));
+    }
     at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M").to_string()
 }
 
@@ -171,7 +175,27 @@ fn why(record: &DecisionRecord, grows: bool) -> String {
     let Some(decision) = &record.decision else { return "a floor begins or ends; there is no decision".to_owned() };
     let cause = cause(decision, grows).map(|cause| format!(": {cause}")).unwrap_or_default();
     let clamp = record.clamps.last().map(|clamp| format!(", {} (guard {})", clamp.to, clamp.guard)).unwrap_or_default();
-    format!("{} pods wanted{clamp}{cause}", decision.wanted())
+    format!("{}{clamp}{cause}", size(decision))
+}
+
+/// The pods that are wanted and, where they are fewer, those that would carry the load.
+fn size(decision: &ScalingDecision) -> String {
+    let wanted = decision.wanted();
+    let carried = decision.reasons.iter().find_map(|reason| match reason {
+        Reason::Need { replicas, .. } => Some(replicas.ceil()),
+        _ => None,
+    });
+    let how = if wanted > decision.desired_replicas {
+        "held as a floor"
+    } else if wanted <= decision.current_replicas {
+        "kept"
+    } else {
+        "wanted with headroom"
+    };
+    match carried.filter(|carried| *carried < f64::from(wanted)) {
+        Some(carried) => format!("{carried:.0} pods carry it, {wanted} {how}"),
+        None => format!("{wanted} pods wanted"),
+    }
 }
 
 /// The reason that a reader looks for first: what is wrong now, then what is expected, then what is there.
@@ -186,4 +210,28 @@ fn cause(decision: &ScalingDecision, grows: bool) -> Option<&Reason> {
         _ => 6,
     };
     decision.reasons.iter().min_by_key(|reason| rank(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use scaling_core::NeedDriver;
+
+    use super::*;
+
+    #[test]
+    fn the_need_is_told_beside_what_is_wanted_of_it() {
+        let need = |replicas| Reason::Need { driver: NeedDriver::Demand, replicas };
+        let decision = |current, desired| ScalingDecision::replicas("test", DateTime::UNIX_EPOCH, current, desired);
+        assert_eq!(size(&decision(4, 8).because(need(6.2))), "7 pods carry it, 8 wanted with headroom");
+        assert_eq!(size(&decision(8, 8).because(need(4.9))), "5 pods carry it, 8 kept");
+        assert_eq!(size(&decision(4, 8).because(need(7.5))), "8 pods wanted");
+        assert_eq!(size(&decision(4, 8)), "8 pods wanted");
+    }
+
+    #[test]
+    fn a_clock_without_dates_tells_elapsed_time() {
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        assert_eq!(when(at(86_400 + 3_660), Tz::Europe__Berlin), "day 2 01:01");
+        assert_eq!(when(at(1_767_607_200), Tz::Europe__Berlin), "Mon 2026-01-05 11:00");
+    }
 }

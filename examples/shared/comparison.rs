@@ -10,7 +10,7 @@ use scaling_core::backtest::{
     Candidate, CandidateError, CandidateReport, CandidateSetup, Driver, Scenario, TraceReport, TrainingPeriod, run_one,
 };
 use scaling_core::hpa::{ControllerConfig, HpaSpec};
-use scaling_core::recommend::TargetVerdict;
+use scaling_core::recommend::{ChosenTarget, TargetAdvice};
 
 use crate::Failure;
 use crate::candidates::EngineRecipe;
@@ -33,7 +33,7 @@ pub type RecorderRecipe = Arc<dyn Fn(&TrainingPeriod<'_>) -> Result<Box<dyn Reco
 pub struct Comparison {
     /// The candidates by the names above, and the clairvoyant.
     pub report: TraceReport,
-    /// The HPA that is recommended, or why there is none: for one, because no setting is worth it on the part that is compared.
+    /// The HPA that is recommended, or the advice to keep it, or why there is none.
     pub recommended: Result<Recommended, String>,
     /// Pods that the peak of the load was scaled to; none for a load as it was recorded.
     pub scaled_to: Option<f64>,
@@ -84,34 +84,26 @@ impl Comparison {
 
 /// Judges a setting on the part that it was not chosen on, as `hpa_manager` does, and gives it up where it is not worth it.
 fn judged(
-    found: Recommended,
+    found: ChosenTarget,
     alone: &TraceReport,
     spec: &HpaSpec,
     share: f64,
     replay: impl Fn(HpaSpec) -> Result<Vec<CandidateReport>, Failure>,
 ) -> Result<(Result<Recommended, String>, Vec<CandidateReport>), Failure> {
     let proposed = found.setting.applied_to(spec);
-    if proposed == *spec {
-        return Ok((Err("of all that keep to it, the HPA's own is the cheapest".to_owned()), Vec::new()));
-    }
+    let is_own = proposed == *spec;
     let replayed = replay(proposed)?;
     let (Some(before), Some(after)) = (alone.candidates.first(), replayed.first()) else {
-        return Ok((Err("there is nothing to compare".to_owned()), Vec::new()));
+        return Ok((Err("no target is recommended: there is nothing to compare".to_owned()), Vec::new()));
     };
-    let (before, after) = (&before.score, &after.score);
-    if TargetVerdict::of(before, after, share).changes() {
-        return Ok((Ok(found), replayed));
+    let advice = TargetAdvice::of(&found.setting, &before.score, &after.score, share);
+    let (said, changes) = (advice.to_string(), advice.verdict.changes());
+    if !changes {
+        return Ok((Err(said), Vec::new()));
     }
-    let why = format!(
-        "no setting is worth it, keep the HPA as it is; the best on the history, {}, comes with us to {:.1} pod-hours and {:.3} % too late \
-         or lost, the HPA alone to {:.1} and {:.3} %",
-        found.setting,
-        after.pod_hours,
-        after.violating_share * 100.0,
-        before.pod_hours,
-        before.violating_share * 100.0
-    );
-    Ok((Err(why), Vec::new()))
+    let recommended = Recommended { setting: found.setting, tried: found.tried.len(), advice: said };
+    // Under its own setting, the HPA with us has its row already.
+    Ok((Ok(recommended), if is_own { Vec::new() } else { replayed }))
 }
 
 /// An engine that moves the bounds of an HPA through the default guards.

@@ -1,11 +1,11 @@
 //! HPAs from files, the same way for every example: which one of a file, which of its metrics, and what its pods request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clap::Args;
 use scaling_core::backtest::{Candidate, ClusterError, MappedMetric};
-use scaling_core::hpa::{ControllerConfig, HpaSpec, Quantity};
+use scaling_core::hpa::{ControllerConfig, HpaSpec, MetricSpec, Quantity};
 use scaling_core::{Requests, SignalKind};
 use scaling_k8s::{HpaManifest, ManifestError, Manifests, Workload};
 
@@ -90,15 +90,35 @@ impl HpaArguments {
         if metrics.len() == self.metric.len() { Ok(metrics) } else { Err(Failure::input("a --metric is given twice")) }
     }
 
-    /// Checks that what is to be left out is a metric of some HPA: a misspelt name must not be passed over.
+    /// Checks that what is to be left out, or mapped to a signal, is a metric of some HPA: a misspelt name must not be passed over.
     ///
     /// # Errors
-    /// [`Failure::Input`] with the first name that is none.
-    pub fn check_left_out(&self, candidates: &[Candidate]) -> Result<(), Failure> {
-        let is_known = |name: &String| candidates.iter().flat_map(Candidate::left_out).any(|left_out| left_out == name);
-        match self.leave_out.iter().find(|name| !is_known(name)) {
+    /// [`Failure::Input`] with the first name that is none, and those that there are.
+    pub fn check_names(&self, candidates: &[Candidate]) -> Result<(), Failure> {
+        let left_out: BTreeSet<&str> = candidates.iter().flat_map(Candidate::left_out).map(String::as_str).collect();
+        let metrics = || candidates.iter().filter_map(Candidate::own_hpa).flat_map(|hpa| hpa.metrics.iter().flatten());
+        let there = |names: &BTreeSet<&str>| {
+            if names.is_empty() {
+                return "there are none".to_owned();
+            }
+            format!("there are: {}", names.iter().copied().collect::<Vec<_>>().join(", "))
+        };
+        if let Some(name) = self.leave_out.iter().find(|name| !left_out.contains(name.as_str())) {
+            let all = metrics().map(MetricSpec::name).chain(left_out).collect();
+            return Err(Failure::input(format!(
+                "--leave-out {name}: no HPA that is read has such a metric; {}",
+                there(&all)
+            )));
+        }
+        // What a resource measures is known; a mapping of it would do nothing.
+        let is_custom = |metric: &&MetricSpec| metric.resource.is_none() && metric.container_resource.is_none();
+        let custom: BTreeSet<&str> = metrics().filter(is_custom).map(MetricSpec::name).chain(left_out).collect();
+        match self.metric.iter().find(|(name, _)| !custom.contains(name.as_str())) {
             None => Ok(()),
-            Some(name) => Err(Failure::input(format!("--leave-out {name}: no HPA that is read has such a metric"))),
+            Some((name, _)) => Err(Failure::input(format!(
+                "--metric {name}: no HPA that is read has such a metric to be mapped; {}",
+                there(&custom)
+            ))),
         }
     }
 

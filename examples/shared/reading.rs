@@ -4,7 +4,8 @@ use std::path::Path;
 
 use clap::Args;
 use scaling_core::backtest::Trace;
-use scaling_core::chrono::{DateTime, Utc};
+use scaling_core::backtest::is_dated;
+use scaling_core::chrono::{DateTime, Offset, TimeZone, Utc};
 use scaling_core::source::parse::{ColumnMapping, Note, Reader, Reading};
 use scaling_schedule::Tz;
 
@@ -45,6 +46,12 @@ impl ReadingArguments {
         self.time_zone.unwrap_or(Tz::UTC)
     }
 
+    /// Returns the offset of the zone in use to UTC, in seconds, for engines whose facts hold one offset and no zone: that at the end of
+    /// the data, so that it is right for what comes next. Days before a change of the clocks are an hour beside it.
+    pub fn utc_offset_seconds(&self, end: DateTime<Utc>) -> i32 {
+        self.zone().offset_from_utc_datetime(&end.naive_utc()).fix().local_minus_utc()
+    }
+
     /// Makes the reader.
     pub fn reader(&self) -> Reader {
         let reader = self.column.iter().cloned().fold(Reader::new(), Reader::with_column);
@@ -74,6 +81,14 @@ impl ReadingArguments {
 
     /// Tells a span of time: `note: data from Mon 2026-01-05 00:00 to Sat 2026-01-10 00:00 UTC`.
     fn span(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> String {
+        if !is_dated(start) {
+            let hour = |at: DateTime<Utc>| at.timestamp() as f64 / 3600.0;
+            return format!(
+                "note: data from hour {:.1} to hour {:.1} of a clock without dates",
+                hour(start),
+                hour(end)
+            );
+        }
         let zone = self.zone();
         let form = |at: DateTime<Utc>| at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M").to_string();
         let hint = if self.time_zone.is_none() { " (--time-zone)" } else { "" };
@@ -134,6 +149,18 @@ mod tests {
             "note: data from Mon 2026-01-05 05:30 to Mon 2026-01-05 05:32 Asia/Kolkata"
         );
         assert!(super::zone("Berlin").unwrap_err().contains("IANA"));
+    }
+
+    #[test]
+    fn a_clock_without_dates_tells_hours_and_the_offset_is_that_of_the_end() {
+        let noted = notes_of(&arguments(None, &[]), "timestamp_s,rps\n0,5\n3600,6\n").unwrap();
+        assert!(noted.starts_with("note: data from hour 0.0 to hour 2.0 of a clock without dates"), "{noted}");
+        assert!(noted.contains("60 minutes apart"), "{noted}");
+        let berlin = arguments(Some("Europe/Berlin"), &[]);
+        // Before and after the clocks are put forward in March 2026.
+        let offset = |second| berlin.utc_offset_seconds(DateTime::from_timestamp(second, 0).unwrap());
+        assert_eq!((offset(1_774_745_999), offset(1_774_746_000)), (3600, 7200));
+        assert_eq!(arguments(None, &[]).utc_offset_seconds(DateTime::UNIX_EPOCH), 0);
     }
 
     #[test]

@@ -3,13 +3,10 @@
 use futures::executor::block_on;
 use scaling_core::backtest::{Driver, Scenario};
 use scaling_core::hpa::HpaSpec;
-use scaling_core::recommend::{TargetError, TargetSearch, TargetSetting};
+use scaling_core::recommend::{ChosenTarget, TargetError, TargetSearch, TargetSetting};
 
 use crate::Failure;
 use crate::candidates::EngineRecipe;
-
-/// Targets that are tried, in percent of the CPU request: the higher, the cheaper.
-const TARGETS: [i32; 10] = [95, 90, 85, 80, 75, 70, 65, 60, 55, 50];
 
 /// A setting of the HPA that is recommended, and how it was found.
 #[derive(Clone, Debug)]
@@ -18,10 +15,12 @@ pub struct Recommended {
     pub setting: TargetSetting,
     /// Number of settings that were tried.
     pub tried: usize,
+    /// Advice, in a sentence.
+    pub advice: String,
 }
 
 /// Finds the setting under which the engine costs least while at most `share` of the requests violate, by replays of the scenario's
-/// history: what the comparison is about is not looked at.
+/// history: what the comparison is about is not looked at. The search is that of `hpa_manager`, so that both say the same.
 ///
 /// # Errors
 /// [`Failure`] if a replay fails; the inner error says why there is nothing to recommend.
@@ -30,13 +29,12 @@ pub fn recommended(
     spec: &HpaSpec,
     engine: &EngineRecipe,
     share: f64,
-) -> Result<Result<Recommended, String>, Failure> {
-    let search = TargetSearch { wanted_share: share, targets: TARGETS.to_vec(), ..TargetSearch::default() };
+) -> Result<Result<ChosenTarget, String>, Failure> {
+    let search = TargetSearch { wanted_share: share, ..TargetSearch::default() };
     let engine = engine.clone();
     match block_on(search.choose(scenario, spec, move |_| Ok(Driver::bounds(engine()?)), &())) {
-        Ok(chosen) if chosen.keeps => Ok(Ok(Recommended { setting: chosen.setting, tried: chosen.tried.len() })),
-        Ok(_) => Ok(Err(format!("no target keeps to {} % on the history", share * 100.0))),
+        Ok(chosen) => Ok(Ok(chosen)),
         Err(TargetError::Backtest(error)) => Err(crate::scenario::failure(error)),
-        Err(why) => Ok(Err(why.to_string())),
+        Err(why) => Ok(Err(format!("no target is recommended: {why}"))),
     }
 }

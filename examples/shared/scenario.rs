@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use scaling_core::backtest::{BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace};
+use scaling_core::backtest::{
+    BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace, significant,
+};
 use scaling_core::{Bounds, HardLimits, Price, SignalKind, WorkloadFacts};
 
 use crate::Failure;
@@ -22,7 +24,7 @@ const PODS_AT_PEAK: f64 = 40.0;
 const LIMITS: (u32, u32) = (1, 200);
 
 /// Arguments for the cluster that traces are replayed in, and for the part of them that counts.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct ScenarioArguments {
     /// How traces are read.
     #[command(flatten)]
@@ -107,7 +109,7 @@ impl ScenarioArguments {
     ) -> Result<Vec<Scenario>, Failure> {
         let shop_history = [crate::shop_history()];
         let traces = if traces.is_empty() { &shop_history } else { traces };
-        self.hpas.check_left_out(candidates)?;
+        self.hpas.check_names(candidates)?;
         let limits = self.limits(candidates, out)?;
         let mut notes = Vec::new();
         let requests = self.hpas.requests(candidates, |note| notes.push(note));
@@ -115,7 +117,9 @@ impl ScenarioArguments {
         let facts = requests.added_to(WorkloadFacts::default());
         let scenarios = named(traces)?.into_iter().zip(traces).map(|(name, path)| {
             let scenario = self.scenario(&name, path, limits, judged, out)?;
-            Ok(Scenario { facts: facts.clone(), ..scenario })
+            let mut facts = facts.clone();
+            facts.utc_offset_seconds = self.reading.utc_offset_seconds(scenario.trace.span().1);
+            Ok(Scenario { facts, ..scenario })
         });
         scenarios.collect()
     }
@@ -237,9 +241,10 @@ impl ScenarioArguments {
         }
         writeln!(
             out,
-            "{}: note: scaled by {factor:.4}, so that its busiest thousandth needs {peak} pods of {POD_CAPACITY} requests per second \
+            "{}: note: scaled by {}, so that its busiest thousandth needs {peak} pods of {POD_CAPACITY} requests per second \
              (--pods-at-peak, --pod-capacity)",
-            trace.name()
+            trace.name(),
+            significant(factor, 4)
         )?;
         Ok(trace.scaled(factor))
     }

@@ -1,7 +1,7 @@
 //! A comparison as a table, a sentence and a page.
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use scaling_core::backtest::{Report, Score};
+use scaling_core::backtest::{Report, Score, grouped, significant};
 
 use crate::comparison::{ALONE, Comparison, IF_WE_STOP, RECOMMENDED, WITH_US};
 use crate::recommended::Recommended;
@@ -33,20 +33,20 @@ pub fn table(comparison: &Comparison, min: u32) -> String {
         let writes = score.decisions.as_ref().filter(|_| score.hours > 0.0);
         table.add_row([
             name.to_owned(),
-            format!("{:.1}", score.pod_hours),
-            score.cost.map_or_else(|| "–".to_owned(), |cost| format!("{cost:.2}")),
+            grouped(score.pod_hours, 1),
+            score.cost.map_or_else(|| "–".to_owned(), |cost| significant(cost, 2)),
             late(score.violating_share, score.requests),
-            score.peak_pods.to_string(),
-            format!("{:.0}", score.scale_events_a_day()),
-            writes.map_or_else(|| "–".to_owned(), |all| format!("{:.0}", all.applied as f64 * 24.0 / score.hours)),
+            grouped(score.peak_pods.into(), 0),
+            grouped(score.scale_events_a_day(), 0),
+            writes.map_or_else(|| "–".to_owned(), |all| grouped(all.applied as f64 * 24.0 / score.hours, 0)),
         ]);
     }
     if let Some((score, ratio)) = best(comparison).and_then(|(_, score)| Some((score, score.oracle_ratio?))) {
         let dash = || "–".to_owned();
         table.add_row([
             "the clairvoyant, as many too late".to_owned(),
-            format!("{:.1}", score.pod_hours / ratio),
-            score.cost.map_or_else(dash, |cost| format!("{:.2}", cost / ratio)),
+            grouped(score.pod_hours / ratio, 1),
+            score.cost.map_or_else(dash, |cost| significant(cost / ratio, 2)),
             late(score.violating_share, score.requests),
             dash(),
             dash(),
@@ -56,18 +56,33 @@ pub fn table(comparison: &Comparison, min: u32) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let floor = f64::from(min) * comparison.of(ALONE).map_or(0.0, |alone| alone.score.hours);
+    let floor = grouped(f64::from(min) * comparison.of(ALONE).map_or(0.0, |alone| alone.score.hours), 1);
     let objective = report.model.objective.as_secs_f64();
     format!(
         "{table}\nToo late: waited for more than {objective} s. We write: changes of min or max.\nThe clairvoyant knows all load in \
          advance, starts a pod in the same {} s, and is as late as our better row.\nThe HPA's min of {min} pods, below which \
-         only the clairvoyant goes, comes to {floor:.1} pod-hours.\n",
-        report.model.start_up.as_secs()
+         only the clairvoyant goes, comes to {floor} pod-hours.\n{}",
+        report.model.start_up.as_secs(),
+        notes(comparison)
     )
 }
 
+/// Writes what kept a way from acting as it was meant, once where it holds for several.
+fn notes(comparison: &Comparison) -> String {
+    let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
+    for candidate in &comparison.report.candidates {
+        for note in candidate.score.notes.iter().map(ToString::to_string) {
+            match notes.iter_mut().find(|(known, _)| *known == note) {
+                Some((_, names)) => names.push(&candidate.name),
+                None => notes.push((note, vec![&candidate.name])),
+            }
+        }
+    }
+    notes.into_iter().map(|(note, names)| format!("note: {}: {note}\n", names.join("; "))).collect()
+}
+
 fn late(share: f64, requests: f64) -> String {
-    format!("{:.3} % ({:.0})", share * 100.0, share * requests)
+    format!("{:.3} % ({})", share * 100.0, grouped(share * requests, 0))
 }
 
 /// Our better row: with the recommended target unless that violates more and costs no less.
@@ -117,7 +132,9 @@ pub fn sentence(comparison: &Comparison) -> String {
     let money = match (alone.cost, ours.cost, &comparison.report.currency) {
         (Some(alone), Some(ours), Some(currency)) => {
             format!(
-                " ({ours:.2} instead of {alone:.2} {currency} over {:.1} days)",
+                " ({} instead of {} {currency} over {:.1} days)",
+                significant(ours, 2),
+                significant(alone, 2),
                 comparison.of(ALONE).map_or(0.0, |one| one.score.hours / 24.0)
             )
         }

@@ -96,7 +96,7 @@ impl Bounds {
         replicas.clamp(self.min, self.max)
     }
 
-    /// Whether `other` lies inside these bounds, edges included.
+    /// Returns true if `other` lies inside these bounds, edges included.
     pub fn contains(self, other: Self) -> bool {
         self.min <= other.min && other.max <= self.max
     }

@@ -1,4 +1,4 @@
-//! What a size costs, and what a decision changes about it.
+//! Cost of a size, and the change that a decision makes to it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What was seen: [`ScalingMetrics`] at one instant, [`MetricsHistory`] over time, and the [`Absence`] of what was not.
+//! Measurements: [`ScalingMetrics`] at one instant, [`MetricsHistory`] over time, and the [`Absence`] of those that are lacking.
 //!
 //! A number that is missing is a value of its own. It is never 0, because a zero that nobody measured shrinks workloads
 //! that are merely unobserved.

@@ -68,7 +68,7 @@ impl HpaPlan {
         self.change
     }
 
-    /// Whether there is nothing to do.
+    /// Returns true if there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.change.old == self.change.new && self.change.resources.is_none()
     }

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "backtest")]
 pub use target::{
-    ChosenTarget, TargetError, TargetRecommendation, TargetSearch, TargetSetting, TargetVerdict, TriedTarget,
+    ChosenTarget, TargetAdvice, TargetError, TargetRecommendation, TargetSearch, TargetSetting, TargetVerdict,
+    TriedTarget,
 };
 
 use crate::bounds::HardLimits;

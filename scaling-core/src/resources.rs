@@ -1,4 +1,4 @@
-//! What a pod requests: [`Requests`], and a [`ResourceChange`] of it.
+//! [`Requests`] of a pod, and a [`ResourceChange`] of them.
 
 use serde::{Deserialize, Serialize};
 

@@ -116,7 +116,7 @@ fn listed(found: &[String]) -> String {
     if found.is_empty() { String::new() } else { format!("; there is: {}{keda}", found.join(", ")) }
 }
 
-/// How to come to a version that is served.
+/// Advice on coming to a version that is served.
 fn advice(found: &str) -> String {
     let convert = |since: &str, what: &str| {
         format!(

@@ -79,7 +79,7 @@ impl Default for PredictiveConfig {
 ///
 /// # What is remembered
 ///
-/// What was learnt of each target, sample by sample; see [`max_targets`](PredictiveConfig::max_targets) and
+/// State learnt of each target, sample by sample; see [`max_targets`](PredictiveConfig::max_targets) and
 /// [`forget`](Self::forget). It depends on the target's samples alone, so a replay decides the same. The first decision about a
 /// target learns from its history, up to fourteen days in some tenths of a second; later ones learn what is new, in some
 /// microseconds. A history in which the last sample learnt from is not to be found is another past, and learnt anew. A
@@ -131,7 +131,7 @@ impl PredictiveEngine {
         self.forecast.forget(target);
     }
 
-    /// What was learnt of a target, to be kept over a restart; `None` of one that nothing is known of. At most 64 KiB for usual
+    /// State learnt of a target, to be kept over a restart; `None` of one that nothing is known of. At most 64 KiB for usual
     /// start-up times.
     pub fn snapshot(&self, target: &Target) -> Option<Snapshot> {
         self.forecast.snapshot(target)
@@ -215,7 +215,7 @@ impl fmt::Debug for LearntForecast {
     }
 }
 
-/// What a decision needs to know of a workload.
+/// Knowledge of a workload that a decision needs.
 struct Known {
     forecast: Result<LoadForecast, NoForecast>,
     policy: Policy,
@@ -246,7 +246,7 @@ impl LearntForecast {
         self.memory.forget(target);
     }
 
-    /// What was learnt of a target, as [`PredictiveEngine::snapshot`].
+    /// State learnt of a target, as [`PredictiveEngine::snapshot`].
     pub fn snapshot(&self, target: &Target) -> Option<Snapshot> {
         let kept = self.memory.get(target)?;
         let workload = lock(&kept);

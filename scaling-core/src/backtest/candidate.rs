@@ -154,7 +154,7 @@ type Make = dyn Fn(&TrainingPeriod<'_>) -> Result<CandidateSetup, CandidateError
 pub struct Candidate {
     name: String,
     parameter: Option<(String, f64)>,
-    own_bounds: Option<Bounds>,
+    own_hpa: Option<HpaSpec>,
     requests: Requests,
     left_out: Vec<String>,
     make: Box<Make>,
@@ -178,7 +178,7 @@ impl Candidate {
         Self {
             name: name.into(),
             parameter: None,
-            own_bounds: None,
+            own_hpa: None,
             requests: Requests::default(),
             left_out: Vec::new(),
             make: Box::new(make),
@@ -188,9 +188,31 @@ impl Candidate {
     /// Creates an HPA alone, with its own bounds. They must lie within the limits of the scenario
     /// ([`Candidate::own_bounds`]).
     pub fn hpa(name: impl Into<String>, spec: HpaSpec, controller: ControllerConfig) -> Self {
-        let own_bounds = spec.bounds().ok();
+        let own_hpa = Some(spec.clone());
         let made = Self::new(name, move |_| Ok(CandidateSetup::hpa(spec.clone(), controller.clone())));
-        Self { own_bounds, ..made }
+        Self { own_hpa, ..made }
+    }
+
+    /// Lets an engine move the bounds of the candidate's HPA.
+    ///
+    /// ```
+    /// use scaling_core::backtest::{Candidate, Driver};
+    /// use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaSpec};
+    /// use scaling_core::{Bounds, RuleBasedEngine};
+    ///
+    /// let spec = HpaSpec::new(CrossVersionObjectReference::deployment("web"), Bounds::new(3, 30)?);
+    /// let moved = Candidate::hpa("rules over web", spec, ControllerConfig::default())
+    ///     .driven_by(|_| Ok(Driver::bounds(RuleBasedEngine::default())));
+    /// assert_eq!(moved.own_bounds(), Some(Bounds::new(3, 30)?));
+    /// # Ok::<(), scaling_core::InvalidBounds>(())
+    /// ```
+    #[must_use]
+    pub fn driven_by(
+        self,
+        make: impl Fn(&TrainingPeriod<'_>) -> Result<Driver, CandidateError> + Send + Sync + 'static,
+    ) -> Self {
+        let undriven = self.make;
+        Self { make: Box::new(move |training| Ok(undriven(training)?.driven_by(make(training)?))), ..self }
     }
 
     /// Creates an HPA alone, on CPU utilization of so many percent, within the limits of the scenario: `hpa:70`.
@@ -335,7 +357,12 @@ impl Candidate {
     /// # Ok::<(), scaling_core::InvalidBounds>(())
     /// ```
     pub fn own_bounds(&self) -> Option<Bounds> {
-        self.own_bounds
+        self.own_hpa.as_ref()?.bounds().ok()
+    }
+
+    /// Returns the HPA that it brings along, whatever the scenario is: that of [`Candidate::hpa`]. None if it is made for each trace.
+    pub fn own_hpa(&self) -> Option<&HpaSpec> {
+        self.own_hpa.as_ref()
     }
 
     /// Says which metrics of its HPA are [left out](HpaSpec::without_metrics) of the replay. Its name tells from now on, in every report.

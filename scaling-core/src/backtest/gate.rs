@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::report::{CandidateReport, TraceReport};
+use super::report::{CandidateReport, TraceReport, grouped, significant};
 use super::score::Score;
 
 /// Limits on how much a proposed policy may be worse than the current one. A limit that is not stated does not apply.
@@ -221,13 +221,15 @@ impl fmt::Display for PolicyDiff {
         writeln!(f, "{}: current -> proposed", self.trace)?;
         writeln!(
             f,
-            "  pod-hours          {:.1} -> {:.1} ({:+.2} %)",
-            a.pod_hours,
-            b.pod_hours,
+            "  pod-hours          {} -> {} ({:+.2} %)",
+            grouped(a.pod_hours, 1),
+            grouped(b.pod_hours, 1),
             100.0 * self.cost_increase()
         )?;
         if let (Some(a), Some(b)) = (a.cost, b.cost) {
-            writeln!(f, "  cost               {a:.2} -> {b:.2} ({:+.2})", b - a)?;
+            let sign = if b < a { "" } else { "+" };
+            let change = significant(b - a, 2);
+            writeln!(f, "  cost               {} -> {} ({sign}{change})", significant(a, 2), significant(b, 2))?;
         }
         writeln!(
             f,
@@ -236,8 +238,9 @@ impl fmt::Display for PolicyDiff {
             100.0 * b.violating_share,
             100.0 * self.violating_increase()
         )?;
-        writeln!(f, "  violation minutes  {:.1} -> {:.1}", a.violation_minutes, b.violation_minutes)?;
-        writeln!(f, "  dropped requests   {:.0} -> {:.0}", a.dropped_requests, b.dropped_requests)?;
+        writeln!(f, "  violation minutes  {} -> {}", grouped(a.violation_minutes, 1), grouped(b.violation_minutes, 1))?;
+        let [da, db] = [a, b].map(|score| grouped(score.dropped_requests, 0));
+        writeln!(f, "  dropped requests   {da} -> {db}")?;
         writeln!(f, "  changes a day      {:.1} -> {:.1}", a.scale_events_a_day(), b.scale_events_a_day())?;
         if a.bound_changes + b.bound_changes > 0 {
             writeln!(f, "  bounds a day       {:.1} -> {:.1}", a.bound_changes_a_day(), b.bound_changes_a_day())?;

@@ -75,7 +75,7 @@ pub struct ClusterModel {
     pub metrics: BTreeMap<String, MappedMetric>,
 }
 
-/// What a metric of an HPA measures: a signal, times a factor.
+/// Meaning of an HPA's metric: a signal, times a factor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MappedMetric {

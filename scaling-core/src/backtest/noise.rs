@@ -22,7 +22,7 @@ impl Noise {
         ((mixed(self.0) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
-    /// How many arrive where so many are expected. A mean that is no number above 0 gives none.
+    /// Draws the number that arrives where so many are expected. A mean that is no number above 0 gives none.
     pub(super) fn poisson(&mut self, mean: f64) -> f64 {
         if !(mean > 0.0 && mean.is_finite()) {
             0.0

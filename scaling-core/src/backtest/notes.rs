@@ -30,6 +30,14 @@ pub enum Note {
         /// The last error, for people.
         error: String,
     },
+    /// A metric of the HPA is that of one container, and was replayed with the usage of the whole pod: a recording tells no containers
+    /// apart.
+    ContainerAsPod {
+        /// Name of the resource, `cpu` or `memory`.
+        resource: String,
+        /// Name of the container.
+        container: String,
+    },
     /// The size that was asked for lay outside the bounds: an HPA that is scaled to zero and does not wake does that.
     OutsideBounds {
         /// Syncs after which it did.
@@ -63,7 +71,10 @@ impl Note {
     pub(super) fn of(run: &Run, decisions: Option<&Decisions>) -> Vec<Self> {
         let syncs = &run.syncs;
         let mut notes = Vec::new();
-        for MetricSyncs { name, failed, evaluated, error } in &syncs.metrics {
+        for MetricSyncs { name, container, failed, evaluated, error } in &syncs.metrics {
+            if let Some(container) = container {
+                notes.push(Self::ContainerAsPod { resource: name.clone(), container: container.clone() });
+            }
             if is_noted(*failed, *evaluated) {
                 notes.push(Self::MetricFailed {
                     metric: name.clone(),
@@ -110,6 +121,9 @@ impl fmt::Display for Note {
             Self::MetricFailed { metric, failed, syncs, error } => {
                 write!(f, "its metric {metric} had no value {}: {error}", often(*failed, *syncs, "sync"))
             }
+            Self::ContainerAsPod { resource, container } => {
+                write!(f, "the {resource} of its container {container} was replayed as that of the whole pod")
+            }
             Self::OutsideBounds { outside, syncs } => {
                 write!(f, "its pods were outside its bounds {}", often(*outside, *syncs, "sync"))
             }
@@ -142,6 +156,8 @@ pub struct Syncs {
 pub struct MetricSyncs {
     /// Name of the metric.
     pub name: String,
+    /// Container that it measures; none if it measures pods or what lies outside of them.
+    pub container: Option<String>,
     /// Syncs at which it was evaluated.
     pub evaluated: u64,
     /// Syncs at which it failed.
@@ -153,7 +169,16 @@ pub struct MetricSyncs {
 impl Syncs {
     /// Starts counting the syncs of an HPA.
     pub(super) fn of(hpa: &Hpa) -> Self {
-        let metric = |metric: &Metric| MetricSyncs { name: name(metric), evaluated: 0, failed: 0, error: None };
+        let metric = |metric: &Metric| MetricSyncs {
+            name: name(metric),
+            container: match &metric.source {
+                MetricKind::ContainerResource { container, .. } => Some(container.clone()),
+                _ => None,
+            },
+            evaluated: 0,
+            failed: 0,
+            error: None,
+        };
         Self { metrics: hpa.metrics.iter().map(metric).collect(), ..Self::default() }
     }
 
@@ -201,7 +226,7 @@ mod tests {
 
     fn failing(failed: u64, evaluated: u64) -> Syncs {
         let error = Some(MetricError::NoMetricsReturned);
-        let metric = MetricSyncs { name: "memory".into(), evaluated, failed, error };
+        let metric = MetricSyncs { name: "memory".into(), container: None, evaluated, failed, error };
         Syncs { total: evaluated, outside: 0, metrics: vec![metric] }
     }
 

@@ -4,18 +4,18 @@ use std::collections::VecDeque;
 
 use crate::stats::FluidStep;
 
-/// What serves the queue.
+/// Servers of the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Service {
     /// Requests per second of all ready pods.
     pub(super) capacity: f64,
-    /// How long a request may wait, in seconds.
+    /// Longest wait that is no violation, in seconds.
     pub(super) objective_s: f64,
-    /// How long a request waits at most, in seconds.
+    /// Wait after which a request gives up, in seconds.
     pub(super) patience_s: f64,
 }
 
-/// What became of the requests of one step.
+/// Outcome of the requests of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Passage {
     /// Served.
@@ -33,9 +33,9 @@ pub(super) struct Passage {
 /// The requests that wait.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Queue {
-    /// How many.
+    /// Number of requests.
     pub(super) backlog: f64,
-    /// How many of them have violated already; they are the last in line.
+    /// Number of them that have violated already; they are the last in line.
     violated: f64,
     /// Those that wait while nothing serves, the oldest first: nobody can tell how long that will take, so each waits as long as its
     /// patience. Together they are the backlog; empty while pods serve.

@@ -1,5 +1,6 @@
 //! [`Report`]: the outcome of a backtest, for machines, terminals and people.
 
+mod figures;
 mod html;
 mod json;
 mod plot;
@@ -11,9 +12,10 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use figures::{grouped, is_dated, significant};
 pub use plot::{CandidatePlot, Plot};
 
 use super::candidate::Candidate;
@@ -67,6 +69,26 @@ struct Local {
     recorded_from: NaiveDateTime,
     start: NaiveDateTime,
     end: NaiveDateTime,
+    /// Offsets to UTC over the trace: from which second since the epoch on, and how many seconds.
+    offsets: Vec<(i64, i32)>,
+}
+
+/// Time between two looks at the offset of a zone: zones change theirs at whole quarters of an hour.
+const OFFSET_STEP: TimeDelta = TimeDelta::minutes(15);
+
+/// Finds the offsets of a zone from one instant to another.
+fn offsets<Z: TimeZone>(zone: &Z, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<(i64, i32)> {
+    let mut found: Vec<(i64, i32)> = Vec::new();
+    let quarter = OFFSET_STEP.num_seconds();
+    let mut second = from.timestamp() - from.timestamp().rem_euclid(quarter);
+    while let Some(at) = DateTime::from_timestamp(second, 0).filter(|at| *at <= to) {
+        let offset = at.with_timezone(zone).offset().fix().local_minus_utc();
+        if found.last().is_none_or(|(_, before)| *before != offset) {
+            found.push((second, offset));
+        }
+        second += quarter;
+    }
+    found
 }
 
 /// Part of a trace that counts.
@@ -182,15 +204,15 @@ impl Report {
         self
     }
 
-    /// Tells the period of each trace by the clock of this zone, in tables and at the head of the page. By default it is UTC, as in JSON
-    /// and in charts always.
+    /// Tells times by the clock of this zone, in tables and on the page. By default it is UTC, as in JSON always.
     #[must_use]
     pub fn in_zone<Z: TimeZone>(mut self, name: &str, zone: &Z) -> Self {
         let local = |at: DateTime<Utc>| at.with_timezone(zone).naive_local();
         for trace in &mut self.traces {
             let Scored { recorded_from, start, end, .. } = trace.scored;
+            let offsets = offsets(zone, recorded_from, end);
             let [recorded_from, start, end] = [recorded_from, start, end].map(local);
-            trace.local = Some(Local { zone: name.to_owned(), recorded_from, start, end });
+            trace.local = Some(Local { zone: name.to_owned(), recorded_from, start, end, offsets });
         }
         self
     }
@@ -237,8 +259,13 @@ impl TraceReport {
     }
 
     /// Returns true if the trace has dates; a trace that starts its clock at 0 has none.
-    fn is_dated(&self) -> bool {
-        self.scored.recorded_from.year() > 1980
+    pub fn is_dated(&self) -> bool {
+        is_dated(self.scored.recorded_from)
+    }
+
+    /// Returns the zone by whose clock times are told, and its offsets to UTC over the trace.
+    fn zone(&self) -> (&str, &[(i64, i32)]) {
+        self.local.as_ref().map_or(("UTC", &[]), |local| (local.zone.as_str(), local.offsets.as_slice()))
     }
 
     /// Says from when to when the trace reaches and which part of it counts, with dates and zone where it has them.

@@ -24,6 +24,9 @@ use crate::{MetricsHistory, ScalingMetrics, SignalKind};
 /// Longest recording: ten years. A longer one has a wrong timestamp.
 const LONGEST: TimeDelta = TimeDelta::days(3660);
 
+/// Usual interval of samples, in milliseconds, up to which forecasts learn from them: they bridge six minutes, and take more for a gap.
+const SPARSE_MS: i64 = 360_000;
+
 /// Origin of the demand in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,7 +68,7 @@ pub enum TraceError {
     /// No signal says how much work there was.
     #[error("there is neither a request rate nor CPU utilization with pod counts in it{}", Because(notes, *samples))]
     NoDemand {
-        /// What its reader left out or found empty.
+        /// Notes of its reader on columns that were left out or are empty.
         notes: Vec<Note>,
         /// Samples read.
         samples: usize,
@@ -94,7 +97,7 @@ pub enum TraceError {
     },
 }
 
-/// What was found in place of demand.
+/// Columns that were found in place of demand.
 struct Because<'a>(&'a [Note], usize);
 
 impl fmt::Display for Because<'_> {
@@ -219,6 +222,9 @@ impl Trace {
                 let mut notes = reading.notes;
                 if reading.sample_time == SampleTime::Ends {
                     notes.push(Note::EndsAtTimestamp);
+                }
+                if trace.interval_ms > SPARSE_MS {
+                    notes.push(Note::Sparse { minutes: trace.interval_ms as f64 / 60_000.0 });
                 }
                 Ok(Self { notes, ..trace })
             }
@@ -528,6 +534,21 @@ mod tests {
         // Centres at 30, 90 and 150 s; steps are asked at their own centres.
         let expected = [60.0, 60.0, 67.5, 82.5, 97.5, 112.5, 120.0, 120.0, 120.0, 120.0, 120.0, 120.0];
         assert_eq!(grid(&trace, 15), expected);
+    }
+
+    #[cfg(feature = "csv")]
+    #[test]
+    fn samples_far_apart_are_a_trace_and_it_is_said_what_they_hide() {
+        let spaced = |seconds: u32| {
+            let rows: Vec<_> = (0..48).map(|nth| format!("{},{}", nth * seconds, 100 + nth % 7)).collect();
+            parsed(&format!("timestamp_s,rps\n{}\n", rows.join("\n"))).unwrap()
+        };
+        let hourly = spaced(3600);
+        assert_eq!((hourly.facts().gap_seconds, hourly.facts().absent), (0.0, 0));
+        assert!(grid(&hourly, 15).iter().all(|demand| demand.is_finite()));
+        assert_eq!(hourly.notes(), [Note::Sparse { minutes: 60.0 }]);
+        assert!(hourly.notes()[0].to_string().contains("60 minutes apart"));
+        assert_eq!(spaced(300).notes(), []);
     }
 
     #[cfg(feature = "csv")]

@@ -1,4 +1,4 @@
-//! What every [`HpaApplier`] promises.
+//! Promises of every [`HpaApplier`].
 //!
 //! # Law 4
 //!
@@ -158,7 +158,7 @@ async fn apply<A: HpaApplier>(promise: &str, applier: &A, plan: &HpaPlan, mode: 
     }
 }
 
-/// What it reads is what is there.
+/// It reads the state that is there.
 pub async fn reads_what_is_there<A: HpaApplier>(make: &impl AsyncFn(Bounds) -> (A, Target)) {
     for there in [bounds(1, 1), bounds(2, 6), bounds(1, 1000)] {
         let (applier, target) = make(there).await;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{Observation, PlannedEvent, ScalingAction, ScalingMetrics, SignalKind, Timing};
 
-/// What an engine should answer. `None` where the dataset does not say.
+/// Answer that is expected of an engine. `None` where the dataset does not say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label {
     /// As written in the dataset.
@@ -29,7 +29,7 @@ pub struct Scenario {
     pub samples: Vec<ScalingMetrics>,
     /// Declared events.
     pub events: Vec<PlannedEvent>,
-    /// What an engine should answer at the end.
+    /// Answer that is expected of an engine at the end.
     pub label: Label,
 }
 
@@ -88,7 +88,7 @@ struct Hourly {
 /// second sample, ends with the scenario, and has the factor by which load rises between the first two.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// Fault of the file.
 pub fn scenarios(json: &str) -> Result<Vec<Scenario>, String> {
     let file: File = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let made = file.metadata.map_or(DateTime::UNIX_EPOCH, |metadata| metadata.generated_at);

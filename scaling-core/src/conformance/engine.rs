@@ -1,4 +1,4 @@
-//! What every [`DecisionEngine`] promises.
+//! Promises of every [`DecisionEngine`].
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};

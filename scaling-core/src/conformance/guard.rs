@@ -1,4 +1,4 @@
-//! What every [`Guard`] promises.
+//! Promises of every [`Guard`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

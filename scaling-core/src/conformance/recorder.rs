@@ -1,4 +1,4 @@
-//! What every [`Recorder`] promises.
+//! Promises of every [`Recorder`].
 
 use chrono::{DateTime, TimeDelta, Utc};
 

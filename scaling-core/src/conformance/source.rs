@@ -1,4 +1,4 @@
-//! What every [`MetricsSource`] promises.
+//! Promises of every [`MetricsSource`].
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -20,7 +20,7 @@ const TARGETS_AT_MOST: usize = 10_000;
 pub struct BreakerConfig {
     /// Failures in a row that open it; 0 counts as 1. Default 3.
     pub failures: u32,
-    /// How long it stays open before one attempt is let through. Default 60 s.
+    /// Time for which it stays open before one attempt is let through. Default 60 s.
     pub cool_off: Duration,
 }
 

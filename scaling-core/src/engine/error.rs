@@ -1,4 +1,4 @@
-//! Why an engine has no answer.
+//! Reasons why an engine has no answer.
 
 use std::error::Error;
 

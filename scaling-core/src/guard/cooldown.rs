@@ -84,7 +84,7 @@ impl Guard for Cooldown {
     }
 }
 
-/// What is left of a pause, if anything. A change from the future, by a clock that has jumped back since, counts as one of now.
+/// Rest of a pause, if there is any. A change from the future, by a clock that has jumped back since, counts as one of now.
 fn left(since: Option<DateTime<Utc>>, pause: Duration, now: DateTime<Utc>) -> Option<TimeDelta> {
     let passed = now.signed_duration_since(since?).max(TimeDelta::zero());
     let left = TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX).checked_sub(&passed)?;

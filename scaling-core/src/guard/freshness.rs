@@ -11,7 +11,7 @@ use super::{Change, Guard, GuardContext, Verdict};
 pub struct Freshness {
     /// The oldest that metrics may be. Default 5 min.
     pub max_age: Duration,
-    /// How far ahead a clock may be. Default 1 min.
+    /// Most that a clock may be ahead. Default 1 min.
     pub max_skew: Duration,
 }
 

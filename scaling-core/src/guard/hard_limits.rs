@@ -35,7 +35,7 @@ impl Guard for HardLimitsGuard {
     }
 }
 
-/// Why the HPA is not touched, if its bounds lie outside the limits.
+/// Returns the reason why the HPA is not touched, if its bounds lie outside the limits.
 pub(super) fn outside(context: &GuardContext<'_>) -> Option<String> {
     let (limits, bounds) = (context.limits.bounds(), context.state.bounds);
     (!limits.contains(bounds))

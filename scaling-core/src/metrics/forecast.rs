@@ -21,7 +21,7 @@ pub struct LoadForecast {
     pub ahead_s: f64,
 }
 
-/// Why there is no forecast.
+/// Reasons why there is no forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "no_forecast", rename_all = "snake_case")]
 #[non_exhaustive]

@@ -161,7 +161,8 @@ pub struct WorkloadFacts {
     /// Requests per second that one pod serves at full utilization, where the host knows it (from a load test, say).
     /// Otherwise the engine learns it from history.
     pub pod_capacity: Option<f64>,
-    /// Seconds east of UTC, for what depends on the day: weekends and daily patterns. Default 0.
+    /// Seconds east of UTC, for what depends on the day: weekends and daily patterns. Default 0. One offset and no zone: where clocks
+    /// are put forward and back, the host states the offset of now.
     pub utc_offset_seconds: i32,
     /// Waiting times that matter to the users of the workload.
     pub objective: Objective,

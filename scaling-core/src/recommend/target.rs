@@ -4,6 +4,8 @@
 //! floor, most of that is paid twice, and a higher target is cheaper at no more violations. How high depends on the workload, so
 //! it is found by replaying its own past, and judged on a part of the past that it was not chosen on.
 
+mod advice;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +13,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::advice::{TargetAdvice, TargetVerdict};
 use crate::backtest::{
-    BacktestError, Candidate, CandidateError, Driver, Progress, Scenario, Score, TrainingPeriod, run_one, score_one,
+    BacktestError, Candidate, CandidateError, Driver, Progress, Scenario, Score, TrainingPeriod, grouped, is_dated,
+    run_one, score_one,
 };
 use crate::hpa::{ControllerConfig, HpaSpec, InvalidHpa, Quantity};
 use crate::setting::InvalidSetting;
@@ -22,9 +26,6 @@ use crate::setting::InvalidSetting;
 const LEAST: Duration = Duration::from_secs(86_400);
 /// Longest window that the API server takes, in seconds.
 const LONGEST_WINDOW_S: u32 = 3600;
-/// Least saving that is worth a change of the manifest, as a share of the pod-hours. Less is within what one week differs from
-/// the next.
-const WORTHWHILE: f64 = 0.01;
 
 /// Search for the setting of an HPA that costs least beneath an engine's floors.
 ///
@@ -167,44 +168,6 @@ impl fmt::Display for TargetSetting {
     }
 }
 
-/// Judgement on a recommended setting, from the part of the past that it was not chosen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum TargetVerdict {
-    /// Deploy the engine with the setting: it keeps the wanted share, which the HPA as it stands does not, or not as cheaply.
-    Change,
-    /// Deploy the engine with the setting, although both miss the wanted share: it violates less, for no more pod-hours.
-    ChangeBelowHope,
-    /// Keep the HPA as it stands: it keeps the wanted share at least as cheaply, to within a hundredth.
-    Keep,
-    /// Keep the HPA as it stands: the setting missed the wanted share where it was judged, and is not better in both cost and
-    /// violations.
-    KeepForLackOfBetter,
-}
-
-impl TargetVerdict {
-    /// Judges a setting by the scores of the HPA alone, as it stands, and of the engine with the setting, over the same time; `wanted` is
-    /// the share of requests that may violate.
-    pub fn of(before: &Score, after: &Score, wanted: f64) -> Self {
-        let [kept_before, kept_after] = [before, after].map(|score| score.violating_share <= wanted);
-        let cheaper = after.pod_hours < before.pod_hours * (1.0 - WORTHWHILE);
-        let safer = after.violating_share < before.violating_share;
-        match (kept_before, kept_after) {
-            (false, true) => Self::Change,
-            (true, true) if cheaper => Self::Change,
-            (true, true) => Self::Keep,
-            (false, false) if safer && after.pod_hours <= before.pod_hours => Self::ChangeBelowHope,
-            (_, false) => Self::KeepForLackOfBetter,
-        }
-    }
-
-    /// Returns true if the HPA should be changed.
-    pub fn changes(self) -> bool {
-        matches!(self, Self::Change | Self::ChangeBelowHope)
-    }
-}
-
 /// One setting that was tried, with the score on the part that it was chosen on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TriedTarget {
@@ -254,6 +217,12 @@ impl TargetRecommendation {
         if self.verdict.changes() { self.setting.applied_to(current) } else { current.clone() }
     }
 
+    /// Returns the advice, which prints itself as one sentence.
+    pub fn advice(&self) -> TargetAdvice<'_> {
+        let Self { setting, before, after, wanted_share, verdict, .. } = self;
+        TargetAdvice { setting, before, after, wanted_share: *wanted_share, verdict: *verdict }
+    }
+
     /// Returns the change of the pod-hours as a share: -0.1 is a tenth fewer.
     pub fn pod_hours_change(&self) -> f64 {
         if self.before.pod_hours > 0.0 { self.after.pod_hours / self.before.pod_hours - 1.0 } else { 0.0 }
@@ -262,47 +231,38 @@ impl TargetRecommendation {
 
 impl fmt::Display for TargetRecommendation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { setting, before, after, .. } = self;
-        let wanted = 100.0 * self.wanted_share;
-        match self.verdict {
-            TargetVerdict::Change => write!(f, "recommended with our floors: {setting}")?,
-            TargetVerdict::ChangeBelowHope => {
-                write!(f, "recommended with our floors, though above the wanted {wanted} %: {setting}")?;
-            }
-            TargetVerdict::Keep => write!(f, "keep the HPA as it is: {setting} with our floors would not be cheaper")?,
-            TargetVerdict::KeepForLackOfBetter => {
-                write!(
-                    f,
-                    "keep the HPA as it is: {setting} with our floors missed the wanted {wanted} % and is no better"
-                )?;
-            }
-        }
         let (from, to) = self.judged;
-        writeln!(f)?;
-        writeln!(f, "judged from {} to {} UTC, on which it was not chosen:", instant(from), instant(to))?;
+        writeln!(f, "{}", self.advice())?;
+        writeln!(f, "judged {}, on which it was not chosen:", period(from, to))?;
         let rows = [
-            ("the HPA as it stands", before),
-            ("with our floors and this setting", after),
+            ("the HPA as it stands", &self.before),
+            ("with our floors and this setting", &self.after),
             ("this setting if our floors stop", &self.if_we_stop),
         ];
         for (name, score) in rows {
             writeln!(
                 f,
-                "  {name:32} {:9.1} pod-hours, {:6.2} % of requests too late or lost, pods at most: {}",
-                score.pod_hours,
+                "  {name:32} {:>9} pod-hours, {:6.2} % of requests too late or lost, pods at most: {}",
+                grouped(score.pod_hours, 1),
                 100.0 * score.violating_share,
                 score.peak_pods
             )?;
         }
-        if let Some(oracle) = self.oracle_pod_hours {
-            writeln!(f, "  {:32} {oracle:9.1} pod-hours, with as many violations as our floors", "a clairvoyant")?;
+        if let Some(oracle) = self.oracle_pod_hours.map(|hours| grouped(hours, 1)) {
+            writeln!(f, "  {:32} {oracle:>9} pod-hours, with as many violations as our floors", "a clairvoyant")?;
         }
         write!(f, "that is {:+.1} % pod-hours", 100.0 * self.pod_hours_change())
     }
 }
 
-fn instant(at: DateTime<Utc>) -> impl fmt::Display {
-    at.format("%Y-%m-%d %H:%M")
+/// Says from when to when, in hours from the beginning of a clock that starts at 0.
+fn period(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    if is_dated(from) {
+        let form = "%Y-%m-%d %H:%M";
+        return format!("from {} to {} UTC", from.format(form), to.format(form));
+    }
+    let hour = |at: DateTime<Utc>| at.timestamp_millis() as f64 / 3_600_000.0;
+    format!("from hour {:.1} to hour {:.1} of a clock without dates", hour(from), hour(to))
 }
 
 impl TargetSearch {

@@ -110,7 +110,7 @@ pub enum Unchanged {
         bounds: Bounds,
         /// Replicas requested, as far as guards allowed.
         replicas: u32,
-        /// What holds the min.
+        /// Cause that holds the min.
         by: MinHolder,
     },
     /// More replicas run than the max allows, and none beyond those that run are requested.
@@ -127,7 +127,7 @@ pub enum Unchanged {
     },
 }
 
-/// What keeps a min where it is while fewer replicas would do.
+/// Cause that keeps a min where it is while fewer replicas would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -33,6 +33,8 @@ pub mod prometheus;
 mod rows;
 #[cfg(feature = "csv")]
 mod shape;
+#[cfg(feature = "csv")]
+mod time_beside;
 mod zone;
 
 use std::borrow::Cow;
@@ -108,7 +110,7 @@ pub struct Placed {
 pub struct Reading {
     /// Samples in the order of the text, which need not be that of time.
     pub samples: Vec<Placed>,
-    /// What was taken for granted, left out or is doubtful, for people.
+    /// Things that were taken for granted, left out or are doubtful, for people.
     pub notes: Vec<Note>,
     /// Position of the timestamps: a table of a clock and a request rate alone is a load trace, whose samples
     /// [start](SampleTime::Starts) there; everything else is metrics.

@@ -133,7 +133,7 @@ impl RunningSums {
         self.0.len() - 1
     }
 
-    /// Whether there is no value.
+    /// Returns true if there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

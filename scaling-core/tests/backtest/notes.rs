@@ -39,6 +39,23 @@ fn a_policy_that_could_not_act_says_so_in_table_page_json_and_gate() {
 }
 
 #[test]
+fn a_container_that_is_replayed_as_its_pod_is_noted() {
+    let metric = serde_json::from_str(
+        r#"{"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "app", "target": {"type": "Utilization",
+            "averageUtilization": 70}}}"#,
+    );
+    let own = Candidate::hpa("on app", spec_between(1, 50, metric.unwrap()), ControllerConfig::default());
+    let report = report(&[scenario(&waves())], &[own, Candidate::hpa_on_cpu(70)]);
+    let said = "the cpu of its container app was replayed as that of the whole pod";
+    let gate = PolicyDiff::of(&report.traces[0], "hpa:70", "on app").unwrap().to_string();
+    for (where_, text) in [("table", report.to_table()), ("page", report.to_html()), ("gate", gate)] {
+        assert!(text.contains(said), "{where_}\n{text}");
+    }
+    let [one, other] = [0, 1].map(|nth| &report.traces[0].candidates[nth].score);
+    assert_eq!((one.pod_hours, other.notes.len()), (other.pod_hours, 0));
+}
+
+#[test]
 fn requests_that_find_no_pod_are_noted() {
     let asleep = spec_between(0, 50, MetricSpec::external("queue_depth", Quantity::from_milli(1_000_000)));
     let mut idle_first = scenario(&(0..720).map(|minute| if minute < 500 { 0.0 } else { 90.0 }).collect::<Vec<_>>());

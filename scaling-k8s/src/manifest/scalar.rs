@@ -1,8 +1,8 @@
-//! What a scalar means to the API server, whose YAML is of version 1.1: `02` is 2, `010` is 8, `1e3` is 1000, `yes` is true.
+//! Meaning of a scalar to the API server, whose YAML is of version 1.1: `02` is 2, `010` is 8, `1e3` is 1000, `yes` is true.
 
 use serde_json::{Number, Value};
 
-/// What a plain scalar without a tag stands for. Text in quotes is text, and does not come here.
+/// Value of a plain scalar without a tag. Text in quotes is text, and does not come here.
 pub(super) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,

@@ -233,7 +233,7 @@ fn object(given: Map<String, Value>, fields: &[Field], path: &str, faults: &mut 
     Value::Object(kept)
 }
 
-/// What an entry that is null stands for.
+/// Meaning of an entry that is null.
 fn nothing(shape: Shape) -> Value {
     match shape {
         Object(_) | Labels => Value::Object(Map::new()),

@@ -67,7 +67,7 @@ struct Found {
     namespace: Option<String>,
     name: String,
     read: Result<HpaManifest, ManifestError>,
-    /// Why the API server would refuse what was read.
+    /// Reason why the API server would refuse what was read.
     refusal: Option<ManifestError>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What stands in a text for something that a tool has to fill in.
+/// Placeholder in a text that a tool has to fill in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TemplateSyntax {

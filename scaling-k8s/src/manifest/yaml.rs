@@ -30,7 +30,7 @@ pub(super) struct Tree {
     pub(super) duplicates: Vec<String>,
 }
 
-/// Why a document is no YAML.
+/// Reasons why a document is no YAML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     /// Line in the whole text, from 1.
@@ -209,7 +209,7 @@ impl Builder {
 /// Stands for a plain `<<`. No key can be written so: NUL is not allowed in YAML.
 const MERGE: &str = "\0<<";
 
-/// What is merged fills in; what stands in the mapping itself wins, and so does what is merged first.
+/// Merges fill in: entries of the mapping itself win, and so do those that are merged first.
 fn with_merged(mut fields: Map<String, Value>, merged: Vec<Value>) -> Result<Map<String, Value>, String> {
     for value in merged {
         let sources = if let Value::Array(sources) = value { sources } else { vec![value] };

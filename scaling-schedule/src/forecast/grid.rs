@@ -11,7 +11,7 @@ pub(crate) const BRIDGED: i64 = 24;
 /// Difference in ms up to which two points lie alike beside the grid: then the grid is moved onto them.
 const ALIKE_MS: f64 = 1000.0;
 
-/// What a point adds to the grid.
+/// Steps that a point adds to the grid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Advance {
     /// Nothing: the next step is not reached.

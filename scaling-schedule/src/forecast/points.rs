@@ -137,7 +137,7 @@ pub(super) fn overlap(interval_ms: f64, window_ms: f64) -> usize {
 mod tests {
     use super::*;
 
-    /// What comes of means over a minute of a load known for each quarter of one, with an error of up to `error` of each.
+    /// Result of means over a minute of a load known for each quarter of one, with an error of up to `error` of each.
     fn points(load: impl Fn(u32) -> f64, number: u32, error: f64) -> Vec<(f64, f64)> {
         let mut points = Points::default();
         let sample = |k: u32| {

@@ -43,7 +43,7 @@ pub(super) struct Regression {
     coefficients: [Features; QUANTILES.len()],
     /// Averages of them over the last days: what is forecast with.
     averages: [Features; QUANTILES.len()],
-    /// What coverage adds to the constants.
+    /// Addition of coverage to the constants.
     corrections: [f64; QUANTILES.len()],
     /// Mean products of every two features, lower triangle.
     products: Vec<f64>,

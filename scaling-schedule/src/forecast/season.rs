@@ -107,7 +107,7 @@ impl Minutes {
     }
 }
 
-/// How the load goes together with itself some time ago, old pairs counting less.
+/// Correlation of the load with itself some time ago, old pairs counting less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Correlation {
     number: f64,

@@ -39,12 +39,12 @@ impl<T> Memory<T> {
         Self { limit: limit.max(1), known: Mutex::new(Known { entries: HashMap::new(), uses: 0 }) }
     }
 
-    /// What is kept of a target; `None` in it if nothing is yet.
+    /// Entry of a target; `None` in it if nothing is kept yet.
     pub(super) fn of(&self, target: &Arc<Target>) -> Arc<Mutex<Option<T>>> {
         lock(&self.known).of(target, self.limit)
     }
 
-    /// What is kept of a target, if it is one that was asked for.
+    /// Entry of a target, if it is one that was asked for.
     pub(super) fn get(&self, target: &Target) -> Option<Arc<Mutex<Option<T>>>> {
         lock(&self.known).entries.get(target).map(|entry| entry.kept.clone())
     }

@@ -20,7 +20,7 @@ const ROOT_FROM: f64 = 0.0005;
 const AT_MOST: f64 = 1.8;
 const BEYOND: f64 = 10.0;
 
-/// How a workload is sized by its forecasts.
+/// Rule by which a workload is sized from its forecasts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Policy {
     /// The quantile of the forecast that is sized for.
@@ -40,7 +40,7 @@ impl Policy {
     }
 }
 
-/// What a policy would have come to. Old times count less.
+/// Cost and violations that a policy would have come to. Old times count less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tally {
     /// Pods × steps.
@@ -51,7 +51,7 @@ pub(super) struct Tally {
     pub(super) changes: f64,
 }
 
-/// What is wanted of a policy: a share of requests that wait for too long, and with it the price of each.
+/// Aim of a policy: a share of requests that wait for too long, and with it the price of each.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Aim {
     share: f64,

@@ -1,4 +1,4 @@
-//! What was learnt of one workload, to be kept over a restart: [`Snapshot`].
+//! [`Snapshot`]: the state learnt of one workload, to be kept over a restart.
 
 use super::workload::Workload;
 
@@ -7,7 +7,7 @@ const HEAD: [u8; 4] = *b"SCL\x01";
 /// Largest snapshot that is read: start-up times of a quarter of an hour need most.
 const BYTES_AT_MOST: usize = 1 << 20;
 
-/// What a [`PredictiveEngine`](super::PredictiveEngine) has learnt of one workload, as bytes to keep anywhere. It holds loads and
+/// State that a [`PredictiveEngine`](super::PredictiveEngine) has learnt of one workload, as bytes to keep anywhere. It holds loads and
 /// sizes, no names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {

@@ -1,4 +1,4 @@
-//! What is known of one workload: [`Workload`].
+//! [`Workload`]: all that is known of one workload.
 
 use std::collections::VecDeque;
 
@@ -17,7 +17,7 @@ const WITNESSES: usize = 12;
 const WITNESS_EVERY_MS: i64 = 2 * 3_600_000;
 /// Samples after which what a pod carries counts half: a day of 15 s.
 const CARRIED_HALF_LIFE: f64 = 5760.0;
-/// What a pod carries may move by this factor before the past is learnt anew with it.
+/// Factor by which the capacity of a pod may move before the past is learnt anew with it.
 const RESIZED: f64 = 2.0;
 /// A declared capacity is believed up to this multiple of what pods have shown, when swings are told from noise.
 const DECLARED_AT_MOST: f64 = 4.0;
@@ -87,7 +87,7 @@ impl Carried {
 /// Everything that is known of one workload. Samples go in, in the order of their time; what comes out depends on them alone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Workload {
-    /// What it was learnt for; with other facts it is learnt anew.
+    /// Facts that it was learnt for; with others it is learnt anew.
     signal: SignalKind,
     facts: WorkloadFacts,
     /// Load that a pod carries, by which the forecaster tells swings from noise.
@@ -311,7 +311,7 @@ impl Workload {
     }
 }
 
-/// What measures the load: the request rate, or where none is measured or declared the CPU that pods use.
+/// Signal that measures the load: the request rate, or where none is measured or declared the CPU that pods use.
 fn signal(observation: &Observation) -> Result<SignalKind, NoForecast> {
     let (rate, cpu) = (SignalKind::RequestRate, SignalKind::CpuUtilization);
     if observation.current.value(rate).is_some() {

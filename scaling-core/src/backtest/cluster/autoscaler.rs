@@ -78,7 +78,7 @@ pub(super) struct SimulatedObject<'a> {
     settled: u32,
     ready: u32,
     starting: u32,
-    /// What a pod requests, in thousandths.
+    /// Requests of a pod, in thousandths.
     cpu_request: i64,
     memory_request: i64,
     model: &'a ClusterModel,

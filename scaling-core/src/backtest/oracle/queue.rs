@@ -5,14 +5,14 @@ use std::cmp::Reverse;
 pub(super) use crate::stats::ROUNDING;
 use crate::stats::{FluidStep, SlidingMax};
 
-/// What a step does to the queue.
+/// Change of the queue in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Flow {
     /// The queue at the end of the step.
     pub(super) queue: f64,
-    /// What was turned away.
+    /// Requests that were turned away.
     pub(super) lost: f64,
-    /// Whether the step ends with a queue at its limit because more arrived than could be served or queued.
+    /// True if the step ends with a queue at its limit because more arrived than could be served or queued.
     pub(super) full: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn flow(queue: f64, demand: f64, ready: f64, objective: f64) -> Flow 
     }
 }
 
-/// What is turned away in all, with `pods` paid for in each step (missing ones are 0): a pod is ready `start_up` steps after its
+/// Returns the requests that are turned away in all, with `pods` paid for in each step (missing ones are 0): a pod is ready `start_up` steps after its
 /// creation, and the youngest are removed first. Before the start and after a gap (NaN) nothing waits, and pods are ready at once.
 pub(super) fn turned_away(demand: &[f64], pods: &[u32], objective: f64, start_up: usize) -> f64 {
     let (mut queue, mut lost) = (0.0, 0.0);
@@ -153,7 +153,7 @@ mod tests {
             prop_assert!((exact.queue - end).abs() < 0.01 && (exact.lost - lost).abs() < 0.01, "{exact:?} {end} {lost}");
         }
 
-        /// What the search rests on: a shorter queue is never worse, and by no more than the difference.
+        /// The search rests on it: a shorter queue is never worse, and by no more than the difference.
         #[test]
         fn a_shorter_queue_saves_at_most_its_own_length(
             queue in amount(), more in amount(), objective in prop_oneof![Just(0.0), 0.0..2.0],

@@ -1,6 +1,6 @@
 //! [`page`]: the report as one page, whole in itself: no network, no fonts, no scripts but its own.
 //!
-//! What is said and tabled is written here and needs no script. Charts are drawn by the page's script, from the numbers that
+//! Sentences and tables are written here and need no script. Charts are drawn by the page's script, from the numbers that
 //! [`data`] writes beside them: it knows how wide the screen is, and which part of the time is looked at.
 
 mod data;
@@ -8,7 +8,7 @@ mod tables;
 
 use std::fmt::Write;
 
-use super::{Report, TraceReport};
+use super::{Report, TraceReport, grouped, significant};
 
 const STYLE: &str = include_str!("html/style.css");
 /// One script in three parts, in this order: what numbers look like, a chart, the page.
@@ -144,25 +144,14 @@ fn escaped(text: &str) -> String {
 
 /// A number as people read it: thousands apart, no more digits than it has.
 fn number(value: f64) -> String {
-    let digits = if value.abs() >= 100.0 || value == 0.0 {
-        0
+    let text = if value.abs() >= 100.0 || value == 0.0 {
+        grouped(value, 0)
     } else if value.abs() >= 1.0 {
-        1
+        grouped(value, 1)
     } else {
-        3
+        significant(value, 3)
     };
-    let text = format!("{value:.digits$}");
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    if fraction.is_empty() { format!("{sign}{grouped}") } else { format!("{sign}{grouped}.{fraction}") }
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -171,7 +160,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_by_people() {
-        let texts: Vec<_> = [0.0, 1.0, 1234.5, 1_234_567.0, 12.34, 0.25, -4200.0].map(number).into();
-        assert_eq!(texts, ["0", "1", "1,234", "1,234,567", "12.3", "0.25", "-4,200"]);
+        let texts: Vec<_> = [0.0, 1.0, 1234.5, 1_234_567.0, 12.34, 0.25, 0.000_04, -4200.0].map(number).into();
+        assert_eq!(texts, ["0", "1", "1,234", "1,234,567", "12.3", "0.25", "0.00004", "-4,200"]);
     }
 }

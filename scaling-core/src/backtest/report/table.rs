@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Report, TraceReport};
+use super::{Report, TraceReport, grouped, significant};
 
 /// Meaning of a column that its head cannot hold.
 const ORACLE: &str = "\n× oracle: pod-hours over the least that any schedule could have had at the same share of violating requests, had all\n\
@@ -40,13 +40,13 @@ impl Report {
                 marked(&row.name, best == Some(place) && self.summary.len() > 1),
                 optional(row.oracle_ratio, 3),
                 percent(row.violating_share),
-                format!("{:.0}", row.violation_minutes),
-                format!("{:.1}", row.pod_hours),
-                format!("{:.0}", row.scale_events_a_day),
-                format!("{:.0}", row.bound_changes_a_day),
+                grouped(row.violation_minutes, 0),
+                grouped(row.pod_hours, 1),
+                grouped(row.scale_events_a_day, 0),
+                grouped(row.bound_changes_a_day, 0),
             ];
             if currency.is_some() {
-                cells.push(optional(row.cost, 2));
+                cells.push(money(row.cost));
             }
             table.add_row(cells);
         }
@@ -60,11 +60,11 @@ impl TraceReport {
         let _ = write!(text, "\n{}: {}", self.name, self.period());
         let _ = write!(
             text,
-            "\n{} count, after {} of history; {:.0} requests, a pod serves {:.2}/s",
+            "\n{} count, after {} of history; {} requests, a pod serves {}/s",
             super::span(scored.seconds()),
             super::span(scored.history_days * 86_400.0),
-            scored.requests,
-            self.model.pod_capacity
+            grouped(scored.requests, 0),
+            significant(self.model.pod_capacity, 2)
         );
         for (what, seconds) in [
             ("without data", scored.gap_seconds),
@@ -97,30 +97,25 @@ impl TraceReport {
             let used = score.utilization;
             let mut cells = vec![
                 marked(&candidate.name, best == Some(place)),
-                format!("{:.1}", score.pod_hours),
+                grouped(score.pod_hours, 1),
                 optional(score.oracle_ratio, 3),
                 percent(score.violating_share),
-                format!("{:.1}", score.violation_minutes),
-                format!("{:.0}", score.dropped_requests),
-                format!("{:.0}", score.scale_events_a_day()),
-                format!("{:.0}", score.bound_changes_a_day()),
+                grouped(score.violation_minutes, 1),
+                grouped(score.dropped_requests, 0),
+                grouped(score.scale_events_a_day(), 0),
+                grouped(score.bound_changes_a_day(), 0),
                 format!("{:.0}/{:.0}/{:.0}", used.p50 * 100.0, used.p95 * 100.0, used.p99 * 100.0),
                 format!("{:.2} s", score.wait_seconds.p99),
             ];
             if self.currency.is_some() {
-                cells.push(optional(score.cost, 2));
+                cells.push(money(score.cost));
             }
             cells.push(score.decisions.as_ref().map(ToString::to_string).unwrap_or_default());
             table.add_row(cells);
         }
         for (name, point) in self.oracle.rows() {
             let proved = super::proved(point);
-            table.add_row(vec![
-                name.to_owned(),
-                format!("{:.1}", point.pod_hours),
-                proved,
-                percent(point.violating_share),
-            ]);
+            table.add_row(vec![name.to_owned(), grouped(point.pod_hours, 1), proved, percent(point.violating_share)]);
         }
         let _ = writeln!(text, "\n{table}");
         if let Some(why) = &self.oracle.lacking {
@@ -156,6 +151,10 @@ fn table(header: &[&str]) -> Table {
 
 fn optional(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+fn money(cost: Option<f64>) -> String {
+    cost.map_or_else(|| "-".to_owned(), |cost| significant(cost, 2))
 }
 
 fn percent(share: f64) -> String {

@@ -15,7 +15,7 @@ const TOLERABLE: f64 = 0.01;
 /// Difference of costs, in ratios to the oracle, that no table shows.
 const EQUAL: f64 = 0.0005;
 
-/// What the order of a policy depends on.
+/// Figures by which policies are ordered.
 #[derive(Clone, Copy)]
 struct Standing<'a> {
     name: &'a str,

@@ -12,12 +12,12 @@ pub enum CannotLeaveOut {
         /// Names of all metrics.
         names: Vec<String>,
     },
-    /// What is left is not valid by itself.
+    /// The rest is not valid by itself.
     #[error("without {}: {source}", .names.join(", "))]
     Invalid {
         /// Names of the metrics that were to be left out.
         names: Vec<String>,
-        /// What the API server would say of the rest.
+        /// Fault that the API server would find in the rest.
         #[source]
         source: super::validate::InvalidHpa,
     },

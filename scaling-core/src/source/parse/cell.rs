@@ -11,7 +11,7 @@ pub(super) enum Cell {
     Missing,
 }
 
-/// How decimals are written where the text itself leaves it open.
+/// Notation of decimals where the text itself leaves it open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comma {
     /// A comma before three digits may group thousands: `1,234` is ambiguous.

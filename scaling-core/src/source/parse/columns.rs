@@ -110,7 +110,7 @@ impl Column {
     }
 }
 
-/// What a head says.
+/// Meaning of a head.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Head {
     /// A column that is read, and the quantile that its name says.

@@ -12,6 +12,7 @@ use super::instants::{Clock, is_plainly_instant};
 use super::note::Note;
 use super::rows::{Row, Sheet, Target, check_count};
 use super::shape::{delimiter, is_headless, preamble};
+use super::time_beside::TimeBeside;
 use crate::metrics::SignalKind;
 
 /// Heads of the column that names the series in a long table.
@@ -27,6 +28,7 @@ pub(super) fn read(text: &str, sheet: &mut Sheet<'_>) -> Result<(), ParseError> 
         record: ::csv::StringRecord::new(),
         skipped,
         rows: 0,
+        time_beside: None,
     };
     let comma = if delimiter == b',' { Comma::Ambiguous } else { Comma::Decimal };
     if !table.next()? {
@@ -34,9 +36,16 @@ pub(super) fn read(text: &str, sheet: &mut Sheet<'_>) -> Result<(), ParseError> 
     }
     let first: Vec<String> = table.record.iter().map(|name| name.trim().to_owned()).collect();
     let headless = is_headless(&first, comma);
-    let names = if headless { (1..=first.len()).map(|nth| format!("column {nth}")).collect() } else { first };
+    let mut names: Vec<String> =
+        if headless { (1..=first.len()).map(|nth| format!("column {nth}")).collect() } else { first };
     if !headless && !table.next()? {
         return Err(ParseError::of("line 1", Fault::Empty("only a header, or neither JSON nor CSV")));
+    }
+    let is_mapped = sheet.reader.columns.iter().any(|mapping| mapping.column == Column::Time);
+    if let Some(beside) = TimeBeside::find(&names, &table.record).filter(|_| !is_mapped) {
+        beside.rename(&mut names);
+        beside.join(&mut table.record);
+        table.time_beside = Some(beside);
     }
     // The first row of values is read already.
     let mut decimals = Decimals::new(comma);
@@ -71,7 +80,7 @@ fn long(names: &[String]) -> Option<Long> {
     Some(Long { time, series: find(&SERIES)?, value: find(&VALUE)? })
 }
 
-/// What each column of a wide table is.
+/// Meaning of each column of a wide table.
 struct Layout {
     clock: Clock,
     columns: Vec<(String, Option<Target>)>,
@@ -151,13 +160,14 @@ struct Table<'t> {
     /// Lines before the table.
     skipped: usize,
     rows: usize,
+    time_beside: Option<TimeBeside>,
 }
 
 impl Table<'_> {
     /// Reads the next record; false at the end.
     fn next(&mut self) -> Result<bool, ParseError> {
         let skipped = self.skipped;
-        self.reader.read_record(&mut self.record).map_err(|error| {
+        let read = self.reader.read_record(&mut self.record).map_err(|error| {
             let line = error.position().map_or(1, ::csv::Position::line) + skipped as u64;
             let what = match error.kind() {
                 ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -166,7 +176,11 @@ impl Table<'_> {
                 _ => error.to_string(),
             };
             ParseError::new(format!("line {line}"), what)
-        })
+        })?;
+        if let Some(beside) = &self.time_beside {
+            beside.join(&mut self.record);
+        }
+        Ok(read)
     }
 
     fn place(&self) -> Place {

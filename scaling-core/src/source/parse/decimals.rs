@@ -6,7 +6,7 @@ use super::error::ParseError;
 use super::note::Note;
 use super::rows::Sheet;
 
-/// How decimals are written, over the whole text.
+/// Notation of decimals, over the whole text.
 pub(super) struct Decimals {
     comma: Comma,
     /// True once a decimal comma was there.

@@ -186,7 +186,7 @@ pub enum Fault {
     Gzip(String),
 }
 
-/// What to query in place of a counter, as far as its name is known.
+/// Query to use in place of a counter, as far as its name is known.
 struct CounterAdvice<'a>(&'a str);
 
 impl fmt::Display for CounterAdvice<'_> {
@@ -214,7 +214,7 @@ impl fmt::Display for UnknownNames<'_> {
     }
 }
 
-/// What to do about names that are not read, in parentheses; of the first few, because looking for the nearest takes time.
+/// Advice about names that are not read, in parentheses; of the first few, because looking for the nearest takes time.
 pub(super) fn hints(names: &[String]) -> String {
     let hints: Vec<_> = names.iter().take(LISTED).filter_map(|name| columns::hint(name)).take(3).collect();
     if hints.is_empty() { String::new() } else { format!(" ({})", hints.join("; ")) }

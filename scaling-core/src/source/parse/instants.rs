@@ -199,11 +199,15 @@ fn since_epoch(number: f64, unit: EpochUnit) -> Option<DateTime<Utc>> {
 }
 
 /// Reads a date whose year comes first, with or without time and zone: `2026-01-05 10:00:00.5`, `2026/01/05T10:00`,
-/// `2026-01-05 10:00:00 UTC`, `2026-01-05 10:00:00 +0100`; one whose year comes last, if the order of the rest is known; and those of mail headers.
+/// `2026-01-05 10:00:00 UTC`, `2026-01-05 10:00:00 +0100`; one whose year comes last, if the order of the rest is known; those of mail
+/// headers, and those whose month is a word.
 fn dated(text: &str, order: Option<DateOrder>) -> Option<When> {
     let (date, rest) = match text.char_indices().find(|(_, c)| matches!(c, 'T' | 't' | ' ')) {
         Some((at, _)) if at >= 8 => (text.get(..at)?, text.get(at + 1..)?.trim()),
-        Some(_) => return DateTime::parse_from_rfc2822(text).ok().map(|at| When::At(at.to_utc())),
+        Some(_) => {
+            let mail = DateTime::parse_from_rfc2822(text).ok().map(|at| When::At(at.to_utc()));
+            return mail.or_else(|| month_in_words(text));
+        }
         None => (text, ""),
     };
     let mut year_first = ["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d"].iter();
@@ -211,12 +215,35 @@ fn dated(text: &str, order: Option<DateOrder>) -> Option<When> {
         .find_map(|form| NaiveDate::parse_from_str(date, form).ok())
         .filter(|_| !is_year_last(date))
         .or_else(|| year_last(date, order?))?;
+    timed(date, rest)
+}
+
+/// Reads a date whose month is a word, as Kibana writes it: `Jan 5, 2026 @ 10:00:00.000`, `5 January 2026 10:00`, `Jan 5, 2026, 9:00 PM`.
+fn month_in_words(text: &str) -> Option<When> {
+    let plain = text.replace(['@', ','], " ");
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    let [first, second, year, rest @ ..] = words.as_slice() else { return None };
+    let (month, day) =
+        if first.starts_with(|c: char| c.is_ascii_alphabetic()) { (first, second) } else { (second, first) };
+    // Of two digits nobody knows which century they mean.
+    let date =
+        NaiveDate::parse_from_str(&format!("{month} {day} {year}"), "%B %d %Y").ok().filter(|_| year.len() == 4)?;
+    timed(date, &rest.join(" "))
+}
+
+/// Reads the time of a day, which may be left out, and the zone behind it: `10:00:00.5 +0100`, `9:00 PM`.
+fn timed(date: NaiveDate, rest: &str) -> Option<When> {
     let (time, zone) = match rest.char_indices().find(|(_, c)| !(c.is_ascii_digit() || matches!(c, ':' | '.' | ','))) {
         Some((at, _)) => (rest.get(..at)?, rest.get(at..)?.trim()),
         None => (rest, ""),
     };
     let time = time.replace(',', ".");
-    let time = if time.is_empty() {
+    let half = zone.get(..2).filter(|half| ["AM", "PM"].iter().any(|known| half.eq_ignore_ascii_case(known)));
+    let zone = if half.is_some() { zone.get(2..)?.trim() } else { zone };
+    let time = if let Some(half) = half {
+        let time = format!("{time} {half}");
+        ["%I:%M:%S%.f %p", "%I:%M %p"].iter().find_map(|form| NaiveTime::parse_from_str(&time, form).ok())?
+    } else if time.is_empty() {
         NaiveTime::MIN
     } else {
         ["%H:%M:%S%.f", "%H:%M"].iter().find_map(|form| NaiveTime::parse_from_str(&time, form).ok())?
@@ -282,6 +309,7 @@ mod tests {
             assert!(error.contains("seconds since the epoch"), "{text}: {error}");
         }
         assert_eq!(instant("Tue, 14 Nov 2023 22:13:20 +0000").ok(), DateTime::from_timestamp(1_700_000_000, 0));
+        assert_eq!(instant("Nov 14, 2023 @ 22:13:20.250 UTC").ok(), at);
         assert!(instant("2023-11-14").unwrap_err().to_string().contains("no time zone"));
         assert!(instant("20260105100000").unwrap_err().to_string().contains("looks like a date"));
     }
@@ -294,6 +322,17 @@ mod tests {
         };
         for text in ["2023-11-14T22:13:20", "2023-11-14 22:13:20", "2023-11-14 22:13:20.000", "2023/11/14 22:13:20"] {
             assert_eq!(local(text), Some(1_700_000_000), "{text}");
+        }
+        for text in [
+            "Nov 14, 2023 @ 22:13:20.000",
+            "14 November 2023 22:13:20",
+            "Nov 14, 2023, 10:13:20 PM",
+            "2023-11-14 10:13:20 pm",
+        ] {
+            assert_eq!(local(text), Some(1_700_000_000), "{text}");
+        }
+        for text in ["Nov 14, 23 @ 22:13:20", "Nov 31, 2023 @ 22:13", "Nov 14, 2023 @ 13:00 PM", "Nov 14 2023 @ noon"] {
+            assert_eq!(local(text), None, "{text}");
         }
         assert_eq!(local("2023-11-14 22:13"), Some(1_699_999_980));
         assert_eq!(local("2023-11-14"), Some(1_699_920_000));

@@ -18,7 +18,7 @@ pub enum Note {
     Assumed {
         /// Name of the column.
         name: String,
-        /// What it was taken for.
+        /// Signal that it was taken for.
         column: &'static str,
     },
     /// There is no header.
@@ -56,6 +56,11 @@ pub enum Note {
     },
     /// Samples were taken for the intervals that end at their timestamps, so that the data begin before the first.
     EndsAtTimestamp,
+    /// Samples are further apart than what a forecast bridges.
+    Sparse {
+        /// Usual time between two samples, in minutes.
+        minutes: f64,
+    },
     /// A warning that the server added to its answer.
     Warned(String),
 }
@@ -99,6 +104,12 @@ impl fmt::Display for Note {
             Self::EndsAtTimestamp => f.write_str(
                 "a sample is taken for the time that ends at its timestamp, as metrics are: the data begin before the first (only in a \
                  table of time and load alone does that time start there)",
+            ),
+            Self::Sparse { minutes } => write!(
+                f,
+                "samples are {minutes:.0} minutes apart: a replay goes in straight lines from one to the next, so that peaks between them \
+                 are not in it, and engines that forecast take more than 6 minutes for a gap and learn nothing of this history; export it \
+                 with a step of 5 minutes or less"
             ),
             Self::Warned(text) => write!(f, "the server warns: {}", message(text)),
         }

@@ -1,4 +1,4 @@
-//! What all forms are read into: [`Sheet`], rows of samples whose instants may still lack a zone or a date.
+//! [`Sheet`], into which all forms are read: rows of samples whose instants may still lack a zone or a date.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,7 +25,7 @@ const RISEN: usize = 200;
 /// Largest usual increment of such a counter against its usual level.
 const INCREMENT: f64 = 0.02;
 
-/// What becomes of a column.
+/// Signal or field that a column is read into.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Target {
     pub(super) column: Column,

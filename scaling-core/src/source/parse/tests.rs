@@ -365,3 +365,41 @@ fn rows_of_several_series_are_refused_by_the_column_that_tells_them_apart() {
     let twice = (0..60).map(|nth| format!("{},web,5\n", nth / 2 * 60)).collect::<Vec<_>>().concat();
     assert!(read(&format!("timestamp,pod,rps\n{twice}")).is_ok());
 }
+
+#[test]
+fn date_and_time_in_two_columns_are_one_instant() {
+    let utc_clock = Reader::new().in_zone("UTC", Utc);
+    let at = 1_767_607_200;
+    let expected = [(at, Some(5.0)), (at + 60, Some(6.0))];
+    for text in [
+        "Date,Time,rps\n2026-01-05,10:00:00,5\n2026-01-05,10:01:00,6\n",
+        "Time;rps;Date\n10:00;5;2026-01-05\n10:01;6;2026-01-05\n",
+        "date,time,rps\n1/13/2026,10:00 AM,5\n1/13/2026,10:01 AM,6\n",
+        "Date,Time,metric,value\n2026-01-05,10:00:00,rps,5\n2026-01-05,10:01:00,rps,6\n",
+    ] {
+        let shift = if text.contains("1/13") { 8 * 86_400 } else { 0 };
+        assert_eq!(
+            rates(&utc_clock.read(text.as_bytes()).unwrap()),
+            expected.map(|(at, rate)| (at + shift, rate)),
+            "{text}"
+        );
+        assert!(read(text).unwrap_err().contains("no time zone"), "{text}");
+    }
+    let utc = read("Date,Time (UTC),rps\n2026-01-05,10:00:00,5\n2026-01-05,10:01:00,6\n").unwrap();
+    assert_eq!(rates(&utc), expected);
+    assert_eq!(utc.notes, []);
+    // Midnight would be a guess, and two columns of whole instants stay two.
+    let error = read("Date,Time,rps\n2026-01-05,10:00Z,5\n2026-01-05,,6\n").unwrap_err();
+    assert!(error.contains("line 3") && error.contains("2026-01-05 (no time)"), "{error}");
+    let error = read("Date,Time,rps\n2026-01-05T10:00Z,2026-01-05T10:00Z,5\n").unwrap_err();
+    assert!(error.contains("Date") && error.contains("Time"), "{error}");
+}
+
+#[test]
+fn instants_are_read_as_kibana_writes_them() {
+    let text =
+        "\"@timestamp per minute\",rps\n\"Jan 5, 2026 @ 10:00:00.000\",\"1,234.5\"\n\"Jan 5, 2026 @ 10:01:00.000\",6\n";
+    let reading = Reader::new().in_zone("UTC", Utc).read(text.as_bytes()).unwrap();
+    assert_eq!(rates(&reading), [(1_767_607_200, Some(1234.5)), (1_767_607_260, Some(6.0))]);
+    assert!(read(text).unwrap_err().contains("no time zone"));
+}

@@ -68,9 +68,9 @@ class Chart {
     this.add(`<rect class="${kind}" x="${this.x(a).toFixed(1)}" y="${this.top}" width="${(this.x(b) - this.x(a)).toFixed(1)}" height="${this.bottom - this.top}"/>`);
   }
 
-  timeAxis(dated) {
+  timeAxis(zone) {
     this.add(`<path class="axis" d="M${this.left} ${this.bottom}H${this.right}"/>`);
-    for (const mark of timeMarks(this.from, this.to, (this.right - this.left) / 78, dated)) {
+    for (const mark of timeMarks(this.from, this.to, (this.right - this.left) / 78, zone)) {
       const x = this.x(mark.at);
       this.add(`<path class="axis" d="M${x.toFixed(1)} ${this.bottom}v4"/>`);
       this.text(x, this.bottom + 16, mark.label, x > this.right - 24 ? "end" : x < this.left + 20 ? "start" : "middle");

@@ -21,6 +21,9 @@ struct Data<'a> {
     counts_from_s: f64,
     /// True if instants have dates.
     dated: bool,
+    /// Zone by whose clock instants are told, and its offsets to UTC: from which second on, and how many seconds.
+    zone: &'a str,
+    offsets: &'a [(i64, i32)],
     unit: &'a str,
     /// Load before the replay, and the highest in each point.
     history: &'a [Option<f64>],
@@ -52,7 +55,7 @@ struct Candidate<'a> {
 
 pub(super) fn write(html: &mut String, trace: &TraceReport) {
     let seconds = |at: DateTime<Utc>| at.timestamp_millis() as f64 / 1000.0;
-    let plot = &trace.plot;
+    let (plot, (zone, offsets)) = (&trace.plot, trace.zone());
     let candidates = trace.candidates.iter().map(|one| Candidate {
         name: &one.name,
         family: one.family.as_deref(),
@@ -68,6 +71,8 @@ pub(super) fn write(html: &mut String, trace: &TraceReport) {
         seconds_per_point: plot.seconds_per_point,
         counts_from_s: seconds(trace.scored.start),
         dated: trace.is_dated(),
+        zone,
+        offsets,
         unit: trace.unit(),
         history: &plot.history,
         history_peak: &plot.history_peak,

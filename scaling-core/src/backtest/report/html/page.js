@@ -5,7 +5,8 @@ class TraceView {
   constructor(section) {
     this.section = section;
     this.data = JSON.parse(section.querySelector("script[type='application/json']").textContent);
-    const { start_s, seconds_per_point: step, load, history } = this.data;
+    const { start_s, seconds_per_point: step, load, history, zone, offsets, dated } = this.data;
+    this.zone = { name: zone, offsets: dated ? offsets : [], dated };
     this.replay = [start_s, start_s + load.length * step];
     this.all = [start_s - history.length * step, this.replay[1]];
     this.view = this.replay;
@@ -46,14 +47,16 @@ class TraceView {
   }
 
   controls() {
-    const { dated, load_peak, seconds_per_point: step, start_s } = this.data;
+    const { zone } = this;
+    const { load_peak, seconds_per_point: step, start_s } = this.data;
     const days = [];
-    for (let at = Math.floor(this.replay[0] / DAY) * DAY; at < this.replay[1]; at += DAY) days.push(at);
+    // Where a clock is put forward or back, a day has an hour less or more.
+    for (let at = midnight(this.replay[0], zone); at < this.replay[1]; at = midnight(at + 1.25 * DAY, zone)) days.push(at);
     const busiest = start_s + load_peak.reduce((best, value, point) => value > load_peak[best] ? point : best, 0) * step;
     const controls = this.section.querySelector(".controls");
     controls.innerHTML = `<button type="button" data-go="back" aria-label="the day before">◀</button>`
       + `<select aria-label="time shown"><option value="replay">the replay</option><option value="all">with its history</option>`
-      + days.map((at) => `<option value="${at}">${day(at, dated)}</option>`).join("") + `<option value="own" hidden>a part</option></select>`
+      + days.map((at) => `<option value="${at}">${day(at, zone)}</option>`).join("") + `<option value="own" hidden>a part</option></select>`
       + `<button type="button" data-go="on" aria-label="the day after">▶</button>`
       + `<button type="button" data-go="busiest">busiest day</button>`;
     this.choice = controls.querySelector("select");
@@ -67,8 +70,8 @@ class TraceView {
     controls.addEventListener("click", (event) => {
       const { go: way } = event.target.dataset;
       if (!way) return;
-      if (way === "busiest") { go(Math.floor(busiest / DAY) * DAY); return; }
-      const shown = days.indexOf(Math.floor((this.view[0] + 1) / DAY) * DAY);
+      if (way === "busiest") { go(midnight(busiest, zone)); return; }
+      const shown = days.indexOf(midnight(this.view[0] + 1, zone));
       const whole = this.view[1] - this.view[0] > DAY;
       const next = whole ? (way === "on" ? 0 : days.length - 1) : shown + (way === "on" ? 1 : -1);
       if (days[next] !== undefined) go(days[next]);
@@ -82,8 +85,8 @@ class TraceView {
   }
 
   draw() {
-    const { data, view } = this;
-    const { start_s: start, seconds_per_point: step, dated } = data;
+    const { data, view, zone } = this;
+    const { start_s: start, seconds_per_point: step } = data;
     const long = { start: this.all[0], step, mean: data.history.concat(data.load), peak: data.history_peak.concat(data.load_peak) };
     const high = (values) => values.reduce((most, value) => Math.max(most, value || 0), 0);
     const within = (values, from) => values.slice(Math.max(0, Math.floor((view[0] - from) / step)), Math.max(0, Math.ceil((view[1] - from) / step)));
@@ -94,7 +97,7 @@ class TraceView {
       chart.tint(this.all[0], start, "history");
       chart.tint(start, data.counts_from_s, "settling");
       chart.grid(height < 120 ? 2 : 5);
-      chart.timeAxis(dated);
+      chart.timeAxis(zone);
       draw(chart);
       chart.show(name + " over time");
       this.host(name).chart = chart;
@@ -124,7 +127,7 @@ class TraceView {
       for (const one of ranked) chart.line({ start, step, mean: one.queue, peak: one.queue }, one.series);
     });
     frontier(this.host("frontier"), data);
-    this.readout.textContent = `Shown: ${instant(view[0], dated)} to ${instant(view[1], dated)}${dated ? " UTC" : ""}. Point at a chart to read it.`;
+    this.readout.textContent = `Shown: ${instant(view[0], zone)} to ${instant(view[1], zone)}${zone.dated ? " " + zone.name : ""}. Point at a chart to read it.`;
   }
 
   // Reads the charts under the pointer; a drag looks closer.
@@ -155,7 +158,7 @@ class TraceView {
   }
 
   read(time) {
-    const { data } = this;
+    const { data, zone } = this;
     const point = Math.floor((time - data.start_s) / data.seconds_per_point);
     for (const name of ["overview", "load", "pods", "queue"]) {
       const { chart } = this.host(name);
@@ -164,7 +167,7 @@ class TraceView {
       cursor.setAttribute("d", `M${chart.x(time).toFixed(1)} ${chart.top}V${chart.bottom}`);
     }
     const load = point < 0 ? data.history[data.history.length + point] : data.load[point];
-    const parts = [`<b>${instant(time, data.dated)}</b>`, `load ${number(load)} ${data.unit}`];
+    const parts = [`<b>${instant(time, zone)}${zone.dated ? " " + escapeText(zone.name) : ""}</b>`, `load ${number(load)} ${data.unit}`];
     if (point >= 0) {
       if (this.visible("oracle")) parts.push(`oracle ${number(data.oracle[point])} pods`);
       for (const series of data.ranking.filter((series) => this.visible(series))) {

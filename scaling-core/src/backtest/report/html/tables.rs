@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::{CandidateReport, Report, Summary, TraceReport, proved};
+use super::super::{CandidateReport, Report, Summary, TraceReport, proved, significant};
 use super::{escaped, number};
 
 /// Head of the column that compares policies; its meaning shows when pointed at, and stands in the text above.
@@ -33,7 +33,7 @@ pub(super) fn summary(html: &mut String, report: &Report) {
             number(row.bound_changes_a_day.round())
         );
         if currency.is_some() {
-            let _ = write!(html, "<td>{}</td>", optional(*cost, 2));
+            let _ = write!(html, "<td>{}</td>", money(*cost));
         }
         html.push_str("</tr>\n");
     }
@@ -60,14 +60,14 @@ pub(super) fn candidates(html: &mut String, trace: &TraceReport) {
         }
         let _ = write!(
             html,
-            "<tr{}><td data-series=\"{place}\">{}{notes}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td><td>{}</td><td>{:.0}</td>\
+            "<tr{}><td data-series=\"{place}\">{}{notes}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.0}</td>\
              <td>{:.0}</td><td>{}</td><td>{:.0}/{:.0}/{:.0}</td><td>{:.2}</td>",
             best(first == Some(place)),
             escaped(name),
             optional(score.oracle_ratio, 3),
             percent(score.violating_share),
             one_digit(score.pod_hours),
-            score.violation_minutes,
+            one_digit(score.violation_minutes),
             number(score.dropped_requests.round()),
             score.scale_events_a_day(),
             score.bound_changes_a_day(),
@@ -78,7 +78,7 @@ pub(super) fn candidates(html: &mut String, trace: &TraceReport) {
             score.wait_seconds.p99
         );
         if currency.is_some() {
-            let _ = write!(html, "<td>{}</td>", optional(score.cost, 2));
+            let _ = write!(html, "<td>{}</td>", money(score.cost));
         }
         let guards = score.decisions.as_ref().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(html, "<td class=\"text\">{}</td></tr>", escaped(&guards));
@@ -110,6 +110,10 @@ fn best(is_best: bool) -> &'static str {
 
 fn optional(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+fn money(cost: Option<f64>) -> String {
+    cost.map_or_else(|| "–".to_owned(), |cost| significant(cost, 2))
 }
 
 fn percent(share: f64) -> String {
