@@ -19,8 +19,9 @@ use examples::journal::{self, Journal, Recorded, Setting};
 use examples::manifest::HpaFile;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates, verdict};
-use scaling_core::backtest::{Scenario, significant};
+use scaling_core::backtest::Scenario;
 use scaling_core::record::Tee;
+use scaling_core::stats::significant;
 use scaling_core::{HardLimits, PlannedEvent, Target, WorkloadFacts};
 use scaling_k8s::{HpaManifest, diff, repository};
 

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use scaling_core::backtest::{
-    BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace, significant,
-};
+use scaling_core::backtest::{BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace};
+use scaling_core::stats::significant;
 use scaling_core::{Bounds, HardLimits, Price, SignalKind, WorkloadFacts};
 
 use crate::Failure;

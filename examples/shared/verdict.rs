@@ -1,7 +1,8 @@
 //! A comparison as a table, a sentence and a page.
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use scaling_core::backtest::{Report, Score, grouped, significant};
+use scaling_core::backtest::{Report, Score};
+use scaling_core::stats::{grouped, significant};
 
 use crate::comparison::{ALONE, Comparison, IF_WE_STOP, RECOMMENDED, WITH_US};
 use crate::recommended::Recommended;

@@ -38,8 +38,7 @@ pub use gate::{Budget, BudgetLimit, DiffError, Exceeded, PolicyDiff};
 pub use model::{ClusterModel, MappedMetric};
 pub use notes::{MetricSyncs, Note, Syncs};
 pub use report::{
-    CandidatePlot, CandidateReport, OraclePoint, OracleReport, Plot, Report, Scored, Summary, TraceReport, grouped,
-    is_dated, significant,
+    CandidatePlot, CandidateReport, OraclePoint, OracleReport, Plot, Report, Scored, Summary, TraceReport, is_dated,
 };
 pub use run::{BacktestError, Progress, run, run_one, score_one};
 pub use scenario::Scenario;

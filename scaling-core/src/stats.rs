@@ -1,5 +1,5 @@
-//! One definition of each small calculation that several modules need: quantiles, whole pods, sliding maxima, running sums, and a
-//! step of a fluid queue.
+//! One definition of each small calculation that several modules need: quantiles, whole pods, sliding maxima, running sums, a
+//! step of a fluid queue, and figures for people.
 //!
 //! Everything here is a pure function of numbers and knows nothing of workloads.
 //!
@@ -12,11 +12,13 @@
 //! assert_eq!(stats::whole_pods(need), 4);
 //! ```
 
+mod figures;
 mod pods;
 mod quantile;
 mod queue;
 mod window;
 
+pub use figures::{grouped, significant};
 #[cfg(feature = "backtest")]
 pub(crate) use pods::whole_pods_within;
 pub use pods::{MAX_REPLICAS, whole_pods};

@@ -8,8 +8,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::report::{CandidateReport, TraceReport, grouped, significant};
+use super::report::{CandidateReport, TraceReport};
 use super::score::Score;
+use crate::stats::{grouped, significant};
 
 /// Limits on how much a proposed policy may be worse than the current one. A limit that is not stated does not apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Run;
 use super::score::Decisions;
 use crate::hpa::{Hpa, Metric, MetricError, MetricKind, Proposal};
+use crate::stats::grouped;
 
 /// Share of all syncs from which on a fault is noted. A policy that misses one sync in two hundred still acts.
 const NOTED_FROM: f64 = 0.01;
@@ -131,7 +132,7 @@ impl fmt::Display for Note {
                 write!(f, "its bounds were changed {changes} times, and the pods never followed")
             }
             Self::NoPod { requests, share } => {
-                write!(f, "{requests:.0} requests ({:.2} %) found no pod that served", share * 100.0)
+                write!(f, "{} requests ({:.2} %) found no pod that served", grouped(*requests, 0), share * 100.0)
             }
             Self::NoDecision { failed, ticks } => {
                 write!(f, "its engine made no decision {}", often(*failed, *ticks, "tick"))

@@ -1,6 +1,5 @@
 //! [`Report`]: the outcome of a backtest, for machines, terminals and people.
 
-mod figures;
 mod html;
 mod json;
 mod plot;
@@ -12,10 +11,9 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use figures::{grouped, is_dated, significant};
 pub use plot::{CandidatePlot, Plot};
 
 use super::candidate::Candidate;
@@ -89,6 +87,11 @@ fn offsets<Z: TimeZone>(zone: &Z, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec
         second += quarter;
     }
     found
+}
+
+/// Returns true for an instant that has a date. A clock that starts at 0 has none, and its first years are elapsed time.
+pub fn is_dated(at: DateTime<Utc>) -> bool {
+    at.year() > 1980
 }
 
 /// Part of a trace that counts.

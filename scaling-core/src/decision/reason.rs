@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::NoForecast;
 use crate::metrics::{Absence, SignalKind};
+use crate::stats::grouped;
 
 /// Source of the capacity of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -301,7 +302,7 @@ impl fmt::Display for Reason {
                 };
                 write!(f, "{what} needs {replicas:.2} pods")
             }
-            Self::Backlog { requests } => write!(f, "{requests:.0} requests are waiting"),
+            Self::Backlog { requests } => write!(f, "{} requests are waiting", grouped(*requests, 0)),
             Self::Errors { percent } => write!(f, "{percent:.1} % of requests fail"),
             Self::SlowResponses { ms, usual_ms } => {
                 write!(f, "responses take {ms:.0} ms, usually {usual_ms:.0} ms")

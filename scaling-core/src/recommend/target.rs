@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::advice::{TargetAdvice, TargetVerdict};
 use crate::backtest::{
-    BacktestError, Candidate, CandidateError, Driver, Progress, Scenario, Score, TrainingPeriod, grouped, is_dated,
-    run_one, score_one,
+    BacktestError, Candidate, CandidateError, Driver, Progress, Scenario, Score, TrainingPeriod, is_dated, run_one,
+    score_one,
 };
 use crate::hpa::{ControllerConfig, HpaSpec, InvalidHpa, Quantity};
 use crate::setting::InvalidSetting;
+use crate::stats::grouped;
 
 /// Least length of the part that a setting is chosen on, and of the part that it is judged on: a whole day, because most load has
 /// a daily rhythm, and a setting chosen at night says nothing about noon.

@@ -8,7 +8,8 @@ mod tables;
 
 use std::fmt::Write;
 
-use super::{Report, TraceReport, grouped, significant};
+use super::{Report, TraceReport};
+use crate::stats::{grouped, significant};
 
 const STYLE: &str = include_str!("html/style.css");
 /// One script in three parts, in this order: what numbers look like, a chart, the page.

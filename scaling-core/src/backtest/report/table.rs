@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Report, TraceReport, grouped, significant};
+use super::{Report, TraceReport};
+use crate::stats::{grouped, significant};
 
 /// Meaning of a column that its head cannot hold.
 const ORACLE: &str = "\n× oracle: pod-hours over the least that any schedule could have had at the same share of violating requests, had all\n\

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::TargetSetting;
-use crate::backtest::{Score, grouped};
+use crate::backtest::Score;
+use crate::stats::grouped;
 
 /// Least saving that is worth a change of the manifest, as a share of the pod-hours. Less is within what one week differs from
 /// the next.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::super::{CandidateReport, Report, Summary, TraceReport, proved, significant};
+use super::super::{CandidateReport, Report, Summary, TraceReport, proved};
 use super::{escaped, number};
+use crate::stats::significant;
 
 /// Head of the column that compares policies; its meaning shows when pointed at, and stands in the text above.
 const ORACLE: &str = "<th><abbr title=\"pod-hours over the least that was possible at the same share of violating requests\">× oracle</abbr></th>";

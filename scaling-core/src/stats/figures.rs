@@ -1,11 +1,9 @@
-//! Figures for people: [`grouped`] with thousands apart, [`significant`] with digits that matter, [`is_dated`].
-
-use chrono::{DateTime, Datelike, Utc};
+//! Figures for people: [`grouped`] with thousands apart, [`significant`] with digits that matter.
 
 /// Writes a number with so many decimals and its thousands apart, as tables and sentences for people do. JSON and CSV do not.
 ///
 /// ```
-/// use scaling_core::backtest::grouped;
+/// use scaling_core::stats::grouped;
 ///
 /// assert_eq!(grouped(1_234_567.25, 1), "1,234,567.2");
 /// assert_eq!(grouped(-999.5, 2), "-999.50");
@@ -30,7 +28,7 @@ pub fn grouped(value: f64, decimals: usize) -> String {
 /// Writes a number with so many decimals or, where a small one would lose all of its digits, with as many as show three of them.
 ///
 /// ```
-/// use scaling_core::backtest::significant;
+/// use scaling_core::stats::significant;
 ///
 /// assert_eq!(significant(12.345, 2), "12.35");
 /// assert_eq!(significant(0.000_012_345, 2), "0.0000123");
@@ -43,11 +41,6 @@ pub fn significant(value: f64, decimals: usize) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0..=340
     let decimals = decimals.max(needed as usize);
     grouped(value, decimals)
-}
-
-/// Returns true for an instant that has a date. A clock that starts at 0 has none, and its first years are elapsed time.
-pub fn is_dated(at: DateTime<Utc>) -> bool {
-    at.year() > 1980
 }
 
 #[cfg(test)]
