@@ -128,3 +128,13 @@ fn the_table_has_a_row_for_each_candidate_and_the_oracle() {
     );
     assert!(table.contains("oracle, none") && table.contains("over all traces") && table.contains("EUR"));
 }
+
+#[test]
+fn charts_go_by_the_clock_of_the_zone() {
+    let zone = chrono::FixedOffset::east_opt(7200).unwrap();
+    let report = report(&[scenario(&waves())], &[Candidate::hpa_on_cpu(70)]);
+    let utc = report.to_html();
+    assert!(utc.contains("\"zone\":\"UTC\",\"offsets\":[]"), "a page without a zone is in UTC");
+    let page = report.in_zone("Plus2", &zone).to_html();
+    assert!(page.contains("\"zone\":\"Plus2\",\"offsets\":[[0,7200]]"), "offsets to UTC are in the numbers of the page");
+}
