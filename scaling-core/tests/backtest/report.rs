@@ -136,5 +136,8 @@ fn charts_go_by_the_clock_of_the_zone() {
     let utc = report.to_html();
     assert!(utc.contains("\"zone\":\"UTC\",\"offsets\":[]"), "a page without a zone is in UTC");
     let page = report.in_zone("Plus2", &zone).to_html();
-    assert!(page.contains("\"zone\":\"Plus2\",\"offsets\":[[0,7200]]"), "offsets to UTC are in the numbers of the page");
+    assert!(
+        page.contains("\"zone\":\"Plus2\",\"offsets\":[[0,7200]]"),
+        "offsets to UTC are in the numbers of the page"
+    );
 }
