@@ -79,7 +79,9 @@ fn notes(comparison: &Comparison) -> String {
             }
         }
     }
-    notes.into_iter().map(|(note, names)| format!("note: {}: {note}\n", names.join("; "))).collect()
+    let lines: Vec<String> =
+        notes.into_iter().map(|(note, names)| format!("note: {}: {note}\n", names.join("; "))).collect();
+    lines.concat()
 }
 
 fn late(share: f64, requests: f64) -> String {

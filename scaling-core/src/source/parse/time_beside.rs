@@ -23,10 +23,11 @@ impl TimeBeside {
         };
         let instants: Vec<usize> = (0..names.len()).filter(is_instant).collect();
         let value = |nth: usize| first.get(nth).unwrap_or_default().trim();
-        match instants.as_slice() {
-            &[a, b] if is_day(value(a)) && is_time(value(b)) => Some(Self { date: a, time: b }),
-            &[a, b] if is_time(value(a)) && is_day(value(b)) => Some(Self { date: b, time: a }),
-            _ => None,
+        let [a, b] = *instants.as_slice() else { return None };
+        if is_day(value(a)) && is_time(value(b)) {
+            Some(Self { date: a, time: b })
+        } else {
+            (is_time(value(a)) && is_day(value(b))).then_some(Self { date: b, time: a })
         }
     }
 
