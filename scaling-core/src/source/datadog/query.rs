@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_request_has_a_formula_for_each_query_in_their_order() {
-        let at = |seconds| DateTime::from_timestamp(1_700_000_040 + seconds, 0).unwrap();
+        let at = |seconds: i64| DateTime::from_timestamp(1_700_000_040 + seconds, 0).unwrap();
         let window = Window { from: at(0), to: at(600), step: TimeDelta::seconds(60) };
         let body = body(&[hits(), hits().filtered("env", "prod").unwrap()], window).unwrap();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
