@@ -10,6 +10,8 @@ mod composite;
 #[cfg(feature = "datadog")]
 pub mod datadog;
 #[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
+pub mod fleet;
+#[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
 pub mod mapping;
 mod memory;
 pub mod parse;

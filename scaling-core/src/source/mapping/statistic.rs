@@ -1,6 +1,7 @@
 //! [`Statistic`]: how the samples of one period became one number.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// assert!("p100".parse::<Statistic>().is_err());
 /// # Ok::<(), scaling_core::source::mapping::InvalidStatistic>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Statistic {
@@ -37,6 +38,15 @@ pub enum Statistic {
 /// A percentile between 0 and 100, both excluded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Percent(f64);
+
+// Never NaN, nor 0 with a sign.
+impl Eq for Percent {}
+
+impl Hash for Percent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
 
 /// A statistic that there is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
