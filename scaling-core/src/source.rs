@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 pub use accumulate::{Accumulator, DEFAULT_LIMIT, SampleCounts, SampleError};
+pub use composite::{AllFailed, Composite, Part};
 pub use memory::MemorySource;
 pub use replay::{Recording, Replay};
 

@@ -49,8 +49,9 @@ pub(super) fn lines(
     let gathered = gather(pages, window);
     let line = |(place, reading): &(usize, Reading)| {
         let of = |id: &String| {
-            let failed =
-                |(cause, transient): (String, bool)| Fault::Failed(QueryError { query: names(*place), cause, transient });
+            let failed = |(cause, transient): (String, bool)| {
+                Fault::Failed(QueryError { query: names(*place), cause, transient })
+            };
             gathered.get(id).map_or_else(|| Err(missing()), |gathered| gathered.points(window)).map_err(failed)
         };
         let points = match reading {
@@ -84,8 +85,7 @@ struct Gathered {
 fn gather(pages: Vec<Page>, window: Window) -> HashMap<String, Gathered> {
     let mut gathered: HashMap<String, Gathered> = HashMap::new();
     for answer in pages.into_iter().flat_map(|page| page.results) {
-        let fresh =
-            Gathered { points: Points::new(), status: Status::Complete, message: None, unpaired: false };
+        let fresh = Gathered { points: Points::new(), status: Status::Complete, message: None, unpaired: false };
         let known = gathered.entry(answer.id).or_insert(fresh);
         known.status = answer.status;
         known.message = answer.message.or(known.message.take());

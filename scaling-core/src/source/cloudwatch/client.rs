@@ -120,8 +120,7 @@ impl Backend for CloudWatchBackend {
     ) -> Result<Lines<Series>, QueryError> {
         let name = |place: usize| wanted.get(place).map(|(series, _)| series.to_string()).unwrap_or_default();
         let whole = |cause: String, transient| QueryError { query: "GetMetricData".into(), cause, transient };
-        let (window, period) =
-            query::answerable(window, now).map_err(|invalid| whole(invalid.to_string(), false))?;
+        let (window, period) = query::answerable(window, now).map_err(|invalid| whole(invalid.to_string(), false))?;
         let (batches, invalid) = query::batches(wanted.iter().map(|(series, _)| series));
         let mut lines: Lines<Series> = Lines::new();
         let mut put = |place: usize, line| wanted.get(place).map(|(series, _)| lines.insert(series.clone(), line));
@@ -143,7 +142,9 @@ impl Backend for CloudWatchBackend {
             match pages {
                 Ok(pages) => {
                     answered = true;
-                    answer::lines(batch, pages, window, name).into_iter().for_each(|(place, line)| drop(put(place, line)));
+                    answer::lines(batch, pages, window, name)
+                        .into_iter()
+                        .for_each(|(place, line)| drop(put(place, line)));
                 }
                 Err(ApiError { cause, transient }) => {
                     for (place, _) in &batch.readings {
@@ -203,7 +204,10 @@ fn to_sdk(query: &Query, period: i32) -> MetricDataQuery {
 fn page(output: GetMetricDataOutput) -> Page {
     let results = output.metric_data_results.unwrap_or_default();
     // An empty token is none.
-    Page { results: results.into_iter().map(answered).collect(), next: output.next_token.filter(|next| !next.is_empty()) }
+    Page {
+        results: results.into_iter().map(answered).collect(),
+        next: output.next_token.filter(|next| !next.is_empty()),
+    }
 }
 
 fn answered(result: MetricDataResult) -> Answer {
@@ -243,7 +247,8 @@ fn said(error: &SdkError<GetMetricDataError>) -> ApiError {
             let status = failure.raw().status().as_u16();
             let code = failure.err().code().unwrap_or("an error without a code");
             let message = failure.err().message().map_or_else(String::new, |message| format!(": {message}"));
-            let transient = status >= 500 || status == 429 || code.contains("Throttl") || code == "RequestLimitExceeded";
+            let transient =
+                status >= 500 || status == 429 || code.contains("Throttl") || code == "RequestLimitExceeded";
             ApiError { cause: format!("{code} (status {status}){message}"), transient }
         }
         _ => ApiError::passing("failed for a reason that the SDK does not name"),

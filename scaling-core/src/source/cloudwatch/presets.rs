@@ -43,9 +43,7 @@ impl Eks {
     /// CPU and memory utilization, and the number of running pods.
     pub fn queries(&self) -> Vec<Query> {
         let metric = |name: &str| {
-            Metric::new("ContainerInsights", name)
-                .with("ClusterName", &self.cluster)
-                .with("Namespace", &self.namespace)
+            Metric::new("ContainerInsights", name).with("ClusterName", &self.cluster).with("Namespace", &self.namespace)
         };
         let pod = |name: &str| metric(name).with("PodName", &self.workload).by(Statistic::Average);
         let of_request = |kind, used, reserved| share(kind, [Unit::Percent; 2], pod(used), pod(reserved));
@@ -125,10 +123,8 @@ impl Alb {
         };
         let requests = metric("RequestCount").by(Statistic::Sum);
         // Reported only where it is not 0 (user guide of Elastic Load Balancing).
-        let failed = Series::Sparse {
-            count: metric("HTTPCode_Target_5XX_Count").by(Statistic::Sum),
-            beside: requests.clone(),
-        };
+        let failed =
+            Series::Sparse { count: metric("HTTPCode_Target_5XX_Count").by(Statistic::Sum), beside: requests.clone() };
         let share = Term::Share {
             part: Amount { series: failed, unit: Unit::PerPeriod },
             whole: Amount { series: Series::Stat(requests.clone()), unit: Unit::PerPeriod },

@@ -43,9 +43,7 @@ pub(super) struct Batch {
 }
 
 /// Requests for the series, and those that cannot be asked for. No series is split over two requests.
-pub(super) fn batches<'a>(
-    wanted: impl IntoIterator<Item = &'a Series>,
-) -> (Vec<Batch>, Vec<(usize, InvalidSeries)>) {
+pub(super) fn batches<'a>(wanted: impl IntoIterator<Item = &'a Series>) -> (Vec<Batch>, Vec<(usize, InvalidSeries)>) {
     let (mut batches, mut invalid) = (Vec::new(), Vec::new());
     let mut batch = Batch::default();
     for (place, series) in wanted.into_iter().enumerate() {
@@ -76,9 +74,7 @@ impl Batch {
     fn add(&mut self, place: usize, series: &Series) {
         let reading = match series {
             Series::Stat(stat) => Reading::One(self.stat(stat)),
-            Series::Sparse { count, beside } => {
-                Reading::Sparse { count: self.stat(count), beside: self.stat(beside) }
-            }
+            Series::Sparse { count, beside } => Reading::Sparse { count: self.stat(count), beside: self.stat(beside) },
             Series::Math { expression, metrics } => {
                 // The names of one workload's expression may be those of another's.
                 let prefix = format!("e{}_", self.queries.len());

@@ -355,7 +355,10 @@ mod tests {
             {"query_index":0,"group_tags":null,"unit":null},{"query_index":0,"unit":[null,null]},{"query_index":0,"unit":[]}"#;
         let read = read(answer(series, "0", "[1],[2],[3],[4]").as_bytes(), 2).unwrap();
         let first = &read.series[0];
-        assert_eq!((first.query, first.tag("kube_namespace"), first.tag("image")), (1, Some("shop"), Some("shop/web:1.2")));
+        assert_eq!(
+            (first.query, first.tag("kube_namespace"), first.tag("image")),
+            (1, Some("shop"), Some("shop/web:1.2"))
+        );
         assert_eq!((first.tag("bare"), first.unit.as_ref().map(ToString::to_string)), (None, Some("byte".to_owned())));
         assert!(read.series[1..].iter().all(|series| series.unit.is_none() && series.tags.is_empty()));
     }

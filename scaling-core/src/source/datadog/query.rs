@@ -121,7 +121,8 @@ impl MetricQuery {
     pub fn new(space: Space, metric: impl Into<String>, kind: Kind) -> Result<Self, InvalidQuery> {
         let metric = metric.into();
         let starts = metric.starts_with(|first: char| first.is_ascii_alphabetic());
-        if !starts || metric.len() > 200 || !metric.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
+        if !starts || metric.len() > 200 || !metric.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+        {
             return Err(InvalidQuery::Metric(metric));
         }
         Ok(Self { space, metric, kind, filters: Vec::new(), groups: Vec::new() })
@@ -259,7 +260,9 @@ mod tests {
             let refused = MetricQuery::new(Space::Sum, metric, Kind::Gauge).unwrap_err();
             assert_eq!(refused, InvalidQuery::Metric(metric.to_owned()));
         }
-        for (key, value) in [("env", "a} by {host"), ("env", ""), ("", "prod"), ("e,nv", "prod"), ("env", "*"), ("env", "a b")] {
+        for (key, value) in
+            [("env", "a} by {host"), ("env", ""), ("", "prod"), ("e,nv", "prod"), ("env", "*"), ("env", "a b")]
+        {
             assert!(matches!(hits().filtered(key, value), Err(InvalidQuery::Tag(_))), "{key}:{value}");
         }
         assert!(hits().filtered("image", "shop/web:1.2").is_ok(), "values may have colons");
@@ -274,7 +277,10 @@ mod tests {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let attributes = &body["data"]["attributes"];
         assert_eq!(body["data"]["type"], "timeseries_request");
-        assert_eq!((&attributes["from"], &attributes["to"]), (&json!(1_700_000_040_000_i64), &json!(1_700_000_640_000_i64)));
+        assert_eq!(
+            (&attributes["from"], &attributes["to"]),
+            (&json!(1_700_000_040_000_i64), &json!(1_700_000_640_000_i64))
+        );
         assert_eq!(attributes["interval"], 60_000);
         assert_eq!(attributes["formulas"], json!([{ "formula": "q0" }, { "formula": "q1" }]));
         assert_eq!(attributes["queries"][1]["query"], "sum:trace.http.request.hits{env:prod}.as_rate()");

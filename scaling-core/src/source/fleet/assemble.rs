@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn values_meet_at_the_end_of_their_step_in_the_units_of_the_measures() {
-        let lines = lines([("usage", &[Ok(1.5e9)]), ("requests", &[Ok(3.0)]), ("hits", &[Ok(120.0)]), ("ready", &[Ok(3.0)])]);
+        let lines =
+            lines([("usage", &[Ok(1.5e9)]), ("requests", &[Ok(3.0)]), ("hits", &[Ok(120.0)]), ("ready", &[Ok(3.0)])]);
         let samples = samples(&workload(), &lines, window(1)).unwrap();
         let [sample] = samples.as_slice() else { panic!("{samples:?}") };
         assert_eq!((sample.timestamp, sample.current_pod_count), (at(1), Some(3)));

@@ -211,7 +211,8 @@ impl<B: Backend> FleetSource<B> {
         // One window for all: from the end of what the one that knows least knows, as far as is looked back. A bucket more, so that a
         // signal that is not there now is told to be stale.
         let from = newest - self.config.lookback;
-        let window = Window { from: from.duration_trunc(self.config.step).unwrap_or(from), to: newest, step: self.config.step };
+        let window =
+            Window { from: from.duration_trunc(self.config.step).unwrap_or(from), to: newest, step: self.config.step };
         let wanted = wanted(due.iter().copied());
         let lines = match self.backend.fetch(&wanted, window, now).await {
             Ok(lines) => lines,
