@@ -9,6 +9,8 @@ pub mod cloudwatch;
 mod composite;
 #[cfg(feature = "datadog")]
 pub mod datadog;
+#[cfg(any(feature = "azure-monitor", feature = "datadog"))]
+pub mod fleet;
 #[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
 pub mod mapping;
 mod memory;

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+
+use crate::source::fleet::Window;
 
 /// Queries in one request at most. The reference names no limit; a request of this size stays far below any body limit.
 pub const MAX_QUERIES: usize = 50;
@@ -11,7 +12,7 @@ pub const MAX_QUERIES: usize = 50;
 /// Most buckets that one request asks for. Asked for more, Datadog answers with a larger interval than the one requested ("May be
 /// overridden by a larger interval if the query would result in too many points", reference of the endpoint; 350 points a graph,
 /// page "Rollup").
-pub const MAX_BUCKETS: i64 = 300;
+pub const MAX_BUCKETS: i32 = 300;
 
 /// How values of many sources become one (space aggregation), or which percentile of a distribution is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +83,11 @@ pub enum InvalidQuery {
         "{0:?} is no Datadog tag: letters, digits and '_', '-', '.', '/' are allowed, at most 200; a filter is KEY:VALUE"
     )]
     Tag(String),
+    /// A kind of workload for which the Kubernetes integration has no tag in the presets.
+    #[error(
+        "there is no preset for workloads of kind {0:?}: it is for Deployment and StatefulSet; state its queries yourself"
+    )]
+    Kind(String),
     /// More queries than go into one request.
     #[error("{got} queries in one request; at most {MAX_QUERIES}")]
     TooMany {
@@ -121,7 +127,8 @@ impl MetricQuery {
     pub fn new(space: Space, metric: impl Into<String>, kind: Kind) -> Result<Self, InvalidQuery> {
         let metric = metric.into();
         let starts = metric.starts_with(|first: char| first.is_ascii_alphabetic());
-        if !starts || metric.len() > 200 || !metric.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
+        if !starts || metric.len() > 200 || !metric.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+        {
             return Err(InvalidQuery::Metric(metric));
         }
         Ok(Self { space, metric, kind, filters: Vec::new(), groups: Vec::new() })
@@ -191,17 +198,6 @@ fn is_tag(text: &str) -> bool {
     !text.is_empty() && text.len() <= 200 && text.chars().all(allowed)
 }
 
-/// Buckets of time from `from` up to, not including, `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Start of the first bucket.
-    pub from: DateTime<Utc>,
-    /// End of the last bucket.
-    pub to: DateTime<Utc>,
-    /// Length of a bucket.
-    pub step: TimeDelta,
-}
-
 /// The body of `POST /api/v2/query/timeseries`: the queries, named `q0`, `q1`, …, and one formula for each, in their order. An answer says
 /// by the index of a formula which query a series belongs to.
 ///
@@ -235,6 +231,8 @@ pub fn body(queries: &[MetricQuery], window: Window) -> Result<Vec<u8>, InvalidQ
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, TimeDelta};
+
     use super::*;
 
     fn hits() -> MetricQuery {
@@ -259,7 +257,9 @@ mod tests {
             let refused = MetricQuery::new(Space::Sum, metric, Kind::Gauge).unwrap_err();
             assert_eq!(refused, InvalidQuery::Metric(metric.to_owned()));
         }
-        for (key, value) in [("env", "a} by {host"), ("env", ""), ("", "prod"), ("e,nv", "prod"), ("env", "*"), ("env", "a b")] {
+        for (key, value) in
+            [("env", "a} by {host"), ("env", ""), ("", "prod"), ("e,nv", "prod"), ("env", "*"), ("env", "a b")]
+        {
             assert!(matches!(hits().filtered(key, value), Err(InvalidQuery::Tag(_))), "{key}:{value}");
         }
         assert!(hits().filtered("image", "shop/web:1.2").is_ok(), "values may have colons");
@@ -274,7 +274,10 @@ mod tests {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let attributes = &body["data"]["attributes"];
         assert_eq!(body["data"]["type"], "timeseries_request");
-        assert_eq!((&attributes["from"], &attributes["to"]), (&json!(1_700_000_040_000_i64), &json!(1_700_000_640_000_i64)));
+        assert_eq!(
+            (&attributes["from"], &attributes["to"]),
+            (&json!(1_700_000_040_000_i64), &json!(1_700_000_640_000_i64))
+        );
         assert_eq!(attributes["interval"], 60_000);
         assert_eq!(attributes["formulas"], json!([{ "formula": "q0" }, { "formula": "q1" }]));
         assert_eq!(attributes["queries"][1]["query"], "sum:trace.http.request.hits{env:prod}.as_rate()");
