@@ -7,6 +7,8 @@ use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::metrics::{Absence, Repairs};
+use crate::source::fleet::Point;
+use crate::source::mapping;
 
 /// Values in one answer at most: 1,000 workloads, ten queries, an hour of minutes, five times over.
 pub const MAX_VALUES: usize = 3_000_000;
@@ -75,8 +77,8 @@ pub enum AnswerError {
 pub struct Answer {
     /// In the order of the answer.
     pub series: Vec<Series>,
-    /// Length of a bucket: the smallest distance of two times, which can be larger than what was asked for. `None` with fewer than two.
-    pub step: Option<TimeDelta>,
+    /// Starts of the buckets, oldest first, each once.
+    pub times: Vec<DateTime<Utc>>,
     /// Times that were out of order, and buckets replaced by a later one of the same time.
     pub repairs: Repairs,
 }
@@ -101,15 +103,6 @@ impl Series {
     }
 }
 
-/// One bucket of a series.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
-    /// Its start. The bucket is complete once a whole step has passed since.
-    pub start: DateTime<Utc>,
-    /// The value, or why there is none: `null` is [`Absence::NotMeasured`], never 0.
-    pub value: Result<f64, Absence>,
-}
-
 /// A unit as Datadog names it: `byte`, `nanocore`, `hit` per `second`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -118,6 +111,53 @@ pub struct Unit {
     /// The unit below the stroke.
     pub per: Option<String>,
 }
+
+impl Unit {
+    /// True unless it is known to be another unit than the stated one. Names are those of the page "Units"; of a count nothing can be
+    /// said, since Datadog names what is counted.
+    pub fn fits(&self, stated: mapping::Unit) -> bool {
+        use mapping::Unit as Stated;
+        let name = self.name.as_str();
+        let expected: &[&str] = match stated {
+            Stated::Percent => &["percent"],
+            Stated::Ratio => &["fraction"],
+            Stated::Cores => &["core", "cpu"],
+            Stated::Millicores => &["millicore"],
+            Stated::Nanocores => &["nanocore", "percent_nano"],
+            Stated::Bytes => &["byte"],
+            Stated::Seconds => &["second"],
+            Stated::Milliseconds => &["millisecond"],
+            Stated::Microseconds => &["microsecond"],
+            Stated::Nanoseconds => &["nanosecond"],
+            Stated::PerSecond => {
+                return !PHYSICAL.contains(&name) && self.per.as_deref().is_none_or(|per| per == "second");
+            }
+            Stated::PerMinute => {
+                return !PHYSICAL.contains(&name) && self.per.as_deref().is_none_or(|per| per == "minute");
+            }
+            Stated::PerPeriod | Stated::Count => return !PHYSICAL.contains(&name) && self.per.is_none(),
+        };
+        expected.contains(&name) && self.per.is_none()
+    }
+}
+
+/// Units of which no number of things is.
+const PHYSICAL: [&str; 14] = [
+    "byte",
+    "kibibyte",
+    "mebibyte",
+    "gibibyte",
+    "nanosecond",
+    "microsecond",
+    "millisecond",
+    "second",
+    "minute",
+    "percent",
+    "fraction",
+    "core",
+    "millicore",
+    "nanocore",
+];
 
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,8 +214,18 @@ pub fn read(bytes: &[u8], queries: usize) -> Result<Answer, AnswerError> {
         let unit = head.unit.and_then(unit);
         read.push(Series { query, tags: head.group_tags.unwrap_or_default(), unit, points: points.collect() });
     }
-    let step = starts.windows(2).filter_map(|pair| pair.first().zip(pair.last()).map(|(a, b)| *b - *a)).min();
-    Ok(Answer { series: read, step, repairs })
+    Ok(Answer { series: read, times: starts, repairs })
+}
+
+/// Length of the buckets that start at these times, when buckets of `asked` were asked for: the smallest distance between two, if it
+/// is smaller or if every time is a multiple of it. Datadog answers in larger buckets where there would be too many, and leaves buckets
+/// without a value out where no series has one; the start of a bucket is aligned to the epoch (page "Rollup").
+pub fn step(times: &[DateTime<Utc>], asked: TimeDelta) -> TimeDelta {
+    let distances = times.windows(2).filter_map(|pair| pair.first().zip(pair.last()).map(|(a, b)| *b - *a));
+    let Some(distance) = distances.min() else { return asked };
+    let ms = distance.num_milliseconds();
+    let aligned = || ms > 0 && times.iter().all(|time| time.timestamp_millis() % ms == 0);
+    if distance < asked || aligned() { distance } else { asked }
 }
 
 /// Places of the times in their order, of equal ones the last, and what had to be mended for it.
@@ -331,14 +381,14 @@ mod tests {
         let read = read(text.as_bytes(), 1).unwrap();
         let expected = [Ok(0.0), Err(Absence::NotMeasured), Err(Absence::NotFinite), Err(Absence::NotFinite), Ok(-3.5)];
         assert_eq!(values(&read, 0), expected);
-        assert_eq!((read.step, read.repairs), (Some(TimeDelta::seconds(60)), Repairs::default()));
+        assert_eq!((read.times.len(), read.repairs), (5, Repairs::default()));
         assert_eq!(read.series[0].unit, None);
     }
 
     #[test]
     fn an_empty_answer_is_an_answer() {
         let read = read(answer("", "", "").as_bytes(), 3).unwrap();
-        assert_eq!(read, Answer { series: vec![], step: None, repairs: Repairs::default() });
+        assert_eq!(read, Answer { series: vec![], times: vec![], repairs: Repairs::default() });
     }
 
     #[test]
@@ -389,6 +439,44 @@ mod tests {
         ] {
             let refused = read(text.as_bytes(), 2).unwrap_err().to_string();
             assert!(refused.contains(said) && !refused.contains("secret"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_bucket_is_seen_where_it_is_another_than_the_one_asked_for() {
+        let times = |seconds: &[i64]| -> Vec<_> {
+            seconds.iter().map(|seconds| DateTime::from_timestamp(*seconds, 0).unwrap()).collect()
+        };
+        let minute = TimeDelta::minutes(1);
+        for (seconds, expected) in [
+            (&[][..], 60),
+            (&[600], 60),
+            (&[600, 660, 780], 60),
+            (&[600, 900, 1200], 300),
+            (&[600, 620, 640], 20),
+            // Every other bucket left out: multiples of a minute, not of two.
+            (&[660, 780, 900], 60),
+        ] {
+            assert_eq!(step(&times(seconds), minute).num_seconds(), expected, "{seconds:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_fits_what_it_is_and_nothing_else() {
+        let unit = |name: &str, per: Option<&str>| Unit { name: name.into(), per: per.map(Into::into) };
+        for (reported, stated, fits) in [
+            (unit("nanocore", None), mapping::Unit::Nanocores, true),
+            (unit("core", None), mapping::Unit::Nanocores, false),
+            (unit("hit", Some("second")), mapping::Unit::PerSecond, true),
+            (unit("request", None), mapping::Unit::PerSecond, true),
+            (unit("byte", Some("second")), mapping::Unit::PerSecond, false),
+            (unit("hit", Some("minute")), mapping::Unit::PerSecond, false),
+            (unit("second", None), mapping::Unit::Milliseconds, false),
+            (unit("fraction", None), mapping::Unit::Percent, false),
+            (unit("pod", None), mapping::Unit::Count, true),
+            (unit("byte", None), mapping::Unit::Count, false),
+        ] {
+            assert_eq!(reported.fits(stated), fits, "{reported} for {stated}");
         }
     }
 }

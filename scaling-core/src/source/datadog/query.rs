@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+
+use crate::source::fleet::Window;
 
 /// Queries in one request at most. The reference names no limit; a request of this size stays far below any body limit.
 pub const MAX_QUERIES: usize = 50;
@@ -11,7 +12,7 @@ pub const MAX_QUERIES: usize = 50;
 /// Most buckets that one request asks for. Asked for more, Datadog answers with a larger interval than the one requested ("May be
 /// overridden by a larger interval if the query would result in too many points", reference of the endpoint; 350 points a graph,
 /// page "Rollup").
-pub const MAX_BUCKETS: i64 = 300;
+pub const MAX_BUCKETS: i32 = 300;
 
 /// How values of many sources become one (space aggregation), or which percentile of a distribution is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +83,11 @@ pub enum InvalidQuery {
         "{0:?} is no Datadog tag: letters, digits and '_', '-', '.', '/' are allowed, at most 200; a filter is KEY:VALUE"
     )]
     Tag(String),
+    /// A kind of workload for which the Kubernetes integration has no tag in the presets.
+    #[error(
+        "there is no preset for workloads of kind {0:?}: it is for Deployment and StatefulSet; state its queries yourself"
+    )]
+    Kind(String),
     /// More queries than go into one request.
     #[error("{got} queries in one request; at most {MAX_QUERIES}")]
     TooMany {
@@ -192,17 +198,6 @@ fn is_tag(text: &str) -> bool {
     !text.is_empty() && text.len() <= 200 && text.chars().all(allowed)
 }
 
-/// Buckets of time from `from` up to, not including, `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Start of the first bucket.
-    pub from: DateTime<Utc>,
-    /// End of the last bucket.
-    pub to: DateTime<Utc>,
-    /// Length of a bucket.
-    pub step: TimeDelta,
-}
-
 /// The body of `POST /api/v2/query/timeseries`: the queries, named `q0`, `q1`, …, and one formula for each, in their order. An answer says
 /// by the index of a formula which query a series belongs to.
 ///
@@ -236,6 +231,8 @@ pub fn body(queries: &[MetricQuery], window: Window) -> Result<Vec<u8>, InvalidQ
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, TimeDelta};
+
     use super::*;
 
     fn hits() -> MetricQuery {

@@ -27,10 +27,10 @@ pub(super) fn samples<S: Clone + Eq + Hash>(
         return Err(error);
     }
     let mut samples = Vec::new();
-    let mut at = window.from + window.step;
-    while at <= window.to {
+    let mut next = window.from.checked_add_signed(window.step);
+    while let Some(at) = next.filter(|at| *at <= window.to) {
         samples.extend(sample(workload, lines, at, window.step));
-        at += window.step;
+        next = at.checked_add_signed(window.step);
     }
     Ok(samples)
 }
@@ -113,10 +113,11 @@ fn share<S>(part: &Amount<S>, whole: &Amount<S>, of: impl Fn(&S) -> (Reading, Ti
 
 /// The value of the bucket that ends within the step before `at`. Without one: stale, if an earlier bucket has a value.
 fn at_end_of(line: &Line, at: DateTime<Utc>, step: TimeDelta) -> Reading {
-    let end = |point: &Point| point.start + line.step;
+    // An answer can name any time, also one after which there is none.
+    let end = |point: &Point| point.start.checked_add_signed(line.step).unwrap_or(DateTime::<Utc>::MAX_UTC);
     let until = line.points.partition_point(|point| end(point) <= at);
     let past = line.points.get(..until).unwrap_or_default();
-    let present = past.last().filter(|point| end(point) > at - step);
+    let present = past.last().filter(|point| at - end(point) < step);
     match present.map(|point| point.value) {
         Some(Ok(value)) => return Ok(value),
         Some(Err(absence)) if absence != Absence::NotMeasured => return Err(absence),

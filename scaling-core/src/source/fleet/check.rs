@@ -100,8 +100,7 @@ impl<B: Backend> FleetSource<B> {
     /// its mapping. Nothing is remembered of the answers.
     pub async fn check(&self, now: DateTime<Utc>) -> Vec<Checked> {
         let (backend, config) = self.parts();
-        let to = config.newest(now);
-        let window = Window { from: to - config.lookback, to, step: config.step };
+        let window = config.window(now);
         let answer = backend.fetch(&wanted(self.workloads()), window, now).await;
         let mut workloads: Vec<_> = self.workloads().collect();
         workloads.sort_by(|a, b| a.target.cmp(&b.target));

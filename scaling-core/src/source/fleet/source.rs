@@ -70,23 +70,36 @@ impl FleetConfig {
     }
 
     fn check(self, longest: i32) -> Result<Self, InvalidSetting> {
-        let seconds = |name, value: TimeDelta, at_least: i64, at_most: i64, expected| {
+        let seconds = |field, value: TimeDelta, at_least: i64, at_most: i64, must| {
             let within = (at_least..=at_most).contains(&value.num_seconds()) && value.subsec_nanos() == 0;
-            if within { Ok(()) } else { Err(InvalidSetting::new(name, value.num_seconds() as f64, expected)) }
+            if within { Ok(()) } else { Err(InvalidSetting { field, value: value.num_seconds() as f64, must }) }
         };
         seconds("step", self.step, 10, 3600, "10 to 3600 s, whole seconds")?;
         seconds("settle", self.settle, 0, 3600, "0 to 3600 s, whole seconds")?;
         let longest = self.step.num_seconds().saturating_mul(longest.into());
         let expected = "at least settle and two steps, at most what one query spans";
         seconds("lookback", self.lookback, (self.settle + self.step * 2).num_seconds(), longest, expected)?;
-        if self.limit == 0 { Err(InvalidSetting::new("limit", 0.0, "at least 1")) } else { Ok(self) }
+        InvalidSetting::check(&[("limit", self.limit as f64)], "at least 1", |limit| limit >= 1.0)?;
+        Ok(self)
     }
 
     /// End of the last step that has settled.
     pub(super) fn newest(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let settled = now - self.settle;
+        let settled = before(now, self.settle);
         settled.duration_trunc(self.step).unwrap_or(settled)
     }
+
+    /// The steps that a tick asks for.
+    pub(super) fn window(&self, now: DateTime<Utc>) -> Window {
+        let to = self.newest(now);
+        let from = before(to, self.lookback);
+        Window { from: from.duration_trunc(self.step).unwrap_or(from), to, step: self.step }
+    }
+}
+
+/// `now` less a time, or `now` where no calendar reaches that far.
+pub(super) fn before(now: DateTime<Utc>, time: TimeDelta) -> DateTime<Utc> {
+    now.checked_sub_signed(time).unwrap_or(now)
 }
 
 /// A source that cannot be built.
@@ -184,10 +197,11 @@ impl<B: Backend> FleetSource<B> {
         let length = step * room.clamp(1, self.backend.longest());
         // No more than history holds.
         let kept = step * i32::try_from(self.config.limit).unwrap_or(i32::MAX);
-        let mut from = newest - span.clamp(TimeDelta::zero(), kept);
+        let mut from = before(newest, span.clamp(TimeDelta::zero(), kept));
         from = from.duration_trunc(step).unwrap_or(from);
         while from < newest && !wanted.is_empty() {
-            let window = Window { from, to: (from + length).min(newest), step };
+            let to = from.checked_add_signed(length).map_or(newest, |to| to.min(newest));
+            let window = Window { from, to, step };
             let lines = self.backend.fetch(&wanted, window, now).await?;
             brought.windows += 1;
             for workload in &new {
@@ -208,11 +222,8 @@ impl<B: Backend> FleetSource<B> {
         if due.is_empty() {
             return HashMap::new();
         }
-        // One window for all: from the end of what the one that knows least knows, as far as is looked back. A bucket more, so that a
-        // signal that is not there now is told to be stale.
-        let from = newest - self.config.lookback;
-        let window =
-            Window { from: from.duration_trunc(self.config.step).unwrap_or(from), to: newest, step: self.config.step };
+        // As far back as is looked, whatever is known already: a signal that is not there now is told to be stale by its past.
+        let window = self.config.window(now);
         let wanted = wanted(due.iter().copied());
         let lines = match self.backend.fetch(&wanted, window, now).await {
             Ok(lines) => lines,

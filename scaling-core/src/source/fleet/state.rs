@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use super::FleetConfig;
+use super::source::before;
 use super::term::Workload;
 use crate::metrics::{MetricsHistory, Observation, ScalingMetrics};
 use crate::source::{Accumulator, SampleCounts, SourceError};
@@ -67,7 +68,7 @@ impl States {
         let nothing = || SourceError::NoData { target: workload.target.clone(), at: now };
         let mut known = self.locked();
         let state = known.get_mut(&workload.target).ok_or_else(nothing)?;
-        let oldest = now - config.lookback;
+        let oldest = before(now, config.lookback);
         if state.samples.newest().is_some_and(|newest| newest < oldest) {
             // Lost for longer than anybody looks back: a gap, until it returns.
             state.samples.lapse();
