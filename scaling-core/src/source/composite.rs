@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::merge::{Answer, merged};
-use super::accumulate::{Accumulator, DEFAULT_LIMIT, SampleError};
+use super::accumulate::{Accumulator, DEFAULT_LIMIT};
 use super::{MetricsSource, SourceError};
 use crate::metrics::{MetricsHistory, Observation, PlannedEvent, SignalSet, WorkloadFacts};
 use crate::target::Target;
@@ -311,19 +311,16 @@ impl State {
 
     /// The samples before this one, which is remembered if it is the newest.
     fn remember(&mut self, current: &crate::ScalingMetrics, now: DateTime<Utc>) -> Arc<MetricsHistory> {
-        match self.samples.push(current.clone(), now) {
-            Err(SampleError::Duplicate { .. }) => {
-                // The same moment, which a source may have measured since; in a gap there is no present to revise.
-                self.samples.revise(current.clone()).ok();
-            }
-            // Asked of an earlier moment, or the freshest source was lost and the others lag behind it: the past is not rewritten.
-            Err(_) => {
-                let mut history = MetricsHistory::clone(self.samples.history());
-                let at = current.timestamp;
-                history.truncate_after(at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at));
-                return Arc::new(history);
-            }
-            Ok(()) => {}
+        // Asked of an earlier moment, or the freshest source was lost and the others lag behind it: the past is not rewritten.
+        if self.samples.newest().is_some_and(|newest| current.timestamp < newest) {
+            let mut history = MetricsHistory::clone(self.samples.history());
+            let at = current.timestamp;
+            history.truncate_after(at.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(at));
+            return Arc::new(history);
+        }
+        if self.samples.push(current.clone(), now).is_err() {
+            // The same moment, which a source may have measured since; in a gap there is no present to revise.
+            self.samples.revise(current.clone()).ok();
         }
         Arc::clone(self.samples.history())
     }

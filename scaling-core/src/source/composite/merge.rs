@@ -89,8 +89,8 @@ fn cause(sources: &[Fresh<'_>], kind: SignalKind) -> Absence {
 /// True if a source that delivers this signal has not measured it now, while another has.
 fn lacks(answer: &Answer<'_>, kind: SignalKind, now: DateTime<Utc>, fresh_for: TimeDelta) -> bool {
     let Ok(seen) = answer.seen else {
-        // Without its pod count, pods that another counts may be fewer.
-        return answer.signals.contains(kind) || answer.counts_pods;
+        // Of one that only counts pods nothing else is missed, and the pods that another counts may be fewer.
+        return answer.signals.contains(kind) || (answer.counts_pods && answer.signals.is_empty());
     };
     let metrics = &seen.current;
     // Without requests there is nothing to measure.
