@@ -331,9 +331,8 @@ fn expressions_of_many_workloads_share_a_request_without_mixing_their_names() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 6);
-    let expressions: Vec<_> =
-        queries.iter().filter_map(|query| if let Ask::Math(text) = &query.ask { Some(text.as_str()) } else { None });
-    let expressions: Vec<_> = expressions.collect();
+    let math_of = |query: &query::Query| if let Ask::Math(text) = &query.ask { Some(text.clone()) } else { None };
+    let expressions: Vec<_> = queries.iter().filter_map(math_of).collect();
     assert_eq!(expressions, ["100*e0_m1/e0_used", r#"IF(e3_m1 > 0, e3_used, e3_m1) + SEARCH("m1 'used'", 'Sum')"#]);
     assert!(queries.iter().all(|query| query.returned == matches!(query.ask, Ask::Math(_))));
 
