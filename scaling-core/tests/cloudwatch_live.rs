@@ -1,6 +1,7 @@
-//! CloudWatch over the wire: `moto`, which speaks the protocol of AWS, is filled by the official SDK and read back.
+//! CloudWatch over the wire: `moto` is filled by the official SDK and read back. The SDK speaks CBOR to CloudWatch, which moto does not
+//! answer; `cloudwatch_live/front.py` stands in front of it and translates.
 //!
-//! `.ci/moto` installs it; it is looked for in `MOTO_SERVER`, on the `PATH`, and where that script puts it.
+//! `.ci/moto` installs it. The Python that has it is looked for in `MOTO_PYTHON`, where that script puts it, and as `python3`.
 #![cfg(feature = "cloudwatch")]
 #![allow(
     clippy::unwrap_used,
@@ -48,26 +49,20 @@ impl Drop for Moto {
 impl Moto {
     /// `None`, with a sentence, if it is not installed; a panic instead where CI is set.
     fn start() -> Option<Self> {
-        let installed = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/moto/bin/moto_server"));
-        let named = std::env::var_os("MOTO_SERVER").filter(|name| !name.is_empty()).map(PathBuf::from);
-        let program = named.unwrap_or(if installed.exists() { installed } else { "moto_server".into() });
+        let folder = env!("CARGO_MANIFEST_DIR");
+        let installed = PathBuf::from(format!("{folder}/../target/tools/moto/bin/python"));
+        let named = std::env::var_os("MOTO_PYTHON").filter(|name| !name.is_empty()).map(PathBuf::from);
+        let program = named.unwrap_or(if installed.exists() { installed } else { "python3".into() });
         let mut command = Command::new(&program);
-        command.args(["-H", "127.0.0.1", "-p", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let Ok(mut process) = command.spawn() else {
-            let missing =
-                "moto_server is not installed (run .ci/moto, or set MOTO_SERVER): CloudWatch is not tested live";
+        command.arg("-B").arg(format!("{folder}/tests/cloudwatch_live/front.py"));
+        let started = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let Some((process, endpoint)) = started.ok().and_then(listening) else {
+            let missing = "moto is not installed (run .ci/moto, or set MOTO_PYTHON): CloudWatch is not tested live";
             assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "{missing}");
             println!("skipped: {missing}");
             return None;
         };
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let endpoint = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let at = line.find("http://127.0.0.1:")?;
-            Some(line[at..].trim_end_matches(|last: char| !last.is_ascii_digit()).to_owned())
-        });
-        // Its log is read on, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { process, endpoint: endpoint.expect("moto_server says where it listens") })
+        Some(Self { process, endpoint })
     }
 
     fn client(&self) -> Client {
@@ -119,6 +114,19 @@ impl Moto {
         }
         self.put("AWS/ApplicationELB", "TargetResponseTime", &balancer, &minutes(0.25)).await;
     }
+}
+
+/// Where the process says that it listens; `None` if it ends before that.
+fn listening(mut process: Child) -> Option<(Child, String)> {
+    let mut lines = BufReader::new(process.stderr.take()?).lines().map_while(Result::ok);
+    let endpoint = lines.find_map(|line| line.strip_prefix("Running on ").map(str::to_owned));
+    // Its log is read on, so that it never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    let Some(endpoint) = endpoint else {
+        process.wait().ok();
+        return None;
+    };
+    Some((process, endpoint))
 }
 
 fn target() -> Target {
