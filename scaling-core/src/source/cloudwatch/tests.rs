@@ -167,7 +167,8 @@ async fn a_count_that_is_left_out_is_0_only_beside_requests_in_a_whole_answer() 
     let idle = Script::hour().with("RequestCount", &[]);
     let seen = idle.seen(60).await.unwrap();
     assert_eq!(seen.value(SignalKind::RequestRate), None, "a silent load balancer is absent, not 0");
-    assert_eq!(errors(seen), Signal::NOT_MEASURED);
+    // Minute 57 has a count, and nothing to take a share of.
+    assert_eq!(errors(seen), Signal::Absent(Absence::Stale { age_s: 60 }));
 }
 
 #[tokio::test]
@@ -241,7 +242,7 @@ async fn a_backfill_goes_in_days_and_no_further_than_minutes_are_kept() {
     let seen = source.observe(&target(), at(60)).await.unwrap();
     assert_eq!((seen.history.len(), seen.history.oldest()), (58, Some(at(1))));
     let asked = std::mem::take(&mut *script.asked.lock().unwrap());
-    assert_eq!(asked.len(), 15, "fourteen days, and the tick");
+    assert_eq!(asked.len(), 14, "a day at a time, and the tick finds them there");
     assert!(asked.iter().all(|(_, from, to)| *to - *from <= TimeDelta::days(1)));
     assert!(asked.windows(2).take(12).all(|pair| pair[0].2 == pair[1].1));
 
