@@ -272,16 +272,20 @@ impl<B: Backend> MetricsSource for FleetSource<B> {
 
     async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
         let failed = self.refresh(targets, now).await;
-        let observe = |target: &Target| {
-            let target = target.clone();
-            let Some(workload) = self.workloads.get(&target) else { return Err(SourceError::UnknownTarget { target }) };
-            match failed.get(&target) {
-                Some(error) => {
-                    Err(SourceError::Backend { target, transient: error.transient, source: Box::new(error.clone()) })
+        let mut seen = Vec::with_capacity(targets.len());
+        for target in targets {
+            let (target, workload) = (target.clone(), self.workloads.get(target));
+            let known = workload.and_then(|workload| self.states.observation(workload, &self.config, now));
+            seen.push(match (workload, failed.get(&target), known) {
+                (None, ..) => Err(SourceError::UnknownTarget { target }),
+                (_, Some(error), _) => {
+                    let (transient, source) = (error.transient, Box::new(error.clone()));
+                    Err(SourceError::Backend { target, transient, source })
                 }
-                None => self.states.observation(workload, &self.config, now),
-            }
-        };
-        targets.iter().map(observe).collect()
+                (_, None, Some(observation)) => Ok(observation),
+                (_, None, None) => Err(SourceError::NoData { target, at: now }),
+            });
+        }
+        seen
     }
 }
