@@ -82,14 +82,13 @@ pub fn fits(reported: &str, stated: mapping::Unit) -> bool {
     use mapping::Unit as Stated;
     let expected: &[&str] = match stated {
         Stated::Percent => &["Percent"],
-        Stated::Ratio => &[],
         Stated::Cores => &["Cores"],
         Stated::Millicores => &["MilliCores"],
         Stated::Nanocores => &["NanoCores"],
         Stated::Bytes => &["Bytes"],
         Stated::Seconds => &["Seconds"],
         Stated::Milliseconds => &["MilliSeconds"],
-        Stated::Microseconds | Stated::Nanoseconds => &[],
+        Stated::Ratio | Stated::Microseconds | Stated::Nanoseconds => &[],
         Stated::PerSecond => &["CountPerSecond"],
         Stated::PerMinute | Stated::PerPeriod | Stated::Count => &["Count"],
     };
