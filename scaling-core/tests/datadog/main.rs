@@ -3,6 +3,7 @@
 
 mod api;
 #[path = "../http/server.rs"]
+#[allow(dead_code)]
 mod server;
 
 use api::{API_KEY, APP_KEY, Shared, Stored};
