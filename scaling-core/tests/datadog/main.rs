@@ -69,7 +69,7 @@ fn workload(target: &Target) -> Workload<scaling_core::source::datadog::TagSerie
 fn api(server: &Server, application: &str) -> DatadogApi {
     let endpoint = Endpoint::parse(&server.url()).unwrap();
     let config = HttpConfig::default().retry(Retry::NEVER);
-    DatadogApi::at(endpoint, Keys::new(API_KEY, application), config).unwrap()
+    DatadogApi::at(&endpoint, Keys::new(API_KEY, application), config).unwrap()
 }
 
 fn source(server: &Server) -> DatadogSource {

@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_sum_over_pods_is_of_those_that_were_there() {
-        let at = |minute| DateTime::from_timestamp(minute * 60, 0).unwrap();
+        let at = |minute: i64| DateTime::from_timestamp(minute * 60, 0).unwrap();
         let point = |minute, value| Point { start: at(minute), value };
         let (none, odd) = (Err(Absence::NotMeasured), Err(Absence::NotFinite));
         let pods = [

@@ -113,13 +113,13 @@ pub enum InvalidFleet {
     #[error("{target}: {source}")]
     Mapping {
         /// The workload.
-        target: Target,
+        target: Box<Target>,
         /// Cause.
         source: MappingError,
     },
     /// A workload is given twice.
     #[error("{0}: the workload is given twice")]
-    Twice(Target),
+    Twice(Box<Target>),
 }
 
 /// What a backfill brought.
@@ -162,10 +162,10 @@ impl<B: Backend> FleetSource<B> {
         for workload in workloads {
             let target = workload.target.clone();
             if let Err(source) = workload.mapping.conversions(&workload.facts, step) {
-                return Err(InvalidFleet::Mapping { target, source });
+                return Err(InvalidFleet::Mapping { target: Box::new(target), source });
             }
             if known.insert(target.clone(), workload).is_some() {
-                return Err(InvalidFleet::Twice(target));
+                return Err(InvalidFleet::Twice(Box::new(target)));
             }
         }
         Ok(Self { backend, workloads: known, config, states: States::new(config.limit) })
@@ -266,8 +266,10 @@ fn say_faults<S: std::fmt::Display>(lines: &Lines<S>) {
 #[async_trait]
 impl<B: Backend> MetricsSource for FleetSource<B> {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
-        let mut seen = self.observe_all(std::slice::from_ref(target), now).await;
-        seen.pop().unwrap_or_else(|| Err(SourceError::NoData { target: target.clone(), at: now }))
+        match self.observe_all(std::slice::from_ref(target), now).await.pop() {
+            Some(seen) => seen,
+            None => Err(SourceError::NoData { target: target.clone(), at: now }),
+        }
     }
 
     async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
