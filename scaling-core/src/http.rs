@@ -43,6 +43,8 @@ mod tls;
 
 pub use auth::{Auth, TokenFile, TokenSource};
 pub use client::HttpClient;
+#[cfg(feature = "azure-monitor")]
+pub(crate) use client::stack;
 pub use config::{HttpConfig, TraceContext};
 pub use error::{HttpConfigError, HttpError};
 pub use request::{Endpoint, HttpRequest, InvalidEndpoint};

@@ -24,6 +24,17 @@ pub struct HttpClient {
     jitter: Jitter,
 }
 
+/// The HTTP stack by a configuration: TLS, no redirects, the proxy that was chosen. For libraries that bring their own requests as well.
+pub(crate) fn stack(config: &HttpConfig) -> Result<Client, HttpConfigError> {
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls::config(config.authority.as_deref())?)
+        .redirect(Policy::none())
+        .connect_timeout(config.connect_timeout)
+        .user_agent(&config.user_agent);
+    let builder = if config.proxy { builder } else { builder.no_proxy() };
+    builder.build().map_err(|error| HttpConfigError::Client(chain(&error.without_url())))
+}
+
 /// What became of one attempt that may be followed by another.
 struct Failed {
     outcome: Result<HttpResponse, HttpError>,
@@ -43,13 +54,7 @@ impl HttpClient {
             let (name, value) = parsed.map_err(|what| HttpConfigError::Header { name: header.name.clone(), what })?;
             headers.append(name, value);
         }
-        let builder = Client::builder()
-            .tls_backend_preconfigured(tls::config(config.authority.as_deref())?)
-            .redirect(Policy::none())
-            .connect_timeout(config.connect_timeout)
-            .user_agent(&config.user_agent);
-        let builder = if config.proxy { builder } else { builder.no_proxy() };
-        let client = builder.build().map_err(|error| HttpConfigError::Client(chain(&error.without_url())))?;
+        let client = stack(&config)?;
         let jitter = Jitter::seeded(config.seed);
         Ok(Self { client, config, headers, jitter })
     }
@@ -182,9 +187,15 @@ impl HttpClient {
             }
         };
         // What a builder refuses here is a token with a line break: its error does not repeat it.
-        let built = builder.build().map_err(|_| HttpError::Credentials {
+        let mut built = builder.build().map_err(|_| HttpError::Credentials {
             what: "the token or password holds characters that no header can".into(),
         })?;
+        // A blank as `+` is understood by readers of forms alone; as `%20` by everybody. A real plus sign is `%2B` by now.
+        if let Some(query) =
+            built.url().query().filter(|query| query.contains('+')).map(|query| query.replace('+', "%20"))
+        {
+            built.url_mut().set_query(Some(&query));
+        }
         let mut secrets = Secrets::of(built.headers());
         if let Some(password) = password {
             secrets.add(password.expose_secret());

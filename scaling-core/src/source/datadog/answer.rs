@@ -365,6 +365,8 @@ impl<'de> Deserialize<'de> for Number {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn answer(series: &str, times: &str, values: &str) -> String {
@@ -477,6 +479,44 @@ mod tests {
             (unit("byte", None), mapping::Unit::Count, false),
         ] {
             assert_eq!(reported.fits(stated), fits, "{reported} for {stated}");
+        }
+    }
+
+    proptest! {
+        /// Bytes of any kind are read or refused.
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), queries in 0..3_usize) {
+            let _ = read(&bytes, queries);
+        }
+
+        /// An answer that is cut, or in which one byte is another, is read or refused; what is read holds no 0 that was not there.
+        #[test]
+        fn a_damaged_answer_makes_nothing_up(place in any::<prop::sample::Index>(), byte in any::<u8>(), cut: bool) {
+            let text = answer(r#"{"query_index":0,"group_tags":["service:web"]}"#, "60000,120000,180000", "[5,null,7.5]");
+            let mut bytes = text.into_bytes();
+            let place = place.index(bytes.len());
+            if cut { bytes.truncate(place) } else { bytes[place] = byte }
+            if let Ok(answer) = read(&bytes, 1) {
+                for point in answer.series.iter().flat_map(|series| &series.points) {
+                    prop_assert!(point.value != Ok(0.0) || byte == b'0');
+                }
+                let _ = step(&answer.times, TimeDelta::minutes(1));
+            }
+        }
+
+        /// Times of any kind are put in order, each once, with their own values.
+        #[test]
+        fn times_of_any_kind_keep_their_values(times in prop::collection::vec(-9_000_000_000_000_i64..9_000_000_000_000, 0..20)) {
+            let joined = |texts: Vec<String>| texts.join(",");
+            let values = joined((0..times.len()).map(|place| (place + 1).to_string()).collect());
+            let text = answer(r#"{"query_index":0}"#, &joined(times.iter().map(ToString::to_string).collect()), &format!("[{values}]"));
+            let read = read(text.as_bytes(), 1).unwrap();
+            let points = &read.series[0].points;
+            prop_assert!(points.windows(2).all(|pair| pair[0].start < pair[1].start));
+            for point in points {
+                let place = times.iter().rposition(|time| *time == point.start.timestamp_millis()).unwrap();
+                prop_assert_eq!(point.value, Ok((place + 1) as f64));
+            }
         }
     }
 }

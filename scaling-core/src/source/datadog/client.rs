@@ -65,14 +65,14 @@ impl DatadogApi {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
         let endpoint = Some(host).filter(|host| host.contains('.') && host.chars().all(plain));
         let endpoint = endpoint.and_then(|host| Endpoint::parse(&format!("https://api.{host}")).ok());
-        Ok(Self::at(endpoint.ok_or_else(|| InvalidApi::Site(site.chars().take(100).collect()))?, keys, config)?)
+        Ok(Self::at(&endpoint.ok_or_else(|| InvalidApi::Site(site.chars().take(100).collect()))?, keys, config)?)
     }
 
     /// The API at an address of one's own: a proxy, or a server in a test.
     ///
     /// # Errors
     /// [`HttpConfigError`] if `config` cannot be used.
-    pub fn at(endpoint: Endpoint, keys: Keys, config: HttpConfig) -> Result<Self, HttpConfigError> {
+    pub fn at(endpoint: &Endpoint, keys: Keys, config: HttpConfig) -> Result<Self, HttpConfigError> {
         let config = config
             .secret_header("DD-API-KEY", keys.api)
             .secret_header("DD-APPLICATION-KEY", keys.application)

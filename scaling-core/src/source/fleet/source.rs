@@ -113,13 +113,13 @@ pub enum InvalidFleet {
     #[error("{target}: {source}")]
     Mapping {
         /// The workload.
-        target: Target,
+        target: Box<Target>,
         /// Cause.
         source: MappingError,
     },
     /// A workload is given twice.
     #[error("{0}: the workload is given twice")]
-    Twice(Target),
+    Twice(Box<Target>),
 }
 
 /// What a backfill brought.
@@ -162,10 +162,10 @@ impl<B: Backend> FleetSource<B> {
         for workload in workloads {
             let target = workload.target.clone();
             if let Err(source) = workload.mapping.conversions(&workload.facts, step) {
-                return Err(InvalidFleet::Mapping { target, source });
+                return Err(InvalidFleet::Mapping { target: Box::new(target), source });
             }
             if known.insert(target.clone(), workload).is_some() {
-                return Err(InvalidFleet::Twice(target));
+                return Err(InvalidFleet::Twice(Box::new(target)));
             }
         }
         Ok(Self { backend, workloads: known, config, states: States::new(config.limit) })
@@ -266,22 +266,28 @@ fn say_faults<S: std::fmt::Display>(lines: &Lines<S>) {
 #[async_trait]
 impl<B: Backend> MetricsSource for FleetSource<B> {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
-        let mut seen = self.observe_all(std::slice::from_ref(target), now).await;
-        seen.pop().unwrap_or_else(|| Err(SourceError::NoData { target: target.clone(), at: now }))
+        match self.observe_all(std::slice::from_ref(target), now).await.pop() {
+            Some(seen) => seen,
+            None => Err(SourceError::NoData { target: target.clone(), at: now }),
+        }
     }
 
     async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
         let failed = self.refresh(targets, now).await;
-        let observe = |target: &Target| {
-            let target = target.clone();
-            let Some(workload) = self.workloads.get(&target) else { return Err(SourceError::UnknownTarget { target }) };
-            match failed.get(&target) {
-                Some(error) => {
-                    Err(SourceError::Backend { target, transient: error.transient, source: Box::new(error.clone()) })
+        let mut seen = Vec::with_capacity(targets.len());
+        for target in targets {
+            let (target, workload) = (target.clone(), self.workloads.get(target));
+            let known = workload.and_then(|workload| self.states.observation(workload, &self.config, now));
+            seen.push(match (workload, failed.get(&target), known) {
+                (None, ..) => Err(SourceError::UnknownTarget { target }),
+                (_, Some(error), _) => {
+                    let (transient, source) = (error.transient, Box::new(error.clone()));
+                    Err(SourceError::Backend { target, transient, source })
                 }
-                None => self.states.observation(workload, &self.config, now),
-            }
-        };
-        targets.iter().map(observe).collect()
+                (_, None, Some(observation)) => Ok(observation),
+                (_, None, None) => Err(SourceError::NoData { target, at: now }),
+            });
+        }
+        seen
     }
 }

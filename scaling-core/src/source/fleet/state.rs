@@ -10,7 +10,7 @@ use super::FleetConfig;
 use super::source::before;
 use super::term::Workload;
 use crate::metrics::{MetricsHistory, Observation, ScalingMetrics};
-use crate::source::{Accumulator, SampleCounts, SourceError};
+use crate::source::{Accumulator, SampleCounts};
 use crate::target::Target;
 
 /// Samples of every workload, by target.
@@ -58,27 +58,28 @@ impl States {
         taken
     }
 
-    /// What is known of a workload at `now`.
+    /// What is known of a workload at `now`, if anything.
     pub(super) fn observation<S: Eq + Hash>(
         &self,
         workload: &Workload<S>,
         config: &FleetConfig,
         now: DateTime<Utc>,
-    ) -> Result<Observation, SourceError> {
-        let nothing = || SourceError::NoData { target: workload.target.clone(), at: now };
+    ) -> Option<Observation> {
         let mut known = self.locked();
-        let state = known.get_mut(&workload.target).ok_or_else(nothing)?;
+        let state = known.get_mut(&workload.target)?;
         let oldest = before(now, config.lookback);
         if state.samples.newest().is_some_and(|newest| newest < oldest) {
             // Lost for longer than anybody looks back: a gap, until it returns.
             state.samples.lapse();
         }
-        let current = state.samples.at(now).cloned().ok_or_else(nothing)?;
+        let current = state.samples.at(now).cloned()?;
         let observation = Observation::new(workload.target.clone(), current).at(now);
-        Ok(observation
-            .declaring(workload.mapping.declared())
-            .with_history(state.samples.history().clone())
-            .with_facts(workload.facts.clone()))
+        Some(
+            observation
+                .declaring(workload.mapping.declared())
+                .with_history(state.samples.history().clone())
+                .with_facts(workload.facts.clone()),
+        )
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<Target, State>> {
