@@ -39,7 +39,6 @@
 //! # }
 //! ```
 
-pub mod answer;
 mod backfill;
 mod check;
 mod client;
@@ -51,6 +50,7 @@ mod sets;
 mod source;
 mod template;
 
+pub use crate::source::parse::prometheus::answer;
 pub use backfill::{Backfill, BackfillReport};
 pub use check::{QueryCheck, Verdict};
 pub use client::{QueryError, QueryFault};

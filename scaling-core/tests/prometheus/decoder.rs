@@ -54,8 +54,8 @@ fn answers_are_read_in_any_order_of_their_fields() {
 
 #[test]
 fn what_is_no_answer_is_told_as_what_it_is() {
-    let [.., scalar, string, refused, histogram] =
-        CORPUS.map(|(text, shape)| read(text.as_bytes(), shape).unwrap_err());
+    let [.., scalar, string, refused, histogram] = CORPUS.map(|(text, shape)| read(text.as_bytes(), shape));
+    let [scalar, string, refused, histogram] = [scalar, string, refused, histogram].map(Result::unwrap_err);
     for (error, got) in [(scalar, "scalar"), (string, "string")] {
         assert_eq!(error, AnswerError::WrongType { expected: "vector", got: got.into() });
     }
@@ -72,7 +72,6 @@ fn what_is_no_answer_is_told_as_what_it_is() {
         r#"{"status":"success","data":null}"#,
         r#"{"status":"success","data":{"resultType":"vector"}}"#,
         r#"{"status":"success","data":{"resultType":"vector","result":{}}}"#,
-        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,2]}]}}"#,
         r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}"#,
         r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1]}]}}"#,
         r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":["1","1"]}]}}"#,

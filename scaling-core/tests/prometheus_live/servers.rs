@@ -111,11 +111,16 @@ impl Running {
             "-loggerLevel=ERROR".into(),
         ];
         let running = Self::start("VictoriaMetrics", command, port, "health", folder).await;
-        let client = running.client();
-        let import = running.endpoint().join("api/v1/import/prometheus");
-        client.send(&HttpRequest::post(import, "text/plain", data.text(false))).await.unwrap();
-        client.send(&HttpRequest::get(running.endpoint().join("internal/force_flush"))).await.unwrap();
+        running.import(data).await;
         Some(running)
+    }
+
+    /// Gives VictoriaMetrics data.
+    async fn import(&self, data: &Data) {
+        let import =
+            HttpRequest::post(self.endpoint().join("api/v1/import/prometheus"), "text/plain", data.text(false));
+        self.client().send(&import).await.unwrap();
+        self.client().send(&HttpRequest::get(self.endpoint().join("internal/force_flush"))).await.unwrap();
     }
 
     async fn start(name: &'static str, command: Vec<String>, port: u16, ready: &str, folder: TempDir) -> Self {
@@ -139,9 +144,15 @@ impl Running {
         let _ = self.child.wait();
     }
 
-    pub async fn restart(&mut self, ready: &str) {
+    /// Starts it again. VictoriaMetrics, killed, has lost what came within its last seconds, so that comes again.
+    pub async fn restart(&mut self, data: &Data) {
         self.child = spawn(&self.command);
-        self.wait(ready).await;
+        if self.name == "Prometheus" {
+            self.wait("-/ready").await;
+        } else {
+            self.wait("health").await;
+            self.import(data).await;
+        }
     }
 
     pub fn endpoint(&self) -> Endpoint {

@@ -87,6 +87,11 @@ pub struct Series<'a> {
 }
 
 impl Series<'_> {
+    /// Labels and their values, in the order of the answer.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
     /// Value of a label; a label that is not there is empty, as PromQL has it.
     pub fn label(&self, name: &str) -> &str {
         self.labels.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
@@ -110,7 +115,9 @@ pub struct Answer<'a> {
     /// Series; none if nothing matches.
     pub series: Vec<Series<'a>>,
     /// Warnings: the answer may lack something.
-    pub warnings: Vec<Cow<'a, str>>,
+    pub warnings: Vec<String>,
+    /// Remarks on the query.
+    pub infos: Vec<String>,
     /// VictoriaMetrics: some storage did not answer.
     pub is_partial: bool,
 }
@@ -129,7 +136,7 @@ impl Answer<'_> {
 /// Decodes an answer.
 ///
 /// ```
-/// use scaling_core::source::prometheus::answer::{Shape, read};
+/// use scaling_core::source::parse::prometheus::answer::{Shape, read};
 ///
 /// let text = br#"{"status":"success","data":{"resultType":"vector","result":[
 ///     {"metric":{"namespace":"shop","workload":"web"},"value":[1700000000.5,"NaN"]}]}}"#;
@@ -137,7 +144,7 @@ impl Answer<'_> {
 /// assert_eq!(answer.series[0].label("workload"), "web");
 /// assert_eq!(answer.series[0].samples[0].at_ms, 1_700_000_000_500);
 /// assert!(answer.series[0].samples[0].value.is_nan());
-/// # Ok::<(), scaling_core::source::prometheus::answer::AnswerError>(())
+/// # Ok::<(), scaling_core::source::parse::prometheus::answer::AnswerError>(())
 /// ```
 ///
 /// # Errors
@@ -170,12 +177,14 @@ pub fn read(bytes: &[u8], shape: Shape) -> Result<Answer<'_>, AnswerError> {
     if data.result.has_histograms {
         return Err(AnswerError::Histograms);
     }
-    let warnings = envelope.warnings.unwrap_or_default().into_iter().map(|Text(text)| text).collect();
-    Ok(Answer { series: data.result.series, warnings, is_partial: envelope.is_partial.unwrap_or_default() })
+    let texts =
+        |all: Option<Vec<Text<'_>>>| all.unwrap_or_default().into_iter().map(|Text(text)| text.into_owned()).collect();
+    let (warnings, infos) = (texts(envelope.warnings), texts(envelope.infos));
+    Ok(Answer { series: data.result.series, warnings, infos, is_partial: envelope.is_partial.unwrap_or_default() })
 }
 
 /// The start of a text on one line.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let short: String = chars.by_ref().take(QUOTED).collect();
     if chars.next().is_some() { format!("{short}…") } else { short }
@@ -194,6 +203,8 @@ struct Envelope<'a> {
     data: Option<Data<'a>>,
     #[serde(borrow)]
     warnings: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    infos: Option<Vec<Text<'a>>>,
     is_partial: Option<bool>,
 }
 
@@ -256,7 +267,7 @@ impl<'de: 'a, 'a> Visitor<'de> for Element<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut series = Series::default();
+        let (mut series, mut has_histograms) = (Series::default(), false);
         while let Some(Text(key)) = map.next_key()? {
             match key.as_ref() {
                 "metric" => series.labels = map.next_value::<Labels<'a>>()?.0,
@@ -264,13 +275,14 @@ impl<'de: 'a, 'a> Visitor<'de> for Element<'_, 'a> {
                 "values" => map.next_value_seed(Pairs(&mut series.samples))?,
                 "histogram" | "histograms" => {
                     map.next_value::<IgnoredAny>()?;
-                    self.0.has_histograms = true;
+                    has_histograms = true;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
+        self.0.has_histograms |= has_histograms && series.samples.is_empty();
         self.0.series.push(series);
         Ok(())
     }
@@ -407,7 +419,7 @@ impl<'de> Deserialize<'de> for Millis {
     }
 }
 
-/// A number in quotes.
+/// A number in quotes; bare, or `null` for NaN, in files that other tools wrote.
 struct Number(f64);
 
 impl<'de> Deserialize<'de> for Number {
@@ -424,8 +436,24 @@ impl<'de> Deserialize<'de> for Number {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
                 text.parse().map(Number).map_err(|_| E::invalid_value(de::Unexpected::Str(&shortened(text)), &self))
             }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
+                Ok(Number(value))
+            }
+
+            fn visit_unit<E>(self) -> Result<Number, E> {
+                Ok(Number(f64::NAN))
+            }
         }
 
-        deserializer.deserialize_str(Quoted)
+        deserializer.deserialize_any(Quoted)
     }
 }
