@@ -336,6 +336,29 @@ async fn a_fleet_over_the_budget_is_refused_with_the_number() {
     assert!(server.seen().is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_costs_a_tick_its_time_and_no_more() {
+    let server = Server::start(|seen, _| {
+        let is_ready = field(seen, "query").unwrap().starts_with("ready");
+        if is_ready { Reply::Hang } else { answered("vector", &series("web", 0, "5"), "") }
+    });
+    let (server, began) = (server.await, tokio::time::Instant::now());
+    let source = source(&server, small());
+    let seen = source.observe(&web(), at(0)).await.unwrap();
+    assert_eq!((began.elapsed().as_secs(), seen.current.current_pod_count), (12, None));
+    assert_eq!(said(&seen, RATE), Signal::Present(5.0));
+    assert!(matches!(&source.report().failed[..], [error] if matches!(error.fault, QueryFault::TickOver { .. })));
+
+    let (server, began) = (Server::always(Reply::Hang).await, tokio::time::Instant::now());
+    let budget = QueryBudget { concurrent: 1, ..QueryBudget::default() };
+    let error = self::source(&server, small()).with_budget(budget).observe(&web(), at(0)).await.unwrap_err();
+    assert!(
+        error.is_transient() && error.to_string().ends_with("no answer within the 12 s that a tick may take"),
+        "{error}"
+    );
+    assert_eq!(began.elapsed().as_secs(), 12);
+}
+
 #[tokio::test]
 async fn a_clock_that_is_two_minutes_off_is_told() {
     for (ahead, told) in [(120, true), (-120, true), (20, false)] {

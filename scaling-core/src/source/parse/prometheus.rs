@@ -348,11 +348,11 @@ mod tests {
             (of_type("matrix", &format!("[{}]", minutes("{}", [f64::NAN; 7]))), "all 7 samples are NaN"),
             (
                 of_type("matrix", r#"[{"metric":{},"values":[[60,"1"],[120,"x"]]}]"#),
-                r#"string "x", expected a number in quotes at line 1 column 92"#,
+                r#"string "x", expected a number in quotes at line 1 column "#,
             ),
             (
                 of_type("matrix", r#"[{"metric":{},"values":[[60,"1"],7]}]"#),
-                "integer `7`, expected an instant in seconds and a value in quotes at line 1 column 87",
+                "integer `7`, expected an instant in seconds and a value in quotes at line 1 column ",
             ),
             (of_type("vector", r#"[{"metric":{},"value":[60,"1"]}]"#), "the answer is a vector"),
             (of_type("scalar", r#"[60,"1"]"#), "the answer is a scalar"),

@@ -34,6 +34,12 @@ pub enum QueryFault {
     /// The server says that its answer lacks something.
     #[error("the answer is partial: {0}")]
     Partial(String),
+    /// The tick was over before the answer came, or before the query could be asked.
+    #[error("no answer within the {} s that a tick may take", within.as_secs_f64())]
+    TickOver {
+        /// Time that a tick may take ([`QueryBudget::tick`](super::QueryBudget::tick)).
+        within: Duration,
+    },
     /// The tick would have needed more queries than it may ask.
     #[error("{needed} queries a tick are needed, {most} allowed")]
     OverBudget {
@@ -50,7 +56,7 @@ impl QueryFault {
         match self {
             Self::Http(error) => error.is_transient(),
             Self::Answer(error) => error.is_transient(),
-            Self::Partial(_) => true,
+            Self::Partial(_) | Self::TickOver { .. } => true,
             Self::OverBudget { .. } => false,
         }
     }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
 use futures::stream;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Answer, Shape};
 use super::client::{Client, QueryError, QueryFault};
@@ -35,11 +37,14 @@ pub struct QueryBudget {
     pub per_tick: usize,
     /// Longest query, in bytes. Default 15,000: VictoriaMetrics refuses more than 16 KiB.
     pub query_bytes: usize,
+    /// Time that all queries of a tick may take together. Default 12 s, so that a tick each 15 s is never late for it. What has not
+    /// answered by then counts as failed; the others count.
+    pub tick: Duration,
 }
 
 impl Default for QueryBudget {
     fn default() -> Self {
-        Self { concurrent: 4, per_tick: 60, query_bytes: 15_000 }
+        Self { concurrent: 4, per_tick: 60, query_bytes: 15_000, tick: Duration::from_secs(12) }
     }
 }
 
@@ -152,7 +157,12 @@ impl PrometheusSource {
 
     /// Asks all queries for some targets; what came back lies by query.
     async fn ask(&self, queries: &[Query], now: DateTime<Utc>) -> Vec<Result<Vec<u8>, QueryFault>> {
-        let asked: Vec<_> = queries.iter().map(|query| self.client.instant(&query.promql, now)).collect();
+        let (within, over) = (self.budget.tick, Instant::now() + self.budget.tick);
+        let mut asked = Vec::with_capacity(queries.len());
+        for query in queries {
+            let answer = self.client.instant(&query.promql, now);
+            asked.push(async move { timeout_at(over, answer).await.unwrap_or(Err(QueryFault::TickOver { within })) });
+        }
         stream::iter(asked).buffered(self.budget.concurrent.max(1)).collect().await
     }
 
