@@ -33,8 +33,8 @@ const CORPUS: [(&str, Shape); 8] = [
     ),
 ];
 
-fn number(samples: usize) -> Vec<Sample> {
-    (0..samples).map(|n| Sample { at_ms: n as i64 * 60_000, value: n as f64 * 1.1 }).collect()
+fn number(samples: i64) -> Vec<Sample> {
+    (0..samples).map(|n| Sample { at_ms: n * 60_000, value: n as f64 * 1.1 }).collect()
 }
 
 #[test]
@@ -121,15 +121,17 @@ proptest! {
             }
         }
         if let Ok(answer) = read(&bytes, CORPUS[which].1) {
-            let brackets = bytes.iter().filter(|byte| **byte == b'[').count();
+            let brackets = String::from_utf8_lossy(&bytes).matches('[').count();
             prop_assert!(answer.series.iter().map(|series| series.samples.len()).sum::<usize>() <= brackets);
         }
     }
 
     #[test]
-    fn every_number_reads_back_as_the_same_bits(samples in 0..200_usize, scale in -300..300_i32) {
+    fn every_number_reads_back_as_the_same_bits(samples in 0..200_i64, scale in -300..300_i32) {
         let mut expected = number(samples);
-        expected.iter_mut().for_each(|sample| sample.value *= 10_f64.powi(scale));
+        for sample in &mut expected {
+            sample.value *= 10_f64.powi(scale);
+        }
         let values: Vec<_> = expected.iter().map(|sample| format!("[{},\"{}\"]", sample.at_ms / 1000, sample.value)).collect();
         let text = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":[{}]}}]}}}}"#, values.join(","));
         prop_assert_eq!(&read(text.as_bytes(), Shape::Matrix).unwrap().series[0].samples, &expected);

@@ -322,7 +322,7 @@ async fn a_fleet_is_asked_for_in_few_queries_and_each_target_gets_its_own_answer
     for (number, (target, seen)) in targets.iter().zip(seen).enumerate() {
         let seen = seen.unwrap();
         assert_eq!((&*seen.target, seen.current.value(RATE)), (target, Some((number % 97) as f64)));
-        assert_eq!(seen.current.current_pod_count, Some((number % 97) as u32));
+        assert_eq!(seen.current.current_pod_count, u32::try_from(number % 97).ok());
     }
 }
 
@@ -393,11 +393,9 @@ impl FromSystem for Utc {
 fn stepped(seen: &Seen, value: impl Fn(i64) -> Option<String>) -> String {
     let (start, end, step) =
         (time(seen, "start"), time(seen, "end"), field(seen, "step").unwrap().parse::<i64>().unwrap());
-    let values: Vec<_> = (0..)
-        .map(|nth| start + nth * step)
-        .take_while(|second| *second <= end)
-        .filter_map(|second| value(second).map(|value| format!(r#"[{},"{value}"]"#, 1_700_000_000 + second)))
-        .collect();
+    let seconds = (start..=end).step_by(usize::try_from(step).unwrap());
+    let written = |second| value(second).map(|value| format!(r#"[{},"{value}"]"#, 1_700_000_000 + second));
+    let values: Vec<_> = seconds.filter_map(written).collect();
     format!(r#"{{"metric":{{"namespace":"shop","workload":"web"}},"values":[{}]}}"#, values.join(","))
 }
 

@@ -30,8 +30,8 @@ fn labels(target: &Target) -> String {
 }
 
 /// Values of a series from some second on, `step` apart.
-fn every(step: i64, seconds: std::ops::Range<i64>, value: impl Fn(i64) -> f64) -> Vec<(DateTime<Utc>, f64)> {
-    (seconds.start..seconds.end).step_by(step as usize).map(|second| (at(second), value(second))).collect()
+fn every(step: usize, seconds: std::ops::Range<i64>, value: impl Fn(i64) -> f64) -> Vec<(DateTime<Utc>, f64)> {
+    (seconds.start..seconds.end).step_by(step).map(|second| (at(second), value(second))).collect()
 }
 
 #[tokio::test]
@@ -232,8 +232,9 @@ async fn two_weeks_are_backfilled_and_a_killed_server_is_transient_until_it_is_b
     let set = QuerySet::empty().with(gauge(Measure::Signal(SignalKind::RequestRate), "load"));
     for mut server in both(&data).await {
         let source = server.source(set.clone());
-        let report =
-            source.backfill(&[web.clone()], at(0), Backfill { pause: Duration::ZERO, ..Backfill::default() }).await;
+        let report = source
+            .backfill(std::slice::from_ref(&web), at(0), Backfill { pause: Duration::ZERO, ..Backfill::default() })
+            .await;
         assert_eq!((report.samples, report.failed.len()), (14 * 1440, 0), "{}", server.name);
         let seen = source.observe(&web, at(0)).await.unwrap();
         assert_eq!(seen.history.len(), 14 * 1440);

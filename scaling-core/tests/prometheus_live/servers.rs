@@ -13,7 +13,9 @@ use tempfile::TempDir;
 
 /// Series of samples, in the order of time.
 #[derive(Default)]
-pub struct Data(Vec<(String, Vec<(DateTime<Utc>, f64)>)>);
+pub struct Data(Vec<(String, Values)>);
+
+type Values = Vec<(DateTime<Utc>, f64)>;
 
 impl Data {
     pub fn add(&mut self, selector: impl Into<String>, samples: impl IntoIterator<Item = (DateTime<Utc>, f64)>) {
@@ -83,7 +85,7 @@ impl Running {
             let beside = binary.parent().map(|folder| folder.join("promtool")).filter(|tool| tool.is_file());
             let mut tool = Command::new(beside.unwrap_or_else(|| "promtool".into()));
             tool.args(["tsdb", "create-blocks-from", "openmetrics"]).arg(&file).arg(&storage);
-            let made = tool.output().expect("promtool comes with Prometheus");
+            let made = tool.output().unwrap();
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         }
         let port = free_port();
@@ -119,8 +121,8 @@ impl Running {
     async fn import(&self, data: &Data) {
         let import =
             HttpRequest::post(self.endpoint().join("api/v1/import/prometheus"), "text/plain", data.text(false));
-        self.client().send(&import).await.unwrap();
-        self.client().send(&HttpRequest::get(self.endpoint().join("internal/force_flush"))).await.unwrap();
+        Self::client().send(&import).await.unwrap();
+        Self::client().send(&HttpRequest::get(self.endpoint().join("internal/force_flush"))).await.unwrap();
     }
 
     async fn start(name: &'static str, command: Vec<String>, port: u16, ready: &str, folder: TempDir) -> Self {
@@ -159,13 +161,13 @@ impl Running {
         Endpoint::parse(&format!("http://127.0.0.1:{}", self.port)).unwrap()
     }
 
-    fn client(&self) -> HttpClient {
+    fn client() -> HttpClient {
         let retry = Retry { attempts: 2, initial: Duration::ZERO, max: Duration::ZERO };
         HttpClient::new(HttpConfig::default().retry(retry)).unwrap()
     }
 
     pub fn source(&self, set: QuerySet) -> PrometheusSource {
-        PrometheusSource::new(self.client(), self.endpoint(), set)
+        PrometheusSource::new(Self::client(), self.endpoint(), set)
     }
 }
 
