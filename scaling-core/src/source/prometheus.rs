@@ -42,8 +42,10 @@
 mod backfill;
 mod check;
 mod client;
+mod index;
 mod query;
 mod query_set;
+mod report;
 mod sets;
 // The error names the workload, and is made once a tick at most.
 #[allow(clippy::result_large_err)]
@@ -56,5 +58,6 @@ pub use check::{QueryCheck, Verdict};
 pub use client::{QueryError, QueryFault};
 pub use query::{Query, escaped, instant, plan, range};
 pub use query_set::QuerySet;
-pub use source::{PrometheusSource, QueryBudget, Report};
+pub use report::{QueryBudget, Report};
+pub use source::PrometheusSource;
 pub use template::{InvalidTemplate, Measure, NamedBy, QueryTemplate, Unit};

@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use super::answer::{self, Shape};
 use super::client::{QueryError, QueryFault};
+use super::index::Index;
 use super::query::{self, Query};
-use super::source::{Index, Known, PrometheusSource, locked, pods};
+use super::source::{Known, PrometheusSource, locked, pods};
 use super::template::{Measure, QueryTemplate};
 use crate::metrics::{MetricsHistory, ScalingMetrics, SignalKind};
 use crate::target::Target;
@@ -70,11 +71,15 @@ impl PrometheusSource {
     /// Fetches the past of some targets up to `now`, in pieces that start on multiples of the step, and puts it before what is known of
     /// them. It runs until all is fetched: minutes for a thousand workloads. Ticks may go on beside it.
     ///
+    /// Of a longer past than histories keep ([`with_limit`](Self::with_limit)), the newest part is fetched.
+    ///
     /// Samples stand on multiples of the step, so that the same past fetched again is the same.
     pub async fn backfill(&self, targets: &[Target], now: DateTime<Utc>, backfill: Backfill) -> BackfillReport {
         let mut report = BackfillReport::default();
         let step_s = i64::try_from(backfill.step.as_secs()).unwrap_or(i64::MAX).max(1);
         let count = i64::try_from(backfill.span.as_secs()).unwrap_or(i64::MAX) / step_s;
+        // More than histories keep would be fetched for nothing.
+        let count = count.min(i64::try_from(self.limit).unwrap_or(i64::MAX));
         let queries = query::plan(&self.set, targets, self.budget.query_bytes, self.budget.per_tick);
         let per_piece = (SAMPLES / i64::try_from(targets.len()).unwrap_or(i64::MAX).max(1)).clamp(1, POINTS);
         // The last step lies before `now`, at which the next tick samples.

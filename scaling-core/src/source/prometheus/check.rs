@@ -8,8 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::answer::{self, Sample, Shape};
 use super::client::QueryFault;
+use super::index::Index;
 use super::query::{self, Names};
-use super::source::{Index, PrometheusSource};
+use super::source::PrometheusSource;
 use super::template::{Measure, QueryTemplate, Unit};
 use crate::metrics::SignalKind;
 use crate::target::Target;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,8 +11,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Answer, Shape};
 use super::client::{Client, QueryError, QueryFault};
+use super::index::Index;
 use super::query::{self, Query};
 use super::query_set::QuerySet;
+use super::report::{QueryBudget, Report};
 use super::template::{Measure, QueryTemplate};
 use crate::http::{Endpoint, HttpClient};
 use crate::metrics::{Absence, MetricsHistory, Observation, ScalingMetrics, Signal, SignalKind, WorkloadFacts};
@@ -26,42 +27,6 @@ const SKEW: TimeDelta = TimeDelta::seconds(60);
 
 /// Most entries of a kind in a [`Report`].
 const LISTED: usize = 100;
-
-/// What may be asked of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueryBudget {
-    /// Queries at once. Default 4.
-    pub concurrent: usize,
-    /// Queries a tick. Default 60. A fleet that would need more is asked for as a whole server first; if that is too much, too, the
-    /// tick fails and says so.
-    pub per_tick: usize,
-    /// Longest query, in bytes. Default 15,000: VictoriaMetrics refuses more than 16 KiB.
-    pub query_bytes: usize,
-    /// Time that all queries of a tick may take together. Default 12 s, so that a tick each 15 s is never late for it. What has not
-    /// answered by then counts as failed; the others count.
-    pub tick: Duration,
-}
-
-impl Default for QueryBudget {
-    fn default() -> Self {
-        Self { concurrent: 4, per_tick: 60, query_bytes: 15_000, tick: Duration::from_secs(12) }
-    }
-}
-
-/// What happened in the last tick, besides what was observed.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Report {
-    /// Queries asked.
-    pub queries: usize,
-    /// Queries that brought nothing, with their causes. At most 100.
-    pub failed: Vec<QueryError>,
-    /// Workloads with several series where there should be one, and how many. At most 100.
-    pub ambiguous: Vec<(Target, Measure, usize)>,
-    /// Time by which the server's clock is ahead of ours (behind, if negative), if that is more than a minute. Rates then end where
-    /// there are no samples yet, or miss the newest.
-    pub skew: Option<TimeDelta>,
-}
 
 /// Observes workloads through the Prometheus HTTP API.
 ///
@@ -384,36 +349,4 @@ pub(super) fn pods(value: f64) -> Option<u32> {
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Targets by what the labels of a series say.
-pub(super) struct Index<'a> {
-    template: &'a QueryTemplate,
-    targets: &'a [Target],
-    by_name: HashMap<(&'a str, &'a str), Vec<usize>>,
-}
-
-impl<'a> Index<'a> {
-    pub(super) fn new(set: &'a QuerySet, template: &'a QueryTemplate, targets: &'a [Target]) -> Self {
-        let mut by_name: HashMap<_, Vec<usize>> = HashMap::with_capacity(targets.len());
-        for (place, target) in targets.iter().enumerate() {
-            let name = query::label_of(set, template, target);
-            by_name.entry((target.namespace.as_str(), name)).or_default().push(place);
-        }
-        Self { template, targets, by_name }
-    }
-
-    /// The targets that a series is about: those of its names and, where it says a kind, of that kind. A series without any label is
-    /// about the one target that was asked for.
-    pub(super) fn targets(&self, series: &answer::Series<'_>) -> Vec<usize> {
-        if series.is_bare() && self.targets.len() == 1 {
-            return vec![0];
-        }
-        let labels = (series.label(&self.template.namespace_label), series.label(&self.template.workload_label));
-        let named = self.by_name.get(&labels).map(Vec::as_slice).unwrap_or_default();
-        let kind = series.label("kind");
-        let of_kind =
-            |place: &&usize| kind.is_empty() || self.targets.get(**place).is_some_and(|target| target.kind == kind);
-        named.iter().filter(of_kind).copied().collect()
-    }
 }
