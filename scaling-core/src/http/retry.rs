@@ -141,7 +141,7 @@ mod tests {
         let waits =
             |random| [1, 2, 3, 6, 99].map(|attempt| retry.wait(attempt, None, HOUR, random).unwrap().as_millis());
         assert_eq!(waits(0), [100, 200, 400, 2500, 2500]);
-        assert_eq!(waits(u64::MAX), [199, 399, 799, 4999, 4999]);
+        assert_eq!(waits(u64::MAX), [200, 400, 800, 5000, 5000]);
         let jitter = Jitter::seeded(7);
         let [first, second, again] = [jitter.next(), jitter.next(), Jitter::seeded(7).next()];
         assert!(first != second && first == again);

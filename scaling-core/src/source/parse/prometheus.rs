@@ -4,43 +4,21 @@
 //! One series is the load, in requests per second, unless its name says what else it is. Several are read if mappings (or their names)
 //! say which signal each is, and refused otherwise: adding them up is the query's task.
 
+pub mod answer;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::answer::{Answer, AnswerError, Shape};
 use super::Place;
 use super::cell::Cell;
 use super::error::{Fault, ParseError, message, quoted};
 use super::instants::{When, milliseconds, seconds};
 use super::note::Note;
 use super::rows::{Sheet, Values, check_count};
-
-#[derive(Deserialize)]
-struct Answer {
-    status: String,
-    #[serde(default, rename = "errorType")]
-    error_type: Option<String>,
-    #[serde(default)]
-    error: Option<String>,
-    data: Option<Data>,
-    #[serde(default)]
-    warnings: Vec<String>,
-    #[serde(default)]
-    infos: Vec<String>,
-    /// VictoriaMetrics: some of its storage nodes did not answer.
-    #[serde(default, rename = "isPartial")]
-    is_partial: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    result_type: String,
-    #[serde(default)]
-    result: Value,
-}
 
 #[derive(Deserialize)]
 struct RawSeries {
@@ -108,38 +86,38 @@ pub fn is_answer(bytes: &[u8]) -> bool {
 /// assert_eq!(series[0].values[0].1, 1.5);
 /// ```
 pub fn series(bytes: &[u8]) -> Result<Vec<Series>, ParseError> {
-    let answer = answer(bytes)?;
-    result(answer.data.map(|data| data.result).unwrap_or_default())
+    all(&answer(bytes)?)
 }
 
 fn fault(what: impl AsRef<str>) -> ParseError {
     ParseError::new(Place::Line(1), what)
 }
 
-fn json(error: &serde_json::Error) -> ParseError {
-    let place = format!("line {} column {}", error.line().max(1), error.column());
-    if error.is_eof() {
-        return ParseError::new(place, "the answer ends here, half-way: it was cut off in transfer");
-    }
-    let text = error.to_string();
-    ParseError::new(place, text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what))
+/// Reads the answer to a range query.
+fn answer(bytes: &[u8]) -> Result<Answer<'_>, ParseError> {
+    answer::read(bytes, Shape::Matrix).map_err(|error| match error {
+        AnswerError::Refused { kind, message: said } => {
+            ParseError::of(Place::Line(1), Fault::Answered { kind: quoted(&kind), message: message(&said) })
+        }
+        AnswerError::WrongType { got, .. } => {
+            ParseError::of(Place::Line(1), Fault::NotARange { result_type: quoted(&got) })
+        }
+        AnswerError::Histograms => ParseError::of(Place::Line(1), Fault::NativeHistograms),
+        AnswerError::Cut(_) | AnswerError::Malformed(_) => fault(error.to_string()),
+    })
 }
 
-/// Reads the envelope, and refuses all but a matrix.
-fn answer(bytes: &[u8]) -> Result<Answer, ParseError> {
-    let answer: Answer = serde_json::from_slice(bytes).map_err(|error| json(&error))?;
-    if answer.status != "success" {
-        let kind = quoted(answer.error_type.as_deref().unwrap_or("error"));
-        let what = answer.error.as_deref().map_or_else(|| "without a message".to_owned(), message);
-        return Err(ParseError::of(Place::Line(1), Fault::Answered { kind, message: what }));
-    }
-    match &answer.data {
-        None => Err(fault("the answer has no data")),
-        Some(data) if data.result_type != "matrix" => {
-            Err(ParseError::of(Place::Line(1), Fault::NotARange { result_type: quoted(&data.result_type) }))
-        }
-        Some(_) => Ok(answer),
-    }
+/// Returns the series of an answer, which borrow nothing.
+fn all(answer: &Answer<'_>) -> Result<Vec<Series>, ParseError> {
+    let one = |series: &answer::Series<'_>| {
+        let values = series.samples.iter().enumerate().map(|(index, sample)| {
+            let at = milliseconds(sample.at_ms as f64);
+            Ok((at.map_err(|error| ParseError::new(Place::Value(index + 1), error.to_string()))?, sample.value))
+        });
+        let labels = series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Series { labels, values: values.collect::<Result<_, _>>()? })
+    };
+    answer.series.iter().map(one).collect()
 }
 
 /// Reads the series of a result.
@@ -187,11 +165,12 @@ fn number(value: &Value) -> Option<f64> {
 /// Reads an answer into samples.
 pub(super) fn read(bytes: &[u8], sheet: &mut Sheet<'_>) -> Result<(), ParseError> {
     let answer = answer(bytes)?;
-    sheet.notes.extend(answer.warnings.into_iter().chain(answer.infos).map(Note::Warned));
+    let said = answer.warnings.iter().chain(&answer.infos);
+    sheet.notes.extend(said.map(|text| Note::Warned(text.clone())));
     if answer.is_partial {
         sheet.notes.push(Note::Warned("the answer is partial".to_owned()));
     }
-    take(&result(answer.data.map(|data| data.result).unwrap_or_default())?, sheet)
+    take(&all(&answer)?, sheet)
 }
 
 /// True for an element of a result, or a line of VictoriaMetrics' export.
@@ -367,8 +346,14 @@ mod tests {
                 "native histograms are not supported: query a rate",
             ),
             (of_type("matrix", &format!("[{}]", minutes("{}", [f64::NAN; 7]))), "all 7 samples are NaN"),
-            (of_type("matrix", r#"[{"metric":{},"values":[[60,"1"],[120,"x"]]}]"#), "value 2: \"x\" is not a number"),
-            (of_type("matrix", r#"[{"metric":{},"values":[[60,"1"],7]}]"#), "value 2: 7 is not an instant"),
+            (
+                of_type("matrix", r#"[{"metric":{},"values":[[60,"1"],[120,"x"]]}]"#),
+                r#"string "x", expected a number in quotes at line 1 column "#,
+            ),
+            (
+                of_type("matrix", r#"[{"metric":{},"values":[[60,"1"],7]}]"#),
+                "integer `7`, expected an instant in seconds and a value in quotes at line 1 column ",
+            ),
             (of_type("vector", r#"[{"metric":{},"value":[60,"1"]}]"#), "the answer is a vector"),
             (of_type("scalar", r#"[60,"1"]"#), "the answer is a scalar"),
             (of_type("string", r#"[60,"a"]"#), "the answer is a string"),
