@@ -1,1 +1,12 @@
 //! What happens, for those who watch: counts and gauges, traces, a page.
+#[cfg(feature = "telemetry")]
+mod health;
+#[cfg(feature = "telemetry")]
+mod metrics;
+#[cfg(feature = "serve")]
+pub mod serve;
+
+#[cfg(feature = "telemetry")]
+pub use health::{Health, Readiness};
+#[cfg(feature = "telemetry")]
+pub use metrics::Metrics;
