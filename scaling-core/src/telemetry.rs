@@ -5,8 +5,12 @@ mod health;
 mod metrics;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "telemetry")]
+mod timed;
 
 #[cfg(feature = "telemetry")]
 pub use health::{Health, Readiness};
 #[cfg(feature = "telemetry")]
 pub use metrics::Metrics;
+#[cfg(feature = "telemetry")]
+pub use timed::Timed;
