@@ -9,7 +9,7 @@
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | who the spans are of | `unknown_service` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*` | which spans are kept, how they are batched | those of the SDK |
 //! | `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER=none` | export nothing | |
-//! | `RUST_LOG` | what is logged and traced | `info` |
+//! | `RUST_LOG` | what [`init`] logs on standard error, such as `info,scaling_core=debug` | `info` |
 //!
 //! The endpoint, the protocol, the headers and the timeout have a form for traces alone, `OTEL_EXPORTER_OTLP_TRACES_…`, which wins; such an
 //! endpoint is taken as it is. All of it is as the OpenTelemetry specification says, but for the default of the endpoint: where none is
@@ -75,7 +75,11 @@ pub enum OtlpError {
 pub fn init() -> Result<OtlpGuard, OtlpError> {
     let config = OtlpConfig::from_env()?;
     let (layer, guard) = config.as_ref().map(layer).transpose()?.unzip();
-    let by_level = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    let problem = "is no filter of a log, such as info,scaling_core=debug";
+    let by_level = EnvFilter::builder()
+        .with_default_directive(tracing::Level::INFO.into())
+        .from_env()
+        .map_err(|_| InvalidOtlpConfig { variable: EnvFilter::DEFAULT_ENV.to_owned(), problem })?;
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let subscriber = tracing_subscriber::registry().with(layer).with(log.with_filter(by_level));
     subscriber.try_init().map_err(|_| OtlpError::SubscriberSet)?;

@@ -179,18 +179,14 @@ async fn work() -> Vec<(String, String)> {
         .source(Overload(Arc::clone(&headers)))
         .engine(LlmEngine::new(Holds, RuleBasedEngine::default()))
         .applier(Arc::clone(&applier))
+        .guards(Guards::only_hard_limits())
         .mode(ApplyMode::Apply)
         .build();
     let record = autoscaler.tick(&target, at(0)).await.unwrap();
     assert_eq!(record.outcome, Outcome::Applied, "{record:?}");
     let sent = std::mem::take(&mut *headers.lock().unwrap());
     autoscaler.tick_all(&[lost], at(0)).await;
-    let refused = Autoscaler::builder()
-        .source(Overload(headers))
-        .engine(Unsure)
-        .applier(applier)
-        .guards(Guards::default())
-        .build();
+    let refused = Autoscaler::builder().source(Overload(headers)).engine(Unsure).applier(applier).build();
     refused.tick(&target, at(60)).await.unwrap();
 
     let samples = (0..7 * 24).map(|hour| {
