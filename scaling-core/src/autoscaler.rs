@@ -253,10 +253,13 @@ impl Autoscaler {
         let mut seen = seen.into_iter();
         let mut records = Vec::with_capacity(targets.len());
         for target in targets {
-            // A source that answers for fewer than it was asked for has no data for the rest.
-            let none = || Err(SourceError::NoData { target: target.clone(), at: now });
+            let answer = match seen.next() {
+                Some(answer) => answer,
+                // A source that answers for fewer than it was asked for has no data for the rest.
+                None => Err(SourceError::NoData { target: target.clone(), at: now }),
+            };
             let span = spans::tick(target, self.mode);
-            let tick = self.tick_on(target, now, seen.next().unwrap_or_else(none), &span);
+            let tick = self.tick_on(target, now, answer, &span);
             records.push(tick.instrument(span.clone()).await);
         }
         records

@@ -83,13 +83,10 @@ pub fn init() -> Result<OtlpGuard, OtlpError> {
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let subscriber = tracing_subscriber::registry().with(layer).with(log.with_filter(by_level));
     subscriber.try_init().map_err(|_| OtlpError::SubscriberSet)?;
-    match &config {
-        Some(config) => {
-            tracing::info!(endpoint = config.endpoint(), protocol = %config.protocol(), "traces are exported")
-        }
-        None => {
-            tracing::info!("traces are not exported: OTEL_EXPORTER_OTLP_ENDPOINT is not set, or export is turned off")
-        }
+    if let Some(config) = &config {
+        tracing::info!(endpoint = config.endpoint(), protocol = %config.protocol(), "traces are exported");
+    } else {
+        tracing::info!("traces are not exported: OTEL_EXPORTER_OTLP_ENDPOINT is not set, or export is turned off");
     }
     Ok(guard.unwrap_or(OtlpGuard { provider: None, connection: exporter::Connection::default() }))
 }
@@ -150,10 +147,10 @@ impl OtlpGuard {
 
 impl Drop for OtlpGuard {
     fn drop(&mut self) {
-        if let Some(provider) = &self.provider {
-            if let Err(error) = provider.shutdown_with_timeout(FLUSH) {
-                tracing::warn!(%error, "the last spans were not exported");
-            }
+        if let Some(provider) = &self.provider
+            && let Err(error) = provider.shutdown_with_timeout(FLUSH)
+        {
+            tracing::warn!(%error, "the last spans were not exported");
         }
         self.connection.close();
     }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::counts::Counter;
 use super::gauges::Gauges;
 use super::{Collected, State};
-use crate::metrics::SignalKind;
+use crate::metrics::{SignalKind, SignalSet};
 use crate::target::Target;
 
 impl Collector for Collected {
@@ -105,7 +105,7 @@ fn write_targets(targets: &BTreeMap<Target, Gauges>, encoder: &mut DescriptorEnc
     let help = "1 for a declared signal without a usable value, 0 for one with a value";
     let mut metric = encoder.encode_descriptor("ai_scaling_signal_absent", help, None, MetricType::Gauge)?;
     for (target, gauges) in targets {
-        for signal in gauges.declared.into_iter().flat_map(|declared| declared.iter()) {
+        for signal in gauges.declared.into_iter().flat_map(SignalSet::iter) {
             let labels = labels(target, Some(("signal", SignalKind::field(signal))));
             ConstGauge::new(i64::from(gauges.absent.contains(signal))).encode(metric.encode_family(&labels)?)?;
         }

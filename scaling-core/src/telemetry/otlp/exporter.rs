@@ -66,7 +66,7 @@ fn client(config: &OtlpConfig) -> Result<reqwest::blocking::Client, OtlpError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_platform_verifier())
+            .and_then(BuilderVerifierExt::with_platform_verifier)
             .map_err(connection_failed)?
             .with_no_client_auth();
         let client = reqwest::blocking::Client::builder()
