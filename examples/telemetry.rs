@@ -103,6 +103,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::float_cmp)] // counts
     fn the_page_tells_of_every_tick() {
         let page = page(&["--ending-hours-ago", "12"]).unwrap();
         let sum = |metric: &str| -> f64 {

@@ -1,5 +1,5 @@
 //! The page of metrics: what each record does to it, and that it stays bounded.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp, missing_docs)]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
