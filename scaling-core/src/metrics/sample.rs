@@ -96,6 +96,19 @@ impl ScalingMetrics {
         SignalSet::of(SignalKind::ALL.into_iter().filter(|kind| self.stored(*kind) != Signal::NOT_MEASURED))
     }
 
+    /// The signals of a declaration without a usable value, each with its cause ([`Observation::absences`](crate::Observation::absences)).
+    pub fn absent_of(&self, declared: SignalSet) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
+        self.expected_of(declared).filter_map(|kind| Some((kind, self.signal(kind).absence()?)))
+    }
+
+    /// The signals of a declaration that there is something to measure of: without requests neither how long they take nor how
+    /// many fail.
+    pub(crate) fn expected_of(&self, declared: SignalSet) -> impl Iterator<Item = SignalKind> + use<> {
+        let idle = self.value(SignalKind::RequestRate) == Some(0.0);
+        let moot = move |kind| idle && matches!(kind, SignalKind::ResponseTime | SignalKind::ErrorRate);
+        SignalKind::ALL.into_iter().filter(move |kind| declared.contains(*kind) && !moot(*kind))
+    }
+
     /// The value of this kind, if present.
     pub fn value(&self, kind: SignalKind) -> Option<f64> {
         self.signal(kind).value()
