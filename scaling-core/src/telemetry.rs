@@ -2,6 +2,8 @@
 
 #[cfg(feature = "telemetry")]
 pub mod board;
+#[cfg(feature = "serve")]
+pub mod page;
 
 #[cfg(feature = "telemetry")]
 #[doc(inline)]

@@ -183,7 +183,7 @@ fn a_load_in_another_unit_begins_anew() {
 
 /// The longest records that can be: names, errors, reasons and guards without end.
 fn hostile(second: i64) -> DecisionRecord {
-    let long = |kind: &str| format!("{kind} {second} {}", "ü<script>".repeat(20_000));
+    let long = |kind: &str| format!("{kind} {second} {}", "ü<script>".repeat(400));
     let mut record = if second % 30 == 0 { tick(second) } else { failed(second, &long("error")) };
     record.floor = Some(Floor::new(5, Reason::Custom { rule: long("rule").into(), text: "".into() }));
     let mut decision = ScalingDecision::replicas(long("engine"), at(second), 6, 7);
@@ -209,7 +209,7 @@ fn a_day_of_the_longest_records_takes_at_most_32_kib_a_workload() {
     let board = Board::new();
     for nth in 0..5760 {
         // The texts of a few hundred are long: what they leave is there at the end.
-        let record = if nth % 40 == 0 || nth > 5740 { hostile(nth * 15) } else { tick(nth * 15) };
+        let record = if nth % 100 == 0 || nth > 5740 { hostile(nth * 15) } else { tick(nth * 15) };
         board.record(&record).unwrap();
     }
     let bytes = board.bytes(&shop()).unwrap();
@@ -222,6 +222,84 @@ fn a_day_of_the_longest_records_takes_at_most_32_kib_a_workload() {
     }
     let bytes = usual.bytes(&shop()).unwrap();
     assert!(bytes < 26 * 1024, "{bytes}");
+}
+
+/// A service day in ten hours of load that swings from one to five pods, with a gap, under so many pods.
+#[cfg(feature = "backtest")]
+fn day(board: &Board, pods: impl Fn(f64) -> u32, change: impl Fn(&mut DecisionRecord)) {
+    for nth in (0..2400).filter(|nth| !(1000..1100).contains(nth)) {
+        let rate = 150.0 - 100.0 * (f64::from(nth) / 1200.0 * std::f64::consts::TAU).cos();
+        let mut record = tick(i64::from(nth) * 15);
+        let metrics = ScalingMetrics::new(record.at, pods(rate)).with(SignalKind::RequestRate, rate);
+        record.metrics = Some(metrics.with(SignalKind::CpuUtilization, 60.0));
+        change(&mut record);
+        board.record(&record).unwrap();
+    }
+}
+
+#[cfg(feature = "backtest")]
+#[test]
+fn the_pods_as_they_ran_are_compared_with_the_hpa_alone_over_the_same_load() {
+    use scaling_core::WorkloadFacts;
+    use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec, MetricSpec};
+    use scaling_core::telemetry::board::HpaAlone;
+
+    let compared = |percent: i32, pods: fn(f64) -> u32, change: fn(&mut DecisionRecord), capacity| {
+        let mut spec = HpaSpec::new(CrossVersionObjectReference::deployment("checkout"), bounds(2, 20));
+        spec.metrics = Some(vec![MetricSpec::utilization("cpu", percent)]);
+        let mut facts = WorkloadFacts::default();
+        facts.pod_capacity = capacity;
+        let board = Board::new();
+        day(&board, pods, change);
+        board.compare(shop(), HpaAlone { spec, facts });
+        board.savings(&shop())
+    };
+    let lean = |rate: f64| (rate / 40.0).ceil() as u32;
+    let lavish = |_: f64| 12;
+    let saved = compared(50, lean, |_| (), Some(50.0)).unwrap();
+    assert!((8.5..9.5).contains(&saved.hours), "{saved:?}");
+    assert!(saved.ours.pod_hours < 0.8 * saved.alone.pod_hours, "{saved:?}");
+    assert!(saved.ours.pod_hours > 3.0 * saved.hours && saved.ours.violating_share < 0.01, "{saved:?}");
+    let wasted = compared(50, lavish, |_| (), Some(50.0)).unwrap();
+    assert!((wasted.ours.pod_hours - 12.0 * wasted.hours).abs() < 0.2, "{wasted:?}");
+    assert!(wasted.ours.pod_hours > wasted.alone.pod_hours && wasted.alone == saved.alone, "{wasted:?}");
+
+    let why = |change: fn(&mut DecisionRecord), capacity| {
+        compared(50, lean, change, capacity).map_err(|none| none.to_string()).unwrap_err()
+    };
+    assert_eq!(why(|_| (), None), "what a pod carries is neither declared nor learnt");
+    let dry = why(|record| record.mode = ApplyMode::Plan, Some(50.0));
+    assert_eq!(dry, "in mode plan nothing is changed, so that nothing is saved");
+    let late = why(
+        |record| {
+            if record.at < at(34_000) {
+                record.mode = ApplyMode::Plan
+            }
+        },
+        Some(50.0),
+    );
+    assert_eq!(late, "33 min of load were seen since changes are applied, and an hour is needed");
+    let blind = why(|record| record.metrics.as_mut().unwrap().current_pod_count = None, Some(50.0));
+    assert_eq!(blind, "the number of pods is not known");
+    let learnt = |record: &mut DecisionRecord| {
+        let reason = Reason::Capacity {
+            model: scaling_core::CapacityModel::Learnt,
+            load: Some(SignalKind::RequestRate),
+            per_pod: Some(50.0),
+            samples: 100,
+            spread: 0.1,
+        };
+        record.decision = record.decision.take().map(|decision| decision.because(reason));
+    };
+    let saved = compared(50, lean, learnt, None).unwrap();
+    assert!(saved.learnt && saved.pod_capacity == 50.0);
+
+    let board = Board::new();
+    day(&board, lean, |_| ());
+    assert_eq!(
+        board.savings(&shop()).unwrap_err().to_string(),
+        "the program was given no HPA of this workload to compare with"
+    );
 }
 
 #[test]

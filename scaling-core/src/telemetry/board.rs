@@ -1,6 +1,8 @@
 //! [`Board`]: what an operator wants to see of every workload, kept in bounded memory from the records alone.
 
 mod kept;
+#[cfg(feature = "backtest")]
+mod savings;
 mod series;
 mod told;
 mod view;
@@ -11,6 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use self::kept::Kept;
+#[cfg(feature = "backtest")]
+pub use self::savings::{Cost, HpaAlone, NoSavings, Savings};
 pub use self::view::{Overview, Row, Status, TargetView};
 use crate::record::{DecisionRecord, RecordError, Recorder};
 use crate::target::Target;
@@ -45,6 +49,8 @@ const NAME: usize = 64;
 pub struct Board {
     state: Mutex<State>,
     limit: usize,
+    #[cfg(feature = "backtest")]
+    comparisons: savings::Comparisons,
 }
 
 #[derive(Debug, Default)]
@@ -70,11 +76,18 @@ impl Board {
     /// Creates a board for so many workloads, at least one. For one more the one that ticked longest ago is dropped, which
     /// [`Overview::dropped`] counts.
     pub fn with_limit(targets: usize) -> Self {
-        Self { state: Mutex::default(), limit: targets.max(1) }
+        Self {
+            state: Mutex::default(),
+            limit: targets.max(1),
+            #[cfg(feature = "backtest")]
+            comparisons: savings::Comparisons::default(),
+        }
     }
 
     /// Drops a workload that is gone.
     pub fn forget(&self, target: &Target) {
+        #[cfg(feature = "backtest")]
+        self.comparisons.forget(target);
         let mut state = self.state();
         if state.targets.remove(target).is_some() {
             state.version += 1;

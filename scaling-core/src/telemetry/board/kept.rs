@@ -9,7 +9,7 @@ use super::NAME;
 use super::series::{Sample, Series};
 use super::told::{Told, capped};
 use crate::bounds::Bounds;
-use crate::decision::{Floor, Reason, ScalingAction, ScalingDecision, Urgency};
+use crate::decision::{CapacityModel, Floor, Reason, ScalingAction, ScalingDecision, Urgency};
 use crate::metrics::{Absence, ScalingMetrics, SignalKind, SignalSet};
 use crate::record::{DecisionRecord, Outcome, Step};
 use crate::state::ApplyMode;
@@ -138,6 +138,8 @@ pub(super) struct Kept {
     pub(super) seen: u64,
     pub(super) ticks: u64,
     pub(super) mode: ApplyMode,
+    /// First tick in a row in this mode.
+    pub(super) mode_since: DateTime<Utc>,
     pub(super) unit: Option<LoadUnit>,
     pub(super) series: Series,
     pub(super) told: Told,
@@ -174,6 +176,7 @@ impl Kept {
             seen: 0,
             ticks: 0,
             mode: ApplyMode::default(),
+            mode_since: at,
             unit: None,
             series: Series::default(),
             told: Told::default(),
@@ -199,7 +202,10 @@ impl Kept {
 
     /// Takes in a tick.
     pub(super) fn take(&mut self, record: &DecisionRecord) {
-        (self.last, self.mode) = (record.at, record.mode);
+        if self.mode != record.mode {
+            (self.mode, self.mode_since) = (record.mode, record.at);
+        }
+        self.last = record.at;
         self.ticks += 1;
         self.fail(record);
         self.observe(record);
@@ -283,7 +289,12 @@ impl Kept {
                     self.await_moment(decision.at, ahead_s, expected);
                 }
                 Reason::NoForecast { cause } => self.no_forecast = Some(capped(cause, WORDS)),
-                Reason::Capacity { load, per_pod: Some(per_pod), .. } if *load == measured_by => {
+                Reason::Capacity {
+                    model: CapacityModel::Declared | CapacityModel::Learnt,
+                    load,
+                    per_pod: Some(per_pod),
+                    ..
+                } if *load == measured_by => {
                     self.per_pod = Some(*per_pod);
                 }
                 _ => {}
