@@ -126,7 +126,7 @@ impl Observation {
     /// assert_eq!(absences, [(SignalKind::CpuUtilization, Absence::NotMeasured)]);
     /// ```
     pub fn absences(&self) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
-        self.current.absences(self.declared())
+        self.current.absent_of(self.declared())
     }
 }
 

@@ -96,11 +96,9 @@ impl ScalingMetrics {
         SignalSet::of(SignalKind::ALL.into_iter().filter(|kind| self.stored(*kind) != Signal::NOT_MEASURED))
     }
 
-    /// Those of the `declared` signals that have no usable value, each with its cause.
-    ///
-    /// Response time and error rate are not among them while the request rate is measured as 0: without requests there is nothing
-    /// to measure.
-    pub fn absences(&self, declared: SignalSet) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
+    /// The signals of a declaration without a usable value, each with its cause ([`Observation::absences`](crate::Observation::absences)).
+    pub fn absent_of(&self, declared: SignalSet) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
+        // Without requests there is nothing to measure.
         let idle = self.value(SignalKind::RequestRate) == Some(0.0);
         let moot = move |kind| idle && matches!(kind, SignalKind::ResponseTime | SignalKind::ErrorRate);
         let expected = declared.iter().filter(move |kind| !moot(*kind));

@@ -1,4 +1,4 @@
-//! [`routes`]: the status page and its JSON, read-only, for a server of the host's or [`serve`](crate::telemetry).
+//! [`routes`]: the status page and its JSON, read-only, for a server of the host's or [`Server`](crate::telemetry::serve::Server::with_routes).
 //!
 //! | path | answer |
 //! | --- | --- |
@@ -18,9 +18,10 @@ mod snapshot;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{self, Next};
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
@@ -28,6 +29,7 @@ use serde::Deserialize;
 use self::answer::{Answer, Form, failure};
 pub use self::snapshot::snapshot;
 use super::board::Board;
+use super::serve::secure;
 use crate::target::Target;
 
 const HTML: &str = include_str!("page/page.html");
@@ -52,20 +54,11 @@ static SCRIPT: LazyLock<String> = LazyLock::new(|| {
 /// Rows of a page of the list at most, where a limit is asked for.
 const MOST_ROWS: usize = 10_000;
 
-/// Headers of every answer: nothing is fetched from elsewhere, framed, guessed or told on.
-const SECURITY: [(&str, &str); 7] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'",
-    ),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
-];
+/// What the page may do: ask its own server, and nothing else.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'",
+);
 
 /// Creates the routes of the page over a board.
 ///
@@ -85,7 +78,7 @@ pub fn routes(board: Arc<Board>) -> Router {
         .route("/api/targets", get(list))
         .route("/api/targets/{namespace}/{name}", get(one))
         .route("/api/targets/{namespace}/{name}/savings", get(savings))
-        .layer(middleware::from_fn(secured))
+        .layer(middleware::map_response(secured))
         .with_state(Arc::new(Page { board, list: Mutex::default() }))
 }
 
@@ -96,21 +89,17 @@ struct Page {
     list: Mutex<Option<(u64, Answer)>>,
 }
 
-async fn secured(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    for (name, value) in SECURITY {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
+/// The headers of the server, also where a host serves the routes by one of its own.
+async fn secured(mut response: Response) -> Response {
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+    secure(response).await
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Paging {
     limit: Option<usize>,
-    /// The last row of the page before, as `namespace/name` with the query of its address.
+    /// The target of the last row of the page before, as JSON.
     after: Option<String>,
 }
 
@@ -122,7 +111,7 @@ async fn list(State(page): State<Arc<Page>>, headers: HeaderMap, paging: Query<P
     let after = match after.as_deref().map(serde_json::from_str::<Target>).transpose() {
         Ok(after) => after,
         Err(error) => {
-            return failure(StatusCode::BAD_REQUEST, format!("after is no target as the list has it: {error}"));
+            return failure(StatusCode::BAD_REQUEST, &format!("after is no target as the list has it: {error}"));
         }
     };
     let most = limit.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS);
@@ -162,11 +151,11 @@ impl Page {
                 && which.hpa.as_ref().is_none_or(|hpa| target.hpa == *hpa)
         });
         match named.len() {
-            0 => Err(failure(StatusCode::NOT_FOUND, "no tick of such a workload was recorded".to_owned())),
+            0 => Err(failure(StatusCode::NOT_FOUND, "no tick of such a workload was recorded")),
             1 => Ok(named.swap_remove(0)),
             several => Err(failure(
                 StatusCode::CONFLICT,
-                format!("{several} workloads have this name: say which by kind, hpa and cluster"),
+                &format!("{several} workloads have this name: say which by kind, hpa and cluster"),
             )),
         }
     }
@@ -192,7 +181,7 @@ async fn one(
     };
     match page.board.target(&target) {
         Some(view) => Answer::json(&view).response(&headers),
-        None => failure(StatusCode::NOT_FOUND, "the workload was dropped".to_owned()),
+        None => failure(StatusCode::NOT_FOUND, "the workload was dropped"),
     }
 }
 
@@ -210,7 +199,7 @@ async fn savings(
     let board = Arc::clone(&page.board);
     match tokio::task::spawn_blocking(move || compared(&board, &target)).await {
         Ok(answer) => Answer::json(&answer).response(&headers),
-        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, format!("the comparison ended early: {error}")),
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, &format!("the comparison ended early: {error}")),
     }
 }
 

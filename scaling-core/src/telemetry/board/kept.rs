@@ -242,7 +242,7 @@ impl Kept {
             (self.unit, self.coverage, self.forecast, self.per_pod) = (unit, Coverage::default(), None, None);
         }
         let mut absent = [None; SignalKind::ALL.len()];
-        for (kind, cause) in metrics.absences(self.declared) {
+        for (kind, cause) in metrics.absent_of(self.declared) {
             let before = self.absent.get(kind.index()).copied().flatten();
             if let Some(place) = absent.get_mut(kind.index()) {
                 *place = Some((before.map_or(record.at, |(since, _)| since), cause));

@@ -182,8 +182,8 @@ impl Seen {
     }
 
     fn compared(&self, alone: &HpaAlone) -> Answer {
-        let loads = self.slots.iter().filter(|(_, load, _)| load.is_some());
-        let length = match (loads.clone().next(), loads.last()) {
+        let mut loads = self.slots.iter().filter(|(_, load, _)| load.is_some());
+        let length = match (loads.clone().next(), loads.next_back()) {
             (Some((first, ..)), Some((last, ..))) => TimeDelta::seconds(last.saturating_sub(*first)),
             _ => TimeDelta::zero(),
         };
@@ -217,12 +217,11 @@ impl Seen {
             let mut sample = ScalingMetrics::new(DateTime::from_timestamp(*at, 0)?, 0);
             sample.current_pod_count = *pods;
             Some(match (self.unit, load, pods) {
-                (_, None, _) => sample,
                 (LoadUnit::RequestsPerSecond, Some(rate), _) => sample.with(SignalKind::RequestRate, *rate),
                 (LoadUnit::PodsFilled, Some(filled), Some(pods)) if *pods > 0 => {
                     sample.with(SignalKind::CpuUtilization, filled / f64::from(*pods) * 100.0)
                 }
-                (LoadUnit::PodsFilled, ..) => sample,
+                (_, None, _) | (LoadUnit::PodsFilled, ..) => sample,
             })
         });
         let trace = Trace::from_samples("seen", samples.collect(), SampleTime::Starts);

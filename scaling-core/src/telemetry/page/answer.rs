@@ -26,6 +26,11 @@ impl Form {
             Self::Json => "application/json",
         })
     }
+
+    /// The page itself is kept by a browser, and asked about each time; what runs in a cluster belongs into no cache.
+    fn cache_control(self) -> HeaderValue {
+        HeaderValue::from_static(if matches!(self, Self::Json) { "no-store" } else { "no-cache" })
+    }
 }
 
 /// A body whose tag follows from its bytes, so that it holds over a restart.
@@ -65,8 +70,7 @@ impl Answer {
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, self.form.content_type());
-        // Kept, and asked about each time.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(CACHE_CONTROL, self.form.cache_control());
         if let Ok(tag) = self.tag.parse() {
             headers.insert(ETAG, tag);
         }
@@ -75,6 +79,6 @@ impl Answer {
 }
 
 /// An error with its reason.
-pub(super) fn failure(status: StatusCode, error: String) -> Response {
+pub(super) fn failure(status: StatusCode, error: &str) -> Response {
     Answer { status, ..Answer::json(&serde_json::json!({ "error": error })) }.response(&HeaderMap::new())
 }

@@ -1,6 +1,7 @@
 //! [`snapshot`]: the page as one file, with what it shows inside.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -68,7 +69,7 @@ fn encoded(text: &str) -> String {
             encoded.push(char::from(byte));
         } else {
             encoded.push('%');
-            encoded.push_str(&format!("{byte:02X}"));
+            let _ = write!(encoded, "{byte:02X}");
         }
     }
     encoded
