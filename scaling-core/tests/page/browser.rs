@@ -120,9 +120,9 @@ async fn probed_at(browser: &Path, address: SocketAddr, hash: &str, view: View) 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_shows_every_workload_the_worst_first_and_no_name_becomes_markup() {
     let Some(browser) = chromium() else { return };
-    let found = probed(&browser, board(), "", WIDE, "return { rows: rows(), heads: sorts(), state: text('#state'), title: document.title, \
+    let found = probed(&browser, board(), "", WIDE, "return { rows: rows(), heads: sorts(), state: read('#state'), title: document.title, \
         images: document.images.length, skip: document.querySelector('a').className, lang: document.documentElement.lang, \
-        footer: text('#footer'), hidden: byId('trouble').hidden };").await;
+        footer: read('#footer'), hidden: byId('trouble').hidden };").await;
     let rows = found["rows"].as_array().unwrap();
     let hostile = format!("eu-1/{HOSTILE}/a/b?c=d#e");
     let column = |place: usize| rows.iter().map(|row| row[place].as_str().unwrap()).collect::<Vec<_>>();
@@ -149,8 +149,8 @@ async fn the_list_shows_every_workload_the_worst_first_and_no_name_becomes_marku
 #[tokio::test(flavor = "multi_thread")]
 async fn one_workload_is_told_with_charts_floors_decisions_guards_and_what_is_absent() {
     let Some(browser) = chromium() else { return };
-    let tell = "return { title: text('h2'), facts: text('.facts'), notices: text('article'), charts: [...document.querySelectorAll('.chart > svg')].map((one) => one.getAttribute('aria-label')), \
-        drawn: kinds(), decisions: document.querySelectorAll('.decisions > li').length, legend: text('.charts'), savings: text('article'), readout: key('.charts', 'ArrowLeft', '.readout') };";
+    let tell = "return { title: read('h2'), facts: read('.facts'), notices: read('article'), charts: [...document.querySelectorAll('.chart > svg')].map((one) => one.getAttribute('aria-label')), \
+        drawn: kinds(), decisions: document.querySelectorAll('.decisions > li').length, legend: read('.charts'), savings: read('article'), readout: key('.charts', 'ArrowLeft', '.readout') };";
     let found = probed(&browser, board(), "#/shop/checkout", WIDE, tell).await;
     assert!(found["title"].as_str().unwrap().starts_with("shop / checkout"), "{found}");
     for drawn in ["load", "forecast", "band", "range", "bound", "resting", "floor", "want", "run", "failed"] {
@@ -176,7 +176,7 @@ async fn one_workload_is_told_with_charts_floors_decisions_guards_and_what_is_ab
     assert!(readout.starts_with("Tue 6 Jan") || readout.starts_with("01:00:00 (00:00:00 UTC)"), "{readout}");
     assert!(readout.contains("load 120 requests/s") && readout.contains("wanted"), "{readout}");
 
-    let tell = "return { all: text('article'), images: document.images.length, title: document.title };";
+    let tell = "return { all: read('article'), images: document.images.length, title: document.title };";
     let found = probed(
         &browser,
         board(),
@@ -195,11 +195,11 @@ async fn one_workload_is_told_with_charts_floors_decisions_guards_and_what_is_ab
         assert!(all.contains(said), "{said}\n{all}");
     }
     assert!(found["images"] == 0 && found["title"].as_str().unwrap().ends_with("· Autoscaling"), "{found}");
-    let found = probed(&browser, board(), "#/shop/search", WIDE, "return { all: text('article') };").await;
+    let found = probed(&browser, board(), "#/shop/search", WIDE, "return { all: read('article') };").await;
     let all = found["all"].as_str().unwrap();
     assert!(all.contains("No request rate since the board began") || all.contains("No request rate since"), "{all}");
     assert!(all.contains("stale for 300 s") && all.contains("not known"), "{all}");
-    let found = probed(&browser, board(), "#/shop/nothing", WIDE, "return { all: text('article') };").await;
+    let found = probed(&browser, board(), "#/shop/nothing", WIDE, "return { all: read('article') };").await;
     assert!(
         found["all"].as_str().unwrap().contains("There is nothing to show: no tick of such a workload was recorded")
     );
@@ -215,13 +215,13 @@ async fn a_thousand_workloads_are_searched_and_sorted_by_keyboard() {
         type('#search', 'team-07 failing');\
         const sought = rows().map((row) => row[0]);\
         type('#search', 'nothing of the kind');\
-        const none = [rows().length, text('#none')];\
+        const none = [rows().length, read('#none')];\
         type('#search', '');\
         press('Load'); const largest = rows()[0][0]; const first = sorts().Load;\
         press('Load'); const smallest = rows()[0][0]; const second = sorts().Load;\
         const unknown = rows().slice(-1)[0][2];\
         const begun = performance.now(); list.rows.clear(); list.take(list.data); const took = performance.now() - begun;\
-        return { all, focused, sought, none, largest, smallest, first, second, unknown, took, count: text('#count'), nodes: document.querySelectorAll('*').length };";
+        return { all, focused, sought, none, largest, smallest, first, second, unknown, took, count: read('#count'), nodes: document.querySelectorAll('*').length };";
     let found = probed(&browser, thousand(), "", WIDE, use_it).await;
     println!("1,000 rows were made in {} ms, {} elements", found["took"], found["nodes"]);
     assert_eq!(

@@ -1,6 +1,6 @@
 "use strict";
 // Uses the page once it shows something, and leaves what it found in the page.
-const text = (where) => document.querySelector(where).textContent;
+const read = (where) => document.querySelector(where).textContent;
 const rows = () => [...document.querySelectorAll("#rows tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
 const sorts = () => Object.fromEntries([...document.querySelectorAll("#rows th")].map((head) => [head.textContent.replace(/ [▲▼]/, ""), head.getAttribute("aria-sort")]));
 const kinds = () => [...new Set([...document.querySelectorAll(".chart path")].map((path) => path.getAttribute("class")))];
@@ -10,10 +10,10 @@ function type(where, typed) {
   field.value = typed;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
-function key(where, name, read) {
+function key(where, name, where_read) {
   document.querySelector(where).focus();
   document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
-  return text(read);
+  return read(where_read);
 }
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
