@@ -57,7 +57,7 @@ pub(crate) fn tick(target: &Target, second: i64, size: f64) -> DecisionRecord {
     let why = Unchanged::Allowed { bounds: record.bounds.unwrap(), replicas: wanted };
     record.outcome = Outcome::Unchanged { why };
     if second % 3600 < 15 {
-        let (old, new) = (bounds(2, 20), bounds(wanted.max(2), 20));
+        let (old, new) = (bounds(1, 20), bounds(wanted.max(2), 20));
         record.change = Some(BoundsChange { old, new, released: 0, min_without_floor: None, resources: None });
         record.outcome = Outcome::Applied;
     }

@@ -102,7 +102,7 @@ pub(super) struct GuardCount {
     pub(super) guard: String,
     /// Ticks in which it refused all.
     pub(super) refused: u64,
-    /// Ticks in which it allowed less than was asked for.
+    /// Ticks in which it allowed less than was asked for, and not nothing.
     pub(super) limited: u64,
 }
 
@@ -153,8 +153,8 @@ pub(super) struct Kept {
     pub(super) forecast: Option<Forecasted>,
     /// Why there is none, of an engine that asked for one.
     pub(super) no_forecast: Option<String>,
-    /// Load that one pod carries at 100 %, in the unit of the load, as a decision last told it.
-    pub(super) per_pod: Option<f64>,
+    /// Load that one pod carries at 100 %, in the unit of the load, as a decision last told it, and whether the engine learnt it.
+    pub(super) per_pod: Option<(f64, bool)>,
     pub(super) coverage: Coverage,
     waiting: VecDeque<(DateTime<Utc>, f64)>,
     pub(super) guards: Vec<GuardCount>,
@@ -290,12 +290,12 @@ impl Kept {
                 }
                 Reason::NoForecast { cause } => self.no_forecast = Some(capped(cause, WORDS)),
                 Reason::Capacity {
-                    model: CapacityModel::Declared | CapacityModel::Learnt,
+                    model: model @ (CapacityModel::Declared | CapacityModel::Learnt),
                     load,
                     per_pod: Some(per_pod),
                     ..
                 } if *load == measured_by => {
-                    self.per_pod = Some(*per_pod);
+                    self.per_pod = Some((*per_pod, *model == CapacityModel::Learnt));
                 }
                 _ => {}
             }
@@ -333,14 +333,18 @@ impl Kept {
     }
 
     fn count_guards(&mut self, record: &DecisionRecord) {
-        for outcome in [Some(&record.outcome), record.withheld.as_ref()].into_iter().flatten() {
-            if let Outcome::Refused { guard, .. } = outcome {
-                self.count(guard, |count| count.refused += 1);
-            }
+        let outcomes = [Some(&record.outcome), record.withheld.as_ref()];
+        let refused = outcomes.into_iter().flatten().find_map(|outcome| match outcome {
+            Outcome::Refused { guard, .. } => Some(guard.as_str()),
+            _ => None,
+        });
+        if let Some(guard) = refused {
+            self.count(guard, |count| count.refused += 1);
         }
         for (nth, clamp) in record.clamps.iter().enumerate() {
-            // A guard that is asked again about what it left counts once.
-            if !record.clamps.iter().take(nth).any(|earlier| earlier.guard == clamp.guard) {
+            // One that refused has not limited as well, and one that is asked again about what it left counts once.
+            let counted = record.clamps.iter().take(nth).any(|earlier| earlier.guard == clamp.guard);
+            if !counted && refused != Some(clamp.guard.as_ref()) {
                 self.count(&clamp.guard, |count| count.limited += 1);
             }
         }

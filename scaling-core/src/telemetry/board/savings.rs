@@ -146,10 +146,9 @@ impl Board {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(NoSavings::Busy),
         };
-        if let Some((at, answer)) = last.get(target) {
-            if *at <= newest && newest.signed_duration_since(*at) < EVERY {
-                return answer.clone();
-            }
+        let is_fresh = |at: DateTime<Utc>| at <= newest && newest.signed_duration_since(at) < EVERY;
+        if let Some((_, answer)) = last.get(target).filter(|(at, _)| is_fresh(*at)) {
+            return answer.clone();
         }
         let answer = alone.ok_or(NoSavings::NoHpa).and_then(|alone| seen?.compared(&alone));
         last.insert(target.clone(), (newest, answer.clone()));
@@ -161,7 +160,7 @@ impl Board {
 struct Seen {
     unit: LoadUnit,
     slot_s: i64,
-    per_pod: Option<f64>,
+    per_pod: Option<(f64, bool)>,
     /// Beginning of each slot in seconds, load, pods.
     slots: Vec<(i64, Option<f64>, Option<u32>)>,
 }
@@ -195,7 +194,7 @@ impl Seen {
         let (pod_capacity, learnt) = match (self.unit, alone.facts.pod_capacity, self.per_pod) {
             (LoadUnit::PodsFilled, ..) => (1.0, false),
             (_, Some(declared), _) => (declared, false),
-            (_, None, Some(learnt)) => (learnt, true),
+            (_, None, Some(told)) => told,
             (_, None, None) => return Err(NoSavings::NoCapacity),
         };
         let failed = |error: &dyn std::fmt::Display| NoSavings::Replay(error.to_string());

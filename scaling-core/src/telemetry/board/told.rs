@@ -186,7 +186,7 @@ impl Told {
 /// What happened, in a sentence.
 fn sentence(record: &DecisionRecord) -> String {
     let mut words = match (&record.outcome, record.change) {
-        (Outcome::Planned | Outcome::Validated | Outcome::Applied, Some(change)) => {
+        (Outcome::Planned | Outcome::Validated | Outcome::Applied, Some(change)) if !change.to_string().is_empty() => {
             format!("{}: {}", record.outcome, change.to_string().replace('\n', ", ").replace(" -> ", " → "))
         }
         _ => record.outcome.to_string(),

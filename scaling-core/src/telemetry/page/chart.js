@@ -20,7 +20,8 @@ class Chart {
     this.width = Math.max(280, host.clientWidth);
     Object.assign(this, { host, height, from, to, high: high > 0 ? high : 1, left: this.width < 500 ? 38 : 48, right: this.width - 8, top: 18, bottom: height - 22 });
     this.parts = [];
-    for (const value of nice(0, this.high, Math.min(5, height / 40))) {
+    const marks = nice(0, this.high, Math.min(5, height / 40));
+    for (const value of unit === "pods" ? marks.filter(Number.isInteger) : marks) {
       this.path("gridline", `M${this.left} ${this.y(value)}H${this.right}`);
       this.text(this.left - 5, this.y(value) + 4, short(value), "end");
     }

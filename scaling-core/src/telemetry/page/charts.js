@@ -77,9 +77,9 @@ class Charts {
     chart.axis();
     chart.show(`Load in ${unitOf(view)} over time, now ${number(view.load)}${forecasts ? `, up to ${number(view.expected)} expected` : ""}`);
     this.loadChart = chart;
-    const share = view.forecast ? `stays below with ${percent(view.forecast.quantile)}` : "";
+    const share = view.forecast ? `${percent(view.forecast.quantile)} quantile` : "upper quantile";
     this.loadLegend.replaceChildren(legend([["load", "load"],
-      ...(forecasts ? [["forecast", `forecast, ${share || "upper quantile"}`], ["band", "room between them"]] : []),
+      ...(forecasts ? [["forecast", `forecast (${share})`], ["band", "room between them"]] : []),
       ...(above.includes(true) ? [["above", "load above its forecast"]] : []), ...(shown.failed.includes(true) ? [["failed", "a step failed"]] : [])]));
   }
 
@@ -106,11 +106,9 @@ class Charts {
     chart.area("range", shown, shown.min, shown.max, true);
     chart.steps("bound", shown, shown.min);
     chart.steps("bound", shown, shown.max);
-    const moved = shown.resting_min.some((value, nth) => value !== shown.min[nth]) || shown.resting_max.some((value, nth) => value !== shown.max[nth]);
-    if (moved) {
-      chart.steps("resting", shown, shown.resting_min);
-      chart.steps("resting", shown, shown.resting_max);
-    }
+    // Only where they are not the bounds in force.
+    const moved = [[shown.resting_min, shown.min], [shown.resting_max, shown.max]].map(([owner, now]) => owner.map((value, nth) => value === now[nth] ? null : value));
+    for (const values of moved) chart.steps("resting", shown, values);
     chart.steps("floor", shown, shown.floor);
     chart.steps("want", shown, shown.wanted);
     chart.steps("run", shown, shown.pods);
@@ -118,7 +116,7 @@ class Charts {
     chart.show(`Pods over time, now ${number(view.pods)}${view.bounds ? ` within ${view.bounds.min} and ${view.bounds.max}` : ""}`);
     this.podsChart = chart;
     this.podsLegend.replaceChildren(legend([["run", "pods ready"], ["want", "pods wanted"], ["range", "bounds of the HPA"],
-      ...(moved ? [["resting", "bounds as its owner set them"]] : []), ...(highest(shown.floor) ? [["floor", "floor"]] : [])]));
+      ...(highest(...moved) ? [["resting", "bounds as its owner set them"]] : []), ...(highest(shown.floor) ? [["floor", "floor"]] : [])]));
     this.notes.textContent = most > top ? `The max of ${number(most)} is above the chart.` : "";
   }
 

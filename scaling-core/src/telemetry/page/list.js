@@ -38,6 +38,7 @@ class List {
     byId("only").append(h("option", { value: "" }, "all"), ...SEVERITY.map((state) => h("option", { value: state }, STATES[state][1])),
       h("option", { value: "floor" }, "with a floor"));
     byId("sort").append(...COLUMNS.map(({ key, label }) => h("option", { value: key }, label.toLowerCase())));
+    this.mark();
     byId("sort").addEventListener("change", () => this.sort(byId("sort").value));
     document.querySelector("form[role=search]").addEventListener("submit", (event) => event.preventDefault());
   }
@@ -46,7 +47,6 @@ class List {
     const cells = COLUMNS.map(({ key, label, numeric }) => h("th", { role: "columnheader", scope: "col", "data-key": key, class: numeric && "number" },
       h("button", { type: "button", onclick: () => this.sort(key) }, label, h("span", { class: "way", "aria-hidden": "true" }))));
     document.querySelector("#rows thead tr").replaceChildren(...cells);
-    this.mark();
   }
 
   sort(key) {

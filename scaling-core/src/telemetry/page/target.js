@@ -6,7 +6,11 @@ const SIGNAL_UNITS = {
 const STEP_WORDS = { observe: "observe: the source of metrics", read: "read the HPA", decide: "decide", apply: "apply" };
 
 class One {
-  constructor(host) { this.host = host; }
+  constructor(host) {
+    this.host = host;
+    // Decisions whose reasons are looked at, by their first tick: they stay open when the page moves on.
+    this.open = new Map();
+  }
 
   clear() {
     this.parts = null;
@@ -43,7 +47,9 @@ class One {
     parts.notices.replaceChildren(...this.notices(view, now));
     parts.facts.replaceChildren(...this.facts(view, now));
     parts.drawn.take(view);
-    parts.decisions.replaceChildren(...view.decisions.map((entry) => this.decision(entry, now)));
+    const told = JSON.stringify([view.decisions, dayHere.format(now)]);
+    if (parts.told !== told) parts.decisions.replaceChildren(...view.decisions.map((entry, nth) => this.decision(entry, now, nth === 0)));
+    parts.told = told;
     parts.guards.replaceChildren(this.guards(view, now));
     parts.signals.replaceChildren(this.signals(view, now));
     parts.failures.replaceChildren(view.failures.length ? h("ul", {}, view.failures.map(({ step, ticks }) => h("li", {}, `${STEP_WORDS[step]}: ${plural(ticks, "tick", "ticks")}`)))
@@ -68,7 +74,7 @@ class One {
     const unknown = h("span", { class: "unknown" }, "not known");
     const { forecast: f, floor_in_force: floor, coverage, decided } = view;
     const facts = [fact("Load", view.load === undefined ? unknown.cloneNode(true) : number(view.load), h("small", {}, ` ${unitOf(view)}`))];
-    if (f) facts.push(fact("Forecast", `≤ ${number(f.expected)}`, h("small", {}, ` in ${span(f.ahead_s)}, with ${percent(f.quantile)}`),
+    if (f) facts.push(fact("Forecast", `≤ ${number(f.expected)}`, h("small", { class: "below" }, `in ${span(f.ahead_s)}, with ${percent(f.quantile)} certainty`),
       coverage.judged > 0 && h("small", { class: "below" }, `held ${percent(coverage.held / coverage.judged)} of ${number(coverage.judged)} times`)));
     facts.push(fact("Pods", view.pods === undefined ? unknown.cloneNode(true) : number(view.pods), decided && view.wanted !== undefined && h("small", {}, ` ${number(view.wanted)} wanted`)),
       fact("Bounds", view.bounds ? range(view.bounds) : unknown.cloneNode(true),
@@ -76,17 +82,26 @@ class One {
     facts.push(fact("Floor", floor ? number(floor.replicas) : "none", floor && h("small", { class: "below" }, floor.why),
       floor && h("small", { class: "below" }, floor.until ? ["until ", time(new Date(floor.until), now)] : "no end is known"),
       floor && view.min_without_floor !== undefined && h("small", { class: "below" }, `then min ${number(view.min_without_floor)}`)));
-    if (decided) facts.push(fact("Decided by", decided.engine, h("small", { class: "below" }, `${words(decided.action)}, ${decided.urgency} urgency, confidence ${number(decided.confidence)}`)));
+    if (decided) facts.push(fact("Decided by", decided.engine, h("small", { class: "below" }, `${words(decided.action)}, ${decided.urgency} urgency, confidence ${percent(decided.confidence)}`)));
     return facts;
   }
 
-  decision(entry, now) {
+  decision(entry, now, newest) {
     const [from, until] = [new Date(entry.from), new Date(entry.until)];
     const when = entry.ticks === 1 ? time(from, now) : [time(from, now), " to ", time(until, now), `, ${number(entry.ticks)} ticks`];
     const { decided } = entry;
-    const asked = decided && h("span", { class: "soft" }, ` ${number(decided.current)} → ${number(decided.wanted)} pods wanted, confidence ${number(decided.confidence)}${decided.urgency === "normal" ? "" : `, ${decided.urgency}`}.`);
+    const asked = decided && h("span", { class: "soft" }, ` ${number(decided.current)} → ${number(decided.wanted)} pods wanted, confidence ${percent(decided.confidence)}${decided.urgency === "normal" ? "" : `, ${decided.urgency}`}.`);
     return h("li", { class: entry.kind }, h("div", { class: "when" }, when), h("div", {}, h("b", {}, entry.words), ".", asked),
-      entry.why && h("ul", {}, entry.why.split("\n").map((line) => h("li", {}, line))));
+      entry.why && this.reasons(entry, newest));
+  }
+
+  reasons(entry, newest) {
+    const lines = entry.why.split("\n").filter((line) => line !== "…");
+    const more = lines.length < entry.why.split("\n").length ? ", and more" : "";
+    const opened = () => this.open.get(entry.from) ?? newest;
+    const toggled = (event) => { if (event.target.open !== opened()) this.open.set(entry.from, event.target.open); };
+    return h("details", { open: opened(), ontoggle: toggled }, h("summary", {}, plural(lines.length, "reason", "reasons") + more),
+      h("ul", {}, lines.map((line) => h("li", {}, line))));
   }
 
   guards(view, now) {
@@ -122,6 +137,6 @@ class One {
     const less = alone.pod_hours - ours.pod_hours;
     place.replaceChildren(h("b", { class: "figure" }, `${number(Math.abs(Math.round(less * 10) / 10))} pod-hours ${less >= 0 ? "saved" : "more"}`),
       ` in ${number(Math.round(hours * 10) / 10)} h: ${number(ours.pod_hours)} as they ran, with ${percent(ours.violating_share)} of requests too late; ${number(alone.pod_hours)} with ${percent(alone.violating_share)} under the HPA alone. `,
-      "Both replayed over the load that was seen, in slots of ", span(body.slot_s), "; a pod serves ", number(body.pod_capacity), body.learnt ? ", as learnt." : ".");
+      "Both replayed over the load that was seen, in slots of ", span(body.slot_s), "; a pod serves ", number(body.pod_capacity), body.learnt ? ", as the engine learnt." : ".");
   }
 }
