@@ -27,7 +27,7 @@ use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::telemetry::board::HpaAlone;
 use scaling_core::telemetry::serve::Server;
 use scaling_core::telemetry::{Board, Health, Metrics, page};
-use scaling_core::{DecisionRecord, MemoryRecorder, Recorder, Target, Tee};
+use scaling_core::{DecisionRecord, MemoryRecorder, RecordError, Recorder, Target, Tee};
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --features page --example status_page
@@ -84,6 +84,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let now = DateTime::<Utc>::from(SystemTime::now());
     let (board, metrics) = (Arc::new(Board::new()), Arc::new(Metrics::new()));
     let recorder = Tee::new().with(Arc::clone(&board)).with(Arc::clone(&metrics));
+    let recorder = Copies { of: recorder, copies: arguments.copies };
     writeln!(out, "status_page: a day of {} workloads is decided about (some seconds)", workloads().len())?;
     out.flush()?;
     let mut records = replayed(arguments, &board, now, out)?;
@@ -122,11 +123,6 @@ fn replayed(
         let of_one = replay(&workload, &whole, &hpa, now)?;
         let facts = whole.model.facts(whole.facts.clone());
         board.compare(workload.target.clone(), HpaAlone { spec: hpa.spec.clone(), facts });
-        for copy in 1..arguments.copies {
-            let name = format!("{}-{copy:03}", workload.target.name);
-            let target = Target::deployment(&workload.target.namespace, name);
-            records.extend(of_one.iter().cloned().map(|record| DecisionRecord { target: target.clone(), ..record }));
-        }
         records.extend(of_one);
     }
     records.sort_by(|a, b| (a.at, &a.target).cmp(&(b.at, &b.target)));
@@ -165,12 +161,29 @@ fn replay(
     Ok(records.records())
 }
 
-fn record_all<'a>(recorder: &Tee, records: impl Iterator<Item = &'a DecisionRecord>) -> Result<(), Failure> {
+/// Records every workload several times, under names of its own each time.
+struct Copies {
+    of: Tee,
+    copies: u16,
+}
+
+impl Recorder for Copies {
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        self.of.record(record)?;
+        (1..self.copies).try_for_each(|copy| {
+            let mut record = record.clone();
+            record.target = Target::deployment(&record.target.namespace, format!("{}-{copy:03}", record.target.name));
+            self.of.record(&record)
+        })
+    }
+}
+
+fn record_all<'a>(recorder: &Copies, records: impl Iterator<Item = &'a DecisionRecord>) -> Result<(), Failure> {
     records.map(|record| recorder.record(record).map_err(Failure::failed)).collect()
 }
 
 /// Records what lies ahead when its time comes.
-async fn go_on(recorder: &Tee, mut coming: VecDeque<DecisionRecord>) -> Result<(), Failure> {
+async fn go_on(recorder: &Copies, mut coming: VecDeque<DecisionRecord>) -> Result<(), Failure> {
     while let Some(record) = coming.pop_front() {
         let wait = record.at - DateTime::<Utc>::from(SystemTime::now());
         tokio::time::sleep(wait.to_std().unwrap_or_default()).await;

@@ -100,7 +100,7 @@ class Charts {
     const inside = highest(shown.pods, shown.wanted, shown.floor, shown.min, shown.resting_min);
     const most = highest(shown.max, shown.resting_max);
     // A max far above all that runs would press the rest together.
-    const top = Math.min(most, Math.max(inside * 2.5, inside + 5));
+    const top = most <= 4 * inside + 10 ? most : Math.max(inside * 2.5, inside + 5);
     const chart = new Chart(this.pods, 240, "pods", range, Math.max(top, inside) * 1.08);
     chart.spells("failed", shown, shown.failed);
     chart.area("range", shown, shown.min, shown.max, true);

@@ -1,4 +1,5 @@
-// All workloads: search, sort, and a row for each that is only touched when it changes.
+// All workloads: search and sort go over all of them, rows are made for those that are looked at and touched only when they change.
+const AT_FIRST = 150;
 const SEVERITY = Object.keys(STATES);
 const text = (value) => String(value).toLowerCase();
 const COLUMNS = [
@@ -32,7 +33,12 @@ class List {
     this.by = { key: "state", way: 1 };
     this.body = document.querySelector("#rows tbody");
     this.heads();
-    const again = () => this.show();
+    this.most = AT_FIRST;
+    const again = () => { this.most = AT_FIRST; this.show(); };
+    const more = () => { this.most += AT_FIRST; this.show(); };
+    byId("more").addEventListener("click", more);
+    // Whoever scrolls need not ask.
+    new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) more(); }, { rootMargin: "400px" }).observe(byId("more"));
     byId("search").addEventListener("input", again);
     byId("only").addEventListener("change", again);
     byId("only").append(h("option", { value: "" }, "all"), ...SEVERITY.map((state) => h("option", { value: state }, STATES[state][1])),
@@ -75,8 +81,7 @@ class List {
       const before = this.rows.get(key);
       if (before && before.json === json) continue;
       const entry = before || { node: h("tr", { role: "row" }) };
-      this.rows.set(key, Object.assign(entry, { row, json, searched: this.searched(row) }));
-      this.draw(key, entry);
+      this.rows.set(key, Object.assign(entry, { key, row, json, drawn: false, searched: this.searched(row) }));
     }
     for (const [key, { node }] of this.rows) {
       if (!known.has(key)) { node.remove(); this.rows.delete(key); }
@@ -89,7 +94,9 @@ class List {
     return text([fullName(target), `${target.namespace}/${target.name}`, target.kind, target.hpa, stateWord(row), row.words || "", (row.absent || []).map(words)].join(" "));
   }
 
-  draw(key, { node, row }) {
+  draw(entry) {
+    const { key, node, row } = entry;
+    entry.drawn = true;
     const { target } = row;
     const cell = (kind, label, ...children) => h("td", { role: "cell", class: kind, "data-label": label }, ...children);
     const highest = Math.max(1, row.pods || 0, row.wanted || 0, row.floor || 0, row.bounds ? row.bounds.max : 0);
@@ -122,7 +129,9 @@ class List {
     // What is not known comes last, whichever way.
     shown.sort((a, b) => (a.value === null) - (b.value === null)
       || (a.value < b.value ? -1 : a.value > b.value ? 1 : 0) * this.by.way || (a.name < b.name ? -1 : 1));
-    const nodes = shown.map(({ entry }) => entry.node);
+    const looked = shown.slice(0, this.most);
+    for (const { entry } of looked) if (!entry.drawn) this.draw(entry);
+    const nodes = looked.map(({ entry }) => entry.node);
     const now = this.body.children;
     if (nodes.length !== now.length || nodes.some((node, place) => now[place] !== node)) {
       const focused = this.body.contains(document.activeElement) ? document.activeElement : null;
@@ -130,7 +139,9 @@ class List {
       if (focused && focused.isConnected) focused.focus({ preventScroll: true });
     }
     const all = this.rows.size;
-    byId("count").textContent = nodes.length === all ? plural(all, "workload", "workloads") : `${number(nodes.length)} of ${number(all)}`;
+    byId("count").textContent = shown.length === all ? plural(all, "workload", "workloads") : `${number(shown.length)} of ${number(all)}`;
+    byId("more").hidden = shown.length <= nodes.length;
+    byId("more").textContent = `Show more, ${number(shown.length - nodes.length)} are left`;
     const none = byId("none");
     none.hidden = nodes.length > 0;
     none.textContent = all ? "None fits the search." : "No tick has been recorded yet.";

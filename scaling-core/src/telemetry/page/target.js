@@ -73,7 +73,7 @@ class One {
     const range = (bounds) => `${number(bounds.min)}–${number(bounds.max)}`;
     const unknown = h("span", { class: "unknown" }, "not known");
     const { forecast: f, floor_in_force: floor, coverage, decided } = view;
-    const facts = [fact("Load", view.load === undefined ? unknown.cloneNode(true) : number(view.load), h("small", {}, ` ${unitOf(view)}`))];
+    const facts = [fact("Load", view.load === undefined ? unknown.cloneNode(true) : [number(view.load), h("small", {}, ` ${unitOf(view)}`)])];
     if (f) facts.push(fact("Forecast", `≤ ${number(f.expected)}`, h("small", { class: "below" }, `in ${span(f.ahead_s)}, with ${percent(f.quantile)} certainty`),
       coverage.judged > 0 && h("small", { class: "below" }, `held ${percent(coverage.held / coverage.judged)} of ${number(coverage.judged)} times`)));
     facts.push(fact("Pods", view.pods === undefined ? unknown.cloneNode(true) : number(view.pods), decided && view.wanted !== undefined && h("small", {}, ` ${number(view.wanted)} wanted`)),
