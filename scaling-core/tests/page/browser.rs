@@ -242,7 +242,7 @@ async fn a_thousand_workloads_are_searched_and_sorted_by_keyboard() {
     assert_eq!(found["none"], json!([0, "None fits the search."]));
     assert_eq!((&found["largest"], &found["first"]), (&json!("team-39/service-999"), &json!("descending")));
     assert_eq!((&found["smallest"], &found["second"]), (&json!("team-00/service-000"), &json!("ascending")));
-    assert_eq!(found["unknown"], json!(["not known"; 5]), "what is not known comes last, whichever way");
+    assert_eq!(found["unknown"], json!(vec!["not known"; 5]), "what is not known comes last, whichever way");
 }
 
 #[tokio::test(flavor = "multi_thread")]
