@@ -1,5 +1,7 @@
 //! The whole path, once: [`Autoscaler::tick`].
 
+mod underway;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -18,6 +20,7 @@ use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, 
 use crate::source::{MetricsSource, SourceError};
 use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
+use underway::{Underway, begin};
 
 /// Wires a source, an engine, guards, a policy, an applier and a recorder, and runs them once per [`tick`](Self::tick).
 ///
@@ -232,11 +235,19 @@ impl Autoscaler {
     /// Observes, decides, approves, plans, applies and records, once, for one workload at one moment. Whatever fails or is
     /// refused is in the record, and the workload is left alone but for floors that are due.
     ///
+    /// # Cancelling
+    /// A tick may be dropped at any moment. The recorder then gets its record as far as it went, which says at what step it ended and
+    /// whether a write may have happened (law 12).
+    ///
     /// # Errors
     /// [`TickError`] if the record could not be kept.
     pub async fn tick(&self, target: &Target, now: DateTime<Utc>) -> Result<DecisionRecord, TickError> {
+        let mut record = DecisionRecord::new(target.clone(), now, self.mode);
+        let tick = Underway::new(&mut record, &*self.recorder);
         let seen = self.source.observe(target, now).await;
-        self.tick_on(target, now, seen).await
+        let outcome = self.run(tick.record, seen).await;
+        tick.end(outcome);
+        self.keep(record)
     }
 
     /// Ticks many workloads at one moment, observed at once ([`MetricsSource::observe_all`]). A record for each, in their order.
@@ -251,15 +262,46 @@ impl Autoscaler {
         records
     }
 
+    /// What the source sees of many workloads: the first half of [`tick_all`](Self::tick_all).
+    #[cfg(feature = "live")]
+    pub(crate) async fn observe_all(
+        &self,
+        targets: &[Target],
+        now: DateTime<Utc>,
+    ) -> Vec<Result<Observation, SourceError>> {
+        self.source.observe_all(targets, now).await
+    }
+
+    /// A tick that its host gives up before it has begun. Its record is kept all the same.
+    #[cfg(feature = "live")]
+    pub(crate) fn cancel(&self, target: &Target, now: DateTime<Utc>) {
+        let mut record = DecisionRecord::new(target.clone(), now, self.mode);
+        drop(Underway::new(&mut record, &*self.recorder));
+    }
+
+    /// Has the recorder keep what it was given so far ([`Recorder::flush`]).
+    ///
+    /// # Errors
+    /// [`RecordError`] if some of it may be lost.
+    pub fn flush(&self) -> Result<(), RecordError> {
+        self.recorder.flush()
+    }
+
     /// The tick after the source has answered.
-    async fn tick_on(
+    pub(crate) async fn tick_on(
         &self,
         target: &Target,
         now: DateTime<Utc>,
         seen: Result<Observation, SourceError>,
     ) -> Result<DecisionRecord, TickError> {
         let mut record = DecisionRecord::new(target.clone(), now, self.mode);
-        record.outcome = self.run(&mut record, seen).await;
+        let tick = Underway::new(&mut record, &*self.recorder);
+        let outcome = self.run(tick.record, seen).await;
+        tick.end(outcome);
+        self.keep(record)
+    }
+
+    fn keep(&self, record: DecisionRecord) -> Result<DecisionRecord, TickError> {
         tracing::debug!(target_workload = %record.target, outcome = ?record.outcome, "tick");
         match self.recorder.record(&record) {
             Ok(()) => Ok(record),
@@ -269,10 +311,12 @@ impl Autoscaler {
 
     async fn run(&self, record: &mut DecisionRecord, seen: Result<Observation, SourceError>) -> Outcome {
         let observation = self.observed(record, seen);
+        begin(record, Step::Read);
         let state = match self.applier.current(&record.target).await {
             Ok(state) => state,
             Err(error) => return failed(Step::Read, &error, error.is_transient()),
         };
+        begin(record, Step::Decide);
         let decision = match &observation {
             Ok(observation) => self.decide(observation).await,
             Err(outcome) => Err(outcome.clone()),
@@ -288,6 +332,7 @@ impl Autoscaler {
             return record.withheld.take().or(refused).unwrap_or(unchanged);
         }
         record.withheld = record.withheld.take().or(refused);
+        begin(record, Step::Apply);
         self.carry_out(&plan, &target).await
     }
 
