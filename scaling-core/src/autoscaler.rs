@@ -1,10 +1,13 @@
 //! The whole path, once: [`Autoscaler::tick`].
 
+mod spans;
 mod underway;
 
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use tracing::Instrument;
 
 use crate::applier::HpaApplier;
 use crate::bounds::HardLimits;
@@ -242,34 +245,29 @@ impl Autoscaler {
     /// # Errors
     /// [`TickError`] if the record could not be kept.
     pub async fn tick(&self, target: &Target, now: DateTime<Utc>) -> Result<DecisionRecord, TickError> {
-        let mut record = DecisionRecord::new(target.clone(), now, self.mode);
-        let tick = Underway::new(&mut record, &*self.recorder);
-        let seen = self.source.observe(target, now).await;
-        let outcome = self.run(tick.record, seen).await;
-        tick.end(outcome);
-        self.keep(record)
+        self.tick_on(target, now, self.source.observe(target, now).instrument(spans::observe(1))).await
     }
 
     /// Ticks many workloads at one moment, observed at once ([`MetricsSource::observe_all`]). A record for each, in their order.
     pub async fn tick_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<DecisionRecord, TickError>> {
-        let mut seen = self.source.observe_all(targets, now).await.into_iter();
+        let mut seen = self.observe_all(targets, now).await.into_iter();
         let mut records = Vec::with_capacity(targets.len());
         for target in targets {
             // A source that answers for fewer than it was asked for has no data for the rest.
             let none = || Err(SourceError::NoData { target: target.clone(), at: now });
-            records.push(self.tick_on(target, now, seen.next().unwrap_or_else(none)).await);
+            let seen = seen.next().unwrap_or_else(none);
+            records.push(self.tick_on(target, now, ready(seen)).await);
         }
         records
     }
 
     /// What the source sees of many workloads: the first half of [`tick_all`](Self::tick_all).
-    #[cfg(feature = "live")]
     pub(crate) async fn observe_all(
         &self,
         targets: &[Target],
         now: DateTime<Utc>,
     ) -> Vec<Result<Observation, SourceError>> {
-        self.source.observe_all(targets, now).await
+        self.source.observe_all(targets, now).instrument(spans::observe(targets.len())).await
     }
 
     /// A tick that its host gives up before it has begun. Its record is kept all the same.
@@ -287,21 +285,24 @@ impl Autoscaler {
         self.recorder.flush()
     }
 
-    /// The tick after the source has answered.
+    /// The tick over what the source answers.
     pub(crate) async fn tick_on(
         &self,
         target: &Target,
         now: DateTime<Utc>,
-        seen: Result<Observation, SourceError>,
+        seen: impl Future<Output = Result<Observation, SourceError>> + Send,
     ) -> Result<DecisionRecord, TickError> {
+        let span = spans::tick(target, self.mode);
         let mut record = DecisionRecord::new(target.clone(), now, self.mode);
-        let tick = Underway::new(&mut record, &*self.recorder);
-        let outcome = self.run(tick.record, seen).await;
-        tick.end(outcome);
-        self.keep(record)
-    }
-
-    fn keep(&self, record: DecisionRecord) -> Result<DecisionRecord, TickError> {
+        async {
+            let tick = Underway::new(&mut record, &*self.recorder);
+            let seen = seen.await;
+            let outcome = self.run(tick.record, seen).await;
+            tick.end(outcome);
+        }
+        .instrument(span.clone())
+        .await;
+        spans::ticked(&span, &record);
         tracing::debug!(target_workload = %record.target, outcome = ?record.outcome, "tick");
         match self.recorder.record(&record) {
             Ok(()) => Ok(record),
@@ -333,7 +334,10 @@ impl Autoscaler {
         }
         record.withheld = record.withheld.take().or(refused);
         begin(record, Step::Apply);
-        self.carry_out(&plan, &target).await
+        let span = spans::update(&plan, self.mode);
+        let outcome = self.carry_out(&plan, &target).instrument(span.clone()).await;
+        spans::updated(&span, &outcome);
+        outcome
     }
 
     /// The observation, or how the tick ends without one.
@@ -360,7 +364,9 @@ impl Autoscaler {
 
     /// The engine's decision, or how the tick ends without one.
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, Outcome> {
-        let decided = self.engine.decide(observation).await;
+        let span = spans::analyze(&observation.target, self.engine.name());
+        let decided = self.engine.decide(observation).instrument(span.clone()).await;
+        spans::analyzed(&span, &decided);
         let mut decision = decided.map_err(|error| failed(Step::Decide, &error, error.is_transient()))?;
         if decision.cost.is_none() {
             let resources = decision.resources.as_ref();

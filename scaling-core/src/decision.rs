@@ -31,6 +31,17 @@ pub enum ScalingAction {
 }
 
 impl ScalingAction {
+    /// Returns a short, constant name, for metrics and traces: that of the written form.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Maintain => "maintain",
+            Self::ScaleUpHorizontal => "scale_up_horizontal",
+            Self::ScaleDownHorizontal => "scale_down_horizontal",
+            Self::ScaleUpVertical => "scale_up_vertical",
+            Self::ScaleDownVertical => "scale_down_vertical",
+        }
+    }
+
     /// The action that a change of pods and of what a pod requests amounts to. Pods come first; of a change of requests alone
     /// the largest growth counts.
     pub fn of(current: u32, desired: u32, resources: Option<ResourceChange>) -> Self {

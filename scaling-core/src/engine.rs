@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-pub use breaker::{Breaker, BreakerConfig};
+pub use breaker::{Breaker, BreakerConfig, BreakerWatch};
 pub use ensemble::Ensemble;
 pub use error::EngineError;
 pub use fallback::Fallback;

@@ -55,8 +55,8 @@ pub use decision::{
 };
 #[doc(inline)]
 pub use engine::{
-    Breaker, BreakerConfig, DecisionEngine, EngineError, EngineExt, Ensemble, Fallback, FloorSource, Floored,
-    Forecasting, Shadow,
+    Breaker, BreakerConfig, BreakerWatch, DecisionEngine, EngineError, EngineExt, Ensemble, Fallback, FloorSource,
+    Floored, Forecasting, Shadow,
 };
 #[doc(inline)]
 pub use forecast::Forecast;

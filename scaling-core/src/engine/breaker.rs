@@ -52,24 +52,58 @@ struct State {
 pub struct Breaker<E> {
     inner: E,
     config: BreakerConfig,
-    states: Mutex<HashMap<Arc<Target>, State>>,
+    watch: BreakerWatch,
     name: String,
+}
+
+/// Failing targets and their state.
+type States = HashMap<Arc<Target>, State>;
+
+/// The state of a [`Breaker`], for those who watch: it stays at hand when the breaker itself is inside another engine.
+///
+/// ```
+/// use scaling_core::{BreakerConfig, EngineExt, RuleBasedEngine, chrono::DateTime};
+/// let breaker = RuleBasedEngine::default().breaker(BreakerConfig::default());
+/// let watch = breaker.watch();
+/// let engine = breaker.or_else(RuleBasedEngine::default());
+/// assert_eq!((watch.failing(), watch.open(DateTime::UNIX_EPOCH)), (0, 0));
+/// # let _ = engine;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct BreakerWatch(Arc<Mutex<States>>);
+
+impl BreakerWatch {
+    /// Number of targets for which the engine failed when it was last asked.
+    pub fn failing(&self) -> usize {
+        self.with_states(|states| states.len())
+    }
+
+    /// Number of targets for which the engine is not asked at an instant.
+    pub fn open(&self, now: DateTime<Utc>) -> usize {
+        let is_open = |state: &&State| state.open_until.is_some_and(|end| now < end);
+        self.with_states(|states| states.values().filter(is_open).count())
+    }
+
+    fn with_states<T>(&self, f: impl FnOnce(&mut States) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl<E: DecisionEngine> Breaker<E> {
     /// `inner`, with a breaker.
     pub fn new(inner: E, config: BreakerConfig) -> Self {
         let name = format!("{} behind a breaker", inner.name());
-        Self { inner, config, states: Mutex::default(), name }
+        Self { inner, config, watch: BreakerWatch::default(), name }
     }
 
     /// Forgets the failures of a target.
     pub fn forget(&self, target: &Target) {
-        self.with_states(|states| states.remove(target));
+        self.watch.with_states(|states| states.remove(target));
     }
 
-    fn with_states<T>(&self, f: impl FnOnce(&mut HashMap<Arc<Target>, State>) -> T) -> T {
-        f(&mut self.states.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Its state, for those who watch.
+    pub fn watch(&self) -> BreakerWatch {
+        self.watch.clone()
     }
 }
 
@@ -84,7 +118,7 @@ impl<E: DecisionEngine> DecisionEngine for Breaker<E> {
         let (target, now) = (&observation.target, observation.now);
         let cool_off = TimeDelta::from_std(self.config.cool_off).unwrap_or(TimeDelta::MAX);
         let until = now.checked_add_signed(cool_off).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let refused = self.with_states(|states| {
+        let refused = self.watch.with_states(|states| {
             let state = states.get_mut(target)?;
             // An end that lies farther ahead than a cool-off was set by a clock that has jumped back since.
             state.open_until = state.open_until.map(|end| end.min(until));
@@ -99,7 +133,7 @@ impl<E: DecisionEngine> DecisionEngine for Breaker<E> {
             return Err(EngineError::Open { engine: self.inner.name().to_owned(), failures, until });
         }
         let answer = self.inner.decide(observation).await;
-        self.with_states(|states| {
+        self.watch.with_states(|states| {
             if answer.is_ok() {
                 states.remove(target);
                 return;

@@ -1,5 +1,6 @@
 //! One tick over all workloads, within its deadline.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,7 +143,7 @@ impl Fleet {
         }
         tokio::select! {
             biased;
-            record = self.autoscaler.tick_on(target, at, seen) => Some(record),
+            record = self.autoscaler.tick_on(target, at, ready(seen)) => Some(record),
             // Dropped, the tick leaves its record itself.
             () = limit => None,
         }

@@ -126,10 +126,7 @@ impl Observation {
     /// assert_eq!(absences, [(SignalKind::CpuUtilization, Absence::NotMeasured)]);
     /// ```
     pub fn absences(&self) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
-        let idle = self.current.value(SignalKind::RequestRate) == Some(0.0);
-        let moot = move |kind| idle && matches!(kind, SignalKind::ResponseTime | SignalKind::ErrorRate);
-        let expected = self.declared().iter().filter(move |kind| !moot(*kind));
-        expected.filter_map(|kind| Some((kind, self.current.signal(kind).absence()?)))
+        self.current.absent_of(self.declared())
     }
 }
 

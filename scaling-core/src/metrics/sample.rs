@@ -96,6 +96,15 @@ impl ScalingMetrics {
         SignalSet::of(SignalKind::ALL.into_iter().filter(|kind| self.stored(*kind) != Signal::NOT_MEASURED))
     }
 
+    /// The signals of a declaration without a usable value, each with its cause ([`Observation::absences`](crate::Observation::absences)).
+    pub fn absent_of(&self, declared: SignalSet) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
+        // Without requests there is nothing to measure.
+        let idle = self.value(SignalKind::RequestRate) == Some(0.0);
+        let moot = move |kind| idle && matches!(kind, SignalKind::ResponseTime | SignalKind::ErrorRate);
+        let expected = declared.iter().filter(move |kind| !moot(*kind));
+        expected.filter_map(|kind| Some((kind, self.signal(kind).absence()?)))
+    }
+
     /// The value of this kind, if present.
     pub fn value(&self, kind: SignalKind) -> Option<f64> {
         self.signal(kind).value()

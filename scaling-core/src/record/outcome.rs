@@ -20,6 +20,18 @@ pub enum Step {
     Apply,
 }
 
+impl Step {
+    /// Returns a short, constant name, for metrics and traces.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Read => "read",
+            Self::Decide => "decide",
+            Self::Apply => "apply",
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -75,6 +87,20 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         may_have_happened: bool,
     },
+}
+
+impl Outcome {
+    /// Returns a short, constant name of the end, for metrics and traces.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unchanged { .. } => "unchanged",
+            Self::Planned => "planned",
+            Self::Validated => "validated",
+            Self::Applied => "applied",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
