@@ -327,8 +327,9 @@ fn explain(assessment: &Assessment<'_>, action: ScalingAction, reasons: &mut Vec
     let health = &assessment.health;
     match assessment.observation.forecast {
         // After what asks for most.
-        Some(Ok(LoadForecast { observed, expected, quantile, ahead_s, .. })) => {
-            reasons.insert(reasons.len().min(1), Reason::Forecast { observed, expected, quantile, ahead_s });
+        Some(Ok(LoadForecast { signal, observed, expected, quantile, ahead_s })) => {
+            let signal = Some(signal);
+            reasons.insert(reasons.len().min(1), Reason::Forecast { signal, observed, expected, quantile, ahead_s });
         }
         Some(Err(cause)) => reasons.push(Reason::NoForecast { cause }),
         None => {}

@@ -55,6 +55,8 @@
 //!
 //! Alert rules for Prometheus and a dashboard for Grafana that use them are in `examples/deploy` of the repository.
 
+#[cfg(feature = "telemetry")]
+pub mod board;
 mod context;
 #[cfg(feature = "telemetry")]
 mod health;
@@ -63,11 +65,16 @@ mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 #[cfg(feature = "serve")]
+pub mod page;
+#[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "telemetry")]
 mod timed;
 
 pub use context::trace_headers;
+#[cfg(feature = "telemetry")]
+#[doc(inline)]
+pub use board::Board;
 #[cfg(feature = "telemetry")]
 pub use health::{Health, Readiness};
 #[cfg(feature = "telemetry")]

@@ -576,7 +576,7 @@ fn every_reason_prints_whatever_its_numbers() {
             Reason::OverProvisioned { needed: n },
             Reason::RecentDemand { replicas: u32::MAX },
             Reason::Trend { growth: n, seconds: n },
-            Reason::Forecast { observed: n, expected: n, quantile: n, ahead_s: n },
+            Reason::Forecast { signal: None, observed: n, expected: n, quantile: n, ahead_s: n },
             Reason::DailyPattern { swing: n, days: n },
             Reason::Weekend,
             Reason::Event { name: String::new(), factor: n },

@@ -207,7 +207,7 @@ fn a_daily_rise_is_provided_for_in_advance() {
 fn a_workload_never_seen_before_gets_general_headroom() {
     let decision = engine().evaluate(&observation(|_| 480.0, 10)).unwrap();
     assert!((10..=12).contains(&decision.desired_replicas), "{decision:?}");
-    let Some(Reason::Forecast { observed, expected, quantile, ahead_s }) =
+    let Some(Reason::Forecast { observed, expected, quantile, ahead_s, .. }) =
         decision.reasons.iter().find(|reason| matches!(reason, Reason::Forecast { .. }))
     else {
         panic!("no forecast among {:?}", decision.reasons)

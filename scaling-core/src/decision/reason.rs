@@ -124,6 +124,9 @@ pub enum Reason {
     },
     /// Load that may have come when new pods are ready.
     Forecast {
+        /// The signal that measures the load, where it is known ([`LoadForecast`](crate::LoadForecast) says its unit).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<SignalKind>,
         /// As observed, in the unit of its signal.
         observed: f64,
         /// The quantile of what may come, in the same unit.
@@ -320,7 +323,7 @@ impl fmt::Display for Reason {
                 100.0 * share
             ),
             Self::RecentDemand { replicas } => write!(f, "the recent past needed {replicas} pods"),
-            Self::Forecast { observed, expected, quantile, ahead_s } => write!(
+            Self::Forecast { observed, expected, quantile, ahead_s, .. } => write!(
                 f,
                 "load of {observed:.1} may become {expected:.1} within {ahead_s:.0} s (quantile {quantile:.3} of the forecast)"
             ),

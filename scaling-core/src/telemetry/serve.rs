@@ -30,6 +30,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+pub(super) use headers::secure;
+
 use super::{Health, Metrics};
 use connection::Limited;
 

@@ -10,9 +10,15 @@ use std::fmt::Write;
 
 use super::{Report, TraceReport};
 
-const STYLE: &str = include_str!("html/style.css");
-/// One script in three parts, in this order: what numbers look like, a chart, the page.
-const SCRIPT: [&str; 3] = [include_str!("html/format.js"), include_str!("html/chart.js"), include_str!("html/page.js")];
+/// Palette, shared with the status page, and style.
+const STYLE: [&str; 2] = [include_str!("../../web/palette.css"), include_str!("html/style.css")];
+/// One script in four parts, in this order: what numbers look like, as on the status page, and instants, a chart, the page.
+const SCRIPT: [&str; 4] = [
+    include_str!("../../web/numbers.js"),
+    include_str!("html/format.js"),
+    include_str!("html/chart.js"),
+    include_str!("html/page.js"),
+];
 
 pub(super) fn page(report: &Report) -> String {
     let mut html = String::new();
@@ -20,7 +26,8 @@ pub(super) fn page(report: &Report) -> String {
         html,
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Backtest of autoscaling policies</title>\n\
-         <style>\n{STYLE}</style>\n<h1>Backtest of autoscaling policies</h1>\n<p class=\"verdict\">{}</p>\n",
+         <style>\n{}</style>\n<h1>Backtest of autoscaling policies</h1>\n<p class=\"verdict\">{}</p>\n",
+        STYLE.concat(),
         escaped(&report.verdict())
     );
     origin(&mut html, report);

@@ -21,7 +21,7 @@ const ALWAYS: [(&str, &str); 5] = [
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Adds the headers that keep a browser from doing more with an answer than showing it.
-pub(super) async fn secure(mut response: Response) -> Response {
+pub(in crate::telemetry) async fn secure(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

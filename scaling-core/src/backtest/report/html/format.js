@@ -1,14 +1,7 @@
-// Numbers and instants as people read them.
+// Instants as people read them.
 const DAY = 86400;
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-const number = (value) => value === null || value === undefined ? "–"
-  : value.toLocaleString("en", { maximumSignificantDigits: Math.abs(value) >= 1000 ? 6 : 3, maximumFractionDigits: 3 });
-// On an axis there is little room.
-const short = (value) => Math.abs(value) >= 1e6 ? number(value / 1e6) + "M" : Math.abs(value) >= 1e4 ? number(value / 1e3) + "k" : number(value);
-const twoDigits = (value) => String(value).padStart(2, "0");
-const escapeText = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 
 function clock(seconds) {
   const date = new Date(seconds * 1000);
@@ -22,17 +15,6 @@ function day(seconds, dated) {
 }
 
 const instant = (seconds, dated) => day(seconds, dated) + " " + clock(seconds);
-
-// Round numbers between two, about so many.
-function nice(from, to, about) {
-  const rough = (to - from) / Math.max(1, about);
-  if (!(rough > 0)) return [from];
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((size) => size * power).find((size) => size >= rough * 0.999);
-  const marks = [];
-  for (let at = Math.ceil(from / step - 1e-9); at * step <= to + step * 1e-9; at++) marks.push(Number((at * step).toPrecision(12)));
-  return marks;
-}
 
 // Marks of a time axis, at most so many, on whole hours or days.
 function timeMarks(from, to, about, dated) {
