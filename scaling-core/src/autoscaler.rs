@@ -359,6 +359,7 @@ impl Autoscaler {
         record.history_len = before.times().len();
         record.metrics = Some(observation.current.clone());
         record.declared = Some(declared);
+        record.provenance = observation.provenance.as_deref().cloned();
         Ok(observation)
     }
 

@@ -70,7 +70,7 @@ pub use hpa::HpaSpec;
 #[doc(inline)]
 pub use metrics::{
     Absence, Columns, HistoryError, InvalidEvent, LoadForecast, MetricsHistory, NoForecast, Objective, Observation,
-    PlannedEvent, Repairs, ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
+    PlannedEvent, Provenance, Repairs, ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
 };
 #[doc(inline)]
 pub use plan::HpaPlan;

@@ -7,6 +7,7 @@ mod absence;
 mod forecast;
 mod history;
 mod observation;
+mod provenance;
 mod sample;
 mod signal_set;
 
@@ -14,5 +15,6 @@ pub use absence::{Absence, Signal, SignalKind};
 pub use forecast::{LoadForecast, NoForecast};
 pub use history::{Columns, HistoryError, MetricsHistory, Repairs};
 pub use observation::{InvalidEvent, Objective, Observation, PlannedEvent, WorkloadFacts};
+pub use provenance::Provenance;
 pub use sample::ScalingMetrics;
 pub use signal_set::SignalSet;

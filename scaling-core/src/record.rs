@@ -16,7 +16,7 @@ pub use tee::Tee;
 use crate::bounds::Bounds;
 use crate::decision::{Floor, ScalingDecision};
 use crate::guard::Clamp;
-use crate::metrics::{ScalingMetrics, SignalSet};
+use crate::metrics::{Provenance, ScalingMetrics, SignalSet};
 use crate::policy::BoundsChange;
 use crate::state::ApplyMode;
 use crate::target::Target;
@@ -36,6 +36,9 @@ pub struct DecisionRecord {
     /// The signals that the source delivers; none if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<SignalSet>,
+    /// Which source measured what, where several contribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     /// Number of samples of history before the metrics.
     pub history_len: usize,
     /// The HPA's bounds before.
@@ -71,6 +74,7 @@ impl DecisionRecord {
             mode,
             metrics: None,
             declared: None,
+            provenance: None,
             history_len: 0,
             bounds: None,
             resting: None,

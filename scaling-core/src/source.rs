@@ -9,6 +9,10 @@ pub mod cloudwatch;
 mod composite;
 #[cfg(feature = "datadog")]
 pub mod datadog;
+#[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
+pub mod fleet;
+#[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
+pub mod mapping;
 mod memory;
 pub mod parse;
 #[cfg(feature = "prometheus")]
@@ -22,6 +26,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 pub use accumulate::{Accumulator, DEFAULT_LIMIT, SampleCounts, SampleError};
+pub use composite::{AllFailed, Composite, Part};
 pub use memory::MemorySource;
 pub use replay::{Recording, Replay};
 

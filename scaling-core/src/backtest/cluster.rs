@@ -443,6 +443,7 @@ impl MetricsSource for Cluster {
             facts: self.facts.clone(),
             events: self.events.clone(),
             forecast: None,
+            provenance: None,
         })
     }
 }

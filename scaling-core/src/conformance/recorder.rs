@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::engine::steady;
 use crate::{
-    Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Floor, Limit, Outcome, Reason, Recorder,
-    ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, Step, Target, Unchanged,
+    Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Floor, Limit, Outcome, Provenance, Reason,
+    Recorder, ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, Step, Target,
+    Unchanged,
 };
 
 /// Runs every promise of a recorder. `make` gives an empty one; `read` takes one and gives back what it kept, oldest first.
@@ -99,10 +100,17 @@ pub fn records() -> Vec<DecisionRecord> {
         .without(SignalKind::CpuUtilization, Absence::Stale { age_s: 90 })
         .without(SignalKind::QueueDepth, Absence::NotFinite);
     let target = Target::deployment("shop", "checkout").in_cluster("eu \"1\"");
+    let provenance = Provenance {
+        signals: [(SignalKind::RequestRate, "load balancer".to_owned())].into(),
+        pods: Some("cluster".into()),
+        failed: [("cluster \"2\"".to_owned(), "timed out".to_owned())].into(),
+        unconfirmed: SignalSet::of([SignalKind::RequestRate]),
+    };
     let blank = DecisionRecord::new(target, at, ApplyMode::Apply);
     let whole = DecisionRecord {
         metrics: Some(metrics),
         declared: Some(SignalSet::ALL),
+        provenance: Some(provenance),
         history_len: 5,
         bounds: Some(bounds(2, 6)),
         resting: Some(bounds(1, 6)),

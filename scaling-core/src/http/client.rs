@@ -1,5 +1,7 @@
 //! Sending: [`HttpClient`].
 
+use std::time::Duration;
+
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
@@ -126,7 +128,9 @@ impl HttpClient {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let wall_clock = || std::time::SystemTime::now().into();
-        let retry_after = text(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, text("date"), wall_clock()));
+        let asked = text(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, text("date"), wall_clock()));
+        let reset = self.config.reset_header.as_deref().filter(|_| status == 429);
+        let retry_after = asked.or_else(|| text(reset?)?.trim().parse().ok().map(Duration::from_secs));
         let is_success = response.status().is_success();
         let limit = if is_success { self.config.body_limit } else { ERROR_BODY_LIMIT };
         let (body, cut) = read(response, limit, url).await?;

@@ -30,6 +30,7 @@ pub struct HttpConfig {
     pub(super) connect_timeout: Duration,
     pub(super) body_limit: usize,
     pub(super) retry: Retry,
+    pub(super) reset_header: Option<String>,
     pub(super) seed: u64,
     pub(super) auth: Auth,
     pub(super) headers: Vec<Header>,
@@ -47,6 +48,7 @@ impl Default for HttpConfig {
             connect_timeout: Duration::from_secs(3),
             body_limit: 64 << 20,
             retry: Retry::default(),
+            reset_header: None,
             // The one source of chance that the standard library has: each has its own keys.
             seed: RandomState::new().hash_one(0),
             auth: Auth::None,
@@ -92,6 +94,14 @@ impl HttpConfig {
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Heeds a header of answers 429 that says in how many seconds the limit of requests is reset, where the server sends no
+    /// `Retry-After`. Its name differs from service to service, and some write an instant into it: this is for seconds.
+    #[must_use]
+    pub fn reset_header(mut self, name: impl Into<String>) -> Self {
+        self.reset_header = Some(name.into());
         self
     }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Absence, LoadForecast, MetricsHistory, NoForecast, Repairs, ScalingMetrics, SignalKind, SignalSet};
+use super::{
+    Absence, LoadForecast, MetricsHistory, NoForecast, Provenance, Repairs, ScalingMetrics, SignalKind, SignalSet,
+};
 use crate::target::Target;
 
 /// Everything an engine may look at to decide once.
@@ -31,6 +33,8 @@ pub struct Observation {
     pub events: Arc<[PlannedEvent]>,
     /// The load that is expected, or why it is not known; `None` if nobody forecasts.
     pub forecast: Option<Result<LoadForecast, NoForecast>>,
+    /// Which source measured what, where several contribute; `None` with one source.
+    pub provenance: Option<Arc<Provenance>>,
 }
 
 impl Observation {
@@ -45,6 +49,7 @@ impl Observation {
             facts: WorkloadFacts::default(),
             events: Arc::new([]),
             forecast: None,
+            provenance: None,
         }
     }
 
@@ -112,7 +117,8 @@ impl Observation {
     /// The declared signals without a usable value now, each with its cause.
     ///
     /// Response time and error rate are not among them while the request rate is measured as 0: without requests there is nothing
-    /// to measure.
+    /// to measure. A signal that not every source which delivers it has measured is among them as partial, though it has a value
+    /// ([`Provenance`]).
     ///
     /// ```
     /// use scaling_core::chrono::DateTime;
@@ -126,7 +132,17 @@ impl Observation {
     /// assert_eq!(absences, [(SignalKind::CpuUtilization, Absence::NotMeasured)]);
     /// ```
     pub fn absences(&self) -> impl Iterator<Item = (SignalKind, Absence)> + '_ {
-        self.current.absent_of(self.declared())
+        let idle = self.current.value(SignalKind::RequestRate) == Some(0.0);
+        let moot = move |kind| idle && matches!(kind, SignalKind::ResponseTime | SignalKind::ErrorRate);
+        let expected = self.declared().iter().filter(move |kind| !moot(*kind));
+        expected
+            .filter_map(|kind| Some((kind, self.current.signal(kind).absence().or_else(|| self.unconfirmed(kind))?)))
+    }
+
+    fn unconfirmed(&self, kind: SignalKind) -> Option<Absence> {
+        let provenance = self.provenance.as_ref()?;
+        // Who measured it is one of two at least; how many there are more does not matter.
+        provenance.unconfirmed.contains(kind).then_some(Absence::Partial { covered_percent: 50 })
     }
 }
 

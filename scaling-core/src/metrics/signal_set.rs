@@ -47,7 +47,9 @@ impl SignalSet {
     }
 
     /// True if no signal is in the set.
-    pub const fn is_empty(self) -> bool {
+    // By reference, as serde asks it.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    pub const fn is_empty(&self) -> bool {
         self.0 == 0
     }
 
