@@ -482,6 +482,42 @@ mod tests {
     }
 
     #[test]
+    #[cfg(not(feature = "live"))]
+    fn without_its_live_part_it_says_how_to_build_it() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().to_str().unwrap();
+        for arguments in [
+            ["--prometheus", "http://localhost:9090", "--target", "shop/web"].as_slice(),
+            &["check", "--prometheus", "http://localhost:9090", "--target", "shop/web"],
+            &["backtest", "--target", "shop/web"],
+            &["--source", folder],
+            &["--apply"],
+        ] {
+            let error = output(arguments).unwrap_err();
+            assert!(error.starts_with("2: ") && error.contains("--features live --example autoscale"), "{error}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "live")]
+    fn what_the_live_part_lacks_is_said_with_its_flag() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().to_str().unwrap();
+        let from = ["--prometheus", "http://127.0.0.1:1"];
+        for (arguments, what) in [
+            (["--target", "shop/web"].as_slice(), "--prometheus URL"),
+            (&from, "--target NAMESPACE/NAME"),
+            (&["--target", "shop/web", from[0], from[1]], "--context NAME for a cluster, or --hpa FILE"),
+            (&["check", "--target", "shop/web", "--datadog"], "builds its source with their mappings"),
+            (&["backtest", "--target", "a/b", "--target", "a/c", from[0], from[1]], "one workload at a time"),
+            (&["--source", folder], "nothing in it says which engine decided"),
+        ] {
+            let error = output(arguments).unwrap_err();
+            assert!(error.starts_with("2: ") && error.contains(what), "{what}: {error}");
+        }
+    }
+
+    #[test]
     fn bad_input_is_one_clear_line() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path();

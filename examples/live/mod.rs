@@ -150,7 +150,7 @@ mod entry {
     /// # Errors
     /// [`Failure`] if it cannot begin, or what was learnt is not kept at the end.
     pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
-        within(async { looped(setup, SystemClock, &stop_on_signals()?, tell()).await })
+        within(async { looped(setup, SystemClock, &stop_on_signals()?, tell()).await.map(|_| ()) })
     }
 
     /// Says what works and what does not: each query, the HPA, the permission to change it.

@@ -54,7 +54,7 @@ impl Fleet {
             answered: true,
         };
         let seen = self.observe(&mut tick, began, stop, backoff).await;
-        let ended = self.tick_each(at, seen, self.limit(began + self.deadline, stop)).await;
+        let ended = self.tick_each(at, seen, self.limit(began, 1.0, stop)).await;
         for (target, ended) in self.targets.iter().zip(ended) {
             match ended {
                 Some(Ok(record)) => tick.records.push(record),
@@ -86,13 +86,13 @@ impl Fleet {
             (tick.asked, tick.answered) = (false, false);
             return self.nothing(|| why.clone());
         }
-        let share = self.deadline.mul_f64(SOURCE_SHARE);
         let seen = tokio::select! {
             biased;
             seen = self.autoscaler.observe_all(&self.targets, tick.at) => seen,
-            () = self.limit(began + share, stop) => {
+            () = self.limit(began, SOURCE_SHARE, stop) => {
                 tick.overrun = true;
-                self.nothing(|| Late(share))
+                let waited = began.elapsed();
+                self.nothing(|| Late(waited))
             }
         };
         let down = |seen: &Result<_, _>| matches!(seen, Err(SourceError::Backend { .. }));
@@ -149,12 +149,12 @@ impl Fleet {
         }
     }
 
-    /// Ends at the deadline, or when the grace is over after the end was asked for.
-    fn limit(&self, deadline: Instant, stop: &Stop) -> Limit {
-        let (stop, grace) = (stop.clone(), self.grace);
+    /// Ends at this share of the deadline or, once the end was asked for, of the grace.
+    fn limit(&self, began: Instant, share: f64, stop: &Stop) -> Limit {
+        let (deadline, grace, stop) = (began + self.deadline.mul_f64(share), self.grace.mul_f64(share), stop.clone());
         let stopped = async move {
-            stop.requested().await;
-            tokio::time::sleep(grace).await;
+            let asked = stop.requested_at().await;
+            tokio::time::sleep_until(asked + grace).await;
         };
         async move {
             tokio::select! {

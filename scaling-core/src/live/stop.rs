@@ -1,6 +1,7 @@
 //! [`Stop`]: asking a loop to end.
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Asks whoever waits for it to end. Clones are one and the same; once asked for, it stays so.
 ///
@@ -15,7 +16,8 @@ use tokio::sync::watch;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Stop {
-    requested: watch::Sender<bool>,
+    /// When the end was asked for, first.
+    requested: watch::Sender<Option<Instant>>,
 }
 
 impl Default for Stop {
@@ -27,22 +29,33 @@ impl Default for Stop {
 impl Stop {
     /// Creates one that nobody has asked for.
     pub fn new() -> Self {
-        Self { requested: watch::Sender::new(false) }
+        Self { requested: watch::Sender::new(None) }
     }
 
     /// Asks for the end.
     pub fn request(&self) {
-        self.requested.send_replace(true);
+        self.requested.send_if_modified(|requested| {
+            let is_first = requested.is_none();
+            requested.get_or_insert_with(Instant::now);
+            is_first
+        });
     }
 
     /// Returns true once the end was asked for.
     pub fn is_requested(&self) -> bool {
-        *self.requested.borrow()
+        self.requested.borrow().is_some()
     }
 
     /// Waits until the end is asked for.
     pub async fn requested(&self) {
-        // It fails only without a sender, and here is one.
-        self.requested.subscribe().wait_for(|requested| *requested).await.ok();
+        self.requested_at().await;
+    }
+
+    /// Waits until the end is asked for, and tells when that was.
+    pub(super) async fn requested_at(&self) -> Instant {
+        let mut requested = self.requested.subscribe();
+        // Waiting fails only without a sender, and here is one.
+        let found = requested.wait_for(Option::is_some).await;
+        found.ok().and_then(|requested| *requested).unwrap_or_else(Instant::now)
     }
 }
