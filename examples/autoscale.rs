@@ -6,8 +6,16 @@
 //! By default it replays the second of the two weeks in `test_data/shop_history.csv.gz`, after learning from the first, against
 //! the HPA of `test_data/shop_hpa.yaml`. The recording says how much load there was; the pods that meet it are simulated, because
 //! they follow from the bounds. A records file is a source, too: run again from its own records it writes the same bytes.
+//!
+//! The same program against live metrics, built with `--features live`: what works (`check`), what the last two weeks would have been
+//! (`backtest`), and ticking by the clock, which changes nothing without `--apply`.
+//!
+//!     autoscale check    --prometheus http://localhost:9090 --target shop/web --context staging
+//!     autoscale backtest --prometheus http://localhost:9090 --target shop/web --context staging
+//!     autoscale          --prometheus http://localhost:9090 --target shop/web --context staging --listen 127.0.0.1:8000
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,21 +24,32 @@ use clap::Parser;
 use examples::changes::{Changes, when};
 use examples::comparison::{Comparison, RecorderRecipe};
 use examples::journal::{self, Journal, Recorded, Setting};
+use examples::live::arguments::{LiveArguments, Task};
 use examples::manifest::HpaFile;
 use examples::scenario::ScenarioArguments;
-use examples::{Failure, MayClose, candidates, verdict};
+use examples::{Failure, MayClose, candidates, live, verdict};
 use scaling_core::backtest::Scenario;
 use scaling_core::record::Tee;
 use scaling_core::stats::significant;
 use scaling_core::{HardLimits, PlannedEvent, Target, WorkloadFacts};
 use scaling_k8s::{HpaManifest, diff, repository};
 
+/// Beginning of the records of a live run.
+const LIVE_MARK: &[u8] = b"{\"header\":";
+
 const EXAMPLES: &str = "Examples:
   cargo run --release --example autoscale
   cargo run --release --example autoscale -- --verbose --time-zone Europe/Berlin
   cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --pod-capacity 60 --html report.html
   cargo run --release --example autoscale -- --engine rules --records records.jsonl
-  cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl";
+  cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl
+
+Against live metrics (cargo run --release --features live --example autoscale -- ...):
+  autoscale check --prometheus http://localhost:9090 --target shop/web --context staging
+  autoscale backtest --prometheus http://localhost:9090 --target shop/web --context staging
+  autoscale --prometheus http://localhost:9090 --target shop/web --hpa hpa.yaml --records records --state state
+  autoscale --prometheus http://localhost:9090 --target shop/web --context staging --listen 127.0.0.1:8000 --apply
+  autoscale --source records --target shop/web";
 
 #[derive(Clone, Parser)]
 #[command(
@@ -40,7 +59,10 @@ const EXAMPLES: &str = "Examples:
     after_help = format!("{EXAMPLES}\n\n{}", examples::reading::FORMS)
 )]
 struct Arguments {
-    /// Metrics to replay, or a file of decision records. By default `test_data/shop_history.csv.gz`.
+    /// What to do with live metrics; by default ticks by the clock until SIGTERM or SIGINT.
+    #[arg(value_enum)]
+    task: Option<Task>,
+    /// Metrics to replay, or decision records: a file, or the folder of a live run. By default `test_data/shop_history.csv.gz`.
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
     /// The HPA as it stands: a manifest. By default `test_data/shop_hpa.yaml`.
@@ -57,8 +79,9 @@ struct Arguments {
     /// Writes the comparison as one page with charts.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Writes the decision records of "with us" as JSON lines.
-    #[arg(long, value_name = "FILE")]
+    /// Writes the decision records of "with us" as JSON lines; of a live run into the rotating files of a folder, from which the next
+    /// run takes its cooldowns and floors.
+    #[arg(long, value_name = "FILE or DIR")]
     records: Option<PathBuf>,
     /// Writes the recommended manifest, as a GitOps repository would get it, into this folder.
     #[arg(long, value_name = "DIR")]
@@ -67,15 +90,49 @@ struct Arguments {
     #[arg(long, value_name = "NAME,START,END,FACTOR", value_parser = examples::event)]
     event: Vec<PlannedEvent>,
     #[command(flatten)]
+    live: LiveArguments,
+    #[command(flatten)]
     cluster: ScenarioArguments,
 }
 
+impl Arguments {
+    /// What the live parts take of it.
+    fn setup(&self) -> Result<live::Setup<'_>, Failure> {
+        Ok(live::Setup {
+            live: &self.live,
+            hpa: self.hpa.as_deref(),
+            hpas: &self.cluster.hpas,
+            engine: &self.engine,
+            records: self.records.as_deref(),
+            events: &self.event,
+            limits: self.cluster.limits,
+            price: examples::price(self.cluster.price, &self.cluster.currency)?,
+        })
+    }
+}
+
 fn main() -> ExitCode {
-    examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout().lock())))
+    examples::exit(run(&Arguments::parse(), &mut MayClose(std::io::stdout())))
 }
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let arguments = &taken_apart(arguments)?;
+    match arguments.task {
+        Some(Task::Check) => return live::check(&arguments.setup()?),
+        Some(Task::Backtest) => {
+            let (target, hpa, samples) = live::past(&arguments.setup()?)?;
+            let alone = hpa.clone().candidate(hpa.manifest.name());
+            let scenario = arguments.cluster.fetched(&target.to_string(), samples, &alone, out)?;
+            return compare(arguments, &hpa, &target, with_events(arguments, &target, scenario), out);
+        }
+        None => {}
+    }
+    if let Some(source) = arguments.source.as_deref().filter(|source| source.is_dir() || is_live_file(source)) {
+        return live::records_replay(&arguments.setup()?, source);
+    }
+    if arguments.live.is_wanted() {
+        return live::run(&arguments.setup()?);
+    }
     let source = arguments.source.clone().unwrap_or_else(examples::shop_history);
     let place = examples::place(&source);
     if journal::is_journal(&source) {
@@ -85,9 +142,21 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     writeln!(out, "autoscale: {place} under the HPA alone, with us, and with a recommended target (some seconds)")?;
     out.flush()?;
     let hpa = hpa(arguments)?;
-    let setting = setting(arguments, &hpa)?;
-    let (manifest, target) = (&hpa.manifest, hpa.manifest.target());
-    let scenario = scenario(arguments, &source, &hpa, &target, out)?;
+    let target = hpa.manifest.target();
+    let scenario = scenario(arguments, &source, &hpa, out)?;
+    compare(arguments, &hpa, &target, with_events(arguments, &target, scenario), out)
+}
+
+/// Compares the HPA alone, with us, and with the recommended target, and says what to make of it.
+fn compare(
+    arguments: &Arguments,
+    hpa: &HpaFile,
+    target: &Target,
+    scenario: Scenario,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let setting = setting(arguments, hpa)?;
+    let manifest = &hpa.manifest;
     let engine = candidates::engine(&setting.engine)?;
     let changes = Changes::default();
     let journal = arguments.records.as_deref().map(Journal::new);
@@ -100,7 +169,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         journal.finish()?;
     }
 
-    introduce(arguments, &hpa, &target, &comparison, out)?;
+    introduce(arguments, hpa, target, &comparison, out)?;
     let mut list = Vec::new();
     changes.write(arguments.cluster.reading.zone(), arguments.verbose, &mut list)?;
     out.write_all(&list)?;
@@ -164,19 +233,23 @@ fn setting(arguments: &Arguments, hpa: &HpaFile) -> Result<Setting, Failure> {
 }
 
 /// Puts the load into a cluster, as `backtest` does.
-fn scenario(
-    arguments: &Arguments,
-    source: &Path,
-    hpa: &HpaFile,
-    target: &Target,
-    out: &mut impl Write,
-) -> Result<Scenario, Failure> {
+fn scenario(arguments: &Arguments, source: &Path, hpa: &HpaFile, out: &mut impl Write) -> Result<Scenario, Failure> {
     let alone = hpa.clone().candidate(hpa.manifest.name());
     let judged = arguments.hpa.as_deref().map(examples::place);
     let judged: Vec<&str> = judged.iter().map(String::as_str).collect();
     let scenarios = arguments.cluster.scenarios(&[source.to_owned()], &[alone], &judged, out)?;
-    let scenario = scenarios.into_iter().next().ok_or_else(|| Failure::failed("there is no load"))?;
-    Ok(Scenario { target: Some(target.clone()), events: arguments.event.clone(), ..scenario })
+    scenarios.into_iter().next().ok_or_else(|| Failure::failed("there is no load"))
+}
+
+fn with_events(arguments: &Arguments, target: &Target, scenario: Scenario) -> Scenario {
+    Scenario { target: Some(target.clone()), events: arguments.event.clone(), ..scenario }
+}
+
+/// Returns whether a file is one of the records of a live run.
+fn is_live_file(path: &Path) -> bool {
+    let mut begins = [0; LIVE_MARK.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begins));
+    path != Path::new("-") && read.is_ok() && begins == LIVE_MARK
 }
 
 /// Says who, from when to when, under which HPA.
@@ -435,6 +508,42 @@ mod tests {
         let trace = Trace::parse("shop", &bytes).unwrap();
         assert_eq!((trace.span().1 - trace.span().0).num_days(), 14);
         assert!((3600.0..5400.0).contains(&trace.facts().gap_seconds), "{:?}", trace.facts());
+    }
+
+    #[test]
+    #[cfg(not(feature = "live"))]
+    fn without_its_live_part_it_says_how_to_build_it() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().to_str().unwrap();
+        for arguments in [
+            ["--prometheus", "http://localhost:9090", "--target", "shop/web"].as_slice(),
+            &["check", "--prometheus", "http://localhost:9090", "--target", "shop/web"],
+            &["backtest", "--target", "shop/web"],
+            &["--source", folder],
+            &["--apply"],
+        ] {
+            let error = output(arguments).unwrap_err();
+            assert!(error.starts_with("2: ") && error.contains("--features live --example autoscale"), "{error}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "live")]
+    fn what_the_live_part_lacks_is_said_with_its_flag() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().to_str().unwrap();
+        let from = ["--prometheus", "http://127.0.0.1:1"];
+        for (arguments, what) in [
+            (["--target", "shop/web"].as_slice(), "--prometheus URL"),
+            (&from, "--target NAMESPACE/NAME"),
+            (&["--target", "shop/web", from[0], from[1]], "--context NAME for a cluster, or --hpa FILE"),
+            (&["check", "--target", "shop/web", "--datadog"], "builds its source with their mappings"),
+            (&["backtest", "--target", "a/b", "--target", "a/c", from[0], from[1]], "one workload at a time"),
+            (&["--source", folder], "nothing in it says which engine decided"),
+        ] {
+            let error = output(arguments).unwrap_err();
+            assert!(error.starts_with("2: ") && error.contains(what), "{what}: {error}");
+        }
     }
 
     #[test]

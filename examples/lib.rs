@@ -8,6 +8,8 @@ pub mod changes;
 pub mod comparison;
 #[path = "shared/journal.rs"]
 pub mod journal;
+#[path = "live/mod.rs"]
+pub mod live;
 #[path = "shared/manifest.rs"]
 pub mod manifest;
 #[path = "shared/reading.rs"]

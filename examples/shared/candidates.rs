@@ -84,6 +84,19 @@ pub fn engine(text: &str) -> Result<EngineRecipe, Failure> {
     }
 }
 
+/// The predictive engine of a name, for a host that keeps what it learns; none if the name is another engine's.
+///
+/// # Errors
+/// [`Failure::Input`] if its parameter cannot work.
+pub fn live_predictive(text: &str) -> Result<Option<PredictiveEngine>, Failure> {
+    let share = match text.split_once(':') {
+        None if text == "predictive" => return predictive(0.01).map(Some).map_err(|error| bad(text, error)),
+        Some(("predictive", share)) => percent(text, share)? / 100.0,
+        _ => return Ok(None),
+    };
+    predictive(share).map(Some).map_err(|error| bad(text, error))
+}
+
 /// Makes one policy.
 ///
 /// # Errors

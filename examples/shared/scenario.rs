@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use scaling_core::backtest::{BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace};
+use scaling_core::source::parse::SampleTime;
 use scaling_core::stats::significant;
-use scaling_core::{Bounds, HardLimits, Price, SignalKind, WorkloadFacts};
+use scaling_core::{Bounds, HardLimits, Price, ScalingMetrics, SignalKind, WorkloadFacts};
 
 use crate::Failure;
 use crate::manifest::{self, HpaArguments};
@@ -123,6 +124,29 @@ impl ScenarioArguments {
         scenarios.collect()
     }
 
+    /// Puts the load of samples, fetched from a place of this name, into its cluster, under the HPA that it is to be judged with.
+    ///
+    /// # Errors
+    /// As [`scenarios`](Self::scenarios).
+    pub fn fetched(
+        &self,
+        place: &str,
+        samples: Vec<ScalingMetrics>,
+        candidate: &Candidate,
+        out: &mut impl Write,
+    ) -> Result<Scenario, Failure> {
+        let candidates = std::slice::from_ref(candidate);
+        self.hpas.check_left_out(candidates)?;
+        let limits = self.limits(candidates, out)?;
+        let trace = Trace::from_samples(place, samples, SampleTime::Ends);
+        let trace = trace.map_err(|error| Failure::failed(format!("{place}: {error}")))?;
+        let scenario = self.of_trace(place, trace, limits, &[place], out)?;
+        let mut notes = Vec::new();
+        let requests = self.hpas.requests(candidates, |note| notes.push(note));
+        notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
+        Ok(Scenario { facts: requests.added_to(WorkloadFacts::default()), ..scenario })
+    }
+
     /// Finds the limits of a run: one set for all of its policies and the oracle. Those that are given stand, and a policy that leaves
     /// them is refused when it is replayed.
     fn limits(&self, candidates: &[Candidate], out: &mut impl Write) -> Result<HardLimits, Failure> {
@@ -162,9 +186,21 @@ impl ScenarioArguments {
         judged: &[&str],
         out: &mut impl Write,
     ) -> Result<Scenario, Failure> {
-        let bytes = crate::read(path)?;
-        let bad = |what: &dyn Display| Failure::input(format!("{}: {what}", crate::place(path)));
-        let trace = self.reading.trace(name, path, &bytes)?;
+        let trace = self.reading.trace(name, path, &crate::read(path)?)?;
+        self.of_trace(&crate::place(path), trace, limits, judged, out)
+    }
+
+    /// Puts one trace, read from a place of this name, into its cluster.
+    fn of_trace(
+        &self,
+        place: &str,
+        trace: Trace,
+        limits: HardLimits,
+        judged: &[&str],
+        out: &mut impl Write,
+    ) -> Result<Scenario, Failure> {
+        let bad = |what: &dyn Display| Failure::input(format!("{place}: {what}"));
+        let name = trace.name().to_owned();
         for note in self.reading.notes(&trace) {
             writeln!(out, "{name}: {note}")?;
         }

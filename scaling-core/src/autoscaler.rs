@@ -1,11 +1,13 @@
 //! The whole path, once: [`Autoscaler::tick`].
 
 mod spans;
+mod underway;
 
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::applier::HpaApplier;
 use crate::bounds::HardLimits;
@@ -21,6 +23,7 @@ use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, 
 use crate::source::{MetricsSource, SourceError};
 use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
+use underway::{Underway, begin};
 
 /// Wires a source, an engine, guards, a policy, an applier and a recorder, and runs them once per [`tick`](Self::tick).
 ///
@@ -235,47 +238,71 @@ impl Autoscaler {
     /// Observes, decides, approves, plans, applies and records, once, for one workload at one moment. Whatever fails or is
     /// refused is in the record, and the workload is left alone but for floors that are due.
     ///
+    /// # Cancelling
+    /// A tick may be dropped at any moment. The recorder then gets its record as far as it went, which says at what step it ended and
+    /// whether a write may have happened (law 12).
+    ///
     /// # Errors
     /// [`TickError`] if the record could not be kept.
     pub async fn tick(&self, target: &Target, now: DateTime<Utc>) -> Result<DecisionRecord, TickError> {
-        let span = spans::tick(target, self.mode);
-        async {
-            let seen = self.source.observe(target, now).instrument(spans::observe(1)).await;
-            self.tick_on(target, now, seen, &span).await
-        }
-        .instrument(span.clone())
-        .await
+        self.tick_on(target, now, self.source.observe(target, now).instrument(spans::observe(1))).await
     }
 
     /// Ticks many workloads at one moment, observed at once ([`MetricsSource::observe_all`]). A record for each, in their order.
     pub async fn tick_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<DecisionRecord, TickError>> {
-        let seen = self.source.observe_all(targets, now).instrument(spans::observe(targets.len())).await;
-        let mut seen = seen.into_iter();
+        let mut seen = self.observe_all(targets, now).await.into_iter();
         let mut records = Vec::with_capacity(targets.len());
         for target in targets {
-            let answer = match seen.next() {
-                Some(answer) => answer,
-                // A source that answers for fewer than it was asked for has no data for the rest.
-                None => Err(SourceError::NoData { target: target.clone(), at: now }),
-            };
-            let span = spans::tick(target, self.mode);
-            let tick = self.tick_on(target, now, answer, &span);
-            records.push(tick.instrument(span.clone()).await);
+            // A source that answers for fewer than it was asked for has no data for the rest.
+            let none = || Err(SourceError::NoData { target: target.clone(), at: now });
+            let seen = seen.next().unwrap_or_else(none);
+            records.push(self.tick_on(target, now, ready(seen)).await);
         }
         records
     }
 
-    /// The tick after the source has answered.
-    async fn tick_on(
+    /// What the source sees of many workloads: the first half of [`tick_all`](Self::tick_all).
+    pub(crate) async fn observe_all(
+        &self,
+        targets: &[Target],
+        now: DateTime<Utc>,
+    ) -> Vec<Result<Observation, SourceError>> {
+        self.source.observe_all(targets, now).instrument(spans::observe(targets.len())).await
+    }
+
+    /// A tick that its host gives up before it has begun. Its record is kept all the same.
+    #[cfg(feature = "live")]
+    pub(crate) fn cancel(&self, target: &Target, now: DateTime<Utc>) {
+        let mut record = DecisionRecord::new(target.clone(), now, self.mode);
+        drop(Underway::new(&mut record, &*self.recorder));
+    }
+
+    /// Has the recorder keep what it was given so far ([`Recorder::flush`]).
+    ///
+    /// # Errors
+    /// [`RecordError`] if some of it may be lost.
+    pub fn flush(&self) -> Result<(), RecordError> {
+        self.recorder.flush()
+    }
+
+    /// The tick over what the source answers.
+    pub(crate) async fn tick_on(
         &self,
         target: &Target,
         now: DateTime<Utc>,
-        seen: Result<Observation, SourceError>,
-        span: &Span,
+        seen: impl Future<Output = Result<Observation, SourceError>> + Send,
     ) -> Result<DecisionRecord, TickError> {
+        let span = spans::tick(target, self.mode);
         let mut record = DecisionRecord::new(target.clone(), now, self.mode);
-        record.outcome = self.run(&mut record, seen).await;
-        spans::ticked(span, &record);
+        async {
+            let tick = Underway::new(&mut record, &*self.recorder);
+            let seen = seen.await;
+            let outcome = self.run(tick.record, seen).await;
+            tick.end(outcome);
+        }
+        .instrument(span.clone())
+        .await;
+        spans::ticked(&span, &record);
         tracing::debug!(target_workload = %record.target, outcome = ?record.outcome, "tick");
         match self.recorder.record(&record) {
             Ok(()) => Ok(record),
@@ -285,10 +312,12 @@ impl Autoscaler {
 
     async fn run(&self, record: &mut DecisionRecord, seen: Result<Observation, SourceError>) -> Outcome {
         let observation = self.observed(record, seen);
+        begin(record, Step::Read);
         let state = match self.applier.current(&record.target).await {
             Ok(state) => state,
             Err(error) => return failed(Step::Read, &error, error.is_transient()),
         };
+        begin(record, Step::Decide);
         let decision = match &observation {
             Ok(observation) => self.decide(observation).await,
             Err(outcome) => Err(outcome.clone()),
@@ -304,6 +333,7 @@ impl Autoscaler {
             return record.withheld.take().or(refused).unwrap_or(unchanged);
         }
         record.withheld = record.withheld.take().or(refused);
+        begin(record, Step::Apply);
         let span = spans::update(&plan, self.mode);
         let outcome = self.carry_out(&plan, &target).instrument(span.clone()).await;
         spans::updated(&span, &outcome);

@@ -137,17 +137,36 @@ pub trait Recorder: Send + Sync {
     /// # Errors
     /// [`RecordError`] if it was not kept.
     fn record(&self, record: &DecisionRecord) -> Result<(), RecordError>;
+
+    /// Makes what was recorded so far outlive the process, and the machine where that can be had. A host asks for it after each round
+    /// of ticks and at the end; a recorder that holds nothing back, the default, has nothing to do. A wrapper passes it on.
+    ///
+    /// # Errors
+    /// [`RecordError`] if some of it may be lost.
+    fn flush(&self) -> Result<(), RecordError> {
+        Ok(())
+    }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<R: Recorder + ?Sized> Recorder for Arc<R> {
     fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
         (**self).record(record)
     }
+
+    fn flush(&self) -> Result<(), RecordError> {
+        (**self).flush()
+    }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<R: Recorder + ?Sized> Recorder for Box<R> {
     fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
         (**self).record(record)
+    }
+
+    fn flush(&self) -> Result<(), RecordError> {
+        (**self).flush()
     }
 }
 
@@ -233,5 +252,9 @@ impl<W: Write + Send> Recorder for JsonLinesRecorder<W> {
         lines.writer.write_all(&line)?;
         lines.torn = false;
         Ok(())
+    }
+
+    fn flush(&self) -> Result<(), RecordError> {
+        Ok(self.lines.lock().unwrap_or_else(PoisonError::into_inner).writer.flush()?)
     }
 }

@@ -71,10 +71,10 @@ pub mod serve;
 #[cfg(feature = "telemetry")]
 mod timed;
 
-pub use context::trace_headers;
 #[cfg(feature = "telemetry")]
 #[doc(inline)]
 pub use board::Board;
+pub use context::trace_headers;
 #[cfg(feature = "telemetry")]
 pub use health::{Health, Readiness};
 #[cfg(feature = "telemetry")]

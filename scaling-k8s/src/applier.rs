@@ -14,7 +14,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 
-pub use connect::ConnectError;
+pub use connect::{ConnectError, connect};
 
 use crate::hpa;
 use answer::{backend, refused, unapplied, unknown};

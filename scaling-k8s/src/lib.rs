@@ -11,7 +11,7 @@ mod manifest;
 pub mod repository;
 
 #[cfg(feature = "client")]
-pub use applier::{ConnectError, KubeHpaApplier};
+pub use applier::{ConnectError, KubeHpaApplier, connect};
 pub use error::ManifestError;
 pub use manifest::{HpaManifest, Manifests, Metadata, MissingRequest, TemplateSyntax, Workload, diff};
 

@@ -11,4 +11,8 @@ async fn without_a_tls_provider_one_is_installed() {
         assert!(error.to_string().starts_with("no connection to a cluster: "), "{error}");
     }
     assert!(CryptoProvider::get_default().is_some());
+
+    // A cluster that is asked for by name is that one or none.
+    let error = scaling_k8s::connect("no-such-context").await.map(|_| ()).unwrap_err().to_string();
+    assert!(error.starts_with("no connection to a cluster: context \"no-such-context\": "), "{error}");
 }

@@ -37,9 +37,9 @@ impl Tee {
     }
 }
 
-impl Recorder for Tee {
-    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
-        let mut failed = self.recorders.iter().filter_map(|recorder| recorder.record(record).err());
+impl Tee {
+    fn each(&self, ask: impl Fn(&dyn Recorder) -> Result<(), RecordError>) -> Result<(), RecordError> {
+        let mut failed = self.recorders.iter().filter_map(|recorder| ask(&**recorder).err());
         match failed.next() {
             None => Ok(()),
             Some(first) => {
@@ -47,6 +47,17 @@ impl Recorder for Tee {
                 Err(RecordError::Some { failed, asked: self.recorders.len(), first: Box::new(first) })
             }
         }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Recorder for Tee {
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        self.each(|recorder| recorder.record(record))
+    }
+
+    fn flush(&self) -> Result<(), RecordError> {
+        self.each(|recorder| recorder.flush())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A client from the environment.
 
-use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use rustls::crypto::{CryptoProvider, ring};
 
 /// There is no usable configuration of a cluster.
@@ -8,11 +9,30 @@ use rustls::crypto::{CryptoProvider, ring};
 #[error("no connection to a cluster: {0}")]
 pub struct ConnectError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
+/// Connects to the cluster of a context of the kubeconfig, whatever its current one is: a host says which cluster it means.
+///
+/// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
+///
+/// # Errors
+/// [`ConnectError`] if there is no kubeconfig, or no usable context of this name in it.
+pub async fn connect(context: &str) -> Result<Client, ConnectError> {
+    install_provider();
+    let failed = |error: &dyn std::fmt::Display| ConnectError(format!("context {context:?}: {error}").into());
+    let kubeconfig = Kubeconfig::read().map_err(|error| failed(&error))?;
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?;
+    Client::try_from(config).map_err(|error| failed(&error))
+}
+
 pub(super) async fn client() -> Result<Client, ConnectError> {
-    // Without a provider the client panics as soon as two of them are linked, which an application may do without knowing.
+    install_provider();
+    Client::try_default().await.map_err(|error| ConnectError(Box::new(error)))
+}
+
+/// Without a provider the client panics as soon as two of them are linked, which an application may do without knowing.
+fn install_provider() {
     if CryptoProvider::get_default().is_none() {
         // Fails only if another thread was faster, and then there is one.
         let _ = ring::default_provider().install_default();
     }
-    Client::try_default().await.map_err(|error| ConnectError(Box::new(error)))
 }

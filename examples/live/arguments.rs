@@ -1,0 +1,164 @@
+//! What the live parts take on the command line.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use scaling_core::Target;
+
+use crate::Failure;
+
+/// What to do with live metrics besides running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Task {
+    /// Says what works and what does not: each query, the HPA, the permission to change it. Writes nothing.
+    Check,
+    /// Compares on the last 14 days of the workload: its HPA as it is, with us, the recommended target, the clairvoyant. Writes nothing.
+    Backtest,
+}
+
+/// Where live metrics come from, for which workloads, and what is done with them.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Live metrics (built with --features live)")]
+pub struct LiveArguments {
+    /// Prometheus, or what speaks its API: VictoriaMetrics, Thanos, Mimir.
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+    /// Amazon CloudWatch.
+    #[arg(long)]
+    pub cloudwatch: bool,
+    /// Azure Monitor.
+    #[arg(long)]
+    pub azure: bool,
+    /// Datadog.
+    #[arg(long)]
+    pub datadog: bool,
+    /// A workload, with `Deployment` as its kind and an HPA of its own name unless they are given; may be given several times.
+    #[arg(long = "target", value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target)]
+    pub targets: Vec<Target>,
+    /// Sets of queries: kubernetes, ingress-nginx, istio, linkerd, opentelemetry; several with commas, or none. By default kubernetes.
+    #[arg(long, value_name = "SETS", value_delimiter = ',', default_value = "kubernetes")]
+    pub queries: Vec<String>,
+    /// A query of your own, with `{namespace}` and `{workload}` in it and labels of these names in its answer; may be given several times.
+    #[arg(long = "query", value_name = "SIGNAL=PROMQL")]
+    pub own_queries: Vec<String>,
+    /// A file with a bearer token, which may be renewed.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// A file with the certificates of the authority that the server's is signed by.
+    #[arg(long, value_name = "FILE")]
+    pub certificate_authority: Option<PathBuf>,
+    /// Tenant, for the header `X-Scope-OrgID`.
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// Seconds between two ticks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub interval: u64,
+    /// Days of the past that are fetched at the start, to learn from.
+    #[arg(long, value_name = "DAYS", default_value_t = 14)]
+    pub backfill: u64,
+    /// Serves a status page, `/metrics`, `/healthz` and `/readyz`.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Keeps what was learnt in this folder, over a restart.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// The cluster whose HPAs are read: a context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Changes the HPAs in that cluster. Without it nothing is changed.
+    #[arg(long)]
+    pub apply: bool,
+}
+
+impl LiveArguments {
+    /// Returns whether anything here was asked for.
+    pub fn is_wanted(&self) -> bool {
+        self.prometheus.is_some()
+            || self.cloudwatch
+            || self.azure
+            || self.datadog
+            || !self.targets.is_empty()
+            || self.listen.is_some()
+            || self.state.is_some()
+            || self.context.is_some()
+            || self.apply
+    }
+
+    /// Checks what can be told without asking anybody.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with what is missing, or given twice.
+    pub fn validate(&self) -> Result<(), Failure> {
+        let sources = [self.prometheus.is_some(), self.cloudwatch, self.azure, self.datadog];
+        match sources.into_iter().filter(|given| *given).count() {
+            1 => {}
+            0 => return Err(Failure::input("say where the metrics come from: --prometheus URL")),
+            _ => return Err(Failure::input("one source at a time: --prometheus, --cloudwatch, --azure or --datadog")),
+        }
+        if self.targets.is_empty() {
+            return Err(Failure::input("say which workload: --target NAMESPACE/NAME"));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.targets.iter().find(|target| !seen.insert(*target)) {
+            return Err(Failure::input(format!("--target {twice} is given twice")));
+        }
+        if self.apply && self.context.is_none() {
+            return Err(Failure::input("--apply changes a cluster; say which: --context NAME"));
+        }
+        Ok(())
+    }
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let (workload, hpa) = match text.split_once('=') {
+        Some((workload, hpa)) => (workload, Some(hpa)),
+        None => (text, None),
+    };
+    let parts: Vec<&str> = workload.split('/').collect();
+    let named = match parts.as_slice() {
+        [namespace, name] => Target::deployment(*namespace, *name),
+        [namespace, kind, name] => Target::deployment(*namespace, *name).of_kind(*kind),
+        _ => return Err("expected NAMESPACE/NAME".to_owned()),
+    };
+    let named = match hpa {
+        Some(hpa) => named.with_hpa(hpa),
+        None => named,
+    };
+    let is_empty = [&named.namespace, &named.kind, &named.name, &named.hpa].into_iter().any(String::is_empty);
+    if is_empty { Err("a name is empty; expected NAMESPACE/NAME".to_owned()) } else { Ok(named) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_read_or_refused_with_the_form_that_is_expected() {
+        let web = Target::deployment("shop", "web");
+        assert_eq!(target("shop/web"), Ok(web.clone()));
+        assert_eq!(target("shop/StatefulSet/web=other"), Ok(web.of_kind("StatefulSet").with_hpa("other")));
+        for text in ["", "web", "shop/", "/web", "a/b/c/d", "shop/web="] {
+            assert!(target(text).unwrap_err().contains("NAMESPACE/NAME"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_the_flag_that_gives_it() {
+        let prometheus = Some("http://localhost:9090".to_owned());
+        let targets = vec![Target::deployment("shop", "web")];
+        let good = LiveArguments { prometheus, targets, ..LiveArguments::default() };
+        assert!(good.validate().is_ok() && good.is_wanted() && !LiveArguments::default().is_wanted());
+        let twice = vec![Target::deployment("shop", "web"), Target::deployment("shop", "web")];
+        for (arguments, what) in [
+            (LiveArguments { prometheus: None, ..good.clone() }, "--prometheus URL"),
+            (LiveArguments { datadog: true, ..good.clone() }, "one source at a time"),
+            (LiveArguments { targets: Vec::new(), ..good.clone() }, "--target NAMESPACE/NAME"),
+            (LiveArguments { targets: twice, ..good.clone() }, "given twice"),
+            (LiveArguments { apply: true, ..good }, "--context NAME"),
+        ] {
+            assert!(arguments.validate().unwrap_err().to_string().contains(what), "{what}");
+        }
+    }
+}

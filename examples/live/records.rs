@@ -1,0 +1,114 @@
+//! Running again from the records of a loop: at each tick the engine sees what it saw then, under the HPA as it was then.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::executor::block_on;
+use scaling_core::live::{Entry, entries};
+use scaling_core::source::{Recording, Replay};
+use scaling_core::{
+    Applied, ApplyError, ApplyMode, Autoscaler, DecisionRecord, HardLimits, HpaApplier, HpaPlan, HpaState,
+    PlannedEvent, Target,
+};
+use serde::{Deserialize, Serialize};
+
+use super::Setup;
+use super::looping::Tell;
+use crate::{Failure, candidates};
+
+/// What the records of a loop depend on besides what is in them.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Header {
+    pub(super) engine: String,
+    pub(super) mode: ApplyMode,
+    pub(super) limits: HardLimits,
+    pub(super) events: Vec<PlannedEvent>,
+}
+
+/// The HPA as each record has it.
+#[derive(Debug)]
+struct AsRecorded(Mutex<Option<HpaState>>);
+
+impl AsRecorded {
+    fn is(&self, record: &DecisionRecord) {
+        let state = record.bounds.map(|bounds| {
+            let state = HpaState::new(bounds);
+            record.resting.map_or(state, |resting| state.with_resting(resting))
+        });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+#[async_trait]
+impl HpaApplier for AsRecorded {
+    async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
+        let state = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ok_or_else(|| ApplyError::NotFound { target: target.clone() })
+    }
+
+    async fn apply(&self, _: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        Ok(Applied { mode, changed: true })
+    }
+}
+
+/// Runs again what was recorded, and tells how much of it comes out the same.
+pub(super) fn replay(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failure> {
+    let place = crate::place(path);
+    let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{place}: {what}"));
+    let mut header = None;
+    let mut all: BTreeMap<Target, Vec<DecisionRecord>> = BTreeMap::new();
+    let wanted = |target: &Target| setup.live.targets.is_empty() || setup.live.targets.contains(target);
+    for entry in entries(path).map_err(|error| bad(&error))? {
+        match entry {
+            Entry::Header(written) => {
+                header = Some(serde_json::from_value::<Header>(written).map_err(|error| bad(&error))?)
+            }
+            Entry::Record(record) if wanted(&record.target) => {
+                all.entry(record.target.clone()).or_default().push(*record);
+            }
+            Entry::Bad(line) => tell(&line.to_string()),
+            _ => {}
+        }
+    }
+    let header = header.ok_or_else(|| bad(&"nothing in it says which engine decided"))?;
+    if all.is_empty() {
+        return Err(bad(&"there are no records of the workload"));
+    }
+    for (target, records) in all {
+        let (same, decided) = again(&header, &target, &records)?;
+        let ticks = records.len();
+        tell(&format!(
+            "{target}: {ticks} ticks by engine {:?}; of {decided} decisions {same} come out the same",
+            header.engine
+        ));
+    }
+    tell("decisions differ where they came from what was learnt before the first record: files hold no history");
+    Ok(())
+}
+
+/// Returns how many decisions come out the same, and of how many.
+fn again(header: &Header, target: &Target, records: &[DecisionRecord]) -> Result<(usize, usize), Failure> {
+    let recording = Recording::of_answers(records.iter().map(|record| (record.at, record.metrics.clone())));
+    let hpa = std::sync::Arc::new(AsRecorded(Mutex::new(None)));
+    let autoscaler = Autoscaler::builder()
+        .source(Replay::new().with(target.clone(), recording.with_events(header.events.clone())))
+        .engine(candidates::engine(&header.engine)?().map_err(Failure::input)?)
+        .applier(std::sync::Arc::clone(&hpa))
+        .limits(header.limits)
+        .mode(header.mode)
+        .build();
+    let (mut same, mut decided) = (0, 0);
+    for record in records {
+        hpa.is(record);
+        let now = block_on(autoscaler.tick(target, record.at)).map_err(Failure::failed)?;
+        let size = |record: &DecisionRecord| record.decision.as_ref().map(|decision| decision.desired_replicas);
+        if let Some(size_then) = size(record) {
+            decided += 1;
+            same += usize::from(size(&now) == Some(size_then));
+        }
+    }
+    Ok((same, decided))
+}

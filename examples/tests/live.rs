@@ -1,0 +1,328 @@
+//! `autoscale` against a server: the shipped history served over loopback, by a simulated clock, with a server that dies and comes back.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clap::Parser;
+use examples::Failure;
+use examples::live::arguments::LiveArguments;
+use examples::live::{Setup, Tell, looped};
+use examples::manifest::HpaArguments;
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::live::{Clock, Entry, LoopReport, SimulatedClock, Stop, entries};
+use scaling_core::source::parse;
+use scaling_core::telemetry::serve::axum;
+use scaling_core::{DecisionRecord, Outcome, ScalingMetrics, SignalKind, Step};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// Workload and namespace of the shipped HPA.
+const NAME: &str = "shop";
+
+// ---- a server of the shipped history
+
+/// What is measured, by the name of its series.
+const SERIES: [(&str, &str); 4] = [
+    ("shop_rate", "request_rate_per_second"),
+    ("shop_cpu", "cpu_utilization_percent"),
+    ("shop_memory", "memory_utilization_percent"),
+    ("shop_pods", "current_pod_count"),
+];
+
+struct History(BTreeMap<i64, ScalingMetrics>);
+
+impl History {
+    fn shipped() -> Self {
+        let samples = parse::metrics(&examples::read(&examples::shop_history()).unwrap(), None).unwrap();
+        Self(samples.into_iter().map(|sample| (sample.timestamp.timestamp(), sample)).collect())
+    }
+
+    fn end(&self) -> DateTime<Utc> {
+        self.0.values().next_back().unwrap().timestamp
+    }
+
+    fn value(&self, series: &str, at: i64) -> Option<(i64, f64)> {
+        let (at, sample) = self.0.range(at - 119..=at).next_back()?;
+        let value = match series {
+            "shop_rate" => sample.value(SignalKind::RequestRate),
+            "shop_cpu" => sample.value(SignalKind::CpuUtilization),
+            "shop_memory" => sample.value(SignalKind::MemoryUtilization),
+            _ => sample.replicas().map(f64::from),
+        };
+        Some((*at, value?))
+    }
+
+    fn answer(&self, path: &str, form: &BTreeMap<String, String>) -> Value {
+        let query = &form["query"];
+        let (series, _) = SERIES.iter().find(|(series, _)| query.contains(series)).unwrap();
+        assert!(query.contains(&format!("workload=~\"{NAME}\"")), "the workload is asked for by name: {query}");
+        let labels = json!({ "namespace": NAME, "workload": NAME });
+        let number = |name: &str| form[name].trim_end_matches('s').parse::<f64>().unwrap() as i64;
+        let result = if path.ends_with("/query_range") {
+            let instants = (number("start")..=number("end")).step_by(usize::try_from(number("step")).unwrap());
+            let values: Vec<_> = instants
+                .filter_map(|at| self.value(series, at).map(|(_, value)| json!([at, value.to_string()])))
+                .collect();
+            json!({ "resultType": "matrix", "result": [{ "metric": labels, "values": values }] })
+        } else {
+            let found = self.value(series, number("time"));
+            let found: Vec<_> = found
+                .map(|(at, value)| json!({ "metric": labels, "value": [at, value.to_string()] }))
+                .into_iter()
+                .collect();
+            json!({ "resultType": "vector", "result": found })
+        };
+        json!({ "status": "success", "data": result })
+    }
+}
+
+/// Pairs of a form, decoded.
+fn form(text: &str) -> BTreeMap<String, String> {
+    let decoded = |text: &str| {
+        let (mut bytes, mut rest) = (Vec::new(), text.bytes());
+        while let Some(byte) = rest.next() {
+            bytes.push(match byte {
+                b'+' => b' ',
+                b'%' => {
+                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                }
+                other => other,
+            });
+        }
+        String::from_utf8(bytes).unwrap()
+    };
+    let pair = |pair: &str| pair.split_once('=').map(|(name, value)| (decoded(name), decoded(value)));
+    text.split('&').filter_map(pair).collect()
+}
+
+/// A server that can be killed and started again on its port.
+struct Server {
+    history: Arc<History>,
+    address: SocketAddr,
+    running: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Server {
+    async fn start(history: Arc<History>) -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Arc::new(Self { history, address, running: Mutex::new(None) });
+        server.serve(listener);
+        server
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let history = Arc::clone(&self.history);
+        let answer = move |request: axum::extract::Request| {
+            let history = Arc::clone(&history);
+            async move {
+                let path = request.uri().path().to_owned();
+                let mut text = request.uri().query().unwrap_or_default().to_owned();
+                let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+                text.push('&');
+                text.push_str(std::str::from_utf8(&body).unwrap());
+                let body = history.answer(&path, &form(&text)).to_string();
+                axum::response::Response::builder().header("content-type", "application/json").body(body).unwrap()
+            }
+        };
+        // A connection is closed after each answer, so that none outlives the listener.
+        let closing = axum::middleware::map_response(|mut response: axum::response::Response| async move {
+            response.headers_mut().insert("connection", axum::http::HeaderValue::from_static("close"));
+            response
+        });
+        let router = axum::Router::new().fallback(answer).layer(closing);
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        *self.running.lock().unwrap() = Some(task);
+    }
+
+    async fn kill(&self) {
+        let task = self.running.lock().unwrap().take().unwrap();
+        task.abort();
+        task.await.ok();
+    }
+
+    async fn restart(&self) {
+        self.serve(TcpListener::bind(self.address).await.unwrap());
+    }
+}
+
+// ---- a clock by which things happen
+
+enum Event {
+    Kill,
+    Restart,
+    End,
+}
+
+/// A simulated clock by which the server dies, comes back, and the end is asked for.
+struct Eventful {
+    clock: SimulatedClock,
+    server: Arc<Server>,
+    stop: Stop,
+    events: Mutex<Vec<(DateTime<Utc>, Event)>>,
+}
+
+#[async_trait]
+impl Clock for Eventful {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.clock.sleep(time).await;
+        let now = self.now();
+        let due: Vec<_> = self.events.lock().unwrap().extract_if(.., |(at, _)| *at <= now).collect();
+        for (_, event) in due {
+            match event {
+                Event::Kill => self.server.kill().await,
+                Event::Restart => self.server.restart().await,
+                Event::End => self.stop.request(),
+            }
+        }
+    }
+}
+
+// ---- the program
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    live: LiveArguments,
+}
+
+struct World {
+    temporary: tempfile::TempDir,
+    server: Arc<Server>,
+    live: LiveArguments,
+}
+
+/// Each question by its own series; from a day of history, in folders of its own.
+async fn world() -> World {
+    let temporary = tempfile::tempdir().unwrap();
+    let server = Server::start(Arc::new(History::shipped())).await;
+    let mut words = vec!["autoscale".to_owned(), "--prometheus".to_owned(), format!("http://{}", server.address)];
+    words.extend(["--target", "shop/shop", "--queries", "none", "--backfill", "1"].map(str::to_owned));
+    for (series, name) in SERIES {
+        let labels = r#"namespace=~"{namespace}",workload=~"{workload}""#;
+        words.extend(["--query".to_owned(), format!("{name}={series}{{{labels}}}")]);
+    }
+    let state = temporary.path().join("state");
+    words.extend(["--state".to_owned(), state.to_str().unwrap().to_owned()]);
+    let live = Arguments::try_parse_from(words).unwrap().live;
+    World { temporary, server, live }
+}
+
+impl World {
+    fn records(&self) -> std::path::PathBuf {
+        self.temporary.path().join("records")
+    }
+
+    /// Runs from an instant until its last event. Returns what was said, too.
+    async fn run(
+        &self,
+        from: DateTime<Utc>,
+        events: Vec<(DateTime<Utc>, Event)>,
+    ) -> Result<(LoopReport, String), Failure> {
+        let said = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&said);
+        let tell: Tell = Arc::new(move |line| {
+            let mut said = kept.lock().unwrap();
+            said.push_str(line);
+            said.push('\n');
+        });
+        let stop = Stop::new();
+        let (server, events) = (Arc::clone(&self.server), Mutex::new(events));
+        let clock = Eventful { clock: SimulatedClock::at(from), server, stop: stop.clone(), events };
+        let (hpa, records, hpas) = (examples::test_data("shop_hpa.yaml"), self.records(), HpaArguments::default());
+        let setup = Setup {
+            live: &self.live,
+            hpa: Some(&hpa),
+            hpas: &hpas,
+            engine: "predictive",
+            records: Some(&records),
+            events: &[],
+            limits: None,
+            price: examples::price(0.05, "USD").unwrap(),
+        };
+        let report = looped(&setup, clock, &stop, tell).await?;
+        let said = said.lock().unwrap().clone();
+        Ok((report, said))
+    }
+}
+
+fn read(folder: &Path) -> Vec<DecisionRecord> {
+    let record = |entry| match entry {
+        Entry::Record(record) => Some(*record),
+        Entry::Header(_) => None,
+        bad => panic!("{bad:?}"),
+    };
+    entries(folder).unwrap().filter_map(record).collect()
+}
+
+#[tokio::test]
+async fn a_server_dies_and_comes_back_and_so_does_the_program() {
+    let world = world().await;
+    let start = world.server.history.end() - TimeDelta::hours(3);
+    let after = |minutes| start + TimeDelta::minutes(minutes);
+
+    let events = vec![(after(60), Event::Kill), (after(70), Event::Restart), (after(90), Event::End)];
+    let (report, said) = world.run(start, events).await.unwrap();
+    assert_eq!((report.missed, report.overrun, report.unrecorded), (0, 0, 0), "{said}");
+    assert!(report.ticks >= 90 && report.records == report.ticks, "{report}\n{said}");
+    let records = read(&world.records());
+    assert_eq!(records.len() as u64, report.records, "every tick has its record");
+    let failed = |record: &DecisionRecord| {
+        let ended = record.withheld.as_ref().unwrap_or(&record.outcome);
+        matches!(ended, Outcome::Failed { step: Step::Observe, .. })
+    };
+    let outage: Vec<_> = records.iter().filter(|record| failed(record)).map(|record| record.at).collect();
+    assert_eq!(outage.first(), Some(&after(60)), "{said}");
+    // Asked at 60, 61, 63, 65, 67, 69 and 71: at most two minutes late.
+    assert_eq!(outage.last(), Some(&after(70)), "{said}");
+    assert_eq!((outage.len(), report.unasked), (11, 5), "{said}");
+    let shrinks = |record: &&DecisionRecord| record.change.is_some_and(|change| change.new.min() < change.old.min());
+    assert_eq!(records.iter().filter(|record| failed(record)).find(shrinks), None, "law 2");
+    for record in records.iter().filter(|record| !failed(record)) {
+        let decision = record.decision.as_ref().unwrap();
+        assert!(decision.desired_replicas > 0 && record.history_len > 1000, "{record:?}");
+    }
+    assert!(said.contains("failed to observe") && said.contains("dry run, nothing is changed"), "{said}");
+    assert!(said.contains("ended: ") && !said.contains("goes on from"), "{said}");
+
+    // The same folders again: from its records and from what it had learnt.
+    let file = world.temporary.path().join("state/shop_Deployment_shop.learnt");
+    let learnt = std::fs::read(&file).unwrap();
+    let (report, said) = world.run(after(95), vec![(after(99), Event::End)]).await.unwrap();
+    assert!(said.contains(&format!("goes on from {} records", records.len())), "{said}");
+    assert!(!said.contains("learnt anew"), "{said}");
+    assert_eq!(read(&world.records()).len() as u64, records.len() as u64 + report.records);
+
+    // Damaged, foreign, and torn: each is told, and does no harm.
+    let mut damaged = learnt.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let foreign = String::from_utf8_lossy(&learnt[..60]).replace("\"shop\"", "\"other\"").into_bytes();
+    for (bytes, what) in [(damaged, "the snapshot is damaged"), (foreign, "whose it is"), (Vec::new(), "whose it is")] {
+        std::fs::write(&file, bytes).unwrap();
+        let (report, said) = world.run(after(100), vec![(after(101), Event::End)]).await.unwrap();
+        assert!(said.contains(what) && said.contains("it is learnt anew from the source's history"), "{what}: {said}");
+        assert!(report.ticks > 0 && report.failed == 0, "{report}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_begin_says_what_is_missing() {
+    let World { temporary, server, mut live } = world().await;
+    let start = server.history.end();
+    live.own_queries = vec!["requests=up".to_owned()];
+    let world = World { temporary, server, live };
+    let error = world.run(start, Vec::new()).await.unwrap_err();
+    assert!(matches!(&error, Failure::Input(what) if what.contains("no signal \"requests\"")), "{error}");
+}

@@ -1,0 +1,246 @@
+//! Records in files that rotate: [`RecordFiles`], and [`entries`] to read them back.
+
+mod read;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+pub use read::{BadLine, Entries, Entry, entries};
+
+use crate::record::{DecisionRecord, RecordError, Recorder};
+
+const LOCK: &str = "records.lock";
+
+/// When a file of records is full, and how many are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rotation {
+    /// Size from which on the next record begins a new file, in bytes. A single record that is larger is kept all the same. Default:
+    /// 64 MiB.
+    pub max_bytes: u64,
+    /// Time that one file covers at most, by the instants of its records. Default: a day.
+    pub max_age: Duration,
+    /// Files that are kept, the present one included, at least one; the oldest are deleted. Default: 16. All together bound the
+    /// time that a restart reads: about five seconds for a GiB.
+    pub files: usize,
+    /// Whether a flush waits for the disk (`fdatasync`, some milliseconds), so that records outlive the machine and not the process
+    /// alone. Default: true.
+    pub sync: bool,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self { max_bytes: 64 << 20, max_age: Duration::from_secs(86_400), files: 16, sync: true }
+    }
+}
+
+/// Keeps records as lines of JSON, in files of a folder that rotate by size and age: `records.00000001.jsonl` and so on.
+///
+/// Each record is given to the operating system as one whole line before [`record`](Recorder::record) returns, so that it outlives
+/// the process, and is on the disk after the next [`flush`](Recorder::flush), so that it outlives the machine, unless that is
+/// [not wanted](Rotation::sync): a [`Loop`](super::Loop) flushes once a tick. After a crash the last line may be torn. It is ended and left, and told when it is
+/// [read](entries).
+///
+/// One process at a time writes into a folder; a second one is refused.
+///
+/// ```
+/// use scaling_core::live::{Entry, RecordFiles, Rotation, entries};
+/// use scaling_core::{ApplyMode, ChangeLog, DecisionRecord, Recorder, Target};
+///
+/// # let temporary = tempfile::tempdir()?;
+/// # let folder = temporary.path();
+/// let files = RecordFiles::open(folder, Rotation::default())?;
+/// let record = DecisionRecord::new(Target::deployment("shop", "checkout"), Default::default(), ApplyMode::Plan);
+/// files.record(&record)?;
+/// files.flush()?;
+///
+/// // After a restart.
+/// let mut log = ChangeLog::new();
+/// for entry in entries(folder)? {
+///     match entry {
+///         Entry::Record(record) => log.replay(&record),
+///         Entry::Bad(line) => eprintln!("{line}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct RecordFiles {
+    folder: PathBuf,
+    rotation: Rotation,
+    /// First line of each file, with its end; empty if there is none.
+    header: Vec<u8>,
+    present: Mutex<Present>,
+    /// Held as long as this lives.
+    _lock: File,
+}
+
+/// The file that is written to.
+#[derive(Debug)]
+struct Present {
+    number: u64,
+    /// None before the first record of a new file.
+    file: Option<File>,
+    bytes: u64,
+    /// Instant of its first record.
+    began: Option<DateTime<Utc>>,
+    /// True if the last line may have been written in part.
+    torn: bool,
+    /// True if something is not certainly on the disk.
+    unsynced: bool,
+}
+
+impl RecordFiles {
+    /// Opens a folder, which is made where there is none, and goes on after the newest record in it.
+    ///
+    /// # Errors
+    /// The error of the file system; [`io::ErrorKind::WouldBlock`] if another process writes there.
+    pub fn open(folder: impl Into<PathBuf>, rotation: Rotation) -> io::Result<Self> {
+        let folder = folder.into();
+        fs::create_dir_all(&folder)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(LOCK))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                let why = format!("{}: another process writes records there", folder.display());
+                io::Error::new(io::ErrorKind::WouldBlock, why)
+            }
+            TryLockError::Error(error) => error,
+        })?;
+        let present = match read::numbered(&folder)?.pop() {
+            Some((number, path)) => Present::at_the_end_of(number, &path)?,
+            None => Present::new(1),
+        };
+        let present = Mutex::new(present);
+        Ok(Self { folder, rotation, header: Vec::new(), present, _lock: lock })
+    }
+
+    /// Begins each file, and this run, with a line that says what the records depend on besides what is in them, for
+    /// [`Entry::Header`].
+    ///
+    /// # Errors
+    /// [`RecordError`] if it cannot be serialized or written.
+    pub fn with_header(mut self, header: &impl Serialize) -> Result<Self, RecordError> {
+        #[derive(Serialize)]
+        struct Headed<'a, H> {
+            header: &'a H,
+        }
+        self.header = line(&Headed { header })?;
+        let mut present = self.present();
+        if present.file.is_some() {
+            present.write(&self.header)?;
+        }
+        drop(present);
+        Ok(self)
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.folder.join(read::name(number))
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_full(&self, present: &Present, line: &[u8], at: DateTime<Utc>) -> bool {
+        let Some(began) = present.began else { return false };
+        let longest = TimeDelta::from_std(self.rotation.max_age).unwrap_or(TimeDelta::MAX);
+        // In both directions: a clock that was set back must not make a file last for ever.
+        at.signed_duration_since(began).abs() >= longest || present.bytes + line.len() as u64 > self.rotation.max_bytes
+    }
+
+    /// Makes the file of this number, and deletes the oldest.
+    fn begin(&self, present: &mut Present) -> io::Result<()> {
+        let file = OpenOptions::new().create_new(true).append(true).open(self.path(present.number))?;
+        (present.file, present.bytes, present.torn) = (Some(file), 0, false);
+        // The name of a new file is on the disk once its folder is.
+        if self.rotation.sync {
+            File::open(&self.folder)?.sync_all()?;
+        }
+        present.write(&self.header)?;
+        let files = read::numbered(&self.folder)?;
+        let beyond = files.len().saturating_sub(self.rotation.files.max(1));
+        for (_, path) in files.iter().take(beyond) {
+            if let Err(error) = fs::remove_file(path) {
+                tracing::warn!(path = %path.display(), %error, "an old file of records was not deleted");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Recorder for RecordFiles {
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        let line = line(record)?;
+        let mut present = self.present();
+        if self.is_full(&present, &line, record.at) {
+            if self.rotation.sync {
+                present.sync()?;
+            }
+            *present = Present::new(present.number + 1);
+        }
+        if present.file.is_none() {
+            self.begin(&mut present)?;
+        }
+        present.began.get_or_insert(record.at);
+        Ok(present.write(&line)?)
+    }
+
+    fn flush(&self) -> Result<(), RecordError> {
+        if self.rotation.sync { Ok(self.present().sync()?) } else { Ok(()) }
+    }
+}
+
+impl Present {
+    fn new(number: u64) -> Self {
+        Self { number, file: None, bytes: 0, began: None, torn: false, unsynced: false }
+    }
+
+    fn at_the_end_of(number: u64, path: &Path) -> io::Result<Self> {
+        let torn = read::is_torn(path)?;
+        let began = entries(path)?.find_map(|entry| match entry {
+            Entry::Record(record) => Some(record.at),
+            _ => None,
+        });
+        let file = OpenOptions::new().append(true).open(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { file: Some(file), bytes, began, torn, ..Self::new(number) })
+    }
+
+    /// Writes a whole line, after the end of one that failed half-way, so that it spoils only itself.
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if line.is_empty() {
+            return Ok(());
+        }
+        if self.torn {
+            file.write_all(b"\n")?;
+            self.bytes += 1;
+        }
+        (self.torn, self.unsynced) = (true, true);
+        file.write_all(line)?;
+        self.torn = false;
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if let Some(file) = self.file.as_ref().filter(|_| self.unsynced) {
+            file.sync_data()?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+}
+
+fn line(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}

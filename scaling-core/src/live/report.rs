@@ -1,0 +1,88 @@
+//! What became of a loop's ticks: [`LoopReport`], and [`Ticked`] for one of them.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::autoscaler::TickError;
+use crate::record::{DecisionRecord, Outcome};
+use crate::target::Target;
+
+/// Account of a loop: what became of each instant of its cadence, and of each record.
+///
+/// While the clock is not set back, `ticks + missed` is the number of instants from the first tick to the last, and `records` is the
+/// number of ticks times that of workloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LoopReport {
+    /// Ticks that were run, each over all workloads.
+    pub ticks: u64,
+    /// Instants of the cadence that passed without a tick, because the one before took too long, or the machine slept.
+    pub missed: u64,
+    /// Ticks of which something was cut off at the deadline.
+    pub overrun: u64,
+    /// Ticks in which a step failed for at least one workload: no metrics, no HPA, no decision, no write, or cut off.
+    pub failed: u64,
+    /// Ticks without a question to the source, which was down: the longer it is, the less often it is asked.
+    pub unasked: u64,
+    /// Records, one for each workload in each tick, those of workloads that were cut off included.
+    pub records: u64,
+    /// Records, of those, that the recorder did not keep.
+    pub unrecorded: u64,
+}
+
+impl LoopReport {
+    pub(super) fn add(&mut self, tick: &Ticked) {
+        let count = |of: bool| u64::from(of);
+        self.ticks += 1;
+        self.overrun += count(tick.overrun);
+        self.failed += count(tick.has_failed());
+        self.unasked += count(!tick.asked);
+        self.records += (tick.records.len() + tick.unrecorded.len() + tick.cut_off.len()) as u64;
+        self.unrecorded += tick.unrecorded.len() as u64;
+    }
+}
+
+impl fmt::Display for LoopReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ticks, missed, overrun, failed, unasked, records, unrecorded } = self;
+        write!(
+            f,
+            "{ticks} ticks and {missed} missed; {overrun} cut off at the deadline, {failed} with a failure, {unasked} without asking a \
+             source that was down; {records} records, {unrecorded} of them not kept"
+        )
+    }
+}
+
+/// One tick over all workloads, for the [hook](super::Loop::after_tick) of a loop.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Ticked {
+    /// Its instant.
+    pub at: DateTime<Utc>,
+    /// Records of the workloads, in their order.
+    pub records: Vec<DecisionRecord>,
+    /// Records that the recorder did not keep, in the order of the workloads.
+    pub unrecorded: Vec<TickError>,
+    /// Workloads whose tick was cut off at the deadline, or not reached before it. The recorder has their records.
+    pub cut_off: Vec<Target>,
+    /// True if the deadline cut something off: a workload, or the question to the source.
+    pub overrun: bool,
+    /// True if the source was asked; false while it is left alone for being down.
+    pub asked: bool,
+    /// True if the source answered for at least one workload, be it that it has nothing.
+    pub answered: bool,
+}
+
+impl Ticked {
+    /// Returns whether a step failed for at least one workload.
+    pub fn has_failed(&self) -> bool {
+        let failed = |record: &DecisionRecord| {
+            matches!(record.outcome, Outcome::Failed { .. }) || matches!(record.withheld, Some(Outcome::Failed { .. }))
+        };
+        !self.cut_off.is_empty()
+            || self.records.iter().any(failed)
+            || self.unrecorded.iter().any(|error| failed(&error.record))
+    }
+}

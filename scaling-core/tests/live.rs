@@ -1,0 +1,11 @@
+//! The live loop: by a simulated clock, over sources and appliers that fail in every way.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+#[path = "live/files.rs"]
+mod files;
+#[path = "live/looping.rs"]
+mod looping;
+#[path = "live/soak.rs"]
+mod soak;
+#[path = "live/world.rs"]
+mod world;
