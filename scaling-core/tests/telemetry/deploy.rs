@@ -180,7 +180,7 @@ fn served(metrics: Metrics) -> (SocketAddr, std::sync::mpsc::Receiver<()>) {
 }
 
 fn query(server: SocketAddr, query: &str) -> Value {
-    let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = query.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let mut stream = TcpStream::connect(server).unwrap();
     let request = format!("GET /api/v1/query?query={encoded} HTTP/1.0\r\nHost: {server}\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
