@@ -1,8 +1,11 @@
 //! The whole path, once: [`Autoscaler::tick`].
 
+mod spans;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use tracing::{Instrument, Span};
 
 use crate::applier::HpaApplier;
 use crate::bounds::HardLimits;
@@ -235,18 +238,29 @@ impl Autoscaler {
     /// # Errors
     /// [`TickError`] if the record could not be kept.
     pub async fn tick(&self, target: &Target, now: DateTime<Utc>) -> Result<DecisionRecord, TickError> {
-        let seen = self.source.observe(target, now).await;
-        self.tick_on(target, now, seen).await
+        let span = spans::tick(target, self.mode);
+        async {
+            let seen = self.source.observe(target, now).instrument(spans::observe(1)).await;
+            self.tick_on(target, now, seen, &span).await
+        }
+        .instrument(span.clone())
+        .await
     }
 
     /// Ticks many workloads at one moment, observed at once ([`MetricsSource::observe_all`]). A record for each, in their order.
     pub async fn tick_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<DecisionRecord, TickError>> {
-        let mut seen = self.source.observe_all(targets, now).await.into_iter();
+        let seen = self.source.observe_all(targets, now).instrument(spans::observe(targets.len())).await;
+        let mut seen = seen.into_iter();
         let mut records = Vec::with_capacity(targets.len());
         for target in targets {
-            // A source that answers for fewer than it was asked for has no data for the rest.
-            let none = || Err(SourceError::NoData { target: target.clone(), at: now });
-            records.push(self.tick_on(target, now, seen.next().unwrap_or_else(none)).await);
+            let answer = match seen.next() {
+                Some(answer) => answer,
+                // A source that answers for fewer than it was asked for has no data for the rest.
+                None => Err(SourceError::NoData { target: target.clone(), at: now }),
+            };
+            let span = spans::tick(target, self.mode);
+            let tick = self.tick_on(target, now, answer, &span);
+            records.push(tick.instrument(span.clone()).await);
         }
         records
     }
@@ -257,9 +271,11 @@ impl Autoscaler {
         target: &Target,
         now: DateTime<Utc>,
         seen: Result<Observation, SourceError>,
+        span: &Span,
     ) -> Result<DecisionRecord, TickError> {
         let mut record = DecisionRecord::new(target.clone(), now, self.mode);
         record.outcome = self.run(&mut record, seen).await;
+        spans::ticked(span, &record);
         tracing::debug!(target_workload = %record.target, outcome = ?record.outcome, "tick");
         match self.recorder.record(&record) {
             Ok(()) => Ok(record),
@@ -288,7 +304,10 @@ impl Autoscaler {
             return record.withheld.take().or(refused).unwrap_or(unchanged);
         }
         record.withheld = record.withheld.take().or(refused);
-        self.carry_out(&plan, &target).await
+        let span = spans::update(&plan, self.mode);
+        let outcome = self.carry_out(&plan, &target).instrument(span.clone()).await;
+        spans::updated(&span, &outcome);
+        outcome
     }
 
     /// The observation, or how the tick ends without one.
@@ -315,7 +334,9 @@ impl Autoscaler {
 
     /// The engine's decision, or how the tick ends without one.
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, Outcome> {
-        let decided = self.engine.decide(observation).await;
+        let span = spans::analyze(&observation.target, self.engine.name());
+        let decided = self.engine.decide(observation).instrument(span.clone()).await;
+        spans::analyzed(&span, &decided);
         let mut decision = decided.map_err(|error| failed(Step::Decide, &error, error.is_transient()))?;
         if decision.cost.is_none() {
             let resources = decision.resources.as_ref();

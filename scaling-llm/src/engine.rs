@@ -9,6 +9,8 @@ use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::{
     DecisionEngine, EngineError, Floor, InvalidSetting, Observation, Reason, ScalingDecision, Target, Urgency,
 };
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::growth::{Growths, Room};
 use crate::stats::AdviceOutcome;
@@ -167,6 +169,12 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         Ok(advice)
     }
 
+    /// Counts how a question ended, and enters it into its span.
+    fn settle(&self, outcome: AdviceOutcome, span: &Span) {
+        self.stats.settle(outcome);
+        span.record("outcome", outcome.label());
+    }
+
     /// The baseline's decision with the size that was picked, everything else kept that still holds.
     fn follow(&self, baseline: ScalingDecision, advice: &Advice) -> ScalingDecision {
         let text = format!(
@@ -180,6 +188,26 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         let urgency = if decision.grows() { decision.urgency.max(Urgency::Normal) } else { decision.urgency };
         decision.with_urgency(urgency)
     }
+}
+
+/// The span of one question to the model. The attributes of its tokens are named as OpenTelemetry names them (semantic conventions
+/// for generative AI); what was asked and answered is not in it, since it may hold what a workload does.
+fn analysis(observation: &Observation, baseline: &ScalingDecision, engine: &str) -> Span {
+    let target = &observation.target;
+    tracing::info_span!(
+        "ai_analysis",
+        cluster = target.cluster,
+        namespace = target.namespace,
+        name = target.name,
+        engine,
+        replicas = baseline.current_replicas,
+        replicas_baseline = baseline.desired_replicas,
+        replicas_wanted = Empty,
+        outcome = Empty,
+        gen_ai.usage.input_tokens = Empty,
+        gen_ai.usage.output_tokens = Empty,
+        otel.status_description = Empty,
+    )
 }
 
 /// The baseline's decision, with the reason why no model was asked (law 10).
@@ -223,22 +251,30 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
         }
         let prompt = Prompt::new(observation, &baseline, room.range);
         self.stats.ask();
-        let answer = self.ask(&prompt).await;
+        let span = analysis(observation, &baseline, &self.name);
+        let answer = self.ask(&prompt).instrument(span.clone()).await;
+        if let Ok(Completion { usage, .. }) = &answer {
+            span.record("gen_ai.usage.input_tokens", usage.input_tokens);
+            span.record("gen_ai.usage.output_tokens", usage.output_tokens);
+        }
         // Another tick of this target may have followed advice in between.
         let allowed = self.room(observation, &baseline).range;
         match self.judge(answer, allowed) {
             Ok(advice) if advice.action == Action::Scale && advice.target_replicas != baseline.desired_replicas => {
-                self.stats.settle(AdviceOutcome::Changed);
+                self.settle(AdviceOutcome::Changed, &span);
+                span.record("replicas_wanted", advice.target_replicas);
                 self.growths.follow(observation, &baseline, advice.target_replicas, self.config.growth_cooldown);
                 Ok(self.follow(baseline, &advice))
             }
             Ok(advice) => {
-                self.stats.settle(AdviceOutcome::Agreed);
+                self.settle(AdviceOutcome::Agreed, &span);
+                span.record("replicas_wanted", baseline.desired_replicas);
                 let text = format!("agrees, {} % sure: {}", advice.confidence_percent, advice.assessment);
                 Ok(baseline.because(said(&text)))
             }
             Err((outcome, why)) => {
-                self.stats.settle(outcome);
+                self.settle(outcome, &span);
+                span.record("otel.status_description", &*why);
                 Ok(baseline.because(said(&format!("no advice: {why}"))))
             }
         }

@@ -74,6 +74,22 @@ pub(crate) enum AdviceOutcome {
     Unsure,
 }
 
+impl AdviceOutcome {
+    /// A short, constant name, for traces: that of its counter, but for an answer that picked what the baseline had.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Agreed => "agreed",
+            Self::Changed => "changed",
+            Self::Late => "late",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Malformed => "malformed",
+            Self::OutOfRange => "out_of_range",
+            Self::Unsure => "unsure",
+        }
+    }
+}
+
 impl LlmStats {
     /// Reads the counters. Each is exact; together they may be a moment apart.
     pub fn counts(&self) -> LlmCounts {

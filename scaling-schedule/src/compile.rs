@@ -17,6 +17,7 @@ use std::fmt;
 
 use chrono::{NaiveTime, TimeDelta};
 use scaling_core::{Confidence, InvalidSetting, MetricsHistory, ScalingMetrics};
+use tracing::field::Empty;
 
 pub use config::CompileConfig;
 pub use need::{need_by_cpu, need_by_load};
@@ -131,15 +132,49 @@ pub fn compile(
     need: impl Fn(&ScalingMetrics) -> Option<f64>,
     config: &CompileConfig,
 ) -> Result<CompiledSchedule, CompileError> {
+    let (samples, time_zone) = (history.len(), config.time_zone.name());
+    let span = tracing::info_span!(
+        "generate_schedule",
+        samples,
+        time_zone,
+        windows = Empty,
+        confidence = Empty,
+        otel.status_description = Empty,
+    );
+    let compiled = span.in_scope(|| generate(history, need, config));
+    match &compiled {
+        Ok(compiled) => {
+            span.record("windows", compiled.reasons.len());
+            span.record("confidence", compiled.confidence.value());
+        }
+        Err(error) => {
+            span.record("otel.status_description", tracing::field::display(error));
+        }
+    }
+    compiled
+}
+
+fn generate(
+    history: &MetricsHistory,
+    need: impl Fn(&ScalingMetrics) -> Option<f64>,
+    config: &CompileConfig,
+) -> Result<CompiledSchedule, CompileError> {
     config.validate()?;
     let spanned = span(history);
     if spanned < TimeDelta::days(1) {
         return Err(CompileError::TooShort { hours: spanned.num_seconds() as f64 / 3600.0 });
     }
     let clock = Schedule::new(config.time_zone, Vec::new())?;
-    let seen = Seen::new(history, need, &clock, config.slot_minutes, config.quantile);
-    let profiles = classes(&seen, config);
+    let span = tracing::info_span!("analyze_patterns", profiles = Empty, days_seen = Empty, covered_percent = Empty);
+    let profiles = span.in_scope(|| {
+        let seen = Seen::new(history, need, &clock, config.slot_minutes, config.quantile);
+        classes(&seen, config)
+    });
     let percent = profiles.iter().map(Profile::coverage).fold(1.0, f64::min) * 100.0;
+    span.record("profiles", profiles.len());
+    span.record("days_seen", profiles.iter().map(|profile| profile.days_seen).sum::<f64>());
+    span.record("covered_percent", percent);
+    drop(span);
     if percent < 75.0 {
         return Err(CompileError::TooSparse { percent });
     }

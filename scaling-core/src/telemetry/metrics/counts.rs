@@ -190,7 +190,7 @@ impl Counts {
             self.decisions.add(decision.action().label().into(), level(decision.confidence), 1);
             for reason in &decision.reasons {
                 if let Reason::NoForecast { cause } = reason {
-                    self.no_forecasts.count(label(cause));
+                    self.no_forecasts.count(label(*cause));
                 }
             }
         }
@@ -263,7 +263,7 @@ fn level(confidence: Confidence) -> &'static str {
     }
 }
 
-fn label(cause: &NoForecast) -> &'static str {
+fn label(cause: NoForecast) -> &'static str {
     match cause {
         NoForecast::NoLoad { .. } => "no_load",
         NoForecast::NoCapacity => "no_capacity",

@@ -6,6 +6,7 @@ use super::counts::Counts;
 use super::forecasts::Forecasts;
 use crate::bounds::Bounds;
 use crate::cost::Currency;
+use crate::decision::ScalingDecision;
 use crate::metrics::{ScalingMetrics, SignalSet};
 use crate::record::{DecisionRecord, Outcome, Unchanged};
 
@@ -40,7 +41,7 @@ impl Gauges {
         let declared = self.declared.unwrap_or_default();
         self.absent = metrics.map_or(declared, |metrics| metrics.absent_of(declared).map(|(kind, _)| kind).collect());
         self.current = metrics.and_then(ScalingMetrics::replicas);
-        self.wanted = decision.map(|decision| decision.wanted());
+        self.wanted = decision.map(ScalingDecision::wanted);
         self.floor = record.floor.as_ref().map(|floor| floor.replicas);
         self.bounds = bounds_after(record);
         self.resting = record.resting.or(record.bounds);

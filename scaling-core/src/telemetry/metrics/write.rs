@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::counts::Counter;
 use super::gauges::Gauges;
 use super::{Collected, State};
-use crate::metrics::SignalKind;
+use crate::metrics::{SignalKind, SignalSet};
 use crate::target::Target;
 
 impl Collector for Collected {
@@ -33,13 +33,13 @@ fn write_counter(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt:
     for (values, count) in &counter.values {
         let labels = counter.labels.into_iter().zip(values).filter(|(label, _)| !label.is_empty());
         let labels: Labels<'_> = labels.map(|(label, value)| (label, &**value)).collect();
-        ConstCounter::new(*count).encode(with_labels(&mut metric, &labels)?)?;
+        if labels.is_empty() {
+            // Written as a family it would end in `{}`.
+            return ConstCounter::new(*count).encode(metric);
+        }
+        ConstCounter::new(*count).encode(metric.encode_family(&labels)?)?;
     }
     Ok(())
-}
-
-fn with_labels<'s>(metric: &'s mut MetricEncoder<'_>, labels: &'s Labels<'_>) -> Result<MetricEncoder<'s>, fmt::Error> {
-    metric.encode_family(labels)
 }
 
 fn write_fleet(state: &State, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -50,13 +50,13 @@ fn write_fleet(state: &State, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
     let mut metric = encoder.encode_descriptor("ai_scaling_breaker_open_targets", help, None, MetricType::Gauge)?;
     for (engine, watch) in &state.breakers {
         let open = i64::try_from(watch.open(state.newest)).unwrap_or(i64::MAX);
-        ConstGauge::new(open).encode(with_labels(&mut metric, &vec![("engine", engine)])?)?;
+        ConstGauge::new(open).encode(metric.encode_family(&vec![("engine", engine)])?)?;
     }
     let help = "Workloads for which the engine failed when it was last asked";
     let mut metric = encoder.encode_descriptor("ai_scaling_breaker_failing_targets", help, None, MetricType::Gauge)?;
     for (engine, watch) in &state.breakers {
         let failing = i64::try_from(watch.failing()).unwrap_or(i64::MAX);
-        ConstGauge::new(failing).encode(with_labels(&mut metric, &vec![("engine", engine)])?)?;
+        ConstGauge::new(failing).encode(metric.encode_family(&vec![("engine", engine)])?)?;
     }
     Ok(())
 }
@@ -98,16 +98,16 @@ fn write_targets(targets: &BTreeMap<Target, Gauges>, encoder: &mut DescriptorEnc
         let mut metric = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
         for (target, gauges) in targets {
             if let Some(value) = value(gauges) {
-                ConstGauge::new(value).encode(with_labels(&mut metric, &labels(target, None))?)?;
+                ConstGauge::new(value).encode(metric.encode_family(&labels(target, None))?)?;
             }
         }
     }
     let help = "1 for a declared signal without a usable value, 0 for one with a value";
     let mut metric = encoder.encode_descriptor("ai_scaling_signal_absent", help, None, MetricType::Gauge)?;
     for (target, gauges) in targets {
-        for signal in gauges.declared.into_iter().flat_map(|declared| declared.iter()) {
+        for signal in gauges.declared.into_iter().flat_map(SignalSet::iter) {
             let labels = labels(target, Some(("signal", SignalKind::field(signal))));
-            ConstGauge::new(i64::from(gauges.absent.contains(signal))).encode(with_labels(&mut metric, &labels)?)?;
+            ConstGauge::new(i64::from(gauges.absent.contains(signal))).encode(metric.encode_family(&labels)?)?;
         }
     }
     let help = "What the newest decision saves each hour, if it lasts; below 0 for what it costs more";
@@ -116,7 +116,7 @@ fn write_targets(targets: &BTreeMap<Target, Gauges>, encoder: &mut DescriptorEnc
     for (target, gauges) in targets {
         if let Some((amount, currency)) = &gauges.savings {
             let labels = labels(target, Some(("currency", currency.code())));
-            ConstGauge::new(*amount).encode(with_labels(&mut metric, &labels)?)?;
+            ConstGauge::new(*amount).encode(metric.encode_family(&labels)?)?;
         }
     }
     Ok(())
