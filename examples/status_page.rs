@@ -89,7 +89,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     out.flush()?;
     let mut records = replayed(arguments, &board, now, out)?;
     let coming = records.split_off(records.partition_point(|record| record.at <= now));
-    record_all(&recorder, records.iter())?;
+    record_all(&recorder, &records)?;
     if let Some(file) = &arguments.once {
         let targets: Vec<_> = workloads().map(|workload| workload.target).into();
         return examples::write(file, &page::snapshot(&board, &targets, now), out);
@@ -178,8 +178,8 @@ impl Recorder for Copies {
     }
 }
 
-fn record_all<'a>(recorder: &Copies, records: impl Iterator<Item = &'a DecisionRecord>) -> Result<(), Failure> {
-    records.map(|record| recorder.record(record).map_err(Failure::failed)).collect()
+fn record_all<'a>(recorder: &Copies, records: impl IntoIterator<Item = &'a DecisionRecord>) -> Result<(), Failure> {
+    records.into_iter().try_for_each(|record| recorder.record(record).map_err(Failure::failed))
 }
 
 /// Records what lies ahead when its time comes.
