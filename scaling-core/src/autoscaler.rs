@@ -254,7 +254,7 @@ impl Autoscaler {
         let mut records = Vec::with_capacity(targets.len());
         for target in targets {
             // A source that answers for fewer than it was asked for has no data for the rest.
-            let none = || Err(SourceError::NoData { target: target.clone(), at: now });
+            let none = || Err(SourceError::NoData { target: Box::new(target.clone()), at: now });
             let seen = seen.next().unwrap_or_else(none);
             records.push(self.tick_on(target, now, ready(seen)).await);
         }

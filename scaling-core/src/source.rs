@@ -40,13 +40,13 @@ pub enum SourceError {
     #[error("{target}: the source knows no such workload")]
     UnknownTarget {
         /// The workload asked for.
-        target: Target,
+        target: Box<Target>,
     },
     /// The source has nothing for this moment: a gap.
     #[error("{target}: no metrics at {at}")]
     NoData {
         /// The workload asked for.
-        target: Target,
+        target: Box<Target>,
         /// The moment asked for.
         at: DateTime<Utc>,
     },
@@ -54,7 +54,7 @@ pub enum SourceError {
     #[error("{target}: metrics backend failed: {source}")]
     Backend {
         /// The workload asked for.
-        target: Target,
+        target: Box<Target>,
         /// True if asking again can help.
         transient: bool,
         /// Cause.

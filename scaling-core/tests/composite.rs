@@ -1,5 +1,5 @@
 //! Several sources as one: which value counts, what a lost source costs, and the past that engines learn from.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::result_large_err, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,8 @@ impl MetricsSource for Told {
     async fn observe_all(&self, targets: &[Target], _: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = |target: &Target| {
-            let down = || SourceError::Backend { target: target.clone(), transient: true, source: "down".into() };
+            let down =
+                || SourceError::Backend { target: Box::new(target.clone()), transient: true, source: "down".into() };
             self.answer.lock().unwrap().clone().ok_or_else(down)
         };
         targets.iter().map(answer).collect()

@@ -675,11 +675,11 @@ struct Recorded(Observation);
 impl MetricsSource for Recorded {
     async fn observe(&self, asked: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         if *asked != target() {
-            return Err(SourceError::UnknownTarget { target: asked.clone() });
+            return Err(SourceError::UnknownTarget { target: Box::new(asked.clone()) });
         }
         let whole = self.0.history.iter().chain([self.0.current.clone()]);
         let mut past: Vec<_> = whole.take_while(|sample| sample.timestamp <= now).collect();
-        let current = past.pop().ok_or_else(|| SourceError::NoData { target: asked.clone(), at: now })?;
+        let current = past.pop().ok_or_else(|| SourceError::NoData { target: Box::new(asked.clone()), at: now })?;
         Ok(Observation::new(target(), current).with_history(MetricsHistory::from_unordered(past).0))
     }
 }

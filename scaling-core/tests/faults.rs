@@ -55,7 +55,7 @@ impl<F: Fn(i64) -> Option<ScalingMetrics> + Send + Sync> Measures<F> {
 impl<F: Fn(i64) -> Option<ScalingMetrics> + Send + Sync> MetricsSource for Measures<F> {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         let metrics = (self.at)(now.signed_duration_since(start()).num_seconds());
-        let metrics = metrics.ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })?;
+        let metrics = metrics.ok_or_else(|| SourceError::NoData { target: Box::new(target.clone()), at: now })?;
         let mut seen = self.seen.lock().unwrap();
         if let Some(last) = seen.1.replace(metrics.clone()) {
             Arc::make_mut(&mut seen.0).push(&last).unwrap();

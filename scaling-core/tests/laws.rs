@@ -1016,10 +1016,10 @@ impl MetricsSource for Broken {
 #[test]
 fn law_2_a_failing_source_leaves_the_workload_alone_and_the_record_says_so() {
     let cases: [(fn() -> SourceError, bool); 4] = [
-        (|| SourceError::UnknownTarget { target: target() }, false),
-        (|| SourceError::NoData { target: target(), at: start() }, true),
-        (|| SourceError::Backend { target: target(), transient: true, source: "timed out".into() }, true),
-        (|| SourceError::Backend { target: target(), transient: false, source: "forbidden".into() }, false),
+        (|| SourceError::UnknownTarget { target: Box::new(target()) }, false),
+        (|| SourceError::NoData { target: Box::new(target()), at: start() }, true),
+        (|| SourceError::Backend { target: Box::new(target()), transient: true, source: "timed out".into() }, true),
+        (|| SourceError::Backend { target: Box::new(target()), transient: false, source: "forbidden".into() }, false),
     ];
     for (error, transient) in cases {
         let world = (HardLimits::default(), HpaState::new(Bounds::new(2, 6).unwrap()));

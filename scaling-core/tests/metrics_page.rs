@@ -228,7 +228,7 @@ fn absent_signals_are_told_from_those_nobody_declared_and_stay_absent_while_the_
 
 fn forecast(second: i64, observed: f64, expected: f64) -> DecisionRecord {
     let decision = ScalingDecision::replicas("rules", at(second), 4, 4)
-        .because(Reason::Forecast { observed, expected, quantile: 0.9, ahead_s: 105.0 })
+        .because(Reason::Forecast { signal: None, observed, expected, quantile: 0.9, ahead_s: 105.0 })
         .because(Reason::Load { load: SignalKind::RequestRate, observed, demand: observed });
     DecisionRecord { metrics: Some(ScalingMetrics::new(at(second), 4)), decision: Some(decision), ..record(second) }
 }

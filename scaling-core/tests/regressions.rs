@@ -650,9 +650,9 @@ fn every_error_prints() {
         let _ = error.is_transient();
     }
     for error in [
-        SourceError::UnknownTarget { target: target() },
-        SourceError::NoData { target: target(), at: ends.0 },
-        SourceError::Backend { target: target(), transient: true, source: "".into() },
+        SourceError::UnknownTarget { target: Box::new(target()) },
+        SourceError::NoData { target: Box::new(target()), at: ends.0 },
+        SourceError::Backend { target: Box::new(target()), transient: true, source: "".into() },
     ] {
         prints(&error);
         let _ = error.is_transient();

@@ -31,13 +31,13 @@ async fn running(routes: Option<Router>) -> Running {
     let listening = server.bind().await.unwrap();
     let address = listening.address();
     let (stop, stopped) = oneshot::channel();
-    let served = tokio::spawn(listening.serve(async {
+    let server = tokio::spawn(listening.serve(async {
         if stopped.await.is_err() {
             // The test has let go of the sender: it tells nobody to stop.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }));
-    Running { address, health, stop, served }
+    Running { address, health, stop, served: server }
 }
 
 /// Status line, headers and body of one request on a connection of its own.

@@ -1,5 +1,5 @@
 //! Sources that the host feeds or that replay, over time: wrong clocks, repeated and late samples, and months without a restart.
-#![allow(clippy::unwrap_used, clippy::result_large_err, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::sync::Arc;
 

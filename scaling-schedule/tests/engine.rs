@@ -153,7 +153,7 @@ struct Scripted<F>(F);
 #[async_trait]
 impl<F: Fn(DateTime<Utc>) -> Option<Observation> + Send + Sync> MetricsSource for Scripted<F> {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
-        (self.0)(now).ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })
+        (self.0)(now).ok_or_else(|| SourceError::NoData { target: Box::new(target.clone()), at: now })
     }
 }
 

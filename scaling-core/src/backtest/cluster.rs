@@ -429,11 +429,11 @@ impl Cluster {
 impl MetricsSource for Cluster {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         if *target != *self.target {
-            return Err(SourceError::UnknownTarget { target: target.clone() });
+            return Err(SourceError::UnknownTarget { target: Box::new(target.clone()) });
         }
         let mut world = self.world();
         let current = world.samples.at(now).cloned();
-        let current = current.ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })?;
+        let current = current.ok_or_else(|| SourceError::NoData { target: Box::new(target.clone()), at: now })?;
         Ok(Observation {
             target: Arc::clone(&self.target),
             now,

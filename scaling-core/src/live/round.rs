@@ -109,14 +109,14 @@ impl Fleet {
 
     fn nothing<E: std::error::Error + Send + Sync + 'static>(&self, why: impl Fn() -> E) -> Seen {
         let failed = |target: &Target| {
-            Err(SourceError::Backend { target: target.clone(), transient: true, source: Box::new(why()) })
+            Err(SourceError::Backend { target: Box::new(target.clone()), transient: true, source: Box::new(why()) })
         };
         self.targets.iter().map(failed).collect()
     }
 
     /// Ticks each workload on what was seen of it, some side by side, until the limit. The answers are in the order of the workloads.
     async fn tick_each(&self, at: DateTime<Utc>, seen: Seen, limit: Limit) -> Vec<Ended> {
-        let none = |target: &Target| Err(SourceError::NoData { target: target.clone(), at });
+        let none = |target: &Target| Err(SourceError::NoData { target: Box::new(target.clone()), at });
         let mut seen = seen.into_iter();
         let ticks = self.targets.iter().enumerate().map(|(place, target)| {
             let seen = seen.next().unwrap_or_else(|| none(target));

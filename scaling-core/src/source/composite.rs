@@ -254,11 +254,11 @@ impl Composite {
         let named = self.parts.iter().zip(answers);
         let failed: Vec<_> = named.filter_map(|(part, answer)| Some((part.name.clone(), answer?.err()?))).collect();
         if failed.iter().all(|(_, error)| matches!(error, SourceError::UnknownTarget { .. })) {
-            return SourceError::UnknownTarget { target: target.clone() };
+            return SourceError::UnknownTarget { target: Box::new(target.clone()) };
         }
         let transient = failed.iter().any(|(_, error)| error.is_transient());
         let failed = failed.into_iter().map(|(name, error)| (name, error.to_string())).collect();
-        SourceError::Backend { target: target.clone(), transient, source: Box::new(AllFailed(failed)) }
+        SourceError::Backend { target: Box::new(target.clone()), transient, source: Box::new(AllFailed(failed)) }
     }
 }
 
@@ -270,7 +270,7 @@ fn not_ahead(seen: Observation, now: DateTime<Utc>) -> Result<Observation, Sourc
     }
     let target = Target::clone(&seen.target);
     let cause = format!("the metrics are of {at}, later than {now}");
-    Err(SourceError::Backend { target, transient: true, source: cause.into() })
+    Err(SourceError::Backend { target: Box::new(target), transient: true, source: cause.into() })
 }
 
 impl Known {
@@ -382,7 +382,7 @@ async fn batch(part: &Part, targets: &[Target], now: DateTime<Utc>) -> Vec<Optio
     let answer = |target: &Target| {
         part.is_asked_for(target).then(|| {
             // A source that answers for fewer than it was asked for has no data for the rest.
-            answers.next().unwrap_or_else(|| Err(SourceError::NoData { target: target.clone(), at: now }))
+            answers.next().unwrap_or_else(|| Err(SourceError::NoData { target: Box::new(target.clone()), at: now }))
         })
     };
     targets.iter().map(answer).collect()

@@ -127,9 +127,9 @@ impl MetricsSource for MemorySource {
         let mut workloads = self.locked();
         let workload = workloads.get_mut(target);
         let Workload { samples, observation } =
-            workload.ok_or_else(|| SourceError::UnknownTarget { target: target.clone() })?;
+            workload.ok_or_else(|| SourceError::UnknownTarget { target: Box::new(target.clone()) })?;
         let current = samples.at(now).cloned();
-        let current = current.ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })?;
+        let current = current.ok_or_else(|| SourceError::NoData { target: Box::new(target.clone()), at: now })?;
         Ok(Observation { current, now, history: samples.history().clone(), ..observation.clone() })
     }
 }

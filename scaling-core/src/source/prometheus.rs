@@ -47,8 +47,6 @@ mod query;
 mod query_set;
 mod report;
 mod sets;
-// The error names the workload, and is made once a tick at most.
-#[allow(clippy::result_large_err)]
 mod source;
 mod template;
 

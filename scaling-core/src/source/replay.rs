@@ -181,9 +181,10 @@ impl Replay {
 #[async_trait]
 impl MetricsSource for Replay {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
-        let tape = self.tapes.get(target).ok_or_else(|| SourceError::UnknownTarget { target: target.clone() })?;
+        let tape =
+            self.tapes.get(target).ok_or_else(|| SourceError::UnknownTarget { target: Box::new(target.clone()) })?;
         let (recording, cursor) = tape;
-        let nothing = || SourceError::NoData { target: target.clone(), at: now };
+        let nothing = || SourceError::NoData { target: Box::new(target.clone()), at: now };
         let place = recording.place(now).ok_or_else(nothing)?;
         let (_, current) = recording.seen.get(place).ok_or_else(nothing)?;
         let current = current.clone().ok_or_else(nothing)?;

@@ -101,7 +101,7 @@ impl MetricsSource for Source {
         for (nth, target) in targets.iter().enumerate() {
             // Late and repeated samples, as when the clock was set back, are refused and counted by the source.
             self.metrics.advance(target, self.sample(nth, target, now, tick), now).ok();
-            let nothing = || SourceError::NoData { target: target.clone(), at: now };
+            let nothing = || SourceError::NoData { target: Box::new(target.clone()), at: now };
             let gap = self.chance.of("gap", tick * 1000 + nth as u64, 200);
             seen.push(if gap { Err(nothing()) } else { self.metrics.observe(target, now).await });
         }

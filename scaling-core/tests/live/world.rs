@@ -61,7 +61,7 @@ impl Scripted {
 }
 
 pub(crate) fn down(target: &Target) -> SourceError {
-    SourceError::Backend { target: target.clone(), transient: true, source: "connection refused".into() }
+    SourceError::Backend { target: Box::new(target.clone()), transient: true, source: "connection refused".into() }
 }
 
 #[async_trait]

@@ -1,5 +1,5 @@
 //! The Prometheus source against a server made by hand: what may come instead of a number, and what is asked.
-#![allow(clippy::unwrap_used, clippy::result_large_err, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod decoder;
 mod queries;

@@ -275,7 +275,7 @@ fn blind(observation: &Observation, ever: SignalSet) -> bool {
 impl MetricsSource for Source {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         let shown = self.workloads.lock().unwrap().get(target).and_then(|shown| shown.now.clone());
-        shown.ok_or_else(|| SourceError::NoData { target: target.clone(), at: now })
+        shown.ok_or_else(|| SourceError::NoData { target: Box::new(target.clone()), at: now })
     }
 }
 

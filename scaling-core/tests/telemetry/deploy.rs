@@ -49,7 +49,7 @@ fn metrics() -> Metrics {
     let target = Target::deployment("shop", "web").in_cluster("a \"quoted\" \\ cluster\n");
     let mut decision = ScalingDecision::replicas("rules", at, 4, 6)
         .with_confidence(0.9)
-        .because(Reason::Forecast { observed: 90.0, expected: 120.0, quantile: 0.97, ahead_s: 105.0 })
+        .because(Reason::Forecast { signal: None, observed: 90.0, expected: 120.0, quantile: 0.97, ahead_s: 105.0 })
         .because(Reason::Load { load: SignalKind::RequestRate, observed: 90.0, demand: 90.0 });
     decision.cost = Some(Price::per_pod_hour(0.05, Currency::EUR).unwrap().pods(4, 6));
     let record = DecisionRecord {

@@ -135,7 +135,7 @@ impl MetricsSource for Overload {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         *self.0.lock().unwrap() = trace_headers();
         if target.name == "lost" {
-            return Err(SourceError::NoData { target: target.clone(), at: now });
+            return Err(SourceError::NoData { target: Box::new(target.clone()), at: now });
         }
         let metrics = ScalingMetrics::new(now, 4).with(SignalKind::CpuUtilization, 95.0);
         Ok(Observation::new(target.clone(), metrics).at(now))

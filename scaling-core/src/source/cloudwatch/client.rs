@@ -142,9 +142,9 @@ impl Backend for CloudWatchBackend {
             match pages {
                 Ok(pages) => {
                     answered = true;
-                    answer::lines(batch, pages, window, name)
-                        .into_iter()
-                        .for_each(|(place, line)| drop(put(place, line)));
+                    for (place, line) in answer::lines(batch, pages, window, name) {
+                        put(place, line);
+                    }
                 }
                 Err(ApiError { cause, transient }) => {
                     for (place, _) in &batch.readings {

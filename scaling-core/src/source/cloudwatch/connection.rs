@@ -92,8 +92,8 @@ impl Connection {
             loader = loader.endpoint_url(endpoint);
         }
         let deadline = self.deadline;
-        let loaded = tokio::time::timeout(deadline, loader.load()).await;
-        let config = loaded.map_err(|_| ConnectError::Deadline { deadline })?;
+        let config = tokio::time::timeout(deadline, loader.load()).await;
+        let config = config.map_err(|_| ConnectError::Deadline { deadline })?;
         if config.region().is_none() { Err(ConnectError::NoRegion) } else { Ok(Client::new(&config)) }
     }
 }

@@ -36,7 +36,9 @@ pub(super) fn joined(
         .collect();
     let mut joined = MetricsHistory::new();
     while let Some(at) = cursors.iter().filter_map(Cursor::upcoming).min().filter(|at| *at < until) {
-        cursors.iter_mut().for_each(|cursor| cursor.read(at));
+        for cursor in &mut cursors {
+            cursor.read(at);
+        }
         if let Some(row) = row(&cursors, at, fresh_for.num_milliseconds()) {
             // The instants rise, so that each row is taken.
             joined.push(&row).ok();

@@ -268,7 +268,7 @@ impl<B: Backend> MetricsSource for FleetSource<B> {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         match self.observe_all(std::slice::from_ref(target), now).await.pop() {
             Some(seen) => seen,
-            None => Err(SourceError::NoData { target: target.clone(), at: now }),
+            None => Err(SourceError::NoData { target: Box::new(target.clone()), at: now }),
         }
     }
 
@@ -279,13 +279,13 @@ impl<B: Backend> MetricsSource for FleetSource<B> {
             let (target, workload) = (target.clone(), self.workloads.get(target));
             let known = workload.and_then(|workload| self.states.observation(workload, &self.config, now));
             seen.push(match (workload, failed.get(&target), known) {
-                (None, ..) => Err(SourceError::UnknownTarget { target }),
+                (None, ..) => Err(SourceError::UnknownTarget { target: Box::new(target) }),
                 (_, Some(error), _) => {
                     let (transient, source) = (error.transient, Box::new(error.clone()));
-                    Err(SourceError::Backend { target, transient, source })
+                    Err(SourceError::Backend { target: Box::new(target), transient, source })
                 }
                 (_, None, Some(observation)) => Ok(observation),
-                (_, None, None) => Err(SourceError::NoData { target, at: now }),
+                (_, None, None) => Err(SourceError::NoData { target: Box::new(target), at: now }),
             });
         }
         seen

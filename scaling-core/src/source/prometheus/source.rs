@@ -238,10 +238,10 @@ impl PrometheusSource {
             let transient = errors.iter().any(|error| error.fault.is_transient());
             let error = errors.get(*first).cloned();
             let source = error.map_or_else(|| "no query succeeded".into(), Into::into);
-            return Err(SourceError::Backend { target: target.clone(), transient, source });
+            return Err(SourceError::Backend { target: Box::new(target.clone()), transient, source });
         }
         if row.iter().all(|found| failed(found) || matches!(found, Found::Nothing)) {
-            return Err(SourceError::NoData { target: target.clone(), at: now });
+            return Err(SourceError::NoData { target: Box::new(target.clone()), at: now });
         }
         let sample = self.sample(known, row, now);
         let mut history = known.samples.history().clone();
@@ -294,7 +294,7 @@ impl PrometheusSource {
 impl MetricsSource for PrometheusSource {
     async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
         let mut seen = self.observe_all(std::slice::from_ref(target), now).await;
-        seen.pop().unwrap_or_else(|| Err(SourceError::UnknownTarget { target: target.clone() }))
+        seen.pop().unwrap_or_else(|| Err(SourceError::UnknownTarget { target: Box::new(target.clone()) }))
     }
 
     async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
@@ -304,7 +304,7 @@ impl MetricsSource for PrometheusSource {
             let fault = QueryFault::OverBudget { needed, most };
             let refused = |target: &Target| {
                 let (target, source) = (target.clone(), fault.clone().into());
-                Err(SourceError::Backend { target, transient: false, source })
+                Err(SourceError::Backend { target: Box::new(target), transient: false, source })
             };
             return targets.iter().map(refused).collect();
         }
