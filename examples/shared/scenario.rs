@@ -136,7 +136,7 @@ impl ScenarioArguments {
         out: &mut impl Write,
     ) -> Result<Scenario, Failure> {
         let candidates = std::slice::from_ref(candidate);
-        self.hpas.check_left_out(candidates)?;
+        self.hpas.check_names(candidates)?;
         let limits = self.limits(candidates, out)?;
         let trace = Trace::from_samples(place, samples, SampleTime::Ends);
         let trace = trace.map_err(|error| Failure::failed(format!("{place}: {error}")))?;
@@ -144,7 +144,9 @@ impl ScenarioArguments {
         let mut notes = Vec::new();
         let requests = self.hpas.requests(candidates, |note| notes.push(note));
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
-        Ok(Scenario { facts: requests.added_to(WorkloadFacts::default()), ..scenario })
+        let mut facts = requests.added_to(WorkloadFacts::default());
+        facts.utc_offset_seconds = self.reading.utc_offset_seconds(scenario.trace.span().1);
+        Ok(Scenario { facts, ..scenario })
     }
 
     /// Finds the limits of a run: one set for all of its policies and the oracle. Those that are given stand, and a policy that leaves
