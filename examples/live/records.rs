@@ -55,7 +55,10 @@ impl HpaApplier for AsRecorded {
 }
 
 /// Runs again what was recorded, and tells how much of it comes out the same.
-pub(super) fn replay(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failure> {
+///
+/// # Errors
+/// [`Failure::Input`] if the records do not tell how, or there are none.
+pub fn replayed(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failure> {
     let place = crate::place(path);
     let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{place}: {what}"));
     let mut header = None;

@@ -253,9 +253,11 @@ impl Autoscaler {
         let mut seen = self.observe_all(targets, now).await.into_iter();
         let mut records = Vec::with_capacity(targets.len());
         for target in targets {
-            // A source that answers for fewer than it was asked for has no data for the rest.
-            let none = || Err(SourceError::NoData { target: target.clone(), at: now });
-            let seen = seen.next().unwrap_or_else(none);
+            let seen = match seen.next() {
+                Some(seen) => seen,
+                // A source that answers for fewer than it was asked for has no data for the rest.
+                None => Err(SourceError::NoData { target: target.clone(), at: now }),
+            };
             records.push(self.tick_on(target, now, ready(seen)).await);
         }
         records

@@ -108,18 +108,20 @@ impl Fleet {
     }
 
     fn nothing<E: std::error::Error + Send + Sync + 'static>(&self, why: impl Fn() -> E) -> Seen {
-        let failed = |target: &Target| {
-            Err(SourceError::Backend { target: target.clone(), transient: true, source: Box::new(why()) })
-        };
-        self.targets.iter().map(failed).collect()
+        let failed =
+            |target: &Target| SourceError::Backend { target: target.clone(), transient: true, source: Box::new(why()) };
+        self.targets.iter().map(failed).map(Err).collect()
     }
 
     /// Ticks each workload on what was seen of it, some side by side, until the limit. The answers are in the order of the workloads.
     async fn tick_each(&self, at: DateTime<Utc>, seen: Seen, limit: Limit) -> Vec<Ended> {
-        let none = |target: &Target| Err(SourceError::NoData { target: target.clone(), at });
+        let none = |target: &Target| SourceError::NoData { target: target.clone(), at };
         let mut seen = seen.into_iter();
         let ticks = self.targets.iter().enumerate().map(|(place, target)| {
-            let seen = seen.next().unwrap_or_else(|| none(target));
+            let seen = match seen.next() {
+                Some(seen) => seen,
+                None => Err(none(target)),
+            };
             let limit = limit.clone();
             async move { (place, self.tick_one(target, at, seen, limit).await) }.boxed()
         });
