@@ -67,7 +67,7 @@ pub fn replayed(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failu
     for entry in entries(path).map_err(|error| bad(&error))? {
         match entry {
             Entry::Header(written) => {
-                header = Some(serde_json::from_value::<Header>(written).map_err(|error| bad(&error))?)
+                header = Some(serde_json::from_value::<Header>(written).map_err(|error| bad(&error))?);
             }
             Entry::Record(record) if wanted(&record.target) => {
                 all.entry(record.target.clone()).or_default().push(*record);

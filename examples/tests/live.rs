@@ -67,7 +67,7 @@ impl History {
         };
         assert!(query.contains(&format!("workload=~\"{NAME}\"")), "the workload is asked for by name: {query}");
         let labels = json!({ "namespace": NAME, "workload": NAME });
-        let number = |name: &str| form[name].trim_end_matches('s').parse::<f64>().unwrap() as i64;
+        let number = |name: &str| form[name].trim_end_matches('s').split('.').next().unwrap().parse::<i64>().unwrap();
         let result = if path.ends_with("/query_range") {
             let instants = (number("start")..=number("end")).step_by(usize::try_from(number("step")).unwrap());
             let values: Vec<_> = instants

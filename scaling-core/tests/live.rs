@@ -1,5 +1,6 @@
 //! The live loop: by a simulated clock, over sources and appliers that fail in every way.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // small numbers
 
 #[path = "live/files.rs"]
 mod files;

@@ -30,7 +30,7 @@ struct Chance(u64);
 
 impl Chance {
     fn of(self, what: &str, nth: u64, one_in: u64) -> bool {
-        self.hash(what, nth) % one_in == 0
+        self.hash(what, nth).is_multiple_of(one_in)
     }
 
     fn hash(self, what: &str, nth: u64) -> u64 {
@@ -247,7 +247,7 @@ async fn month(targets: usize, days: i64) -> Month {
             kept.1 = resident();
         }
         if chance.of("clock", kept.0, 500) {
-            let forward = chance.hash("way", kept.0) % 2 == 0;
+            let forward = chance.hash("way", kept.0).is_multiple_of(2);
             hand.advance(TimeDelta::minutes(if forward { 2 } else { -2 }));
         }
         if tick.at >= end {
