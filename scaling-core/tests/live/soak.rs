@@ -58,7 +58,7 @@ impl Source {
     fn sample(&self, nth: usize, target: &Target, now: DateTime<Utc>, tick: u64) -> ScalingMetrics {
         let day = (now.timestamp() % 86_400) as f64 / 86_400.0 + nth as f64 / 7.0;
         let rate = 300.0 - 200.0 * (day * std::f64::consts::TAU).cos();
-        let pods = self.pods.bounds(target).map_or(3, |bounds| bounds.min());
+        let pods = self.pods.bounds(target).map_or(3, scaling_core::Bounds::min);
         let cpu = (rate / f64::from(pods) / 60.0 * 100.0).min(100.0);
         let sample = ScalingMetrics::new(now, pods)
             .with(SignalKind::CpuUtilization, cpu)
