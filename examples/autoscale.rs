@@ -123,7 +123,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             let (target, hpa, samples) = live::past(&arguments.setup()?)?;
             let alone = hpa.clone().candidate(hpa.manifest.name());
             let scenario = arguments.cluster.fetched(&target.to_string(), samples, &alone, out)?;
-            return compare(arguments, &hpa, &target, with_events(arguments, &target, scenario), out);
+            return compare(arguments, &hpa, &target, &with_events(arguments, &target, scenario), out);
         }
         None => {}
     }
@@ -144,7 +144,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let hpa = hpa(arguments)?;
     let target = hpa.manifest.target();
     let scenario = scenario(arguments, &source, &hpa, out)?;
-    compare(arguments, &hpa, &target, with_events(arguments, &target, scenario), out)
+    compare(arguments, &hpa, &target, &with_events(arguments, &target, scenario), out)
 }
 
 /// Compares the HPA alone, with us, and with the recommended target, and says what to make of it.
@@ -152,7 +152,7 @@ fn compare(
     arguments: &Arguments,
     hpa: &HpaFile,
     target: &Target,
-    scenario: Scenario,
+    scenario: &Scenario,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let setting = setting(arguments, hpa)?;
@@ -163,8 +163,8 @@ fn compare(
     let setting = Setting { limits: scenario.model.limits, ..setting };
     let recorder = recorder(changes.clone(), journal.clone(), setting);
     let share = arguments.violating / 100.0;
-    let comparison = Comparison::new(&scenario, &hpa.spec, &engine, recorder, share)?;
-    let comparison = Comparison { scaled_to: arguments.cluster.scaled_to(&scenario), ..comparison };
+    let comparison = Comparison::new(scenario, &hpa.spec, &engine, recorder, share)?;
+    let comparison = Comparison { scaled_to: arguments.cluster.scaled_to(scenario), ..comparison };
     if let Some(journal) = journal {
         journal.finish()?;
     }

@@ -20,6 +20,7 @@ pub enum Task {
 
 /// Where live metrics come from, for which workloads, and what is done with them.
 #[derive(Args, Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag
 #[command(next_help_heading = "Live metrics (built with --features live)")]
 pub struct LiveArguments {
     /// Prometheus, or what speaks its API: VictoriaMetrics, Thanos, Mimir.

@@ -17,7 +17,10 @@ use crate::Failure;
 use crate::manifest::HpaFile;
 
 /// Says what works and what does not.
-pub(super) async fn check(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Result<(), Failure> {
+///
+/// # Errors
+/// [`Failure::Failed`] if something does not work.
+pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Result<(), Failure> {
     setup.live.validate()?;
     let source = source::source(setup.live)?;
     let client = match &setup.live.context {
@@ -87,8 +90,11 @@ async fn owners(client: &Client, target: &Target) -> Result<Vec<String>, scaling
     Ok(names.into_iter().collect())
 }
 
-/// The past of one workload, and the HPA that it is under.
-pub(super) async fn past(
+/// Fetches the past of one workload, and the HPA that it is under.
+///
+/// # Errors
+/// [`Failure`] if there is none, or not one.
+pub async fn fetched(
     setup: &Setup<'_>,
     now: DateTime<Utc>,
     tell: Tell,

@@ -8,7 +8,7 @@ use scaling_core::live::{Cadence, Clock, Entry, Loop, LoopReport, RecordFiles, R
 use scaling_core::record::Tee;
 use scaling_core::telemetry::serve::{Listening, Server};
 use scaling_core::telemetry::{Board, Health, Metrics, page};
-use scaling_core::{ApplyMode, Autoscaler, ChangeLog, HardLimits, Target};
+use scaling_core::{ApplyMode, Autoscaler, ChangeLog, Target};
 
 use super::learnt::Learnt;
 use super::records::Header;
@@ -109,7 +109,7 @@ fn record_files(setup: &Setup<'_>, mode: ApplyMode, folder: &Path) -> Result<Rec
     let header = Header {
         engine: setup.engine.to_owned(),
         mode,
-        limits: setup.limits.unwrap_or_else(HardLimits::default),
+        limits: setup.limits.unwrap_or_default(),
         events: setup.events.to_vec(),
     };
     files.with_header(&header).map_err(|error| failed(&error))

@@ -25,9 +25,13 @@ use crate::manifest::HpaArguments;
 use arguments::LiveArguments;
 
 #[cfg(feature = "live")]
+pub use check::{checked, fetched};
+#[cfg(feature = "live")]
 pub use entry::{check, past, records_replay, run};
 #[cfg(feature = "live")]
 pub use looping::{Tell, looped};
+#[cfg(feature = "live")]
+pub use records::replayed;
 
 /// What the live parts take from the rest of the command line.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +162,7 @@ mod entry {
     /// # Errors
     /// [`Failure::Failed`] if something does not work.
     pub fn check(setup: &Setup<'_>) -> Result<(), Failure> {
-        within(super::check::check(setup, SystemClock.now(), tell()))
+        within(super::check::checked(setup, SystemClock.now(), tell()))
     }
 
     /// The last 14 days of one workload, and the HPA that it is under.
@@ -166,7 +170,7 @@ mod entry {
     /// # Errors
     /// [`Failure`] if there is none, or not one.
     pub fn past(setup: &Setup<'_>) -> Result<(Target, HpaFile, Vec<ScalingMetrics>), Failure> {
-        within(super::check::past(setup, SystemClock.now(), tell()))
+        within(super::check::fetched(setup, SystemClock.now(), tell()))
     }
 
     /// Runs again from the records of a loop.
@@ -174,6 +178,6 @@ mod entry {
     /// # Errors
     /// [`Failure`] if they do not tell how.
     pub fn records_replay(setup: &Setup<'_>, records: &Path) -> Result<(), Failure> {
-        super::records::replay(setup, records, &tell())
+        super::records::replayed(setup, records, &tell())
     }
 }

@@ -55,7 +55,10 @@ impl HpaApplier for AsRecorded {
 }
 
 /// Runs again what was recorded, and tells how much of it comes out the same.
-pub(super) fn replay(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failure> {
+///
+/// # Errors
+/// [`Failure::Input`] if the records do not tell how, or there are none.
+pub fn replayed(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failure> {
     let place = crate::place(path);
     let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{place}: {what}"));
     let mut header = None;
@@ -64,7 +67,7 @@ pub(super) fn replay(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), 
     for entry in entries(path).map_err(|error| bad(&error))? {
         match entry {
             Entry::Header(written) => {
-                header = Some(serde_json::from_value::<Header>(written).map_err(|error| bad(&error))?)
+                header = Some(serde_json::from_value::<Header>(written).map_err(|error| bad(&error))?);
             }
             Entry::Record(record) if wanted(&record.target) => {
                 all.entry(record.target.clone()).or_default().push(*record);

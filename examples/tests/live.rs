@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use clap::Parser;
 use examples::Failure;
 use examples::live::arguments::LiveArguments;
-use examples::live::{Setup, Tell, looped};
+use examples::live::{Setup, Tell, checked, fetched, looped, replayed};
 use examples::manifest::HpaArguments;
+use examples::scenario::ScenarioArguments;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::live::{Clock, Entry, LoopReport, SimulatedClock, Stop, entries};
 use scaling_core::source::parse;
@@ -60,10 +61,13 @@ impl History {
 
     fn answer(&self, path: &str, form: &BTreeMap<String, String>) -> Value {
         let query = &form["query"];
-        let (series, _) = SERIES.iter().find(|(series, _)| query.contains(series)).unwrap();
+        let Some((series, _)) = SERIES.iter().find(|(series, _)| query.contains(series)) else {
+            let kind = if path.ends_with("/query_range") { "matrix" } else { "vector" };
+            return json!({ "status": "success", "data": { "resultType": kind, "result": [] } });
+        };
         assert!(query.contains(&format!("workload=~\"{NAME}\"")), "the workload is asked for by name: {query}");
         let labels = json!({ "namespace": NAME, "workload": NAME });
-        let number = |name: &str| form[name].trim_end_matches('s').parse::<f64>().unwrap() as i64;
+        let number = |name: &str| form[name].trim_end_matches('s').split('.').next().unwrap().parse::<i64>().unwrap();
         let result = if path.ends_with("/query_range") {
             let instants = (number("start")..=number("end")).step_by(usize::try_from(number("step")).unwrap());
             let values: Vec<_> = instants
@@ -195,12 +199,18 @@ impl Clock for Eventful {
 struct Arguments {
     #[command(flatten)]
     live: LiveArguments,
+    #[command(flatten)]
+    cluster: ScenarioArguments,
 }
 
 struct World {
     temporary: tempfile::TempDir,
     server: Arc<Server>,
     live: LiveArguments,
+    hpas: HpaArguments,
+    hpa: PathBuf,
+    records: PathBuf,
+    said: Arc<Mutex<String>>,
 }
 
 /// Each question by its own series; from a day of history, in folders of its own.
@@ -216,12 +226,36 @@ async fn world() -> World {
     let state = temporary.path().join("state");
     words.extend(["--state".to_owned(), state.to_str().unwrap().to_owned()]);
     let live = Arguments::try_parse_from(words).unwrap().live;
-    World { temporary, server, live }
+    let (hpa, records) = (examples::test_data("shop_hpa.yaml"), temporary.path().join("records"));
+    World { temporary, server, live, hpas: HpaArguments::default(), hpa, records, said: Arc::default() }
 }
 
 impl World {
-    fn records(&self) -> std::path::PathBuf {
-        self.temporary.path().join("records")
+    fn setup(&self) -> Setup<'_> {
+        Setup {
+            live: &self.live,
+            hpa: Some(&self.hpa),
+            hpas: &self.hpas,
+            engine: "predictive",
+            records: Some(&self.records),
+            events: &[],
+            limits: None,
+            price: examples::price(0.05, "USD").unwrap(),
+        }
+    }
+
+    fn tell(&self) -> Tell {
+        let said = Arc::clone(&self.said);
+        Arc::new(move |line| {
+            let mut said = said.lock().unwrap();
+            said.push_str(line);
+            said.push('\n');
+        })
+    }
+
+    /// What was said since the last question.
+    fn said(&self) -> String {
+        std::mem::take(&mut self.said.lock().unwrap())
     }
 
     /// Runs from an instant until its last event. Returns what was said, too.
@@ -230,29 +264,11 @@ impl World {
         from: DateTime<Utc>,
         events: Vec<(DateTime<Utc>, Event)>,
     ) -> Result<(LoopReport, String), Failure> {
-        let said = Arc::new(Mutex::new(String::new()));
-        let kept = Arc::clone(&said);
-        let tell: Tell = Arc::new(move |line| {
-            let mut said = kept.lock().unwrap();
-            said.push_str(line);
-            said.push('\n');
-        });
         let stop = Stop::new();
         let (server, events) = (Arc::clone(&self.server), Mutex::new(events));
         let clock = Eventful { clock: SimulatedClock::at(from), server, stop: stop.clone(), events };
-        let (hpa, records, hpas) = (examples::test_data("shop_hpa.yaml"), self.records(), HpaArguments::default());
-        let setup = Setup {
-            live: &self.live,
-            hpa: Some(&hpa),
-            hpas: &hpas,
-            engine: "predictive",
-            records: Some(&records),
-            events: &[],
-            limits: None,
-            price: examples::price(0.05, "USD").unwrap(),
-        };
-        let report = looped(&setup, clock, &stop, tell).await?;
-        let said = said.lock().unwrap().clone();
+        let report = looped(&self.setup(), clock, &stop, self.tell()).await?;
+        let said = self.said();
         Ok((report, said))
     }
 }
@@ -276,7 +292,7 @@ async fn a_server_dies_and_comes_back_and_so_does_the_program() {
     let (report, said) = world.run(start, events).await.unwrap();
     assert_eq!((report.missed, report.overrun, report.unrecorded), (0, 0, 0), "{said}");
     assert!(report.ticks >= 90 && report.records == report.ticks, "{report}\n{said}");
-    let records = read(&world.records());
+    let records = read(&world.records);
     assert_eq!(records.len() as u64, report.records, "every tick has its record");
     let failed = |record: &DecisionRecord| {
         let ended = record.withheld.as_ref().unwrap_or(&record.outcome);
@@ -302,7 +318,7 @@ async fn a_server_dies_and_comes_back_and_so_does_the_program() {
     let (report, said) = world.run(after(95), vec![(after(99), Event::End)]).await.unwrap();
     assert!(said.contains(&format!("goes on from {} records", records.len())), "{said}");
     assert!(!said.contains("learnt anew"), "{said}");
-    assert_eq!(read(&world.records()).len() as u64, records.len() as u64 + report.records);
+    assert_eq!(read(&world.records).len() as u64, records.len() as u64 + report.records);
 
     // Damaged, foreign, and torn: each is told, and does no harm.
     let mut damaged = learnt.clone();
@@ -318,11 +334,57 @@ async fn a_server_dies_and_comes_back_and_so_does_the_program() {
 }
 
 #[tokio::test]
+async fn what_works_and_what_does_not_is_said_query_by_query() {
+    let mut world = world().await;
+    let now = world.server.history.end();
+    checked(&world.setup(), now, world.tell()).await.unwrap();
+    let said = world.said();
+    assert!(said.contains("ok  request rate: works: ") && said.contains("ok  HPA \"shop\": 4..10 pods"), "{said}");
+    assert!(!said.contains("BAD"), "{said}");
+
+    world.live.own_queries.push(r#"queue_depth=shop_queue{namespace=~"{namespace}"}"#.to_owned());
+    let error = checked(&world.setup(), now, world.tell()).await.unwrap_err();
+    assert!(matches!(&error, Failure::Failed(what) if what == "1 checks have failed"), "{error}");
+    let said = world.said();
+    assert!(said.contains("BAD queue depth: empty: ") && said.contains("shop_queue{namespace=~\"shop\"}"), "{said}");
+}
+
+#[tokio::test]
+async fn the_past_of_a_workload_is_a_load_to_compare_on() {
+    let world = world().await;
+    let now = world.server.history.end();
+    let (target, hpa, samples) = fetched(&world.setup(), now, world.tell()).await.unwrap();
+    assert_eq!((target.to_string().as_str(), hpa.manifest.name()), ("shop/Deployment/shop", "shop"));
+    assert_eq!((samples.len(), samples.last().unwrap().timestamp), (1441, now), "a day, and now");
+
+    let cluster = Arguments::try_parse_from(["autoscale"]).unwrap().cluster;
+    let mut out = Vec::new();
+    let alone = hpa.clone().candidate("alone");
+    let scenario = cluster.fetched("shop", samples, &alone, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    // What a pod serves is told by its CPU, as from a file.
+    assert!(scenario.trace.pod_capacity().is_some() && out.contains("data from "), "{out}");
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_decided_again() {
+    let world = world().await;
+    let start = world.server.history.end() - TimeDelta::hours(1);
+    let (report, _) = world.run(start, vec![(start + TimeDelta::minutes(30), Event::End)]).await.unwrap();
+    let (ticks, setup, records) = (report.ticks, world.setup(), world.records.clone());
+    let tell = world.tell();
+    // It waits for nobody, and brings its own executor.
+    std::thread::scope(|scope| scope.spawn(|| replayed(&setup, &records, &tell)).join()).unwrap().unwrap();
+    let said = world.said();
+    let line = format!("shop/Deployment/shop: {ticks} ticks by engine \"predictive\"; of {ticks} decisions ");
+    assert!(said.contains(&line) && said.contains("files hold no history"), "{said}");
+}
+
+#[tokio::test]
 async fn what_cannot_begin_says_what_is_missing() {
-    let World { temporary, server, mut live } = world().await;
-    let start = server.history.end();
-    live.own_queries = vec!["requests=up".to_owned()];
-    let world = World { temporary, server, live };
+    let mut world = world().await;
+    let start = world.server.history.end();
+    world.live.own_queries = vec!["requests=up".to_owned()];
     let error = world.run(start, Vec::new()).await.unwrap_err();
     assert!(matches!(&error, Failure::Input(what) if what.contains("no signal \"requests\"")), "{error}");
 }

@@ -1,5 +1,7 @@
 //! The live loop: by a simulated clock, over sources and appliers that fail in every way.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // small numbers
+#![allow(clippy::result_large_err)] // the errors are the crate's
 
 #[path = "live/files.rs"]
 mod files;

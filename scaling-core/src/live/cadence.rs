@@ -42,12 +42,10 @@ impl Cadence {
     /// [`InvalidSetting`] if the interval is shorter than a second or longer than a day.
     pub fn new(interval: Duration) -> Result<Self, InvalidSetting> {
         let whole = i64::try_from(interval.as_millis()).ok();
-        let must = "between a second and a day, in seconds";
-        let interval_ms = whole.filter(|ms| (SHORTEST_MS..=LONGEST_MS).contains(ms)).ok_or(InvalidSetting {
-            field: "interval",
-            value: interval.as_secs_f64(),
-            must,
-        })?;
+        let Some(interval_ms) = whole.filter(|ms| (SHORTEST_MS..=LONGEST_MS).contains(ms)) else {
+            let must = "between a second and a day, in seconds";
+            return Err(InvalidSetting { field: "interval", value: interval.as_secs_f64(), must });
+        };
         Ok(Self { interval_ms, phase_ms: 0 })
     }
 

@@ -30,7 +30,7 @@ struct Chance(u64);
 
 impl Chance {
     fn of(self, what: &str, nth: u64, one_in: u64) -> bool {
-        self.hash(what, nth) % one_in == 0
+        self.hash(what, nth).is_multiple_of(one_in)
     }
 
     fn hash(self, what: &str, nth: u64) -> u64 {
@@ -58,7 +58,7 @@ impl Source {
     fn sample(&self, nth: usize, target: &Target, now: DateTime<Utc>, tick: u64) -> ScalingMetrics {
         let day = (now.timestamp() % 86_400) as f64 / 86_400.0 + nth as f64 / 7.0;
         let rate = 300.0 - 200.0 * (day * std::f64::consts::TAU).cos();
-        let pods = self.pods.bounds(target).map_or(3, |bounds| bounds.min());
+        let pods = self.pods.bounds(target).map_or(3, scaling_core::Bounds::min);
         let cpu = (rate / f64::from(pods) / 60.0 * 100.0).min(100.0);
         let sample = ScalingMetrics::new(now, pods)
             .with(SignalKind::CpuUtilization, cpu)
@@ -247,7 +247,7 @@ async fn month(targets: usize, days: i64) -> Month {
             kept.1 = resident();
         }
         if chance.of("clock", kept.0, 500) {
-            let forward = chance.hash("way", kept.0) % 2 == 0;
+            let forward = chance.hash("way", kept.0).is_multiple_of(2);
             hand.advance(TimeDelta::minutes(if forward { 2 } else { -2 }));
         }
         if tick.at >= end {

@@ -118,7 +118,7 @@ pub(crate) struct Hanging {
 impl HpaApplier for Hanging {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
         if self.reads && *target == self.target {
-            pending().await
+            pending::<()>().await;
         }
         self.hpas.current(target).await
     }
@@ -126,7 +126,7 @@ impl HpaApplier for Hanging {
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
         let applied = self.hpas.apply(plan, mode).await;
         if *plan.target() == self.target {
-            pending().await
+            pending::<()>().await;
         }
         applied
     }
