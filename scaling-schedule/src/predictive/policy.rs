@@ -65,7 +65,7 @@ impl Aim {
     /// Prices by which the mean over fifteen public load traces came to 0.90 % for 1 %, 0.44 % for 0.5 % and about 0.2 % for 0.2 %.
     pub(super) fn at(share: f64) -> Self {
         let fewer = 0.01 / share.max(1e-5);
-        Self { share, price: 2.4 * fewer.powf(1.9), root_price: 0.5 * fewer }
+        Self { share, price: 2.1 * fewer.powf(1.75), root_price: 0.5 * fewer }
     }
 
     /// The policy where there is no past to play through.
