@@ -3,7 +3,8 @@
 //! A decision now meets the load that comes when its pods are ready, a minute or two later. The forecast is an upper quantile of
 //! that load, from two parts:
 //!
-//! - what any workload may do at such a moment: a small model, trained on other workloads, that comes with this crate;
+//! - what any workload may do at such a moment: a small model, trained on fifteen public traces, that comes with this crate. It helps
+//!   where the past of a workload says little: in its first hours, and for the rare misses of the highest quantiles;
 //! - what this one does beyond that. How far the load to come lies above the present differs between workloads more than anything
 //!   else about them, so it is learnt from the workload's own past, moment by moment: the features of the load then, against the
 //!   load that came. The fit is a linear quantile regression (Koenker and Bassett, *Regression Quantiles*, 1978) of the growth of the

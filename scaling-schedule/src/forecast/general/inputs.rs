@@ -10,8 +10,8 @@ pub(in crate::forecast) type Inputs = [f32; INPUTS];
 
 /// The inputs of a moment whose forecast looks `far` steps ahead. Their order is that of the trees.
 ///
-/// Trees compare, so an input beyond all that was trained on counts as the outermost there: a horizon of an hour as the longest of
-/// 398 s.
+/// Trees compare, so an input beyond all that was trained on counts as the outermost there: a horizon of an hour as the longest, of
+/// 345 s.
 #[allow(clippy::cast_possible_truncation)] // on purpose
 pub(in crate::forecast) fn inputs(observed: &Observed, last_day: &LastDay, far: usize) -> Inputs {
     let (daily, ahead) = (last_day.features(), [(far as f64).ln()]);
