@@ -238,6 +238,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::float_cmp)] // nothing is added
     fn before_anything_is_learnt_it_is_the_general_growth_and_later_its_error_is_made_up_for() {
         let mut regression = Regression::new();
         let general = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08];

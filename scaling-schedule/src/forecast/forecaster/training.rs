@@ -1,4 +1,5 @@
 //! Moments to train the general model on: `training/README.md` says how.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::float_cmp)] // on purpose, limited, counts
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -87,7 +88,7 @@ fn arrivals(trace: &[(f64, f64)], pods: f64, random: &mut Random) -> Vec<f64> {
     let (start_s, end_s) = (trace[0].0, trace[trace.len() - 1].0 + interval_s);
     let mut sorted: Vec<f64> = trace.iter().map(|(_, rate)| *rate).collect();
     sorted.sort_by(f64::total_cmp);
-    let (high, peak) = (sorted[(sorted.len() as f64 * 0.999) as usize], sorted[sorted.len() - 1]);
+    let (high, peak) = (sorted[sorted.len() * 999 / 1000], sorted[sorted.len() - 1]);
     // No peak beyond four and a half times that.
     let scale = (2000.0 / high).min(9000.0 / peak) * (pods / 40.0);
     let mut place = 0;

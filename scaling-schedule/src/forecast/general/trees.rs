@@ -103,6 +103,7 @@ fn single(rest: &mut &[u8]) -> Option<f32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // single precision is what is tested, and exact
 mod tests {
     use super::*;
 
