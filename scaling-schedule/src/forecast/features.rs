@@ -24,15 +24,21 @@ pub(super) const HOUR: usize = 240;
 pub(crate) const DAY: usize = 5760;
 
 /// Number of features of the last hour.
-pub(super) const RECENT: usize = 18;
+const RECENT: usize = 18;
 /// Number of seasonal features that count once more where they are positive: a rise to come is trusted otherwise than a fall.
 const RISES: usize = 3;
-/// Number of all features: those of the last hour, the season's, and its rises.
-pub(crate) const FEATURES: usize = RECENT + SEASONS + RISES;
-/// Place of the relative scatter of independent requests among the features: 1/√(requests in one step).
+/// Number of features that are observed: those of the last hour, the season's, and its rises.
+pub(super) const OBSERVED: usize = RECENT + SEASONS + RISES;
+/// Number of all features: what is observed, and what the general model makes of it.
+pub(super) const FEATURES: usize = OBSERVED + 1;
+/// Places among the features: the change from the step before, and the relative scatter of independent requests,
+/// 1/√(requests in one step).
+const CHANGE: usize = 1;
 const SCATTER: usize = 15;
-/// Features of the load at one moment; the first is 1.
-pub(crate) type Features = [f64; FEATURES];
+/// What is observed of the load at one moment; the first is 1.
+pub(super) type Observed = [f64; OBSERVED];
+/// Features of the load at one moment: what is observed, then the growth that the general model forecasts.
+pub(super) type Features = [f64; FEATURES];
 
 /// Features and growths are cut here, a factor of twenty: beyond it a load was off, and the linear fit should not bend for it.
 pub(super) const LIMIT: f64 = 3.0;
@@ -143,8 +149,8 @@ impl Track {
         Some((came - self.back(self.ahead.far)?).clamp(-LIMIT, LIMIT))
     }
 
-    /// Adds a level and returns its features.
-    pub(super) fn push(&mut self, level: f64, season: Season) -> Features {
+    /// Adds a level and returns what is observed of its moment.
+    pub(super) fn push(&mut self, level: f64, season: Season) -> Observed {
         let kept = (HOUR + MINUTE).max(LASTING + self.ahead.far) + self.ahead.far + 1;
         self.levels.push(level, kept);
         let minute_mean = {
@@ -186,11 +192,11 @@ impl Track {
         let seasonal = season.features(level);
         let [growth, _, _, _, _, near, wide, _] = seasonal;
         let rises = [wide, growth, near].map(|rise| rise.max(0.0));
-        let mut features = [0.0; FEATURES];
-        for (place, value) in features.iter_mut().zip(recent.into_iter().chain(seasonal).chain(rises)) {
+        let mut observed = [0.0; OBSERVED];
+        for (place, value) in observed.iter_mut().zip(recent.into_iter().chain(seasonal).chain(rises)) {
             *place = value.clamp(-LIMIT, LIMIT);
         }
-        features
+        observed
     }
 
     /// The growth that came [`LASTING`] and as long as a forecast looks ahead before now: not within a rise that begins now, which
@@ -213,6 +219,20 @@ impl Track {
         let per_step = share(slowest, MINUTE).max(share(self.risen(TEN_MINUTES, 0), TEN_MINUTES)).max(0.0);
         (per_step * self.ahead.far as f64).ln_1p()
     }
+}
+
+/// What is observed, with the growth that the general model forecasts as one feature more.
+pub(super) fn features(observed: &Observed, general: f64) -> Features {
+    let mut features = [general.clamp(-LIMIT, LIMIT); FEATURES];
+    for (feature, value) in features.iter_mut().zip(observed) {
+        *feature = *value;
+    }
+    features
+}
+
+/// Change from the step before.
+pub(super) fn change(observed: &Observed) -> f64 {
+    observed.get(CHANGE).copied().unwrap_or_default()
 }
 
 /// Relative scatter of independent requests.

@@ -1,9 +1,11 @@
-//! Linear quantile regression (Koenker and Bassett, *Regression Quantiles*, 1978), several quantiles at once, learnt as moments come.
+//! Linear quantile regression (Koenker and Bassett, *Regression Quantiles*, 1978), several quantiles at once, learnt as moments come:
+//! [`Regression`], of what growth is beyond that of the general model.
 
 use serde::{Deserialize, Serialize};
 
 use super::features::{DAY, FEATURES, Features, HOUR, LIMIT};
-use super::quantile::{QUANTILES, generic};
+use super::general::Growths;
+use super::quantile::QUANTILES;
 
 /// First step of the constant, in units of the spread of growth. Of 0.02 to 0.3 the best on fifteen public load traces, and flat
 /// around it.
@@ -69,10 +71,9 @@ impl Regression {
                 }
             }));
         }
-        let coefficients = generic();
         Self {
-            coefficients,
-            averages: coefficients,
+            coefficients: [[0.0; FEATURES]; QUANTILES.len()],
+            averages: [[0.0; FEATURES]; QUANTILES.len()],
             corrections: [0.0; QUANTILES.len()],
             factor: factor(&products).unwrap_or_default(),
             products,
@@ -100,18 +101,19 @@ impl Regression {
             && self.moments >= 0.0
     }
 
-    /// Growth that the moment with these features may bring, by quantile.
-    pub(super) fn growths(&self, features: &Features) -> [f64; QUANTILES.len()] {
+    /// Growth that the moment with these features may bring, by quantile, where any workload may show the growths `general`. Before
+    /// anything is learnt it is the same.
+    pub(super) fn growths(&self, features: &Features, general: &Growths) -> Growths {
         let mut growths = self.corrections;
-        for (growth, average) in growths.iter_mut().zip(&self.averages) {
-            *growth += dot(average, features);
+        for ((growth, average), general) in growths.iter_mut().zip(&self.averages).zip(general) {
+            *growth += general + dot(average, features);
         }
         growths
     }
 
     /// Improves each quantile by one subgradient step on the pinball loss, in coordinates in which no two features go together.
     /// The weight says how much a miss at that moment matters.
-    pub(super) fn learn(&mut self, features: &Features, growth: f64, weight: f64) {
+    pub(super) fn learn(&mut self, features: &Features, general: &Growths, growth: f64, weight: f64) {
         let growth = growth.clamp(-LIMIT, LIMIT);
         self.moments += 1.0;
         let kept = (-1.0 / HALF_LIFE).exp2().min(1.0 - 1.0 / (self.moments + GENERAL));
@@ -136,11 +138,12 @@ impl Regression {
         let step = STEP * spread * weight * smaller;
         let share = (1.0 / AVERAGED).max(1.0 / (1.0 + self.moments));
         let correction = COVERAGE_STEP * spread * smaller.max(0.3);
-        let forecast = self.growths(features);
+        let forecast = self.growths(features, general);
         let own = self.coefficients.iter_mut().zip(&mut self.averages).zip(&mut self.corrections);
-        for ((((coefficients, averages), corrected), level), forecast) in own.zip(QUANTILES).zip(forecast) {
+        let forecast = forecast.into_iter().zip(general);
+        for ((((coefficients, averages), corrected), level), (forecast, general)) in own.zip(QUANTILES).zip(forecast) {
             let side = |missed: bool| if missed { level } else { level - 1.0 };
-            let moved = side(growth > dot(coefficients, features)) * step;
+            let moved = side(growth > general + dot(coefficients, features)) * step;
             *corrected += correction * side(growth > forecast);
             // The constant learns faster; its feature is 1.
             coefficients[0] += moved;
@@ -214,6 +217,8 @@ fn dot(a: &Features, b: &Features) -> f64 {
 mod tests {
     use super::*;
 
+    const NOTHING: Growths = [0.0; QUANTILES.len()];
+
     #[test]
     fn the_direction_undoes_the_products() {
         let mut regression = Regression::new();
@@ -221,7 +226,7 @@ mod tests {
             let mut features = [0.0; FEATURES];
             let (a, b) = (f64::from(k % 7) - 3.0, f64::from(k % 5) - 2.0);
             (features[0], features[1], features[2]) = (1.0, 0.1 * a, 0.1 * a + 0.02 * b);
-            regression.learn(&features, 0.01 * a, 1.0);
+            regression.learn(&features, &NOTHING, 0.01 * a, 1.0);
         }
         assert!(regression.is_sound());
         // Two features that go together are told apart: their mean product in the new coordinates is small.
@@ -230,6 +235,21 @@ mod tests {
         let direction = solve(&regression.factor, &features);
         assert!(direction.iter().all(|value| value.is_finite()));
         assert!(direction[1] > 0.0, "{direction:?}");
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp)] // nothing is added
+    fn before_anything_is_learnt_it_is_the_general_growth_and_later_its_error_is_made_up_for() {
+        let mut regression = Regression::new();
+        let general = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08];
+        let mut features = [0.0; FEATURES];
+        features[0] = 1.0;
+        assert_eq!(regression.growths(&features, &general), general);
+        for k in 0..20_000_u32 {
+            regression.learn(&features, &general, 0.3 + 0.001 * f64::from(k % 11), 1.0);
+        }
+        let growths = regression.growths(&features, &general);
+        assert!(growths.iter().all(|growth| (0.29..0.35).contains(growth)), "{growths:?}");
     }
 
     #[test]
@@ -242,11 +262,11 @@ mod tests {
         };
         for k in 0..60_000 {
             let (features, growth) = moment(k);
-            regression.learn(&features, growth, 1.0);
+            regression.learn(&features, &NOTHING, growth, 1.0);
         }
-        let [.., highest] = regression.growths(&moment(3).0);
+        let [.., highest] = regression.growths(&moment(3).0, &NOTHING);
         assert!((0.35..0.5).contains(&highest), "{highest}");
-        let [.., highest] = regression.growths(&moment(4).0);
+        let [.., highest] = regression.growths(&moment(4).0, &NOTHING);
         assert!((-0.05..0.1).contains(&highest), "{highest}");
     }
 }

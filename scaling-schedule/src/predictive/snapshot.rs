@@ -3,7 +3,7 @@
 use super::workload::Workload;
 
 /// First bytes of every snapshot, the last of them its version. Another version is learnt anew from history rather than converted.
-const HEAD: [u8; 4] = *b"SCL\x01";
+const HEAD: [u8; 4] = *b"SCL\x02";
 /// Largest snapshot that is read: start-up times of a quarter of an hour need most.
 const BYTES_AT_MOST: usize = 1 << 20;
 
