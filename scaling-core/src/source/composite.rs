@@ -331,7 +331,7 @@ impl State {
     /// Each fact as the first source has it that states it, also while that one fails.
     fn facts(&self) -> WorkloadFacts {
         let stated = self.known.iter().flatten().map(|known| &known.facts);
-        stated.fold(WorkloadFacts::default(), |facts, next| facts.or(next))
+        stated.fold(WorkloadFacts::default(), WorkloadFacts::or)
     }
 
     /// The events of all sources, each once.

@@ -158,6 +158,9 @@ fn named(queries: &[MetricQuery]) -> String {
     }
 }
 
+/// The series that are read from each query of a request, with their units.
+type Groups<'a> = Vec<(Vec<&'a TagSeries>, Vec<Unit>)>;
+
 #[async_trait]
 impl Backend for DatadogApi {
     type Series = TagSeries;
@@ -177,7 +180,6 @@ impl Backend for DatadogApi {
             }
             of_this.push(one);
         }
-        type Groups<'a> = Vec<(Vec<&'a TagSeries>, Vec<Unit>)>;
         let asked = order.chunks(MAX_QUERIES).map(|chunk| {
             let groups = chunk.iter().map(|query| of_query.get(query).map(Vec::as_slice).unwrap_or_default());
             let groups: Groups<'_> =
