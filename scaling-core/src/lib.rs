@@ -8,6 +8,8 @@ pub mod autoscaler;
 pub mod backtest;
 pub mod baseline;
 pub mod bounds;
+#[cfg(any(feature = "http", feature = "cloudwatch"))]
+mod causes;
 pub mod change_log;
 #[cfg(feature = "conformance")]
 pub mod conformance;

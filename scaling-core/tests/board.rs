@@ -310,24 +310,81 @@ fn the_pods_as_they_ran_are_compared_with_the_hpa_alone_over_the_same_load() {
     );
 }
 
+fn tick_of(board: &Board, name: &str, second: i64) {
+    let mut record = tick(second);
+    record.target = Target::deployment("shop", name);
+    board.record(&record).unwrap();
+}
+
 #[test]
-fn workloads_are_in_order_and_the_one_that_ticked_longest_ago_makes_room() {
+fn workloads_are_in_order_and_come_in_pages() {
     let board = Board::with_limit(3);
-    for (second, name) in [(0, "d"), (15, "b"), (30, "c"), (45, "d"), (60, "a")] {
-        let mut record = tick(second);
-        record.target = Target::deployment("shop", name);
-        board.record(&record).unwrap();
+    for (second, name) in [(0, "d"), (15, "a"), (30, "c"), (45, "d")] {
+        tick_of(&board, name, second);
     }
     let overview = serde_json::to_value(board.overview()).unwrap();
     let names: Vec<_> = overview["targets"].as_array().unwrap().iter().map(|row| &row["target"]["name"]).collect();
     assert_eq!(names, ["a", "c", "d"]);
-    assert_eq!((&overview["dropped"], &overview["total"]), (&json!(1), &json!(3)));
+    assert_eq!((&overview["unlisted"], &overview["total"]), (&json!(0), &json!(3)));
     let page = serde_json::to_value(board.overview_after(Some(&Target::deployment("shop", "a")), 1)).unwrap();
     assert_eq!((&page["targets"][0]["target"]["name"], &page["more"]), (&json!("c"), &json!(true)));
     let version = board.version();
     board.forget(&Target::deployment("shop", "c"));
     assert!(board.version() > version && board.len() == 2);
 }
+
+#[test]
+fn one_workload_more_than_there_is_room_for_costs_nobody_else_the_history() {
+    let board = Board::with_limit(3);
+    let names = ["a", "b", "c", "d"];
+    for round in 0..20 {
+        for name in names {
+            tick_of(&board, name, round * 15);
+        }
+    }
+    let kept = |name: &str| {
+        let view = board.target(&Target::deployment("shop", name))?;
+        serde_json::to_value(view).unwrap()["ticks"].as_u64()
+    };
+    assert_eq!(names.map(kept), [Some(20), Some(20), Some(20), None]);
+    assert_eq!(board.overview().unlisted, 20);
+    board.forget(&Target::deployment("shop", "a"));
+    tick_of(&board, "d", 300);
+    assert_eq!((names.map(kept), board.overview().unlisted), ([None, Some(20), Some(20), Some(1)], 20));
+}
+
+#[test]
+fn a_workload_without_a_tick_for_a_day_makes_room_and_leaves_nothing_behind() {
+    let board = Board::with_limit(2);
+    tick_of(&board, "gone", 0);
+    tick_of(&board, "stays", 86_000);
+    tick_of(&board, "new", 86_399);
+    assert_eq!((board.len(), board.overview().unlisted), (2, 1));
+    #[cfg(feature = "backtest")]
+    let gone = {
+        use scaling_core::WorkloadFacts;
+        use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec};
+        use scaling_core::telemetry::board::HpaAlone;
+        let gone = Target::deployment("shop", "gone");
+        let spec = HpaSpec::new(CrossVersionObjectReference::deployment("gone"), bounds(2, 20));
+        board.compare(gone.clone(), HpaAlone { spec, facts: WorkloadFacts::default() });
+        assert_ne!(board.savings(&gone).unwrap_err().to_string(), NO_HPA);
+        gone
+    };
+    tick_of(&board, "new", 86_400);
+    let named = |name| board.target(&Target::deployment("shop", name)).is_some();
+    assert_eq!(["gone", "stays", "new"].map(named), [false, true, true]);
+    #[cfg(feature = "backtest")]
+    {
+        // Back again, it has no HPA to compare with until the host gives one.
+        board.forget(&Target::deployment("shop", "new"));
+        tick_of(&board, "gone", 86_415);
+        assert_eq!(board.savings(&gone).unwrap_err().to_string(), NO_HPA);
+    }
+}
+
+#[cfg(feature = "backtest")]
+const NO_HPA: &str = "the program was given no HPA of this workload to compare with";
 
 #[test]
 fn a_clock_that_jumps_loses_nothing_and_panics_nowhere() {

@@ -137,7 +137,7 @@ fn source(backend: CloudWatchBackend) -> CloudWatch {
     let eks = presets::Eks::new("prod", "shop", "checkout").queries();
     let alb = presets::Alb::new("app/shop/1", "targetgroup/checkout/2").queries();
     let workload = Workload::new(target(), Mapping::new([eks, alb].concat()).unwrap());
-    CloudWatch::new(backend, [workload], FleetConfig::default()).unwrap()
+    CloudWatch::new(backend, [workload], FleetConfig::default().with_settle(TimeDelta::minutes(1))).unwrap()
 }
 
 fn this_minute() -> DateTime<Utc> {

@@ -323,3 +323,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_fact_comes_from_the_first_source_that_states_it() {
+    use std::time::Duration;
+
+    use scaling_core::WorkloadFacts;
+
+    let mut window = WorkloadFacts::default();
+    window.metrics_window = Duration::from_secs(300);
+    let mut pods = WorkloadFacts::default();
+    (pods.start_up, pods.cpu_request_millicores, pods.pod_capacity) = (Duration::from_secs(20), Some(500), Some(40.0));
+    (pods.metrics_window, pods.objective.wait) = (Duration::from_secs(120), Duration::from_millis(300));
+    let first = Told::of(seen(0, &[(RATE, 100.0)]).with_facts(window));
+    let second = Told::of(seen(0, &[(CPU, 50.0)]).with_facts(pods.clone()));
+    let both = Composite::new().with("metrics", first).with("cluster", second.clone());
+    let mut expected = pods;
+    expected.metrics_window = Duration::from_secs(300);
+    assert_eq!(observed(&both, 0).facts, expected);
+    second.says(None);
+    assert_eq!(observed(&both, 15).facts, expected, "also while a source fails");
+}

@@ -8,11 +8,11 @@ use reqwest::{Client, Response, Url};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::error::chain;
 use super::redact::Secrets;
 use super::response::ERROR_BODY_LIMIT;
 use super::retry::{Jitter, passing, refused, retry_after};
 use super::{Auth, HttpConfig, HttpConfigError, HttpError, HttpRequest, HttpResponse, tls};
+use crate::causes::chain;
 
 /// Sends requests by the rules of its [`HttpConfig`]; see the [module](super). Connections are kept and shared: one client for each
 /// server, used by many tasks at once.

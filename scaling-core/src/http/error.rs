@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::retry::passing;
+
 /// A request without a usable answer. No variant holds a secret, a query string, or more of a body than a short excerpt, from which
 /// secrets were cut out; so it can be shown, stored and compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,7 +104,7 @@ impl HttpError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::Connect { .. } | Self::Interrupted { .. } | Self::Credentials { .. } => true,
-            Self::Status { status, .. } => matches!(status, 401 | 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            Self::Status { status, .. } => *status == 401 || passing(*status),
             Self::Redirected { .. }
             | Self::TooLarge { .. }
             | Self::Decode { .. }
@@ -138,18 +140,4 @@ pub enum HttpConfigError {
     /// The HTTP stack refused to start.
     #[error("HTTP client: {0}")]
     Client(String),
-}
-
-/// The causes of an error in one line, each said once.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said = Vec::<String>::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if !said.last().is_some_and(|before| before.contains(&text)) {
-            said.push(text);
-        }
-        next = error.source();
-    }
-    said.join(": ")
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 /// together does not come back together. A longer `Retry-After` of the server is heeded; where it ends after the deadline, the answer
 /// counts as final at once.
 ///
-/// Answers 429, 503 and failed connections are tried again always. 408, 425, 500, 502, 504, broken connections and attempts without an
+/// Answers 429, 503 and failed connections are tried again always. 408, 425, 500, 502, 504, 529 (overloaded, as some services say it), broken connections and attempts without an
 /// answer in time are tried again only if the request may have been carried out twice without harm
 /// ([`HttpRequest::repeatable`](super::HttpRequest::repeatable)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +58,9 @@ pub(super) fn refused(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
-/// True for answers that a later attempt may change.
+/// True for answers that a later attempt may change: the one list of them.
 pub(super) fn passing(status: u16) -> bool {
-    refused(status) || matches!(status, 408 | 425 | 500 | 502 | 504)
+    refused(status) || matches!(status, 408 | 425 | 500 | 502 | 504 | 529)
 }
 
 /// Reads `Retry-After`: seconds, or a date, which is measured from the server's own `Date` where it says one, so that clocks that differ
@@ -116,6 +116,16 @@ mod tests {
         for nonsense in ["", "-5", "1.5", "soon", "Tue, 99 Nov 2023"] {
             assert_eq!(read(nonsense, None), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn what_is_tried_again_is_transient_and_nothing_else_but_401() {
+        let transient = |status| {
+            let (url, excerpt) = (String::new(), String::new());
+            crate::http::HttpError::Status { url, status, excerpt, retry_after: None }.is_transient()
+        };
+        assert!((100..=599).all(|status| transient(status) == (status == 401 || passing(status))));
+        assert!(passing(529) && !refused(529), "overloaded: whether anything was done is not said");
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::HttpConfigError;
-use super::error::chain;
+use crate::causes::chain;
 
 /// Trusts the authorities in `pem` and no others or, without one, those of the platform.
 pub(super) fn config(pem: Option<&[u8]>) -> Result<ClientConfig, HttpConfigError> {

@@ -197,6 +197,46 @@ impl Default for WorkloadFacts {
     }
 }
 
+impl WorkloadFacts {
+    /// These facts and, of each that has its default here, what the others say.
+    pub(crate) fn or(self, others: &Self) -> Self {
+        fn stated<T: PartialEq>(one: T, other: T, default: &T) -> T {
+            if one == *default { other } else { one }
+        }
+        // Taken apart, so that none is forgotten.
+        let Self {
+            cpu_request_millicores,
+            cpu_limit_millicores,
+            memory_request_bytes,
+            memory_limit_bytes,
+            start_up,
+            metrics_lag,
+            metrics_window,
+            sync_period,
+            pod_capacity,
+            utc_offset_seconds,
+            objective: Objective { wait, patience },
+        } = self;
+        let default = Self::default();
+        Self {
+            cpu_request_millicores: cpu_request_millicores.or(others.cpu_request_millicores),
+            cpu_limit_millicores: cpu_limit_millicores.or(others.cpu_limit_millicores),
+            memory_request_bytes: memory_request_bytes.or(others.memory_request_bytes),
+            memory_limit_bytes: memory_limit_bytes.or(others.memory_limit_bytes),
+            start_up: stated(start_up, others.start_up, &default.start_up),
+            metrics_lag: stated(metrics_lag, others.metrics_lag, &default.metrics_lag),
+            metrics_window: stated(metrics_window, others.metrics_window, &default.metrics_window),
+            sync_period: stated(sync_period, others.sync_period, &default.sync_period),
+            pod_capacity: pod_capacity.or(others.pod_capacity),
+            utc_offset_seconds: stated(utc_offset_seconds, others.utc_offset_seconds, &default.utc_offset_seconds),
+            objective: Objective {
+                wait: stated(wait, others.objective.wait, &default.objective.wait),
+                patience: stated(patience, others.objective.patience, &default.objective.patience),
+            },
+        }
+    }
+}
+
 /// Waiting times that matter to the users of a workload: what an engine sizes for and a backtest scores by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -170,6 +170,26 @@ impl Accumulator {
         }
     }
 
+    /// Puts samples of the past where history has none, and returns how many. What is known stays as it is, and so does the present.
+    #[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
+    pub(super) fn fill(&mut self, past: Vec<ScalingMetrics>, limit: usize) -> usize {
+        let mut samples: Vec<ScalingMetrics> = self.history.iter().collect();
+        let known: std::collections::HashSet<i64> =
+            samples.iter().map(|sample| sample.timestamp.timestamp_millis()).collect();
+        let present = self.current.as_ref().or(self.coming.front()).map(|sample| sample.timestamp);
+        let before = samples.len();
+        samples.extend(past.into_iter().filter(|sample| {
+            let is_past = present.is_none_or(|present| sample.timestamp < present);
+            is_past && !known.contains(&sample.timestamp.timestamp_millis())
+        }));
+        let filled = samples.len() - before;
+        if filled > 0 {
+            self.history = Arc::new(MetricsHistory::from_unordered(samples).0.limited(limit));
+            self.counts.taken += u64::try_from(filled).unwrap_or(u64::MAX);
+        }
+        filled
+    }
+
     /// Ends the present without a sample to follow it: the present sample becomes history, and there is none until the next one, as
     /// in a gap.
     pub fn lapse(&mut self) {

@@ -10,6 +10,7 @@
 //! | only ten series come back where a dimension is split | `top` is stated, and an answer that reaches it is refused |
 //! | the last minutes are missing, or filled with 0 | read three minutes late ([`config`]); a bucket with `count` 0 is not measured |
 //! | a bucket without a value | absent, not 0 |
+//! | no series of 5xx while there are none | [`Term::Sparse`](super::fleet::Term::Sparse): 0 beside responses that were measured |
 //! | one wildcard in a filter | one dimension tells the series of a query apart |
 //! | the unit of a metric | stated, and compared with the one that the answer reports |
 //! | a metric fails inside of an answer with status 200 | its `errorCode` is read |
@@ -56,7 +57,11 @@ use super::fleet::{FleetConfig, FleetSource};
 /// A source over Azure Monitor.
 pub type AzureMonitorSource = FleetSource<AzureMonitorApi>;
 
-/// Time as Azure Monitor's platform metrics need it: minutes, read three minutes after they ended, fifteen back.
+/// Time that a minute is given to be complete.
+const SETTLE: TimeDelta = TimeDelta::minutes(3);
+
+/// Time as Azure Monitor's platform metrics need it: minutes, read three minutes after they ended, fifteen back. A source takes the three
+/// minutes by itself where [`FleetConfig::settle`] is left open.
 pub fn config() -> FleetConfig {
-    FleetConfig::default().with_settle(TimeDelta::minutes(3)).with_lookback(TimeDelta::minutes(15))
+    FleetConfig::default().with_settle(SETTLE).with_lookback(TimeDelta::minutes(15))
 }

@@ -50,7 +50,19 @@ pub use client::CloudWatchBackend;
 pub use connection::{ConnectError, Connection};
 pub use series::{InvalidSeries, Metric, MetricStat, Series};
 
-use super::fleet::FleetSource;
+use chrono::TimeDelta;
+
+use super::fleet::{FleetConfig, FleetSource};
 
 /// A [`MetricsSource`](crate::MetricsSource) over CloudWatch.
 pub type CloudWatch = FleetSource<CloudWatchBackend>;
+
+/// Time that a minute is given to be complete: load balancers and Container Insights report once a minute, and the data point of a minute
+/// may come, or grow, for two more.
+const SETTLE: TimeDelta = TimeDelta::minutes(3);
+
+/// Time as CloudWatch needs it: minutes, read three minutes after they ended, ten back. A source takes the three minutes by itself where
+/// [`FleetConfig::settle`] is left open.
+pub fn config() -> FleetConfig {
+    FleetConfig::default().with_settle(SETTLE)
+}

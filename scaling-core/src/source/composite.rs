@@ -32,6 +32,9 @@ use crate::target::Target;
 /// measure alike; [`interchangeable`](Composite::interchangeable) ones are believed alone. A source that does not know a workload has
 /// failed for it, unless it is [not asked](Part::only_for). If all fail, the composite does.
 ///
+/// **Facts.** Of each fact the value of the first source that states it counts: one that differs from the default. What one source knows
+/// of its window does not hide what another knows of start-up and requests.
+///
 /// **The past.** The histories of the sources are joined once, when each first answers, by the same rule: at each instant of any of them
 /// a row holds the freshest value of every signal up to then. Engines learn from pairs (the rate and the CPU of one moment), which rows of
 /// one source alone would not have. From then on what was observed becomes the past.
@@ -325,11 +328,10 @@ impl State {
         Arc::clone(self.samples.history())
     }
 
-    /// The facts of the first source that states any, also while it fails.
+    /// Each fact as the first source has it that states it, also while that one fails.
     fn facts(&self) -> WorkloadFacts {
-        let nothing = WorkloadFacts::default();
-        let mut stated = self.known.iter().flatten().map(|known| &known.facts);
-        stated.find(|facts| **facts != nothing).cloned().unwrap_or(nothing)
+        let stated = self.known.iter().flatten().map(|known| &known.facts);
+        stated.fold(WorkloadFacts::default(), WorkloadFacts::or)
     }
 
     /// The events of all sources, each once.

@@ -10,7 +10,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use self::kept::Kept;
 #[cfg(feature = "backtest")]
@@ -21,6 +21,8 @@ use crate::target::Target;
 
 /// Workloads that are kept where no limit is set.
 const TARGETS: usize = 4096;
+/// A workload without a tick for so long makes room for another one: by then all that is shown of it is past.
+const GONE: TimeDelta = TimeDelta::days(1);
 /// Bytes of the name of a guard or an engine.
 const NAME: usize = 64;
 
@@ -58,7 +60,10 @@ struct State {
     targets: BTreeMap<Target, Kept>,
     version: u64,
     as_of: Option<DateTime<Utc>>,
-    dropped: u64,
+    /// Ticks of workloads for which there was no room.
+    unlisted: u64,
+    /// True once that was said, until there is room again.
+    is_full: bool,
 }
 
 impl Default for Board {
@@ -73,8 +78,9 @@ impl Board {
         Self::with_limit(TARGETS)
     }
 
-    /// Creates a board for so many workloads, at least one. For one more the one that ticked longest ago is dropped, which
-    /// [`Overview::dropped`] counts.
+    /// Creates a board for so many workloads, at least one. One more is not kept, which [`Overview::unlisted`] and a warning say: to drop
+    /// another for it would lose the history of all, since they tick in turn. Room is made by [`forget`](Self::forget), and by a workload
+    /// that had no tick for a day.
     pub fn with_limit(targets: usize) -> Self {
         Self {
             state: Mutex::default(),
@@ -91,6 +97,7 @@ impl Board {
         let mut state = self.state();
         if state.targets.remove(target).is_some() {
             state.version += 1;
+            state.is_full = false;
         }
     }
 
@@ -124,7 +131,7 @@ impl Board {
             version: state.version,
             as_of: state.as_of,
             total: state.targets.len(),
-            dropped: state.dropped,
+            unlisted: state.unlisted,
             more: rest.next().is_some(),
             targets,
         }
@@ -152,12 +159,10 @@ impl Board {
 }
 
 impl State {
-    /// Drops the workload that ticked longest ago.
-    fn make_room(&mut self) {
-        let oldest = self.targets.iter().min_by_key(|(_, kept)| kept.seen).map(|(target, _)| target.clone());
-        if oldest.and_then(|target| self.targets.remove(&target)).is_some() {
-            self.dropped += 1;
-        }
+    /// The workload that had its last tick longest ago, if that is a day before `now` or more.
+    fn gone(&self, now: DateTime<Utc>) -> Option<Target> {
+        let oldest = self.targets.iter().min_by_key(|(_, kept)| kept.last)?;
+        (now.signed_duration_since(oldest.1.last) >= GONE).then(|| oldest.0.clone())
     }
 }
 
@@ -166,16 +171,23 @@ impl Recorder for Board {
         let mut state = self.state();
         state.version += 1;
         state.as_of = Some(record.at);
-        if !state.targets.contains_key(&record.target) {
-            if state.targets.len() >= self.limit {
-                state.make_room();
-            }
-            state.targets.insert(record.target.clone(), Kept::new(record.at));
+        let is_new = !state.targets.contains_key(&record.target);
+        let gone = if is_new && state.targets.len() >= self.limit { state.gone(record.at) } else { None };
+        if let Some(gone) = &gone {
+            state.targets.remove(gone);
         }
-        let version = state.version;
-        if let Some(kept) = state.targets.get_mut(&record.target) {
-            kept.seen = version;
-            kept.take(record);
+        if is_new && state.targets.len() >= self.limit {
+            state.unlisted += 1;
+            if !std::mem::replace(&mut state.is_full, true) {
+                tracing::warn!(limit = self.limit, target_workload = %record.target, "the board has no room for more workloads");
+            }
+            return Ok(());
+        }
+        state.targets.entry(record.target.clone()).or_insert_with(|| Kept::new(record.at)).take(record);
+        drop(state);
+        #[cfg(feature = "backtest")]
+        if let Some(gone) = gone {
+            self.comparisons.forget(&gone);
         }
         Ok(())
     }

@@ -6,6 +6,8 @@ mod api;
 #[allow(dead_code)]
 mod server;
 
+use std::time::Duration;
+
 use api::{Shared, Stored, TOKEN};
 use async_trait::async_trait;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
@@ -225,6 +227,49 @@ async fn missing_filled_nan_negative_and_zero_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_pool_without_a_5xx_has_an_error_rate_of_0_and_an_idle_one_has_none() {
+    let (server, world) = one().await;
+    let rate = async |is_batched| {
+        let source = source(&server, is_batched);
+        source.observe(&target(), after(20)).await.unwrap().current.signal(SignalKind::ErrorRate)
+    };
+    world.lock().unwrap().stored.retain(|stored| stored.dimensions.get(1).is_none_or(|(_, group)| group != "5xx"));
+    for is_batched in [false, true] {
+        assert_eq!(rate(is_batched).await, Signal::Present(0.0));
+    }
+    change(&world, "BackendResponseStatus", 19, &json!({}));
+    assert_eq!(rate(false).await, Signal::Absent(Absence::Stale { age_s: 60 }), "nor a response");
+}
+
+#[tokio::test]
+async fn an_overloaded_service_is_asked_again() {
+    let (server, world) = one().await;
+    let endpoint = Endpoint::parse(&server.url()).unwrap();
+    let retry = Retry { attempts: 2, initial: Duration::ZERO, max: Duration::ZERO };
+    let config = HttpConfig::default().retry(retry);
+    let api = AzureMonitorApi::at(endpoint, Auth::bearer(TOKEN), config, true).unwrap();
+    let workloads = [workload(&target(), &gateway("edge"), "web")];
+    let source = AzureMonitorSource::new(api, workloads, azure_monitor::config()).unwrap();
+    world.lock().unwrap().faults = vec![529];
+    assert!(source.observe(&target(), after(20)).await.unwrap().absences().next().is_none());
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_by_the_deadline_costs_its_own_signal_and_no_other() {
+    let (server, world) = one().await;
+    world.lock().unwrap().silent = Some("ActiveMessages");
+    let api = api(&server, Auth::bearer(TOKEN), false).with_deadline(Duration::from_secs(1));
+    let workloads = [workload(&target(), &gateway("edge"), "web")];
+    let source = AzureMonitorSource::new(api, workloads, azure_monitor::config()).unwrap();
+    let seen = source.observe(&target(), after(20)).await.unwrap().current;
+    assert_eq!((seen.value(SignalKind::RequestRate), seen.current_pod_count), (Some(20.0), Some(2)));
+    assert_eq!(seen.signal(SignalKind::QueueDepth), Signal::NOT_MEASURED);
+    let checked = source.check(after(20)).await;
+    let queue = checked.iter().find(|checked| checked.measure == SignalKind::QueueDepth.into()).unwrap();
+    assert!(queue.to_string().contains("no answer within 1 s"), "{queue}");
+}
+
+#[tokio::test]
 async fn an_empty_answer_a_refusal_and_a_failed_part_are_three_things() {
     let (server, world) = one().await;
     let other = Target::deployment("shop", "gone");
@@ -371,14 +416,14 @@ async fn the_stand_in_refuses_what_azure_refuses() {
         (single(&[("$filter", Some("BackendPool eq '*' and HttpStatusGroup eq '*'"))]), 400),
         (single(&[("top", Some("5"))]), 400),
         (single(&[("filter", Some("BackendPool eq '*'"))]), 400),
-        (batch(&ids(&[edge.clone()]), &[]), 200),
+        (batch(&ids(std::slice::from_ref(&edge)), &[]), 200),
         (batch(&ids(&[]), &[]), 400),
         (batch(&ids(&many), &[]), 400),
         (batch(&ids(&[edge.clone(), cluster().to_string()]), &[]), 400),
         (batch(&ids(&[edge.replace("s-1", "s-2")]), &[]), 400),
         (batch(&json!({ "resourceIds": [edge.clone()] }), &[]), 400),
-        (batch(&ids(&[edge.clone()]), &[("metricnamespace", None)]), 400),
-        (batch(&ids(&[edge.clone()]), &[("$filter", Some("BackendPool eq '*'"))]), 400),
+        (batch(&ids(std::slice::from_ref(&edge)), &[("metricnamespace", None)]), 400),
+        (batch(&ids(std::slice::from_ref(&edge)), &[("$filter", Some("BackendPool eq '*'"))]), 400),
         (batch(&ids(&[edge]), &[("timespan", Some("a/b"))]), 400),
     ] {
         let answer = client.exchange(&request).await.unwrap();

@@ -61,7 +61,7 @@ impl Stored {
 #[derive(Debug, Default)]
 pub struct World {
     pub stored: Vec<Stored>,
-    /// Answers of these statuses come first.
+    /// Answers of these statuses come first; 200 stands for the true one.
     pub faults: Vec<(u16, String)>,
     /// Seconds until the limit is reset, in answers 429.
     pub reset: u64,
@@ -119,7 +119,10 @@ fn handle(seen: &Seen, world: &mut World) -> Result<Value, Refusal> {
         return Err((415, "Unsupported media type".into()));
     }
     if !world.faults.is_empty() {
-        return Err(world.faults.remove(0));
+        let fault = world.faults.remove(0);
+        if fault.0 != 200 {
+            return Err(fault);
+        }
     }
     let body: Value = serde_json::from_slice(&seen.body).map_err(|_| bad("Invalid JSON"))?;
     let data = &body["data"];

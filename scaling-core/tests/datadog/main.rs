@@ -11,18 +11,18 @@ use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::http::{Endpoint, HttpClient, HttpConfig, HttpRequest, Retry};
 use scaling_core::source::SourceError;
 use scaling_core::source::datadog::{DatadogApi, DatadogSource, Keys, presets};
-use scaling_core::source::fleet::{Finding, FleetConfig, Workload};
-use scaling_core::source::mapping::{Mapping, Measure};
-use scaling_core::{Absence, MetricsSource, Signal, SignalKind, SignalSet, Target, conformance};
+use scaling_core::source::fleet::{Finding, FleetConfig, InvalidFleet, Workload};
+use scaling_core::source::mapping::{Mapping, Measure, Unit};
+use scaling_core::{Absence, MetricsSource, Signal, SignalKind, SignalSet, Target, WorkloadFacts, conformance};
 use serde_json::{Value, json};
 use server::Server;
 
 /// A whole minute.
 const START: i64 = 28_333_334;
 
-/// So many minutes after the start, and 75 s more: the minute that ends then has settled.
+/// So many minutes after the start, and 135 s more: the minute that ends then has settled.
 fn after(minutes: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp((START + minutes) * 60 + 75, 0).unwrap()
+    DateTime::from_timestamp((START + minutes) * 60 + 135, 0).unwrap()
 }
 
 fn end_of(minute: i64) -> DateTime<Utc> {
@@ -120,6 +120,39 @@ async fn every_measure_comes_in_its_own_unit() {
     assert_eq!(seen.declared.map(SignalSet::iter).map(Iterator::count), Some(5));
     assert_eq!(seen.history.len(), 9, "the ten minutes that are looked back on");
     assert!(seen.absences().next().is_none());
+}
+
+#[tokio::test]
+async fn a_service_without_an_error_has_an_error_rate_of_0_and_an_idle_one_has_none() {
+    let (server, world) = one().await;
+    let rate = async |source: DatadogSource| {
+        source.observe(&target(), after(20)).await.unwrap().current.signal(SignalKind::ErrorRate)
+    };
+    change(&world, "trace.http.request.errors", 19, Value::Null);
+    assert_eq!(rate(source(&server)).await, Signal::Present(0.0), "no value in this minute");
+    world.lock().unwrap().stored.retain(|stored| stored.metric != "trace.http.request.errors");
+    assert_eq!(rate(source(&server)).await, Signal::Present(0.0), "no such series at all");
+    assert!(source(&server).observe(&target(), after(20)).await.unwrap().absences().next().is_none());
+    change(&world, "trace.http.request.hits", 19, Value::Null);
+    assert_eq!(rate(source(&server)).await, Signal::Absent(Absence::Stale { age_s: 60 }), "nor a request");
+}
+
+#[tokio::test]
+async fn a_share_in_another_unit_than_a_ratio_is_refused() {
+    let (server, _) = one().await;
+    for stated in [Unit::Percent, Unit::Cores, Unit::Count] {
+        let mut queries = presets::kubernetes(&target(), &[]).unwrap();
+        queries[0].unit = stated;
+        let Ok(mapping) = Mapping::new(queries) else { continue };
+        let mut facts = WorkloadFacts::default();
+        facts.cpu_request_millicores = Some(1500);
+        let workload = Workload::new(target(), mapping).with_facts(facts);
+        let refused = DatadogSource::new(api(&server, APP_KEY), [workload], FleetConfig::default()).unwrap_err();
+        assert!(matches!(&refused, InvalidFleet::Share { stated: said, .. } if *said == stated), "{refused}");
+        let expected =
+            format!("shop/Deployment/web: cpu_utilization_percent: a share is a ratio, and is stated as {stated}");
+        assert_eq!(refused.to_string(), expected);
+    }
 }
 
 #[tokio::test]
@@ -268,6 +301,26 @@ async fn history_is_brought_in_bounded_windows_and_once() {
     assert_eq!((seen.current.timestamp, seen.history.len()), (end_of(20), 899));
     let again = source.backfill(after(20), TimeDelta::minutes(900)).await.unwrap();
     assert_eq!((again.windows, again.left_out), (0, 1));
+}
+
+#[tokio::test]
+async fn a_window_that_failed_is_called_a_gap_and_filled_by_a_later_backfill() {
+    let (server, world) = api::start(stored("web", -1000..60)).await;
+    let source = source(&server);
+    // The first window comes, the second does not, and nothing is asked after it.
+    world.lock().unwrap().faults = vec![(200, String::new()), (400, "no".into())];
+    let refused = source.backfill(after(20), TimeDelta::minutes(900)).await.unwrap_err();
+    assert!(refused.to_string().contains("status 400"), "{refused}");
+    let seen = source.observe(&target(), after(20)).await.unwrap();
+    let (known, current) = (seen.history.len(), seen.current);
+    assert!(known < 899, "{known}");
+    let brought = source.backfill(after(20), TimeDelta::minutes(900)).await.unwrap();
+    assert_eq!((brought.samples, brought.left_out, brought.gaps.len()), (899 - known, 0, 0));
+    let seen = source.observe(&target(), after(20)).await.unwrap();
+    assert_eq!((seen.history.len(), seen.current), (899, current), "the past is whole, and the present is what it was");
+    let times: Vec<_> = seen.history.iter().map(|sample| sample.timestamp).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == TimeDelta::minutes(1)));
+    assert_eq!(source.backfill(after(20), TimeDelta::minutes(900)).await.unwrap().left_out, 1);
 }
 
 #[tokio::test]

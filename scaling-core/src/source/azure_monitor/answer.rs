@@ -1,13 +1,11 @@
 //! What Azure Monitor answers: series of buckets, from the bytes of a metrics call or of a batch.
 
-use std::fmt;
-
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 use super::query::{self, Aggregation};
 use crate::metrics::{Absence, Repairs};
-use crate::source::fleet::Point;
+use crate::source::fleet::{Malformed, Number, Point};
 use crate::source::mapping;
 
 /// Buckets in one answer at most: 50 resources, 20 metrics, a day of minutes, twice over.
@@ -18,15 +16,8 @@ pub const MAX_POINTS: usize = 3_000_000;
 #[non_exhaustive]
 pub enum AnswerError {
     /// It is not JSON of the documented form. An infinite or too large number in it counts as this: JSON has no such number.
-    #[error("the answer is no metrics response at line {line}, column {column}: {what}")]
-    Malformed {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// Kind of the fault; never a part of the answer.
-        what: &'static str,
-    },
+    #[error("the answer is no metrics response at {0}")]
+    Malformed(#[from] Malformed),
     /// It is larger than a fleet needs.
     #[error("the answer has {got} buckets; at most {MAX_POINTS} are read")]
     TooLarge {
@@ -116,7 +107,7 @@ pub fn fits(reported: &str, stated: mapping::Unit) -> bool {
 /// # Ok::<(), answer::AnswerError>(())
 /// ```
 pub fn read(bytes: &[u8], aggregation: Aggregation) -> Result<Answer, AnswerError> {
-    let wire: WireAnswer = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    let wire: WireAnswer = serde_json::from_slice(bytes).map_err(Malformed::from)?;
     bounded(std::slice::from_ref(&wire))?;
     Ok(answer(wire, aggregation))
 }
@@ -126,7 +117,7 @@ pub fn read(bytes: &[u8], aggregation: Aggregation) -> Result<Answer, AnswerErro
 /// # Errors
 /// [`AnswerError`] if it is not one.
 pub fn read_batch(bytes: &[u8], aggregation: Aggregation) -> Result<Vec<Answer>, AnswerError> {
-    let wire: WireBatch = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    let wire: WireBatch = serde_json::from_slice(bytes).map_err(Malformed::from)?;
     bounded(&wire.values)?;
     Ok(wire.values.into_iter().map(|one| answer(one, aggregation)).collect())
 }
@@ -188,15 +179,6 @@ fn point(wire: &WirePoint, aggregation: Aggregation) -> Point {
     Point { start: wire.time_stamp, value }
 }
 
-fn malformed(error: &serde_json::Error) -> AnswerError {
-    let what = match error.classify() {
-        serde_json::error::Category::Eof => "it ends early",
-        serde_json::error::Category::Syntax => "not JSON",
-        serde_json::error::Category::Data | serde_json::error::Category::Io => "another form",
-    };
-    AnswerError::Malformed { line: error.line(), column: error.column(), what }
-}
-
 #[derive(Deserialize)]
 struct WireBatch {
     values: Vec<WireAnswer>,
@@ -254,38 +236,6 @@ struct WirePoint {
     total: Option<Number>,
     #[serde(default)]
     count: Option<Number>,
-}
-
-/// A number, or the name of what is none.
-#[derive(Clone, Copy)]
-struct Number(Result<f64, Absence>);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberVisitor;
-        impl de::Visitor<'_> for NumberVisitor {
-            type Value = Number;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number or null")
-            }
-            fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
-                Ok(Number(if value.is_finite() { Ok(value) } else { Err(Absence::NotFinite) }))
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
-                Ok(Number(Ok(value as f64)))
-            }
-            fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
-                Ok(Number(Ok(value as f64)))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
-                match text.trim_start_matches(['+', '-']).to_ascii_lowercase().as_str() {
-                    "nan" | "inf" | "infinity" => Ok(Number(Err(Absence::NotFinite))),
-                    _ => Err(E::invalid_type(de::Unexpected::Other("text"), &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(NumberVisitor)
-    }
 }
 
 #[cfg(test)]

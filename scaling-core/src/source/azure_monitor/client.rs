@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt;
 
 use super::answer::{self, Answer, Metric};
 use super::credential::{Identity, InvalidIdentity};
 use super::query::{Call, MAX_BUCKETS, MetricSeries, Pick, TOP, plan};
-use crate::http::{Auth, Endpoint, HttpClient, HttpConfig, HttpConfigError, HttpError, HttpRequest, InvalidEndpoint};
+use crate::http::{Auth, Endpoint, HttpClient, HttpConfig, HttpConfigError, HttpRequest, InvalidEndpoint};
 use crate::metrics::Absence;
-use crate::source::fleet::{Backend, Fault, Line, Lines, Point, QueryError, Window};
+use crate::source::fleet::{Backend, DEADLINE, Fault, Line, Lines, Point, QueryError, Window, cause, too_late, within};
 use crate::source::mapping::Unit;
 
 /// One of Azure's clouds: where its APIs are.
@@ -73,6 +75,7 @@ pub struct AzureMonitorApi {
     client: HttpClient,
     endpoint: Endpoint,
     is_batched: bool,
+    deadline: Duration,
 }
 
 impl AzureMonitorApi {
@@ -104,7 +107,15 @@ impl AzureMonitorApi {
     /// # Errors
     /// [`HttpConfigError`] if `config` cannot be used.
     pub fn at(endpoint: Endpoint, auth: Auth, config: HttpConfig, is_batched: bool) -> Result<Self, HttpConfigError> {
-        Ok(Self { client: HttpClient::new(config.auth(auth))?, endpoint, is_batched })
+        Ok(Self { client: HttpClient::new(config.auth(auth))?, endpoint, is_batched, deadline: DEADLINE })
+    }
+
+    /// Sets the time that all calls of one tick may take together, or of one window of a backfill. Default 12 s, so that a tick each 15 s
+    /// is never late for it. What came by then counts; the rest counts as failed.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     async fn ask(&self, call: &Call, window: Window) -> Result<Vec<Answer>, QueryError> {
@@ -127,8 +138,7 @@ impl AzureMonitorApi {
         let response = response.map_err(|error| failed(cause(&error), error.is_transient()))?;
         let status = response.status();
         if status != 200 {
-            // 529: the metrics backend is overloaded (page "Azure monitoring REST API walkthrough").
-            let transient = status == 529 || response.into_success().is_err_and(|error| error.is_transient());
+            let transient = response.into_success().is_err_and(|error| error.is_transient());
             return Err(failed(format!("status {status}: {}", self.hint(status)), transient && status != 401));
         }
         let read = if self.is_batched {
@@ -147,21 +157,11 @@ impl AzureMonitorApi {
             401 | 403 if self.is_batched => "the identity was refused: it needs Monitoring Reader on the subscription",
             401 | 403 => "the identity was refused: it needs Monitoring Reader on the resource",
             404 => "there is no such resource",
+            // 529: the metrics backend is overloaded (page "Azure monitoring REST API walkthrough").
             429 | 529 => "the service is throttling",
             500.. => "the service failed",
             _ => "not an answer",
         }
-    }
-}
-
-/// What went wrong below HTTP, without anything of an answer.
-fn cause(error: &HttpError) -> String {
-    match error {
-        HttpError::Timeout { after, attempts, .. } => {
-            format!("no answer within {} s ({attempts} attempts)", after.as_secs_f64())
-        }
-        HttpError::Status { status, .. } => format!("status {status}"),
-        other => other.to_string(),
     }
 }
 
@@ -234,10 +234,12 @@ impl Backend for AzureMonitorApi {
     ) -> Result<Lines<MetricSeries>, QueryError> {
         let series: Vec<&MetricSeries> = wanted.iter().map(|(series, _)| series).collect();
         let (calls, of_call) = plan(&series, self.is_batched);
-        let mut answers: Vec<Result<Vec<Answer>, QueryError>> = Vec::with_capacity(calls.len());
-        for call in &calls {
-            answers.push(self.ask(call, window).await);
-        }
+        let asked = calls.iter().map(|call| self.ask(call, window).boxed()).collect();
+        let too_late =
+            |call: &Call| QueryError { query: call.to_string(), cause: too_late(self.deadline), transient: true };
+        let answers = calls.iter().zip(within(self.deadline, asked).await);
+        let answers: Vec<Result<Vec<Answer>, QueryError>> =
+            answers.map(|(call, answer)| answer.unwrap_or_else(|| Err(too_late(call)))).collect();
         if let Some(Err(error)) = answers.first()
             && answers.iter().all(Result::is_err)
         {
@@ -253,6 +255,10 @@ impl Backend for AzureMonitorApi {
             lines.insert(series.clone(), line);
         }
         Ok(lines)
+    }
+
+    fn settle(&self) -> TimeDelta {
+        super::SETTLE
     }
 
     fn longest(&self) -> i32 {

@@ -29,7 +29,7 @@ pub type AzureQuery = SignalQuery<Term<MetricSeries>>;
 ///
 /// `TotalRequests` is not taken: by its description it counts successful requests, and by its name all. What the gateway answers itself
 /// (502 without a backend) is in neither. Connections are counted for the whole gateway only. A minute without requests has no value,
-/// and is absent.
+/// and is absent; in one with responses and no 5xx among them the error rate is 0.
 ///
 /// # Errors
 /// [`InvalidQuery`] if the resource is another one, or `pool` can be no name.
@@ -42,7 +42,8 @@ pub fn application_gateway(gateway: &ResourceId, pool: &str) -> Result<Vec<Azure
     let failed = of_pool(responses()?.filtered("HttpStatusGroup", "5xx")?)?;
     let time = of_pool(MetricSeries::new(gateway, "BackendLastByteResponseTime", Aggregation::Average)?)?;
     let count = |series: &MetricSeries| Amount { series: series.clone(), unit: Unit::PerPeriod };
-    let errors = Term::Share { part: count(&failed), whole: count(&all) };
+    // A group of statuses without a response has no series.
+    let errors = Term::Sparse { part: count(&failed), whole: count(&all) };
     Ok(vec![
         SignalQuery::new(SignalKind::RequestRate, Term::One(all), Unit::PerPeriod, Statistic::Sum),
         SignalQuery::new(SignalKind::ErrorRate, errors, Unit::Ratio, Statistic::Average),

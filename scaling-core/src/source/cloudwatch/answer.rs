@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::query::{Batch, Reading};
+use super::query::Batch;
 use crate::metrics::Absence;
 use crate::source::fleet::{Fault, Line, Point, QueryError, Window};
 
@@ -47,19 +47,11 @@ pub(super) fn lines(
     names: impl Fn(usize) -> String,
 ) -> Vec<(usize, Result<Line, Fault>)> {
     let gathered = gather(pages, window);
-    let line = |(place, reading): &(usize, Reading)| {
-        let of = |id: &String| {
-            let failed = |(cause, transient): (String, bool)| {
-                Fault::Failed(QueryError { query: names(*place), cause, transient })
-            };
-            gathered.get(id).map_or_else(|| Err(missing()), |gathered| gathered.points(window)).map_err(failed)
-        };
-        let points = match reading {
-            Reading::One(id) => of(id),
-            Reading::Sparse { count, beside } => {
-                of(count).and_then(|counted| Ok(sparse(counted, &of(beside)?, gathered.get(count))))
-            }
-        };
+    let line = |(place, id): &(usize, String)| {
+        let failed =
+            |(cause, transient): (String, bool)| Fault::Failed(QueryError { query: names(*place), cause, transient });
+        let points =
+            gathered.get(id).map_or_else(|| Err(missing()), |gathered| gathered.points(window)).map_err(failed);
         let line = points.map(|points| {
             let points = points.into_iter().map(|(start, value)| Point { start, value }).collect();
             Line { step: window.step, points }
@@ -151,16 +143,4 @@ impl Gathered {
 
 fn missing() -> (String, bool) {
     ("the answer has no result for it".into(), true)
-}
-
-/// Counts where they came, and 0 where the answer is complete, holds none, and what is beside it was measured.
-fn sparse(mut counted: Points, beside: &Points, of_count: Option<&Gathered>) -> Points {
-    if of_count.is_some_and(|gathered| gathered.status == Status::Complete) {
-        for (start, value) in beside {
-            if value.is_ok() {
-                counted.entry(*start).or_insert(Ok(0.0));
-            }
-        }
-    }
-    counted
 }

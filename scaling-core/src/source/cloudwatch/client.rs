@@ -12,14 +12,15 @@ use aws_sdk_cloudwatch::primitives::DateTime as SdkTime;
 use aws_sdk_cloudwatch::types::{
     Dimension, Metric as SdkMetric, MetricDataQuery, MetricDataResult, MetricStat as SdkStat, ScanBy, StatusCode,
 };
-use chrono::{DateTime, Utc};
-use tokio::time::{Instant, timeout_at};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt;
 
 use super::answer::{self, Answer, Page, Status};
 use super::connection::{ConnectError, Connection};
 use super::query::{self, Ask, Batch, Query};
 use super::series::{MetricStat, Series, statistic};
-use crate::source::fleet::{Backend, Fault, Lines, QueryError, Window};
+use crate::causes::chain;
+use crate::source::fleet::{Backend, Fault, Lines, QueryError, Window, too_late, within};
 use crate::source::mapping::Unit;
 
 /// Pages of one request: a day of minutes of 500 metrics takes eight, and no answer may go on for ever.
@@ -134,12 +135,10 @@ impl Backend for CloudWatchBackend {
             batches.iter().flat_map(|batch| &batch.readings).for_each(|(place, _)| drop(put(*place, Ok(empty()))));
             return Ok(lines);
         }
-        let (until, mut answered, mut failed) = (Instant::now() + self.deadline, false, None);
-        for batch in &batches {
-            let pages = timeout_at(until, self.pages(batch, window, period)).await.unwrap_or_else(|_| {
-                Err(ApiError::passing(format!("no answer within {} s", self.deadline.as_secs_f64())))
-            });
-            match pages {
+        let (mut answered, mut failed) = (false, None);
+        let asked = batches.iter().map(|batch| self.pages(batch, window, period).boxed()).collect();
+        for (batch, pages) in batches.iter().zip(within(self.deadline, asked).await) {
+            match pages.unwrap_or_else(|| Err(ApiError::passing(too_late(self.deadline)))) {
                 Ok(pages) => {
                     answered = true;
                     for (place, line) in answer::lines(batch, pages, window, name) {
@@ -156,6 +155,10 @@ impl Backend for CloudWatchBackend {
             }
         }
         failed.filter(|_| !answered).map_or(Ok(lines), Err)
+    }
+
+    fn settle(&self) -> TimeDelta {
+        super::SETTLE
     }
 
     /// A day of minutes: a backfill goes in chunks that fit one deadline.
@@ -247,15 +250,11 @@ fn said(error: &SdkError<GetMetricDataError>) -> ApiError {
             let status = failure.raw().status().as_u16();
             let code = failure.err().code().unwrap_or("an error without a code");
             let message = failure.err().message().map_or_else(String::new, |message| format!(": {message}"));
+            // CloudWatch throttles with status 400 and a code.
             let transient =
                 status >= 500 || status == 429 || code.contains("Throttl") || code == "RequestLimitExceeded";
             ApiError { cause: format!("{code} (status {status}){message}"), transient }
         }
         _ => ApiError::passing("failed for a reason that the SDK does not name"),
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

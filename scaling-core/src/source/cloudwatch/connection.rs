@@ -10,6 +10,8 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
+use crate::source::fleet::DEADLINE;
+
 /// How CloudWatch is reached. What is not set comes from the SDK's default chain: environment, shared files, instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,7 +20,7 @@ pub struct Connection {
     pub region: Option<String>,
     /// Another endpoint, such as a private link or a server for tests.
     pub endpoint: Option<String>,
-    /// Time for all requests of one tick together, retries and credentials included. Default 10 s.
+    /// Time for all requests of one tick together, retries and credentials included. Default 12 s.
     pub deadline: Duration,
     /// Attempts at one request, the first included; the SDK waits between them with jitter. Default 3.
     pub attempts: u32,
@@ -26,7 +28,7 @@ pub struct Connection {
 
 impl Default for Connection {
     fn default() -> Self {
-        Self { region: None, endpoint: None, deadline: Duration::from_secs(10), attempts: 3 }
+        Self { region: None, endpoint: None, deadline: DEADLINE, attempts: 3 }
     }
 }
 

@@ -122,13 +122,10 @@ impl Alb {
                 .with("TargetGroup", &self.target_group)
         };
         let requests = metric("RequestCount").by(Statistic::Sum);
+        let count = |stat| Amount { series: Series::Stat(stat), unit: Unit::PerPeriod };
+        let failed = metric("HTTPCode_Target_5XX_Count").by(Statistic::Sum);
         // Reported only where it is not 0 (user guide of Elastic Load Balancing).
-        let failed =
-            Series::Sparse { count: metric("HTTPCode_Target_5XX_Count").by(Statistic::Sum), beside: requests.clone() };
-        let share = Term::Share {
-            part: Amount { series: failed, unit: Unit::PerPeriod },
-            whole: Amount { series: Series::Stat(requests.clone()), unit: Unit::PerPeriod },
-        };
+        let share = Term::Sparse { part: count(failed), whole: count(requests.clone()) };
         let response_time = metric("TargetResponseTime").by(self.response_time);
         vec![
             stat(SignalKind::RequestRate, Unit::PerPeriod, requests),

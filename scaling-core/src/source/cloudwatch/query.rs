@@ -26,18 +26,11 @@ pub(super) enum Ask {
     Math(String),
 }
 
-/// How the answer to one series is read: by the ids of its queries.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Reading {
-    One(String),
-    Sparse { count: String, beside: String },
-}
-
-/// The queries of one request, and which series is read from which of them, by its place in what was wanted.
+/// The queries of one request, and the id of the one that each series is read from, by its place in what was wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Batch {
     pub(super) queries: Vec<Query>,
-    pub(super) readings: Vec<(usize, Reading)>,
+    pub(super) readings: Vec<(usize, String)>,
     /// A metric that several series need is asked for, and paid for, once.
     known: HashMap<MetricStat, String>,
 }
@@ -65,7 +58,6 @@ pub(super) fn batches<'a>(wanted: impl IntoIterator<Item = &'a Series>) -> (Vec<
 fn most_queries(series: &Series) -> usize {
     match series {
         Series::Stat(_) => 1,
-        Series::Sparse { .. } => 2,
         Series::Math { metrics, .. } => metrics.len() + 1,
     }
 }
@@ -73,8 +65,7 @@ fn most_queries(series: &Series) -> usize {
 impl Batch {
     fn add(&mut self, place: usize, series: &Series) {
         let reading = match series {
-            Series::Stat(stat) => Reading::One(self.stat(stat)),
-            Series::Sparse { count, beside } => Reading::Sparse { count: self.stat(count), beside: self.stat(beside) },
+            Series::Stat(stat) => self.stat(stat),
             Series::Math { expression, metrics } => {
                 // The names of one workload's expression may be those of another's.
                 let prefix = format!("e{}_", self.queries.len());
@@ -85,7 +76,7 @@ impl Batch {
                 let id = format!("{prefix}0");
                 let expression = renamed(expression, |word| metrics.contains_key(word), &prefix);
                 self.queries.push(Query { id: id.clone(), ask: Ask::Math(expression), returned: true });
-                Reading::One(id)
+                id
             }
         };
         self.readings.push((place, reading));

@@ -67,15 +67,6 @@ pub struct MetricStat {
 pub enum Series {
     /// A metric as it is.
     Stat(MetricStat),
-    /// A count that CloudWatch reports only where it is not 0, such as the 5xx of a load balancer. In a period in which `beside` has a
-    /// value, an answer that is complete and holds no count means 0: the load balancer reported, and had none. Without a value of
-    /// `beside` the count is absent as well.
-    Sparse {
-        /// The count that may be left out.
-        count: MetricStat,
-        /// What is reported whenever there was anything to count.
-        beside: MetricStat,
-    },
     /// Metric math, which CloudWatch computes: an expression over metrics by their names in it (`m1`, lower case first).
     ///
     /// CloudWatch does not page through expressions; long windows of many metrics may come back in part, and are told apart then.
@@ -152,12 +143,11 @@ impl Series {
     }
 
     fn stats(&self) -> impl Iterator<Item = &MetricStat> {
-        let (pair, inputs) = match self {
-            Self::Stat(stat) => ([Some(stat), None], None),
-            Self::Sparse { count, beside } => ([Some(count), Some(beside)], None),
-            Self::Math { metrics, .. } => ([None, None], Some(metrics.values())),
+        let (one, inputs) = match self {
+            Self::Stat(stat) => (Some(stat), None),
+            Self::Math { metrics, .. } => (None, Some(metrics.values())),
         };
-        pair.into_iter().flatten().chain(inputs.into_iter().flatten())
+        one.into_iter().chain(inputs.into_iter().flatten())
     }
 }
 
@@ -216,7 +206,6 @@ impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stat(stat) => stat.fmt(f),
-            Self::Sparse { count, .. } => count.fmt(f),
             Self::Math { expression, metrics } => {
                 write!(f, "[{}]", json!({ "expression": expression, "id": "e0" }))?;
                 metrics

@@ -30,6 +30,11 @@ fn target() -> Target {
     Target::deployment("shop", "checkout")
 }
 
+/// Read a minute after it ended, so that little time passes in a test.
+fn prompt() -> FleetConfig {
+    FleetConfig::default().with_settle(TimeDelta::minutes(1))
+}
+
 /// Values by metric name and minute.
 #[derive(Clone, Debug, Default)]
 struct Script {
@@ -39,8 +44,11 @@ struct Script {
     page: usize,
     error: Option<ApiError>,
     silent: bool,
-    asked: Arc<Mutex<Vec<(usize, DateTime<Utc>, DateTime<Utc>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
+
+/// Number of queries, and the window.
+type Asked = (usize, DateTime<Utc>, DateTime<Utc>);
 
 impl Script {
     fn new<const N: usize>(series: [(&'static str, Vec<(i64, f64)>); N]) -> Self {
@@ -68,7 +76,7 @@ impl Script {
     }
 
     fn source(&self) -> CloudWatch {
-        CloudWatch::new(self.backend(), [workload(target())], FleetConfig::default()).unwrap()
+        CloudWatch::new(self.backend(), [workload(target())], prompt()).unwrap()
     }
 
     fn backend(&self) -> CloudWatchBackend {
@@ -168,7 +176,7 @@ async fn a_count_that_is_left_out_is_0_only_beside_requests_in_a_whole_answer() 
     let seen = idle.seen(60).await.unwrap();
     assert_eq!(seen.value(SignalKind::RequestRate), None, "a silent load balancer is absent, not 0");
     // Minute 57 has a count, and nothing to take a share of.
-    assert_eq!(errors(seen), Signal::Absent(Absence::Stale { age_s: 60 }));
+    assert_eq!(errors(seen), Signal::NOT_MEASURED);
 }
 
 #[tokio::test]
@@ -209,13 +217,20 @@ async fn an_error_of_the_service_names_query_and_cause_and_whether_to_try_again(
     assert!(matches!(nothing, SourceError::NoData { .. }), "an empty answer is no failure: {nothing}");
 }
 
+#[tokio::test]
+async fn a_minute_is_given_three_to_be_complete_unless_told_otherwise() {
+    let source = CloudWatch::new(Script::hour().backend(), [workload(target())], FleetConfig::default()).unwrap();
+    assert_eq!(source.observe(&target(), at(50)).await.unwrap().current.timestamp, at(47));
+    assert_eq!(super::config(), FleetConfig::default().with_settle(TimeDelta::minutes(3)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_deadline_holds_for_all_requests_of_a_tick() {
     let started = tokio::time::Instant::now();
     let silent = Script { silent: true, ..Script::hour() };
     let targets: Vec<_> = (0..300).map(|n| Target::deployment("shop", format!("w{n}"))).collect();
     let workloads = targets.iter().cloned().map(workload);
-    let source = CloudWatch::new(silent.backend(), workloads, FleetConfig::default()).unwrap();
+    let source = CloudWatch::new(silent.backend(), workloads, prompt()).unwrap();
     let seen = source.observe_all(&targets, at(60)).await;
     assert!(seen.iter().all(|seen| seen.as_ref().is_err_and(SourceError::is_transient)));
     assert!(seen[0].as_ref().unwrap_err().to_string().contains("no answer within 10 s"));
@@ -226,8 +241,7 @@ async fn one_deadline_holds_for_all_requests_of_a_tick() {
 async fn a_thousand_workloads_take_at_most_twenty_requests() {
     let script = Script::hour();
     let targets: Vec<_> = (0..1000).map(|n| Target::deployment("shop", format!("w{n}"))).collect();
-    let source =
-        CloudWatch::new(script.backend(), targets.iter().cloned().map(workload), FleetConfig::default()).unwrap();
+    let source = CloudWatch::new(script.backend(), targets.iter().cloned().map(workload), prompt()).unwrap();
     let seen = source.observe_all(&targets, at(60)).await;
     assert!(seen.iter().all(|seen| seen.as_ref().unwrap().current.value(SignalKind::RequestRate) == Some(20.0)));
     let asked = script.asked.lock().unwrap().clone();
@@ -246,7 +260,7 @@ async fn a_backfill_goes_in_days_and_no_further_than_minutes_are_kept() {
     assert!(asked.iter().all(|(_, from, to)| *to - *from <= TimeDelta::days(1)));
     assert!(asked.windows(2).take(12).all(|pair| pair[0].2 == pair[1].1));
 
-    let longer = FleetConfig::default().with_limit(40_000);
+    let longer = prompt().with_limit(40_000);
     let source = CloudWatch::new(script.backend(), [workload(target())], longer).unwrap();
     source.backfill(at(60), TimeDelta::days(20)).await.unwrap();
     let oldest = script.asked.lock().unwrap().iter().map(|(_, from, _)| *from).min().unwrap();
@@ -279,7 +293,7 @@ async fn a_check_says_what_works_and_what_does_not_with_the_query_to_paste() {
         SignalQuery::new(SignalKind::CpuUtilization, Term::One(Series::Stat(cpu)), Unit::Percent, Statistic::Average);
     let workload = Workload::new(target(), Mapping::new([query]).unwrap());
     let ratio = Script::new([("cpu", (50..60).map(|minute| (minute, 0.4)).collect())]);
-    let source = CloudWatch::new(ratio.backend(), [workload], FleetConfig::default()).unwrap();
+    let source = CloudWatch::new(ratio.backend(), [workload], prompt()).unwrap();
     assert!(matches!(source.check(at(60)).await[0].finding, Finding::WrongUnit { .. }));
 }
 
@@ -348,20 +362,24 @@ fn expressions_of_many_workloads_share_a_request_without_mixing_their_names() {
 #[test]
 fn no_series_is_split_and_a_metric_is_paid_for_once() {
     let stat = |n: usize| Metric::new("Own", format!("m{n}")).by(Statistic::Sum);
-    let pair = |n: usize| Series::Sparse { count: stat(n), beside: stat(n + 10_000) };
+    let pair = |n: usize| Series::Math {
+        expression: "a / b".into(),
+        metrics: [("a".to_owned(), stat(n)), ("b".to_owned(), stat(n + 10_000))].into(),
+    };
     let wanted: Vec<_> = (0..300).map(pair).chain((0..300).map(|n| Series::Stat(stat(n + 10_000)))).collect();
     let (batches, _) = query::batches(&wanted);
     assert!(batches.iter().all(|batch| batch.queries.len() <= query::MOST_QUERIES));
     assert_eq!(batches.iter().map(|batch| batch.readings.len()).sum::<usize>(), 600);
-    let once = [pair(1), Series::Stat(stat(10_001)), Series::Stat(stat(1))];
+    let once = [Series::Stat(stat(10_001)), Series::Stat(stat(1)), Series::Stat(stat(10_001))];
     assert_eq!(query::batches(&once).0[0].queries.len(), 2);
 }
 
 #[test]
 fn a_mapping_is_read_from_a_file_of_ones_own() {
-    let text = r#"{"sparse":{"count":{"metric":{"namespace":"AWS/ApplicationELB","name":"HTTPCode_Target_5XX_Count",
+    let text = r#"{"math":{"expression":"100 * errors / all","metrics":{
+        "errors":{"metric":{"namespace":"AWS/ApplicationELB","name":"HTTPCode_Target_5XX_Count",
         "dimensions":{"LoadBalancer":"app/shop/1"}},"statistic":"sum"},
-        "beside":{"metric":{"namespace":"AWS/ApplicationELB","name":"RequestCount"},"statistic":"p99.9"}}}"#;
+        "all":{"metric":{"namespace":"AWS/ApplicationELB","name":"RequestCount"},"statistic":"p99.9"}}}}"#;
     let series: Series = serde_json::from_str(text).unwrap();
     let written = serde_json::to_string(&series).unwrap();
     assert_eq!(serde_json::from_str::<Series>(&written).unwrap(), series);
@@ -426,21 +444,19 @@ fn any_answer() -> impl Strategy<Value = Answer> {
 
 fn decoded(answers: Vec<Answer>) -> Vec<(usize, Result<Line, Fault>)> {
     let stat = |name: &str| -> MetricStat { Metric::new("Own", name).by(Statistic::Sum) };
-    let wanted = [Series::Stat(stat("a")), Series::Sparse { count: stat("b"), beside: stat("c") }];
+    let wanted = [Series::Stat(stat("a")), Series::Stat(stat("b"))];
     let (batches, _): (Vec<Batch>, _) = query::batches(&wanted);
     let window = Window { from: at(0), to: at(10), step: TimeDelta::minutes(1) };
     answer::lines(&batches[0], vec![Page { results: answers, next: None }], window, |place| wanted[place].to_string())
 }
 
 proptest! {
-    /// Law 2 begins here: whatever comes, no panic, nothing outside of the window, and each 0 was measured as 0, or left out of a whole
-    /// answer where what is beside it was measured.
+    /// Law 2 begins here: whatever comes, no panic, nothing outside of the window, and each number was in the answer as it is.
     #[test]
     fn law_2_no_answer_panics_or_makes_a_0_of_an_absence(answers in prop::collection::vec(any_answer(), 0..6)) {
         let came = |id: &str, start: DateTime<Utc>, is: &dyn Fn(f64) -> bool| answers.iter().any(|answer| {
             answer.id == id && answer.starts.iter().zip(&answer.values).any(|(at, value)| *at == Some(start) && is(*value))
         });
-        let last = |id: &str| answers.iter().rfind(|answer| answer.id == id).map(|answer| answer.status.clone());
         for (place, line) in decoded(answers.clone()) {
             let Ok(line) = line else { continue };
             prop_assert!(line.points.windows(2).all(|pair| pair[0].start < pair[1].start));
@@ -448,12 +464,8 @@ proptest! {
                 prop_assert!(point.start >= at(0) && point.start < at(10));
                 let Ok(value) = point.value else { continue };
                 prop_assert!(value.is_finite());
-                let measured = came(if place == 0 { "q0" } else { "q1" }, point.start, &|came| came == value);
-                let left_out = place == 1 && value == 0.0
-                    && last("q1") == Some(Status::Complete)
-                    && came("q2", point.start, &f64::is_finite)
-                    && !came("q1", point.start, &|_| true);
-                prop_assert!(measured || left_out, "{} at {}", value, point.start);
+                let measured = came(if place == 0 { "q0" } else { "q1" }, point.start, &|came| came.total_cmp(&value).is_eq());
+                prop_assert!(measured, "{} at {}", value, point.start);
             }
         }
     }

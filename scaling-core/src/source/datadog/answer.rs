@@ -3,11 +3,11 @@
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::metrics::{Absence, Repairs};
-use crate::source::fleet::Point;
+use crate::source::fleet::{Malformed, Number, Point};
 use crate::source::mapping;
 
 /// Values in one answer at most: 1,000 workloads, ten queries, an hour of minutes, five times over.
@@ -18,15 +18,8 @@ pub const MAX_VALUES: usize = 3_000_000;
 #[non_exhaustive]
 pub enum AnswerError {
     /// It is not JSON of the documented form. An infinite or too large number in it counts as this: JSON has no such number.
-    #[error("the answer is no timeseries_response at line {line}, column {column}: {what}")]
-    Malformed {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// Kind of the fault; never a part of the answer.
-        what: &'static str,
-    },
+    #[error("the answer is no timeseries_response at {0}")]
+    Malformed(#[from] Malformed),
     /// It says that the query failed.
     #[error("the answer reports an error of the query")]
     Reported,
@@ -186,7 +179,7 @@ impl fmt::Display for Unit {
 /// # Ok::<(), scaling_core::source::datadog::answer::AnswerError>(())
 /// ```
 pub fn read(bytes: &[u8], queries: usize) -> Result<Answer, AnswerError> {
-    let wire: Wire = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    let wire: Wire = serde_json::from_slice(bytes).map_err(Malformed::from)?;
     if wire.errors.is_some_and(|Reported(some)| some) {
         return Err(AnswerError::Reported);
     }
@@ -249,15 +242,6 @@ fn unit(parts: Vec<Option<WireUnit>>) -> Option<Unit> {
     let mut names = parts.into_iter().map(|part| part.and_then(|part| part.name));
     let name = names.next()??;
     Some(Unit { name, per: names.next().flatten() })
-}
-
-fn malformed(error: &serde_json::Error) -> AnswerError {
-    let what = match error.classify() {
-        serde_json::error::Category::Eof => "it ends early",
-        serde_json::error::Category::Syntax => "not JSON",
-        serde_json::error::Category::Data | serde_json::error::Category::Io => "another form",
-    };
-    AnswerError::Malformed { line: error.line(), column: error.column(), what }
 }
 
 #[derive(Deserialize)]
@@ -326,40 +310,6 @@ impl<'de> Deserialize<'de> for Reported {
             }
         }
         deserializer.deserialize_any(ReportedVisitor)
-    }
-}
-
-/// A value of a bucket: a number, `null`, or the name of what is no number.
-struct Number(Result<f64, Absence>);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberVisitor;
-        impl Visitor<'_> for NumberVisitor {
-            type Value = Number;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number or null")
-            }
-            fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
-                Ok(Number(if value.is_finite() { Ok(value) } else { Err(Absence::NotFinite) }))
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
-                Ok(Number(Ok(value as f64)))
-            }
-            fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
-                Ok(Number(Ok(value as f64)))
-            }
-            fn visit_unit<E>(self) -> Result<Number, E> {
-                Ok(Number(Err(Absence::NotMeasured)))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
-                match text.trim_start_matches(['+', '-']).to_ascii_lowercase().as_str() {
-                    "nan" | "inf" | "infinity" => Ok(Number(Err(Absence::NotFinite))),
-                    _ => Err(E::invalid_type(de::Unexpected::Other("text"), &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(NumberVisitor)
     }
 }
 

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt;
 
 use super::answer;
 use super::query::{self, MAX_BUCKETS, MAX_QUERIES, MetricQuery};
 use super::series::{TagSeries, lines, narrowed};
-use crate::http::{
-    Endpoint, HttpClient, HttpConfig, HttpConfigError, HttpError, HttpRequest, HttpResponse, SecretString,
-};
-use crate::source::fleet::{Backend, Fault, Lines, QueryError, Window};
+use crate::http::{Endpoint, HttpClient, HttpConfig, HttpConfigError, HttpRequest, HttpResponse, SecretString};
+use crate::source::fleet::{Backend, DEADLINE, Fault, Lines, QueryError, Window, cause, too_late, within};
 use crate::source::mapping::Unit;
 
 /// How long no request is sent after an answer 429 that does not say when the limit is reset.
@@ -52,6 +51,7 @@ pub enum InvalidApi {
 pub struct DatadogApi {
     client: HttpClient,
     endpoint: Endpoint,
+    deadline: Duration,
     limited_until: Mutex<Option<DateTime<Utc>>>,
 }
 
@@ -79,7 +79,16 @@ impl DatadogApi {
             .header("accept", "application/json")
             .reset_header("x-ratelimit-reset");
         let endpoint = endpoint.join("api/v2/query/timeseries");
-        Ok(Self { client: HttpClient::new(config)?, endpoint, limited_until: Mutex::default() })
+        let (client, limited_until) = (HttpClient::new(config)?, Mutex::default());
+        Ok(Self { client, endpoint, deadline: DEADLINE, limited_until })
+    }
+
+    /// Sets the time that all requests of one tick may take together, or of one window of a backfill. Default 12 s, so that a tick each
+    /// 15 s is never late for it. What came by then counts; the rest counts as failed.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     /// Asks for some queries at once.
@@ -125,17 +134,6 @@ impl DatadogApi {
     }
 }
 
-/// What went wrong below HTTP, without anything of an answer.
-fn cause(error: &HttpError) -> String {
-    match error {
-        HttpError::Timeout { after, attempts, .. } => {
-            format!("no answer within {} s ({attempts} attempts)", after.as_secs_f64())
-        }
-        HttpError::Status { status, .. } => format!("status {status}"),
-        other => other.to_string(),
-    }
-}
-
 fn hint(status: u16) -> &'static str {
     match status {
         400 => "the query was refused",
@@ -160,6 +158,9 @@ fn named(queries: &[MetricQuery]) -> String {
     }
 }
 
+/// The series that are read from each query of a request, with their units.
+type Groups<'a> = Vec<(Vec<&'a TagSeries>, Vec<Unit>)>;
+
 #[async_trait]
 impl Backend for DatadogApi {
     type Series = TagSeries;
@@ -179,16 +180,23 @@ impl Backend for DatadogApi {
             }
             of_this.push(one);
         }
-        let mut found = Lines::with_capacity(wanted.len());
-        let mut last = None;
-        let mut answered = false;
-        for chunk in order.chunks(MAX_QUERIES) {
+        let asked = order.chunks(MAX_QUERIES).map(|chunk| {
             let groups = chunk.iter().map(|query| of_query.get(query).map(Vec::as_slice).unwrap_or_default());
-            let groups: Vec<(Vec<&TagSeries>, Vec<Unit>)> =
+            let groups: Groups<'_> =
                 groups.map(|group| group.iter().map(|(series, unit)| (series, *unit)).unzip()).collect();
             let queries: Vec<_> =
                 chunk.iter().zip(&groups).map(|(query, (series, _))| narrowed(query, series)).collect();
-            match self.ask(&queries, window, now).await {
+            (queries, groups)
+        });
+        let asked: Vec<(Vec<MetricQuery>, Groups<'_>)> = asked.collect();
+        let requests = asked.iter().map(|(queries, _)| self.ask(queries, window, now).boxed()).collect();
+        let answers = within(self.deadline, requests).await;
+        let mut found = Lines::with_capacity(wanted.len());
+        let mut last = None;
+        let mut answered = false;
+        for ((queries, groups), answer) in asked.iter().zip(answers) {
+            let too_late = || QueryError { query: named(queries), cause: too_late(self.deadline), transient: true };
+            match answer.unwrap_or_else(|| Err(too_late())) {
                 Ok(answer) => {
                     answered = true;
                     for (index, (series, units)) in groups.iter().enumerate() {
@@ -207,6 +215,10 @@ impl Backend for DatadogApi {
             Some(error) if !answered => Err(error),
             _ => Ok(found),
         }
+    }
+
+    fn settle(&self) -> TimeDelta {
+        super::SETTLE
     }
 
     fn longest(&self) -> i32 {

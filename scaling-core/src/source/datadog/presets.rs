@@ -80,7 +80,8 @@ pub fn kubernetes(target: &Target, filters: Filters<'_>) -> Result<Vec<DatadogQu
 /// | response time, p95 | `trace.OPERATION` (a distribution, seconds) |
 ///
 /// Which service a workload is, nobody can guess: it is named. An environment belongs into the filters; without it a service that reports
-/// from two of them is ambiguous. While a service serves no request, Datadog has no values of these: they are absent then, and not 0.
+/// from two of them is ambiguous. While a service serves no request, Datadog has no values of these: they are absent then, and not 0. In a minute with hits and without
+/// errors the error rate is 0.
 ///
 /// # Errors
 /// [`InvalidQuery`] if the operation, the service or a filter cannot be.
@@ -90,7 +91,8 @@ pub fn traces(operation: &str, service: &str, filters: Filters<'_>) -> Result<Ve
         TagSeries::new(query, [("service".to_owned(), service.to_owned())], &["env"])
     };
     let rate = |suffix| Ok(Amount { series: series(Space::Sum, suffix, Kind::Rate)?, unit: Unit::PerSecond });
-    let errors = Term::Share { part: rate(".errors")?, whole: rate(".hits")? };
+    // While nothing fails there are no errors to report, and often no such series.
+    let errors = Term::Sparse { part: rate(".errors")?, whole: rate(".hits")? };
     let p95 = Statistic::percentile(95.0).unwrap_or(Statistic::Maximum);
     let latency = Term::One(series(Space::P95, "", Kind::Distribution)?);
     let hits = Term::One(rate(".hits")?.series);

@@ -49,6 +49,16 @@ fn failed<S: Eq + Hash>(workload: &Workload<S>, lines: &Lines<S>) -> Option<Quer
     first
 }
 
+/// The first query of the workload that failed, whatever became of the others.
+pub(super) fn fault<S: Eq + Hash>(workload: &Workload<S>, lines: &Lines<S>) -> Option<QueryError> {
+    let queries = workload.mapping.queries().iter();
+    let mut series = queries.flat_map(|query| query.query.series(query.unit));
+    series.find_map(|(series, _)| match lines.get(series) {
+        Some(Err(Fault::Failed(error))) => Some(error.clone()),
+        _ => None,
+    })
+}
+
 fn sample<S: Eq + Hash>(
     workload: &Workload<S>,
     lines: &Lines<S>,
@@ -97,12 +107,25 @@ pub(super) fn reading<S: Eq + Hash>(
             let (reading, step) = of(series);
             (reading, step.to_std().unwrap_or_default())
         }
-        Term::Share { part, whole } => (share(part, whole, of), step.to_std().unwrap_or_default()),
+        Term::Share { part, whole } => {
+            (share(part, whole, [of(&part.series), of(&whole.series)]), step.to_std().unwrap_or_default())
+        }
+        Term::Sparse { part, whole } => {
+            let (all, counted) = (of(&whole.series), of(&part.series));
+            let counted = match (lines.get(&part.series), counted) {
+                // A complete answer: what came in part says so at each of its steps.
+                (Some(Ok(line)), (Err(Absence::NotMeasured | Absence::Stale { .. }), step)) => {
+                    // Of a series without a bucket nobody knows how long they are.
+                    (Ok(0.0), if line.points.is_empty() { all.1 } else { step })
+                }
+                (_, counted) => counted,
+            };
+            (share(part, whole, [counted, all]), step.to_std().unwrap_or_default())
+        }
     }
 }
 
-fn share<S>(part: &Amount<S>, whole: &Amount<S>, of: impl Fn(&S) -> (Reading, TimeDelta)) -> Reading {
-    let ((a, a_step), (b, b_step)) = (of(&part.series), of(&whole.series));
+fn share<S>(part: &Amount<S>, whole: &Amount<S>, [(a, a_step), (b, b_step)]: [(Reading, TimeDelta); 2]) -> Reading {
     let (a, b) = (a?, b?);
     if a_step != b_step {
         return Err(Absence::NotMeasured);
@@ -149,9 +172,9 @@ mod tests {
         Window { from: at(0), to: at(minutes), step: MINUTE }
     }
 
-    fn line(values: &[Reading]) -> Result<Line, Fault> {
-        let points = values.iter().enumerate().map(|(minute, value)| Point { start: at(minute as i64), value: *value });
-        Ok(Line { step: MINUTE, points: points.collect() })
+    fn line(values: &[Reading]) -> Line {
+        let points = values.iter().zip(0..).map(|(value, minute)| Point { start: at(minute), value: *value });
+        Line { step: MINUTE, points: points.collect() }
     }
 
     /// CPU as a share, a count as a rate, ready pods.
@@ -167,7 +190,7 @@ mod tests {
     }
 
     fn lines(parts: [(&'static str, &[Reading]); 4]) -> Lines<&'static str> {
-        parts.into_iter().map(|(name, values)| (name, line(values))).collect()
+        parts.into_iter().map(|(name, values)| (name, Ok(line(values)))).collect()
     }
 
     #[test]
@@ -230,6 +253,36 @@ mod tests {
         assert_eq!(rates, [(at(5), Some(2.0))]);
     }
 
+    fn failures() -> Term<&'static str> {
+        let amount = |series| Amount { series, unit: Unit::PerPeriod };
+        Term::sparse_share(amount("errors"), amount("hits")).unwrap()
+    }
+
+    #[test]
+    fn a_count_that_is_left_out_is_0_where_the_whole_was_measured_in_a_complete_answer() {
+        let null = Err(Absence::NotMeasured);
+        let partial = Err(Absence::Partial { covered_percent: 50 });
+        let hits = [Ok(100.0), Ok(100.0), null, Ok(100.0), Ok(0.0), Ok(100.0)];
+        let read = |errors: Option<Result<Line, Fault>>, minute| {
+            let mut lines = Lines::from([("hits", Ok(line(&hits)))]);
+            lines.extend(errors.map(|errors| ("errors", errors)));
+            reading(&failures(), &lines, at(minute), MINUTE).0
+        };
+        let errors = || Some(Ok(line(&[Ok(5.0), null, null, partial, null, Err(Absence::NotFinite)])));
+        let stale = Err(Absence::Stale { age_s: 60 });
+        let read_all: Vec<_> = (1..=6).map(|minute| read(errors(), minute)).collect();
+        assert_eq!(read_all, [Ok(0.05), Ok(0.0), stale, partial, null, Err(Absence::NotFinite)]);
+        // No series at all, which is what a service has of a workload that never failed.
+        assert_eq!(read(Some(Ok(line(&[]))), 1), Ok(0.0));
+        let coarse = Line { step: MINUTE * 5, points: Vec::new() };
+        assert_eq!(read(Some(Ok(coarse)), 1), Ok(0.0));
+        let error = QueryError { query: "errors".into(), cause: "status 500".into(), transient: true };
+        for fault in [Fault::Failed(error), Fault::Ambiguous { matches: 2 }] {
+            assert_eq!(read(Some(Err(fault)), 1), null, "an answer that failed says nothing of 0");
+        }
+        assert_eq!(read(None, 1), null);
+    }
+
     fn any_reading() -> impl Strategy<Value = Reading> {
         prop_oneof![
             any::<f64>().prop_map(|value| if value.is_finite() { Ok(value) } else { Err(Absence::NotFinite) }),
@@ -239,6 +292,19 @@ mod tests {
     }
 
     proptest! {
+        /// Law 2: a share of 0 was counted as 0, or left out where the whole was measured.
+        #[test]
+        fn no_share_of_0_is_invented(errors in prop::collection::vec(any_reading(), 0..6), hits in prop::collection::vec(any_reading(), 0..6), minute in 1_i64..8) {
+            let lines = Lines::from([("hits", Ok(line(&hits))), ("errors", Ok(line(&errors)))]);
+            let index = usize::try_from(minute - 1).unwrap();
+            if reading(&failures(), &lines, at(minute), MINUTE).0 == Ok(0.0) {
+                let hits = hits[index].unwrap();
+                prop_assert!(hits > 0.0);
+                prop_assert!(!matches!(errors.get(index), Some(Ok(count)) if count / hits != 0.0));
+                prop_assert!(!matches!(errors.get(index), Some(Err(Absence::NotFinite))));
+            }
+        }
+
         /// Law 2 begins here: a 0 in a sample is a 0 in the answer, at the same step.
         #[test]
         fn no_0_is_invented(hits in prop::collection::vec(any_reading(), 0..6), ready in prop::collection::vec(any_reading(), 0..6), minutes in 0_i64..8) {

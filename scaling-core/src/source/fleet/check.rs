@@ -99,8 +99,8 @@ impl<B: Backend> FleetSource<B> {
     /// Asks every query once, in as few requests as a tick takes, and says of each what it found: by workload, then in the order of
     /// its mapping. Nothing is remembered of the answers.
     pub async fn check(&self, now: DateTime<Utc>) -> Vec<Checked> {
-        let (backend, config) = self.parts();
-        let window = config.window(now);
+        let (backend, times) = self.parts();
+        let window = times.window(now);
         let answer = backend.fetch(&wanted(self.workloads()), window, now).await;
         let mut workloads: Vec<_> = self.workloads().collect();
         workloads.sort_by(|a, b| a.target.cmp(&b.target));
@@ -109,7 +109,7 @@ impl<B: Backend> FleetSource<B> {
             for query in workload.mapping.queries() {
                 let finding = match &answer {
                     Ok(lines) => {
-                        let period = config.step.to_std().unwrap_or_default();
+                        let period = times.step.to_std().unwrap_or_default();
                         let conversion = |period| query.conversion(&workload.facts, period).ok();
                         find(query, lines, window, conversion, period)
                     }
@@ -131,7 +131,8 @@ fn find<S: Eq + std::hash::Hash>(
     period: Duration,
 ) -> Finding {
     let parts = query.query.series(query.unit);
-    for (series, _) in &parts {
+    let may_be_empty = |place| place == 0 && matches!(query.query, Term::Sparse { .. });
+    for (place, (series, _)) in parts.iter().enumerate() {
         match lines.get(*series) {
             Some(Err(Fault::Failed(error))) => return Finding::Failed { cause: error.cause.clone() },
             Some(Err(Fault::Ambiguous { matches })) => return Finding::Ambiguous { matches: *matches },
@@ -140,6 +141,7 @@ fn find<S: Eq + std::hash::Hash>(
             Some(Ok(line)) if line.points.iter().any(|point| point.value == Err(Absence::NotFinite)) => {
                 return Finding::NotFinite;
             }
+            Some(Ok(_)) if may_be_empty(place) => {}
             Some(Ok(_)) | None => return Finding::Empty,
         }
     }

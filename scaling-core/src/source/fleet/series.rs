@@ -94,6 +94,9 @@ pub trait Backend: fmt::Debug + Send + Sync {
         now: DateTime<Utc>,
     ) -> Result<Lines<Self::Series>, QueryError>;
 
+    /// Time that the service needs after the end of a bucket until it is complete: what a source waits unless told otherwise.
+    fn settle(&self) -> TimeDelta;
+
     /// Buckets that one query may span: the service answers no more of them, or in larger buckets.
     fn longest(&self) -> i32;
 }

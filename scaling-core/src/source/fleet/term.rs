@@ -13,11 +13,22 @@ pub enum Term<S> {
     /// One series as it is.
     One(S),
     /// The share of one amount in another, from 0 to 1 or above: usage of what is requested, failures of all requests. Over 0 there is
-    /// no share. Made by [`Term::share`].
+    /// no share. Made by [`Term::share`]; delivered as [`Unit::Ratio`], which a source insists on.
     Share {
         /// What is a part of it.
         part: Amount<S>,
         /// The whole.
+        whole: Amount<S>,
+    },
+    /// As [`Share`](Self::Share), of a count that the service leaves out while it is 0, such as the failures of requests. In a step in
+    /// which the whole was measured, an answer that is complete and holds no count means 0: there were requests, and none of them failed.
+    /// Without a value of the whole, or where the answer to the part failed or came in part, it is absent as any other.
+    ///
+    /// A name that is misspelt looks like a count of 0. A check shows such a query as working at 0: make it fail once.
+    Sparse {
+        /// The count that may be left out.
+        part: Amount<S>,
+        /// What is reported whenever there was anything to count.
         whole: Amount<S>,
     },
 }
@@ -52,11 +63,32 @@ impl<S> Term<S> {
         }
     }
 
+    /// [`share`](Self::share) of a count that the service leaves out while it is 0.
+    ///
+    /// # Errors
+    /// [`InvalidTerm`] as with [`share`](Self::share).
+    pub fn sparse_share(part: Amount<S>, whole: Amount<S>) -> Result<Self, InvalidTerm> {
+        Self::share(part, whole).map(|term| match term {
+            Self::Share { part, whole } => Self::Sparse { part, whole },
+            other => other,
+        })
+    }
+
+    /// The unit in which it is a number whatever its series are in; `None` for one series, whose unit is stated.
+    pub(super) fn own_unit(&self) -> Option<Unit> {
+        match self {
+            Self::One(_) => None,
+            Self::Share { .. } | Self::Sparse { .. } => Some(Unit::Ratio),
+        }
+    }
+
     /// Its series, with the unit stated for each; that of one series alone is stated with the measure.
     pub(super) fn series(&self, unit: Unit) -> Vec<(&S, Unit)> {
         match self {
             Self::One(series) => vec![(series, unit)],
-            Self::Share { part, whole } => vec![(&part.series, part.unit), (&whole.series, whole.unit)],
+            Self::Share { part, whole } | Self::Sparse { part, whole } => {
+                vec![(&part.series, part.unit), (&whole.series, whole.unit)]
+            }
         }
     }
 }
@@ -65,7 +97,9 @@ impl<S: fmt::Display> fmt::Display for Term<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::One(series) => series.fmt(f),
-            Self::Share { part, whole } => write!(f, "{} / {}", part.series, whole.series),
+            Self::Share { part, whole } | Self::Sparse { part, whole } => {
+                write!(f, "{} / {}", part.series, whole.series)
+            }
         }
     }
 }

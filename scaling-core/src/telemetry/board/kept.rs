@@ -134,8 +134,6 @@ pub(super) struct Newest {
 pub(super) struct Kept {
     pub(super) first: DateTime<Utc>,
     pub(super) last: DateTime<Utc>,
-    /// The version of the board at its last tick.
-    pub(super) seen: u64,
     pub(super) ticks: u64,
     pub(super) mode: ApplyMode,
     /// First tick in a row in this mode.
@@ -173,7 +171,6 @@ impl Kept {
         Self {
             first: at,
             last: at,
-            seen: 0,
             ticks: 0,
             mode: ApplyMode::default(),
             mode_since: at,

@@ -53,8 +53,8 @@ pub struct Overview {
     pub as_of: Option<DateTime<Utc>>,
     /// Workloads that the board knows.
     pub total: usize,
-    /// Workloads that were dropped because there were too many.
-    pub dropped: u64,
+    /// Ticks of workloads that are not kept, because there were as many as the board has room for already.
+    pub unlisted: u64,
     /// One row for each workload.
     pub targets: Vec<Row>,
     /// True if there are more behind the last row.

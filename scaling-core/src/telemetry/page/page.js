@@ -82,7 +82,7 @@ function state(at, now, overview) {
     parts.push("last tick ", time(newest, now));
     if (age > 90) parts.push(h("b", { class: "late" }, `, ${span(age)} ago`));
   } else parts.push("no tick yet");
-  if (overview && overview.dropped) parts.push(` · ${plural(overview.dropped, "workload", "workloads")} dropped: more than the board has room for`);
+  if (overview && overview.unlisted) parts.push(` · ${plural(overview.unlisted, "tick", "ticks")} of workloads that the board has no room for`);
   const place = byId("state");
   const fresh = h("span", {}, ...parts);
   // Said again only where it differs, for those who have it read out.
