@@ -5,8 +5,17 @@ use std::collections::HashMap;
 use super::answer;
 use super::query;
 use super::query_set::QuerySet;
-use super::template::QueryTemplate;
+use super::template::{COVERED, QueryTemplate};
 use crate::target::Target;
+
+/// Percent of the pods behind a series that answered; all, if it does not say.
+pub(super) fn covered_percent(series: &answer::Series<'_>) -> u8 {
+    match series.label(COVERED) {
+        "" => 100,
+        // What is no whole number vouches for nobody.
+        said => said.parse().map_or(0, |percent: u8| percent.min(100)),
+    }
+}
 
 /// Targets by what the labels of a series say.
 pub(super) struct Index<'a> {
