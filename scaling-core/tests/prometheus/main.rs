@@ -303,17 +303,19 @@ async fn a_partial_answer_vouches_for_nobody() {
 
 #[tokio::test]
 async fn a_series_that_says_that_not_all_answered_is_partial() {
-    for (covered, signal) in [
-        ("100", Signal::Present(5.0)),
-        ("66", Signal::Absent(Absence::Partial { covered_percent: 66 })),
-        ("0", Signal::Absent(Absence::Partial { covered_percent: 0 })),
-        ("some", Signal::Absent(Absence::Partial { covered_percent: 0 })),
-    ] {
-        let labels = format!(r#""workload":"web","covered_percent":"{covered}""#);
-        let answer = series("web", 0, "5").replace(r#""workload":"web""#, &labels);
-        let server = Server::always(answered("vector", &answer, "")).await;
-        let seen = source(&server, small()).observe(&web(), at(0)).await.unwrap();
-        assert_eq!(said(&seen, RATE), signal, "{covered}");
+    for (value, covered_percent) in [("66.67", 66), ("99.99", 99), ("0", 0), ("NaN", 0), ("-1", 0), ("+Inf", 100)] {
+        let whole = series("web", 0, "5");
+        let labels = r#""workload":"web","answered":"partly""#;
+        let part = series("web", 0, value).replace(r#""workload":"web""#, labels);
+        let partial = Signal::Absent(Absence::Partial { covered_percent });
+        // In any order, and alone.
+        for answer in [format!("{whole},{part}"), format!("{part},{whole}"), part] {
+            let server = Server::always(answered("vector", &answer, "")).await;
+            let source = source(&server, small());
+            let seen = source.observe(&web(), at(0)).await.unwrap();
+            assert_eq!((said(&seen, RATE), seen.current.current_pod_count), (partial, None), "{answer}");
+            assert_eq!(source.report().ambiguous, []);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The past that engines learn from, fetched without hurting the server: [`Backfill`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::answer;
 use super::client::{QueryError, QueryFault};
-use super::index::{Index, covered_percent};
+use super::index::{Index, is_coverage};
 use super::query::{self, Query};
 use super::source::{Known, PrometheusSource, locked, pods};
 use super::template::{Measure, QueryTemplate};
@@ -144,13 +144,14 @@ impl PrometheusSource {
         let Some(template) = self.set.templates().nth(query.template) else { return Ok(()) };
         let index = Index::new(&self.set, template, targets);
         let mut series_of: BTreeMap<usize, Vec<&answer::Series<'_>>> = BTreeMap::new();
+        let mut parts: BTreeMap<usize, BTreeSet<i64>> = BTreeMap::new();
         for series in &answer.series {
-            if covered_percent(series) < 100 {
-                report.partial += series.samples.len();
-                continue;
-            }
             for target in index.targets(series) {
-                series_of.entry(target).or_default().push(series);
+                if is_coverage(series) {
+                    parts.entry(target).or_default().extend(series.samples.iter().map(|sample| sample.at_ms));
+                } else {
+                    series_of.entry(target).or_default().push(series);
+                }
             }
         }
         for (target, all) in series_of {
@@ -163,6 +164,10 @@ impl PrometheusSource {
                 report.reordered += usize::from(sample.at_ms < before);
                 report.duplicates += usize::from(sample.at_ms == before);
                 before = before.max(sample.at_ms);
+                if parts.get(&target).is_some_and(|parts| parts.contains(&sample.at_ms)) {
+                    report.partial += 1;
+                    continue;
+                }
                 place(samples, template, *sample, self.set.quantile);
             }
         }

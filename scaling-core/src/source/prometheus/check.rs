@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::answer::{self, Sample};
 use super::client::QueryFault;
-use super::index::{Index, covered_percent};
+use super::index::{Index, covered_percent, is_coverage};
 use super::query::{self, Names};
 use super::source::PrometheusSource;
 use super::template::{Measure, QueryTemplate, Unit};
@@ -161,16 +161,12 @@ impl PrometheusSource {
         let index = Index::new(&self.set, template, targets);
         let ours = answer.series.iter().filter(|series| !index.targets(series).is_empty());
         // Over an hour, the same workload may have answered in part and in whole.
-        let (mut ours, parts): (Vec<_>, Vec<_>) = ours.partition(|series| covered_percent(series) == 100);
-        let newest = |series: &&answer::Series<'_>| series.samples.iter().map(|sample| sample.at_ms).max();
-        if let Some(part) = parts.into_iter().max_by_key(newest) {
-            if newest(&part) >= Some(now.timestamp_millis()) {
-                let why = format!("only {} % of the pods that should answer did", covered_percent(part));
-                return Err(QueryFault::Partial(why));
-            }
-            if ours.is_empty() {
-                ours.push(part);
-            }
+        let (parts, ours): (Vec<_>, Vec<_>) = ours.partition(|series| is_coverage(series));
+        let now_ms = now.timestamp_millis();
+        let part = parts.iter().flat_map(|part| &part.samples).find(|sample| sample.at_ms >= now_ms);
+        if let Some(part) = part {
+            let why = format!("only {} % of the pods that should answer did", covered_percent(*part));
+            return Err(QueryFault::Partial(why));
         }
         match ours.as_slice() {
             [] if !answer.series.is_empty() => Ok(Verdict::LabelsDoNotMatch { found: shown(&answer.series) }),

@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use super::answer;
 use super::query;
 use super::query_set::QuerySet;
-use super::template::{COVERED, QueryTemplate};
+use super::template::{ANSWERED, QueryTemplate};
 use crate::target::Target;
 
-/// Percent of the pods behind a series that answered; all, if it does not say.
-pub(super) fn covered_percent(series: &answer::Series<'_>) -> u8 {
-    match series.label(COVERED) {
-        "" => 100,
-        // What is no whole number vouches for nobody.
-        said => said.parse().map_or(0, |percent: u8| percent.min(100)),
-    }
+/// True for a series that says how many of a workload's pods answered.
+pub(super) fn is_coverage(series: &answer::Series<'_>) -> bool {
+    !series.label(ANSWERED).is_empty()
+}
+
+/// What such a series says. What is no percentage vouches for nobody.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0 and 100; NaN becomes 0
+pub(super) fn covered_percent(sample: answer::Sample) -> u8 {
+    sample.value.clamp(0.0, 100.0) as u8
 }
 
 /// Targets by what the labels of a series say.

@@ -67,6 +67,8 @@ impl QuerySet {
 
     /// CPU and memory in percent of request (over ready pods, as the HPA computes it), ready and desired pods.
     ///
+    /// CPU is taken from the two newest samples within the [window](Self::window), as metrics-server does for the HPA.
+    ///
     /// A utilization is absent as [partial](crate::Absence::Partial) while a pod that has been ready for longer than the
     /// [window](Self::window) is not seen in every container that requests something: the mean over the others would say less than is
     /// true exactly when a hot node is lost.

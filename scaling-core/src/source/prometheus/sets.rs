@@ -8,7 +8,7 @@
 //! A share of failed requests is of the requests that tell a status. Where none of those failed there is no series of failures: that is
 //! 0 % measured. Where no series tells a status, nothing is measured. A share of no requests at all stays NaN: nothing to measure.
 
-use super::template::{COVERED, Measure, NamedBy, QueryTemplate, Unit};
+use super::template::{ANSWERED, Measure, NamedBy, QueryTemplate, Unit};
 use crate::metrics::SignalKind;
 
 use SignalKind::{ActiveConnections, CpuUtilization, ErrorRate, MemoryUtilization, RequestRate, ResponseTime};
@@ -24,8 +24,8 @@ const READY: &str = r#"(max by (namespace, pod) (last_over_time(kube_pod_status_
 const READY_BEFORE: &str = r#"(max by (namespace, pod) (last_over_time(kube_pod_status_ready{namespace=~"{namespace}"{matchers},condition="true"}[{fresh}] offset {window})) == 1)"#;
 
 /// Usage of ready pods over what those same pods request, in percent: as the HPA computes utilization. Only pods answer of which each
-/// container that requests something is seen; the label [`COVERED`] says how many those are, in percent of the ready pods. Pods that
-/// became ready within the window may still be without a rate and do not count as missing.
+/// container that requests something is seen. Where those are not all, a second series says how many ([`ANSWERED`]). Pods that became
+/// ready within the window may still be without a rate and do not count as missing.
 fn utilization(usage: &str, resource: &str) -> String {
     // Each container once; `cpu` tells the cores of one container apart where the kubelet reports them one by one.
     let used = format!("max by (namespace, pod, container) (sum without (cpu) ({usage}))");
@@ -46,11 +46,9 @@ fn utilization(usage: &str, resource: &str) -> String {
         )
     };
     let share = format!("100 * {} / {}", by_owner("sum", &used), by_owner("sum", &covered));
-    let percent = format!("floor(100 * {})", by_owner("avg", &answers));
-    // A label holds the second number, so that it comes with the first and costs no query of its own.
-    format!(
-        r#"({share}) * on (namespace, workload, kind) group_left ({COVERED}) count_values by (namespace, workload, kind) ("{COVERED}", {percent})"#
-    )
+    let percent = format!("100 * {}", by_owner("avg", &answers));
+    // In the same answer, so that no value comes without it, and none where no pod answers.
+    format!(r#"{share} or label_replace(({percent} > 0) < 100, "{ANSWERED}", "partly", "", "")"#)
 }
 
 /// A gauge of kube-state-metrics for Deployments and one for StatefulSets, as one answer.
@@ -69,7 +67,9 @@ fn pods(of_deployment: &str, of_stateful_set: &str) -> String {
 
 /// kube-state-metrics and cAdvisor.
 pub(super) fn kubernetes() -> Vec<QueryTemplate> {
-    let cpu = r#"rate(container_cpu_usage_seconds_total{namespace=~"{namespace}"{matchers},container!="",container!="POD"}[{window}])"#;
+    // The two newest samples, as metrics-server takes them for the HPA: over a window of which samples are missing at either end (a pod
+    // that just started, one that is no longer scraped), `rate` would fall although the pod works as hard as before.
+    let cpu = r#"irate(container_cpu_usage_seconds_total{namespace=~"{namespace}"{matchers},container!="",container!="POD"}[{window}])"#;
     let memory = r#"last_over_time(container_memory_working_set_bytes{namespace=~"{namespace}"{matchers},container!="",container!="POD"}[{fresh}])"#;
     vec![
         QueryTemplate::known(Measure::Signal(CpuUtilization), Unit::Own, utilization(cpu, "cpu")),

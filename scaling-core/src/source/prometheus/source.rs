@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer;
 use super::client::{Client, QueryError, QueryFault, Reply};
-use super::index::{Index, covered_percent};
+use super::index::{Index, covered_percent, is_coverage};
 use super::query::{self, Query};
 use super::query_set::QuerySet;
 use super::report::{QueryBudget, Report};
@@ -163,15 +163,14 @@ impl PrometheusSource {
             let index = Index::new(&self.set, template, targets);
             for series in &answer.series {
                 let Some(sample) = series.samples.last() else { continue };
-                let one = match covered_percent(series) {
-                    100 => Found::One(*sample),
-                    percent => Found::Partial(percent),
-                };
+                let says_coverage = is_coverage(series);
                 for target in index.targets(series) {
                     let place = found.get_mut(target).and_then(|row| row.get_mut(query.template));
                     if let Some(place) = place {
                         *place = match place {
-                            Found::Nothing => one,
+                            _ if says_coverage => Found::Partial(covered_percent(*sample)),
+                            Found::Partial(percent) => Found::Partial(*percent),
+                            Found::Nothing => Found::One(*sample),
                             Found::Several(number) => Found::Several(*number + 1),
                             _ => Found::Several(2),
                         };

@@ -7,8 +7,8 @@ use crate::metrics::SignalKind;
 /// Longest template, in bytes.
 const LONGEST: usize = 8 * 1024;
 
-/// Label by which a series says how many of the pods behind it answered, in whole percent. Below 100 its value is not used.
-pub(super) const COVERED: &str = "covered_percent";
+/// Label of a series that is no value of a workload, but says how many of its pods answered, in percent.
+pub(super) const ANSWERED: &str = "answered";
 
 /// What a query measures of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,8 +84,9 @@ pub struct InvalidTemplate {
 /// | `{fresh}` | age up to which a value counts, as `120s`: for `last_over_time(metric[{fresh}])`, since the server itself looks back 5 min |
 /// | `{quantile}` | quantile of response times, as `0.95` |
 ///
-/// A series with a label `covered_percent` below 100 stands for a workload of which not all pods answered: the signal is then
-/// [`Absence::Partial`](crate::Absence::Partial), whatever the value. The ready-made utilizations say so.
+/// A series with a label `answered` (whatever it says) is no value, but the percent of a workload's pods that answered: the signal is
+/// then [`Absence::Partial`](crate::Absence::Partial), whatever other series there is. The ready-made utilizations have it where pods
+/// are missing.
 ///
 /// ```
 /// use scaling_core::SignalKind;
