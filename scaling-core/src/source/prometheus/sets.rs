@@ -38,17 +38,17 @@ fn utilization(usage: &str, resource: &str) -> String {
          unless on (namespace, pod) ({asked} unless on (namespace, pod, container) {used}))"
     );
     let used = format!("(sum by (namespace, pod) ({used}) and on (namespace, pod) {covered})");
-    // 1 for pods that answer, 0 for those that should.
-    let answers = format!("({covered} ^ 0 or 0 * ({READY} and on (namespace, pod) {READY_BEFORE}))");
+    // No `or` between pods: VictoriaMetrics does not join its two sides step by step over a range.
+    let missing = format!("({READY} and on (namespace, pod) {READY_BEFORE} unless on (namespace, pod) {covered})");
     let by_owner = |how: &str, pods: &str| {
         format!(
             "{how} by (namespace, workload, kind) ({pods} * on (namespace, pod) group_left (workload, kind) {OWNER})"
         )
     };
     let share = format!("100 * {} / {}", by_owner("sum", &used), by_owner("sum", &covered));
-    let percent = format!("100 * {}", by_owner("avg", &answers));
+    let missing = format!("{} / {}", by_owner("sum", &missing), by_owner("sum", READY));
     // In the same answer, so that no value comes without it, and none where no pod answers.
-    format!(r#"{share} or label_replace(({percent} > 0) < 100, "{ANSWERED}", "partly", "", "")"#)
+    format!(r#"{share} or label_replace(100 * (1 - {missing}) > 0, "{ANSWERED}", "partly", "", "")"#)
 }
 
 /// A gauge of kube-state-metrics for Deployments and one for StatefulSets, as one answer.
