@@ -142,8 +142,8 @@ impl HttpClient {
         if is_success && cut {
             return Err(HttpError::TooLarge { url: url.to_owned(), limit });
         }
-        let response = HttpResponse { url: url.to_owned(), status, headers, body, retry_after };
-        Ok(if is_success { response } else { response.without_secrets(&secrets, cut) })
+        let response = HttpResponse { url: url.to_owned(), status, headers, body, retry_after, secrets };
+        Ok(if is_success { response } else { response.without_secrets(cut) })
     }
 
     /// Puts the request together, with the secrets that are in it.

@@ -11,7 +11,7 @@ const REDACTED: &str = "[redacted]";
 const EXCERPT: usize = 200;
 
 /// The secrets that went out with a request, in the forms in which a server may repeat them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {

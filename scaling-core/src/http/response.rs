@@ -19,6 +19,7 @@ pub struct HttpResponse {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     pub(super) retry_after: Option<Duration>,
+    pub(super) secrets: Secrets,
 }
 
 impl HttpResponse {
@@ -57,6 +58,11 @@ impl HttpResponse {
         excerpt(&String::from_utf8_lossy(&self.body))
     }
 
+    /// Returns a text without the secrets of the request: for what a success says in words and a caller passes on.
+    pub fn redacted(&self, text: &str) -> String {
+        self.secrets.removed(text, false).into_owned()
+    }
+
     /// Returns the answer if it is a success.
     ///
     /// # Errors
@@ -75,9 +81,9 @@ impl HttpResponse {
         HttpError::Status { url, status: self.status, excerpt, retry_after: self.retry_after }
     }
 
-    pub(super) fn without_secrets(mut self, secrets: &Secrets, cut: bool) -> Self {
+    pub(super) fn without_secrets(mut self, cut: bool) -> Self {
         let text = String::from_utf8_lossy(&self.body);
-        self.body = secrets.removed(&text, cut).into_owned().into_bytes();
+        self.body = self.secrets.removed(&text, cut).into_owned().into_bytes();
         self
     }
 }

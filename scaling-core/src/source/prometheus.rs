@@ -13,8 +13,10 @@
 //! | NaN, ±Inf | [`Absence::NotFinite`](crate::Absence::NotFinite); for response time and error rate at a rate of 0: nothing to measure |
 //! | negative, or beyond the quantity | [`Absence::OutOfRange`](crate::Absence::OutOfRange) |
 //! | a sample older than [`QuerySet::fresh`] | [`Absence::Stale`](crate::Absence::Stale) |
+//! | utilization of which not all ready pods answered | [`Absence::Partial`](crate::Absence::Partial), with how many did |
 //! | a partial answer | [`Absence::Partial`](crate::Absence::Partial) for every workload in it, since nobody knows what is missing |
 //! | two series for one workload | not measured, and in the [`Report`] |
+//! | a target of another cluster | [`SourceError::Backend`](crate::SourceError::Backend), and nothing is asked |
 //! | one query fails | its signals are absent, the others are there |
 //! | all fail | [`SourceError::Backend`](crate::SourceError::Backend) |
 //! | nothing at all of a workload | [`SourceError::NoData`](crate::SourceError::NoData) |

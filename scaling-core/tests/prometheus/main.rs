@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::http::{Endpoint, HttpClient, HttpConfig, Retry};
+use scaling_core::http::{Auth, Endpoint, HttpClient, HttpConfig, Retry};
 use scaling_core::source::prometheus::{
     Backfill, Measure, PrometheusSource, QueryBudget, QueryFault, QuerySet, QueryTemplate, Unit, Verdict,
 };
@@ -131,6 +131,67 @@ async fn history_grows_tick_by_tick_and_an_earlier_instant_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_history_is_appended_to_and_never_copied_once_a_tick_is_over() {
+    let server = serving(|_, second| Some((second + 100).to_string())).await;
+    let source = source(&server, small());
+    source.observe(&web(), at(0)).await.unwrap();
+    let before = Arc::as_ptr(&source.observe(&web(), at(15)).await.unwrap().history);
+    // The observation of the tick before is gone: only the source holds the history now.
+    let seen = source.observe(&web(), at(30)).await.unwrap();
+    assert_eq!((Arc::as_ptr(&seen.history), seen.history.len()), (before, 2));
+    // One that is still held is left as it is.
+    let next = source.observe(&web(), at(45)).await.unwrap();
+    assert_eq!((seen.history.len(), next.history.len()), (2, 3));
+}
+
+#[tokio::test]
+async fn a_target_of_another_cluster_is_refused_before_anything_is_asked() {
+    let server = serving(|_, _| Some("5".to_owned())).await;
+    let [here, there] = ["eu-1", "eu-2"].map(|cluster| web().in_cluster(cluster));
+    let undeclared = source(&server, small());
+    for target in [&here, &there] {
+        let error = undeclared.observe(target, at(0)).await.unwrap_err();
+        assert!(matches!(error, SourceError::Backend { transient: false, .. }), "{error}");
+        assert!(error.to_string().contains("of_cluster"), "{error}");
+    }
+    assert!(server.seen().is_empty());
+    let declared = source(&server, small().of_cluster("eu-1"));
+    let seen = declared.observe_all(&[there.clone(), here.clone(), web()], at(0)).await;
+    let [Err(refused), Ok(of_here), Ok(of_none)] = &seen[..] else { panic!("{seen:?}") };
+    assert!(refused.to_string().contains("eu-1") && refused.to_string().contains("eu-2"), "{refused}");
+    assert_eq!((&*of_here.target, &*of_none.target), (&here, &web()));
+    assert_eq!((said(of_here, RATE), said(of_none, RATE)), (Signal::Present(5.0), Signal::Present(5.0)));
+    let asked = server.seen().len();
+    let report = declared.backfill(std::slice::from_ref(&there), at(0), Backfill::default()).await;
+    assert_eq!((&report.foreign[..], report.queries), (&[there.clone()][..], 0));
+    let checks = declared.check(&there, at(0)).await;
+    assert!(!checks.is_empty() && checks.iter().all(|check| !check.verdict.is_good()), "{checks:?}");
+    assert_eq!(server.seen().len(), asked);
+}
+
+#[tokio::test]
+async fn a_secret_that_a_successful_answer_repeats_is_not_passed_on() {
+    let repeated = [
+        r#"{"status":"error","errorType":"no hunter&2","error":"token hunter&2 is unknown"}"#,
+        r#"{"status":"error","errorType":"bad_data","error":"token hunter\u00262 is unknown"}"#,
+        r#"{"status":"success","data":{"resultType":"hunter&2","result":[]}}"#,
+        r#"{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["token hunter&2 expires"]}"#,
+    ];
+    for body in repeated {
+        for status in [200, 422] {
+            let server = Server::always(Reply::answer(status, &[], body)).await;
+            let retry = Retry { attempts: 1, initial: Duration::ZERO, max: Duration::ZERO };
+            let auth = Auth::bearer("hunter&2");
+            let client = HttpClient::new(HttpConfig::default().retry(retry).auth(auth)).unwrap();
+            let source = PrometheusSource::new(client, Endpoint::parse(&server.url()).unwrap(), small());
+            let seen = source.observe(&web(), at(0)).await;
+            let text = format!("{seen:?} {:?} {:?}", source.report(), source.check(&web(), at(0)).await);
+            assert!(!source.report().failed.is_empty() && !text.contains("hunter"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_number_is_absent_with_its_cause_and_never_0() {
     let nan = Signal::Absent(Absence::NotFinite);
     for (value, signal) in [
@@ -238,6 +299,24 @@ async fn a_partial_answer_vouches_for_nobody() {
     let more = r#","warnings":["PromQL warning: quantile value should be between 0 and 1"],"infos":["PromQL info: x"]"#;
     let server = Server::start(move |_, _| answered("vector", &series("web", 0, "5"), more)).await;
     assert_eq!(said(&source(&server, small()).observe(&web(), at(0)).await.unwrap(), RATE), Signal::Present(5.0));
+}
+
+#[tokio::test]
+async fn a_series_that_says_that_not_all_answered_is_partial() {
+    for (value, covered_percent) in [("66.67", 66), ("99.99", 99), ("0", 0), ("NaN", 0), ("-1", 0), ("+Inf", 100)] {
+        let whole = series("web", 0, "5");
+        let labels = r#""workload":"web","answered":"partly""#;
+        let part = series("web", 0, value).replace(r#""workload":"web""#, labels);
+        let partial = Signal::Absent(Absence::Partial { covered_percent });
+        // In any order, and alone.
+        for answer in [format!("{whole},{part}"), format!("{part},{whole}"), part] {
+            let server = Server::always(answered("vector", &answer, "")).await;
+            let source = source(&server, small());
+            let seen = source.observe(&web(), at(0)).await.unwrap();
+            assert_eq!((said(&seen, RATE), seen.current.current_pod_count), (partial, None), "{answer}");
+            assert_eq!(source.report().ambiguous, []);
+        }
+    }
 }
 
 #[tokio::test]
@@ -507,7 +586,15 @@ async fn a_check_says_of_each_query_what_is_wrong_with_it() {
     let ended = hour(|second| (second <= -1200).then(|| "5".into())).await;
     assert_eq!(verdict(load, rate, &ended).await, Verdict::Stale { age: TimeDelta::minutes(20) });
     let nan = hour(|_| Some("NaN".into())).await;
-    assert_eq!(verdict(load, rate, &nan).await, Verdict::NothingToMeasure);
+    for (kind, expected) in [
+        (ERRORS, Verdict::NothingToMeasure),
+        (SignalKind::ResponseTime, Verdict::NothingToMeasure),
+        (RATE, Verdict::NotFinite),
+        (CPU, Verdict::NotFinite),
+    ] {
+        assert_eq!(verdict(load, Measure::Signal(kind), &nan).await, expected, "{kind}");
+    }
+    assert_eq!(verdict(load, Measure::ReadyPods, &nan).await, Verdict::NotFinite);
     let negative = hour(|_| Some("-3".into())).await;
     assert_eq!(verdict(load, rate, &negative).await, Verdict::OutOfRange { value: -3.0 });
 

@@ -1,6 +1,7 @@
 //! The Prometheus source against the real Prometheus and VictoriaMetrics.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod coverage;
 mod servers;
 
 use std::time::Duration;
@@ -161,6 +162,49 @@ async fn ready_made_sets_measure_what_they_say() {
         for check in renamed {
             assert!(matches!(&check.verdict, Verdict::LabelsDoNotMatch { found } if !found.is_empty()), "{check}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_second_instance_that_reports_the_same_changes_nothing() {
+    // Two replicas; and one that was replaced a minute ago, whose last samples still count as fresh.
+    for until in [0, -60] {
+        for server in both(&cluster().reported_twice(at(until))).await {
+            let source = server.source(QuerySet::kubernetes());
+            let seen = source.observe(&Target::deployment("shop", "web"), at(0)).await.unwrap().current;
+            for (kind, expected) in [(SignalKind::CpuUtilization, 60.0), (SignalKind::MemoryUtilization, 25.0)] {
+                let value = seen.value(kind);
+                let near = value.is_some_and(|value| (value - expected).abs() < 0.5);
+                assert!(near, "{}, second instance until {until}: {kind} {value:?}", server.name);
+            }
+            assert_eq!((seen.current_pod_count, seen.desired_pod_count), (Some(2), Some(3)), "{}", server.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_no_series_tells_is_no_zero_and_waypoints_report_too() {
+    let mut data = Data::default();
+    let mut add = |workload: &str, more: &str| {
+        let to = format!(r#"destination_workload_namespace="shop",destination_workload="{workload}",{more}"#);
+        data.add(format!("istio_requests_total{{{to}}}"), every(30, -1800..1, |second| (second + 1800) as f64));
+    };
+    add("unlabelled", r#"reporter="destination""#);
+    add("calm", r#"reporter="destination",response_code="200""#);
+    add("ambient", r#"reporter="waypoint",response_code="200""#);
+    add("ambient", r#"reporter="source",response_code="200""#);
+    // Half of it tells no status: the share is of the half that does.
+    add("half", r#"reporter="destination""#);
+    add("half", r#"reporter="destination",response_code="503""#);
+    let targets = ["unlabelled", "calm", "ambient", "half"].map(|name| Target::deployment("shop", name));
+    for server in both(&data).await {
+        let seen = server.source(QuerySet::istio()).observe_all(&targets, at(0)).await;
+        let seen = seen.into_iter().map(|seen| seen.unwrap().current).collect::<Vec<_>>();
+        let rates = seen.iter().map(|seen| seen.value(SignalKind::RequestRate).map(f64::round)).collect::<Vec<_>>();
+        assert_eq!(rates, [1.0, 1.0, 1.0, 2.0].map(Some), "{}", server.name);
+        let errors = seen.iter().map(|seen| seen.signal(SignalKind::ErrorRate)).collect::<Vec<_>>();
+        let [zero, all] = [0.0, 100.0].map(Signal::Present);
+        assert_eq!(errors, [Signal::NOT_MEASURED, zero, zero, all], "{}", server.name);
     }
 }
 

@@ -1,14 +1,14 @@
 //! The past that engines learn from, fetched without hurting the server: [`Backfill`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 
-use super::answer::{self, Shape};
+use super::answer;
 use super::client::{QueryError, QueryFault};
-use super::index::Index;
+use super::index::{Index, is_coverage};
 use super::query::{self, Query};
 use super::source::{Known, PrometheusSource, locked, pods};
 use super::template::{Measure, QueryTemplate};
@@ -62,6 +62,10 @@ pub struct BackfillReport {
     pub duplicates: usize,
     /// Series left aside since there were several for one workload.
     pub ambiguous: usize,
+    /// Values left aside since not all pods answered. Where they are, histories have gaps.
+    pub partial: usize,
+    /// Workloads of another cluster ([`QuerySet::of_cluster`](super::QuerySet::of_cluster)), which were not asked for.
+    pub foreign: Vec<Target>,
 }
 
 /// Samples of one target by instant, in milliseconds.
@@ -75,7 +79,11 @@ impl PrometheusSource {
     ///
     /// Samples stand on multiples of the step, so that the same past fetched again is the same.
     pub async fn backfill(&self, targets: &[Target], now: DateTime<Utc>, backfill: Backfill) -> BackfillReport {
-        let mut report = BackfillReport::default();
+        let is_foreign = |target: &&Target| self.set.foreign(target).is_some();
+        let (foreign, ours): (Vec<_>, Vec<_>) = targets.iter().partition(is_foreign);
+        let (foreign, ours): (Vec<_>, Vec<_>) =
+            (foreign.into_iter().cloned().collect(), ours.into_iter().cloned().collect());
+        let (targets, mut report) = (&ours[..], BackfillReport { foreign, ..BackfillReport::default() });
         let step_s = i64::try_from(backfill.step.as_secs()).unwrap_or(i64::MAX).max(1);
         let count = i64::try_from(backfill.span.as_secs()).unwrap_or(i64::MAX) / step_s;
         // More than histories keep would be fetched for nothing.
@@ -131,17 +139,19 @@ impl PrometheusSource {
             let seconds = steps.saturating_mul(step_s);
             DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::UNIX_EPOCH)
         };
-        let body = self.client.range(&query.promql, (instant(from), instant(to)), step).await?;
-        let answer = answer::read(&body, Shape::Matrix)?;
-        if let Some(why) = answer.partial() {
-            return Err(QueryFault::Partial(why));
-        }
+        let reply = self.client.range(&query.promql, (instant(from), instant(to)), step).await?;
+        let answer = reply.read()?;
         let Some(template) = self.set.templates().nth(query.template) else { return Ok(()) };
         let index = Index::new(&self.set, template, targets);
         let mut series_of: BTreeMap<usize, Vec<&answer::Series<'_>>> = BTreeMap::new();
+        let mut parts: BTreeMap<usize, BTreeSet<i64>> = BTreeMap::new();
         for series in &answer.series {
             for target in index.targets(series) {
-                series_of.entry(target).or_default().push(series);
+                if is_coverage(series) {
+                    parts.entry(target).or_default().extend(series.samples.iter().map(|sample| sample.at_ms));
+                } else {
+                    series_of.entry(target).or_default().push(series);
+                }
             }
         }
         for (target, all) in series_of {
@@ -154,6 +164,10 @@ impl PrometheusSource {
                 report.reordered += usize::from(sample.at_ms < before);
                 report.duplicates += usize::from(sample.at_ms == before);
                 before = before.max(sample.at_ms);
+                if parts.get(&target).is_some_and(|parts| parts.contains(&sample.at_ms)) {
+                    report.partial += 1;
+                    continue;
+                }
                 place(samples, template, *sample, self.set.quantile);
             }
         }

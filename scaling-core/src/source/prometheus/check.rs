@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::answer::{self, Sample, Shape};
+use super::answer::{self, Sample};
 use super::client::QueryFault;
-use super::index::Index;
+use super::index::{Index, covered_percent, is_coverage};
 use super::query::{self, Names};
 use super::source::PrometheusSource;
 use super::template::{Measure, QueryTemplate, Unit};
@@ -31,9 +31,9 @@ pub enum Verdict {
         /// The value now.
         value: f64,
     },
-    /// It answers NaN, as ratios over nothing do: nothing to measure while there are no requests.
+    /// It answers NaN, as response times and shares of failures do while there are no requests.
     NothingToMeasure,
-    /// The value is infinite.
+    /// The value is infinite, or NaN where that is no answer.
     NotFinite,
     /// The value is negative, or beyond what the measure can be.
     OutOfRange {
@@ -82,7 +82,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Works { value } => write!(f, "works: {value:.3}"),
             Self::NothingToMeasure => f.write_str("works: NaN, nothing to measure now"),
-            Self::NotFinite => f.write_str("infinite: something is divided by 0"),
+            Self::NotFinite => f.write_str("infinite or NaN: something is divided by 0"),
             Self::OutOfRange { value } => write!(f, "out of range: {value}; a wrong unit or a broken exporter"),
             Self::Empty => f.write_str("empty: the server has no such series; is the exporter scraped?"),
             Self::LabelsDoNotMatch { found } => {
@@ -131,15 +131,17 @@ impl PrometheusSource {
     /// A share of failures below 1 cannot be told from a percentage below 1, so it is not called a wrong unit.
     pub async fn check(&self, target: &Target, now: DateTime<Utc>) -> Vec<QueryCheck> {
         let mut checks = Vec::new();
+        let foreign = self.set.foreign(target);
         for template in self.set.templates() {
             let namespaces = BTreeSet::from([target.namespace.as_str()]);
             let workloads = BTreeSet::from([query::label_of(&self.set, template, target)]);
             let names = Names { namespaces: Some(&namespaces), workloads: Some(&workloads) };
             let promql = query::rendered(&self.set, template, names);
-            let verdict = match self.verdict(template, target, &promql, &namespaces, now).await {
-                Ok(verdict) => verdict,
-                Err(fault) => Verdict::Failed(fault),
+            let verdict = match &foreign {
+                Some(fault) => Err(fault.clone()),
+                None => self.verdict(template, target, &promql, &namespaces, now).await,
             };
+            let verdict = verdict.unwrap_or_else(Verdict::Failed);
             checks.push(QueryCheck { measure: template.measure(), promql, verdict });
         }
         checks
@@ -153,14 +155,19 @@ impl PrometheusSource {
         namespaces: &BTreeSet<&str>,
         now: DateTime<Utc>,
     ) -> Result<Verdict, QueryFault> {
-        let body = self.client.range(promql, (now - BACK, now), STEP).await?;
-        let answer = answer::read(&body, Shape::Matrix)?;
-        if let Some(why) = answer.partial() {
-            return Err(QueryFault::Partial(why));
-        }
+        let reply = self.client.range(promql, (now - BACK, now), STEP).await?;
+        let answer = reply.read()?;
         let targets = std::slice::from_ref(target);
         let index = Index::new(&self.set, template, targets);
-        let ours: Vec<_> = answer.series.iter().filter(|series| !index.targets(series).is_empty()).collect();
+        let ours = answer.series.iter().filter(|series| !index.targets(series).is_empty());
+        // Over an hour, the same workload may have answered in part and in whole.
+        let (parts, ours): (Vec<_>, Vec<_>) = ours.partition(|series| is_coverage(series));
+        let now_ms = now.timestamp_millis();
+        let part = parts.iter().flat_map(|part| &part.samples).find(|sample| sample.at_ms >= now_ms);
+        if let Some(part) = part {
+            let why = format!("only {} % of the pods that should answer did", covered_percent(*part));
+            return Err(QueryFault::Partial(why));
+        }
         match ours.as_slice() {
             [] if !answer.series.is_empty() => Ok(Verdict::LabelsDoNotMatch { found: shown(&answer.series) }),
             [] => {
@@ -184,8 +191,8 @@ impl PrometheusSource {
         names: Names<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<String>, QueryFault> {
-        let body = self.client.instant(&query::rendered(&self.set, template, names), now).await?;
-        Ok(shown(&answer::read(&body, Shape::Vector)?.series))
+        let reply = self.client.instant(&query::rendered(&self.set, template, names), now).await?;
+        Ok(shown(&reply.read()?.series))
     }
 }
 
@@ -211,14 +218,19 @@ fn judged(template: &QueryTemplate, samples: &[Sample], now: DateTime<Utc>) -> V
         Measure::ReadyPods | Measure::DesiredPods => f64::from(crate::stats::MAX_REPLICAS),
     };
     match own {
-        own if own.is_nan() => Verdict::NothingToMeasure,
-        own if own.is_infinite() => Verdict::NotFinite,
+        own if own.is_nan() && may_be_nan(template.measure()) => Verdict::NothingToMeasure,
+        own if !own.is_finite() => Verdict::NotFinite,
         own if own < 0.0 || own > limit => Verdict::OutOfRange { value: own },
         own => match looks_like(template, largest) {
             Some(looks_like) => Verdict::WrongUnit { largest, looks_like },
             None => Verdict::Works { value: own },
         },
     }
+}
+
+/// True for what has no value while there are no requests. A rate, a number or a utilization has one always.
+fn may_be_nan(measure: Measure) -> bool {
+    matches!(measure, Measure::Signal(SignalKind::ResponseTime | SignalKind::ErrorRate))
 }
 
 /// The unit that a largest value of an hour speaks for, where another was declared.

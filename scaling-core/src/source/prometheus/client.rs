@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::answer::{self, AnswerError, Shape};
+use super::answer::{self, Answer, AnswerError, Shape};
 use super::query;
 use super::template::Measure;
 use crate::http::{Endpoint, HttpClient, HttpError, HttpRequest, HttpResponse};
@@ -34,6 +34,16 @@ pub enum QueryFault {
     /// The server says that its answer lacks something.
     #[error("the answer is partial: {0}")]
     Partial(String),
+    /// The target is of a cluster of which the answers do not speak ([`QuerySet::of_cluster`](super::QuerySet::of_cluster)).
+    #[error("the target is of cluster {asked:?}, the series are of {}", of.as_ref().map_or_else(
+        || "one that is not named: say which by of_cluster".into(), |of| format!("{of:?}"),
+    ))]
+    OtherCluster {
+        /// Cluster of the target.
+        asked: String,
+        /// Cluster of the series, if it is named.
+        of: Option<String>,
+    },
     /// The tick was over before the answer came, or before the query could be asked.
     #[error("no answer within the {} s that a tick may take", within.as_secs_f64())]
     TickOver {
@@ -57,13 +67,54 @@ impl QueryFault {
             Self::Http(error) => error.is_transient(),
             Self::Answer(error) => error.is_transient(),
             Self::Partial(_) | Self::TickOver { .. } => true,
-            Self::OverBudget { .. } => false,
+            Self::OverBudget { .. } | Self::OtherCluster { .. } => false,
         }
     }
 }
 
 /// Time within which the server is told to answer.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What came back, to be read later: answers lend their labels.
+#[derive(Debug)]
+pub(super) struct Reply {
+    response: HttpResponse,
+    shape: Shape,
+}
+
+impl Reply {
+    /// Reads the answer, if it is whole. What the server says in words is passed on without the secrets that it was sent.
+    pub(super) fn read(&self) -> Result<Answer<'_>, QueryFault> {
+        let body = self.response.body();
+        let fault = match answer::read(body, self.shape) {
+            Ok(answer) => match answer.partial() {
+                Some(why) => QueryFault::Partial(why),
+                None => return Ok(answer),
+            },
+            Err(error @ (AnswerError::Cut(_) | AnswerError::Histograms)) => return Err(error.into()),
+            Err(error) => error.into(),
+        };
+        // Read again without secrets: the words are shortened, which may cut a secret in two.
+        let redacted = self.response.redacted(&String::from_utf8_lossy(body));
+        let fault = match answer::read(redacted.as_bytes(), self.shape) {
+            Ok(answer) => answer.partial().map_or(fault, QueryFault::Partial),
+            Err(error) => error.into(),
+        };
+        // And once more, for what JSON had escaped.
+        let clean = |text: String| self.response.redacted(&text);
+        Err(match fault {
+            QueryFault::Partial(why) => QueryFault::Partial(clean(why)),
+            QueryFault::Answer(AnswerError::Refused { kind, message }) => {
+                AnswerError::Refused { kind: clean(kind), message: clean(message) }.into()
+            }
+            QueryFault::Answer(AnswerError::Malformed(what)) => AnswerError::Malformed(clean(what)).into(),
+            QueryFault::Answer(AnswerError::WrongType { expected, got }) => {
+                AnswerError::WrongType { expected, got: clean(got) }.into()
+            }
+            fault => fault,
+        })
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -85,8 +136,7 @@ impl Client {
         Some(self.skew_ms.load(Ordering::Relaxed)).filter(|ms| *ms != UNKNOWN).map(TimeDelta::milliseconds)
     }
 
-    /// Returns the text of the answer, which is read later: it lends its labels.
-    pub(super) async fn instant(&self, promql: &str, at: DateTime<Utc>) -> Result<Vec<u8>, QueryFault> {
+    pub(super) async fn instant(&self, promql: &str, at: DateTime<Utc>) -> Result<Reply, QueryFault> {
         self.ask(&query::instant(&self.endpoint, promql, at, SERVER_TIMEOUT), Shape::Vector).await
     }
 
@@ -95,21 +145,21 @@ impl Client {
         promql: &str,
         within: (DateTime<Utc>, DateTime<Utc>),
         step: Duration,
-    ) -> Result<Vec<u8>, QueryFault> {
+    ) -> Result<Reply, QueryFault> {
         self.ask(&query::range(&self.endpoint, promql, within, step, SERVER_TIMEOUT), Shape::Matrix).await
     }
 
-    async fn ask(&self, request: &HttpRequest, shape: Shape) -> Result<Vec<u8>, QueryFault> {
-        let response = self.http.exchange(request).await?;
-        self.compare_clocks(&response);
-        if !response.is_success() {
+    async fn ask(&self, request: &HttpRequest, shape: Shape) -> Result<Reply, QueryFault> {
+        let reply = Reply { response: self.http.exchange(request).await?, shape };
+        self.compare_clocks(&reply.response);
+        if !reply.response.is_success() {
             // A query that fails is answered with 400, 422 or 503, and its cause in the body.
-            if let Err(error @ AnswerError::Refused { .. }) = answer::read(response.body(), shape) {
-                return Err(error.into());
+            if let Err(fault @ QueryFault::Answer(AnswerError::Refused { .. })) = reply.read() {
+                return Err(fault);
             }
-            return Err(response.into_success().map_or_else(QueryFault::from, |_| AnswerError::Cut(0).into()));
+            return Err(reply.response.into_success().map_or_else(QueryFault::from, |_| AnswerError::Cut(0).into()));
         }
-        Ok(response.into_body())
+        Ok(reply)
     }
 
     fn compare_clocks(&self, response: &HttpResponse) {

@@ -5,8 +5,19 @@ use std::collections::HashMap;
 use super::answer;
 use super::query;
 use super::query_set::QuerySet;
-use super::template::QueryTemplate;
+use super::template::{ANSWERED, QueryTemplate};
 use crate::target::Target;
+
+/// True for a series that says how many of a workload's pods answered.
+pub(super) fn is_coverage(series: &answer::Series<'_>) -> bool {
+    !series.label(ANSWERED).is_empty()
+}
+
+/// What such a series says. What is no percentage vouches for nobody.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0 and 100; NaN becomes 0
+pub(super) fn covered_percent(sample: answer::Sample) -> u8 {
+    sample.value.clamp(0.0, 100.0) as u8
+}
 
 /// Targets by what the labels of a series say.
 pub(super) struct Index<'a> {

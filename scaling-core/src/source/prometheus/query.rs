@@ -67,7 +67,7 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// Writes a text as a string in double quotes.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r")
 }
 

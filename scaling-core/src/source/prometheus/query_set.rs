@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::client::QueryFault;
+use super::query;
 use super::sets;
 use super::template::{Measure, QueryTemplate};
 use crate::metrics::SignalSet;
@@ -36,6 +38,7 @@ pub struct QuerySet {
     pub(super) window: Duration,
     pub(super) fresh: Duration,
     pub(super) quantile: f64,
+    cluster: Option<String>,
 }
 
 impl Default for QuerySet {
@@ -54,6 +57,7 @@ impl QuerySet {
             window: Duration::from_secs(120),
             fresh: Duration::from_secs(120),
             quantile: 0.95,
+            cluster: None,
         }
     }
 
@@ -62,6 +66,12 @@ impl QuerySet {
     }
 
     /// CPU and memory in percent of request (over ready pods, as the HPA computes it), ready and desired pods.
+    ///
+    /// CPU is taken from the two newest samples within the [window](Self::window), as metrics-server does for the HPA.
+    ///
+    /// A utilization is absent as [partial](crate::Absence::Partial) while a pod that has been ready for longer than the
+    /// [window](Self::window) is not seen in every container that requests something: the mean over the others would say less than is
+    /// true exactly when a hot node is lost.
     pub fn kubernetes() -> Self {
         Self::of(sets::kubernetes())
     }
@@ -72,9 +82,19 @@ impl QuerySet {
         Self::of(sets::ingress_nginx())
     }
 
-    /// Requests as Istio's sidecars and waypoints count them at the destination.
+    /// Requests as Istio counts them at the destination: sidecars (`reporter="destination"`) and, in ambient mode, waypoints
+    /// (`reporter="waypoint"`), added up, since a workload that is being moved has pods of both kinds. Where a request passes a waypoint
+    /// and then a sidecar, both may count it: too much, never too little. Choose one by [`istio_by`](Self::istio_by) there. The layer
+    /// below waypoints (ztunnel) counts no requests.
+    ///
+    /// A proxy that is not scraped is missing from the sum, as in all sets of proxies: alert on `up`.
     pub fn istio() -> Self {
-        Self::of(sets::istio())
+        Self::of(sets::istio(r#"reporter=~"destination|waypoint""#))
+    }
+
+    /// Requests as one kind of Istio's reporters counts them: `destination` or `waypoint`.
+    pub fn istio_by(reporter: &str) -> Self {
+        Self::of(sets::istio(&format!("reporter=\"{}\"", query::quoted(reporter))))
     }
 
     /// Requests as Linkerd's proxies count them, inbound, by Deployment.
@@ -125,6 +145,16 @@ impl QuerySet {
         self
     }
 
+    /// Says which cluster the answers are about. Without it only targets without a [cluster](Target::cluster) are observed; with it,
+    /// those of this cluster too. All others are refused ([`QueryFault::OtherCluster`](super::QueryFault::OtherCluster)), since series
+    /// are told apart by namespace and name alone. Where one server holds several clusters, each has a source of its own:
+    /// `set.matching("cluster", "eu-1").of_cluster("eu-1")`.
+    #[must_use]
+    pub fn of_cluster(mut self, cluster: impl Into<String>) -> Self {
+        self.cluster = Some(cluster.into());
+        self
+    }
+
     /// Says by what name the service of a workload is known, for queries that are answered by service.
     #[must_use]
     pub fn known_as(mut self, target: Target, service: impl Into<String>) -> Self {
@@ -165,6 +195,12 @@ impl QuerySet {
     /// The queries, in the order of their measures.
     pub fn templates(&self) -> impl Iterator<Item = &QueryTemplate> {
         self.templates.values()
+    }
+
+    /// Why a target is none of this cluster.
+    pub(super) fn foreign(&self, target: &Target) -> Option<QueryFault> {
+        let asked = target.cluster.as_ref().filter(|asked| self.cluster.as_ref() != Some(*asked))?;
+        Some(QueryFault::OtherCluster { asked: asked.clone(), of: self.cluster.clone() })
     }
 
     /// The name by which a workload's service is known.

@@ -1,10 +1,14 @@
 //! Ready-made query sets.
 //!
 //! Gauges are read by `last_over_time(…[{fresh}])`: a plain selector would return values up to five minutes old as if they were new.
-//! A share of failed requests adds `0 * all`, because a workload without a failure has no series of failures: that is 0 % measured,
-//! not a value that is missing. A share of no requests at all stays NaN: nothing to measure.
+//!
+//! Where two series may report the same (two replicas of an exporter, one that was just replaced, a container that restarted), the
+//! largest counts: their sum would double a request and so halve a utilization.
+//!
+//! A share of failed requests is of the requests that tell a status. Where none of those failed there is no series of failures: that is
+//! 0 % measured. Where no series tells a status, nothing is measured. A share of no requests at all stays NaN: nothing to measure.
 
-use super::template::{Measure, NamedBy, QueryTemplate, Unit};
+use super::template::{ANSWERED, Measure, NamedBy, QueryTemplate, Unit};
 use crate::metrics::SignalKind;
 
 use SignalKind::{ActiveConnections, CpuUtilization, ErrorRate, MemoryUtilization, RequestRate, ResponseTime};
@@ -16,23 +20,35 @@ const OWNER: &str = r#"max by (namespace, pod, workload, kind) (label_replace(la
 /// Ready pods, value 1.
 const READY: &str = r#"(max by (namespace, pod) (last_over_time(kube_pod_status_ready{namespace=~"{namespace}"{matchers},condition="true"}[{fresh}])) == 1)"#;
 
-/// Usage of ready pods over what those same pods request, in percent: as the HPA computes utilization.
+/// Pods that were ready a window ago, value 1.
+const READY_BEFORE: &str = r#"(max by (namespace, pod) (last_over_time(kube_pod_status_ready{namespace=~"{namespace}"{matchers},condition="true"}[{fresh}] offset {window})) == 1)"#;
+
+/// Usage of ready pods over what those same pods request, in percent: as the HPA computes utilization. Only pods answer of which each
+/// container that requests something is seen. Where those are not all, a second series says how many ([`ANSWERED`]). Pods that became
+/// ready within the window may still be without a rate and do not count as missing.
 fn utilization(usage: &str, resource: &str) -> String {
-    let usage = format!("sum by (namespace, pod) ({usage}) and on (namespace, pod) {READY}");
-    let request = format!(
-        r#"sum by (namespace, pod) (last_over_time(kube_pod_container_resource_requests{{namespace=~"{{namespace}}"{{matchers}},resource="{resource}"}}[{{fresh}}]))"#
+    // Each container once; `cpu` tells the cores of one container apart where the kubelet reports them one by one.
+    let used = format!("max by (namespace, pod, container) (sum without (cpu) ({usage}))");
+    let asked = format!(
+        r#"max by (namespace, pod, container) (last_over_time(kube_pod_container_resource_requests{{namespace=~"{{namespace}}"{{matchers}},resource="{resource}"}}[{{fresh}}]))"#
     );
-    let of_owner = |pods: &str| {
+    // What the pods request that answer.
+    let covered = format!(
+        "(sum by (namespace, pod) ({asked}) and on (namespace, pod) {READY} \
+         unless on (namespace, pod) ({asked} unless on (namespace, pod, container) {used}))"
+    );
+    let used = format!("(sum by (namespace, pod) ({used}) and on (namespace, pod) {covered})");
+    // No `or` between pods: VictoriaMetrics does not join its two sides step by step over a range.
+    let missing = format!("({READY} and on (namespace, pod) {READY_BEFORE} unless on (namespace, pod) {covered})");
+    let by_owner = |how: &str, pods: &str| {
         format!(
-            "sum by (namespace, workload, kind) (({pods}) * on (namespace, pod) group_left (workload, kind) {OWNER})"
+            "{how} by (namespace, workload, kind) ({pods} * on (namespace, pod) group_left (workload, kind) {OWNER})"
         )
     };
-    // Only pods with both count, in both sums.
-    let (used, asked) = (
-        format!("({usage}) and on (namespace, pod) ({request})"),
-        format!("({request}) and on (namespace, pod) ({usage})"),
-    );
-    format!("100 * {} / {}", of_owner(&used), of_owner(&asked))
+    let share = format!("100 * {} / {}", by_owner("sum", &used), by_owner("sum", &covered));
+    let missing = format!("{} / {}", by_owner("sum", &missing), by_owner("sum", READY));
+    // In the same answer, so that no value comes without it, and none where no pod answers.
+    format!(r#"{share} or label_replace(100 * (1 - {missing}) > 0, "{ANSWERED}", "partly", "", "")"#)
 }
 
 /// A gauge of kube-state-metrics for Deployments and one for StatefulSets, as one answer.
@@ -51,7 +67,9 @@ fn pods(of_deployment: &str, of_stateful_set: &str) -> String {
 
 /// kube-state-metrics and cAdvisor.
 pub(super) fn kubernetes() -> Vec<QueryTemplate> {
-    let cpu = r#"rate(container_cpu_usage_seconds_total{namespace=~"{namespace}"{matchers},container!="",container!="POD"}[{window}])"#;
+    // The two newest samples, as metrics-server takes them for the HPA: over a window of which samples are missing at either end (a pod
+    // that just started, one that is no longer scraped), `rate` would fall although the pod works as hard as before.
+    let cpu = r#"irate(container_cpu_usage_seconds_total{namespace=~"{namespace}"{matchers},container!="",container!="POD"}[{window}])"#;
     let memory = r#"last_over_time(container_memory_working_set_bytes{namespace=~"{namespace}"{matchers},container!="",container!="POD"}[{fresh}])"#;
     vec![
         QueryTemplate::known(Measure::Signal(CpuUtilization), Unit::Own, utilization(cpu, "cpu")),
@@ -75,6 +93,8 @@ struct Http<'a> {
     requests: (&'a str, &'a str),
     /// Matcher that makes it a counter of failures.
     failed: &'a str,
+    /// Matcher of series that tell whether they are failures.
+    told: &'a str,
     /// Buckets of response times, with matchers that are always there.
     buckets: (&'a str, &'a str),
     unit: Unit,
@@ -94,7 +114,8 @@ impl Http<'_> {
         };
         let all = rate(self.requests, "", BY);
         let failed = rate(self.requests, self.failed, BY);
-        let errors = format!("100 * ({failed} or 0 * {all}) / {all}");
+        let told = rate(self.requests, self.told, BY);
+        let errors = format!("100 * ({failed} or 0 * {told}) / {told}");
         let times = format!("histogram_quantile({{quantile}}, {})", rate(self.buckets, "", &format!("le, {BY}")));
         [
             QueryTemplate::known(Measure::Signal(RequestRate), Unit::Own, all),
@@ -111,6 +132,7 @@ pub(super) fn ingress_nginx() -> Vec<QueryTemplate> {
     let http = Http {
         requests: ("nginx_ingress_controller_requests", ""),
         failed: r#"status=~"5..""#,
+        told: r#"status!="""#,
         buckets: ("nginx_ingress_controller_request_duration_seconds_bucket", ""),
         unit: Unit::Seconds,
         labels: ("exported_namespace", "exported_service"),
@@ -119,12 +141,13 @@ pub(super) fn ingress_nginx() -> Vec<QueryTemplate> {
     http.templates()
 }
 
-/// Istio, as the receiving side reports.
-pub(super) fn istio() -> Vec<QueryTemplate> {
+/// Istio, as reporters of the receiving side count: a matcher, as `reporter="destination"`.
+pub(super) fn istio(reporter: &str) -> Vec<QueryTemplate> {
     let http = Http {
-        requests: ("istio_requests_total", r#"reporter="destination""#),
+        requests: ("istio_requests_total", reporter),
         failed: r#"response_code=~"5..""#,
-        buckets: ("istio_request_duration_milliseconds_bucket", r#"reporter="destination""#),
+        told: r#"response_code!="""#,
+        buckets: ("istio_request_duration_milliseconds_bucket", reporter),
         unit: Unit::Own,
         labels: ("destination_workload_namespace", "destination_workload"),
         named_by: NamedBy::Workload,
@@ -137,6 +160,7 @@ pub(super) fn linkerd() -> Vec<QueryTemplate> {
     let http = Http {
         requests: ("response_total", r#"direction="inbound""#),
         failed: r#"classification="failure""#,
+        told: r#"classification!="""#,
         buckets: ("response_latency_ms_bucket", r#"direction="inbound""#),
         unit: Unit::Own,
         labels: ("namespace", "deployment"),
@@ -151,6 +175,7 @@ pub(super) fn opentelemetry() -> Vec<QueryTemplate> {
     let http = Http {
         requests: ("http_server_request_duration_seconds_count", ""),
         failed: r#"http_response_status_code=~"5..""#,
+        told: r#"http_response_status_code!="""#,
         buckets: ("http_server_request_duration_seconds_bucket", ""),
         unit: Unit::Seconds,
         labels,

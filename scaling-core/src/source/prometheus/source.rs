@@ -9,9 +9,9 @@ use futures::StreamExt;
 use futures::stream;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{self, Answer, Shape};
-use super::client::{Client, QueryError, QueryFault};
-use super::index::Index;
+use super::answer;
+use super::client::{Client, QueryError, QueryFault, Reply};
+use super::index::{Index, covered_percent, is_coverage};
 use super::query::{self, Query};
 use super::query_set::QuerySet;
 use super::report::{QueryBudget, Report};
@@ -71,7 +71,8 @@ enum Found {
     Nothing,
     One(answer::Sample),
     Several(usize),
-    Partial,
+    /// Only so many percent of what should have answered did.
+    Partial(u8),
     Failed(usize),
 }
 
@@ -121,7 +122,7 @@ impl PrometheusSource {
     }
 
     /// Asks all queries for some targets; what came back lies by query.
-    async fn ask(&self, queries: &[Query], now: DateTime<Utc>) -> Vec<Result<Vec<u8>, QueryFault>> {
+    async fn ask(&self, queries: &[Query], now: DateTime<Utc>) -> Vec<Result<Reply, QueryFault>> {
         let (within, over) = (self.budget.tick, Instant::now() + self.budget.tick);
         let mut asked = Vec::with_capacity(queries.len());
         for query in queries {
@@ -136,45 +137,43 @@ impl PrometheusSource {
         &self,
         targets: &[Target],
         queries: &[Query],
-        answers: &[Result<Vec<u8>, QueryFault>],
+        answers: &[Result<Reply, QueryFault>],
     ) -> (Vec<Vec<Found>>, Vec<QueryError>) {
         let templates: Vec<&QueryTemplate> = self.set.templates().collect();
         let mut found = vec![vec![Found::default(); templates.len()]; targets.len()];
         let mut errors = Vec::new();
-        for (query, body) in queries.iter().zip(answers) {
+        for (query, reply) in queries.iter().zip(answers) {
             let Some(template) = templates.get(query.template) else { continue };
-            let answer = match body {
-                Ok(body) => answer::read(body, Shape::Vector).map_err(QueryFault::from),
-                Err(fault) => Err(fault.clone()),
-            };
-            let partial = answer.as_ref().ok().and_then(Answer::partial);
-            let outcome = match (&answer, partial) {
-                (Err(fault), _) => Some((Found::Failed(errors.len()), fault.clone())),
-                (Ok(_), Some(why)) => Some((Found::Partial, QueryFault::Partial(why))),
-                (Ok(_), None) => None,
-            };
-            if let Some((outcome, fault)) = outcome {
-                errors.push(QueryError { measure: query.measure, fault });
-                for (target, row) in targets.iter().zip(&mut found) {
-                    if query.covers(target)
-                        && let Some(place) = row.get_mut(query.template)
-                    {
-                        *place = outcome;
-                    }
-                }
-            } else if let Ok(answer) = answer {
-                let index = Index::new(&self.set, template, targets);
-                for series in &answer.series {
-                    let Some(sample) = series.samples.last() else { continue };
-                    for target in index.targets(series) {
-                        let place = found.get_mut(target).and_then(|row| row.get_mut(query.template));
-                        if let Some(place) = place {
-                            *place = match place {
-                                Found::Nothing => Found::One(*sample),
-                                Found::Several(number) => Found::Several(*number + 1),
-                                _ => Found::Several(2),
-                            };
+            let answer = match reply.as_ref().map_err(Clone::clone).and_then(Reply::read) {
+                Ok(answer) => answer,
+                Err(fault) => {
+                    let is_partial = matches!(fault, QueryFault::Partial(_));
+                    let outcome = if is_partial { Found::Partial(0) } else { Found::Failed(errors.len()) };
+                    errors.push(QueryError { measure: query.measure, fault });
+                    for (target, row) in targets.iter().zip(&mut found) {
+                        if query.covers(target)
+                            && let Some(place) = row.get_mut(query.template)
+                        {
+                            *place = outcome;
                         }
+                    }
+                    continue;
+                }
+            };
+            let index = Index::new(&self.set, template, targets);
+            for series in &answer.series {
+                let Some(sample) = series.samples.last() else { continue };
+                let says_coverage = is_coverage(series);
+                for target in index.targets(series) {
+                    let place = found.get_mut(target).and_then(|row| row.get_mut(query.template));
+                    if let Some(place) = place {
+                        *place = match place {
+                            _ if says_coverage => Found::Partial(covered_percent(*sample)),
+                            Found::Partial(percent) => Found::Partial(*percent),
+                            Found::Nothing => Found::One(*sample),
+                            Found::Several(number) => Found::Several(*number + 1),
+                            _ => Found::Several(2),
+                        };
                     }
                 }
             }
@@ -218,7 +217,7 @@ impl PrometheusSource {
                 // Of the future: no server answers so for a query at `now`.
                 if age_ms < 0 { Err(Absence::NotMeasured) } else { Ok(template.unit.convert(value)) }
             }
-            Found::Partial => Err(Absence::Partial { covered_percent: 0 }),
+            Found::Partial(covered_percent) => Err(Absence::Partial { covered_percent }),
             Found::Nothing | Found::Several(_) | Found::Failed(_) => Err(Absence::NotMeasured),
         }
     }
@@ -244,7 +243,6 @@ impl PrometheusSource {
             return Err(SourceError::NoData { target: Box::new(target.clone()), at: now });
         }
         let sample = self.sample(known, row, now);
-        let mut history = known.samples.history().clone();
         if known.samples.newest().is_none_or(|newest| newest < now) {
             for kind in SignalKind::ALL {
                 if let (Some(seen), Some(_)) = (known.seen.get_mut(kind.index()), sample.value(kind)) {
@@ -253,8 +251,10 @@ impl PrometheusSource {
             }
             // It is the newest and of now, so it is taken.
             known.samples.push(sample.clone(), now).ok();
-            history = known.samples.history().clone();
-        } else if history.newest().is_some_and(|newest| newest >= now) {
+        }
+        // Shared after it has grown: a history that is held elsewhere would be copied to grow.
+        let mut history = known.samples.history().clone();
+        if history.newest().is_some_and(|newest| newest >= now) {
             // An instant that has passed: its past ended before it.
             let before = now.checked_sub_signed(TimeDelta::milliseconds(1)).unwrap_or(now);
             Arc::make_mut(&mut history).truncate_after(before);
@@ -298,6 +298,27 @@ impl MetricsSource for PrometheusSource {
     }
 
     async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
+        let refused: Vec<_> = targets.iter().map(|target| self.set.foreign(target)).collect();
+        if refused.iter().all(Option::is_none) {
+            return self.observe_ours(targets, now).await;
+        }
+        let is_ours = |(target, refused): (&Target, &Option<QueryFault>)| refused.is_none().then(|| target.clone());
+        let ours: Vec<_> = targets.iter().zip(&refused).filter_map(is_ours).collect();
+        let mut seen = self.observe_ours(&ours, now).await.into_iter();
+        let merge = |(target, refused): (&Target, Option<QueryFault>)| match refused {
+            Some(fault) => {
+                let (target, source) = (Box::new(target.clone()), fault.into());
+                Some(Err(SourceError::Backend { target, transient: false, source }))
+            }
+            None => seen.next(),
+        };
+        targets.iter().zip(refused).filter_map(merge).collect()
+    }
+}
+
+impl PrometheusSource {
+    /// Observes targets of this cluster.
+    async fn observe_ours(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
         let queries = query::plan(&self.set, targets, self.budget.query_bytes, self.budget.per_tick);
         let (needed, most) = (queries.len(), self.budget.per_tick);
         if needed > most {

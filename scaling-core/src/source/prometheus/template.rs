@@ -7,6 +7,9 @@ use crate::metrics::SignalKind;
 /// Longest template, in bytes.
 const LONGEST: usize = 8 * 1024;
 
+/// Label of a series that is no value of a workload, but says how many of its pods answered, in percent.
+pub(super) const ANSWERED: &str = "answered";
+
 /// What a query measures of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Measure {
@@ -80,6 +83,10 @@ pub struct InvalidTemplate {
 /// | `{window}` | length of the window for rates, as `60s` |
 /// | `{fresh}` | age up to which a value counts, as `120s`: for `last_over_time(metric[{fresh}])`, since the server itself looks back 5 min |
 /// | `{quantile}` | quantile of response times, as `0.95` |
+///
+/// A series with a label `answered` (whatever it says) is no value, but the percent of a workload's pods that answered: the signal is
+/// then [`Absence::Partial`](crate::Absence::Partial), whatever other series there is. The ready-made utilizations have it where pods
+/// are missing.
 ///
 /// ```
 /// use scaling_core::SignalKind;
