@@ -218,7 +218,8 @@ impl Clock for Eventful {
                 Event::Double(doubles) => self.server.faults.doubles.store(doubles, Relaxed),
                 Event::Ask(passes, path) => {
                     self.clock.advance(passes);
-                    let answer = asked(page(&self.said.lock().unwrap()).unwrap(), path).await;
+                    let address = page(&self.said.lock().unwrap());
+                    let answer = asked(address.unwrap(), path).await;
                     self.said.lock().unwrap().push_str(&format!("{path}: {answer}\n"));
                 }
                 Event::End => self.stop.request(),
@@ -481,7 +482,8 @@ async fn it_is_alive_before_the_past_is_there_and_ends_when_told_so() {
     let asks = async {
         let address = loop {
             told.notified().await;
-            if let Some(address) = page(&world.said.lock().unwrap()) {
+            let address = page(&world.said.lock().unwrap());
+            if let Some(address) = address {
                 break address;
             }
         };
