@@ -67,12 +67,10 @@ pub fn replayed(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failu
     let wanted = |target: &Target| setup.live.targets.is_empty() || setup.live.targets.contains(target);
     for entry in entries(path).map_err(|error| bad(&error))? {
         match entry {
-            Entry::Header(written) => {
-                // Each file begins with one, which mostly is the one that was in force.
-                if runs.last().is_none_or(|run| run.written != written) {
-                    let header = serde_json::from_value(written.clone()).map_err(|error| bad(&error))?;
-                    runs.push(Run { written, header, records: BTreeMap::new() });
-                }
+            // Each file begins with one, which mostly is the one that was in force.
+            Entry::Header(written) if runs.last().is_none_or(|run| run.written != written) => {
+                let header = serde_json::from_value(written.clone()).map_err(|error| bad(&error))?;
+                runs.push(Run { written, header, records: BTreeMap::new() });
             }
             Entry::Record(record) if wanted(&record.target) => match runs.last_mut() {
                 Some(run) => run.records.entry(record.target.clone()).or_default().push(*record),

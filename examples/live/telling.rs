@@ -69,7 +69,7 @@ impl Telling {
 
     /// A source that is down fails for every workload, which is one piece of news.
     fn source(&mut self, tick: &Ticked) {
-        if tick.answered == !self.down {
+        if tick.answered != self.down {
             return;
         }
         self.down = !tick.answered;

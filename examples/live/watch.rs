@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use scaling_core::live::{Cadence, Clock, Stop};
 use scaling_core::telemetry::board::HpaAlone;
 use scaling_core::telemetry::serve::{ServeError, Server};
-use scaling_core::telemetry::{Board, Health, Metrics, page};
+use scaling_core::telemetry::{Board, Health, Metrics, page as status_page};
 use scaling_core::{Bounds, DecisionRecord, Target, WorkloadFacts};
 use tokio::task::JoinHandle;
 
@@ -47,8 +47,8 @@ impl Watch {
         let (metrics, board) = (Arc::new(Metrics::new()), Arc::new(Board::new()));
         let mut served = None;
         if let Some(address) = setup.live.listen {
-            let server = Server::new(Arc::clone(&metrics), Arc::clone(&health)).on(address);
-            let listening = server.with_routes(page::routes(Arc::clone(&board))).bind().await;
+            let page = Server::new(Arc::clone(&metrics), Arc::clone(&health)).on(address);
+            let listening = page.with_routes(status_page::routes(Arc::clone(&board))).bind().await;
             let listening = listening.map_err(|error| Failure::input(format!("--listen: {error}")))?;
             tell(&format!("status page: http://{}/", listening.address()));
             let stop = stop.clone();

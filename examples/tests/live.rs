@@ -153,7 +153,9 @@ impl Server {
                     && let Some(series) = answer["data"]["result"].as_array_mut()
                 {
                     let mut again = series.clone();
-                    again.iter_mut().for_each(|series| series["metric"]["replica"] = json!("b"));
+                    for series in &mut again {
+                        series["metric"]["replica"] = json!("b");
+                    }
                     series.extend(again);
                 }
                 let body = answer.to_string();
@@ -220,7 +222,7 @@ impl Clock for Eventful {
                     self.clock.advance(passes);
                     let address = page(&self.said.lock().unwrap());
                     let answer = asked(address.unwrap(), path).await;
-                    self.said.lock().unwrap().push_str(&format!("{path}: {answer}\n"));
+                    self.said.lock().unwrap().extend([path, ": ", &answer, "\n"]);
                 }
                 Event::End => self.stop.request(),
             }
