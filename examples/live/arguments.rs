@@ -9,6 +9,9 @@ use scaling_core::Target;
 
 use crate::Failure;
 
+/// Longest past that is fetched: some 10 MB of a workload.
+const LONGEST_PAST_DAYS: u64 = 90;
+
 /// What to do with live metrics besides running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Task {
@@ -56,7 +59,7 @@ pub struct LiveArguments {
     /// Seconds between two ticks.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub interval: u64,
-    /// Days of the past that are fetched at the start, to learn from.
+    /// Days of the past that are fetched at the start, to learn from: 90 at most.
     #[arg(long, value_name = "DAYS", default_value_t = 14)]
     pub backfill: u64,
     /// Serves a status page, `/metrics`, `/healthz` and `/readyz`.
@@ -104,6 +107,10 @@ impl LiveArguments {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.targets.iter().find(|target| !seen.insert(*target)) {
             return Err(Failure::input(format!("--target {twice} is given twice")));
+        }
+        if self.backfill > LONGEST_PAST_DAYS {
+            let what = format!("--backfill {}: at most {LONGEST_PAST_DAYS} days are fetched and kept", self.backfill);
+            return Err(Failure::input(what));
         }
         if self.apply && self.context.is_none() {
             return Err(Failure::input("--apply changes a cluster; say which: --context NAME"));
@@ -157,6 +164,7 @@ mod tests {
             (LiveArguments { datadog: true, ..good.clone() }, "one source at a time"),
             (LiveArguments { targets: Vec::new(), ..good.clone() }, "--target NAMESPACE/NAME"),
             (LiveArguments { targets: twice, ..good.clone() }, "given twice"),
+            (LiveArguments { backfill: 91, ..good.clone() }, "--backfill 91: at most 90 days"),
             (LiveArguments { apply: true, ..good }, "--context NAME"),
         ] {
             assert!(arguments.validate().unwrap_err().to_string().contains(what), "{what}");

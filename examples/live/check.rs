@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{MetricsSource, Requests, ScalingMetrics, Target};
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::{MetricsSource, Observation, ScalingMetrics, SourceError, Target};
 use scaling_k8s::k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -11,8 +11,9 @@ use scaling_k8s::k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use scaling_k8s::kube::api::PostParams;
 use scaling_k8s::kube::{Api, Client};
 
+use super::cluster::{self, Hpas};
 use super::looping::Tell;
-use super::{Setup, cluster, source};
+use super::{Setup, source};
 use crate::Failure;
 use crate::manifest::HpaFile;
 
@@ -23,10 +24,8 @@ use crate::manifest::HpaFile;
 pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Result<(), Failure> {
     setup.live.validate()?;
     let source = source::source(setup.live)?;
-    let client = match &setup.live.context {
-        Some(context) => Some(cluster::client(context).await?),
-        None => None,
-    };
+    let client = cluster::client(setup).await?;
+    let hpas = Hpas::new(setup, client.as_ref())?;
     let mut bad = 0_usize;
     let mut told = |good: bool, line: &str| {
         bad += usize::from(!good);
@@ -37,7 +36,7 @@ pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Resul
         for query in source.check(target, now).await {
             told(query.verdict.is_good(), &query.to_string());
         }
-        match cluster::manifest(setup, target).await {
+        match hpas.manifest(target).await {
             Ok(hpa) => match hpa.spec.bounds() {
                 Ok(bounds) => told(true, &format!("HPA {:?}: {bounds} pods", hpa.name())),
                 Err(error) => told(false, &format!("HPA {:?}: {error}", hpa.name())),
@@ -103,13 +102,43 @@ pub async fn fetched(
     let [target] = setup.live.targets.as_slice() else {
         return Err(Failure::input("one workload at a time: --target NAMESPACE/NAME"));
     };
+    let days = setup.live.backfill;
+    if days == 0 {
+        return Err(Failure::input("--backfill 0: there is nothing to compare on without a past"));
+    }
     let source = source::source(setup.live)?;
-    let manifest = cluster::manifest(setup, target).await?;
-    let (spec, left_out) = manifest.spec.clone().without_metrics(&setup.hpas.leave_out).map_err(Failure::input)?;
-    let hpa = HpaFile { manifest, spec, left_out, requests: Requests::default() };
-    source::backfill(&source, std::slice::from_ref(target), setup.live.backfill.max(1), now, &tell).await;
-    let seen = source.observe(target, now).await.map_err(Failure::failed)?;
+    let client = cluster::client(setup).await?;
+    let hpa = Hpas::new(setup, client.as_ref())?.file(setup, target).await?;
+    source::backfill(&source, std::slice::from_ref(target), days, now, &tell).await;
+    let seen = newest(&source, target, now, days, &tell).await?;
     let mut samples: Vec<ScalingMetrics> = seen.history.iter().collect();
     samples.push(seen.current);
     Ok((target.clone(), hpa, samples))
+}
+
+/// The newest observation that there is. A workload that has no metrics just now, because it is down or they come late, has a past all
+/// the same: it is looked for a minute ago, then two, then four, up to the length of what was fetched.
+async fn newest(
+    source: &impl MetricsSource,
+    target: &Target,
+    now: DateTime<Utc>,
+    days: u64,
+    tell: &Tell,
+) -> Result<Observation, Failure> {
+    let nothing = match source.observe(target, now).await {
+        Err(nothing @ SourceError::NoData { .. }) => nothing,
+        other => return other.map_err(Failure::failed),
+    };
+    let longest = i64::try_from(days.saturating_mul(24 * 60)).unwrap_or(i64::MAX);
+    for minutes in (0..).map(|doubled| 1_i64 << doubled).take_while(|minutes| *minutes < longest) {
+        match source.observe(target, now - TimeDelta::minutes(minutes)).await {
+            Err(SourceError::NoData { .. }) => {}
+            Ok(seen) => {
+                tell(&format!("note: {nothing}; compared on the past up to {}", seen.now.format("%F %T UTC")));
+                return Ok(seen);
+            }
+            Err(error) => return Err(Failure::failed(error)),
+        }
+    }
+    Err(Failure::failed(nothing))
 }

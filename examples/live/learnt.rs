@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use scaling_core::{DecisionEngine, Target};
 use scaling_schedule::{PredictiveEngine, Snapshot};
@@ -67,7 +67,7 @@ impl Learnt {
     }
 
     /// Keeps what was learnt of each workload. A file is there whole or not at all.
-    pub(super) fn save(&self, targets: &[Target], name: &str) -> io::Result<()> {
+    fn save(&self, targets: &[Target], name: &str) -> io::Result<()> {
         let (Some(engine), Some(folder)) = (&self.predictive, &self.folder) else { return Ok(()) };
         for target in targets {
             let Some(snapshot) = engine.snapshot(target) else { continue };
@@ -79,6 +79,34 @@ impl Learnt {
         }
         // The new names are on the disk once the folder is.
         File::open(folder)?.sync_all()
+    }
+}
+
+/// Keeps what was learnt of the workloads of a loop, away from its ticks.
+#[derive(Clone)]
+pub(super) struct Keeping(Arc<Kept>);
+
+struct Kept {
+    learnt: Learnt,
+    targets: Vec<Target>,
+    engine: String,
+    /// One at a time: two would write the same files.
+    writing: Mutex<()>,
+}
+
+impl Keeping {
+    pub(super) fn new(learnt: Learnt, targets: Vec<Target>, engine: String) -> Self {
+        Self(Arc::new(Kept { learnt, targets, engine, writing: Mutex::default() }))
+    }
+
+    /// Writes the files, in a thread that may wait for a disk.
+    pub(super) async fn keep(&self) -> io::Result<()> {
+        let kept = Arc::clone(&self.0);
+        let written = tokio::task::spawn_blocking(move || {
+            let _one = kept.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.learnt.save(&kept.targets, &kept.engine)
+        });
+        written.await?
     }
 }
 

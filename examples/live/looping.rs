@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use scaling_core::live::{Cadence, Clock, Entry, Loop, LoopReport, RecordFiles, Rotation, Stop, Ticked, entries};
 use scaling_core::record::Tee;
-use scaling_core::telemetry::serve::{Listening, Server};
-use scaling_core::telemetry::{Board, Health, Metrics, page};
-use scaling_core::{ApplyMode, Autoscaler, ChangeLog, Target};
+use scaling_core::source::WithEvents;
+use scaling_core::source::prometheus::PrometheusSource;
+use scaling_core::{ApplyMode, Autoscaler, ChangeLog, DecisionRecord, Recorder};
 
-use super::learnt::Learnt;
+use super::cluster::{self, Hpas};
+use super::learnt::{Keeping, Learnt};
 use super::records::Header;
 use super::telling::Telling;
-use super::{Setup, cluster, source};
+use super::watch::Watch;
+use super::{Setup, source};
 use crate::Failure;
 
 /// Says one line.
@@ -32,22 +34,30 @@ pub async fn looped(
     let live = setup.live;
     live.validate()?;
     let cadence = Cadence::new(Duration::from_secs(live.interval)).map_err(Failure::input)?;
-    let source = source::source(live)?;
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let source = Arc::new(source::source(live)?);
     let (engine, learnt) = Learnt::engine(setup.engine, live.state.as_deref())?;
-    let (applier, mode) = cluster::applier(setup).await?;
-    let (log, files) = match setup.records {
-        Some(folder) => {
-            let log = resume(folder, &tell)?;
-            (log, Some(record_files(setup, mode, folder)?))
-        }
-        None => (ChangeLog::new(), None),
+    let client = cluster::client(setup).await?;
+    let hpas = Hpas::new(setup, client.as_ref())?;
+    let (applier, mode) = cluster::applier(setup, client.as_ref(), &hpas)?;
+    let files = setup.records.map(|folder| record_files(setup, mode, folder)).transpose()?;
+
+    // Before anything that takes long: Kubernetes restarts what does not answer.
+    let watch = Watch::begin(setup, cadence, Arc::clone(&clock), stop, &tell).await?;
+    let log = match setup.records {
+        Some(folder) => resume(setup, folder, &watch, &tell)?,
+        None => ChangeLog::new(),
     };
     learnt.restore(&live.targets, setup.engine)?.iter().for_each(|line| tell(line));
-    let watch = Watch::new(setup).await?;
-    if let Some(listening) = &watch.listening {
-        tell(&format!("status page: http://{}/", listening.address()));
+    let begun = async {
+        watch.compare(setup, &hpas, &tell).await;
+        source::backfill(&source, &live.targets, live.backfill, clock.now(), &tell).await;
+    };
+    tokio::select! {
+        biased;
+        () = stop.requested() => tell("told to end before the past was fetched"),
+        () = begun => {}
     }
-    source::backfill(&source, &live.targets, live.backfill, clock.now(), &tell).await;
 
     let start = Instant::now();
     let mut recorder = Tee::new().with(Arc::clone(&watch.metrics)).with(Arc::clone(&watch.board));
@@ -55,7 +65,7 @@ pub async fn looped(
         recorder = recorder.with(files);
     }
     let autoscaler = Autoscaler::builder()
-        .source(source)
+        .source(WithEvents::new(Arc::clone(&source), setup.events))
         .engine(watch.metrics.timed(engine, move || start.elapsed()))
         .applier(applier)
         .recorder(recorder)
@@ -70,37 +80,45 @@ pub async fn looped(
         live.interval,
         if mode == ApplyMode::Apply { "changes are applied" } else { "dry run, nothing is changed" }
     ));
-    let after = watch.after_tick(learnt.clone(), &live.targets, setup.engine, Arc::clone(&tell));
-    let served = watch.serve(stop);
+    let keeping = Keeping::new(learnt, live.targets.clone(), setup.engine.to_owned());
+    let after = after_tick(&watch, source, keeping.clone(), Arc::clone(&tell));
     let report = Loop::new(autoscaler, live.targets.clone(), cadence).clock(clock).after_tick(after).run(stop).await;
     tell(&format!("ended: {report}"));
-    learnt.save(&live.targets, setup.engine).map_err(|error| Failure::failed(format!("what was learnt: {error}")))?;
-    if let Some(served) = served {
-        served.await.map_err(Failure::failed)?.map_err(Failure::failed)?;
-    }
+    keeping.keep().await.map_err(|error| Failure::failed(format!("what was learnt: {error}")))?;
+    watch.end().await?;
     Ok(report)
 }
 
-/// Reads cooldowns, budgets and floors back from the records of earlier runs.
-fn resume(folder: &Path, tell: &Tell) -> Result<ChangeLog, Failure> {
+/// Reads cooldowns, budgets and floors back from the records of earlier runs, and what the page showed.
+fn resume(setup: &Setup<'_>, folder: &Path, watch: &Watch, tell: &Tell) -> Result<ChangeLog, Failure> {
     let mut log = ChangeLog::new();
-    if !folder.exists() {
-        return Ok(log);
-    }
     let bad = |error| Failure::failed(format!("{}: {error}", folder.display()));
+    let targets: std::collections::HashSet<_> = setup.live.targets.iter().collect();
     let mut read = 0_u64;
     for entry in entries(folder).map_err(bad)? {
         match entry {
             Entry::Record(record) => {
                 log.replay(&record);
+                if targets.contains(&record.target) {
+                    shown(watch, &record);
+                }
                 read += 1;
             }
             Entry::Bad(line) => tell(&line.to_string()),
             _ => {}
         }
     }
-    tell(&format!("goes on from {read} records"));
+    if read > 0 {
+        tell(&format!("goes on from {read} records"));
+    }
     Ok(log)
+}
+
+/// The counts of an earlier run are over, its page goes on.
+fn shown(watch: &Watch, record: &DecisionRecord) {
+    if let Err(error) = watch.board.record(record) {
+        tracing::warn!(%error, "a record of an earlier run is not shown");
+    }
 }
 
 fn record_files(setup: &Setup<'_>, mode: ApplyMode, folder: &Path) -> Result<RecordFiles, Failure> {
@@ -115,59 +133,35 @@ fn record_files(setup: &Setup<'_>, mode: ApplyMode, folder: &Path) -> Result<Rec
     files.with_header(&header).map_err(|error| failed(&error))
 }
 
-/// What is shown of the loop.
-struct Watch {
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-    board: Arc<Board>,
-    listening: Option<Listening>,
-}
-
-impl Watch {
-    async fn new(setup: &Setup<'_>) -> Result<Self, Failure> {
-        let (metrics, health, board) = (Arc::new(Metrics::new()), Arc::new(Health::new()), Arc::new(Board::new()));
-        let mut listening = None;
-        if let Some(address) = setup.live.listen {
-            let server = Server::new(Arc::clone(&metrics), Arc::clone(&health)).on(address);
-            let bound = server.with_routes(page::routes(Arc::clone(&board))).bind().await;
-            listening = Some(bound.map_err(|error| Failure::input(format!("--listen: {error}")))?);
+/// Readiness, metrics, news, and each hour what was learnt.
+fn after_tick(
+    watch: &Watch,
+    source: Arc<PrometheusSource>,
+    keeping: Keeping,
+    tell: Tell,
+) -> impl FnMut(&Ticked, &LoopReport) + Send + use<> {
+    let (metrics, health, alone) = (Arc::clone(&watch.metrics), Arc::clone(&watch.health), watch.alone());
+    let mut telling = Telling::new(Arc::clone(&tell));
+    let (mut hour, mut missed) = (None, 0);
+    move |tick, report| {
+        health.ticked(tick.at, tick.answered);
+        metrics.missed_ticks(report.missed - missed);
+        missed = report.missed;
+        tick.records.iter().for_each(|record| alone.follow(record));
+        telling.ticked(tick);
+        // Otherwise it is of an earlier tick.
+        if tick.answered {
+            telling.asked(tick.at, &source.report());
         }
-        Ok(Self { metrics, health, board, listening })
-    }
-
-    /// Serves until the end is asked for.
-    fn serve(
-        self,
-        stop: &Stop,
-    ) -> Option<tokio::task::JoinHandle<Result<(), scaling_core::telemetry::serve::ServeError>>> {
-        let stop = stop.clone();
-        let listening = self.listening?;
-        Some(tokio::spawn(listening.serve(async move { stop.requested().await })))
-    }
-
-    /// Readiness, metrics, news, and each hour what was learnt.
-    fn after_tick(
-        &self,
-        learnt: Learnt,
-        targets: &[Target],
-        engine: &str,
-        tell: Tell,
-    ) -> impl FnMut(&Ticked, &LoopReport) + Send + use<> {
-        let (metrics, health) = (Arc::clone(&self.metrics), Arc::clone(&self.health));
-        let (targets, engine) = (targets.to_vec(), engine.to_owned());
-        let mut telling = Telling::new(Arc::clone(&tell));
-        let (mut hour, mut missed) = (None, 0);
-        move |tick, report| {
-            health.ticked(tick.at, tick.answered);
-            metrics.missed_ticks(report.missed - missed);
-            missed = report.missed;
-            telling.ticked(tick);
-            let present = tick.at.timestamp().div_euclid(3600);
-            if hour.replace(present).is_some_and(|hour| hour != present)
-                && let Err(error) = learnt.save(&targets, &engine)
-            {
-                tell(&format!("what was learnt was not kept: {error}"));
-            }
+        let present = tick.at.timestamp().div_euclid(3600);
+        if hour.replace(present).is_some_and(|hour| hour != present) {
+            let (keeping, tell) = (keeping.clone(), Arc::clone(&tell));
+            // A thousand files take longer to reach a disk than a tick may wait.
+            tokio::spawn(async move {
+                if let Err(error) = keeping.keep().await {
+                    tell(&format!("what was learnt was not kept: {error}"));
+                }
+            });
         }
     }
 }

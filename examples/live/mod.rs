@@ -16,6 +16,8 @@ mod records;
 mod source;
 #[cfg(feature = "live")]
 mod telling;
+#[cfg(feature = "live")]
+mod watch;
 
 use std::path::Path;
 
@@ -112,6 +114,7 @@ mod entry {
     use std::sync::Arc;
 
     use scaling_core::live::{Clock, Stop, SystemClock};
+    use scaling_core::telemetry::otlp;
     use scaling_core::{ScalingMetrics, Target};
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -149,11 +152,14 @@ mod entry {
         Ok(stop)
     }
 
-    /// Ticks by the clock until SIGTERM or SIGINT.
+    /// Ticks by the clock until SIGTERM or SIGINT. Logs on standard error by `RUST_LOG`, and exports traces if
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` says where to.
     ///
     /// # Errors
     /// [`Failure`] if it cannot begin, or what was learnt is not kept at the end.
     pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
+        // Dropped after the runtime, so that the last spans are sent.
+        let _traces = otlp::init().map_err(Failure::input)?;
         within(async { looped(setup, SystemClock, &stop_on_signals()?, tell()).await.map(|_| ()) })
     }
 

@@ -1,16 +1,17 @@
 //! Running again from the records of a loop: at each tick the engine sees what it saw then, under the HPA as it was then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::executor::block_on;
+use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::live::{Entry, entries};
 use scaling_core::source::{Recording, Replay};
 use scaling_core::{
-    Applied, ApplyError, ApplyMode, Autoscaler, DecisionRecord, HardLimits, HpaApplier, HpaPlan, HpaState,
-    PlannedEvent, Target,
+    Applied, ApplyError, ApplyMode, Autoscaler, ChangeLog, DecisionRecord, HardLimits, HpaApplier, HpaPlan, HpaState,
+    PlannedEvent, ScalingMetrics, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,46 +62,77 @@ impl HpaApplier for AsRecorded {
 pub fn replayed(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failure> {
     let place = crate::place(path);
     let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{place}: {what}"));
-    let mut header = None;
-    let mut all: BTreeMap<Target, Vec<DecisionRecord>> = BTreeMap::new();
+    // Those of one header after the other: a restart may have changed the engine, the mode or the events.
+    let (mut runs, mut orphans): (Vec<Run>, u64) = (Vec::new(), 0);
     let wanted = |target: &Target| setup.live.targets.is_empty() || setup.live.targets.contains(target);
     for entry in entries(path).map_err(|error| bad(&error))? {
         match entry {
-            Entry::Header(written) => {
-                header = Some(serde_json::from_value::<Header>(written).map_err(|error| bad(&error))?);
+            // Each file begins with one, which mostly is the one that was in force.
+            Entry::Header(written) if runs.last().is_none_or(|run| run.written != written) => {
+                let header = serde_json::from_value(written.clone()).map_err(|error| bad(&error))?;
+                runs.push(Run { written, header, records: BTreeMap::new() });
             }
-            Entry::Record(record) if wanted(&record.target) => {
-                all.entry(record.target.clone()).or_default().push(*record);
-            }
+            Entry::Record(record) if wanted(&record.target) => match runs.last_mut() {
+                Some(run) => run.records.entry(record.target.clone()).or_default().push(*record),
+                None => orphans += 1,
+            },
             Entry::Bad(line) => tell(&line.to_string()),
             _ => {}
         }
     }
-    let header = header.ok_or_else(|| bad(&"nothing in it says which engine decided"))?;
-    if all.is_empty() {
+    if runs.is_empty() {
+        return Err(bad(&"nothing in it says which engine decided"));
+    }
+    let targets: BTreeSet<&Target> = runs.iter().flat_map(|run| run.records.keys()).collect();
+    if targets.is_empty() {
         return Err(bad(&"there are no records of the workload"));
     }
-    for (target, records) in all {
-        let (same, decided) = again(&header, &target, &records)?;
-        let ticks = records.len();
-        tell(&format!(
-            "{target}: {ticks} ticks by engine {:?}; of {decided} decisions {same} come out the same",
-            header.engine
-        ));
+    if orphans > 0 {
+        tell(&format!("{orphans} records were left out: nothing before them says which engine decided"));
+    }
+    for target in targets {
+        let (mut log, mut past) = (ChangeLog::new(), Vec::new());
+        for run in &runs {
+            let Some(records) = run.records.get(target) else { continue };
+            past.extend(records.iter().map(|record| (record.at, record.metrics.clone())));
+            let (same, decided);
+            (same, decided, log) = again(&run.header, target, records, &past, log)?;
+            let (ticks, engine) = (records.len(), &run.header.engine);
+            tell(&format!(
+                "{target}: {ticks} ticks by engine {engine:?}; of {decided} decisions {same} come out the same"
+            ));
+        }
     }
     tell("decisions differ where they came from what was learnt before the first record: files hold no history");
     Ok(())
 }
 
-/// Returns how many decisions come out the same, and of how many.
-fn again(header: &Header, target: &Target, records: &[DecisionRecord]) -> Result<(usize, usize), Failure> {
-    let recording = Recording::of_answers(records.iter().map(|record| (record.at, record.metrics.clone())));
+/// Records under one header.
+struct Run {
+    written: serde_json::Value,
+    header: Header,
+    records: BTreeMap<Target, Vec<DecisionRecord>>,
+}
+
+/// What was measured at an instant.
+type Seen = (DateTime<Utc>, Option<ScalingMetrics>);
+
+/// Returns how many decisions come out the same, of how many, and what is to be known of them afterwards.
+fn again(
+    header: &Header,
+    target: &Target,
+    records: &[DecisionRecord],
+    past: &[Seen],
+    log: ChangeLog,
+) -> Result<(usize, usize, ChangeLog), Failure> {
+    let recording = Recording::of_answers(past.iter().cloned());
     let hpa = std::sync::Arc::new(AsRecorded(Mutex::new(None)));
     let autoscaler = Autoscaler::builder()
         .source(Replay::new().with(target.clone(), recording.with_events(header.events.clone())))
         .engine(candidates::engine(&header.engine)?().map_err(Failure::input)?)
         .applier(std::sync::Arc::clone(&hpa))
         .limits(header.limits)
+        .change_log(log)
         .mode(header.mode)
         .build();
     let (mut same, mut decided) = (0, 0);
@@ -113,5 +145,5 @@ fn again(header: &Header, target: &Target, records: &[DecisionRecord]) -> Result
             same += usize::from(size(&now) == Some(size_then));
         }
     }
-    Ok((same, decided))
+    Ok((same, decided, autoscaler.change_log()))
 }

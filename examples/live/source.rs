@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::http::{Auth, Endpoint, HttpClient, HttpConfig};
-use scaling_core::source::prometheus::{Backfill, Measure, PrometheusSource, QuerySet, QueryTemplate, Unit};
+use scaling_core::live::Cadence;
+use scaling_core::source::DEFAULT_LIMIT;
+use scaling_core::source::prometheus::{
+    Backfill, Measure, PrometheusSource, QueryBudget, QuerySet, QueryTemplate, Unit,
+};
 use scaling_core::{SignalKind, Target};
 
 use super::arguments::LiveArguments;
@@ -24,7 +28,17 @@ pub(super) fn source(live: &LiveArguments) -> Result<PrometheusSource, Failure> 
     };
     let endpoint = Endpoint::parse(address).map_err(|error| Failure::input(format!("--prometheus: {error}")))?;
     let client = HttpClient::new(config(live)?).map_err(Failure::input)?;
-    Ok(PrometheusSource::new(client, endpoint, queries(live)?))
+    let cadence = Cadence::new(Duration::from_secs(live.interval)).map_err(Failure::input)?;
+    let source = PrometheusSource::new(client, endpoint, queries(live)?).with_budget(budget(cadence));
+    // A sample a minute is fetched, and kept, of as many days as are asked for.
+    let fetched = usize::try_from(live.backfill.saturating_mul(24 * 60)).unwrap_or(usize::MAX);
+    Ok(source.with_limit(fetched.max(DEFAULT_LIMIT)))
+}
+
+/// What has answered by the source's own deadline counts; what the loop waits for in vain is lost whole. So the first comes before the
+/// second, by as much as answers take to be read.
+fn budget(cadence: Cadence) -> QueryBudget {
+    QueryBudget { tick: cadence.source_deadline().mul_f64(0.9), ..QueryBudget::default() }
 }
 
 fn config(live: &LiveArguments) -> Result<HttpConfig, Failure> {
@@ -94,7 +108,7 @@ pub(super) async fn backfill(
     if days == 0 {
         return;
     }
-    let span = Duration::from_secs(days.min(90) * 86_400);
+    let span = Duration::from_secs(days.saturating_mul(86_400));
     let report = source.backfill(targets, now, Backfill { span, ..Backfill::default() }).await;
     tell(&format!("fetched {} samples of the past {days} days in {} queries", report.samples, report.queries));
     for target in &report.empty {
@@ -102,5 +116,19 @@ pub(super) async fn backfill(
     }
     for error in report.failed.iter().take(5) {
         tell(&format!("note: a piece of the past is missing: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_gives_what_it_has_before_the_loop_gives_it_up() {
+        for seconds in [1, 15, 60, 86_400] {
+            let cadence = Cadence::new(Duration::from_secs(seconds)).unwrap();
+            let (own, loops) = (budget(cadence).tick, cadence.source_deadline());
+            assert!(own < loops && own > loops / 2, "{own:?} {loops:?}");
+        }
     }
 }

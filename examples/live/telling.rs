@@ -1,67 +1,155 @@
-//! What is told of a tick while it runs for days: changes, and failures when they begin and end.
+//! What is told of a tick while it runs for days: changes, and what is wrong when it begins and ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::live::Ticked;
-use scaling_core::{DecisionRecord, Outcome, Target};
+use scaling_core::source::prometheus::Report;
+use scaling_core::{Bounds, DecisionRecord, Outcome, Step, Target};
 
 use super::looping::Tell;
 
 /// Tells what is new, workload by workload.
 pub(super) struct Telling {
     tell: Tell,
-    last: HashMap<Target, String>,
+    last: HashMap<Target, News>,
+    down: bool,
+    cut_off: bool,
+    /// What is wrong with the source's answers: how the line about its end begins, by what it is about.
+    findings: BTreeMap<String, &'static str>,
+}
+
+/// What makes a line about a workload news. Neither the words of an error nor those of a reason: their numbers differ at every tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct News {
+    failing: Option<Step>,
+    /// Bounds that were set or, in a dry run, would be.
+    bounds: Option<Bounds>,
 }
 
 impl Telling {
     pub(super) fn new(tell: Tell) -> Self {
-        Self { tell, last: HashMap::new() }
+        Self { tell, last: HashMap::new(), down: false, cut_off: false, findings: BTreeMap::new() }
     }
 
     pub(super) fn ticked(&mut self, tick: &Ticked) {
+        self.source(tick);
         for record in &tick.records {
-            let line = line(record);
-            let before = self.last.get(&record.target);
-            let is_news = match (&line, before) {
-                (None, None) => false,
-                (Some(line), Some(before)) => line != before,
-                _ => true,
-            };
-            if !is_news {
+            let news = News::of(record);
+            // Said once for all of them.
+            if !tick.answered && news.failing == Some(Step::Observe) && news.bounds.is_none() {
                 continue;
             }
-            let said = line.as_deref().unwrap_or("all is well again");
-            (self.tell)(&format!("{} {}: {said}", tick.at.format("%F %T"), record.target));
-            match line {
-                Some(line) => self.last.insert(record.target.clone(), line),
-                None => self.last.remove(&record.target),
-            };
+            let before = self.last.get(&record.target).copied().unwrap_or_default();
+            if news == before {
+                continue;
+            }
+            if let Some(said) = line(record).or_else(|| before.failing.map(|_| "all is well again".to_owned())) {
+                self.say(tick.at, &format!("{}: {said}", record.target));
+            }
+            if news == News::default() {
+                self.last.remove(&record.target);
+            } else {
+                self.last.insert(record.target.clone(), news);
+            }
         }
         for error in &tick.unrecorded {
-            (self.tell)(&format!("{} a record was not kept: {error}", tick.at.format("%F %T")));
+            self.say(tick.at, &format!("a record was not kept: {error}"));
         }
-        for target in &tick.cut_off {
-            (self.tell)(&format!("{} {target}: cut off at the deadline of the tick", tick.at.format("%F %T")));
+        match (tick.cut_off.as_slice(), self.cut_off) {
+            ([first, ..], false) => {
+                let number = tick.cut_off.len();
+                self.say(tick.at, &format!("{number} workloads were cut off at the deadline of the tick: {first}, …"));
+            }
+            ([], true) => self.say(tick.at, "no workload is cut off any more"),
+            _ => {}
         }
+        self.cut_off = !tick.cut_off.is_empty();
     }
+
+    /// A source that is down fails for every workload, which is one piece of news.
+    fn source(&mut self, tick: &Ticked) {
+        if tick.answered != self.down {
+            return;
+        }
+        self.down = !tick.answered;
+        if tick.answered {
+            return self.say(tick.at, "the source answers again");
+        }
+        let why = tick.records.iter().find_map(|record| failure(record).filter(|(step, _)| *step == Step::Observe));
+        let why = why.map_or_else(|| "no answer".to_owned(), |(_, error)| error.to_owned());
+        self.say(tick.at, &format!("the source is down, {} workloads failed to observe: {why}", tick.records.len()));
+    }
+
+    /// What was found in the answers of a source that did answer.
+    pub(super) fn asked(&mut self, at: DateTime<Utc>, report: &Report) {
+        let mut present = BTreeMap::new();
+        let mut found = |about: String, ended: &'static str, line: String| {
+            present.entry(about).or_insert((ended, line));
+        };
+        if let Some(skew) = report.skew {
+            let (by, way) = (skew.num_seconds().abs(), if skew.num_seconds() > 0 { "ahead" } else { "behind" });
+            found("clock".to_owned(), "agrees again", format!("the metrics server is {by} s {way} of this one"));
+        }
+        let mut ambiguous = BTreeMap::new();
+        for (target, measure, series) in &report.ambiguous {
+            ambiguous.entry(measure).or_insert_with(Vec::new).push((target, series));
+        }
+        for (measure, workloads) in ambiguous {
+            let Some((target, series)) = workloads.first() else { continue };
+            let line = format!(
+                "several series of {measure} where there should be one, so none is used: {} workloads, as {target} with {series}",
+                workloads.len()
+            );
+            found(format!("series of {measure}"), "are one each again", line);
+        }
+        for error in &report.failed {
+            found(format!("query for {}", error.measure), "is answered again", error.to_string());
+        }
+        for (about, (_, line)) in present.iter().filter(|(about, _)| !self.findings.contains_key(*about)) {
+            self.say(at, &format!("{about}: {line}"));
+        }
+        for (about, ended) in self.findings.iter().filter(|(about, _)| !present.contains_key(*about)) {
+            self.say(at, &format!("{about}: {ended}"));
+        }
+        self.findings = present.into_iter().map(|(about, (ended, _))| (about, ended)).collect();
+    }
+
+    fn say(&self, at: DateTime<Utc>, line: &str) {
+        (self.tell)(&format!("{} {line}", at.format("%F %T")));
+    }
+}
+
+impl News {
+    fn of(record: &DecisionRecord) -> Self {
+        let failing = failure(record).map(|(step, _)| step);
+        Self { failing, bounds: changed(record).map(|(_, to)| to) }
+    }
+}
+
+/// The step that failed, and why.
+fn failure(record: &DecisionRecord) -> Option<(Step, &str)> {
+    [Some(&record.outcome), record.withheld.as_ref()].into_iter().flatten().find_map(|outcome| match outcome {
+        Outcome::Failed { step, error, .. } => Some((*step, error.as_str())),
+        _ => None,
+    })
+}
+
+/// The bounds before and after, if they were changed or would be.
+fn changed(record: &DecisionRecord) -> Option<(Bounds, Bounds)> {
+    let change = record.change.filter(|change| change.old != change.new)?;
+    (!matches!(record.outcome, Outcome::Failed { .. })).then_some((change.old, change.new))
 }
 
 /// What is worth a line: a change, or a failure. A refusal is in the records.
 fn line(record: &DecisionRecord) -> Option<String> {
-    let failure = [Some(&record.outcome), record.withheld.as_ref()].into_iter().flatten().find_map(|outcome| {
-        let Outcome::Failed { step, error, .. } = outcome else { return None };
-        // Told once, though its numbers change at every tick.
-        let error = error.split("not asked").next().unwrap_or_default();
-        Some(format!("failed to {step}: {error}"))
-    });
-    let change = record.change.filter(|change| change.old != change.new).map(|change| {
+    let failure = failure(record).map(|(step, error)| format!("failed to {step}: {error}"));
+    let change = changed(record).map(|(from, to)| {
         let why = record.decision.as_ref().and_then(|decision| decision.reasons.first());
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        let (from, to) = (change.old, change.new);
-        let unchanged = matches!(record.outcome, Outcome::Failed { .. });
-        if unchanged { String::new() } else { format!("{}, bounds {from} → {to}{why}", record.outcome) }
+        format!("{}, bounds {from} → {to}{why}", record.outcome)
     });
-    match (change.filter(|change| !change.is_empty()), failure) {
+    match (change, failure) {
         (None, failure) => failure,
         (change, None) => change,
         (Some(change), Some(failure)) => Some(format!("{change}; {failure}")),

@@ -171,7 +171,7 @@ pub fn advice(error: &ClusterError) -> String {
 
 /// What the pods of a workload request, as far as it is known. The HPA's targets for a single container are put in terms of the pod,
 /// whose containers are all as busy as the pod in a replay.
-fn requests(spec: &mut HpaSpec, workload: &Workload) -> Requests {
+pub(crate) fn requests(spec: &mut HpaSpec, workload: &Workload) -> Requests {
     let pod = |resource: &str| workload.request_milli(resource).ok().filter(|milli| *milli > 0);
     let mut amounts = [("cpu", pod("cpu")), ("memory", pod("memory"))];
     for source in spec.metrics.iter_mut().flatten().filter_map(|metric| metric.container_resource.as_mut()) {

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,9 +20,10 @@ use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::live::{Clock, Entry, LoopReport, SimulatedClock, Stop, entries};
 use scaling_core::source::parse;
 use scaling_core::telemetry::serve::axum;
-use scaling_core::{DecisionRecord, Outcome, ScalingMetrics, SignalKind, Step};
+use scaling_core::{DecisionRecord, Outcome, PlannedEvent, Reason, ScalingMetrics, SignalKind, Step};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Workload and namespace of the shipped HPA.
@@ -106,9 +109,19 @@ fn form(text: &str) -> BTreeMap<String, String> {
     text.split('&').filter_map(pair).collect()
 }
 
+/// How a server misbehaves.
+#[derive(Default)]
+struct Faults {
+    /// Questions for the past are never answered.
+    holds_past: AtomicBool,
+    /// Every series comes twice.
+    doubles: AtomicBool,
+}
+
 /// A server that can be killed and started again on its port.
 struct Server {
     history: Arc<History>,
+    faults: Arc<Faults>,
     address: SocketAddr,
     running: Mutex<Option<JoinHandle<()>>>,
 }
@@ -117,22 +130,35 @@ impl Server {
     async fn start(history: Arc<History>) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Arc::new(Self { history, address, running: Mutex::new(None) });
+        let server = Arc::new(Self { history, faults: Arc::default(), address, running: Mutex::new(None) });
         server.serve(listener);
         server
     }
 
     fn serve(&self, listener: TcpListener) {
-        let history = Arc::clone(&self.history);
+        let (history, faults) = (Arc::clone(&self.history), Arc::clone(&self.faults));
         let answer = move |request: axum::extract::Request| {
-            let history = Arc::clone(&history);
+            let (history, faults) = (Arc::clone(&history), Arc::clone(&faults));
             async move {
                 let path = request.uri().path().to_owned();
                 let mut text = request.uri().query().unwrap_or_default().to_owned();
                 let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
                 text.push('&');
                 text.push_str(std::str::from_utf8(&body).unwrap());
-                let body = history.answer(&path, &form(&text)).to_string();
+                if path.ends_with("/query_range") && faults.holds_past.load(Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+                let mut answer = history.answer(&path, &form(&text));
+                if faults.doubles.load(Relaxed)
+                    && let Some(series) = answer["data"]["result"].as_array_mut()
+                {
+                    let mut again = series.clone();
+                    for series in &mut again {
+                        series["metric"]["replica"] = json!("b");
+                    }
+                    series.extend(again);
+                }
+                let body = answer.to_string();
                 axum::response::Response::builder().header("content-type", "application/json").body(body).unwrap()
             }
         };
@@ -162,6 +188,9 @@ impl Server {
 enum Event {
     Kill,
     Restart,
+    Double(bool),
+    /// Lets so much time pass in which nobody ticks, and asks the status page.
+    Ask(TimeDelta, &'static str),
     End,
 }
 
@@ -170,6 +199,7 @@ struct Eventful {
     clock: SimulatedClock,
     server: Arc<Server>,
     stop: Stop,
+    said: Arc<Mutex<String>>,
     events: Mutex<Vec<(DateTime<Utc>, Event)>>,
 }
 
@@ -187,10 +217,35 @@ impl Clock for Eventful {
             match event {
                 Event::Kill => self.server.kill().await,
                 Event::Restart => self.server.restart().await,
+                Event::Double(doubles) => self.server.faults.doubles.store(doubles, Relaxed),
+                Event::Ask(passes, path) => {
+                    self.clock.advance(passes);
+                    let address = page(&self.said.lock().unwrap());
+                    let answer = asked(address.unwrap(), path).await;
+                    self.said.lock().unwrap().extend([path, ": ", &answer, "\n"]);
+                }
                 Event::End => self.stop.request(),
             }
         }
     }
+}
+
+/// Address of the status page, once it was told.
+fn page(said: &str) -> Option<SocketAddr> {
+    let (_, address) = said.split_once("status page: http://")?;
+    address.split('/').next()?.parse().ok()
+}
+
+/// Status and body of a page.
+async fn asked(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap();
+    format!("{status} {body}")
 }
 
 // ---- the program
@@ -210,6 +265,8 @@ struct World {
     hpas: HpaArguments,
     hpa: PathBuf,
     records: PathBuf,
+    engine: &'static str,
+    events: Vec<PlannedEvent>,
     said: Arc<Mutex<String>>,
 }
 
@@ -227,7 +284,8 @@ async fn world() -> World {
     words.extend(["--state".to_owned(), state.to_str().unwrap().to_owned()]);
     let live = Arguments::try_parse_from(words).unwrap().live;
     let (hpa, records) = (examples::test_data("shop_hpa.yaml"), temporary.path().join("records"));
-    World { temporary, server, live, hpas: HpaArguments::default(), hpa, records, said: Arc::default() }
+    let (hpas, engine, events, said) = (HpaArguments::default(), "predictive", Vec::new(), Arc::default());
+    World { temporary, server, live, hpas, hpa, records, engine, events, said }
 }
 
 impl World {
@@ -236,9 +294,9 @@ impl World {
             live: &self.live,
             hpa: Some(&self.hpa),
             hpas: &self.hpas,
-            engine: "predictive",
+            engine: self.engine,
             records: Some(&self.records),
-            events: &[],
+            events: &self.events,
             limits: None,
             price: examples::price(0.05, "USD").unwrap(),
         }
@@ -266,7 +324,8 @@ impl World {
     ) -> Result<(LoopReport, String), Failure> {
         let stop = Stop::new();
         let (server, events) = (Arc::clone(&self.server), Mutex::new(events));
-        let clock = Eventful { clock: SimulatedClock::at(from), server, stop: stop.clone(), events };
+        let said = Arc::clone(&self.said);
+        let clock = Eventful { clock: SimulatedClock::at(from), server, stop: stop.clone(), said, events };
         let report = looped(&self.setup(), clock, &stop, self.tell()).await?;
         let said = self.said();
         Ok((report, said))
@@ -309,7 +368,10 @@ async fn a_server_dies_and_comes_back_and_so_does_the_program() {
         let decision = record.decision.as_ref().unwrap();
         assert!(decision.desired_replicas > 0 && record.history_len > 1000, "{record:?}");
     }
-    assert!(said.contains("failed to observe") && said.contains("dry run, nothing is changed"), "{said}");
+    assert!(said.contains("dry run, nothing is changed"), "{said}");
+    for once in ["failed to observe", "the source answers again"] {
+        assert_eq!(said.matches(once).count(), 1, "{once}, though the words of the error change: {said}");
+    }
     assert!(said.contains("ended: ") && !said.contains("goes on from"), "{said}");
 
     // The same folders again: from its records and from what it had learnt.
@@ -387,4 +449,115 @@ async fn what_cannot_begin_says_what_is_missing() {
     world.live.own_queries = vec!["requests=up".to_owned()];
     let error = world.run(start, Vec::new()).await.unwrap_err();
     assert!(matches!(&error, Failure::Input(what) if what.contains("no signal \"requests\"")), "{error}");
+}
+
+#[tokio::test]
+async fn a_declared_event_raises_the_floor_before_it_begins() {
+    let mut world = world().await;
+    let start = world.server.history.end() - TimeDelta::hours(2);
+    let (begins, ends) = (start + TimeDelta::minutes(20), start + TimeDelta::minutes(40));
+    world.events = vec![PlannedEvent::new("sale", begins, ends, 3.0).unwrap()];
+    world.run(start, vec![(start + TimeDelta::minutes(30), Event::End)]).await.unwrap();
+    let of_the_sale = |record: &DecisionRecord| {
+        let floor = record.floor.as_ref();
+        floor.is_some_and(|floor| matches!(&floor.reason, Reason::Event { name, .. } if name == "sale"))
+    };
+    let held: Vec<_> = read(&world.records).into_iter().filter(of_the_sale).map(|record| record.at).collect();
+    assert!(held.first().is_some_and(|first| *first < begins) && held.len() > 10, "{held:?}");
+}
+
+#[tokio::test]
+async fn it_is_alive_before_the_past_is_there_and_ends_when_told_so() {
+    let mut world = world().await;
+    world.live.listen = Some("127.0.0.1:0".parse().unwrap());
+    world.server.faults.holds_past.store(true, Relaxed);
+    let start = world.server.history.end() - TimeDelta::hours(1);
+    let (stop, told, setup) = (Stop::new(), tokio::sync::Notify::new(), world.setup());
+    let told = Arc::new(told);
+    let tell = {
+        let (told, tell) = (Arc::clone(&told), world.tell());
+        Arc::new(move |line: &str| {
+            tell(line);
+            told.notify_one();
+        })
+    };
+    let asks = async {
+        let address = loop {
+            told.notified().await;
+            let address = page(&world.said.lock().unwrap());
+            if let Some(address) = address {
+                break address;
+            }
+        };
+        let answers = (asked(address, "/healthz").await, asked(address, "/readyz").await);
+        stop.request();
+        answers
+    };
+    let (report, (alive, ready)) = tokio::join!(looped(&setup, SimulatedClock::at(start), &stop, tell), asks);
+    assert!(alive.starts_with("200 ") && ready.starts_with("503 no tick is complete yet"), "{alive} {ready}");
+    assert_eq!(report.unwrap().ticks, 0);
+    let said = world.said();
+    assert!(said.contains("told to end before the past was fetched"), "{said}");
+}
+
+#[tokio::test]
+async fn a_loop_that_hangs_is_not_alive_and_the_page_has_an_hpa_to_compare_with() {
+    let mut world = world().await;
+    world.live.listen = Some("127.0.0.1:0".parse().unwrap());
+    let start = world.server.history.end() - TimeDelta::hours(1);
+    let events = vec![
+        (start + TimeDelta::minutes(3), Event::Ask(TimeDelta::minutes(3), "/healthz?late")),
+        (start + TimeDelta::minutes(9), Event::Ask(TimeDelta::zero(), "/api/targets/shop/shop/savings")),
+        (start + TimeDelta::minutes(10), Event::Ask(TimeDelta::minutes(20), "/healthz?hangs")),
+        (start + TimeDelta::minutes(32), Event::End),
+    ];
+    let (report, said) = world.run(start, events).await.unwrap();
+    assert!(report.missed > 15, "{report}");
+    assert!(said.contains("/healthz?late: 200 alive"), "{said}");
+    assert!(said.contains("/healthz?hangs: 503 no tick since "), "{said}");
+    assert!(said.contains("in mode plan nothing is changed") && !said.contains("given no HPA"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_found_in_the_answers_is_told_when_it_begins_and_when_it_ends() {
+    let world = world().await;
+    let start = world.server.history.end() - TimeDelta::hours(1);
+    let after = |minutes| start + TimeDelta::minutes(minutes);
+    let events = vec![(after(5), Event::Double(true)), (after(15), Event::Double(false)), (after(20), Event::End)];
+    let (_, said) = world.run(start, events).await.unwrap();
+    for line in ["several series of request rate", "series of request rate: are one each again"] {
+        assert_eq!(said.matches(line).count(), 1, "{line}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_with_another_engine_is_decided_again_by_that_engine() {
+    let mut world = world().await;
+    let start = world.server.history.end() - TimeDelta::hours(1);
+    let mut said = String::new();
+    for (engine, from) in [("predictive", 0), ("predictive", 10), ("rules", 20)] {
+        world.engine = engine;
+        let from = start + TimeDelta::minutes(from);
+        world.run(from, vec![(from + TimeDelta::minutes(5), Event::End)]).await.unwrap();
+    }
+    let (setup, records, tell) = (world.setup(), world.records.clone(), world.tell());
+    std::thread::scope(|scope| scope.spawn(|| replayed(&setup, &records, &tell)).join()).unwrap().unwrap();
+    said.push_str(&world.said());
+    for (ticks, engine) in [(10, "predictive"), (5, "rules")] {
+        assert!(said.contains(&format!("{ticks} ticks by engine {engine:?}; of {ticks} decisions ")), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_workload_without_metrics_now_has_a_past_to_compare_on() {
+    let world = world().await;
+    let end = world.server.history.end();
+    let (_, _, samples) = fetched(&world.setup(), end + TimeDelta::minutes(10), world.tell()).await.unwrap();
+    let said = world.said();
+    assert!(said.contains("no metrics at ") && said.contains("compared on the past up to "), "{said}");
+    assert!(samples.len() > 1400 && samples.last().unwrap().timestamp <= end + TimeDelta::minutes(2), "{said}");
+
+    // Nothing at all is still nothing.
+    let error = fetched(&world.setup(), end + TimeDelta::days(30), world.tell()).await.unwrap_err();
+    assert!(matches!(&error, Failure::Failed(what) if what.contains("no metrics at ")), "{error}");
 }

@@ -39,6 +39,8 @@ pub mod stats;
 pub mod target;
 #[cfg(any(feature = "telemetry", feature = "otlp"))]
 pub mod telemetry;
+#[cfg(any(feature = "http", feature = "telemetry", feature = "otlp"))]
+mod trace_context;
 
 #[doc(inline)]
 pub use applier::{Applied, ApplyError, HpaApplier, MemoryApplier};

@@ -46,8 +46,9 @@ const LONGEST_BACKOFF: TimeDelta = TimeDelta::minutes(2);
 ///
 /// # A tick
 /// The source is asked for all workloads at once; then each is decided on and carried out, some side by side. A source that has not
-/// answered within half of the deadline counts as failed, so that floors that are due are held all the same (law 2). Workloads that
-/// are not done at the deadline are cut off: their records say at what step, and a write that was under way counts as done until a
+/// answered within half of the deadline counts as failed, so that floors that are due are held all the same (law 2). One that gives
+/// what it has at a deadline of its own is given a shorter one ([`Cadence::source_deadline`]), or one slow query loses all answers.
+/// Workloads that are not done at the deadline are cut off: their records say at what step, and a write that was under way counts as done until a
 /// read says otherwise (law 12). The next tick begins with them.
 ///
 /// # A source that is down

@@ -1,5 +1,6 @@
-//! Seeing: the trait [`MetricsSource`], sources that the host feeds ([`MemorySource`]) or that replay a [`Recording`], the
-//! [`Accumulator`] that makes a history of samples as they come, and [`parse`] for files.
+//! Seeing: the trait [`MetricsSource`], sources that the host feeds ([`MemorySource`]) or that replay a [`Recording`], several as one
+//! ([`Composite`]), declared events added to one ([`WithEvents`]), the [`Accumulator`] that makes a history of samples as they come, and
+//! [`parse`] for files.
 
 mod accumulate;
 #[cfg(feature = "azure-monitor")]
@@ -18,6 +19,7 @@ pub mod parse;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod replay;
+mod with_events;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub use accumulate::{Accumulator, DEFAULT_LIMIT, SampleCounts, SampleError};
 pub use composite::{AllFailed, Composite, Part};
 pub use memory::MemorySource;
 pub use replay::{Recording, Replay};
+pub use with_events::WithEvents;
 
 use crate::{Observation, Target};
 

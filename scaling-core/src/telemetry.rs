@@ -57,7 +57,6 @@
 
 #[cfg(feature = "telemetry")]
 pub mod board;
-mod context;
 #[cfg(feature = "telemetry")]
 mod health;
 #[cfg(feature = "telemetry")]
@@ -71,10 +70,10 @@ pub mod serve;
 #[cfg(feature = "telemetry")]
 mod timed;
 
+pub use crate::trace_context::trace_headers;
 #[cfg(feature = "telemetry")]
 #[doc(inline)]
 pub use board::Board;
-pub use context::trace_headers;
 #[cfg(feature = "telemetry")]
 pub use health::{Health, Readiness};
 #[cfg(feature = "telemetry")]

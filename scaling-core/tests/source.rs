@@ -1,12 +1,12 @@
 //! Sources that the host feeds or that replay, over time: wrong clocks, repeated and late samples, and months without a restart.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::sync::Arc;
 
 use futures::executor::block_on;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::conformance::{self, engine::steady};
-use scaling_core::source::{Recording, Replay, SampleError};
+use scaling_core::source::{Recording, Replay, SampleError, WithEvents};
 use scaling_core::{
     MemorySource, MetricsHistory, MetricsSource, Observation, PlannedEvent, ScalingMetrics, SignalKind, SourceError,
     Target, WorkloadFacts,
@@ -191,4 +191,25 @@ fn of_samples_of_one_millisecond_the_last_counts_and_what_was_mended_is_said() {
     assert_eq!((recording.repairs().reordered, recording.repairs().duplicates), (1, 2));
     assert_eq!(recording.instants().collect::<Vec<_>>(), [at(0), at(15)]);
     assert_eq!(seen(&replay(recording), 15).unwrap().0, twice(4));
+}
+
+#[test]
+fn declared_events_join_those_of_the_source_one_by_one_and_all_at_once() {
+    let event = |name: &str, from: i64| PlannedEvent::new(name, at(from), at(from + 60), 2.0).unwrap();
+    let (own, sale) = (event("own", 0), event("sale", 600));
+    let recording = Recording::of_samples(vec![sample(0), sample(60)]);
+    let make = |told: Vec<PlannedEvent>| {
+        let source = Replay::new().with(target(), recording.clone().with_events(told));
+        WithEvents::new(source, [own.clone(), sale.clone()])
+    };
+    let both = [own.clone(), sale.clone()];
+    for told in [vec![], vec![own.clone()]] {
+        let seen = block_on(make(told.clone()).observe(&target(), at(60))).unwrap();
+        assert_eq!(*seen.events, both, "{told:?}");
+        let other = Target::deployment("shop", "other");
+        let all = block_on(make(told).observe_all(&[other, target()], at(60)));
+        assert!(matches!(&all[0], Err(SourceError::UnknownTarget { .. })), "{all:?}");
+        assert_eq!(*all[1].as_ref().unwrap().events, both);
+    }
+    block_on(conformance::source(|| make(vec![own.clone()]), &target(), at(60)));
 }

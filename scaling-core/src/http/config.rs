@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::request::Header;
 use super::{Auth, Retry};
+use crate::trace_context::trace_headers;
 
 /// W3C trace context of the request that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,19 @@ pub struct TraceContext {
     pub traceparent: String,
     /// Value of `tracestate`; none if empty.
     pub tracestate: String,
+}
+
+impl TraceContext {
+    /// That of the current span, if it is traced.
+    fn of_span() -> Option<Self> {
+        let mut headers = trace_headers();
+        let mut taken = |name: &str| {
+            let place = headers.iter().position(|(header, _)| header.eq_ignore_ascii_case(name))?;
+            Some(headers.swap_remove(place).1)
+        };
+        let traceparent = taken("traceparent")?;
+        Some(Self { traceparent, tracestate: taken("tracestate").unwrap_or_default() })
+    }
 }
 
 /// Tells in which trace a request is sent; asked before each attempt.
@@ -56,7 +70,7 @@ impl Default for HttpConfig {
             authority: None,
             proxy: false,
             user_agent: concat!("scaling-core/", env!("CARGO_PKG_VERSION")).into(),
-            trace: None,
+            trace: Some(Arc::new(TraceContext::of_span)),
         }
     }
 }
@@ -156,7 +170,8 @@ impl HttpConfig {
         self
     }
 
-    /// Sends `traceparent` and `tracestate` along: `hook` is asked before each attempt.
+    /// Sends the `traceparent` and `tracestate` that `hook` tells, which is asked before each attempt. By default those of the current
+    /// span, where the feature `otlp` is built in and its layer traces; a hook that tells `None` sends none.
     #[must_use]
     pub fn trace_context(mut self, hook: impl Fn() -> Option<TraceContext> + Send + Sync + 'static) -> Self {
         self.trace = Some(Arc::new(hook));

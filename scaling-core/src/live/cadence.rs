@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::{DEADLINE_SHARE, SOURCE_SHARE};
 use crate::setting::InvalidSetting;
 
 const SHORTEST_MS: i64 = 1_000;
@@ -47,6 +48,23 @@ impl Cadence {
             return Err(InvalidSetting { field: "interval", value: interval.as_secs_f64(), must });
         };
         Ok(Self { interval_ms, phase_ms: 0 })
+    }
+
+    /// Returns the time that a [`Loop`](super::Loop) with the default deadline waits for its source: 45 % of the interval, so 6.75 s of
+    /// 15. What comes later is lost, a whole fleet's answers with one late query. A source with a deadline of its own, after which it
+    /// gives what it has, should be given a shorter one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use scaling_core::live::Cadence;
+    ///
+    /// let cadence = Cadence::new(Duration::from_secs(20))?;
+    /// assert_eq!(cadence.source_deadline(), Duration::from_secs(9));
+    /// # Ok::<(), scaling_core::InvalidSetting>(())
+    /// ```
+    #[must_use]
+    pub fn source_deadline(&self) -> Duration {
+        self.interval().to_std().unwrap_or_default().mul_f64(DEADLINE_SHARE * SOURCE_SHARE)
     }
 
     /// Sets the time by which ticks follow the whole intervals, as far as it goes beyond whole intervals itself. Several loops with

@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use scaling_core::chrono::{DateTime, TimeDelta, Timelike, Utc};
+use scaling_core::http::{Endpoint, HttpClient, HttpConfig, HttpRequest};
 use scaling_core::telemetry::otlp::{self, OtlpConfig};
 use scaling_core::telemetry::trace_headers;
 use scaling_core::{
@@ -23,6 +24,7 @@ use scaling_schedule::{CompileConfig, compile, need_by_load};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::server::TcpIncoming;
+use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// A request as it came: its headers by name, and its body.
@@ -350,6 +352,40 @@ fn what_does_not_arrive_is_an_error_and_dropping_the_guard_ends() {
         assert!(error.starts_with("spans were not exported: ") && !error.contains("token"), "{protocol}: {error}");
         drop(guard);
     }
+}
+
+/// Headers of one request by a client that is set up as it comes, inside of a span.
+async fn asked_in_a_span() -> (Vec<(String, String)>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    let client = HttpClient::new(HttpConfig::default()).unwrap();
+    let request = HttpRequest::get(Endpoint::parse(&address).unwrap());
+    let answer = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        while !bytes.windows(4).any(|window| window == b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    let span = tracing::info_span!("asks");
+    let (sent, head) = tokio::join!(client.send(&request).instrument(span.clone()), answer);
+    sent.unwrap();
+    (span.in_scope(trace_headers), head)
+}
+
+#[test]
+fn a_client_says_which_span_asks_without_being_told_to() {
+    let (layer, guard) = otlp::layer(&config("127.0.0.1:9".parse().unwrap(), "http/protobuf")).unwrap();
+    let run =
+        || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(asked_in_a_span());
+    let (headers, head) = tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), run);
+    let [(name, value)] = headers.as_slice() else { panic!("{headers:?}") };
+    assert!(head.contains(&format!("\r\n{name}: {value}\r\n")), "{head}");
+    let (_, head) = tracing::subscriber::with_default(tracing_subscriber::registry(), run);
+    assert!(!head.contains("traceparent"), "{head}");
+    drop(guard);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! The W3C trace context of outgoing requests.
+//! The W3C trace context of outgoing requests. Below both those who send them and those who trace, so that neither needs the other.
 
 /// Headers that carry the current span to the server that is asked: `traceparent` and, where there is one, `tracestate`, as the W3C
-/// recommendation "Trace Context" defines them. For the hook of an HTTP client.
+/// recommendation "Trace Context" defines them. The crate's own HTTP client sends them by itself; this is for others.
 ///
 /// Identifiers of traces come from OpenTelemetry: without the feature `otlp`, without its layer in the subscriber, or outside of any
 /// span there is nothing to carry, and no header.
@@ -34,6 +34,8 @@ pub fn trace_headers() -> Vec<(String, String)> {
 /// Headers that carry the current span to the server that is asked. None: identifiers of traces come from OpenTelemetry, with the
 /// feature `otlp`.
 #[cfg(not(feature = "otlp"))]
+// Exported by `telemetry`, without which only the HTTP client asks.
+#[cfg_attr(not(feature = "telemetry"), allow(unreachable_pub))]
 pub fn trace_headers() -> Vec<(String, String)> {
     Vec::new()
 }
