@@ -245,7 +245,9 @@ impl Autoscaler {
     /// # Errors
     /// [`TickError`] if the record could not be kept.
     pub async fn tick(&self, target: &Target, now: DateTime<Utc>) -> Result<DecisionRecord, TickError> {
-        self.tick_on(target, now, self.source.observe(target, now).instrument(spans::observe(1))).await
+        // Its span begins when it is asked for, inside of the tick's.
+        let seen = async { self.source.observe(target, now).instrument(spans::observe(1)).await };
+        self.tick_on(target, now, seen).await
     }
 
     /// Ticks many workloads at one moment, observed at once ([`MetricsSource::observe_all`]). A record for each, in their order.

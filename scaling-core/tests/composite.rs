@@ -85,7 +85,9 @@ fn composite_keeps_the_promises() {
     let part = |every: usize, kinds: &[SignalKind]| {
         let only = |sample: &ScalingMetrics| {
             let mut part = ScalingMetrics::new(sample.timestamp, 3);
-            kinds.iter().for_each(|kind| part.set(*kind, sample.signal(*kind)));
+            for kind in kinds {
+                part.set(*kind, sample.signal(*kind));
+            }
             part
         };
         let samples = samples.iter().rev().step_by(every).map(only).collect();

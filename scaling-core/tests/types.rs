@@ -32,6 +32,7 @@ fn the_types_of_the_crate_root_are_shared_between_threads() {
 
     // What is seen and decided.
     shared::<Observation>();
+    shared::<Provenance>();
     shared::<WorkloadFacts>();
     shared::<Objective>();
     shared::<PlannedEvent>();
@@ -100,6 +101,7 @@ fn the_types_of_the_crate_root_are_shared_between_threads() {
     shared::<RuleConfig>();
     shared::<Breaker<Engine>>();
     shared::<BreakerConfig>();
+    shared::<BreakerWatch>();
     shared::<Ensemble>();
     shared::<Fallback<Engine, Engine>>();
     shared::<Shadow<Engine, Engine>>();

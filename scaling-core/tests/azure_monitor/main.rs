@@ -186,8 +186,8 @@ async fn workloads_behind_one_gateway_cost_the_calls_of_one_and_gateways_go_in_b
     source.observe_all(&targets, after(20) + TimeDelta::seconds(30)).await;
     assert_eq!(server.seen().len(), 3, "nothing is new within a minute");
 
-    let names: Vec<String> = (0..120).map(|n| format!("edge-{n}")).collect();
-    let held = names
+    let many: Vec<String> = (0..120).map(|n| format!("edge-{n}")).collect();
+    let held = many
         .iter()
         .flat_map(|name| stored(&gateway(name), "web", 30))
         .filter(|stored| stored.metric.starts_with("Backend"));
@@ -196,8 +196,8 @@ async fn workloads_behind_one_gateway_cost_the_calls_of_one_and_gateways_go_in_b
         let queries = presets::application_gateway(&gateway(name), "web").unwrap();
         Workload::new(named(name), Mapping::new(queries).unwrap())
     };
-    let source = source_of(&server, true, names.iter().map(of_gateway).collect());
-    let targets: Vec<_> = names.iter().map(named).collect();
+    let source = source_of(&server, true, many.iter().map(of_gateway).collect());
+    let targets: Vec<_> = many.iter().map(named).collect();
     assert!(source.observe_all(&targets, after(20)).await.iter().all(Result::is_ok));
     assert_eq!(server.seen().len(), 9, "three calls for each fifty of 120 gateways");
 }
@@ -208,7 +208,7 @@ async fn missing_filled_nan_negative_and_zero_are_told_apart() {
     change(&world, "BackendLastByteResponseTime", 19, &json!({ "average": "NaN" }));
     change(&world, "ActiveMessages", 19, &json!({ "average": -1.0 }));
     change(&world, "kube_pod_status_ready", 19, &json!({}));
-    let source = |_: ()| source(&server, false);
+    let source = |(): ()| source(&server, false);
     let seen = source(()).observe(&target(), after(20)).await.unwrap().current;
     assert_eq!(seen.signal(SignalKind::ResponseTime), Signal::Absent(Absence::NotFinite));
     assert_eq!(seen.signal(SignalKind::QueueDepth), Signal::Absent(Absence::OutOfRange));
