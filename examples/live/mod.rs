@@ -114,7 +114,7 @@ mod entry {
     use std::sync::Arc;
 
     use scaling_core::live::{Clock, Stop, SystemClock};
-    use scaling_core::telemetry::otlp;
+    use scaling_core::telemetry::otlp::{self, OtlpError};
     use scaling_core::{ScalingMetrics, Target};
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -159,7 +159,12 @@ mod entry {
     /// [`Failure`] if it cannot begin, or what was learnt is not kept at the end.
     pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
         // Dropped after the runtime, so that the last spans are sent.
-        let _traces = otlp::init().map_err(Failure::input)?;
+        let _traces = match otlp::init() {
+            Ok(traces) => Some(traces),
+            // Whoever set one up before logs for us.
+            Err(OtlpError::SubscriberSet) => None,
+            Err(error) => return Err(Failure::input(error)),
+        };
         within(async { looped(setup, SystemClock, &stop_on_signals()?, tell()).await.map(|_| ()) })
     }
 
