@@ -46,7 +46,7 @@ fn learn(bencher: Bencher<'_, '_>, days: u32) {
         .bench_values(|engine| engine.map(|engine| engine.evaluate(black_box(&observation))));
 }
 
-/// What an hour of a workload costs: 240 decisions at 15 s, each with what it learns, after a day of history.
+/// One hour of a workload: 240 decisions at 15 s, each with what it learns, after a day of history.
 #[divan::bench(sample_count = 20)]
 fn an_hour(bencher: Bencher<'_, '_>) {
     let all = observation(2);

@@ -59,7 +59,7 @@ Against live metrics (cargo run --release --features live --example autoscale --
     after_help = format!("{EXAMPLES}\n\n{}", examples::reading::FORMS)
 )]
 struct Arguments {
-    /// What to do with live metrics; by default ticks by the clock until SIGTERM or SIGINT.
+    /// The task on live metrics. Default: tick by the clock until SIGTERM or SIGINT.
     #[arg(value_enum)]
     task: Option<Task>,
     /// Metrics to replay, or decision records: a file, or the folder of a live run. By default `test_data/shop_history.csv.gz`.
@@ -96,7 +96,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// What the live parts take of it.
+    /// The arguments that the live parts need.
     fn setup(&self) -> Result<live::Setup<'_>, Failure> {
         Ok(live::Setup {
             live: &self.live,

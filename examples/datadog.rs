@@ -27,7 +27,7 @@ struct Arguments {
     /// The Deployment, as NAMESPACE/NAME
     #[arg(long, default_value = "default/web")]
     target: String,
-    /// Its cluster, as the tag kube_cluster_name says it
+    /// Name of the cluster: the value of the tag kube_cluster_name
     #[arg(long)]
     cluster: Option<String>,
     /// The site of the organization, such as datadoghq.eu or us5.datadoghq.com

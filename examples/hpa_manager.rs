@@ -49,7 +49,7 @@ struct Arguments {
     /// The HPA of a file that holds several: NAME, or NAMESPACE/NAME.
     #[arg(long, value_name = "NAME")]
     hpa_name: Option<String>,
-    /// What was measured of its workload; needed with FILE. Without FILE, `test_data/shop_history.csv.gz`, up to the flash sale on
+    /// Metrics of the workload; needed with FILE. Without FILE, `test_data/shop_history.csv.gz`, up to the flash sale on
     /// its second Thursday.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! What the live parts take on the command line.
+//! Arguments of the live parts.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::Failure;
 /// Longest past that is fetched: some 10 MB of a workload.
 const LONGEST_PAST_DAYS: u64 = 90;
 
-/// What to do with live metrics besides running.
+/// Tasks on live metrics besides the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Task {
     /// Says what works and what does not: each query, the HPA, the permission to change it. Writes nothing.
