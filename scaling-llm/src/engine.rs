@@ -224,9 +224,12 @@ fn outcome(error: &ModelError) -> AdviceOutcome {
     match error {
         ModelError::Late => AdviceOutcome::Late,
         ModelError::Refused => AdviceOutcome::Refused,
-        ModelError::Unavailable(_) | ModelError::Rejected(_) | ModelError::Truncated | ModelError::NotRecorded => {
-            AdviceOutcome::Unavailable
-        }
+        ModelError::Unavailable(_)
+        | ModelError::Rejected(_)
+        | ModelError::Denied(_)
+        | ModelError::Spent(_)
+        | ModelError::Truncated
+        | ModelError::NotRecorded => AdviceOutcome::Unavailable,
     }
 }
 

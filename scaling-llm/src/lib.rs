@@ -13,7 +13,7 @@ mod text;
 mod transcript;
 
 pub use engine::{LlmConfig, LlmEngine};
-pub use model::{ChatModel, Completion, ModelError, Usage};
+pub use model::{ChatModel, Completion, ModelError, ModelId, Usage};
 pub use prompt::Prompt;
 pub use range::ReplicaRange;
 pub use reply::{Action, Advice, ReplyError};

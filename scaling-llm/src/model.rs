@@ -28,6 +28,11 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[async_trait]
 pub trait ChatModel: Send + Sync {
+    /// Which model answers. Default: unknown, empty in both fields.
+    fn id(&self) -> ModelId {
+        ModelId::default()
+    }
+
     /// Asks the model once.
     ///
     /// # Errors
@@ -37,6 +42,10 @@ pub trait ChatModel: Send + Sync {
 
 #[async_trait]
 impl<T: ChatModel + ?Sized> ChatModel for Box<T> {
+    fn id(&self) -> ModelId {
+        (**self).id()
+    }
+
     async fn complete(&self, system: &str, user: &str) -> Result<Completion, ModelError> {
         (**self).complete(system, user).await
     }
@@ -44,8 +53,29 @@ impl<T: ChatModel + ?Sized> ChatModel for Box<T> {
 
 #[async_trait]
 impl<T: ChatModel + ?Sized> ChatModel for Arc<T> {
+    fn id(&self) -> ModelId {
+        (**self).id()
+    }
+
     async fn complete(&self, system: &str, user: &str) -> Result<Completion, ModelError> {
         (**self).complete(system, user).await
+    }
+}
+
+/// Identity of a model: part of what an answer is kept under, the key of its price, and what traces and metrics name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelId {
+    /// Provider as OpenTelemetry names it (`gen_ai.provider.name`): `anthropic`, `openai`, `azure.ai.openai`, …
+    pub provider: String,
+    /// Name of the model as it is asked for (`gen_ai.request.model`).
+    pub model: String,
+}
+
+impl ModelId {
+    /// Creates an identity.
+    pub fn new(provider: impl Into<String>, model: impl Into<String>) -> Self {
+        Self { provider: provider.into(), model: model.into() }
     }
 }
 
@@ -58,12 +88,18 @@ pub struct Completion {
     /// Tokens that the question and its answer took.
     #[serde(default)]
     pub usage: Usage,
+    /// The request's id at the provider, to ask its support with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Name of the model that answered, as the server gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 impl Completion {
     /// Creates an answer without counts of tokens.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), usage: Usage::default() }
+        Self { text: text.into(), ..Self::default() }
     }
 }
 
@@ -71,10 +107,16 @@ impl Completion {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
-    /// Tokens of the question.
+    /// Tokens of the question, those read from and written to a cache of the provider included.
     pub input_tokens: u64,
     /// Tokens of the answer, thinking included.
     pub output_tokens: u64,
+    /// Of [`input_tokens`](Self::input_tokens), those that were read from the provider's cache.
+    #[serde(default)]
+    pub cache_read_tokens: u64,
+    /// Of [`input_tokens`](Self::input_tokens), those that were written to it.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
 }
 
 /// Failure to answer a question. A transcript records and replays it like an answer.
@@ -85,9 +127,15 @@ pub enum ModelError {
     /// The server could not be reached, is overloaded or failed: asking again later can help.
     #[error("the model is unavailable: {0}")]
     Unavailable(String),
-    /// The server will not answer this caller: key, account, request or model are wrong.
+    /// The server will not answer this question: the request is wrong or too large.
     #[error("the request was rejected: {0}")]
     Rejected(String),
+    /// The server will not answer this caller: key, account, permission or name of the model are wrong.
+    #[error("the caller was denied: {0}")]
+    Denied(String),
+    /// The account's money or quota is spent. It lasts until somebody changes it or a month ends.
+    #[error("the account is spent: {0}")]
+    Spent(String),
     /// The model or a filter before it declined.
     #[error("the model declined to answer")]
     Refused,
@@ -106,5 +154,10 @@ impl ModelError {
     /// Returns true if asking again later can help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Late)
+    }
+
+    /// Returns true if every later question will fail alike until a person has done something.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::Spent(_))
     }
 }

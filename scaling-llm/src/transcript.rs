@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChatModel, Completion, ModelError};
+use crate::{ChatModel, Completion, ModelError, ModelId};
 
 /// One question and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +115,10 @@ impl Drop for Pending<'_> {
 
 #[async_trait]
 impl<M: ChatModel> ChatModel for RecordingModel<M> {
+    fn id(&self) -> ModelId {
+        self.inner.id()
+    }
+
     async fn complete(&self, system: &str, user: &str) -> Result<Completion, ModelError> {
         let late = Exchange { system: system.into(), user: user.into(), answer: Answer::Error(ModelError::Late) };
         let mut pending = Pending { seen: &self.seen, exchange: Some(late) };

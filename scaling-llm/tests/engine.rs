@@ -46,8 +46,8 @@ impl ChatModel for Says {
 }
 
 fn says(text: impl Into<String>) -> Says {
-    let usage = Usage { input_tokens: 900, output_tokens: 40 };
-    Says { answer: Ok(Completion { text: text.into(), usage }), after: Duration::ZERO }
+    let usage = Usage { input_tokens: 900, output_tokens: 40, ..Usage::default() };
+    Says { answer: Ok(Completion { usage, ..Completion::text(text) }), after: Duration::ZERO }
 }
 
 fn fails(error: ModelError) -> Says {

@@ -150,7 +150,8 @@ struct Holds;
 impl ChatModel for Holds {
     async fn complete(&self, _: &str, _: &str) -> Result<Completion, ModelError> {
         let text = r#"{"assessment":"fine","action":"hold","target_replicas":4,"confidence_percent":90}"#;
-        Ok(Completion { text: text.into(), usage: Usage { input_tokens: 900, output_tokens: 40 } })
+        let usage = Usage { input_tokens: 900, output_tokens: 40, ..Usage::default() };
+        Ok(Completion { usage, ..Completion::text(text) })
     }
 }
 
