@@ -9,13 +9,13 @@
 //! process are not in this build: make a client with them and hand it to [`CloudWatchBackend::new`].
 //!
 //! ```no_run
-//! use scaling_core::chrono::{TimeDelta, Utc};
+//! use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 //! use scaling_core::source::cloudwatch::{CloudWatch, CloudWatchBackend, Connection, presets};
 //! use scaling_core::source::fleet::{FleetConfig, Workload};
 //! use scaling_core::source::mapping::{Mapping, Statistic};
 //! use scaling_core::Target;
 //!
-//! # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn connect(now: DateTime<Utc>) -> Result<(), Box<dyn std::error::Error>> {
 //! let queries = presets::Eks::new("prod", "shop", "checkout").queries().into_iter().chain(
 //!     presets::Alb::new("app/shop/50dc6c495c0c9188", "targetgroup/checkout/73e2d6bc24d8a067")
 //!         .response_time(Statistic::percentile(95.0)?)
@@ -26,7 +26,6 @@
 //! let workload = Workload::new(Target::deployment("shop", "checkout"), mapping);
 //! let source = CloudWatch::new(backend, [workload], FleetConfig::default())?;
 //!
-//! let now = Utc::now();
 //! for checked in source.check(now).await {
 //!     println!("{checked}");
 //! }

@@ -53,7 +53,7 @@ const LATENCY_BUCKETS: [f64; 15] =
 /// recorder.record(&record)?;
 /// let page = metrics.render()?;
 /// assert!(page.contains("ai_scaling_refusals_total{guard=\"cooldown\"} 1\n"));
-/// assert!(page.contains("ai_scaling_source_up{target_namespace=\"shop\",target_kind=\"Deployment\",target_name=\"web\"} 0\n"));
+/// assert!(page.contains("ai_scaling_source_up{target_namespace=\"shop\",target_kind=\"Deployment\",target_name=\"web\"} 0.0\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Metrics {
