@@ -25,6 +25,13 @@ pub enum Auth {
     Bearer(SecretString),
     /// `Authorization: Bearer …` with tokens that change: from a file ([`Auth::bearer_file`]) or an identity service.
     Token(Arc<dyn TokenSource>),
+    /// Tokens in a header of their own, as `x-api-key` or `api-key`.
+    Header {
+        /// Name of the header.
+        name: String,
+        /// Source of the tokens.
+        token: Arc<dyn TokenSource>,
+    },
     /// `Authorization: Basic …`.
     Basic {
         /// Name of the user.
@@ -44,6 +51,11 @@ impl Auth {
     /// tokens that it mounts.
     pub fn bearer_file(path: impl Into<PathBuf>) -> Self {
         Self::Token(Arc::new(TokenFile::new(path)))
+    }
+
+    /// Returns the token in a file, like [`bearer_file`](Self::bearer_file), sent in the header `name`.
+    pub fn header_file(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self::Header { name: name.into(), token: Arc::new(TokenFile::new(path)) }
     }
 
     /// Returns a user and a password.

@@ -9,8 +9,9 @@ use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::redact::Secrets;
+use super::request::Header;
 use super::response::ERROR_BODY_LIMIT;
-use super::retry::{Jitter, passing, refused, retry_after};
+use super::retry::{Jitter, passing, refused, retry_after, retry_after_ms};
 use super::{Auth, HttpConfig, HttpConfigError, HttpError, HttpRequest, HttpResponse, tls};
 use crate::causes::chain;
 
@@ -54,6 +55,10 @@ impl HttpClient {
             let (name, value) = parsed.map_err(|what| HttpConfigError::Header { name: header.name.clone(), what })?;
             headers.append(name, value);
         }
+        if let Auth::Header { name, .. } = &config.auth {
+            let parsed = Header::plain(name, "").parsed();
+            parsed.map_err(|what| HttpConfigError::Header { name: name.clone(), what })?;
+        }
         let client = stack(&config)?;
         let jitter = Jitter::seeded(config.seed);
         Ok(Self { client, config, headers, jitter })
@@ -87,7 +92,7 @@ impl HttpClient {
                     (renew, renewed, attempt) = (true, true, attempt - 1);
                     continue;
                 }
-                Ok(Ok(response)) if passing(response.status) => {
+                Ok(Ok(response)) if self.may_pass(&response) => {
                     Failed { undone: refused(response.status), outcome: Ok(response) }
                 }
                 Ok(Err(error @ (HttpError::Connect { .. } | HttpError::Interrupted { .. }))) => {
@@ -116,7 +121,13 @@ impl HttpClient {
     }
 
     fn renews(&self) -> bool {
-        matches!(self.config.auth, Auth::Token(_))
+        matches!(self.config.auth, Auth::Token(_) | Auth::Header { .. })
+    }
+
+    /// True for an answer that a later attempt may change: by its status, unless the host knows more.
+    fn may_pass(&self, response: &HttpResponse) -> bool {
+        let said = self.config.retry_if.as_ref().filter(|_| !response.is_success()).and_then(|hook| hook(response));
+        said.unwrap_or_else(|| passing(response.status))
     }
 
     async fn attempt(&self, request: &HttpRequest, url: &str, renew: bool) -> Result<HttpResponse, HttpError> {
@@ -133,7 +144,8 @@ impl HttpClient {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let wall_clock = || std::time::SystemTime::now().into();
-        let asked = text(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, text("date"), wall_clock()));
+        let seconds = || text(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, text("date"), wall_clock()));
+        let asked = text("retry-after-ms").and_then(retry_after_ms).or_else(seconds);
         let reset = self.config.reset_header.as_deref().filter(|_| status == 429);
         let retry_after = asked.or_else(|| text(reset?)?.trim().parse().ok().map(Duration::from_secs));
         let is_success = response.status().is_success();
@@ -181,6 +193,12 @@ impl HttpClient {
             Auth::None => builder,
             Auth::Bearer(token) => builder.bearer_auth(token.expose_secret()),
             Auth::Token(source) => builder.bearer_auth(source.token(renew).await?.expose_secret()),
+            Auth::Header { name, token } => {
+                let header = Header::secret(name, token.token(renew).await?).parsed();
+                let (name, value) =
+                    header.map_err(|what| HttpError::Credentials { what: format!("{name}: {what}") })?;
+                builder.header(name, value)
+            }
             Auth::Basic { user, password: secret } => {
                 password = Some(secret);
                 builder.basic_auth(user, Some(secret.expose_secret()))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::request::Header;
-use super::{Auth, Retry};
+use super::{Auth, HttpResponse, Retry};
 use crate::trace_context::trace_headers;
 
 /// W3C trace context of the request that is about to be sent.
@@ -36,6 +36,9 @@ impl TraceContext {
 /// Tells in which trace a request is sent; asked before each attempt.
 pub(super) type TraceHook = Arc<dyn Fn() -> Option<TraceContext> + Send + Sync>;
 
+/// Tells whether an answer that is no success is worth another attempt, if it knows.
+pub(super) type RetryHook = Arc<dyn Fn(&HttpResponse) -> Option<bool> + Send + Sync>;
+
 /// Settings of an [`HttpClient`](super::HttpClient). `Debug` shows no secret.
 #[derive(Clone)]
 pub struct HttpConfig {
@@ -44,6 +47,7 @@ pub struct HttpConfig {
     pub(super) connect_timeout: Duration,
     pub(super) body_limit: usize,
     pub(super) retry: Retry,
+    pub(super) retry_if: Option<RetryHook>,
     pub(super) reset_header: Option<String>,
     pub(super) seed: u64,
     pub(super) auth: Auth,
@@ -62,6 +66,7 @@ impl Default for HttpConfig {
             connect_timeout: Duration::from_secs(3),
             body_limit: 64 << 20,
             retry: Retry::default(),
+            retry_if: None,
             reset_header: None,
             // The one source of chance that the standard library has: each has its own keys.
             seed: RandomState::new().hash_one(0),
@@ -108,6 +113,15 @@ impl HttpConfig {
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Lets `hook` say of each answer that is no success whether another attempt may change it: for services whose body or headers tell
+    /// more than the status, such as a 429 of an account that is spent. `None` leaves it to the status; see [`Retry`]. A request
+    /// that is not [repeatable](super::HttpRequest::repeatable) is sent again after 429 and 503 alone, whatever the hook says.
+    #[must_use]
+    pub fn retry_if(mut self, hook: impl Fn(&HttpResponse) -> Option<bool> + Send + Sync + 'static) -> Self {
+        self.retry_if = Some(Arc::new(hook));
         self
     }
 

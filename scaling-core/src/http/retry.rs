@@ -7,12 +7,13 @@ use chrono::{DateTime, Utc};
 /// Attempts, and the time between them: exponential backoff with jitter.
 ///
 /// The n-th wait lies between half and the whole of `initial` × 2ⁿ⁻¹, at most `max`. Half of it is random, so that a fleet that failed
-/// together does not come back together. A longer `Retry-After` of the server is heeded; where it ends after the deadline, the answer
-/// counts as final at once.
+/// together does not come back together. A longer `Retry-After` or `Retry-After-Ms` of the server is heeded; where it ends after the
+/// deadline, the answer counts as final at once. One that is neither a number of at least 0 nor a date counts as absent.
 ///
 /// Answers 429, 503 and failed connections are tried again always. 408, 425, 500, 502, 504, 529 (overloaded, as some services say it), broken connections and attempts without an
 /// answer in time are tried again only if the request may have been carried out twice without harm
-/// ([`HttpRequest::repeatable`](super::HttpRequest::repeatable)).
+/// ([`HttpRequest::repeatable`](super::HttpRequest::repeatable)). A service that says more than its status does has a word in it through
+/// [`HttpConfig::retry_if`](super::HttpConfig::retry_if).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Attempts in all; 1 never tries again. Default 4.
@@ -63,17 +64,30 @@ pub(super) fn passing(status: u16) -> bool {
     refused(status) || matches!(status, 408 | 425 | 500 | 502 | 504 | 529)
 }
 
-/// Reads `Retry-After`: seconds, or a date, which is measured from the server's own `Date` where it says one, so that clocks that differ
-/// do not matter.
+/// Reads `Retry-After`: seconds, some services write fractions, or a date, which is measured from the server's own `Date` where it says
+/// one, so that clocks that differ do not matter.
 pub(super) fn retry_after(value: &str, date: Option<&str>, now: DateTime<Utc>) -> Option<Duration> {
-    let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Too long a number for a u64 is still a number: never.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    if let Some(seconds) = decimal(value) {
+        return Some(seconds);
     }
     let instant = |text: &str| DateTime::parse_from_rfc2822(text.trim()).ok().map(|at| at.with_timezone(&Utc));
     let from = date.and_then(instant).unwrap_or(now);
     Some((instant(value)? - from).to_std().unwrap_or_default())
+}
+
+/// Reads `Retry-After-Ms`: milliseconds, which is what some services send beside or instead of seconds.
+pub(super) fn retry_after_ms(value: &str) -> Option<Duration> {
+    Some(decimal(value)? / 1000)
+}
+
+/// Seconds as digits with at most one point between them: no sign, no exponent, no `inf`.
+fn decimal(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Too long a number for a duration is still a number: never.
+    let seconds = || value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    (digits(whole) && digits(fraction)).then(|| seconds().unwrap_or(Duration::from_secs(u64::MAX)))
 }
 
 /// A sequence of numbers from a seed (splitmix64): jitter needs no more.
@@ -107,14 +121,19 @@ mod tests {
         let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         let read = |value, date| retry_after(value, date, now);
         assert_eq!(read(" 120 ", None), Some(Duration::from_secs(120)));
+        assert_eq!(read("1.5", None), Some(Duration::from_millis(1500)));
+        assert_eq!(
+            [retry_after_ms("1500"), retry_after_ms("0.5")],
+            [1_500_000, 500].map(Duration::from_micros).map(Some)
+        );
         assert_eq!(read("Tue, 14 Nov 2023 22:14:20 GMT", None), Some(Duration::from_secs(60)));
         // The server's clock is an hour ahead of ours.
         let ahead = Some("Tue, 14 Nov 2023 23:13:20 GMT");
         assert_eq!(read("Tue, 14 Nov 2023 23:14:20 GMT", ahead), Some(Duration::from_secs(60)));
         assert_eq!(read("Tue, 14 Nov 2000 22:14:20 GMT", None), Some(Duration::ZERO));
         assert_eq!(read("99999999999999999999999", None), Some(Duration::from_secs(u64::MAX)));
-        for nonsense in ["", "-5", "1.5", "soon", "Tue, 99 Nov 2023"] {
-            assert_eq!(read(nonsense, None), None, "{nonsense}");
+        for nonsense in ["", "-5", "+5", "1.", ".5", "1.5.2", "1e3", "NaN", "inf", "0x10", "soon", "Tue, 99 Nov 2023"] {
+            assert_eq!((read(nonsense, None), retry_after_ms(nonsense)), (None, None), "{nonsense}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use scaling_core::http::{
-    Auth, Endpoint, HttpClient, HttpConfig, HttpConfigError, HttpError, HttpRequest, Retry, TraceContext,
+    Auth, Endpoint, HttpClient, HttpConfig, HttpConfigError, HttpError, HttpRequest, HttpResponse, Retry, TraceContext,
 };
 use server::{Reply, Server};
 use tokio::time::Instant;
@@ -141,7 +141,14 @@ async fn a_server_that_hangs_or_trickles_costs_the_deadline_and_no_more() {
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_heeded_and_never_waited_for_beyond_the_deadline() {
     let date = [("date", "Tue, 14 Nov 2023 22:13:20 GMT"), ("retry-after", "Tue, 14 Nov 2023 22:15:20 GMT")];
-    for (headers, waited) in [(&date[..], 120), (&[("retry-after", "77")], 77), (&[("retry-after", "soon")], 0)] {
+    for (headers, waited) in [
+        (&date[..], 120),
+        (&[("retry-after", "77")], 77),
+        (&[("retry-after", "soon")], 0),
+        (&[("retry-after", "-5")], 0),
+        (&[("retry-after-ms", "3000"), ("retry-after", "77")], 3),
+        (&[("retry-after-ms", "no"), ("retry-after", "77")], 77),
+    ] {
         let headers: Vec<_> = headers.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
         let server = Server::start(move |_, number| {
             let headers: Vec<_> = headers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
@@ -265,6 +272,42 @@ async fn a_refused_token_is_read_again_from_its_file_once() {
     let nowhere = HttpClient::new(config().auth(Auth::bearer_file(folder.path().join("none")))).unwrap();
     let error = nowhere.send(&get(&server)).await.unwrap_err();
     assert!(matches!(error, HttpError::Credentials { .. }) && error.is_transient(), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_file_for_a_header_of_its_own_is_read_again_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    fs::write(&path, "old\n").unwrap();
+    let server = Server::start(|seen, _| match seen.header("api-key") {
+        Some("new") => Reply::ok("x"),
+        _ => Reply::answer(401, &[], "expired"),
+    });
+    let server = server.await;
+    let client = client(config().auth(Auth::header_file("api-key", &path)));
+    assert_eq!(client.send(&get(&server)).await.unwrap_err().status(), Some(401));
+    fs::write(&path, "new").unwrap();
+    client.send(&get(&server)).await.unwrap();
+    client.send(&get(&server)).await.unwrap();
+    let sent: Vec<_> = server.seen().iter().map(|seen| seen.header("api-key").unwrap().to_owned()).collect();
+    assert_eq!(sent, ["old", "old", "old", "new", "new"]);
+    assert!(server.seen().iter().all(|seen| seen.header("authorization").is_none()));
+}
+
+#[tokio::test]
+async fn a_host_that_knows_more_than_the_status_decides_what_is_tried_again() {
+    let hook = |response: &HttpResponse| match response.body() {
+        b"spent" => Some(false),
+        b"conflict" => Some(true),
+        _ => None,
+    };
+    for (status, body, asked) in
+        [(429, "spent", 1), (429, "busy", 4), (409, "conflict", 4), (409, "other", 1), (200, "conflict", 1)]
+    {
+        let server = Server::always(Reply::answer(status, &[], body)).await;
+        let response = client(config().retry_if(hook)).exchange(&get(&server)).await.unwrap();
+        assert_eq!((response.status(), server.seen().len()), (status, asked), "{status} {body}");
+    }
 }
 
 #[tokio::test]
