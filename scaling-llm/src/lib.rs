@@ -13,6 +13,12 @@ mod text;
 mod transcript;
 
 pub use engine::{LlmConfig, LlmEngine};
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use model::{
+    AnswerFormat, AnthropicConfig, AnthropicModel, ApiKey, Effort, Environment, OpenAiConfig, OpenAiModel, SetupError,
+    TokenLimit, model_from_env,
+};
 pub use model::{ChatModel, Completion, ModelError, ModelId, Usage};
 pub use prompt::Prompt;
 pub use range::ReplicaRange;

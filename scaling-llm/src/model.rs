@@ -1,9 +1,34 @@
-//! The trait [`ChatModel`]: text in, text out.
+//! The trait [`ChatModel`]: text in, text out. Its HTTP back ends are behind the feature `client`.
+
+#[cfg(feature = "client")]
+mod anthropic;
+#[cfg(feature = "client")]
+mod backend;
+#[cfg(feature = "client")]
+mod environment;
+#[cfg(feature = "client")]
+mod failure;
+#[cfg(feature = "client")]
+mod format;
+#[cfg(feature = "client")]
+mod openai;
+#[cfg(feature = "client")]
+mod setup;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "client")]
+pub use {
+    anthropic::{AnthropicConfig, AnthropicModel, Effort},
+    backend::ApiKey,
+    environment::{Environment, model_from_env},
+    format::AnswerFormat,
+    openai::{OpenAiConfig, OpenAiModel, TokenLimit},
+    setup::SetupError,
+};
 
 /// A language model that answers one question at a time.
 ///
