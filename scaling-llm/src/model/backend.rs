@@ -1,5 +1,6 @@
 //! What both back ends share: keys, addresses, and the way of a request to its answer.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use scaling_core::http::{
     Auth, Endpoint, ExposeSecret, HttpClient, HttpConfig, HttpError, HttpRequest, HttpResponse, Retry, SecretString,
 };
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -60,7 +62,7 @@ impl ApiKey {
 }
 
 /// A server, and how it is spoken to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Server {
     pub(super) base: String,
     pub(super) key: ApiKey,
@@ -68,6 +70,16 @@ pub(super) struct Server {
     pub(super) key_header: Option<String>,
     pub(super) plain_http: bool,
     pub(super) http: HttpConfig,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whatever stands before an `@` may be a password.
+        let base = self.base.rsplit_once('@').map_or(self.base.as_str(), |(_, rest)| rest);
+        let mut shown = f.debug_struct("Server");
+        shown.field("base", &base).field("key", &self.key).field("key_header", &self.key_header);
+        shown.field("plain_http", &self.plain_http).field("http", &self.http).finish()
+    }
 }
 
 impl Server {
@@ -221,6 +233,12 @@ fn cleaned(answer: Result<Completion, ModelError>, response: &HttpResponse) -> R
     }
 }
 
+/// A part of an answer that is read if it is an object of the right kind, and else counts as absent: no answer fails by its counts.
+pub(super) fn part<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {
+    let object = raw.map(RawValue::get).filter(|raw| raw.starts_with('{'));
+    object.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default()
+}
+
 /// A count of tokens; 0 for what is none.
 pub(super) fn tokens(value: Option<&RawValue>) -> u64 {
     value.and_then(|value| value.get().parse().ok()).unwrap_or_default()
@@ -235,7 +253,7 @@ pub(super) fn object(body: &[u8]) -> Result<&str, ModelError> {
 }
 
 /// An answer that is none.
-pub(super) fn unusable(what: impl std::fmt::Display) -> ModelError {
+pub(super) fn unusable(what: impl fmt::Display) -> ModelError {
     ModelError::Unavailable(format!("the answer cannot be used: {}", one_line(&what.to_string(), 160)))
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::super::backend::{object, tokens, unusable};
+use super::super::backend::{object, part, tokens, unusable};
 use super::super::failure::failure;
 use crate::{Completion, ModelError, Usage};
 
@@ -102,7 +102,7 @@ struct Counts<'a> {
 
 /// The prompt is the sum of what was read from the cache, written to it, and neither.
 fn usage(raw: Option<&RawValue>) -> Usage {
-    let counts: Counts<'_> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let counts: Counts<'_> = part(raw);
     let (read, written) = (tokens(counts.cache_read_input_tokens), tokens(counts.cache_creation_input_tokens));
     Usage {
         input_tokens: tokens(counts.input_tokens).saturating_add(read).saturating_add(written),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::super::backend::{object, tokens, unusable};
+use super::super::backend::{object, part, tokens, unusable};
 use super::super::failure::failure;
 use crate::{Completion, ModelError, Usage};
 
@@ -116,9 +116,8 @@ struct Details<'a> {
 }
 
 fn usage(raw: Option<&RawValue>) -> Usage {
-    let counts: Counts<'_> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let details = counts.prompt_tokens_details.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let details: Details<'_> = details.unwrap_or_default();
+    let counts: Counts<'_> = part(raw);
+    let details: Details<'_> = part(counts.prompt_tokens_details);
     Usage {
         input_tokens: tokens(counts.prompt_tokens),
         output_tokens: tokens(counts.completion_tokens),
