@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+#[allow(dead_code)] // what came is not looked at here
 #[path = "../../scaling-core/tests/http/server.rs"]
 mod server;
 #[allow(dead_code)] // the answers that are not asked for here
@@ -43,7 +44,7 @@ fn kib(name: &str) -> u64 {
 fn bomb() -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     for _ in 0..1600 {
-        encoder.write_all(&[b' '; 1 << 16]).unwrap();
+        encoder.write_all(&vec![b' '; 1 << 16]).unwrap();
     }
     encoder.finish().unwrap()
 }
@@ -59,9 +60,9 @@ fn flood(api: Api, number: usize) -> Reply {
     };
     match number {
         0 => ok(&api.says(ADVICE)),
-        1 => endless("HTTP/1.1 200 x\r\ncontent-length: 100000000\r\n\r\n", &[b' '; 1 << 16]),
-        2 => endless("HTTP/1.1 200 x\r\n\r\n", &[b'['; 1 << 16]),
-        3 => endless("HTTP/1.1 400 x\r\n\r\n", &[b'{'; 1 << 16]),
+        1 => endless("HTTP/1.1 200 x\r\ncontent-length: 100000000\r\n\r\n", &vec![b' '; 1 << 16]),
+        2 => endless("HTTP/1.1 200 x\r\n\r\n", &vec![b'['; 1 << 16]),
+        3 => endless("HTTP/1.1 400 x\r\n\r\n", &vec![b'{'; 1 << 16]),
         4 => Reply::answer(200, &gzip, bomb()),
         5 => Reply::answer(404, &gzip, bomb()),
         6 => ok(&api.says(&ADVICE.replace("the queue grows", &"x".repeat(1_000_000)))),
@@ -79,14 +80,12 @@ fn flood(api: Api, number: usize) -> Reply {
 
 async fn ask(api: Api, url: &str, number: usize) -> String {
     let once = |http: HttpConfig| http.retry(Retry::NEVER);
-    let model: Box<dyn ChatModel> = match api {
-        Api::Anthropic => {
-            Box::new(AnthropicModel::new(AnthropicConfig::new(ApiKey::new(KEY)).base_url(url).http(once)).unwrap())
-        }
-        _ => {
-            let config = OpenAiConfig::openai(ApiKey::new(KEY)).base_url(format!("{url}/v1")).http(once);
-            Box::new(OpenAiModel::new(config).unwrap())
-        }
+    let model: Box<dyn ChatModel> = if api == Api::Anthropic {
+        let config = AnthropicConfig::new(ApiKey::new(KEY)).base_url(url).http(once);
+        Box::new(AnthropicModel::new(config).unwrap())
+    } else {
+        let config = OpenAiConfig::openai(ApiKey::new(KEY)).base_url(format!("{url}/v1")).http(once);
+        Box::new(OpenAiModel::new(config).unwrap())
     };
     format!("{:?}", model.complete("system", &format!("flood:{number}:")).await)
 }

@@ -36,6 +36,12 @@ pub enum Effort {
     Max,
 }
 
+#[derive(Clone, Copy, Debug)]
+enum EffortSetting {
+    ByModel,
+    Fixed(Option<Effort>),
+}
+
 /// Settings of an [`AnthropicModel`]. `Debug` shows no key.
 #[derive(Clone, Debug)]
 pub struct AnthropicConfig {
@@ -43,7 +49,7 @@ pub struct AnthropicConfig {
     model: String,
     version: String,
     max_tokens: u32,
-    effort: Option<Option<Effort>>,
+    effort: EffortSetting,
     format: AnswerFormat,
 }
 
@@ -58,7 +64,7 @@ impl AnthropicConfig {
             model: Self::DEFAULT_MODEL.into(),
             version: VERSION.into(),
             max_tokens: 4096,
-            effort: None,
+            effort: EffortSetting::ByModel,
             format: AnswerFormat::default(),
         }
     }
@@ -103,7 +109,7 @@ impl AnthropicConfig {
     /// Sets how much the model thinks; `None` leaves it to the model. By default [`Effort::Low`] where the model takes it.
     #[must_use]
     pub fn effort(mut self, effort: Option<Effort>) -> Self {
-        self.effort = Some(effort);
+        self.effort = EffortSetting::Fixed(effort);
         self
     }
 
@@ -178,7 +184,10 @@ impl AnthropicModel {
             return Err(SetupError::setting("max_tokens", "it is 0"));
         }
         let takes_effort = !WITHOUT_EFFORT.iter().any(|name| model.starts_with(name));
-        let effort = effort.unwrap_or(takes_effort.then_some(Effort::Low));
+        let effort = match effort {
+            EffortSetting::ByModel => takes_effort.then_some(Effort::Low),
+            EffortSetting::Fixed(effort) => effort,
+        };
         let endpoint = server.endpoint(&["v1", "messages"])?;
         server.http = server.http.header("anthropic-version", version);
         let backend = server.backend(endpoint, Vec::new())?;

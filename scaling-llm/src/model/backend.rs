@@ -137,8 +137,7 @@ fn retries(response: &HttpResponse) -> Option<bool> {
     }
     match (response.header("x-should-retry"), response.status()) {
         (Some("true"), _) => Some(true),
-        (Some("false"), _) => Some(false),
-        (_, 402) => Some(false),
+        (Some("false"), _) | (_, 402) => Some(false),
         // Another request was in the way of this one.
         (_, 409) => Some(true),
         _ => None,

@@ -46,12 +46,12 @@ impl Environment {
     /// [`SetupError::Setting`] if a variable holds no text.
     pub fn read() -> Result<Self, SetupError> {
         let mut fault = None;
-        let environment = Self::of(|name| match std::env::var_os(name)?.into_string() {
-            Ok(value) => Some(value),
-            Err(_) => {
+        let environment = Self::of(|name| {
+            let text = std::env::var_os(name)?.into_string();
+            if text.is_err() {
                 fault.get_or_insert(SetupError::setting(name, "it is no text"));
-                None
             }
+            text.ok()
         });
         fault.map_or(Ok(environment), Err)
     }

@@ -6,12 +6,13 @@ use super::ModelError;
 use crate::text::one_line;
 
 /// Codes that say that the money or the quota is spent: waiting does not help, whatever the status.
-const SPENT: [&str; 8] = [
+const SPENT: [&str; 9] = [
     "billing_error",
     "contract_spend_limit_reached",
     "credit_balance_exhausted",
     "enforced_spend_limit_reached",
     "insufficient_quota",
+    "linked_organization_spend_limit_reached",
     "organization_spend_limit_exceeded",
     "organization_usage_limit_exceeded",
     "project_spend_limit_exceeded",
@@ -71,10 +72,11 @@ pub(super) fn failure(status: u16, body: &[u8]) -> ModelError {
         Some(message) => message.clone(),
         None => String::from_utf8_lossy(body.get(..4 * MESSAGE).unwrap_or(body)).into_owned(),
     };
-    let codes: String = said.codes.iter().take(3).map(|code| format!(" {}", one_line(code, 64))).collect();
+    let codes: Vec<_> = said.codes.iter().map(|code| one_line(code, 64)).collect();
+    let head = format!("status {status} {}", codes.join(" "));
+    let head = head.trim_end();
     let text = one_line(&text.split_whitespace().collect::<Vec<_>>().join(" "), MESSAGE);
-    let what =
-        if text.is_empty() { format!("status {status}{codes}") } else { format!("status {status}{codes}: {text}") };
+    let what = if text.is_empty() { head.to_owned() } else { format!("{head}: {text}") };
     match status {
         _ if said.is_any(&SPENT) => ModelError::Spent(what),
         402 => ModelError::Spent(what),

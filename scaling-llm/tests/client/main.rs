@@ -34,18 +34,18 @@ use server::{Reply, Seen, Server};
 use strict::{Api, KEY};
 use tokio::time::Instant;
 
-pub const SYSTEM: &str = "You advise an autoscaler.";
-pub const USER: &str = r#"{"allowed":{"lowest":4,"highest":6},"mark":"pr0mpt-m4rk"}"#;
+pub(crate) const SYSTEM: &str = "You advise an autoscaler.";
+pub(crate) const USER: &str = r#"{"allowed":{"lowest":4,"highest":6},"mark":"pr0mpt-m4rk"}"#;
 
 /// A server that refuses what the API refuses, and otherwise answers by a script. It notes when each request came.
-pub struct World {
-    pub api: Api,
-    pub server: Server,
+pub(crate) struct World {
+    pub(crate) api: Api,
+    pub(crate) server: Server,
     at: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl World {
-    pub async fn new(api: Api, script: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn new(api: Api, script: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
         let at = Arc::new(Mutex::new(Vec::new()));
         let noted = at.clone();
         let server = Server::start(move |seen, number| {
@@ -55,24 +55,24 @@ impl World {
         Self { api, server: server.await, at }
     }
 
-    pub async fn always(api: Api, reply: Reply) -> Self {
+    pub(crate) async fn always(api: Api, reply: Reply) -> Self {
         Self::new(api, move |_, _| reply.clone()).await
     }
 
     /// Seconds between the requests.
-    pub fn gaps(&self) -> Vec<f64> {
+    pub(crate) fn gaps(&self) -> Vec<f64> {
         self.at.lock().unwrap().windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect()
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.server.seen().len()
     }
 
-    pub fn model(&self) -> Box<dyn ChatModel> {
+    pub(crate) fn model(&self) -> Box<dyn ChatModel> {
         self.with(ApiKey::new(KEY), |http| http)
     }
 
-    pub fn with(&self, key: ApiKey, adjust: impl FnOnce(HttpConfig) -> HttpConfig) -> Box<dyn ChatModel> {
+    pub(crate) fn with(&self, key: ApiKey, adjust: impl FnOnce(HttpConfig) -> HttpConfig) -> Box<dyn ChatModel> {
         let adjust = |http: HttpConfig| adjust(http.seed(1));
         match self.api {
             Api::Anthropic => Box::new(AnthropicModel::new(self.anthropic(key).http(adjust)).unwrap()),
@@ -80,11 +80,11 @@ impl World {
         }
     }
 
-    pub fn anthropic(&self, key: ApiKey) -> AnthropicConfig {
+    pub(crate) fn anthropic(&self, key: ApiKey) -> AnthropicConfig {
         AnthropicConfig::new(key).base_url(self.server.url())
     }
 
-    pub fn openai(&self, key: ApiKey) -> OpenAiConfig {
+    pub(crate) fn openai(&self, key: ApiKey) -> OpenAiConfig {
         let (url, base) = (self.server.url(), format!("{}/v1", self.server.url()));
         match self.api {
             Api::Azure => OpenAiConfig::azure(url, "scaler", key),
@@ -97,13 +97,13 @@ impl World {
         }
     }
 
-    pub async fn ask(&self) -> Result<Completion, ModelError> {
+    pub(crate) async fn ask(&self) -> Result<Completion, ModelError> {
         self.model().complete(SYSTEM, USER).await
     }
 }
 
 /// What became of a question, the strict reading of the answer included, in a word.
-pub fn outcome(answer: &Result<Completion, ModelError>) -> String {
+pub(crate) fn outcome(answer: &Result<Completion, ModelError>) -> String {
     let word = match answer {
         Ok(completion) => match reply::parse(&completion.text) {
             Ok(advice) => return format!("{:?} {}", advice.action, advice.target_replicas),

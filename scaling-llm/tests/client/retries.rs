@@ -10,6 +10,7 @@ use crate::server::Reply;
 use crate::spoken::{ADVICE, ok};
 use crate::strict::{Api, KEY};
 use crate::{SYSTEM, USER, World, outcome};
+use Wait::{Backoff, Never, Of};
 
 /// Asks once; tells what came of it, the seconds between the requests, and those that it took.
 async fn told(world: &World) -> (String, Vec<f64>, f64) {
@@ -73,16 +74,18 @@ async fn a_server_that_comes_back_is_heard() {
     }
 }
 
+/// The wait after an answer, in seconds.
+enum Wait {
+    Of(f64),
+    /// The header says nothing.
+    Backoff,
+    /// The answer is final at once.
+    Never,
+}
+
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_heeded_as_far_as_it_can_be_read_and_never_beyond_the_time() {
     let date = ("date", "Sat, 28 Nov 2026 09:00:00 GMT");
-    // The wait in seconds; none where the answer is final at once, and the backoff where the header says nothing.
-    enum Wait {
-        Of(f64),
-        Backoff,
-        Never,
-    }
-    use Wait::{Backoff, Never, Of};
     for (headers, wait) in [
         (vec![("retry-after", "7")], Of(7.0)),
         (vec![("retry-after", " 7 ")], Of(7.0)),

@@ -40,7 +40,7 @@ fn key(seen: &Seen) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("\\u{byte:04x}")).collect()
+    text.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat()
 }
 
 type Repeat = fn(Api, &str) -> Reply;

@@ -13,6 +13,7 @@
     unreachable_pub
 )]
 
+#[allow(dead_code)] // some ways to answer are not needed here
 #[path = "../../../scaling-core/tests/http/server.rs"]
 mod server;
 #[path = "../support/answers.rs"]
@@ -156,12 +157,12 @@ async fn the_official_sdks_send_what_we_send_and_read_what_the_judges_answer() {
     assert_eq!(gpt["azure"], json!(ADVICE));
 
     // The judges know the fields that the SDKs know, and no others.
-    assert_eq!(claude["fields"], json!(ANTHROPIC_FIELDS));
-    assert_eq!(gpt["fields"], json!(OPENAI_FIELDS));
+    assert_eq!(claude["fields"], json!(ANTHROPIC_FIELDS[..]));
+    assert_eq!(gpt["fields"], json!(OPENAI_FIELDS[..]));
 
     // What they refuse, the SDKs raise.
     for (told, case, raised, status, kind) in [
-        (claude, "spent", "RateLimitError", 429, "rate_limit_error"),
+        (claude, "spent", "EnforcedSpendLimitReachedError", 429, "rate_limit_error"),
         (claude, "overloaded", "OverloadedError", 529, "overloaded_error"),
         (claude, "wrong key", "AuthenticationError", 401, "authentication_error"),
         (claude, "both keys", "BadRequestError", 400, "invalid_request_error"),

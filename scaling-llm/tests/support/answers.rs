@@ -55,7 +55,10 @@ impl Api {
         match self {
             Self::Anthropic => {
                 let mut body = self.ends("refusal", &json!([{"type": "text", "text": ADVICE}]));
-                body["stop_details"] = json!({"type": "refusal", "category": "cyber", "explanation": null});
+                let details = json!({"type": "refusal", "category": "cyber", "explanation": null});
+                if let Some(fields) = body.as_object_mut() {
+                    fields.insert("stop_details".into(), details);
+                }
                 body
             }
             _ => {

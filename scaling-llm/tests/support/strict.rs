@@ -205,9 +205,8 @@ fn anthropic(seen: &Seen) -> Judged {
 
 fn openai(api: Api, seen: &Seen) -> Judged {
     let path = match api {
-        Api::Azure => "/openai/v1/chat/completions",
+        Api::Azure | Api::Groq => "/openai/v1/chat/completions",
         Api::AzureDated => "/openai/deployments/scaler/chat/completions?api-version=2024-10-21",
-        Api::Groq => "/openai/v1/chat/completions",
         _ => "/v1/chat/completions",
     };
     if seen.line != format!("POST {path} HTTP/1.1") {
@@ -271,7 +270,7 @@ fn turns(body: &Map<String, Value>, roles: &[&str]) -> Judged {
     }
     let talk = said.strip_prefix(&["system"]).unwrap_or(&said);
     holds(talk.first() == Some(&"user") && talk.last() == Some(&"user"), "messages: a user must begin and end them")?;
-    let alternate = talk.windows(2).all(|pair| pair[0] != pair[1]);
+    let alternate = talk.iter().zip(talk.iter().skip(1)).all(|(role, next)| role != next);
     holds(alternate && !talk.contains(&"system"), "messages: roles must alternate")
 }
 

@@ -90,23 +90,23 @@ pub(super) fn read(status: u16, body: &[u8]) -> Result<Completion, ModelError> {
 
 #[derive(Default, Deserialize)]
 struct Counts<'a> {
-    #[serde(default, borrow)]
-    input_tokens: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    cache_read_input_tokens: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    cache_creation_input_tokens: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    output_tokens: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "input_tokens")]
+    uncached: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "cache_read_input_tokens")]
+    read: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "cache_creation_input_tokens")]
+    written: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "output_tokens")]
+    output: Option<&'a RawValue>,
 }
 
 /// The prompt is the sum of what was read from the cache, written to it, and neither.
 fn usage(raw: Option<&RawValue>) -> Usage {
     let counts: Counts<'_> = part(raw);
-    let (read, written) = (tokens(counts.cache_read_input_tokens), tokens(counts.cache_creation_input_tokens));
+    let (read, written) = (tokens(counts.read), tokens(counts.written));
     Usage {
-        input_tokens: tokens(counts.input_tokens).saturating_add(read).saturating_add(written),
-        output_tokens: tokens(counts.output_tokens),
+        input_tokens: tokens(counts.uncached).saturating_add(read).saturating_add(written),
+        output_tokens: tokens(counts.output),
         cache_read_tokens: read,
         cache_write_tokens: written,
     }

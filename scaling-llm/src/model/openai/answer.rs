@@ -109,10 +109,10 @@ struct Counts<'a> {
 
 #[derive(Default, Deserialize)]
 struct Details<'a> {
-    #[serde(default, borrow)]
-    cached_tokens: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    cache_write_tokens: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "cached_tokens")]
+    read: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "cache_write_tokens")]
+    written: Option<&'a RawValue>,
 }
 
 fn usage(raw: Option<&RawValue>) -> Usage {
@@ -121,8 +121,8 @@ fn usage(raw: Option<&RawValue>) -> Usage {
     Usage {
         input_tokens: tokens(counts.prompt_tokens),
         output_tokens: tokens(counts.completion_tokens),
-        cache_read_tokens: tokens(details.cached_tokens),
-        cache_write_tokens: tokens(details.cache_write_tokens),
+        cache_read_tokens: tokens(details.read),
+        cache_write_tokens: tokens(details.written),
     }
 }
 
