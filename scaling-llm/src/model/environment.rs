@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::anthropic::{AnthropicConfig, AnthropicModel};
 use super::backend::ApiKey;
 use super::openai::{OpenAiConfig, OpenAiModel};
-use super::{ChatModel, SetupError};
+use super::{AnswerFormat, ChatModel, SetupError};
 
 const ANTHROPIC: &str = "ANTHROPIC_API_KEY";
 const OPENAI: &str = "OPENAI_API_KEY";
@@ -87,12 +87,12 @@ impl Environment {
         })
     }
 
-    /// Creates the back end of a model: Anthropic's for names that begin with `claude`, OpenAI's for others. Without a name, the
-    /// default model of the first of the two that has a key.
+    /// Creates the back end of a model that answers in a form: Anthropic's for names that begin with `claude`, OpenAI's for others.
+    /// Without a name, the default model of the first of the two that has a key.
     ///
     /// # Errors
     /// [`SetupError`]; [`SetupError::NoKey`] if there is no key for it.
-    pub fn model(&self, name: Option<&str>) -> Result<Arc<dyn ChatModel>, SetupError> {
+    pub fn model(&self, name: Option<&str>, format: AnswerFormat) -> Result<Arc<dyn ChatModel>, SetupError> {
         let is_anthropic = match name {
             Some(name) => name.starts_with("claude"),
             None => match (&self.anthropic.key, &self.openai.key) {
@@ -103,21 +103,21 @@ impl Environment {
             },
         };
         if is_anthropic {
-            let config = self.anthropic()?;
+            let config = self.anthropic()?.format(format);
             Ok(Arc::new(AnthropicModel::new(name.map_or(config.clone(), |name| config.model(name)))?))
         } else {
-            let config = self.openai()?;
+            let config = self.openai()?.format(format);
             Ok(Arc::new(OpenAiModel::new(name.map_or(config.clone(), |name| config.model(name)))?))
         }
     }
 }
 
-/// Creates the back end of a model by the [`Environment`] of the process.
+/// Creates the back end of a model by the [`Environment`] of the process: [`Environment::read`] and [`Environment::model`].
 ///
 /// ```
-/// use scaling_llm::{SetupError, model_from_env};
+/// use scaling_llm::{AnswerFormat, SetupError, model_from_env};
 ///
-/// match model_from_env(Some("claude-haiku-5-5")) {
+/// match model_from_env(Some("claude-haiku-5-5"), AnswerFormat::Advice) {
 ///     Ok(model) => println!("asks {}", model.id().model),
 ///     // Everything goes on by the baseline.
 ///     Err(error @ SetupError::NoKey { .. }) => println!("no advice: {error}"),
@@ -127,6 +127,6 @@ impl Environment {
 ///
 /// # Errors
 /// [`SetupError`]; [`SetupError::NoKey`] if there is no key for it.
-pub fn model_from_env(name: Option<&str>) -> Result<Arc<dyn ChatModel>, SetupError> {
-    Environment::read()?.model(name)
+pub fn model_from_env(name: Option<&str>, format: AnswerFormat) -> Result<Arc<dyn ChatModel>, SetupError> {
+    Environment::read()?.model(name, format)
 }

@@ -132,7 +132,7 @@ fn the_environment_names_a_model_or_says_that_there_is_no_key() {
             pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         });
         assert!(!format!("{environment:?}").contains("sk-"), "{environment:?}");
-        environment.model(model).map(|model| model.id().model)
+        environment.model(model, AnswerFormat::Advice).map(|model| model.id().model)
     };
     let (a, o) = (("ANTHROPIC_API_KEY", "sk-a"), ("OPENAI_API_KEY", "sk-o"));
     for (pairs, model, expected) in [
@@ -174,7 +174,7 @@ async fn addresses_of_the_environment_are_asked() {
             (_, "OPENAI_BASE_URL") => Some(format!("{url}/v1/")),
             _ => None,
         });
-        let model = environment.model(None).unwrap();
+        let model = environment.model(None, AnswerFormat::Advice).unwrap();
         assert_eq!(outcome(&model.complete(SYSTEM, USER).await), "Scale 5", "{api:?}");
     }
 }
@@ -196,7 +196,7 @@ fn the_process_environment_is_read_by_the_one_function() {
 #[ignore = "run by another test, with an environment of its own"]
 #[allow(clippy::print_stdout)]
 fn in_a_process_of_its_own() {
-    match scaling_llm::model_from_env(None) {
+    match scaling_llm::model_from_env(None, AnswerFormat::default()) {
         Ok(model) => println!("told: {}", model.id().model),
         Err(error) => println!("told: {error}"),
     }
