@@ -191,8 +191,11 @@ impl Backend {
 
     fn heed(&self, response: &HttpResponse) {
         let asked = response.retry_after().filter(|_| matches!(response.status(), 429 | 503 | 529));
-        let until = asked.and_then(|wait| Instant::now().checked_add(wait.min(LONGEST_PAUSE)));
-        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        if let Some(until) = asked.and_then(|wait| Instant::now().checked_add(wait.min(LONGEST_PAUSE))) {
+            // The longest counts: questions that were on their way together come back in any order.
+            let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+            *paused = (*paused).max(Some(until));
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 mod answer;
 mod config;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,6 +13,13 @@ use super::backend::Backend;
 use super::format::{AnswerFormat, NamedSchema};
 use super::{ChatModel, Completion, ModelError, ModelId, SetupError};
 pub use config::{OpenAiConfig, TokenLimit};
+
+/// Schema of one valid answer, and the word in it.
+const PROBE: &str = concat!(
+    r#"{"type":"object","additionalProperties":false,"required":["word"],"#,
+    r#""properties":{"word":{"type":"string","enum":["quartz"]}}}"#,
+);
+const PROBED: &str = "quartz";
 
 /// A model behind an API of chat completions. It can be shared by many tasks.
 ///
@@ -74,6 +83,25 @@ impl OpenAiModel {
 
     /// Body of the request of a question: JSON. Equal questions give equal bytes.
     pub fn request(&self, system: &str, user: &str) -> Vec<u8> {
+        self.body(self.schema.as_ref(), system, user)
+    }
+
+    /// Asks once whether the server holds the model to a schema, with one whose only valid answer is not the one that the question
+    /// asks for. Many servers take a schema and drop it without a word. For the start of a host: it costs a question.
+    ///
+    /// # Errors
+    /// [`ModelError`] if there is no answer; [`ModelError::Rejected`] where the server refuses schemas: see
+    /// [`OpenAiConfig::without_schema`].
+    pub async fn holds_to_schema(&self) -> Result<bool, ModelError> {
+        let probe = AnswerFormat::Schema { name: "probe".into(), schema: PROBE.into() };
+        let probe = probe.schema().map_err(|error| ModelError::Rejected(error.to_string()))?;
+        let body = self.body(probe.as_ref(), "You answer in JSON.", r#"Answer {"word":"yes"} and nothing else."#);
+        let answer = self.backend.ask(body, answer::read).await?;
+        let object = serde_json::from_str::<BTreeMap<String, String>>(answer.text.trim());
+        Ok(object.is_ok_and(|object| object.into_iter().eq([("word".to_owned(), PROBED.to_owned())])))
+    }
+
+    fn body(&self, schema: Option<&NamedSchema>, system: &str, user: &str) -> Vec<u8> {
         let limit = |field| (self.token_limit == field).then_some(self.max_tokens);
         let system = Some(Turn { role: "system", content: system }).filter(|turn| !turn.content.trim().is_empty());
         let body = Body {
@@ -83,7 +111,7 @@ impl OpenAiModel {
             max_tokens: limit(TokenLimit::MaxTokens),
             reasoning_effort: self.reasoning_effort.as_deref(),
             temperature: self.temperature,
-            response_format: self.schema.as_ref().map(|named| ResponseFormat {
+            response_format: schema.map(|named| ResponseFormat {
                 kind: "json_schema",
                 json_schema: JsonSchema { name: &named.name, strict: true, schema: &named.schema },
             }),

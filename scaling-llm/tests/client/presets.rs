@@ -7,6 +7,7 @@ use scaling_llm::{
     SetupError,
 };
 
+use crate::server::Reply;
 use crate::spoken::{ADVICE, ok};
 use crate::strict::{Api, KEY};
 use crate::{SYSTEM, USER, World, outcome};
@@ -82,6 +83,27 @@ async fn the_judges_refuse_what_the_apis_refuse() {
     // A blank question is refused here already.
     assert_eq!(outcome(&world.model().complete(SYSTEM, " \n").await), "rejected");
     assert_eq!(world.requests(), 4);
+}
+
+#[tokio::test]
+async fn a_server_that_drops_the_schema_is_found_out() {
+    for (text, holds) in [
+        (r#"{"word":"quartz"}"#, true),
+        (" {\n\"word\": \"quartz\"}\n", true),
+        (r#"{"word":"yes"}"#, false),
+        ("```json\n{\"word\":\"quartz\"}\n```", false),
+        (r#"{"word":"quartz","more":"x"}"#, false),
+        (r#"["quartz"]"#, false),
+        ("yes", false),
+    ] {
+        let world = World::always(Api::Vllm, ok(&Api::Vllm.says(text))).await;
+        let model = OpenAiModel::new(world.openai(ApiKey::None).without_schema()).unwrap();
+        assert_eq!(model.holds_to_schema().await, Ok(holds), "{text}");
+        assert!(String::from_utf8(world.server.seen()[0].body.clone()).unwrap().contains("json_schema"));
+    }
+    let refuses = World::always(Api::Groq, Reply::answer(400, &[], "This model does not support json_schema")).await;
+    let model = OpenAiModel::new(refuses.openai(ApiKey::new(KEY))).unwrap();
+    assert!(matches!(model.holds_to_schema().await, Err(scaling_llm::ModelError::Rejected(_))));
 }
 
 #[test]
