@@ -2,9 +2,15 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod asking;
+mod breaker;
+mod budget;
 mod engine;
 mod growth;
+#[cfg(feature = "telemetry")]
+mod metrics;
 mod model;
+mod no_model;
 pub mod prompt;
 mod range;
 pub mod reply;
@@ -12,10 +18,16 @@ mod stats;
 mod text;
 mod transcript;
 
-pub use engine::{LlmConfig, LlmEngine};
+pub use breaker::{ModelBreaker, ModelBreakerConfig};
+pub use budget::{Budget, BudgetConfig, ModelPrice, PriceTable, SpendLimits};
+pub use engine::{Asking, LlmConfig, LlmEngine};
+#[cfg(feature = "telemetry")]
+#[cfg_attr(docsrs, doc(cfg(feature = "telemetry")))]
+pub use metrics::LlmMetrics;
 pub use model::{ChatModel, Completion, ModelError, ModelId, Usage};
+pub use no_model::NoModel;
 pub use prompt::Prompt;
 pub use range::ReplicaRange;
 pub use reply::{Action, Advice, ReplyError};
-pub use stats::{LlmCounts, LlmStats};
+pub use stats::{LlmCounts, LlmStats, NotAskedCounts};
 pub use transcript::{RecordingModel, ReplayModel, Transcript, TranscriptError};

@@ -1,0 +1,180 @@
+//! Asking a model: when, how often, in the background or while the decision waits, and what is remembered of it.
+
+mod key;
+mod memory;
+mod not_asked;
+mod question;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use scaling_core::{Observation, ScalingDecision, Target};
+use tokio::runtime::Handle;
+use tracing::instrument::WithSubscriber;
+use tracing::{Instrument, Span};
+
+use crate::engine::Asking;
+use crate::stats::{AdviceOutcome, LlmStats};
+use crate::{Advice, Budget, ChatModel, ModelBreaker, Prompt, ReplicaRange};
+use key::QuestionKey;
+use memory::{Known, Memory};
+pub(crate) use not_asked::NotAsked;
+use question::Question;
+
+/// Advice that was read from an answer, or why there is none.
+pub(crate) type Reading = Result<Advice, Mishap>;
+
+/// Reason why an answer is no advice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mishap {
+    pub(crate) outcome: AdviceOutcome,
+    pub(crate) why: String,
+}
+
+/// A question about one decision.
+pub(crate) struct Asks<'a> {
+    pub(crate) observation: &'a Observation,
+    pub(crate) baseline: &'a ScalingDecision,
+    pub(crate) allowed: ReplicaRange,
+    /// Name of the engine, for traces.
+    pub(crate) engine: &'a str,
+    /// Time for which an answer is used.
+    pub(crate) fresh_for: Duration,
+    /// True if an answer can matter although nothing has changed.
+    pub(crate) matters: bool,
+}
+
+/// What there is for a decision.
+pub(crate) enum Heard {
+    /// An answer.
+    Answer {
+        reading: Reading,
+        /// True if its outcome is not counted yet.
+        first: bool,
+        /// Span of the question, where the decision waited for it.
+        span: Option<Span>,
+    },
+    /// The question is under way.
+    NotYet,
+    /// It was not put.
+    NotAsked(NotAsked),
+}
+
+/// What questions share.
+#[derive(Debug)]
+struct Shared {
+    stats: Arc<LlmStats>,
+    memory: Mutex<Memory>,
+    min_confidence_percent: u8,
+}
+
+impl Shared {
+    /// Short locks, never held over an await.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts questions to one model, for one engine.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    shared: Arc<Shared>,
+    asking: Asking,
+    deadline: Duration,
+    ask_again_after: Duration,
+    pub(crate) budget: Budget,
+    pub(crate) breaker: ModelBreaker,
+}
+
+impl Asker {
+    pub(crate) fn new(config: &crate::LlmConfig) -> Self {
+        let shared = Shared {
+            stats: Arc::default(),
+            memory: Mutex::default(),
+            min_confidence_percent: config.min_confidence_percent,
+        };
+        Self {
+            shared: Arc::new(shared),
+            asking: config.asking,
+            deadline: config.deadline,
+            ask_again_after: config.ask_again_after,
+            budget: Budget::default(),
+            breaker: ModelBreaker::default(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> &Arc<LlmStats> {
+        &self.shared.stats
+    }
+
+    /// Forgets a workload, and ends the question about it.
+    pub(crate) fn forget(&self, target: &Target) {
+        let task = self.shared.memory().forget(target, || self.stats().settle(AdviceOutcome::Stale));
+        // Without the lock: what is ended looks for its question.
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+
+    /// Ends every question that is under way.
+    pub(crate) fn end(&self) {
+        let tasks = self.shared.memory().tasks();
+        tasks.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+
+    /// The answer to a question: the one that is remembered or, if it is worth it, that of the model.
+    pub(crate) async fn hear<M: ChatModel + 'static>(&self, model: &Arc<M>, asks: &Asks<'_>) -> Heard {
+        let prompt = Prompt::new(asks.observation, asks.baseline, asks.allowed);
+        let question = match self.put(&**model, asks, &prompt) {
+            Ok(question) => question,
+            Err(heard) => return heard,
+        };
+        let span = question.span.clone();
+        let (target, nth) = (Arc::clone(&asks.observation.target), question.nth);
+        let run = question.run(Arc::clone(model), prompt, self.deadline).instrument(span.clone());
+        match self.asking {
+            Asking::Inline => Heard::Answer { reading: run.await, first: true, span: Some(span) },
+            Asking::Background => {
+                // A runtime that shuts down drops the task, and with it the question.
+                let task = tokio::spawn(async { drop(run.await) }.with_current_subscriber());
+                self.shared.memory().runs(&target, nth, task.abort_handle());
+                Heard::NotYet
+            }
+        }
+    }
+
+    /// A question that may be put now. One lock from looking it up to putting it: two decisions never put the same.
+    fn put<M: ChatModel>(&self, model: &M, asks: &Asks<'_>, prompt: &Prompt) -> Result<Question, Heard> {
+        let Asks { observation, baseline, allowed, .. } = *asks;
+        let (target, now, id) = (&observation.target, observation.now, model.id());
+        let (spec, key) = (key::spec(observation), QuestionKey::new(&id, prompt, observation, baseline, allowed));
+        let stale = || self.stats().settle(AdviceOutcome::Stale);
+        let mut memory = self.shared.memory();
+        let lifetimes = (asks.fresh_for, self.ask_again_after);
+        match memory.look(target, spec, &key, now, lifetimes, stale) {
+            Known::Fresh { reading, first } => return Err(Heard::Answer { reading, first, span: None }),
+            Known::UnderWay => return Err(Heard::NotYet),
+            Known::Busy => return Err(Heard::NotAsked(NotAsked::Busy)),
+            Known::Stale if !asks.matters => return Err(Heard::NotAsked(NotAsked::Unchanged)),
+            Known::Stale | Known::New => {}
+        }
+        if Handle::try_current().is_err() {
+            return Err(Heard::NotAsked(NotAsked::NoRuntime));
+        }
+        let permit = self.breaker.permit(&id, now).map_err(|until| Heard::NotAsked(NotAsked::Open { until }))?;
+        let bytes = prompt.system.len() + prompt.user.len() + crate::reply::SCHEMA.len();
+        let reservation = match self.budget.reserve(target, &id, now, bytes) {
+            Ok(reservation) => reservation,
+            Err(why) => {
+                permit.unused();
+                return Err(Heard::NotAsked(NotAsked::OverBudget(why)));
+            }
+        };
+        let nth = memory.put(target, spec, key, now, stale);
+        drop(memory);
+        let span = question::span(asks, &id);
+        self.stats().ask();
+        let inline = self.asking == Asking::Inline;
+        Ok(Question::new(&self.shared, target, nth, span, reservation, permit, inline))
+    }
+}
