@@ -30,4 +30,4 @@ pub use prompt::Prompt;
 pub use range::ReplicaRange;
 pub use reply::{Action, Advice, ReplyError};
 pub use stats::{LlmCounts, LlmStats, NotAskedCounts};
-pub use transcript::{RecordingModel, ReplayModel, Transcript, TranscriptError};
+pub use transcript::{RecordingModel, ReplayModel, TornLine, Transcript, TranscriptError};
