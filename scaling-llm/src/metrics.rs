@@ -105,7 +105,7 @@ impl LlmMetrics {
         let help = "Time that questions took, answered or not";
         let (name, unit) = ("ai_scaling_llm_latency", Unit::Seconds);
         let mut metric = encoder.encode_descriptor(name, help, Some(&unit), MetricType::Histogram)?;
-        let ends = LATENCY_BUCKETS.into_iter().chain([f64::MAX]);
+        let ends = LATENCY_BUCKETS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = ends.zip(latency.counts).collect();
         metric.encode_histogram::<NoLabelSet>(latency.sum_s, latency.counts.iter().sum(), &buckets, None)
     }

@@ -170,12 +170,6 @@ impl Memory {
     pub(super) fn tasks(&mut self) -> Vec<AbortHandle> {
         self.targets.values_mut().filter_map(|asked| asked.task.take()).collect()
     }
-
-    /// Workloads that are remembered.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.targets.len()
-    }
 }
 
 impl Entry {
