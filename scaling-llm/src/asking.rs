@@ -5,17 +5,18 @@ mod memory;
 mod not_asked;
 mod question;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use scaling_core::{Observation, ScalingDecision, Target};
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, Span};
 
 use crate::engine::Asking;
 use crate::stats::{AdviceOutcome, LlmStats};
-use crate::{Advice, Budget, ChatModel, ModelBreaker, Prompt, ReplicaRange};
+use crate::{Advice, Budget, ChatModel, ModelBreaker, ModelId, Prompt, ReplicaRange};
 use key::QuestionKey;
 use memory::{Known, Memory};
 pub(crate) use not_asked::NotAsked;
@@ -69,9 +70,14 @@ struct Shared {
 }
 
 impl Shared {
-    /// Short locks, never held over an await.
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does something with the memory, and ends the questions that it gives up. Short locks, never held over an await.
+    fn remember<T>(&self, f: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = f(&mut memory);
+        let ended = memory.take_ended();
+        drop(memory);
+        ended.iter().for_each(AbortHandle::abort);
+        result
     }
 }
 
@@ -107,29 +113,33 @@ impl Asker {
         &self.shared.stats
     }
 
+    /// Shares counters with other engines. Nothing is remembered yet.
+    pub(crate) fn share(&mut self, stats: Arc<LlmStats>) {
+        let min_confidence_percent = self.shared.min_confidence_percent;
+        self.shared = Arc::new(Shared { stats, memory: Mutex::default(), min_confidence_percent });
+    }
+
     /// Forgets a workload, and ends the question about it.
     pub(crate) fn forget(&self, target: &Target) {
-        let task = self.shared.memory().forget(target, || self.stats().settle(AdviceOutcome::Stale));
-        // Without the lock: what is ended looks for its question.
-        if let Some(task) = task {
-            task.abort();
-        }
+        self.shared.remember(|memory| memory.forget(target, || self.stats().settle(AdviceOutcome::Stale)));
     }
 
     /// Ends every question that is under way.
     pub(crate) fn end(&self) {
-        let tasks = self.shared.memory().tasks();
-        tasks.iter().for_each(tokio::task::AbortHandle::abort);
+        self.shared.remember(Memory::end);
     }
 
     /// The answer to a question: the one that is remembered or, if it is worth it, that of the model.
     pub(crate) async fn hear<M: ChatModel + 'static>(&self, model: &Arc<M>, asks: &Asks<'_>) -> Heard {
         let prompt = Prompt::new(asks.observation, asks.baseline, asks.allowed);
-        let question = match self.put(&**model, asks, &prompt) {
+        let id = model.id();
+        // One lock from looking it up to putting it: two decisions never put the same.
+        let mut question = match self.put(&id, asks, &prompt) {
             Ok(question) => question,
             Err(heard) => return heard,
         };
-        let span = question.span.clone();
+        let span = question::span(asks, &id);
+        question.span = span.clone();
         let (target, nth) = (Arc::clone(&asks.observation.target), question.nth);
         let run = question.run(Arc::clone(model), prompt, self.deadline).instrument(span.clone());
         match self.asking {
@@ -137,21 +147,31 @@ impl Asker {
             Asking::Background => {
                 // A runtime that shuts down drops the task, and with it the question.
                 let task = tokio::spawn(async { drop(run.await) }.with_current_subscriber());
-                self.shared.memory().runs(&target, nth, task.abort_handle());
+                self.shared.remember(|memory| memory.runs(&target, nth, task.abort_handle()));
                 Heard::NotYet
             }
         }
     }
 
-    /// A question that may be put now. One lock from looking it up to putting it: two decisions never put the same.
-    fn put<M: ChatModel>(&self, model: &M, asks: &Asks<'_>, prompt: &Prompt) -> Result<Question, Heard> {
+    /// A question that may be put now.
+    fn put(&self, id: &ModelId, asks: &Asks<'_>, prompt: &Prompt) -> Result<Question, Heard> {
         let Asks { observation, baseline, allowed, .. } = *asks;
-        let (target, now, id) = (&observation.target, observation.now, model.id());
-        let (spec, key) = (key::spec(observation), QuestionKey::new(&id, prompt, observation, baseline, allowed));
+        let (spec, key) = (key::spec(observation), QuestionKey::new(id, prompt, observation, baseline, allowed));
+        let bytes = prompt.system.len() + prompt.user.len() + crate::reply::SCHEMA.len();
+        self.shared.remember(|memory| self.put_unless_known(memory, id, asks, (spec, key), bytes))
+    }
+
+    fn put_unless_known(
+        &self,
+        memory: &mut Memory,
+        id: &ModelId,
+        asks: &Asks<'_>,
+        (spec, key): (u64, QuestionKey),
+        prompt_bytes: usize,
+    ) -> Result<Question, Heard> {
+        let (target, now) = (&asks.observation.target, asks.observation.now);
         let stale = || self.stats().settle(AdviceOutcome::Stale);
-        let mut memory = self.shared.memory();
-        let lifetimes = (asks.fresh_for, self.ask_again_after);
-        match memory.look(target, spec, &key, now, lifetimes, stale) {
+        match memory.look(target, spec, &key, now, (asks.fresh_for, self.ask_again_after), stale) {
             Known::Fresh { reading, first } => return Err(Heard::Answer { reading, first, span: None }),
             Known::UnderWay => return Err(Heard::NotYet),
             Known::Busy => return Err(Heard::NotAsked(NotAsked::Busy)),
@@ -161,9 +181,8 @@ impl Asker {
         if Handle::try_current().is_err() {
             return Err(Heard::NotAsked(NotAsked::NoRuntime));
         }
-        let permit = self.breaker.permit(&id, now).map_err(|until| Heard::NotAsked(NotAsked::Open { until }))?;
-        let bytes = prompt.system.len() + prompt.user.len() + crate::reply::SCHEMA.len();
-        let reservation = match self.budget.reserve(target, &id, now, bytes) {
+        let permit = self.breaker.permit(id, now).map_err(|until| Heard::NotAsked(NotAsked::Open { until }))?;
+        let reservation = match self.budget.reserve(target, id, now, prompt_bytes) {
             Ok(reservation) => reservation,
             Err(why) => {
                 permit.unused();
@@ -171,10 +190,8 @@ impl Asker {
             }
         };
         let nth = memory.put(target, spec, key, now, stale);
-        drop(memory);
-        let span = question::span(asks, &id);
         self.stats().ask();
         let inline = self.asking == Asking::Inline;
-        Ok(Question::new(&self.shared, target, nth, span, reservation, permit, inline))
+        Ok(Question::new(&self.shared, target, nth, (reservation, permit), inline))
     }
 }

@@ -127,23 +127,11 @@ impl ModelBreaker {
     fn settle(&self, permit: &Permit) {
         let mut models = self.lock();
         let Some(state) = models.get_mut(&permit.model).filter(|state| state.turn == permit.turn) else { return };
-        let first = self.config.open_for.min(self.config.open_at_most);
         match permit.outcome {
             Some(Health::Works) if permit.is_probe => *state = State { turn: state.turn + 1, ..State::default() },
             Some(Health::Works) => state.note(false, self.config.window),
             Some(Health::Denied) => state.open(permit.at, self.config.open_at_most),
-            Some(Health::Fails) => match state.open {
-                Some(open) => state.open(permit.at, open.length.saturating_mul(2).min(self.config.open_at_most)),
-                None => {
-                    state.note(true, self.config.window);
-                    let failed = state.newest.iter().filter(|failed| **failed).count();
-                    let is_full = state.newest.len() >= self.config.window as usize;
-                    if state.in_a_row >= self.config.failures_in_a_row || (is_full && failed * 2 >= state.newest.len())
-                    {
-                        state.open(permit.at, first);
-                    }
-                }
-            },
+            Some(Health::Fails) => state.fail(permit.at, &self.config),
             Some(Health::Unused) => {
                 if let Some(open) = &mut state.open {
                     open.probing = false;
@@ -170,6 +158,20 @@ impl State {
             self.newest.pop_front();
         }
         self.newest.push_back(failed);
+    }
+
+    /// Notes a failure, and opens where there are too many; one of a probe opens for twice as long.
+    fn fail(&mut self, at: DateTime<Utc>, config: &ModelBreakerConfig) {
+        if let Some(open) = self.open {
+            self.open(at, open.length.saturating_mul(2).min(config.open_at_most));
+            return;
+        }
+        self.note(true, config.window);
+        let failed = self.newest.iter().filter(|failed| **failed).count();
+        let is_full = self.newest.len() >= config.window as usize;
+        if self.in_a_row >= config.failures_in_a_row || (is_full && failed * 2 >= self.newest.len()) {
+            self.open(at, config.open_for.min(config.open_at_most));
+        }
     }
 
     fn open(&mut self, now: DateTime<Utc>, length: Duration) {

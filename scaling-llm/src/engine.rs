@@ -135,6 +135,13 @@ impl<M, B> LlmEngine<M, B> {
         self
     }
 
+    /// Counts into counters that other engines share.
+    #[must_use]
+    pub fn with_stats(mut self, stats: Arc<LlmStats>) -> Self {
+        self.asker.share(stats);
+        self
+    }
+
     /// The counters, shared with the engine: a host keeps them to report them.
     pub fn stats(&self) -> Arc<LlmStats> {
         Arc::clone(self.asker.stats())

@@ -15,7 +15,8 @@ use crate::{Budget, LlmEngine, LlmStats, ModelBreaker};
 
 /// Counters and gauges of an [`LlmEngine`], to be shown by
 /// [`Metrics::with_collector`](scaling_core::telemetry::Metrics::with_collector). Its labels have few values, whatever the number of
-/// workloads; the table of all of them is in [`scaling_core::telemetry`].
+/// workloads; the table of all of them is in [`scaling_core::telemetry`]. A page takes one: several engines share their counters
+/// ([`LlmEngine::with_stats`]), budget and breaker.
 ///
 /// ```
 /// use scaling_core::RuleBasedEngine;

@@ -23,6 +23,8 @@ pub(super) struct Memory {
     targets: HashMap<Arc<Target>, Asked>,
     /// Number of questions so far: the order of them, whatever the clocks say.
     questions: u64,
+    /// Questions that nobody waits for any more.
+    ended: Vec<AbortHandle>,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +82,6 @@ impl Memory {
     ) -> Known {
         let Some(asked) = self.targets.get_mut(target) else { return Known::New };
         if asked.spec != spec {
-            // The task finds its question gone, and its answer is dropped.
             self.forget(target, stale);
             return Known::New;
         }
@@ -157,18 +158,23 @@ impl Memory {
         true
     }
 
-    /// Forgets a workload. The question that is under way about it is to be ended.
-    pub(super) fn forget(&mut self, target: &Target, mut stale: impl FnMut()) -> Option<AbortHandle> {
-        let asked = self.targets.remove(target)?;
+    /// Forgets a workload, and the question about it that is under way.
+    pub(super) fn forget(&mut self, target: &Target, mut stale: impl FnMut()) {
+        let Some(asked) = self.targets.remove(target) else { return };
         for mut entry in asked.questions {
             entry.drop_unused(&mut stale);
         }
-        asked.task
+        self.ended.extend(asked.task);
     }
 
-    /// Every question that is under way.
-    pub(super) fn tasks(&mut self) -> Vec<AbortHandle> {
-        self.targets.values_mut().filter_map(|asked| asked.task.take()).collect()
+    /// Gives every question up.
+    pub(super) fn end(&mut self) {
+        self.ended.extend(self.targets.values_mut().filter_map(|asked| asked.task.take()));
+    }
+
+    /// Questions that nobody waits for any more, to be ended without the lock: what is ended looks for itself here.
+    pub(super) fn take_ended(&mut self) -> Vec<AbortHandle> {
+        std::mem::take(&mut self.ended)
     }
 }
 

@@ -69,18 +69,16 @@ impl Question {
         shared: &Arc<Shared>,
         target: &Arc<Target>,
         nth: u64,
-        span: Span,
-        reservation: Reservation,
-        permit: Permit,
+        held: (Reservation, Permit),
         inline: bool,
     ) -> Self {
         Self {
             nth,
-            span,
+            span: Span::none(),
             shared: Arc::clone(shared),
             target: Arc::clone(target),
             started: Instant::now(),
-            held: Some((reservation, permit)),
+            held: Some(held),
             inline,
         }
     }
@@ -124,7 +122,8 @@ impl Question {
         }
         // Advice that can be followed is counted when it is used; where nobody is left to use it, now.
         let counted = self.inline || reading.is_err();
-        let is_kept = self.shared.memory().answered(&self.target, self.nth, reading.clone(), counted);
+        let kept = reading.clone();
+        let is_kept = self.shared.remember(|memory| memory.answered(&self.target, self.nth, kept, counted));
         if !is_kept && !counted {
             stats.settle(AdviceOutcome::Stale);
         }
@@ -167,7 +166,7 @@ impl Drop for Question {
         self.shared.stats.settle(mishap.outcome);
         self.span.record("outcome", mishap.outcome.label());
         self.span.record("error.type", mishap.outcome.label());
-        self.shared.memory().answered(&self.target, self.nth, Err(mishap), true);
+        self.shared.remember(|memory| memory.answered(&self.target, self.nth, Err(mishap), true));
     }
 }
 

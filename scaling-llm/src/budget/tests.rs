@@ -286,7 +286,7 @@ proptest! {
             let sum = |account: &Account| account.spent.total().plus(account.reserved);
             prop_assert!(within(sum(&ledger.process), 12, 30_000, 0.004));
             prop_assert!(ledger.workloads.values().all(|account| within(sum(account), 6, 14_000, 0.002)));
-            prop_assert!(ledger.process.reserved.calls as usize == ledger.under_way);
+            prop_assert_eq!(ledger.process.reserved.calls, ledger.under_way as u64);
             Ok(())
         })?;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scaling_core::{DecisionEngine, SignalKind, conformance};
+use scaling_core::{DecisionEngine, Observation, PlannedEvent, Signal, SignalKind, conformance};
 use scaling_llm::{LlmConfig, LlmEngine, ModelError};
 use tokio::time::Instant;
 
@@ -32,14 +32,15 @@ async fn a_slow_model_never_delays_a_tick_and_its_answer_is_used_by_a_later_one(
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_not_used_for_other_inputs() {
-    let changes: [(&str, fn(&mut scaling_core::Observation)); 7] = [
-        ("load", |seen| seen.current.set(SignalKind::CpuUtilization, scaling_core::Signal::Present(90.0))),
-        ("lost signal", |seen| seen.current.set(SignalKind::CpuUtilization, scaling_core::Signal::NOT_MEASURED)),
+    type Change = fn(&mut Observation);
+    let changes: [(&str, Change); 7] = [
+        ("load", |seen| seen.current.set(SignalKind::CpuUtilization, Signal::Present(90.0))),
+        ("lost signal", |seen| seen.current.set(SignalKind::CpuUtilization, Signal::NOT_MEASURED)),
         ("pods", |seen| seen.current.current_pod_count = Some(5)),
         ("workload", |seen| *seen = crate::world::seen_of("api", 15, 70.0)),
         ("cluster", |seen| seen.target = std::sync::Arc::new((*seen.target).clone().in_cluster("eu-1"))),
         ("event", |seen| {
-            let event = scaling_core::PlannedEvent::new("sale", at(600), at(900), 3.0).unwrap();
+            let event = PlannedEvent::new("sale", at(600), at(900), 3.0).unwrap();
             seen.events = [event].into();
         }),
         ("facts", |seen| seen.facts.cpu_request_millicores = Some(500)),

@@ -4,5 +4,6 @@
 mod background;
 mod limits;
 mod once;
+mod random;
 mod silence;
 mod world;

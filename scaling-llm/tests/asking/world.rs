@@ -93,7 +93,7 @@ impl ChatModel for Model {
             Behaviour::Greedy => advice(&highest(user)),
             Behaviour::Says(text) => text.to_owned(),
             Behaviour::Fails(error) => return Err(error),
-            Behaviour::Panics => std::panic::panic_any("on purpose"),
+            Behaviour::Panics => unreachable!("on purpose"),
             Behaviour::Hangs => std::future::pending().await,
         };
         let usage = Usage { input_tokens: 900, output_tokens: 40, ..Usage::default() };
