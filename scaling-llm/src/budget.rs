@@ -118,6 +118,8 @@ struct Ledger {
     process: Account,
     workloads: HashMap<Arc<Target>, Account>,
     under_way: usize,
+    /// When accounts were last dropped.
+    cleared: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -244,8 +246,12 @@ impl Shared {
 }
 
 impl Ledger {
-    /// Drops accounts of workloads that have spent nothing for an hour.
+    /// Drops accounts of workloads that have spent nothing for an hour; once a minute, since it looks at all of them.
     fn drop_idle(&mut self, now: DateTime<Utc>) {
+        if self.cleared.is_some_and(|cleared| (now - cleared).num_seconds().abs() < 60) {
+            return;
+        }
+        self.cleared = Some(now);
         self.workloads.retain(|_, account| {
             account.spent.advance(now);
             account.reserved.plus(account.spent.total()) != Charge::default()

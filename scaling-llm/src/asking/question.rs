@@ -16,6 +16,7 @@ use super::{Asks, Mishap, Reading, Shared};
 use crate::breaker::Permit;
 use crate::budget::Reservation;
 use crate::stats::AdviceOutcome;
+use crate::text::one_line;
 use crate::{ChatModel, Completion, ModelError, ModelId, Prompt, reply};
 
 /// The span of one question to a model, with the attributes that OpenTelemetry names (semantic conventions for generative AI). What was
@@ -183,7 +184,8 @@ async fn isolated<T>(future: impl Future<Output = T>) -> Option<T> {
 
 /// The advice in an answer, as far as that can be judged without the decision that it is for.
 fn read(answer: Result<Completion, ModelError>, min_confidence_percent: u8) -> Reading {
-    let mishap = |outcome, why| Mishap { outcome, why };
+    // It may quote a server, and is kept.
+    let mishap = |outcome, why: String| Mishap { outcome, why: one_line(&why, 500) };
     let completion = answer.map_err(|error| mishap(outcome(&error), error.to_string()))?;
     let advice = reply::parse(&completion.text).map_err(|error| mishap(AdviceOutcome::Malformed, error.to_string()))?;
     if advice.confidence_percent < min_confidence_percent {
