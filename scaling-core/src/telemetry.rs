@@ -12,7 +12,7 @@
 //! | `tick` | one tick of one workload | `cluster`, `namespace`, `kind`, `name`, `mode`, `engine`, `outcome`, `guard`, `replicas`, `replicas_wanted`, `floor_replicas`, `min_replicas`, `max_replicas` |
 //! | `observe_metrics` | asking the source, inside a tick or for many of them | `targets` |
 //! | `analyze_metrics` | the engine | `cluster`, `namespace`, `name`, `engine`, `action`, `replicas`, `replicas_wanted`, `confidence` |
-//! | `ai_analysis` | one question to a language model (`scaling-llm`) | `cluster`, `namespace`, `name`, `engine`, `outcome`, `replicas`, `replicas_baseline`, `replicas_wanted`, `gen_ai.usage.input_tokens`, `gen_ai.usage.output_tokens` |
+//! | `ai_analysis` | one question to a language model (`scaling-llm`), a client's span; in the background it outlives the tick that asks | `cluster`, `namespace`, `name`, `engine`, `outcome`, `replicas`, `replicas_baseline`, `replicas_wanted`, and as OpenTelemetry names them `gen_ai.operation.name` (`chat`), `gen_ai.provider.name`, `gen_ai.request.model`, `gen_ai.response.model`, `gen_ai.response.id`, `gen_ai.usage.input_tokens`, `gen_ai.usage.output_tokens`, `gen_ai.usage.cache_read.input_tokens`, `gen_ai.usage.cache_creation.input_tokens`, `error.type` |
 //! | `update_hpa_from_metrics` | carrying a plan out, as far as the mode lets it go | `cluster`, `namespace`, `name`, `hpa`, `mode`, `outcome`, `old_min_replicas`, `old_max_replicas`, `min_replicas`, `max_replicas` |
 //! | `generate_schedule` | compiling a schedule (`scaling-schedule`) | `samples`, `time_zone`, `windows`, `confidence` |
 //! | `analyze_patterns` | the profiles of a day, inside of it | `profiles`, `days_seen`, `covered_percent` |
@@ -53,6 +53,21 @@
 //! | `ai_scaling_forecast_quantile` | gauge | workload | share of the forecasts that should hold: the yardstick of `ai_scaling_forecasts_total` |
 //! | `ai_scaling_estimated_savings_per_hour` | gauge | workload, `currency` | what the newest decision saves each hour, if it lasts; below 0 for what it costs more |
 //!
+//! Those of a language model, from `scaling_llm::LlmMetrics`, which a host adds with `Metrics::with_collector`:
+//!
+//! | metric | type | labels | meaning |
+//! | --- | --- | --- | --- |
+//! | `ai_scaling_llm_questions_total` | counter | `outcome` | questions by their end: `agreed`, `changed`, `late`, `refused`, `unavailable`, `malformed`, `out_of_range`, `unsure`, `stale` (never used while fresh), `abandoned` |
+//! | `ai_scaling_llm_not_asked_total` | counter | `reason` | decisions without a question: `no_model`, `no_room`, `cooling`, `unchanged`, `busy`, `no_runtime`, `breaker_open`, `over_budget` |
+//! | `ai_scaling_llm_decisions_total` | counter | `result` | decisions that are the baseline's (`equal`) and others (`changed`) |
+//! | `ai_scaling_llm_tokens_total` | counter | `type` | tokens of questions (`input`, caches included) and answers (`output`) |
+//! | `ai_scaling_llm_cached_tokens_total` | counter | `type` | input tokens that were `read` from the provider's cache, or a `write` to it |
+//! | `ai_scaling_llm_cost_total` | counter | `currency` | cost of the answers whose price is known |
+//! | `ai_scaling_llm_unpriced_total` | counter | | answers whose cost is not known |
+//! | `ai_scaling_llm_latency_seconds` | histogram | | time that questions took, answered or not |
+//! | `ai_scaling_llm_under_way` | gauge | | questions under way |
+//! | `ai_scaling_llm_breaker_open` | gauge | `provider`, `model` | 1 for a model that is not asked because it failed too often |
+//!
 //! Alert rules for Prometheus and a dashboard for Grafana that use them are in `examples/deploy` of the repository.
 
 #[cfg(feature = "telemetry")]
@@ -78,5 +93,7 @@ pub use board::Board;
 pub use health::{Health, Readiness};
 #[cfg(feature = "telemetry")]
 pub use metrics::Metrics;
+#[cfg(feature = "telemetry")]
+pub use prometheus_client;
 #[cfg(feature = "telemetry")]
 pub use timed::Timed;

@@ -1,69 +1,22 @@
 //! [`LlmEngine`]: a baseline that decides, and a model that advises it.
 
+mod config;
+
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use scaling_core::chrono::{DateTime, Utc};
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{
     DecisionEngine, EngineError, Floor, InvalidSetting, Observation, Reason, ScalingDecision, Target, Urgency,
 };
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
+use tracing::Span;
 
+use crate::asking::{Asker, Asks, Heard, Mishap, NotAsked, Reading};
 use crate::growth::{Growths, Room};
 use crate::stats::AdviceOutcome;
-use crate::{Action, Advice, ChatModel, Completion, LlmStats, ModelError, Prompt, ReplicaRange, reply};
-
-/// Settings of an [`LlmEngine`]: how long a model may take, and how far its advice may go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LlmConfig {
-    /// Total time for one answer, connection and retries included. Above 0; default 10 s, less than the HPA's sync period of 15 s.
-    pub deadline: Duration,
-    /// Room above the baseline's own request, as a share of it, rounded up. 0 to 10; default 0.5. With 0 a model can only keep pods
-    /// that the baseline would remove.
-    pub share_above: f64,
-    /// Time between two growths by advice of one target. Default 10 min: long enough for pods to start, for their metrics to
-    /// settle, and for the baseline to answer. With 0 there is none. It starts at the first of several ticks that advise the same
-    /// growth while the pods do not move.
-    pub growth_cooldown: Duration,
-    /// Least confidence of an answer that is followed, in percent, at most 100; default 75. The number is the model's own and
-    /// uncalibrated, so it only ever takes away.
-    pub min_confidence_percent: u8,
-}
-
-impl Default for LlmConfig {
-    fn default() -> Self {
-        Self {
-            deadline: Duration::from_secs(10),
-            share_above: 0.5,
-            growth_cooldown: Duration::from_secs(600),
-            min_confidence_percent: 75,
-        }
-    }
-}
-
-impl LlmConfig {
-    /// Checks every setting.
-    ///
-    /// ```
-    /// use scaling_llm::LlmConfig;
-    /// let error = LlmConfig { share_above: 11.0, ..LlmConfig::default() }.validate().unwrap_err();
-    /// assert_eq!(error.to_string(), "share_above is 11; it must be from 0 to 10");
-    /// ```
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] with the first that cannot work.
-    pub fn validate(&self) -> Result<(), InvalidSetting> {
-        let deadline = [("deadline (seconds)", self.deadline.as_secs_f64())];
-        InvalidSetting::check(&deadline, "above 0", |seconds| seconds > 0.0)?;
-        let share = [("share_above", self.share_above)];
-        InvalidSetting::check(&share, "from 0 to 10", |share| (0.0..=10.0).contains(&share))?;
-        let percent = [("min_confidence_percent", f64::from(self.min_confidence_percent))];
-        InvalidSetting::check(&percent, "at most 100", |percent| percent <= 100.0)
-    }
-}
+use crate::{Action, Advice, Budget, ChatModel, LlmStats, ModelBreaker, NoModel, ReplicaRange};
+pub use config::{Asking, LlmConfig};
 
 /// An engine that asks a baseline first, then a model for advice within what the baseline leaves open ([`ReplicaRange`]).
 ///
@@ -72,13 +25,28 @@ impl LlmConfig {
 /// ([`LlmStats`]), the baseline's decision stands, and one more reason says so. An error of the baseline is passed on and no model
 /// is asked.
 ///
+/// # When it is asked
+///
+/// A question is put where the baseline leaves something to pick, about inputs that were not asked about before: pods, range and floor to
+/// the number, measured signals in steps of about five percent. While its answer is fresh ([`LlmConfig::fresh_for`]) it serves every
+/// decision about the same inputs, and none about others. After that the same question is put again where the baseline moves, is unsure,
+/// an event is near, or growth by advice has not shown its effect; where nothing of this holds, after [`LlmConfig::ask_again_after`].
+/// A change of the workload's facts, of the model, its system text or schema drops every answer. One question per workload is under way
+/// at a time.
+///
+/// By default ([`Asking::Background`]) a decision never waits: the one that puts a question is the baseline's, and a later one
+/// uses the answer. With [`Asking::Inline`] it waits, until the deadline. A [`Budget`] limits calls, tokens and money, and a
+/// [`ModelBreaker`] stops asking a model that fails; both can be shared by several engines. A model that panics has not answered. Every
+/// decision without an answer says why.
+///
+/// # Growth
+///
 /// A growth by advice is remembered per target, with the baseline's own request that it was measured from. As long as the baseline
 /// only keeps the pods that advice has brought, that request stays the measure, and no further growth by advice comes within
 /// [`LlmConfig::growth_cooldown`] of [`Observation::now`]. At most 10,000 targets are remembered; a host that drops a target calls
 /// [`forget`](Self::forget). After a restart nothing is remembered, and the range is measured from the baseline alone.
 ///
-/// The deadline needs tokio's timer. Without a tokio runtime the model is not asked at all, and the decision says so; inside a
-/// runtime built without its timer, tokio panics.
+/// The deadline needs tokio's timer. Without a tokio runtime the model is not asked at all, and the decision says so.
 ///
 /// ```
 /// use scaling_core::{DecisionEngine, RuleBasedEngine};
@@ -89,18 +57,25 @@ impl LlmConfig {
 /// ```
 #[derive(Debug)]
 pub struct LlmEngine<M, B> {
-    model: M,
+    model: Option<Arc<M>>,
     baseline: B,
     config: LlmConfig,
-    stats: Arc<LlmStats>,
+    asker: Asker,
     growths: Growths,
     name: String,
 }
 
-impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
+impl<B: DecisionEngine> LlmEngine<NoModel, B> {
+    /// Creates an engine that simply is its baseline, as [`optional`](Self::optional) does without a model.
+    pub fn without_model(baseline: B) -> Self {
+        Self::unchecked(None, baseline, LlmConfig::default())
+    }
+}
+
+impl<M: ChatModel + 'static, B: DecisionEngine> LlmEngine<M, B> {
     /// Creates an engine with `model` as an adviser to `baseline`, and the defaults of [`LlmConfig`].
     pub fn new(model: M, baseline: B) -> Self {
-        Self::unchecked(model, baseline, LlmConfig::default())
+        Self::unchecked(Some(model), baseline, LlmConfig::default())
     }
 
     /// Creates an engine with other settings.
@@ -108,18 +83,78 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
     /// # Errors
     /// [`InvalidSetting`] if a setting cannot work.
     pub fn with_config(model: M, baseline: B, config: LlmConfig) -> Result<Self, InvalidSetting> {
+        Self::optional(Some(model), baseline, config)
+    }
+
+    /// Creates an engine with a model if there is one, as where a key may be set or not. Without one it simply is the baseline: the same
+    /// name and the same decisions, which the log says once, and [`NotAskedCounts::no_model`](crate::NotAskedCounts::no_model) counts.
+    ///
+    /// ```
+    /// use scaling_core::{DecisionEngine, RuleBasedEngine};
+    /// use scaling_llm::{ChatModel, LlmConfig, LlmEngine};
+    ///
+    /// let model: Option<Box<dyn ChatModel>> = None; // no key is set
+    /// let engine = LlmEngine::optional(model, RuleBasedEngine::default(), LlmConfig::default())?;
+    /// assert_eq!(engine.name(), "rules");
+    /// # Ok::<(), scaling_core::InvalidSetting>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if a setting cannot work.
+    pub fn optional(model: Option<M>, baseline: B, config: LlmConfig) -> Result<Self, InvalidSetting> {
         config.validate()?;
         Ok(Self::unchecked(model, baseline, config))
     }
+}
 
-    fn unchecked(model: M, baseline: B, config: LlmConfig) -> Self {
-        let name = format!("llm over {}", baseline.name());
-        Self { model, baseline, config, stats: Arc::default(), growths: Growths::default(), name }
+impl<M, B: DecisionEngine> LlmEngine<M, B> {
+    fn unchecked(model: Option<M>, baseline: B, config: LlmConfig) -> Self {
+        let name = if model.is_some() {
+            format!("llm over {}", baseline.name())
+        } else {
+            tracing::warn!(engine = baseline.name(), "no language model is set up: the baseline decides alone");
+            baseline.name().to_owned()
+        };
+        let asker = Asker::new(&config);
+        Self { model: model.map(Arc::new), baseline, config, asker, growths: Growths::default(), name }
+    }
+}
+
+impl<M, B> LlmEngine<M, B> {
+    /// Sets the budget. Without it the engine has one of its own, with the defaults of [`BudgetConfig`](crate::BudgetConfig).
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.asker.budget = budget;
+        self
+    }
+
+    /// Sets the breaker. Without it the engine has one of its own.
+    #[must_use]
+    pub fn with_breaker(mut self, breaker: ModelBreaker) -> Self {
+        self.asker.breaker = breaker;
+        self
+    }
+
+    /// Counts into counters that other engines share.
+    #[must_use]
+    pub fn with_stats(mut self, stats: Arc<LlmStats>) -> Self {
+        self.asker.share(stats);
+        self
     }
 
     /// The counters, shared with the engine: a host keeps them to report them.
     pub fn stats(&self) -> Arc<LlmStats> {
-        Arc::clone(&self.stats)
+        Arc::clone(self.asker.stats())
+    }
+
+    /// The budget.
+    pub fn budget(&self) -> &Budget {
+        &self.asker.budget
+    }
+
+    /// The breaker.
+    pub fn breaker(&self) -> &ModelBreaker {
+        &self.asker.breaker
     }
 
     /// The settings.
@@ -127,9 +162,11 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         &self.config
     }
 
-    /// Forgets the growths by advice of a target.
+    /// Forgets a target: its growths by advice, its answers, and the question about it that is under way. What was spent on it is not
+    /// forgotten.
     pub fn forget(&self, target: &Target) {
         self.growths.forget(target);
+        self.asker.forget(target);
     }
 
     /// The sizes that the model may pick from now.
@@ -137,42 +174,38 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         self.growths.room(observation, baseline, self.config.share_above, self.config.growth_cooldown)
     }
 
-    /// Asks the model, within the deadline.
-    async fn ask(&self, prompt: &Prompt) -> Result<Completion, ModelError> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(ModelError::Unavailable("there is no tokio runtime to keep the deadline".into()));
-        }
-        let answer = self.model.complete(prompt.system, &prompt.user);
-        tokio::time::timeout(self.config.deadline, answer).await.unwrap_or(Err(ModelError::Late))
+    /// True if an answer can matter although nothing has changed since the last one.
+    fn matters(&self, observation: &Observation, baseline: &ScalingDecision) -> bool {
+        let moves = baseline.desired_replicas != baseline.current_replicas || baseline.resources.is_some();
+        let near = TimeDelta::from_std(self.config.event_near).unwrap_or(TimeDelta::MAX);
+        let now = observation.now;
+        let mut events = observation.events.iter();
+        moves
+            || baseline.confidence.value() < self.config.unsure_below
+            || events.any(|event| now < event.end() && event.start() - now <= near)
+            || self.growths.is_pending(&observation.target)
     }
 
-    /// The advice in an answer, if it may be followed; otherwise its outcome and why.
-    fn judge(
+    /// The decision with an answer, and its outcome.
+    fn weigh(
         &self,
-        answer: Result<Completion, ModelError>,
-        allowed: ReplicaRange,
-    ) -> Result<Advice, (AdviceOutcome, String)> {
-        let completion = answer.map_err(|error| (outcome(&error), error.to_string()))?;
-        self.stats.used(completion.usage);
-        let advice = reply::parse(&completion.text).map_err(|error| (AdviceOutcome::Malformed, error.to_string()))?;
-        if advice.confidence_percent < self.config.min_confidence_percent {
-            let least = self.config.min_confidence_percent;
-            return Err((AdviceOutcome::Unsure, format!("{} % sure, less than {least} %", advice.confidence_percent)));
+        observation: &Observation,
+        baseline: ScalingDecision,
+        reading: Reading,
+    ) -> (ScalingDecision, AdviceOutcome) {
+        // Another tick of this target may have followed advice since the question was put.
+        let allowed = self.room(observation, &baseline).range;
+        match reading.and_then(|advice| in_range(advice, allowed)) {
+            Ok(advice) if picks_another(&advice, &baseline) => {
+                self.growths.follow(observation, &baseline, advice.target_replicas, self.config.growth_cooldown);
+                (self.follow(baseline, &advice), AdviceOutcome::Changed)
+            }
+            Ok(advice) => {
+                let text = format!("agrees, {} % sure: {}", advice.confidence_percent, advice.assessment);
+                (baseline.because(said(&text)), AdviceOutcome::Agreed)
+            }
+            Err(Mishap { outcome, why }) => (baseline.because(said(&format!("no advice: {why}"))), outcome),
         }
-        if advice.action == Action::Scale && !allowed.contains(advice.target_replicas) {
-            let ReplicaRange { lowest, highest } = allowed;
-            return Err((
-                AdviceOutcome::OutOfRange,
-                format!("{} pods are not within {lowest} to {highest}", advice.target_replicas),
-            ));
-        }
-        Ok(advice)
-    }
-
-    /// Counts how a question ended, and enters it into its span.
-    fn settle(&self, outcome: AdviceOutcome, span: &Span) {
-        self.stats.settle(outcome);
-        span.record("outcome", outcome.label());
     }
 
     /// The baseline's decision with the size that was picked, everything else kept that still holds.
@@ -188,49 +221,64 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         let urgency = if decision.grows() { decision.urgency.max(Urgency::Normal) } else { decision.urgency };
         decision.with_urgency(urgency)
     }
-}
 
-/// The span of one question to the model. The attributes of its tokens are named as OpenTelemetry names them (semantic conventions
-/// for generative AI); what was asked and answered is not in it, since it may hold what a workload does.
-fn analysis(observation: &Observation, baseline: &ScalingDecision, engine: &str) -> Span {
-    let target = &observation.target;
-    tracing::info_span!(
-        "ai_analysis",
-        cluster = target.cluster,
-        namespace = target.namespace,
-        name = target.name,
-        engine,
-        replicas = baseline.current_replicas,
-        replicas_baseline = baseline.desired_replicas,
-        replicas_wanted = Empty,
-        outcome = Empty,
-        gen_ai.usage.input_tokens = Empty,
-        gen_ai.usage.output_tokens = Empty,
-        otel.status_description = Empty,
-    )
-}
-
-/// The baseline's decision, with the reason why no model was asked (law 10).
-fn unasked(baseline: ScalingDecision, room: Room) -> ScalingDecision {
-    let pods = baseline.desired_replicas;
-    let why = match room.wait {
-        Some(left) => format!("advice may grow again in {} s", left.as_secs_f64().ceil()),
-        None => format!("the baseline's own request leaves no room above {pods} pods"),
-    };
-    baseline.because(said(&format!("not asked: {why}")))
-}
-
-fn outcome(error: &ModelError) -> AdviceOutcome {
-    match error {
-        ModelError::Late => AdviceOutcome::Late,
-        ModelError::Refused => AdviceOutcome::Refused,
-        ModelError::Unavailable(_)
-        | ModelError::Rejected(_)
-        | ModelError::Denied(_)
-        | ModelError::Spent(_)
-        | ModelError::Truncated
-        | ModelError::NotRecorded => AdviceOutcome::Unavailable,
+    /// The baseline's decision, with the reason why no model was asked (law 10).
+    fn unasked(&self, baseline: ScalingDecision, why: &NotAsked) -> ScalingDecision {
+        self.asker.stats().not_asked(why);
+        baseline.because(said(&format!("not asked: {why}")))
     }
+
+    /// The decision with what there is to hear, counted.
+    fn conclude(&self, observation: &Observation, baseline: ScalingDecision, heard: Heard) -> ScalingDecision {
+        match heard {
+            Heard::NotAsked(why) => self.unasked(baseline, &why),
+            Heard::NotYet => {
+                self.asker.stats().awaited();
+                baseline.because(said("asked; no answer yet"))
+            }
+            Heard::Answer { reading, first, span } => {
+                let (decision, outcome) = self.weigh(observation, baseline, reading);
+                if first {
+                    self.asker.stats().settle(outcome);
+                }
+                self.asker.stats().heard(outcome == AdviceOutcome::Changed);
+                if let Some(span) = span {
+                    enter(&span, &decision, outcome);
+                }
+                decision
+            }
+        }
+    }
+}
+
+/// Enters into the span of a question what became of its answer.
+fn enter(span: &Span, decision: &ScalingDecision, outcome: AdviceOutcome) {
+    match outcome {
+        AdviceOutcome::Agreed | AdviceOutcome::Changed => {
+            span.record("outcome", outcome.label());
+            span.record("replicas_wanted", decision.desired_replicas);
+        }
+        AdviceOutcome::OutOfRange => {
+            span.record("outcome", outcome.label());
+            span.record("error.type", outcome.label());
+        }
+        // The question itself has told.
+        _ => {}
+    }
+}
+
+fn picks_another(advice: &Advice, baseline: &ScalingDecision) -> bool {
+    advice.action == Action::Scale && advice.target_replicas != baseline.desired_replicas
+}
+
+/// Advice that may be followed, by the sizes that are allowed.
+fn in_range(advice: Advice, allowed: ReplicaRange) -> Reading {
+    if advice.action == Action::Scale && !allowed.contains(advice.target_replicas) {
+        let ReplicaRange { lowest, highest } = allowed;
+        let why = format!("{} pods are not within {lowest} to {highest}", advice.target_replicas);
+        return Err(Mishap { outcome: AdviceOutcome::OutOfRange, why });
+    }
+    Ok(advice)
 }
 
 fn said(text: &str) -> Reason {
@@ -240,50 +288,44 @@ fn said(text: &str) -> Reason {
 }
 
 #[async_trait]
-impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
+impl<M: ChatModel + 'static, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
     fn name(&self) -> &str {
         &self.name
     }
 
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let baseline = self.baseline.decide(observation).await?;
-        let room = self.room(observation, &baseline);
-        if room.range.is_single() {
+        let Some(model) = &self.model else {
+            self.asker.stats().not_asked(&NotAsked::NoModel);
+            return Ok(baseline);
+        };
+        let Room { range, wait } = self.room(observation, &baseline);
+        if range.is_single() {
             // Nothing to pick: the question would cost tokens and time for nothing.
-            return Ok(unasked(baseline, room));
+            let pods = baseline.desired_replicas;
+            let why = wait.map_or(NotAsked::NoRoom { pods }, |left| NotAsked::Cooling { left });
+            return Ok(self.unasked(baseline, &why));
         }
-        let prompt = Prompt::new(observation, &baseline, room.range);
-        self.stats.ask();
-        let span = analysis(observation, &baseline, &self.name);
-        let answer = self.ask(&prompt).instrument(span.clone()).await;
-        if let Ok(Completion { usage, .. }) = &answer {
-            span.record("gen_ai.usage.input_tokens", usage.input_tokens);
-            span.record("gen_ai.usage.output_tokens", usage.output_tokens);
-        }
-        // Another tick of this target may have followed advice in between.
-        let allowed = self.room(observation, &baseline).range;
-        match self.judge(answer, allowed) {
-            Ok(advice) if advice.action == Action::Scale && advice.target_replicas != baseline.desired_replicas => {
-                self.settle(AdviceOutcome::Changed, &span);
-                span.record("replicas_wanted", advice.target_replicas);
-                self.growths.follow(observation, &baseline, advice.target_replicas, self.config.growth_cooldown);
-                Ok(self.follow(baseline, &advice))
-            }
-            Ok(advice) => {
-                self.settle(AdviceOutcome::Agreed, &span);
-                span.record("replicas_wanted", baseline.desired_replicas);
-                let text = format!("agrees, {} % sure: {}", advice.confidence_percent, advice.assessment);
-                Ok(baseline.because(said(&text)))
-            }
-            Err((outcome, why)) => {
-                self.settle(outcome, &span);
-                span.record("otel.status_description", &*why);
-                Ok(baseline.because(said(&format!("no advice: {why}"))))
-            }
-        }
+        let asks = Asks {
+            observation,
+            baseline: &baseline,
+            allowed: range,
+            engine: &self.name,
+            fresh_for: self.config.fresh_for(&observation.facts),
+            matters: self.matters(observation, &baseline),
+        };
+        let heard = self.asker.hear(model, &asks).await;
+        Ok(self.conclude(observation, baseline, heard))
     }
 
     fn floor(&self, target: &Target, now: DateTime<Utc>) -> Option<Floor> {
         self.baseline.floor(target, now)
+    }
+}
+
+/// Nobody is left to use the answers.
+impl<M, B> Drop for LlmEngine<M, B> {
+    fn drop(&mut self) {
+        self.asker.end();
     }
 }

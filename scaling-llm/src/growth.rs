@@ -122,6 +122,11 @@ impl Growths {
         memory.growths.insert(Arc::clone(&observation.target), growth);
     }
 
+    /// True while the last growth by advice has not shown its effect: the pods have not moved.
+    pub(crate) fn is_pending(&self, target: &Target) -> bool {
+        self.memory().growths.get(target).is_some_and(|growth| !growth.landed)
+    }
+
     /// Forgets a target.
     pub(crate) fn forget(&self, target: &Target) {
         self.memory().growths.remove(target);

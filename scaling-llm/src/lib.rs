@@ -2,12 +2,18 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod asking;
+mod breaker;
+mod budget;
 #[cfg(feature = "conformance")]
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
 mod engine;
 mod growth;
+#[cfg(feature = "telemetry")]
+mod metrics;
 mod model;
+mod no_model;
 pub mod prompt;
 mod range;
 pub mod reply;
@@ -15,7 +21,12 @@ mod stats;
 mod text;
 mod transcript;
 
-pub use engine::{LlmConfig, LlmEngine};
+pub use breaker::{ModelBreaker, ModelBreakerConfig};
+pub use budget::{Budget, BudgetConfig, ModelPrice, PriceTable, SpendLimits};
+pub use engine::{Asking, LlmConfig, LlmEngine};
+#[cfg(feature = "telemetry")]
+#[cfg_attr(docsrs, doc(cfg(feature = "telemetry")))]
+pub use metrics::LlmMetrics;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use model::{
@@ -23,8 +34,9 @@ pub use model::{
     TokenLimit, model_from_env,
 };
 pub use model::{ChatModel, Completion, ModelError, ModelId, Usage};
+pub use no_model::NoModel;
 pub use prompt::Prompt;
 pub use range::ReplicaRange;
 pub use reply::{Action, Advice, ReplyError};
-pub use stats::{LlmCounts, LlmStats};
-pub use transcript::{RecordingModel, ReplayModel, Transcript, TranscriptError};
+pub use stats::{LlmCounts, LlmStats, NotAskedCounts};
+pub use transcript::{RecordingModel, ReplayModel, TornLine, Transcript, TranscriptError};

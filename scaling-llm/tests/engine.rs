@@ -13,8 +13,8 @@ use scaling_core::{
     ScalingMetrics, SignalKind, Target, Urgency, conformance,
 };
 use scaling_llm::{
-    ChatModel, Completion, LlmConfig, LlmCounts, LlmEngine, ModelError, RecordingModel, ReplayModel, ReplicaRange,
-    Transcript, Usage,
+    ChatModel, Completion, LlmConfig, LlmCounts, LlmEngine, ModelError, NotAskedCounts, RecordingModel, ReplayModel,
+    ReplicaRange, Transcript, Usage,
 };
 
 /// Wants what it was told to want.
@@ -87,8 +87,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
 }
 
-fn ask(model: impl ChatModel, request: ScalingDecision) -> (ScalingDecision, LlmCounts) {
-    let engine = LlmEngine::new(model, Wants(request));
+fn inline<M: ChatModel + 'static, B: DecisionEngine>(model: M, baseline: B) -> LlmEngine<M, B> {
+    LlmEngine::with_config(model, baseline, LlmConfig::inline()).unwrap()
+}
+
+fn ask(model: impl ChatModel + 'static, request: ScalingDecision) -> (ScalingDecision, LlmCounts) {
+    let engine = inline(model, Wants(request));
     let decision = block_on(engine.decide(&observation())).unwrap();
     (decision, engine.stats().counts())
 }
@@ -104,8 +108,18 @@ fn advice_within_the_range_is_followed() {
     assert_eq!(decision.engine, "llm over wants");
     assert!((decision.confidence.value() - 0.8).abs() < 1e-9, "the baseline's, not the model's");
     assert_eq!(decision.reasons.first().unwrap().to_string(), "llm: picked 8 pods instead of 6, 80 % sure: because");
-    let expected =
-        LlmCounts { asked: 1, answered: 1, changed: 1, input_tokens: 900, output_tokens: 40, ..LlmCounts::default() };
+    let expected = LlmCounts {
+        decisions: 1,
+        decisions_changed: 1,
+        heard: 1,
+        asked: 1,
+        answered: 1,
+        changed: 1,
+        input_tokens: 900,
+        output_tokens: 40,
+        unpriced: 1,
+        ..LlmCounts::default()
+    };
     assert_eq!(counts, expected);
 }
 
@@ -165,31 +179,33 @@ fn bigger_pods_are_not_lost() {
 
 #[test]
 fn with_nothing_to_pick_the_model_is_not_asked() {
-    let config = LlmConfig { share_above: 0.0, ..LlmConfig::default() };
+    let config = LlmConfig { share_above: 0.0, ..LlmConfig::inline() };
     let engine = LlmEngine::with_config(says(advice("scale", 6, 80)), Wants(request(4, 6)), config).unwrap();
     let decision = block_on(engine.decide(&observation())).unwrap();
     let why = "llm: not asked: the baseline's own request leaves no room above 6 pods";
     assert_eq!(last_reason(&decision), why, "law 10, say why");
     assert_eq!(decision, request(4, 6).because(decision.reasons[0].clone()), "nothing else is changed");
-    assert_eq!(engine.stats().counts(), LlmCounts::default());
+    let not_asked = NotAskedCounts { no_room: 1, ..NotAskedCounts::default() };
+    assert_eq!(engine.stats().counts(), LlmCounts { decisions: 1, not_asked, ..LlmCounts::default() });
 }
 
 #[test]
 fn without_a_runtime_the_baseline_decides() {
-    let engine = LlmEngine::new(Greedy, Wants(request(4, 6)));
+    let engine = inline(Greedy, Wants(request(4, 6)));
     let observation = observation();
     let mut future = engine.decide(&observation);
     let decision = match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
         std::task::Poll::Ready(decision) => decision.unwrap(),
         std::task::Poll::Pending => unreachable!("nothing to wait for"),
     };
-    assert!(last_reason(&decision).contains("no tokio runtime"), "{decision:?}");
-    assert_eq!(engine.stats().counts().unavailable, 1);
+    assert!(last_reason(&decision).starts_with("llm: not asked: there is no tokio runtime"), "{decision:?}");
+    let counts = engine.stats().counts();
+    assert_eq!((counts.asked, counts.not_asked.no_runtime), (0, 1));
 }
 
 #[test]
 fn an_error_of_the_baseline_is_passed_on_and_no_model_is_asked() {
-    let engine = LlmEngine::new(Greedy, RuleBasedEngine::default());
+    let engine = inline(Greedy, RuleBasedEngine::default());
     let mut unknown = observation();
     unknown.current.current_pod_count = None;
     assert!(matches!(block_on(engine.decide(&unknown)), Err(EngineError::NoPodCount)));
@@ -199,7 +215,7 @@ fn an_error_of_the_baseline_is_passed_on_and_no_model_is_asked() {
 #[test]
 fn settings_that_cannot_work_are_refused() {
     let with = |config| LlmEngine::with_config(Greedy, Wants(request(1, 1)), config).err().unwrap().to_string();
-    let default = LlmConfig::default;
+    let default = LlmConfig::inline;
     assert!(with(LlmConfig { deadline: Duration::ZERO, ..default() }).contains("deadline"));
     assert_eq!(with(LlmConfig { share_above: -0.5, ..default() }), "share_above is -0.5; it must be from 0 to 10");
     assert!(with(LlmConfig { share_above: f64::NAN, ..default() }).contains("NaN"));
@@ -224,16 +240,16 @@ impl DecisionEngine for Half {
 
 #[test]
 fn over_an_engine_that_shrinks_the_promises_are_kept_whatever_the_model_says() {
-    block_on(conformance::engine(|| LlmEngine::new(Greedy, Half)));
-    block_on(conformance::engine(|| LlmEngine::new(says(advice("scale", 1, 99)), Half)));
-    block_on(conformance::engine(|| LlmEngine::new(says("nonsense"), Half)));
+    block_on(conformance::engine(|| inline(Greedy, Half)));
+    block_on(conformance::engine(|| inline(says(advice("scale", 1, 99)), Half)));
+    block_on(conformance::engine(|| inline(says("nonsense"), Half)));
 }
 
 #[test]
 fn over_the_rules_the_promises_are_kept_whatever_the_model_says() {
-    block_on(conformance::engine(|| LlmEngine::new(Greedy, RuleBasedEngine::default())));
-    block_on(conformance::engine(|| LlmEngine::new(says("nonsense"), RuleBasedEngine::default())));
-    block_on(conformance::engine(|| LlmEngine::new(fails(ModelError::Refused), RuleBasedEngine::default())));
+    block_on(conformance::engine(|| inline(Greedy, RuleBasedEngine::default())));
+    block_on(conformance::engine(|| inline(says("nonsense"), RuleBasedEngine::default())));
+    block_on(conformance::engine(|| inline(fails(ModelError::Refused), RuleBasedEngine::default())));
 }
 
 #[test]
@@ -251,10 +267,13 @@ fn law_5_a_replayed_model_gives_the_same_bytes() {
         }
     }
     let run = |model: Box<dyn ChatModel>| -> String {
-        let engine = LlmEngine::new(model, RuleBasedEngine::default());
-        let decide =
-            |minutes| serde_json::to_string(&block_on(engine.decide(&steady(4, minutes % 5))).unwrap()).unwrap();
-        // Some questions are asked again, and answered otherwise.
+        let engine = inline(model, RuleBasedEngine::default());
+        // Each minute is asked about anew, now and then with the same prompt, and answered otherwise.
+        let decide = |tick: u32| {
+            let mut observation = steady(4, tick % 5);
+            observation.now += chrono::TimeDelta::hours(i64::from(tick));
+            serde_json::to_string(&block_on(engine.decide(&observation)).unwrap()).unwrap()
+        };
         let decisions: Vec<String> = (0..12_u32).map(decide).collect();
         format!("{decisions:#?} {:?}", engine.stats().counts())
     };
@@ -308,7 +327,7 @@ proptest! {
 
     #[test]
     fn law_8_no_answer_moves_the_size_out_of_the_range(model in answers(), request in requests(), share in 0.0..3.0) {
-        let config = LlmConfig { share_above: share, ..LlmConfig::default() };
+        let config = LlmConfig { share_above: share, ..LlmConfig::inline() };
         let engine = LlmEngine::with_config(model, Wants(request.clone()), config).unwrap();
         let decision = block_on(engine.decide(&observation())).unwrap();
         let (current, least, got) = (request.current_replicas, request.desired_replicas, decision.desired_replicas);
@@ -325,7 +344,10 @@ proptest! {
             prop_assert_eq!(decision.action(), request.action());
         }
         let c = engine.stats().counts();
-        prop_assert_eq!(c.asked, c.answered + c.late + c.refused + c.unavailable + c.malformed + c.out_of_range + c.unsure);
+        let ended = c.answered + c.late + c.refused + c.unavailable + c.malformed + c.out_of_range + c.unsure;
+        prop_assert_eq!(c.asked, ended);
+        let n = c.not_asked.by_reason().iter().map(|(_, count)| count).sum::<u64>();
+        prop_assert_eq!((c.decisions, c.decisions), (1, c.heard + c.awaited + n));
         let said_so = decision.reasons.iter().any(|reason| matches!(reason, Reason::Custom { rule, .. } if rule == "llm"));
         prop_assert!(c.asked == 0 || said_so);
     }

@@ -89,7 +89,7 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn new(script: &'a Scripted) -> Self {
-        Self { script, engine: LlmEngine::new(Greedy, script) }
+        Self { script, engine: LlmEngine::with_config(Greedy, script, LlmConfig::inline()).unwrap() }
     }
 
     fn decide(&self, seconds: i64, pods: u32, script: Script) -> ScalingDecision {
@@ -193,10 +193,10 @@ fn growth_by_advice_has_its_own_cooldown() {
 #[test]
 fn the_cooldown_can_be_set() {
     let script = Scripted::default();
-    let config = LlmConfig { growth_cooldown: Duration::ZERO, ..LlmConfig::default() };
+    let config = LlmConfig { growth_cooldown: Duration::ZERO, ..LlmConfig::inline() };
     let pair = Pair { script: &script, engine: LlmEngine::with_config(Greedy, &script, config).unwrap() };
     assert_eq!((pair.tick(0, 4, Some(6)), pair.tick(1, 9, Some(20))), (9, 30));
-    let config = LlmConfig { growth_cooldown: Duration::MAX, ..LlmConfig::default() };
+    let config = LlmConfig { growth_cooldown: Duration::MAX, ..LlmConfig::inline() };
     let pair = Pair { script: &script, engine: LlmEngine::with_config(Greedy, &script, config).unwrap() };
     assert_eq!((pair.tick(0, 4, Some(6)), pair.tick(1 << 31, 9, Some(20))), (9, 20));
 }
@@ -388,7 +388,7 @@ proptest! {
     ) {
         let (alone, advised) = (Watched::default(), Watched::default());
         largest(|| Box::new(&alone), own, &[], with_rate);
-        let most = largest(|| Box::new(LlmEngine::new(Greedy, &advised)), own, &restarts, with_rate);
+        let most = largest(|| Box::new(LlmEngine::with_config(Greedy, &advised, LlmConfig::inline()).unwrap()), own, &restarts, with_rate);
         let (alone, advised) = (alone.peak.into_inner(), advised.peak.into_inner());
         let with_half = |pods: u32| pods + pods.div_ceil(2);
         prop_assert!(most <= with_half(advised), "{most} pods, the rules' own peak is {advised}");

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use prometheus_client::collector::Collector;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -124,6 +125,14 @@ impl Metrics {
     #[must_use]
     pub fn with_breaker(self, engine: impl Into<String>, watch: BreakerWatch) -> Self {
         self.state().breakers.push((engine.into(), watch));
+        self
+    }
+
+    /// Shows what somebody else counts: a language model's calls and cost (`scaling_llm::LlmMetrics`), or the host's own numbers. Names and
+    /// bounds are the collector's.
+    #[must_use]
+    pub fn with_collector(mut self, collector: impl Collector) -> Self {
+        self.registry.register_collector(Box::new(collector));
         self
     }
 

@@ -19,7 +19,7 @@ use scaling_core::{
     ApplyMode, Autoscaler, Bounds, DecisionEngine, EngineError, Guards, MemoryApplier, MetricsHistory, MetricsSource,
     Observation, Outcome, RuleBasedEngine, ScalingDecision, ScalingMetrics, SignalKind, SourceError, Target,
 };
-use scaling_llm::{ChatModel, Completion, LlmEngine, ModelError, Usage};
+use scaling_llm::{ChatModel, Completion, LlmConfig, LlmEngine, ModelError, ModelId, Usage};
 use scaling_schedule::{CompileConfig, compile, need_by_load};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -148,10 +148,15 @@ struct Holds;
 
 #[async_trait]
 impl ChatModel for Holds {
+    fn id(&self) -> ModelId {
+        ModelId::new("anthropic", "claude-haiku-5-5")
+    }
+
     async fn complete(&self, _: &str, _: &str) -> Result<Completion, ModelError> {
         let text = r#"{"assessment":"fine","action":"hold","target_replicas":4,"confidence_percent":90}"#;
-        let usage = Usage { input_tokens: 900, output_tokens: 40, ..Usage::default() };
-        Ok(Completion { usage, ..Completion::text(text) })
+        let usage = Usage { input_tokens: 900, output_tokens: 40, cache_read_tokens: 800, cache_write_tokens: 0 };
+        let (request_id, model) = (Some("msg_1".into()), Some("claude-haiku-5-5-20261001".into()));
+        Ok(Completion { text: text.into(), usage, request_id, model })
     }
 }
 
@@ -180,7 +185,7 @@ async fn work() -> Vec<(String, String)> {
     let applier = Arc::new(applier);
     let autoscaler = Autoscaler::builder()
         .source(Overload(Arc::clone(&headers)))
-        .engine(LlmEngine::new(Holds, RuleBasedEngine::default()))
+        .engine(LlmEngine::with_config(Holds, RuleBasedEngine::default(), LlmConfig::inline()).unwrap())
         .applier(Arc::clone(&applier))
         .guards(Guards::only_hard_limits())
         .mode(ApplyMode::Apply)
@@ -305,7 +310,23 @@ fn check(received: &mpsc::Receiver<Received>, headers: &[(String, String)]) {
     let advice = inside("ai_analysis");
     assert_eq!(advice.parent, analyze.id);
     with(advice, &workload);
-    with(advice, &[("outcome", "agreed"), ("gen_ai.usage.input_tokens", "900"), ("gen_ai.usage.output_tokens", "40")]);
+    // As the semantic conventions for generative AI name them.
+    with(
+        advice,
+        &[
+            ("outcome", "agreed"),
+            ("gen_ai.operation.name", "chat"),
+            ("gen_ai.provider.name", "anthropic"),
+            ("gen_ai.request.model", "claude-haiku-5-5"),
+            ("gen_ai.response.model", "claude-haiku-5-5-20261001"),
+            ("gen_ai.response.id", "msg_1"),
+            ("gen_ai.usage.input_tokens", "900"),
+            ("gen_ai.usage.output_tokens", "40"),
+            ("gen_ai.usage.cache_read.input_tokens", "800"),
+            ("gen_ai.usage.cache_creation.input_tokens", "0"),
+        ],
+    );
+    assert!(!advice.attributes.contains_key("error.type"), "{advice:#?}");
     let update = inside("update_hpa_from_metrics");
     assert_eq!(update.parent, tick.id);
     with(update, &workload);
