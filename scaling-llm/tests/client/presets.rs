@@ -223,3 +223,15 @@ fn in_a_process_of_its_own() {
         Err(error) => println!("told: {error}"),
     }
 }
+
+#[test]
+fn back_ends_and_settings_are_shared_between_threads() {
+    fn shared<T: std::fmt::Debug + Send + Sync + 'static>() {}
+    shared::<AnthropicModel>();
+    shared::<OpenAiModel>();
+    shared::<AnthropicConfig>();
+    shared::<OpenAiConfig>();
+    shared::<Environment>();
+    shared::<ApiKey>();
+    shared::<SetupError>();
+}
