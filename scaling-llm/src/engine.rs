@@ -311,7 +311,7 @@ impl<M: ChatModel + 'static, B: DecisionEngine> DecisionEngine for LlmEngine<M, 
             baseline: &baseline,
             allowed: range,
             engine: &self.name,
-            fresh_for: self.config.fresh_for(&observation.facts),
+            fresh_for: self.config.lifetime(&observation.facts),
             matters: self.matters(observation, &baseline),
         };
         let heard = self.asker.hear(model, &asks).await;

@@ -96,7 +96,7 @@ impl LlmConfig {
     }
 
     /// Time for which an answer about a workload is used.
-    pub(super) fn fresh_for(&self, facts: &WorkloadFacts) -> Duration {
+    pub(super) fn lifetime(&self, facts: &WorkloadFacts) -> Duration {
         self.fresh_for.unwrap_or_else(|| facts.sync_period.saturating_mul(2))
     }
 }
