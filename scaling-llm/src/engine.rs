@@ -14,7 +14,9 @@ use tracing::{Instrument, Span};
 
 use crate::growth::{Growths, Room};
 use crate::stats::AdviceOutcome;
-use crate::{Action, Advice, ChatModel, Completion, LlmStats, ModelError, Prompt, ReplicaRange, reply};
+use crate::{
+    Action, Advice, AdviceRange, ChatModel, Completion, LlmStats, ModelError, Prompt, Question, Resize, reply,
+};
 
 /// Settings of an [`LlmEngine`]: how long a model may take, and how far its advice may go.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,6 +139,11 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
         self.growths.room(observation, baseline, self.config.share_above, self.config.growth_cooldown)
     }
 
+    /// Everything that the model may pick from, where the sizes are those of a room.
+    fn allowed(&self, observation: &Observation, baseline: &ScalingDecision, room: Room) -> AdviceRange {
+        AdviceRange::new(room.range, observation, baseline, self.config.share_above)
+    }
+
     /// Asks the model, within the deadline.
     async fn ask(&self, prompt: &Prompt) -> Result<Completion, ModelError> {
         if tokio::runtime::Handle::try_current().is_err() {
@@ -150,7 +157,7 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
     fn judge(
         &self,
         answer: Result<Completion, ModelError>,
-        allowed: ReplicaRange,
+        allowed: AdviceRange,
     ) -> Result<Advice, (AdviceOutcome, String)> {
         let completion = answer.map_err(|error| (outcome(&error), error.to_string()))?;
         self.stats.used(completion.usage);
@@ -159,13 +166,7 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
             let least = self.config.min_confidence_percent;
             return Err((AdviceOutcome::Unsure, format!("{} % sure, less than {least} %", advice.confidence_percent)));
         }
-        if advice.action == Action::Scale && !allowed.contains(advice.target_replicas) {
-            let ReplicaRange { lowest, highest } = allowed;
-            return Err((
-                AdviceOutcome::OutOfRange,
-                format!("{} pods are not within {lowest} to {highest}", advice.target_replicas),
-            ));
-        }
+        allowed.check(&advice).map_err(|error| (AdviceOutcome::OutOfRange, error.to_string()))?;
         Ok(advice)
     }
 
@@ -177,12 +178,18 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
 
     /// The baseline's decision with the size that was picked, everything else kept that still holds.
     fn follow(&self, baseline: ScalingDecision, advice: &Advice) -> ScalingDecision {
-        let text = format!(
-            "picked {} pods instead of {}, {} % sure: {}",
-            advice.target_replicas, baseline.desired_replicas, advice.confidence_percent, advice.assessment
-        );
+        let text = match advice.action {
+            Action::Resize(Resize { cpu_percent, memory_percent }) => format!(
+                "picked requests of {cpu_percent} % of the present CPU and {memory_percent} % of the present memory, {} % sure: {}",
+                advice.confidence_percent, advice.assessment
+            ),
+            Action::Scale | Action::Hold => format!(
+                "picked {} pods instead of {}, {} % sure: {}",
+                advice.target_replicas, baseline.desired_replicas, advice.confidence_percent, advice.assessment
+            ),
+        };
         // The model's own confidence never counts: low, it would stop a growth that the baseline is sure of.
-        let mut decision = baseline.resized(advice.target_replicas);
+        let mut decision = advice.applied_to(baseline);
         decision.engine = self.name.clone().into();
         decision.reasons.insert(0, said(&text));
         let urgency = if decision.grows() { decision.urgency.max(Urgency::Normal) } else { decision.urgency };
@@ -248,11 +255,12 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let baseline = self.baseline.decide(observation).await?;
         let room = self.room(observation, &baseline);
-        if room.range.is_single() {
+        let allowed = self.allowed(observation, &baseline, room);
+        if allowed.is_single() {
             // Nothing to pick: the question would cost tokens and time for nothing.
             return Ok(unasked(baseline, room));
         }
-        let prompt = Prompt::new(observation, &baseline, room.range);
+        let prompt = Prompt::new(&Question::new(observation, &baseline, allowed));
         self.stats.ask();
         let span = analysis(observation, &baseline, &self.name);
         let answer = self.ask(&prompt).instrument(span.clone()).await;
@@ -261,19 +269,20 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
             span.record("gen_ai.usage.output_tokens", usage.output_tokens);
         }
         // Another tick of this target may have followed advice in between.
-        let allowed = self.room(observation, &baseline).range;
+        let allowed = self.allowed(observation, &baseline, self.room(observation, &baseline));
         match self.judge(answer, allowed) {
-            Ok(advice) if advice.action == Action::Scale && advice.target_replicas != baseline.desired_replicas => {
+            Ok(advice) if advice.changes(&baseline) => {
                 self.settle(AdviceOutcome::Changed, &span);
-                span.record("replicas_wanted", advice.target_replicas);
-                self.growths.follow(observation, &baseline, advice.target_replicas, self.config.growth_cooldown);
-                Ok(self.follow(baseline, &advice))
+                let pods = advice.applied_to(baseline.clone()).desired_replicas;
+                span.record("replicas_wanted", pods);
+                self.growths.follow(observation, &baseline, pods, self.config.growth_cooldown);
+                Ok(advice.suggestions().fold(self.follow(baseline, &advice), ScalingDecision::because))
             }
             Ok(advice) => {
                 self.settle(AdviceOutcome::Agreed, &span);
                 span.record("replicas_wanted", baseline.desired_replicas);
                 let text = format!("agrees, {} % sure: {}", advice.confidence_percent, advice.assessment);
-                Ok(baseline.because(said(&text)))
+                Ok(advice.suggestions().fold(baseline.because(said(&text)), ScalingDecision::because))
             }
             Err((outcome, why)) => {
                 self.settle(outcome, &span);
