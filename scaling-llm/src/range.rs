@@ -2,7 +2,7 @@
 
 mod advice;
 
-use scaling_core::{MAX_REPLICAS, NeedDriver, Observation, Reason, ScalingDecision, Urgency};
+use scaling_core::{MAX_REPLICAS, NeedDriver, Reason, ScalingDecision};
 
 pub use advice::{AdviceRange, OutOfRange, PercentRange};
 
@@ -65,40 +65,6 @@ impl ReplicaRange {
         Self { highest: self.highest.min(replicas).max(self.lowest), ..self }
     }
 
-    /// The range with sizes below the baseline's request, for advice that is proved on the past before it is followed: down to
-    /// the share `kept` of the request, 0 to 1, rounded up.
-    ///
-    /// Measured from what the baseline says by itself, as the room above is, so that advice does not ratchet downwards either: a
-    /// baseline that keeps what is there must state what its load needs ([`NeedDriver::Demand`] or [`NeedDriver::Cpu`]; memory that
-    /// every pod has would follow the pods down), and no size is below that share of it. A growth becomes no shrink. The range stays as it is while a declared signal is absent (law 2), while something fails ([`NeedDriver::Overload`]),
-    /// and for a request of high urgency. Never down to zero pods.
-    ///
-    /// ```
-    /// use scaling_core::{NeedDriver, Observation, Reason, ScalingDecision, ScalingMetrics, Target, chrono::DateTime};
-    /// use scaling_llm::ReplicaRange;
-    ///
-    /// let at = DateTime::UNIX_EPOCH;
-    /// let observation = Observation::new(Target::deployment("shop", "web"), ScalingMetrics::new(at, 10));
-    /// let keeps = ScalingDecision::replicas("rules", at, 10, 10);
-    /// let proven = |baseline| ReplicaRange::around(baseline, 0.5).proven(&observation, baseline, 0.7).lowest;
-    /// assert_eq!(proven(&keeps), 10, "nothing tells what is needed");
-    /// let needs = keeps.because(Reason::Need { driver: NeedDriver::Demand, replicas: 9.2 });
-    /// assert_eq!(proven(&needs), 7);
-    /// ```
-    #[must_use]
-    pub fn proven(self, observation: &Observation, baseline: &ScalingDecision, kept: f64) -> Self {
-        let (current, wanted) = (baseline.current_replicas, baseline.desired_replicas);
-        let need = need(&baseline.reasons, |driver| matches!(driver, NeedDriver::Demand | NeedDriver::Cpu));
-        let unknown = wanted == current && need.is_none();
-        let failing = baseline.urgency >= Urgency::High || baseline.reasons.iter().any(is_overload);
-        if unknown || failing || observation.absences().next().is_some() {
-            return self;
-        }
-        let share = |pods: u32| share_of(pods, kept).min(pods);
-        let lowest = share(wanted).max(share(need.unwrap_or(0))).max(1).max(if baseline.grows() { current } else { 0 });
-        Self { lowest: lowest.min(self.lowest), ..self }
-    }
-
     /// Returns true for a size in the range.
     pub fn contains(self, replicas: u32) -> bool {
         (self.lowest..=self.highest).contains(&replicas)
@@ -118,32 +84,19 @@ pub(crate) fn own_request(baseline: &ScalingDecision, remembered: Option<u32>) -
     if baseline.desired_replicas != baseline.current_replicas {
         return Some(baseline.desired_replicas);
     }
-    let known = [need(&baseline.reasons, |driver| driver != NeedDriver::Overload), remembered];
+    let known = [need(&baseline.reasons), remembered];
     known.into_iter().flatten().min().map(|known| known.min(baseline.desired_replicas))
 }
 
-fn is_overload(reason: &Reason) -> bool {
-    matches!(reason, Reason::Need { driver: NeedDriver::Overload, .. })
-}
-
-/// The largest need of some drivers, in whole pods.
-// A float becomes the nearest integer that there is.
+/// The largest need that does not follow from the number of pods, in whole pods.
+// A float becomes the nearest integer that there is, NaN becomes 0.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn need(reasons: &[Reason], counts: impl Fn(NeedDriver) -> bool) -> Option<u32> {
+fn need(reasons: &[Reason]) -> Option<u32> {
     let needs = reasons.iter().filter_map(|reason| match reason {
-        Reason::Need { driver, replicas } if counts(*driver) && !replicas.is_nan() => Some(replicas.ceil() as u32),
+        Reason::Need { driver, replicas } if *driver != NeedDriver::Overload => Some(replicas.ceil() as u32),
         _ => None,
     });
     needs.max()
-}
-
-/// A share of some pods, rounded up; all of them for what is no share.
-// As above.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn share_of(replicas: u32, share: f64) -> u32 {
-    let share = if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) };
-    // 10 × 0.7 may come out above 7.
-    (f64::from(replicas) * share - 1e-9).ceil() as u32
 }
 
 // As above.
