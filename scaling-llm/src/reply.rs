@@ -2,8 +2,8 @@
 //!
 //! The text is exactly one JSON object of known fields, with white space around it at most. Prose around it is refused,
 //! and so is a markdown fence: the object was asked for bare, and a server that constrains its output to [`SCHEMA`] gives it
-//! bare, so a fence means that the constraint is not in force. Nothing is repaired, guessed or converted, with one exception:
-//! JSON knows one kind of number, so `7.0` is the whole number 7.
+//! bare, so a fence means that the constraint is not in force. Nothing is repaired, guessed or converted; a number is written as a
+//! whole number, so `7.0` and `7e0` are refused.
 //!
 //! Assessment, action, size and confidence must be there. A server that does not constrain its output may leave out what is
 //! suggested to people, which suggests nothing, and the requests of a pod, unless they are what the answer picks.

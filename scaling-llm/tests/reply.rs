@@ -25,8 +25,7 @@ fn exactly_the_object_is_taken_in_any_order_of_fields() {
     let advice = Advice { action: Action::Scale, target_replicas: 7, ..Advice::hold(82, "load doubles") };
     assert_eq!(parse(GOOD), Ok(advice.clone()));
     assert_eq!(parse(&format!(" \r\n\t{GOOD}\n")), Ok(advice.clone()));
-    let turned =
-        r#"{"confidence_percent":82.0,"target_replicas":7e0,"action":"sc\u0061le","assessment":"load doubles"}"#;
+    let turned = r#"{"confidence_percent":82,"target_replicas":7,"action":"sc\u0061le","assessment":"load doubles"}"#;
     assert_eq!(parse(turned), Ok(advice));
 }
 
@@ -100,11 +99,15 @@ fn suggestions_are_bounded() {
 #[test]
 fn numbers_are_whole_or_refused() {
     let with = |number: &str| GOOD.replace(":7,", &format!(":{number},"));
-    for (number, expected) in [("7.0", 7), ("0", 0), ("70e-1", 7), ("2147483647", i32::MAX.unsigned_abs())] {
+    for (number, expected) in [("7", 7), ("0", 0), ("2147483647", i32::MAX.unsigned_abs())] {
         assert_eq!(parse(&with(number)).unwrap().target_replicas, expected, "{number}");
     }
     for number in [
         "7.5",
+        "7.0",
+        "7e0",
+        "70e-1",
+        "6.99999999999999999999",
         "-1",
         "-0",
         "-7.0",
