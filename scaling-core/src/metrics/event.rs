@@ -112,6 +112,19 @@ impl PlannedEvent {
     }
 
     /// Sets the kind.
+    ///
+    /// ```
+    /// use scaling_core::{EventKind, PlannedEvent};
+    ///
+    /// let text = r#"{"name":"flash sale","start":"2026-11-27T08:00:00Z","end":"2026-11-27T20:00:00Z","factor":3.0,"kind":"sale"}"#;
+    /// let event: PlannedEvent = serde_json::from_str(text).unwrap();
+    /// assert_eq!(event.kind(), EventKind::Sale);
+    /// assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    ///
+    /// let untold: PlannedEvent = serde_json::from_str(&text.replace(r#","kind":"sale""#, "")).unwrap();
+    /// assert_eq!(untold.kind(), EventKind::Other);
+    /// assert_eq!(untold.of_kind(EventKind::Sale), event);
+    /// ```
     #[must_use]
     pub fn of_kind(mut self, kind: EventKind) -> Self {
         self.kind = kind;

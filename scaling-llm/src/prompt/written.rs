@@ -1,7 +1,7 @@
 //! The question in the order in which its fields are written.
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime, Offset, Timelike, Utc, Weekday};
-use scaling_core::{Floor, LoadForecast, Reason, ScalingDecision, SignalKind, Timing, Urgency};
+use scaling_core::{Bounds, Floor, HardLimits, LoadForecast, Reason, ScalingDecision, SignalKind, Timing, Urgency};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -226,12 +226,12 @@ impl Backtest {
 impl Limits {
     fn new(limits: &KnownLimits) -> Self {
         let KnownLimits { hard, bounds, step, cooldown_left } = *limits;
-        let hard = hard.map(|hard| hard.bounds());
+        let hard = hard.map(HardLimits::bounds);
         Self {
-            hard_min: hard.map(|hard| hard.min()),
-            hard_max: hard.map(|hard| hard.max()),
-            hpa_min: bounds.map(|bounds| bounds.min()),
-            hpa_max: bounds.map(|bounds| bounds.max()),
+            hard_min: hard.map(Bounds::min),
+            hard_max: hard.map(Bounds::max),
+            hpa_min: bounds.map(Bounds::min),
+            hpa_max: bounds.map(Bounds::max),
             step_up_percent: step.map_or(Value::Null, |step| number((step.up.max(1.0) - 1.0) * 100.0)),
             step_down_percent: step.map_or(Value::Null, |step| number((1.0 - step.down.clamp(0.0, 1.0)) * 100.0)),
 
