@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use floor::Floor;
-pub use reason::{CapacityModel, NeedDriver, Reason};
+pub use reason::{CapacityModel, NeedDriver, Reason, WindowDays};
 
 use crate::cost::CostImpact;
 use crate::resources::ResourceChange;

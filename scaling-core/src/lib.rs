@@ -55,7 +55,7 @@ pub use cost::{CostImpact, Currency, InvalidPrice, Price};
 #[doc(inline)]
 pub use decision::{
     CapacityModel, Confidence, Floor, NeedDriver, Reason, ScalingAction, ScalingDecision, ShadowDecision,
-    ShadowOutcome, Timing, Urgency,
+    ShadowOutcome, Timing, Urgency, WindowDays,
 };
 #[doc(inline)]
 pub use engine::{
@@ -73,8 +73,8 @@ pub use guard::{
 pub use hpa::HpaSpec;
 #[doc(inline)]
 pub use metrics::{
-    Absence, Columns, HistoryError, InvalidEvent, LoadForecast, MetricsHistory, NoForecast, Objective, Observation,
-    PlannedEvent, Provenance, Repairs, ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
+    Absence, Columns, EventKind, HistoryError, InvalidEvent, LoadForecast, MetricsHistory, NoForecast, Objective,
+    Observation, PlannedEvent, Provenance, Repairs, ScalingMetrics, Signal, SignalKind, SignalSet, WorkloadFacts,
 };
 #[doc(inline)]
 pub use plan::HpaPlan;

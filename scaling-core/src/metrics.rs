@@ -4,6 +4,7 @@
 //! that are merely unobserved.
 
 mod absence;
+mod event;
 mod forecast;
 mod history;
 mod observation;
@@ -12,9 +13,10 @@ mod sample;
 mod signal_set;
 
 pub use absence::{Absence, Signal, SignalKind};
+pub use event::{EventKind, InvalidEvent, PlannedEvent};
 pub use forecast::{LoadForecast, NoForecast};
 pub use history::{Columns, HistoryError, MetricsHistory, Repairs};
-pub use observation::{InvalidEvent, Objective, Observation, PlannedEvent, WorkloadFacts};
+pub use observation::{Objective, Observation, WorkloadFacts};
 pub use provenance::Provenance;
 pub use sample::ScalingMetrics;
 pub use signal_set::SignalSet;

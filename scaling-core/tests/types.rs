@@ -50,6 +50,8 @@ fn the_types_of_the_crate_root_are_shared_between_threads() {
     shared::<ScalingAction>();
     shared::<Timing>();
     shared::<Urgency>();
+    shared::<WindowDays>();
+    shared::<EventKind>();
     shared::<Confidence>();
     shared::<Reason>();
     shared::<NeedDriver>();

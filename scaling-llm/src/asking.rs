@@ -16,7 +16,7 @@ use tracing::{Instrument, Span};
 
 use crate::engine::Asking;
 use crate::stats::{AdviceOutcome, LlmStats};
-use crate::{Advice, Budget, ChatModel, ModelBreaker, ModelId, Prompt, ReplicaRange};
+use crate::{Advice, AdviceRange, Budget, ChatModel, ModelBreaker, ModelId, Prompt};
 use key::QuestionKey;
 use memory::{Known, Memory};
 pub(crate) use not_asked::NotAsked;
@@ -36,7 +36,7 @@ pub(crate) struct Mishap {
 pub(crate) struct Asks<'a> {
     pub(crate) observation: &'a Observation,
     pub(crate) baseline: &'a ScalingDecision,
-    pub(crate) allowed: ReplicaRange,
+    pub(crate) allowed: AdviceRange,
     /// Name of the engine, for traces.
     pub(crate) engine: &'a str,
     /// Time for which an answer is used.
@@ -131,7 +131,7 @@ impl Asker {
 
     /// The answer to a question: the one that is remembered or, if it is worth it, that of the model.
     pub(crate) async fn hear<M: ChatModel + 'static>(&self, model: &Arc<M>, asks: &Asks<'_>) -> Heard {
-        let prompt = Prompt::new(asks.observation, asks.baseline, asks.allowed);
+        let prompt = Prompt::new(&crate::Question::new(asks.observation, asks.baseline, asks.allowed));
         let id = model.id();
         // One lock from looking it up to putting it: two decisions never put the same.
         let mut question = match self.put(&id, asks, &prompt) {

@@ -15,13 +15,13 @@ use tracing::Span;
 use crate::asking::{Asker, Asks, Heard, Mishap, NotAsked, Reading};
 use crate::growth::{Growths, Room};
 use crate::stats::AdviceOutcome;
-use crate::{Action, Advice, Budget, ChatModel, LlmStats, ModelBreaker, NoModel, ReplicaRange};
+use crate::{Action, Advice, AdviceRange, Budget, ChatModel, LlmStats, ModelBreaker, NoModel, Resize};
 pub use config::{Asking, LlmConfig};
 
-/// An engine that asks a baseline first, then a model for advice within what the baseline leaves open ([`ReplicaRange`]).
+/// An engine that asks a baseline first, then a model for advice within what the baseline leaves open ([`AdviceRange`]).
 ///
-/// Law 8: a model only advises. Its answer can move the request for pods within the range and nothing else: not the floor, not what
-/// a pod requests, not confidence or timing. Late, refused, malformed and out-of-range answers count as none: they are counted
+/// Law 8: a model only advises. Its answer can move the request for pods, or what a pod requests, within the range and nothing else: not
+/// the floor, not confidence or timing. Late, refused, malformed and out-of-range answers count as none: they are counted
 /// ([`LlmStats`]), the baseline's decision stands, and one more reason says so. An error of the baseline is passed on and no model
 /// is asked.
 ///
@@ -174,6 +174,11 @@ impl<M, B> LlmEngine<M, B> {
         self.growths.room(observation, baseline, self.config.share_above, self.config.growth_cooldown)
     }
 
+    /// Everything that the model may pick from, where the sizes are those of a room.
+    fn allowed(&self, observation: &Observation, baseline: &ScalingDecision, room: Room) -> AdviceRange {
+        AdviceRange::new(room.range, observation, baseline, self.config.share_above)
+    }
+
     /// True if an answer can matter although nothing has changed since the last one.
     fn matters(&self, observation: &Observation, baseline: &ScalingDecision) -> bool {
         let moves = baseline.desired_replicas != baseline.current_replicas || baseline.resources.is_some();
@@ -194,28 +199,37 @@ impl<M, B> LlmEngine<M, B> {
         reading: Reading,
     ) -> (ScalingDecision, AdviceOutcome) {
         // Another tick of this target may have followed advice since the question was put.
-        let allowed = self.room(observation, &baseline).range;
+        let allowed = self.allowed(observation, &baseline, self.room(observation, &baseline));
         match reading.and_then(|advice| in_range(advice, allowed)) {
-            Ok(advice) if picks_another(&advice, &baseline) => {
-                self.growths.follow(observation, &baseline, advice.target_replicas, self.config.growth_cooldown);
-                (self.follow(baseline, &advice), AdviceOutcome::Changed)
+            Ok(advice) if advice.changes(&baseline) => {
+                let decision = self.follow(observation, baseline, &advice);
+                (advice.suggestions().fold(decision, ScalingDecision::because), AdviceOutcome::Changed)
             }
             Ok(advice) => {
                 let text = format!("agrees, {} % sure: {}", advice.confidence_percent, advice.assessment);
-                (baseline.because(said(&text)), AdviceOutcome::Agreed)
+                let decision = baseline.because(said(&text));
+                (advice.suggestions().fold(decision, ScalingDecision::because), AdviceOutcome::Agreed)
             }
             Err(Mishap { outcome, why }) => (baseline.because(said(&format!("no advice: {why}"))), outcome),
         }
     }
 
     /// The baseline's decision with the size that was picked, everything else kept that still holds.
-    fn follow(&self, baseline: ScalingDecision, advice: &Advice) -> ScalingDecision {
-        let text = format!(
-            "picked {} pods instead of {}, {} % sure: {}",
-            advice.target_replicas, baseline.desired_replicas, advice.confidence_percent, advice.assessment
-        );
+    fn follow(&self, observation: &Observation, baseline: ScalingDecision, advice: &Advice) -> ScalingDecision {
+        let text = match advice.action {
+            Action::Resize(Resize { cpu_percent, memory_percent }) => format!(
+                "picked requests of {cpu_percent} % of the present CPU and {memory_percent} % of the present memory, {} % sure: {}",
+                advice.confidence_percent, advice.assessment
+            ),
+            Action::Scale | Action::Hold => format!(
+                "picked {} pods instead of {}, {} % sure: {}",
+                advice.target_replicas, baseline.desired_replicas, advice.confidence_percent, advice.assessment
+            ),
+        };
+        let pods = advice.applied_to(baseline.clone()).desired_replicas;
+        self.growths.follow(observation, &baseline, pods, self.config.growth_cooldown);
         // The model's own confidence never counts: low, it would stop a growth that the baseline is sure of.
-        let mut decision = baseline.resized(advice.target_replicas);
+        let mut decision = advice.applied_to(baseline);
         decision.engine = self.name.clone().into();
         decision.reasons.insert(0, said(&text));
         let urgency = if decision.grows() { decision.urgency.max(Urgency::Normal) } else { decision.urgency };
@@ -267,17 +281,10 @@ fn enter(span: &Span, decision: &ScalingDecision, outcome: AdviceOutcome) {
     }
 }
 
-fn picks_another(advice: &Advice, baseline: &ScalingDecision) -> bool {
-    advice.action == Action::Scale && advice.target_replicas != baseline.desired_replicas
-}
-
-/// Advice that may be followed, by the sizes that are allowed.
-fn in_range(advice: Advice, allowed: ReplicaRange) -> Reading {
-    if advice.action == Action::Scale && !allowed.contains(advice.target_replicas) {
-        let ReplicaRange { lowest, highest } = allowed;
-        let why = format!("{} pods are not within {lowest} to {highest}", advice.target_replicas);
-        return Err(Mishap { outcome: AdviceOutcome::OutOfRange, why });
-    }
+/// Advice that may be followed, by what is allowed.
+fn in_range(advice: Advice, allowed: AdviceRange) -> Reading {
+    let mishap = |error: crate::OutOfRange| Mishap { outcome: AdviceOutcome::OutOfRange, why: error.to_string() };
+    allowed.check(&advice).map_err(mishap)?;
     Ok(advice)
 }
 
@@ -299,17 +306,18 @@ impl<M: ChatModel + 'static, B: DecisionEngine> DecisionEngine for LlmEngine<M, 
             self.asker.stats().not_asked(&NotAsked::NoModel);
             return Ok(baseline);
         };
-        let Room { range, wait } = self.room(observation, &baseline);
-        if range.is_single() {
+        let room = self.room(observation, &baseline);
+        let allowed = self.allowed(observation, &baseline, room);
+        if allowed.is_single() {
             // Nothing to pick: the question would cost tokens and time for nothing.
             let pods = baseline.desired_replicas;
-            let why = wait.map_or(NotAsked::NoRoom { pods }, |left| NotAsked::Cooling { left });
+            let why = room.wait.map_or(NotAsked::NoRoom { pods }, |left| NotAsked::Cooling { left });
             return Ok(self.unasked(baseline, &why));
         }
         let asks = Asks {
             observation,
             baseline: &baseline,
-            allowed: range,
+            allowed,
             engine: &self.name,
             fresh_for: self.config.lifetime(&observation.facts),
             matters: self.matters(observation, &baseline),

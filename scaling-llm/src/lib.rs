@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod advice;
 mod asking;
 mod breaker;
 mod budget;
@@ -21,6 +22,7 @@ mod stats;
 mod text;
 mod transcript;
 
+pub use advice::{Action, Advice, Resize, SuggestedWindow};
 pub use breaker::{ModelBreaker, ModelBreakerConfig};
 pub use budget::{Budget, BudgetConfig, ModelPrice, PriceTable, SpendLimits};
 pub use engine::{Asking, LlmConfig, LlmEngine};
@@ -35,8 +37,8 @@ pub use model::{
 };
 pub use model::{ChatModel, Completion, ModelError, ModelId, Usage};
 pub use no_model::NoModel;
-pub use prompt::Prompt;
-pub use range::ReplicaRange;
-pub use reply::{Action, Advice, ReplyError};
+pub use prompt::{Prompt, Question};
+pub use range::{AdviceRange, OutOfRange, PercentRange, ReplicaRange};
+pub use reply::ReplyError;
 pub use stats::{LlmCounts, LlmStats, NotAskedCounts};
 pub use transcript::{RecordingModel, ReplayModel, TornLine, Transcript, TranscriptError};

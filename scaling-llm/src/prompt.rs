@@ -1,23 +1,24 @@
 //! From an observation and the baseline's decision to a prompt: pure, and bounded in size whatever comes in.
 //!
-//! Text that others wrote is kept out where it can be: reasons go as codes and numbers, no log text, no error text, no name of the
-//! workload. The one exception, names of declared events, go as data through an allow-list of characters. Equal inputs give
-//! equal bytes, so that an answer can be cached and replayed.
+//! A prompt is made of numbers and of codes from fixed lists. Text that others wrote (names of workloads, events, windows, metrics and
+//! engines, errors, reasons of a host's own rules) does not reach it, not even cut or quoted: an event is `e1` in it, a window
+//! `w1`. Two observations that differ in such text alone give the same bytes. Equal inputs give equal bytes, so that an answer can be
+//! cached and replayed.
 
 mod causes;
+mod events;
 mod history;
 mod number;
+mod signals;
+mod written;
 
-use chrono::{DateTime, Datelike, Offset, Timelike, Utc};
-use scaling_core::{Observation, PlannedEvent, ScalingDecision, ScalingMetrics, Signal, SignalKind, Urgency};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::ReplicaRange;
-use crate::text::plain_name;
-use history::History;
-use number::number;
+use scaling_core::backtest::Score;
+use scaling_core::{Bounds, HardLimits, Observation, ScalingDecision, StepLimit};
+
+use crate::AdviceRange;
+use written::Written;
 
 /// System text of every question. Constant to the byte, so that servers can cache it.
 pub const SYSTEM: &str = include_str!("prompt/system.txt");
@@ -25,10 +26,8 @@ pub const SYSTEM: &str = include_str!("prompt/system.txt");
 /// Longest question, in bytes, whatever the history, the events or the reasons.
 pub const MAX_BYTES: usize = 8192;
 
-const MAX_EVENTS: usize = 8;
-
-/// A question to a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A question to a model, as text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Prompt {
     /// System text: [`SYSTEM`].
     pub system: &'static str,
@@ -37,105 +36,97 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Writes the question about one decision of the baseline. Times in it are measured from [`Observation::now`].
-    pub fn new(observation: &Observation, baseline: &ScalingDecision, allowed: ReplicaRange) -> Self {
-        let question = Question::new(observation, baseline, allowed);
+    /// Writes a question.
+    pub fn new(question: &Question<'_>) -> Self {
         // Text keys and plain values cannot fail to be written.
-        Self { system: SYSTEM, user: serde_json::to_string(&question).unwrap_or_default() }
+        Self { system: SYSTEM, user: serde_json::to_string(&Written::new(question)).unwrap_or_default() }
     }
 }
 
-/// The fields in the order in which they are written.
-#[derive(Serialize)]
-struct Question<'a> {
-    allowed: Range,
-    baseline: Baseline,
-    replicas: u32,
-    ready: Option<u32>,
-    start_up_s: Value,
-    weekday: Option<String>,
-    hour: Option<u32>,
-    now: Signals<'a>,
-    history: History,
-    events: Vec<Event>,
-}
-
-#[derive(Serialize)]
-struct Range {
-    lowest: u32,
-    highest: u32,
-}
-
-#[derive(Serialize)]
-struct Baseline {
-    target_replicas: u32,
-    confidence_percent: Value,
-    urgency: Urgency,
-    causes: Vec<Value>,
-}
-
-#[derive(Serialize)]
-struct Event {
-    name: String,
-    starts_in_min: i64,
-    ends_in_min: i64,
-    load_factor: Value,
+/// Everything that a question is about. Times in it are measured from [`Observation::now`].
+///
+/// ```
+/// use scaling_core::{HardLimits, Observation, ScalingDecision, ScalingMetrics, Target, chrono::DateTime};
+/// use scaling_llm::{AdviceRange, Prompt, Question, ReplicaRange, prompt::KnownLimits};
+///
+/// let at = DateTime::UNIX_EPOCH;
+/// let observation = Observation::new(Target::deployment("shop", "web"), ScalingMetrics::new(at, 4));
+/// let baseline = ScalingDecision::replicas("rules", at, 4, 6);
+/// let range = AdviceRange::pods_only(ReplicaRange::around(&baseline, 0.5), &baseline);
+/// let limits = KnownLimits { hard: Some(HardLimits::new(2, 20)?), ..KnownLimits::default() };
+///
+/// let prompt = Prompt::new(&Question::new(&observation, &baseline, range).with_limits(limits));
+/// assert!(prompt.user.starts_with(r#"{"allowed":{"lowest":6,"highest":9,"#));
+/// assert!(prompt.user.contains(r#""hard_min":2,"hard_max":20"#) && !prompt.user.contains("shop"));
+/// # Ok::<(), scaling_core::InvalidBounds>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What is known of the workload.
+    pub observation: &'a Observation,
+    /// Decision of the baseline.
+    pub baseline: &'a ScalingDecision,
+    /// Sizes and requests that may be picked.
+    pub allowed: AdviceRange,
+    /// Limits of the host, as far as they are known.
+    pub limits: KnownLimits,
+    /// Score of the baseline over the recent past, if it was replayed.
+    pub backtest: Option<BacktestSays>,
 }
 
 impl<'a> Question<'a> {
-    fn new(observation: &'a Observation, baseline: &ScalingDecision, allowed: ReplicaRange) -> Self {
-        let now = observation.now;
-        let offset = chrono::FixedOffset::east_opt(observation.facts.utc_offset_seconds);
-        let local = now.naive_utc().checked_add_offset(offset.unwrap_or_else(|| Utc.fix()));
-        Self {
-            allowed: Range { lowest: allowed.lowest, highest: allowed.highest },
-            baseline: Baseline {
-                target_replicas: baseline.desired_replicas,
-                confidence_percent: number(baseline.confidence.value() * 100.0),
-                urgency: baseline.urgency,
-                causes: causes::causes(&baseline.reasons),
-            },
-            replicas: baseline.current_replicas,
-            ready: observation.current.current_pod_count,
-            start_up_s: number(observation.facts.start_up.as_secs_f64()),
-            weekday: local.map(|local| local.weekday().to_string()),
-            hour: local.map(|local| local.hour()),
-            now: Signals(&observation.current),
-            history: History::new(&observation.history, observation.current.timestamp, now),
-            events: events(&observation.events, now),
-        }
+    /// A question about a decision, with no limits known and nothing replayed.
+    pub fn new(observation: &'a Observation, baseline: &'a ScalingDecision, allowed: AdviceRange) -> Self {
+        Self { observation, baseline, allowed, limits: KnownLimits::default(), backtest: None }
+    }
+
+    /// Sets the limits of the host.
+    #[must_use]
+    pub fn with_limits(mut self, limits: KnownLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the score of the baseline over the recent past.
+    #[must_use]
+    pub fn with_backtest(mut self, says: Option<BacktestSays>) -> Self {
+        self.backtest = says;
+        self
     }
 }
 
-/// Those nearest to now; the name breaks ties, so that the order of declaration does not matter.
-fn events(declared: &[PlannedEvent], now: DateTime<Utc>) -> Vec<Event> {
-    let mut nearest: Vec<&PlannedEvent> = declared.iter().collect();
-    nearest.sort_by(|a, b| {
-        let key = |event: &PlannedEvent| ((event.start() - now).abs(), event.start(), event.end());
-        key(a).cmp(&key(b)).then_with(|| a.name().cmp(b.name())).then_with(|| a.factor().total_cmp(&b.factor()))
-    });
-    let event = |event: &PlannedEvent| Event {
-        name: plain_name(event.name()),
-        starts_in_min: (event.start() - now).num_minutes(),
-        ends_in_min: (event.end() - now).num_minutes(),
-        load_factor: number(event.factor()),
-    };
-    nearest.into_iter().take(MAX_EVENTS).map(event).collect()
+/// Limits that come after the engine, as far as whoever asks knows them. They are told to the model so that it does not ask in vain;
+/// they hold whatever it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct KnownLimits {
+    /// Sizes that the host allows at all.
+    pub hard: Option<HardLimits>,
+    /// Bounds of the HPA now.
+    pub bounds: Option<Bounds>,
+    /// Largest step at once.
+    pub step: Option<StepLimit>,
+    /// Time until fewer pods or smaller requests are let through again; zero if that may be now.
+    pub cooldown_left: Option<Duration>,
 }
 
-/// Every signal, in storage order; an absent one with its cause.
-struct Signals<'a>(&'a ScalingMetrics);
+/// Score of the baseline in a replay of the recent past, as numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BacktestSays {
+    /// Length of what was replayed, in hours.
+    pub hours: f64,
+    /// Share of requests that waited too long or were dropped, 0 to 1.
+    pub violating_share: f64,
+    /// Hours of pods paid for.
+    pub pod_hours: f64,
+    /// Pod-hours over the least that would have done with all load known in advance; 1 cannot be beaten.
+    pub oracle_ratio: Option<f64>,
+    /// Most pods at a time.
+    pub peak_pods: u32,
+}
 
-impl Serialize for Signals<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(SignalKind::ALL.len()))?;
-        for kind in SignalKind::ALL {
-            let value = match self.0.signal(kind) {
-                Signal::Present(value) => number(value),
-                Signal::Absent(absence) => serde_json::json!({ "absent": absence.to_string() }),
-            };
-            map.serialize_entry(kind.field(), &value)?;
-        }
-        map.end()
+impl From<&Score> for BacktestSays {
+    fn from(score: &Score) -> Self {
+        let Score { hours, violating_share, pod_hours, oracle_ratio, peak_pods, .. } = *score;
+        Self { hours, violating_share, pod_hours, oracle_ratio, peak_pods }
     }
 }

@@ -1,6 +1,10 @@
 //! The sizes that a model may pick from: [`ReplicaRange`].
 
+mod advice;
+
 use scaling_core::{MAX_REPLICAS, NeedDriver, Reason, ScalingDecision};
+
+pub use advice::{AdviceRange, OutOfRange, PercentRange};
 
 /// The sizes that a model may pick from, in pods, both ends included.
 ///

@@ -1,94 +1,61 @@
 //! From the model's text to [`Advice`]: pure and strict.
 //!
-//! The text is exactly one JSON object of the four known fields, with white space around it at most. Prose around it is refused,
+//! The text is exactly one JSON object of known fields, with white space around it at most. Prose around it is refused,
 //! and so is a markdown fence: the object was asked for bare, and a server that constrains its output to [`SCHEMA`] gives it
-//! bare, so a fence means that the constraint is not in force. Nothing is repaired, guessed or converted, with one exception:
-//! JSON knows one kind of number, so `7.0` is the whole number 7.
+//! bare, so a fence means that the constraint is not in force. Nothing is repaired, guessed or converted; a number is written as a
+//! whole number, so `7.0` and `7e0` are refused.
+//!
+//! Assessment, action, size and confidence must be there. A server that does not constrain its output may leave out what is
+//! suggested to people, which suggests nothing, and the requests of a pod, unless they are what the answer picks.
 
+mod error;
+mod fields;
 mod number;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
+pub use crate::advice::{Action, Advice, Resize, SuggestedWindow};
 use crate::text::one_line;
+pub use error::ReplyError;
+use fields::some;
 use number::Whole;
 
 /// Longest answer that is read, in bytes. A longer one is refused unread.
 pub const MAX_BYTES: usize = 4096;
 
 /// Longest assessment that is kept, in characters. The rest is cut off.
-pub const MAX_ASSESSMENT: usize = 300;
+pub const MAX_ASSESSMENT: usize = 500;
 
 /// JSON schema of the answer, in the subset that Anthropic (`output_config.format`) and OpenAI-compatible servers (`strict`) both
-/// accept. Constant to the byte, because servers compile a schema on first use; so no limits of a workload are in it, and they
-/// are checked afterwards.
+/// accept: a flat object, every field required, no bounds but in words. Constant to the byte, because servers compile a schema on
+/// first use; so no limits of a workload are in it, and they are checked afterwards.
 pub const SCHEMA: &str = concat!(
-    r#"{"type":"object","additionalProperties":false,"#,
-    r#""required":["assessment","action","target_replicas","confidence_percent"],"properties":{"#,
+    r#"{"type":"object","additionalProperties":false,"required":["assessment","action","target_replicas","#,
+    r#""cpu_request_percent_of_now","memory_request_percent_of_now","confidence_percent","proposed_hpa_target_percent","#,
+    r#""proposed_window_days","proposed_window_start_hour","proposed_window_end_hour","proposed_window_min_replicas"],"#,
+    r#""properties":{"#,
     r#""assessment":{"type":"string","description":"one short sentence, at most 200 characters"},"#,
-    r#""action":{"type":"string","enum":["scale","hold"],"#,
-    r#""description":"hold keeps the baseline's size, scale picks target_replicas instead"},"#,
+    r#""action":{"type":"string","enum":["scale","hold","resize"],"description":"hold keeps the baseline's decision, "#,
+    r#"scale picks target_replicas instead, resize picks the requests of a pod instead"},"#,
     r#""target_replicas":{"type":"integer","#,
     r#""description":"total number of pods, not a change; from allowed.lowest to allowed.highest"},"#,
-    r#""confidence_percent":{"type":"integer","description":"0 to 100"}}}"#,
+    r#""cpu_request_percent_of_now":{"type":"integer","#,
+    r#""description":"CPU request of a pod in percent of the present one; 100 keeps it; within its allowed range"},"#,
+    r#""memory_request_percent_of_now":{"type":"integer","#,
+    r#""description":"memory request of a pod in percent of the present one; 100 keeps it; within its allowed range"},"#,
+    r#""confidence_percent":{"type":"integer","description":"0 to 100"},"#,
+    r#""proposed_hpa_target_percent":{"type":"integer","#,
+    r#""description":"for people: a CPU target of the HPA, 10 to 95; 0 for none"},"#,
+    r#""proposed_window_days":{"type":"string","enum":["none","every_day","weekdays","weekends"],"#,
+    r#""description":"for people: days of a recurring window with more pods"},"#,
+    r#""proposed_window_start_hour":{"type":"integer","description":"0 to 23, local time"},"#,
+    r#""proposed_window_end_hour":{"type":"integer","description":"1 to 24, local time"},"#,
+    r#""proposed_window_min_replicas":{"type":"integer","description":"pods that the window holds; 0 for none"}}}"#,
 );
 
-/// Choice of a model between the baseline's size and another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Pick `target_replicas`.
-    Scale,
-    /// Keep the baseline's size; `target_replicas` is not looked at.
-    Hold,
-}
-
-/// Advice of a model, well-formed but not yet checked against a [`ReplicaRange`](crate::ReplicaRange).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Advice {
-    /// Choice between the baseline's size and `target_replicas`.
-    pub action: Action,
-    /// Size that is picked, in pods.
-    pub target_replicas: u32,
-    /// Confidence that the model states, in percent, 0 to 100. It is uncalibrated: a reason to ignore the answer, never one to
-    /// trust it.
-    pub confidence_percent: u8,
-    /// Explanation of the model, as one line of at most [`MAX_ASSESSMENT`] printable characters.
-    pub assessment: String,
-}
-
-/// Fault of an answer, for which it is refused as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplyError {
-    /// The answer is longer than [`MAX_BYTES`].
-    #[error("the answer has {bytes} bytes, more than {MAX_BYTES}")]
-    TooLong {
-        /// Length of the answer, in bytes.
-        bytes: usize,
-    },
-    /// The answer is empty.
-    #[error("the answer is empty")]
-    Empty,
-    /// The answer is wrapped in a markdown fence.
-    #[error("the answer is wrapped in a markdown fence; a bare JSON object was asked for")]
-    Fenced,
-    /// The answer does not start with an object: it is something else, or has prose before it.
-    #[error("the answer does not start with a JSON object")]
-    NotAnObject,
-    /// The answer is another object than the one asked for: broken, with unknown, missing or doubled fields, with wrong types, or
-    /// with prose after it.
-    #[error("the answer is not what was asked for: {0}")]
-    Invalid(String),
-    /// The action is neither of the two.
-    #[error("the action is {0:?}, not \"scale\" or \"hold\"")]
-    Action(String),
-    /// The confidence is above 100 %.
-    #[error("confidence_percent is {0}, more than 100")]
-    Confidence(u32),
-}
-
-/// The fields as they come. The action is text here: an enum would also take `{"scale":null}`.
+/// The fields as they come. Action and days are text here: an enum would also take `{"scale":null}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw<'a> {
@@ -98,6 +65,20 @@ struct Raw<'a> {
     confidence_percent: Whole,
     #[serde(borrow)]
     assessment: Cow<'a, str>,
+    #[serde(default, deserialize_with = "some")]
+    cpu_request_percent_of_now: Option<Whole>,
+    #[serde(default, deserialize_with = "some")]
+    memory_request_percent_of_now: Option<Whole>,
+    #[serde(default, deserialize_with = "some")]
+    proposed_hpa_target_percent: Option<Whole>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    proposed_window_days: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "some")]
+    proposed_window_start_hour: Option<Whole>,
+    #[serde(default, deserialize_with = "some")]
+    proposed_window_end_hour: Option<Whole>,
+    #[serde(default, deserialize_with = "some")]
+    proposed_window_min_replicas: Option<Whole>,
 }
 
 /// Parses an answer. Nothing in it is repaired or guessed.
@@ -129,21 +110,15 @@ pub fn parse(text: &str) -> Result<Advice, ReplyError> {
         Some(_) => return Err(ReplyError::NotAnObject),
     }
     // What is wrong may quote the answer.
-    let raw: Raw<'_> = serde_json::from_str(object).map_err(|error| ReplyError::Invalid(quoted(&error.to_string())))?;
-    let action = match raw.action.as_ref() {
-        "scale" => Action::Scale,
-        "hold" => Action::Hold,
-        other => return Err(ReplyError::Action(quoted(other))),
-    };
+    let raw: Raw<'_> =
+        serde_json::from_str(object).map_err(|error| ReplyError::Invalid(error::quoted(&error.to_string())))?;
     let percent = u8::try_from(raw.confidence_percent.0).ok().filter(|percent| *percent <= 100);
     Ok(Advice {
-        action,
+        action: raw.action()?,
         target_replicas: raw.target_replicas.0,
         confidence_percent: percent.ok_or(ReplyError::Confidence(raw.confidence_percent.0))?,
+        suggested_target_percent: raw.suggested_target()?,
+        suggested_window: raw.suggested_window()?,
         assessment: one_line(&raw.assessment, MAX_ASSESSMENT),
     })
-}
-
-fn quoted(text: &str) -> String {
-    one_line(text, 160)
 }

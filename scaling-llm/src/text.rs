@@ -14,18 +14,14 @@ pub(crate) fn one_line(text: &str, longest: usize) -> String {
     line.trim().to_owned()
 }
 
-/// Line separators, zero-width, bidirectional, variation and tag characters: invisible, yet they change what is read.
+/// Line separators, zero-width, bidirectional, variation, filler, private and tag characters: invisible, yet they change what is
+/// read, or show as whatever a font makes of them.
 fn is_format(c: char) -> bool {
     matches!(
         c,
-        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
-            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}'
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{E000}'..='\u{F8FF}'
+            | '\u{FDD0}'..='\u{FDEF}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{FFFE}' | '\u{FFFF}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{10FFFF}'
     )
-}
-
-/// A name as data: `A-Z a-z 0-9 . _ / -` stay, anything else becomes `_`, at most 63 of them. What is left can end no quote, and
-/// has no spaces to make a sentence with.
-pub(crate) fn plain_name(name: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || "._/-".contains(c) { c } else { '_' };
-    name.chars().take(63).map(allowed).collect()
 }

@@ -34,14 +34,22 @@ fn types_are_shared_between_threads() {
     shared::<LlmCounts>();
     shared::<LlmStats>();
     shared::<ReplicaRange>();
+    shared::<PercentRange>();
+    shared::<AdviceRange>();
     shared::<Prompt>();
+    shared::<Question<'static>>();
+    shared::<prompt::KnownLimits>();
+    shared::<prompt::BacktestSays>();
     shared::<Advice>();
     shared::<Action>();
+    shared::<Resize>();
+    shared::<SuggestedWindow>();
 }
 
 #[test]
 fn errors_can_be_boxed_and_sent() {
     error::<ModelError>();
     error::<ReplyError>();
+    error::<OutOfRange>();
     error::<TranscriptError>();
 }

@@ -43,6 +43,18 @@ pub enum NeedDriver {
     Overload,
 }
 
+/// Days on which a suggested window opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowDays {
+    /// All seven.
+    EveryDay,
+    /// Monday to Friday.
+    Weekdays,
+    /// Saturday and Sunday.
+    Weekends,
+}
+
 /// One cause of a decision, with its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -221,6 +233,22 @@ pub enum Reason {
         /// The reason as the API spells it.
         limit: Cow<'static, str>,
     },
+    /// A model suggests another CPU target for the HPA. It is for people to judge; nothing applies it.
+    SuggestedTarget {
+        /// Target of the mean CPU utilization, in percent of the request.
+        cpu_percent: u32,
+    },
+    /// A model suggests a recurring window with more pods. It is for people to judge; nothing applies it.
+    SuggestedWindow {
+        /// Days on which the window opens.
+        days: WindowDays,
+        /// Hour at which it opens, 0 to 23, local time of the workload.
+        start_hour: u32,
+        /// Hour at which it closes, 1 to 24; one that is not after the start is of the next day.
+        end_hour: u32,
+        /// Pods that it would hold.
+        min_replicas: u32,
+    },
     /// A host's own rule.
     Custom {
         /// Name of the rule.
@@ -263,6 +291,8 @@ impl Reason {
             | Self::HpaProposal { .. }
             | Self::HpaMetricFailed { .. }
             | Self::HpaLimited { .. }
+            | Self::SuggestedTarget { .. }
+            | Self::SuggestedWindow { .. }
             | Self::Custom { .. } => [None, None],
         };
         for number in numbers.into_iter().flatten() {
@@ -350,6 +380,20 @@ impl fmt::Display for Reason {
             Self::HpaProposal { metric, replicas } => write!(f, "{metric} asks for {replicas} pods"),
             Self::HpaMetricFailed { metric, error } => write!(f, "{metric} says nothing: {error}"),
             Self::HpaLimited { limit } => write!(f, "limited: {limit}"),
+            Self::SuggestedTarget { cpu_percent } => {
+                write!(f, "suggested to people, not applied: a CPU target of {cpu_percent} %")
+            }
+            Self::SuggestedWindow { days, start_hour, end_hour, min_replicas } => {
+                let days = match days {
+                    WindowDays::EveryDay => "every day",
+                    WindowDays::Weekdays => "Monday to Friday",
+                    WindowDays::Weekends => "on Saturdays and Sundays",
+                };
+                write!(
+                    f,
+                    "suggested to people, not applied: at least {min_replicas} pods {days} from {start_hour}:00 to {end_hour}:00"
+                )
+            }
             Self::Custom { rule, text } => write!(f, "{rule}: {text}"),
         }
     }

@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Absence, LoadForecast, MetricsHistory, NoForecast, Provenance, Repairs, ScalingMetrics, SignalKind, SignalSet,
+    Absence, LoadForecast, MetricsHistory, NoForecast, PlannedEvent, Provenance, Repairs, ScalingMetrics, SignalKind,
+    SignalSet,
 };
 use crate::target::Target;
 
@@ -264,97 +265,5 @@ impl WorkloadFacts {
     /// Returns the time between the load that a decision sees and the load that it is for: the horizon and the metrics' lag.
     pub fn look_ahead(&self) -> Duration {
         self.horizon().saturating_add(self.metrics_lag)
-    }
-}
-
-/// An event that cannot be.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidEvent {
-    /// The end is not after the start.
-    #[error("event {name:?} ends at {end}, which is not after its start at {start}")]
-    EndsBeforeStart {
-        /// Name of the event.
-        name: String,
-        /// Start of the event.
-        start: DateTime<Utc>,
-        /// End of the event.
-        end: DateTime<Utc>,
-    },
-    /// The factor is no usable number.
-    #[error("event {name:?} has the factor {factor}; it must be above 0 and at most 1000")]
-    Factor {
-        /// Name of the event.
-        name: String,
-        /// The refused factor.
-        factor: f64,
-    },
-}
-
-/// A declared event: from `start` until `end` the load is expected to be `factor` times what it was before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawEvent")]
-pub struct PlannedEvent {
-    name: String,
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
-    factor: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawEvent {
-    name: String,
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
-    factor: f64,
-}
-
-impl TryFrom<RawEvent> for PlannedEvent {
-    type Error = InvalidEvent;
-    fn try_from(raw: RawEvent) -> Result<Self, InvalidEvent> {
-        Self::new(raw.name, raw.start, raw.end, raw.factor)
-    }
-}
-
-impl PlannedEvent {
-    /// A checked event.
-    ///
-    /// # Errors
-    /// [`InvalidEvent`] if it does not end after its start, or the factor is not in (0, 1000].
-    pub fn new(
-        name: impl Into<String>,
-        start: DateTime<Utc>,
-        end: DateTime<Utc>,
-        factor: f64,
-    ) -> Result<Self, InvalidEvent> {
-        let name = name.into();
-        if end <= start {
-            return Err(InvalidEvent::EndsBeforeStart { name, start, end });
-        }
-        if !(factor > 0.0 && factor <= 1000.0) {
-            return Err(InvalidEvent::Factor { name, factor });
-        }
-        Ok(Self { name, start, end, factor })
-    }
-
-    /// Name of the event.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns the start.
-    pub fn start(&self) -> DateTime<Utc> {
-        self.start
-    }
-
-    /// Returns the end; that instant is not part of it.
-    pub fn end(&self) -> DateTime<Utc> {
-        self.end
-    }
-
-    /// Load during the event over load before it.
-    pub fn factor(&self) -> f64 {
-        self.factor
     }
 }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::{Observation, PlannedEvent, ScalingDecision, Signal, SignalKind};
 
-use crate::{ModelId, Prompt, ReplicaRange, reply};
+use crate::{AdviceRange, ModelId, Prompt, reply};
 
 /// Place of a number that is not there.
 const ABSENT: i32 = i32::MIN;
@@ -31,15 +31,15 @@ impl QuestionKey {
         prompt: &Prompt,
         observation: &Observation,
         baseline: &ScalingDecision,
-        allowed: ReplicaRange,
+        allowed: AdviceRange,
     ) -> Self {
         let floor = baseline.floor.as_ref().map_or(-1, |floor| i64::from(floor.replicas));
         let resources = baseline.resources.as_ref();
         let mut exact = vec![
             i64::from(baseline.current_replicas),
             i64::from(baseline.desired_replicas),
-            i64::from(allowed.lowest),
-            i64::from(allowed.highest),
+            i64::from(allowed.replicas.lowest),
+            i64::from(allowed.replicas.highest),
             floor,
             baseline.urgency as i64,
             baseline.timing as i64,
@@ -61,6 +61,7 @@ impl QuestionKey {
         });
         for event in ahead(&observation.events, observation.now) {
             exact.push(fingerprint(event.name()).cast_signed());
+            exact.push(event.kind() as i64);
             let seconds = (event.start() - observation.now).num_seconds();
             exact.push(i64::from(seconds <= 0));
             steps.push(step(seconds.max(0) as f64 / 60.0));

@@ -33,10 +33,9 @@ impl<'de> Deserialize<'de> for Whole {
                 }
             }
 
+            // With a fraction or an exponent it is refused even where it comes out whole: as a float 6.99999999999999999 is 7.
             fn visit_f64<E: Error>(self, value: f64) -> Result<Whole, E> {
-                let whole = value.is_sign_positive() && value.fract() == 0.0 && value <= f64::from(MAX_REPLICAS);
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                if whole { Ok(Whole(value as u32)) } else { Err(E::invalid_value(Unexpected::Float(value), &self)) }
+                Err(E::invalid_value(Unexpected::Float(value), &self))
             }
         }
 

@@ -1,7 +1,7 @@
 //! Answers with status 200: which are taken, and what becomes of the others.
 
 use scaling_core::{DecisionEngine, Observation, RuleBasedEngine, ScalingMetrics, SignalKind, Target};
-use scaling_llm::{AnswerFormat, AnthropicModel, ApiKey, ChatModel, LlmEngine, OpenAiModel, Usage};
+use scaling_llm::{AnswerFormat, AnthropicModel, ApiKey, ChatModel, LlmConfig, LlmEngine, OpenAiModel, Usage};
 use serde_json::{Value, json};
 
 use crate::server::Reply;
@@ -230,7 +230,7 @@ async fn an_engine_keeps_its_baseline_when_the_answer_is_out_of_range() {
     for api in Api::BOTH {
         let text = advice(&json!({"target_replicas": 500}));
         let world = World::always(api, ok(&api.says(&text))).await;
-        let engine = LlmEngine::new(world.model(), RuleBasedEngine::default());
+        let engine = LlmEngine::with_config(world.model(), RuleBasedEngine::default(), LlmConfig::inline()).unwrap();
         let stats = engine.stats();
         let metrics =
             ScalingMetrics::new("2026-11-24T09:00:00Z".parse().unwrap(), 4).with(SignalKind::CpuUtilization, 65.0);
