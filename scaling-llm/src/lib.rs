@@ -11,6 +11,7 @@ pub mod reply;
 mod stats;
 mod text;
 mod transcript;
+mod verify;
 
 pub use engine::{LlmConfig, LlmEngine};
 pub use model::{ChatModel, Completion, ModelError, ModelId, Usage};
@@ -19,3 +20,4 @@ pub use range::ReplicaRange;
 pub use reply::{Action, Advice, ReplyError};
 pub use stats::{LlmCounts, LlmStats};
 pub use transcript::{RecordingModel, ReplayModel, Transcript, TranscriptError};
+pub use verify::{Proof, ProofConfig, Verdict};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::replayed::{ReplayVerdict, ReplayedSize};
 use crate::metrics::NoForecast;
 use crate::metrics::{Absence, SignalKind};
 use crate::stats::grouped;
@@ -221,6 +222,17 @@ pub enum Reason {
         /// The reason as the API spells it.
         limit: Cow<'static, str>,
     },
+    /// A size was proposed in place of the engine's own, and both were replayed.
+    Replayed {
+        /// Whether it is taken, and why.
+        verdict: ReplayVerdict,
+        /// Moments of the past that were replayed.
+        moments: u32,
+        /// The engine's own size.
+        own: ReplayedSize,
+        /// The proposed size.
+        proposed: ReplayedSize,
+    },
     /// A host's own rule.
     Custom {
         /// Name of the rule.
@@ -235,6 +247,10 @@ impl Reason {
     pub(crate) fn make_finite(&mut self) {
         if let Self::Forecast { quantile, ahead_s, .. } = self {
             (*quantile, *ahead_s) = (super::finite(*quantile), super::finite(*ahead_s));
+        }
+        if let Self::Replayed { own, proposed, .. } = self {
+            own.make_finite();
+            proposed.make_finite();
         }
         let numbers: [Option<&mut f64>; 2] = match self {
             Self::Capacity { per_pod, spread, .. } => [per_pod.as_mut(), Some(spread)],
@@ -263,6 +279,7 @@ impl Reason {
             | Self::HpaProposal { .. }
             | Self::HpaMetricFailed { .. }
             | Self::HpaLimited { .. }
+            | Self::Replayed { .. }
             | Self::Custom { .. } => [None, None],
         };
         for number in numbers.into_iter().flatten() {
@@ -350,6 +367,24 @@ impl fmt::Display for Reason {
             Self::HpaProposal { metric, replicas } => write!(f, "{metric} asks for {replicas} pods"),
             Self::HpaMetricFailed { metric, error } => write!(f, "{metric} says nothing: {error}"),
             Self::HpaLimited { limit } => write!(f, "limited: {limit}"),
+            Self::Replayed { verdict, moments, own, proposed } => {
+                write!(f, "{} pods instead of {}: {verdict}", proposed.replicas, own.replicas)?;
+                if *moments == 0 {
+                    return Ok(());
+                }
+                let share = |size: &ReplayedSize| {
+                    let [past, band] = [size.past_violating_share, size.band_violating_share];
+                    format!("{:.3} % and {:.3} %", 100.0 * past, 100.0 * band)
+                };
+                write!(
+                    f,
+                    " ({moments} moments of the past and the forecast's band: {} violating instead of {}, {:.3} pod-hours instead of {:.3})",
+                    share(proposed),
+                    share(own),
+                    proposed.pod_hours,
+                    own.pod_hours
+                )
+            }
             Self::Custom { rule, text } => write!(f, "{rule}: {text}"),
         }
     }
