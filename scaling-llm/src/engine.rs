@@ -14,7 +14,7 @@ use tracing::{Instrument, Span};
 
 use crate::growth::{Growths, Room};
 use crate::stats::AdviceOutcome;
-use crate::{Action, Advice, ChatModel, Completion, LlmStats, ModelError, Prompt, ReplicaRange, reply};
+use crate::{Action, Advice, ChatModel, Completion, LlmStats, ModelError, Prompt, Proof, ReplicaRange, reply};
 
 /// Settings of an [`LlmEngine`]: how long a model may take, and how far its advice may go.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +94,7 @@ pub struct LlmEngine<M, B> {
     config: LlmConfig,
     stats: Arc<LlmStats>,
     growths: Growths,
+    proof: Option<Proof>,
     name: String,
 }
 
@@ -114,7 +115,15 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
 
     fn unchecked(model: M, baseline: B, config: LlmConfig) -> Self {
         let name = format!("llm over {}", baseline.name());
-        Self { model, baseline, config, stats: Arc::default(), growths: Growths::default(), name }
+        Self { model, baseline, config, stats: Arc::default(), growths: Growths::default(), proof: None, name }
+    }
+
+    /// Takes advice only once it is proved ([`Proof`]): replayed beside the baseline's request and not worse. Then it may also be for
+    /// fewer pods than the baseline requests. The verdict and both scores are in the decision's reasons.
+    #[must_use]
+    pub fn proved_by(mut self, proof: Proof) -> Self {
+        self.proof = Some(proof);
+        self
     }
 
     /// The counters, shared with the engine: a host keeps them to report them.
@@ -130,11 +139,18 @@ impl<M: ChatModel, B: DecisionEngine> LlmEngine<M, B> {
     /// Forgets the growths by advice of a target.
     pub fn forget(&self, target: &Target) {
         self.growths.forget(target);
+        if let Some(proof) = &self.proof {
+            proof.forget(target);
+        }
     }
 
     /// The sizes that the model may pick from now.
     fn room(&self, observation: &Observation, baseline: &ScalingDecision) -> Room {
-        self.growths.room(observation, baseline, self.config.share_above, self.config.growth_cooldown)
+        let room = self.growths.room(observation, baseline, self.config.share_above, self.config.growth_cooldown);
+        match &self.proof {
+            Some(proof) => Room { range: room.range.at_least(proof.lowest(baseline)), ..room },
+            None => room,
+        }
     }
 
     /// Asks the model, within the deadline.
@@ -247,6 +263,9 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
 
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
         let baseline = self.baseline.decide(observation).await?;
+        if let Some(proof) = &self.proof {
+            proof.observe(observation, &baseline);
+        }
         let room = self.room(observation, &baseline);
         if room.range.is_single() {
             // Nothing to pick: the question would cost tokens and time for nothing.
@@ -264,10 +283,21 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
         let allowed = self.room(observation, &baseline).range;
         match self.judge(answer, allowed) {
             Ok(advice) if advice.action == Action::Scale && advice.target_replicas != baseline.desired_replicas => {
+                let proof = self.proof.as_ref();
+                let verdict = proof.map(|proof| proof.admit(observation, &baseline, advice.target_replicas));
+                if let Some(verdict) = verdict.filter(|verdict| !verdict.is_accepted()) {
+                    self.settle(AdviceOutcome::Unproved, &span);
+                    span.record("otel.status_description", verdict.verdict.to_string());
+                    return Ok(baseline.because(said("no advice: not proved")).because(verdict.reason()));
+                }
                 self.settle(AdviceOutcome::Changed, &span);
                 span.record("replicas_wanted", advice.target_replicas);
                 self.growths.follow(observation, &baseline, advice.target_replicas, self.config.growth_cooldown);
-                Ok(self.follow(baseline, &advice))
+                let decision = self.follow(baseline, &advice);
+                Ok(match verdict {
+                    Some(verdict) => decision.because(verdict.reason()),
+                    None => decision,
+                })
             }
             Ok(advice) => {
                 self.settle(AdviceOutcome::Agreed, &span);

@@ -56,6 +56,11 @@ impl ReplicaRange {
         Self { lowest, highest: highest.max(lowest) }
     }
 
+    /// The range with sizes below the request, from `replicas` on: for proposals that are proved before they are taken.
+    pub(crate) fn at_least(self, replicas: u32) -> Self {
+        Self { lowest: self.lowest.min(replicas), ..self }
+    }
+
     /// The range without the sizes above `replicas`; the request itself stays in it.
     pub(crate) fn at_most(self, replicas: u32) -> Self {
         Self { highest: self.highest.min(replicas).max(self.lowest), ..self }

@@ -27,14 +27,15 @@ pub struct LlmStats {
     malformed: AtomicU64,
     out_of_range: AtomicU64,
     unsure: AtomicU64,
+    unproved: AtomicU64,
     input_tokens: AtomicU64,
     output_tokens: AtomicU64,
 }
 
 /// The counters at one moment.
 ///
-/// Once nothing is under way, `asked` is the sum of `answered`, `late`, `refused`, `unavailable`, `malformed`, `out_of_range` and
-/// `unsure`; a decision that its host gave up waiting for is asked and nothing else.
+/// Once nothing is under way, `asked` is the sum of `answered`, `late`, `refused`, `unavailable`, `malformed`, `out_of_range`,
+/// `unsure` and `unproved`; a decision that its host gave up waiting for is asked and nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LlmCounts {
     /// Questions put to the model.
@@ -55,6 +56,9 @@ pub struct LlmCounts {
     pub out_of_range: u64,
     /// Answers with a confidence of their own below the threshold.
     pub unsure: u64,
+    /// Answers whose size was not proved to be no worse than the baseline's ([`Proof`](crate::Proof)).
+    #[serde(default)]
+    pub unproved: u64,
     /// Tokens of all questions that came back, used or not.
     pub input_tokens: u64,
     /// Tokens of all answers, used or not.
@@ -72,6 +76,7 @@ pub(crate) enum AdviceOutcome {
     Malformed,
     OutOfRange,
     Unsure,
+    Unproved,
 }
 
 impl AdviceOutcome {
@@ -86,6 +91,7 @@ impl AdviceOutcome {
             Self::Malformed => "malformed",
             Self::OutOfRange => "out_of_range",
             Self::Unsure => "unsure",
+            Self::Unproved => "unproved",
         }
     }
 }
@@ -104,6 +110,7 @@ impl LlmStats {
             malformed: read(&self.malformed),
             out_of_range: read(&self.out_of_range),
             unsure: read(&self.unsure),
+            unproved: read(&self.unproved),
             input_tokens: read(&self.input_tokens),
             output_tokens: read(&self.output_tokens),
         }
@@ -127,6 +134,7 @@ impl LlmStats {
             AdviceOutcome::Malformed => &self.malformed,
             AdviceOutcome::OutOfRange => &self.out_of_range,
             AdviceOutcome::Unsure => &self.unsure,
+            AdviceOutcome::Unproved => &self.unproved,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if outcome == AdviceOutcome::Changed {
