@@ -262,10 +262,10 @@ impl<M: ChatModel, B: DecisionEngine> DecisionEngine for LlmEngine<M, B> {
     }
 
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let baseline = self.baseline.decide(observation).await?;
-        if let Some(proof) = &self.proof {
-            proof.observe(observation, &baseline);
-        }
+        let baseline = match &self.proof {
+            Some(proof) => proof.observe(observation, self.baseline.decide(&proof.seen(observation)).await?),
+            None => self.baseline.decide(observation).await?,
+        };
         let room = self.room(observation, &baseline);
         if room.range.is_single() {
             // Nothing to pick: the question would cost tokens and time for nothing.

@@ -11,6 +11,7 @@
 //! cannot be replayed is not taken, and the verdict says why.
 
 mod account;
+mod alone;
 mod band;
 mod config;
 mod past;
@@ -18,6 +19,7 @@ mod present;
 
 pub use config::ProofConfig;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use scaling_core::backtest::HeldScore;
@@ -118,10 +120,17 @@ impl Proof {
         (kept.ceil() as u32).min(own)
     }
 
-    /// Books the time since the last decision about the target. Called once in every decision, whether there is advice or not.
-    pub fn observe(&self, observation: &Observation, baseline: &ScalingDecision) {
-        let overloaded = Present::of(observation, baseline).is_none_or(|present| present.overloaded());
-        self.accounts.observe(&self.config, observation, baseline, overloaded);
+    /// Returns the observation that the baseline is to decide by: with the pods that it would have had without advice, as long as advice
+    /// has changed those that are there.
+    pub fn seen<'a>(&self, observation: &'a Observation) -> Cow<'a, Observation> {
+        self.accounts.seen(observation)
+    }
+
+    /// Books the time since the last decision about the target, and returns the baseline's decision, made by what it
+    /// [sees](Self::seen), as a change of the pods that are there. Called once in every decision, whether there is advice or not.
+    pub fn observe(&self, observation: &Observation, baseline: ScalingDecision) -> ScalingDecision {
+        let overloaded = Present::of(observation, &baseline).is_none_or(|present| present.overloaded());
+        self.accounts.observe(&self.config, observation, baseline, overloaded)
     }
 
     /// Decides whether a proposal is taken: nothing has halted them, the account covers it, and [`prove`](Self::prove) finds it not

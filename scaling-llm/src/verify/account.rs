@@ -1,14 +1,15 @@
 //! What advice has cost each target, and what it may still cost.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{Observation, ScalingDecision, Target};
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::{Observation, ScalingDecision, Target, Urgency};
 
 use super::ProofConfig;
-use crate::range::own_request;
+use super::alone::Alone;
 
 /// Accounts that are kept at most; beyond it the one that was used longest ago is closed. That is safe: a new one is empty.
 const TARGETS_AT_MOST: usize = 10_000;
@@ -16,16 +17,16 @@ const TARGETS_AT_MOST: usize = 10_000;
 /// Longest time between two decisions that is booked: after a longer pause nobody knows which pods ran.
 const PAUSE_AT_MOST: Duration = Duration::from_secs(600);
 
-/// Time for which a growth has to be covered when it is taken: until the baseline has seen that it is not needed and let go of it.
+/// Time for which a growth has to be covered when it is taken: until it is given back, guards and an HPA's stabilization included.
 const COVERED_S: f64 = 600.0;
 
 /// Account of one target, in pod-seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Account {
     at: DateTime<Utc>,
     left: f64,
-    /// Size that the baseline would have without the last growth by advice, while there are more pods.
-    without: Option<u32>,
+    /// Pods of the baseline alone, while those that are there differ by advice.
+    alone: Option<Alone>,
     /// Until when full pods are the fault of advice for fewer.
     fewer_until: Option<DateTime<Utc>>,
     halted_until: Option<DateTime<Utc>>,
@@ -46,14 +47,27 @@ pub(super) enum Credit {
 }
 
 impl Accounts {
-    /// Books the time since the last decision.
+    /// The observation that the baseline is to decide by: with its own pods, while advice has changed those that are there.
+    ///
+    /// While a declared signal is absent it sees what is there, for nothing may be removed (law 2).
+    pub(super) fn seen<'a>(&self, observation: &'a Observation) -> Cow<'a, Observation> {
+        if observation.absences().next().is_some() {
+            return Cow::Borrowed(observation);
+        }
+        match self.lock().get(&observation.target).and_then(|account| account.alone.as_ref()) {
+            Some(alone) => Cow::Owned(alone.seen(observation)),
+            None => Cow::Borrowed(observation),
+        }
+    }
+
+    /// Books the time since the last decision, and measures the baseline's decision from the pods that are there.
     pub(super) fn observe(
         &self,
         config: &ProofConfig,
         observation: &Observation,
-        baseline: &ScalingDecision,
+        mut baseline: ScalingDecision,
         overloaded: bool,
-    ) {
+    ) -> ScalingDecision {
         let now = observation.now;
         let mut accounts = self.lock();
         if !accounts.contains_key(&observation.target) && accounts.len() >= TARGETS_AT_MOST {
@@ -61,37 +75,54 @@ impl Accounts {
             let oldest = accounts.iter().map(key).min();
             oldest.map(|(_, target)| accounts.remove(&target));
         }
-        let account = accounts.entry(Arc::clone(&observation.target)).or_insert(Account {
+        let account = accounts.entry(Arc::clone(&observation.target)).or_insert_with(|| Account {
             at: now,
             left: 0.0,
-            without: None,
+            alone: None,
             fewer_until: None,
             halted_until: None,
         });
         let since = (now - account.at).to_std().unwrap_or_default().min(PAUSE_AT_MOST);
         account.at = now;
-        account.book(config, baseline, since.as_secs_f64());
-        if account.fewer_until.is_some_and(|until| now > until) {
-            account.fewer_until = None;
+        let there = observation.current.replicas().unwrap_or(baseline.current_replicas);
+        account.book(config, there, since.as_secs_f64());
+        if let Some(alone) = &mut account.alone {
+            let kept = baseline.desired_replicas == alone.pods();
+            let goes_on = alone.goes_on(observation, &baseline, since);
+            if baseline.current_replicas != there {
+                baseline.current_replicas = there;
+                baseline.cost = None;
+                if kept {
+                    // Only advice is undone: that the baseline is unsure of a change is no reason to keep what it never asked for.
+                    baseline = baseline.with_confidence(1.0);
+                    let urgency =
+                        if baseline.grows() { baseline.urgency.max(Urgency::Normal) } else { baseline.urgency };
+                    baseline.urgency = urgency;
+                }
+            }
+            if !goes_on {
+                account.alone = None;
+            }
         }
+        account.fewer_until = account.fewer_until.filter(|until| now <= *until);
         if overloaded && account.fewer_until.take().is_some() {
             account.halted_until = later(now, config.halt);
         }
         // A clock that has jumped back prolongs no halt.
         let latest = later(now, config.halt);
         account.halted_until = account.halted_until.filter(|until| *until > now).min(latest);
+        baseline
     }
 
     /// Returns whether a proposal can be taken.
     pub(super) fn credit(&self, observation: &Observation, baseline: &ScalingDecision, proposed: u32) -> Credit {
-        let account = self.lock().get(&observation.target).copied();
-        let Some(account) = account else { return Credit::Short };
+        let accounts = self.lock();
+        let Some(account) = accounts.get(&observation.target) else { return Credit::Short };
         if account.halted_until.is_some() {
             return Credit::Halted;
         }
-        let extra = proposed.saturating_sub(account.without(baseline));
-        let covered = proposed <= baseline.desired_replicas || f64::from(extra) * COVERED_S <= account.left;
-        if covered { Credit::Covered } else { Credit::Short }
+        let extra = proposed.saturating_sub(baseline.desired_replicas);
+        if f64::from(extra) * COVERED_S <= account.left.max(0.0) { Credit::Covered } else { Credit::Short }
     }
 
     /// Books a proposal that is taken. Full pods are its fault for `reaction`.
@@ -104,9 +135,11 @@ impl Accounts {
     ) {
         let mut accounts = self.lock();
         let Some(account) = accounts.get_mut(&observation.target) else { return };
-        if proposed > baseline.desired_replicas {
-            account.without = Some(account.without(baseline));
-        } else if proposed < baseline.desired_replicas {
+        match &mut account.alone {
+            Some(alone) => alone.asked(proposed),
+            None => account.alone = Some(Alone::new(observation, baseline, proposed)),
+        }
+        if proposed < baseline.desired_replicas {
             account.fewer_until = later(observation.now, reaction);
         }
     }
@@ -122,31 +155,17 @@ impl Accounts {
 }
 
 impl Account {
-    /// The size that the baseline would have without advice, as far as it says so.
-    fn without(&self, baseline: &ScalingDecision) -> u32 {
-        let own = own_request(baseline, None).or(self.without).unwrap_or(baseline.desired_replicas);
-        own.min(baseline.desired_replicas)
-    }
-
-    fn book(&mut self, config: &ProofConfig, baseline: &ScalingDecision, seconds: f64) {
-        let pods = baseline.current_replicas;
-        let mut own_pods = pods;
-        if self.without.is_some() {
-            let without = self.without(baseline);
-            own_pods = without.min(pods);
-            // More than there is, or no more than there would be: the growth by advice is over.
-            let over = baseline.grows() || without >= pods;
-            self.without = (!over).then_some(without);
-        }
-        let income = config.cost_margin * f64::from(own_pods);
+    fn book(&mut self, config: &ProofConfig, there: u32, seconds: f64) {
+        let own = self.alone.as_ref().map_or(there, Alone::pods);
+        let income = config.cost_margin * f64::from(own);
         let most = income * config.account.as_secs_f64();
         if self.left < most {
             self.left = (self.left + income * seconds).min(most);
         }
-        self.left -= f64::from(pods - own_pods) * seconds;
+        self.left -= f64::from(there.saturating_sub(own)) * seconds;
     }
 }
 
 fn later(now: DateTime<Utc>, by: Duration) -> Option<DateTime<Utc>> {
-    scaling_core::chrono::TimeDelta::from_std(by).ok().and_then(|by| now.checked_add_signed(by))
+    TimeDelta::from_std(by).ok().and_then(|by| now.checked_add_signed(by))
 }
