@@ -27,7 +27,7 @@ use scaling_core::{InvalidSetting, Observation, Reason, ReplayVerdict, ReplayedS
 
 use account::{Accounts, Credit};
 use band::Band;
-use past::{Moment, Past};
+use past::{Past, Stretch};
 use present::{Present, Times, keeps_from_less};
 
 /// Answer about one proposed size, with the scores of both.
@@ -120,8 +120,8 @@ impl Proof {
         (kept.ceil() as u32).min(own)
     }
 
-    /// Returns the observation that the baseline is to decide by: with the pods that it would have had without advice, as long as advice
-    /// has changed those that are there.
+    /// Returns the observation that the baseline is to decide by: with the size that it would have asked for without advice, as long as
+    /// advice has changed the one in force.
     pub fn seen<'a>(&self, observation: &'a Observation) -> Cow<'a, Observation> {
         self.accounts.seen(observation)
     }
@@ -187,11 +187,11 @@ impl Proof {
         }
         let times = Times::of(observation).ok_or(ReplayVerdict::UnusableFacts)?;
         let present = Present::of(observation, baseline).ok_or(ReplayVerdict::LoadUnknown)?;
-        if less && present.full {
+        if less && present.overloaded() {
             return Err(ReplayVerdict::LoadHidden);
         }
         let past = Past::new(observation, present.signal, present.level, self.config.past, times.step_s);
-        let moments = past.moments(present.level, self.config.likeness, times.steps);
+        let moments = past.moments(present.level, self.config.likeness, times.hold.decided, times.steps);
         let count = u32::try_from(moments.len()).unwrap_or(u32::MAX);
         if count < self.config.least_moments {
             return Err(ReplayVerdict::TooLittlePast);
@@ -222,7 +222,7 @@ impl Proof {
 }
 
 /// The growth that all but one of a hundred moments stayed within.
-fn usual(moments: &[Moment]) -> f64 {
+fn usual(moments: &[Stretch]) -> f64 {
     let mut growths: Vec<f64> = moments.iter().map(|moment| moment.growth).collect();
     growths.sort_unstable_by(f64::total_cmp);
     let last = growths.len().saturating_sub(1);
@@ -244,13 +244,14 @@ impl Replays {
     }
 
     /// Both sizes after each of the moments, together.
-    fn over_past(&self, past: &Past, moments: &[Moment]) -> [HeldScore; 2] {
+    fn over_past(&self, past: &Past, moments: &[Stretch]) -> [HeldScore; 2] {
         let Self { present, times, sizes } = self;
         let pods = sizes.iter().copied().chain([present.start.ready]).min().unwrap_or(0);
         let mut sums = [HeldScore::default(); 2];
-        for moment in moments {
-            let path = past.path(*moment, times.steps);
-            let scores = if present.start.backlog <= 0.0 && moment.growth * present.work <= f64::from(pods) {
+        for start in moments.iter().flat_map(|stretch| stretch.moments()) {
+            let path = past.path(start, times.steps);
+            let peak = path.clone().fold(0.0, f64::max);
+            let scores = if present.start.backlog <= 0.0 && peak * present.work <= f64::from(pods) {
                 // Nobody can wait with either size: only what arrives needs to be known.
                 let arrived = path.sum::<f64>() * present.work * times.step_s;
                 [HeldScore { arrived, ..HeldScore::default() }; 2]

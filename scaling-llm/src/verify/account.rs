@@ -25,7 +25,7 @@ const COVERED_S: f64 = 600.0;
 struct Account {
     at: DateTime<Utc>,
     left: f64,
-    /// Pods of the baseline alone, while those that are there differ by advice.
+    /// Size of the baseline alone, while that in force differs by advice.
     alone: Option<Alone>,
     /// Until when full pods are the fault of advice for fewer.
     fewer_until: Option<DateTime<Utc>>,
@@ -47,14 +47,14 @@ pub(super) enum Credit {
 }
 
 impl Accounts {
-    /// The observation that the baseline is to decide by: with its own pods, while advice has changed those that are there.
+    /// The observation that the baseline is to decide by: with its own size, while advice has changed the one in force.
     ///
     /// While a declared signal is absent it sees what is there, for nothing may be removed (law 2).
     pub(super) fn seen<'a>(&self, observation: &'a Observation) -> Cow<'a, Observation> {
         if observation.absences().next().is_some() {
             return Cow::Borrowed(observation);
         }
-        match self.lock().get(&observation.target).and_then(|account| account.alone.as_ref()) {
+        match self.lock().get(&observation.target).and_then(|account| account.alone) {
             Some(alone) => Cow::Owned(alone.seen(observation)),
             None => Cow::Borrowed(observation),
         }
@@ -87,7 +87,7 @@ impl Accounts {
         let there = observation.current.replicas().unwrap_or(baseline.current_replicas);
         account.book(config, there, since.as_secs_f64());
         if let Some(alone) = &mut account.alone {
-            let kept = baseline.desired_replicas == alone.pods();
+            let kept = baseline.desired_replicas == alone.pods;
             let goes_on = alone.goes_on(observation, &baseline, since);
             if baseline.current_replicas != there {
                 baseline.current_replicas = there;
@@ -136,8 +136,8 @@ impl Accounts {
         let mut accounts = self.lock();
         let Some(account) = accounts.get_mut(&observation.target) else { return };
         match &mut account.alone {
-            Some(alone) => alone.asked(proposed),
-            None => account.alone = Some(Alone::new(observation, baseline, proposed)),
+            Some(alone) => alone.ask(proposed),
+            None => account.alone = Some(Alone::new(baseline, proposed)),
         }
         if proposed < baseline.desired_replicas {
             account.fewer_until = later(observation.now, reaction);
@@ -156,7 +156,7 @@ impl Accounts {
 
 impl Account {
     fn book(&mut self, config: &ProofConfig, there: u32, seconds: f64) {
-        let own = self.alone.as_ref().map_or(there, Alone::pods);
+        let own = self.alone.as_ref().map_or(there, |alone| alone.pods);
         let income = config.cost_margin * f64::from(own);
         let most = income * config.account.as_secs_f64();
         if self.left < most {

@@ -8,8 +8,8 @@ use scaling_core::{Columns, Observation, SignalKind};
 /// Samples further apart than this are not joined by a line: what the load did in between is not known.
 const JOINED_MS: i64 = 600_000;
 
-/// Of each stretch of this length one moment counts, the one after which load grew most: thousands of neighbours tell the same, and
-/// the rare burst must not be the one that is skipped.
+/// Of each stretch of this length the worst moments count: thousands of neighbours tell the same, and the rare burst must not be the one
+/// that is skipped.
 const STRETCH_S: f64 = 300.0;
 
 /// Signal by which load is told.
@@ -83,20 +83,22 @@ impl Past {
         Self { load, step_s }
     }
 
-    /// The moments whose load is within a factor of `level` and whose next `steps` steps are known: of each stretch the one after
-    /// which load grew most, with that growth.
-    pub(super) fn moments(&self, level: f64, likeness: f64, steps: usize) -> Vec<Moment> {
+    /// The moments whose load is within a factor of `level` and whose next `steps` steps are known: of each stretch the one after which
+    /// load rose highest and the one after which it was highest in the mean, both counted from step `decided` on. Of equal ones the last
+    /// counts, which shows most of what followed.
+    pub(super) fn moments(&self, level: f64, likeness: f64, decided: usize, steps: usize) -> Vec<Stretch> {
         let (least, most) = (level / likeness, level * likeness);
         if !(least > 0.0 && most.is_finite()) {
             return Vec::new();
         }
-        let mut moments: Vec<(usize, Moment)> = Vec::new();
+        let mut stretches: Vec<Stretch> = Vec::new();
         // Indices of the window, their loads falling: the first is the largest.
         let mut falling: VecDeque<usize> = VecDeque::new();
-        let mut known_from = 0;
+        let (mut known_from, mut sum) = (0, 0.0);
+        let length = steps.saturating_sub(decided).max(1);
         for (end, load) in self.load.iter().copied().enumerate() {
             if load.is_nan() {
-                known_from = end + 1;
+                (known_from, sum) = (end + 1, 0.0);
                 falling.clear();
                 continue;
             }
@@ -104,32 +106,41 @@ impl Past {
                 falling.pop_back();
             }
             falling.push_back(end);
-            let Some(start) = end.checked_sub(steps).filter(|start| *start >= known_from) else { continue };
-            while falling.front().is_some_and(|index| *index < start) {
-                falling.pop_front();
+            sum += load;
+            let gone = end.checked_sub(length).filter(|gone| *gone >= known_from);
+            if let Some(gone) = gone {
+                sum -= self.at(gone);
+                while falling.front().is_some_and(|index| *index <= gone) {
+                    falling.pop_front();
+                }
             }
+            let Some(start) = (end + 1).checked_sub(steps).filter(|start| *start >= known_from) else { continue };
             let from = self.at(start);
             if !(least..=most).contains(&from) {
                 continue;
             }
             let growth = falling.front().map_or(1.0, |index| self.at(*index)) / from;
-            let stretch = self.stretch(start);
-            match moments.last_mut() {
-                Some((of, moment)) if *of == stretch => {
-                    if growth > moment.growth {
-                        *moment = Moment { start, growth };
+            let mean = sum / length as f64 / from;
+            let nth = self.stretch(start);
+            match stretches.last_mut().filter(|stretch| stretch.nth == nth) {
+                Some(stretch) => {
+                    if growth >= stretch.growth {
+                        (stretch.highest, stretch.growth) = (start, growth);
+                    }
+                    if mean >= stretch.mean {
+                        (stretch.fullest, stretch.mean) = (start, mean);
                     }
                 }
-                _ => moments.push((stretch, Moment { start, growth })),
+                None => stretches.push(Stretch { nth, highest: start, growth, fullest: start, mean }),
             }
         }
-        moments.into_iter().map(|(_, moment)| moment).collect()
+        stretches
     }
 
     /// The load from a moment on, as multiples of the load of that moment.
-    pub(super) fn path(&self, moment: Moment, steps: usize) -> impl Iterator<Item = f64> + Clone + '_ {
-        let from = self.at(moment.start);
-        let path = self.load.get(moment.start..).unwrap_or_default().iter();
+    pub(super) fn path(&self, start: usize, steps: usize) -> impl Iterator<Item = f64> + Clone + '_ {
+        let from = self.at(start);
+        let path = self.load.get(start..).unwrap_or_default().iter();
         path.take(steps).map(move |load| load / from)
     }
 
@@ -143,10 +154,75 @@ impl Past {
     }
 }
 
-/// A moment of the past that resembles the present.
+/// Some minutes of the past with moments that resemble the present, the worst of which stand for all.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Moment {
-    start: usize,
+pub(super) struct Stretch {
+    nth: usize,
+    /// Moment after which load rose highest.
+    highest: usize,
     /// Largest load of what followed over the load of the moment.
     pub(super) growth: f64,
+    /// Moment after which load was highest in the mean.
+    fullest: usize,
+    mean: f64,
+}
+
+impl Stretch {
+    /// The moments, each once.
+    pub(super) fn moments(self) -> impl Iterator<Item = usize> {
+        [self.highest].into_iter().chain(Some(self.fullest).filter(|fullest| *fullest != self.highest))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use scaling_core::chrono::DateTime;
+    use scaling_core::{MetricsHistory, ScalingMetrics, Target};
+
+    use super::*;
+
+    /// The past of samples at some seconds; the last is the present.
+    fn past(samples: &[(i64, f64)], length_s: u64) -> Past {
+        let sample = |(second, rate): &(i64, f64)| {
+            let at = DateTime::from_timestamp(*second, 0).unwrap();
+            ScalingMetrics::new(at, 1).with(SignalKind::RequestRate, *rate)
+        };
+        let (now, before) = samples.split_last().unwrap();
+        let (history, _) = MetricsHistory::from_unordered(before.iter().map(sample).collect());
+        let observation = Observation::new(Target::deployment("shop", "web"), sample(now)).with_history(history);
+        Past::new(&observation, LoadSignal::Rate, now.1, Duration::from_secs(length_s), 15.0)
+    }
+
+    #[test]
+    fn samples_are_joined_by_lines_and_gaps_stay_gaps() {
+        let seen = past(&[(0, 10.0), (60, 50.0), (1000, 7.0), (1015, 9.0)], 1015).load;
+        // The steps lie 15 s apart, back from the present.
+        assert_eq!(seen.len(), 68);
+        assert!((seen.first().unwrap() - (10.0 + 40.0 * 10.0 / 60.0)).abs() < 1e-9, "{seen:?}");
+        assert_eq!(seen.get(66..), Some([7.0, 9.0].as_slice()));
+        assert!(seen.iter().skip(4).take(62).all(|load| load.is_nan()), "{seen:?}");
+    }
+
+    #[test]
+    fn what_is_older_than_the_length_leads_in_and_no_more() {
+        let seen = past(&[(0, 1.0), (300, 2.0), (600, 2.0), (630, 4.0)], 60).load;
+        assert_eq!(seen, [2.0, 2.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn of_each_stretch_the_worst_moments_count() {
+        // A burst of two steps in an hour of 100.
+        let rate = |nth: i64| if (100..102).contains(&nth) { 180.0 } else { 100.0 };
+        let samples: Vec<_> = (0..240).map(|nth| (nth * 15, rate(nth))).collect();
+        let past = past(&samples, 3585);
+        let stretches = past.moments(100.0, 2.0, 2, 8);
+        assert_eq!(stretches.len(), 12);
+        let worst = stretches.iter().max_by(|a, b| a.mean.total_cmp(&b.mean)).unwrap();
+        let path: Vec<f64> = past.path(worst.fullest, 8).collect();
+        assert_eq!(path.get(..4), Some([1.0, 1.0, 1.8, 1.8].as_slice()), "all of it, from the decision on");
+        assert!(past.moments(300.0, 2.0, 2, 8).is_empty(), "nothing was like that");
+        assert!(past.moments(100.0, 2.0, 2, 400).is_empty(), "no path is so long");
+        assert!(past.moments(f64::NAN, 2.0, 2, 8).is_empty() && past.moments(0.0, 2.0, 2, 8).is_empty());
+    }
 }
