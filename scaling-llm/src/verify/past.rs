@@ -221,7 +221,7 @@ mod tests {
         let worst = stretches.iter().max_by(|a, b| a.mean.total_cmp(&b.mean)).unwrap();
         let path: Vec<f64> = past.path(worst.fullest, 8).collect();
         assert_eq!(path.get(..4), Some([1.0, 1.0, 1.8, 1.8].as_slice()), "all of it, from the decision on");
-        assert!(past.moments(300.0, 2.0, 2, 8).is_empty(), "nothing was like that");
+        assert!(past.moments(500.0, 2.0, 2, 8).is_empty(), "nothing was like that");
         assert!(past.moments(100.0, 2.0, 2, 400).is_empty(), "no path is so long");
         assert!(past.moments(f64::NAN, 2.0, 2, 8).is_empty() && past.moments(0.0, 2.0, 2, 8).is_empty());
     }

@@ -10,10 +10,10 @@ use scaling_llm::{ChatModel, Completion, ModelError};
 
 /// The load to come and the instant of the question: what a model that knows the future knows.
 #[derive(Clone)]
-pub struct Future {
-    pub arrivals: Arc<Arrivals>,
-    pub pod_capacity: f64,
-    pub now: Arc<Mutex<DateTime<Utc>>>,
+pub(crate) struct Future {
+    pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) pod_capacity: f64,
+    pub(crate) now: Arc<Mutex<DateTime<Utc>>>,
 }
 
 impl Future {
@@ -30,7 +30,7 @@ impl Future {
 
 /// Rule by which a model picks.
 #[derive(Clone)]
-pub enum Script {
+pub(crate) enum Script {
     /// The baseline's size.
     Agrees,
     /// The most that is allowed.
@@ -92,9 +92,9 @@ impl ChatModel for Script {
 }
 
 /// An engine whose model is told the time.
-pub struct Timed<E> {
-    pub engine: E,
-    pub now: Arc<Mutex<DateTime<Utc>>>,
+pub(crate) struct Timed<E> {
+    pub(crate) engine: E,
+    pub(crate) now: Arc<Mutex<DateTime<Utc>>>,
 }
 
 #[async_trait]

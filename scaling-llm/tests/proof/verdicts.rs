@@ -1,5 +1,4 @@
-//! Proved before applied: what a proof takes, what it does not, and why.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss, missing_docs)]
+//! What a proof takes, what it does not, and why.
 
 use std::time::Duration;
 
