@@ -7,7 +7,8 @@ use scaling_core::{MAX_REPLICAS, NeedDriver, Reason, ScalingDecision};
 /// The range is measured from the baseline's request and never from the present size, because the pods that are there may be there
 /// by earlier advice (law 8):
 ///
-/// - It never begins below the request: a model neither shrinks more nor grows less.
+/// - It never begins below the request: a model neither shrinks more nor grows less. Only an engine that
+///   [proves](crate::Proof) proposals before it takes them lets it begin lower.
 /// - A baseline that asks for more than there is leaves room above its request, as a share of it.
 /// - A baseline that keeps what is there leaves room above what it *needs*, as far as it says so in its reasons
 ///   ([`Reason::Need`]): a share of the need, or of the size that it keeps if that is less. A need for overload does not count,

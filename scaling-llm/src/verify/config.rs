@@ -14,9 +14,10 @@ pub struct ProofConfig {
     /// Rise of the share of violating requests over the baseline's that is no fault, in the past as a whole and on each path of the
     /// forecast's band. 0 to 0.1; default 0: none.
     pub violating_margin: f64,
-    /// Pod-time that advice may add, as a share of the baseline's pod-time. 0 to 10; default 0.005. It is an account: the baseline's
+    /// Pod-time that advice may add, as a share of the baseline's pod-time. 0 to 10; default 0.0025. It is an account: the baseline's
     /// pods pay in as they run, pods that only advice has brought are paid for from it, and a growth that it does not cover is not
-    /// taken. Whatever a model says, it costs no more than this.
+    /// taken. Pods that advice has moved are also measured by the baseline, whose later requests they may change a little: the default
+    /// leaves room for that below 1 % in all.
     pub cost_margin: f64,
     /// Time in which the account fills at the present size, if nothing is taken from it. Default a day. A host restarts with an empty one.
     pub account: Duration,
@@ -37,7 +38,7 @@ impl Default for ProofConfig {
         Self {
             share_below: 0.3,
             violating_margin: 0.0,
-            cost_margin: 0.005,
+            cost_margin: 0.0025,
             account: Duration::from_secs(86_400),
             halt: Duration::from_secs(86_400),
             past: Duration::from_secs(7 * 86_400),

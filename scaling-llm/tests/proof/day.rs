@@ -1,4 +1,4 @@
-//! A day of load that rises and falls, with a ripple: what models of all kinds bring about.
+//! Load that rises and falls with the day, with a ripple: what models of all kinds bring about.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use scaling_core::{DecisionRecord, MemoryRecorder, NoRecorder, Reason, ScalingMe
 use crate::models::Script;
 use crate::replay::{Replay, scenario};
 
-/// Three days, the last of which is replayed.
+/// Two days of history, and the half of a day in which load rises.
 fn day() -> Replay {
     let sample = |minute: i32| {
         let hour = f64::from(minute) / 60.0;
@@ -17,8 +17,8 @@ fn day() -> Replay {
         let at = DateTime::from_timestamp(i64::from(minute) * 60, 0).unwrap();
         ScalingMetrics::new(at, 1).with(SignalKind::RequestRate, rate)
     };
-    let trace = Trace::from_samples("day", (0..3 * 1440).map(sample).collect(), SampleTime::Starts).unwrap();
-    Replay::new(Scenario { history_share: 2.0 / 3.0, ..scenario(trace) })
+    let trace = Trace::from_samples("day", (0..5 * 720).map(sample).collect(), SampleTime::Starts).unwrap();
+    Replay::new(Scenario { history_share: 0.8, ..scenario(trace) })
 }
 
 #[test]

@@ -60,10 +60,7 @@ impl Replay {
         let counts = Arc::new(Mutex::new(None));
         let (kept, script, now) = (Arc::clone(&counts), script.clone(), Arc::clone(&self.now));
         let candidate = Candidate::direct("advised", move |_| {
-            let proof = Proof::new(ProofConfig {
-                cost_margin: std::env::var("PROOF_MARGIN").map_or(0.005, |m| m.parse().unwrap()),
-                ..ProofConfig::default()
-            })?;
+            let proof = Proof::new(ProofConfig::default())?;
             let engine = LlmEngine::new(script.clone(), baseline(name)).proved_by(proof);
             *kept.lock().unwrap() = Some(engine.stats());
             let engine = Timed { engine, now: Arc::clone(&now) };

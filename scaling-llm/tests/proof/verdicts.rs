@@ -176,12 +176,12 @@ fn ticks(proof: &Proof, seconds: std::ops::Range<i64>, proposed: u32) -> Vec<Ver
 #[test]
 fn a_growth_waits_until_the_account_covers_it() {
     let proof = proof();
-    // A pod for ten minutes is 600 pod-seconds; 12 pods pay in 0.06 a second: after 10,000 s.
-    let verdicts = ticks(&proof, 0..12_000, PODS + 1);
+    // A pod for ten minutes is 600 pod-seconds; 12 pods pay in 0.03 a second: after 20,000 s.
+    let verdicts = ticks(&proof, 0..20_400, PODS + 1);
     let first = verdicts.iter().position(Verdict::is_accepted).unwrap();
-    assert!((10_000..10_100).contains(&(first * 15)), "{first}");
+    assert!((20_000..20_100).contains(&(first * 15)), "{first}");
     assert!(verdicts.iter().take(first).all(|verdict| verdict.verdict == ReplayVerdict::TooCostly));
-    let restarted = ticks(&self::proof(), 12_000..12_015, PODS + 1);
+    let restarted = ticks(&self::proof(), 20_400..20_415, PODS + 1);
     assert!(restarted.iter().all(|verdict| verdict.verdict == ReplayVerdict::TooCostly));
 }
 
