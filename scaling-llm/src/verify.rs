@@ -133,7 +133,8 @@ impl Proof {
         self.accounts.observe(&self.config, observation, baseline, overloaded)
     }
 
-    /// Decides whether a proposal is taken: nothing has halted them, the account covers it, and [`prove`](Self::prove) finds it not
+    /// Decides whether a proposal is taken: nothing has halted them, the size has
+    /// not just grown where it is for fewer, the account covers it, and [`prove`](Self::prove) finds it not
     /// worse. One that is taken is booked.
     pub fn admit(&self, observation: &Observation, baseline: &ScalingDecision, proposed: u32) -> Verdict {
         let own = baseline.desired_replicas;
@@ -144,6 +145,7 @@ impl Proof {
             Credit::Covered => None,
             Credit::Short => Some(ReplayVerdict::TooCostly),
             Credit::Halted => Some(ReplayVerdict::Halted),
+            Credit::Unsettled => Some(ReplayVerdict::Unsettled),
         };
         if let Some(verdict) = refused {
             return Verdict::without_replay(verdict, own, proposed);
@@ -200,14 +202,14 @@ impl Proof {
         let sizes = [baseline.desired_replicas, proposed];
         let replays = Replays { present, times, sizes };
         let over_past = replays.over_past(&past, &moments);
-        let over_band = band.paths(times.step_s, times.steps).map(|path| replays.over(path));
+        let over_band = band.paths(times.step_s, times.steps).map(|path| replays.over(&path));
         let worse = |[own, proposed]: &[HeldScore; 2]| {
             // Sums of thousands of numbers differ in their last digits.
             let margin = self.config.violating_margin * own.arrived + 1e-9 * own.arrived.max(1.0);
             proposed.violating > own.violating + margin
         };
-        let worst = over_band.iter().chain([&over_past]).any(worse);
-        let verdict = if worst { ReplayVerdict::MoreViolations } else { ReplayVerdict::NotWorse };
+        let is_refused = over_band.iter().chain([&over_past]).any(worse);
+        let verdict = if is_refused { ReplayVerdict::MoreViolations } else { ReplayVerdict::NotWorse };
         let size = |nth: usize| {
             let of = |pair: &[HeldScore; 2]| pair.get(nth).copied().unwrap_or_default();
             ReplayedSize {
@@ -238,7 +240,7 @@ struct Replays {
 
 impl Replays {
     /// Both sizes under the load of a path, in multiples of the present load.
-    fn over(&self, path: impl Iterator<Item = f64> + Clone) -> [HeldScore; 2] {
+    fn over(&self, path: &(impl Iterator<Item = f64> + Clone)) -> [HeldScore; 2] {
         let Self { present, times, sizes } = self;
         sizes.map(|size| times.hold.replay(present.start, size, path.clone().map(|factor| factor * present.work)))
     }
@@ -256,7 +258,7 @@ impl Replays {
                 let arrived = path.sum::<f64>() * present.work * times.step_s;
                 [HeldScore { arrived, ..HeldScore::default() }; 2]
             } else {
-                self.over(path)
+                self.over(&path)
             };
             for (sum, score) in sums.iter_mut().zip(scores) {
                 *sum = sum.and(score);

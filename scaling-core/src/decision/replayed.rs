@@ -17,6 +17,8 @@ pub enum ReplayVerdict {
     TooCostly,
     /// Pods were full while there were fewer of them by an earlier proposal: none is taken for a while.
     Halted,
+    /// The size has grown within the last minutes: what was measured since does not tell of the pods there are.
+    Unsettled,
     /// A declared signal is absent: nothing below the engine's own size is taken.
     SignalAbsent,
     /// The engine's own size is for more than load (memory, overload, urgency), which no replay of load can judge.
@@ -45,6 +47,7 @@ impl fmt::Display for ReplayVerdict {
             Self::MoreViolations => "not taken: more requests would wait too long",
             Self::TooCostly => "not taken: it costs more than proposals may",
             Self::Halted => "not taken: pods were full after an earlier proposal for fewer",
+            Self::Unsettled => "not taken: the size has just grown",
             Self::SignalAbsent => "not taken: a signal is absent",
             Self::OtherNeed => "not taken: the size it would replace is for more than load",
             Self::LoadUnknown => "not taken: the load or what a pod carries is not known",

@@ -20,11 +20,19 @@ const PAUSE_AT_MOST: Duration = Duration::from_secs(600);
 /// Time for which a growth has to be covered when it is taken: until it is given back, guards and an HPA's stabilization included.
 const COVERED_S: f64 = 600.0;
 
+/// Time after a growth in which advice removes no pods. CPU is a mean over some time: pods that have just come are taken for as full as
+/// those before, so a size that goes up and down makes the baseline ask for more and more.
+const SETTLED_AFTER: Duration = Duration::from_secs(600);
+
 /// Account of one target, in pod-seconds.
 #[derive(Clone, Debug, PartialEq)]
 struct Account {
     at: DateTime<Utc>,
     left: f64,
+    /// Size in force at that time.
+    there: u32,
+    /// Since when the size in force has not grown; `None` if it has not been seen to grow.
+    grown_at: Option<DateTime<Utc>>,
     /// Size of the baseline alone, while that in force differs by advice.
     alone: Option<Alone>,
     /// Until when full pods are the fault of advice for fewer.
@@ -44,6 +52,7 @@ pub(super) enum Credit {
     Covered,
     Short,
     Halted,
+    Unsettled,
 }
 
 impl Accounts {
@@ -78,6 +87,8 @@ impl Accounts {
         let account = accounts.entry(Arc::clone(&observation.target)).or_insert_with(|| Account {
             at: now,
             left: 0.0,
+            there: u32::MAX,
+            grown_at: None,
             alone: None,
             fewer_until: None,
             halted_until: None,
@@ -86,6 +97,11 @@ impl Accounts {
         account.at = now;
         let there = observation.current.replicas().unwrap_or(baseline.current_replicas);
         account.book(config, there, since.as_secs_f64());
+        if there > account.there {
+            account.grown_at = Some(now);
+        }
+        account.there = there;
+        account.grown_at = account.grown_at.filter(|at| (now - *at).to_std().unwrap_or_default() < SETTLED_AFTER);
         if let Some(alone) = &mut account.alone {
             let kept = baseline.desired_replicas == alone.pods;
             let goes_on = alone.goes_on(observation, &baseline, since);
@@ -120,6 +136,10 @@ impl Accounts {
         let Some(account) = accounts.get(&observation.target) else { return Credit::Short };
         if account.halted_until.is_some() {
             return Credit::Halted;
+        }
+        let removes = proposed < baseline.desired_replicas.min(account.there);
+        if removes && account.grown_at.is_some() {
+            return Credit::Unsettled;
         }
         let extra = proposed.saturating_sub(baseline.desired_replicas);
         if f64::from(extra) * COVERED_S <= account.left.max(0.0) { Credit::Covered } else { Credit::Short }

@@ -40,11 +40,11 @@ impl Band {
     }
 
     /// The paths, lower, middle and upper: the load in each step.
-    pub(super) fn paths(&self, step_s: f64, steps: usize) -> [impl Iterator<Item = f64> + Clone; 3] {
+    pub(super) fn paths(&self, step_s: f64, length: usize) -> [impl Iterator<Item = f64> + Clone; 3] {
         let Self { ends, ahead_s, event } = *self;
         [0, 1, 2].map(move |nth: usize| {
             let end = ends.get(nth).copied().unwrap_or(1.0);
-            (0..steps).map(move |step| {
+            (0..length).map(move |step| {
                 let at_s = step as f64 * step_s;
                 let share = if ahead_s > 0.0 { (at_s / ahead_s).min(1.0) } else { 1.0 };
                 let begun = event.filter(|(starts_s, _)| nth > 0 && at_s >= *starts_s);

@@ -49,16 +49,16 @@ impl Past {
         step_s: f64,
     ) -> Self {
         let end_ms = observation.current.timestamp.timestamp_millis();
-        let step_ms = ((step_s * 1000.0) as i64).max(1);
-        let steps = (length.as_secs_f64() / step_s) as usize;
-        let begin_ms = end_ms.saturating_sub(step_ms.saturating_mul(steps as i64));
+        let every_ms = ((step_s * 1000.0) as i64).max(1);
+        let count = (length.as_secs_f64() / step_s) as u32;
+        let begin_ms = end_ms.saturating_sub(every_ms.saturating_mul(i64::from(count)));
         let columns = observation.history.before(end_ms);
         let times = columns.times();
         // One sample before the beginning, for the line that leads into it.
         let first = times.partition_point(|time| *time < begin_ms).saturating_sub(1);
         let samples = (first..times.len()).filter_map(|index| Some((*times.get(index)?, signal.value(columns, index))));
         let known = samples.chain([(end_ms, present)]).filter(|(_, load)| load.is_finite());
-        let mut load = vec![f64::NAN; steps + 1];
+        let mut load = vec![f64::NAN; count as usize + 1];
         let mut last: Option<(i64, f64)> = None;
         for (time, value) in known {
             let (from, start) = match last {
@@ -66,10 +66,10 @@ impl Past {
                 _ => (time, value),
             };
             // The steps after `from`, or at it where nothing leads here, up to this sample.
-            let after = from.saturating_sub(begin_ms).max(0) / step_ms;
-            let until = time.saturating_sub(begin_ms).max(0) / step_ms;
+            let after = from.saturating_sub(begin_ms).max(0) / every_ms;
+            let until = time.saturating_sub(begin_ms).max(0) / every_ms;
             for step in after..=until {
-                let at = begin_ms.saturating_add(step.saturating_mul(step_ms));
+                let at = begin_ms.saturating_add(step.saturating_mul(every_ms));
                 if at < from || at > time {
                     continue;
                 }

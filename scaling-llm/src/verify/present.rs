@@ -98,18 +98,18 @@ impl Times {
         let reaction = mended.into_iter().try_fold(Duration::ZERO, Duration::checked_add)?;
         let total_s = reaction.checked_add(facts.metrics_lag).filter(|total| *total <= REACTION_AT_MOST)?.as_secs_f64();
         let step_s = LEAST_STEP_S.max(total_s / STEPS_AT_MOST);
-        let steps = |duration: Duration| (duration.as_secs_f64() / step_s).ceil() as usize;
+        let whole = |duration: Duration| (duration.as_secs_f64() / step_s).ceil() as usize;
         let wait_s = facts.objective.wait.as_secs_f64();
-        let decided = steps(facts.metrics_lag);
+        let decided = whole(facts.metrics_lag);
         let hold = Hold {
             step_s,
-            start_up: steps(facts.start_up),
+            start_up: whole(facts.start_up),
             decided,
             pod_capacity: 1.0,
             objective_s: wait_s,
             patience_s: facts.objective.patience.as_secs_f64().max(wait_s),
         };
-        Some(Self { step_s, steps: decided + steps(reaction).max(1), hold })
+        Some(Self { step_s, steps: decided + whole(reaction).max(1), hold })
     }
 }
 

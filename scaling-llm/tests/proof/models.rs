@@ -58,8 +58,13 @@ impl Script {
                 *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 lowest + ((*state >> 33) % u64::from(highest - lowest + 1)) as u32
             }
-            Self::Contrary if baseline > replicas => lowest,
-            Self::Contrary => highest,
+            Self::Contrary => {
+                if baseline > replicas {
+                    lowest
+                } else {
+                    highest
+                }
+            }
             Self::Adversarial(future) => {
                 let mean = |work: Vec<f64>| work.iter().sum::<f64>() / work.len().max(1) as f64;
                 let (near, far) = (mean(future.work(0, 60)), mean(future.work(60, 360)));

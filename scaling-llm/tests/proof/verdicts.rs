@@ -100,11 +100,23 @@ fn what_cannot_be_proved_is_not_taken_and_says_why() {
     let none = |observation: &Observation| verdict(observation, 9);
     assert_eq!(none(&observed([], 400.0)), ReplayVerdict::TooLittlePast, "no history");
     assert_eq!(none(&observed([400.0], 400.0)), ReplayVerdict::TooLittlePast, "one sample");
-    assert_eq!(none(&observed([f64::NAN; 2880], 400.0)), ReplayVerdict::TooLittlePast, "all absent");
-    assert_eq!(none(&observed([4000.0; 2880], 400.0)), ReplayVerdict::TooLittlePast, "nothing resembles the present");
-    assert_eq!(none(&observed([0.0; 2880], 0.0)), ReplayVerdict::TooLittlePast, "idle");
-    assert_eq!(none(&observed([f64::MAX; 2880], f64::MAX)), ReplayVerdict::SignalAbsent, "no rate is so large");
-    assert_eq!(none(&observed([1e12; 2880], 1e12)), ReplayVerdict::LoadHidden, "hardly anybody is served");
+    assert_eq!(none(&observed(std::iter::repeat_n(f64::NAN, 2880), 400.0)), ReplayVerdict::TooLittlePast, "all absent");
+    assert_eq!(
+        none(&observed(std::iter::repeat_n(4000.0, 2880), 400.0)),
+        ReplayVerdict::TooLittlePast,
+        "nothing resembles the present"
+    );
+    assert_eq!(none(&observed(std::iter::repeat_n(0.0, 2880), 0.0)), ReplayVerdict::TooLittlePast, "idle");
+    assert_eq!(
+        none(&observed(std::iter::repeat_n(f64::MAX, 2880), f64::MAX)),
+        ReplayVerdict::SignalAbsent,
+        "no rate is so large"
+    );
+    assert_eq!(
+        none(&observed(std::iter::repeat_n(1e12, 2880), 1e12)),
+        ReplayVerdict::LoadHidden,
+        "hardly anybody is served"
+    );
     let gaps = |minute| if minute % 30 < 20 { f64::NAN } else { 400.0 };
     assert_eq!(none(&observed((0..2880).map(gaps), 400.0)), ReplayVerdict::NotWorse, "paths between gaps");
     let holes = |minute| if minute % 15 < 13 { f64::NAN } else { 400.0 };
@@ -207,6 +219,24 @@ fn full_pods_after_advice_for_fewer_halt_advice_for_a_day() {
     assert_ne!(tick(86_430, 400.0, 10), ReplayVerdict::Halted);
     proof.forget(&Target::deployment("shop", "web"));
     assert_eq!(tick(86_445, 400.0, 9), ReplayVerdict::NotWorse);
+}
+
+#[test]
+fn advice_removes_no_pods_within_ten_minutes_after_a_growth() {
+    let proof = proof();
+    let tick = |second: i64, there: u32, proposed: u32| {
+        let mut observation = steady().at(steady().now + TimeDelta::seconds(second));
+        observation.current.current_pod_count = Some(there);
+        let baseline = proof.observe(&observation, ScalingDecision::replicas("rules", observation.now, there, PODS));
+        proof.admit(&observation, &baseline, proposed).verdict
+    };
+    assert_eq!(tick(0, PODS, 10), ReplayVerdict::NotWorse);
+    assert_eq!(tick(15, 10, 9), ReplayVerdict::NotWorse, "further down is no turn");
+    assert_eq!(tick(30, 9, 10), ReplayVerdict::NotWorse, "nor is up");
+    assert_eq!(tick(45, 10, 9), ReplayVerdict::Unsettled);
+    assert_eq!(tick(60, 10, 10), ReplayVerdict::NotWorse, "nothing is removed");
+    assert_eq!(tick(640, 10, 9), ReplayVerdict::Unsettled);
+    assert_eq!(tick(645, 10, 9), ReplayVerdict::NotWorse);
 }
 
 #[test]
