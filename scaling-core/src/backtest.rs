@@ -19,6 +19,7 @@ mod arrivals;
 mod candidate;
 mod cluster;
 mod gate;
+mod hold;
 mod model;
 mod noise;
 mod notes;
@@ -35,6 +36,7 @@ pub use arrivals::Arrivals;
 pub use candidate::{Candidate, CandidateError, CandidateSetup, Driver, TrainingPeriod};
 pub use cluster::{Cluster, ClusterError, ClusterSetup, Control, Run, StepSeen};
 pub use gate::{Budget, BudgetLimit, DiffError, Exceeded, PolicyDiff};
+pub use hold::{HeldScore, Hold, HoldStart};
 pub use model::{ClusterModel, MappedMetric};
 pub use notes::{MetricSyncs, Note, Syncs};
 pub use report::{

@@ -2,6 +2,7 @@
 
 mod floor;
 mod reason;
+mod replayed;
 
 use std::borrow::Cow;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use floor::Floor;
 pub use reason::{CapacityModel, NeedDriver, Reason, WindowDays};
+pub use replayed::{ReplayVerdict, ReplayedSize};
 
 use crate::cost::CostImpact;
 use crate::resources::ResourceChange;

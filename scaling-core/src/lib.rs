@@ -54,8 +54,8 @@ pub use change_log::ChangeLog;
 pub use cost::{CostImpact, Currency, InvalidPrice, Price};
 #[doc(inline)]
 pub use decision::{
-    CapacityModel, Confidence, Floor, NeedDriver, Reason, ScalingAction, ScalingDecision, ShadowDecision,
-    ShadowOutcome, Timing, Urgency, WindowDays,
+    CapacityModel, Confidence, Floor, NeedDriver, Reason, ReplayVerdict, ReplayedSize, ScalingAction, ScalingDecision,
+    ShadowDecision, ShadowOutcome, Timing, Urgency, WindowDays,
 };
 #[doc(inline)]
 pub use engine::{

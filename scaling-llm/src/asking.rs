@@ -15,8 +15,9 @@ use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, Span};
 
 use crate::engine::Asking;
+use crate::prompt::KnownLimits;
 use crate::stats::{AdviceOutcome, LlmStats};
-use crate::{Advice, AdviceRange, Budget, ChatModel, ModelBreaker, ModelId, Prompt};
+use crate::{Advice, AdviceRange, Budget, ChatModel, ModelBreaker, ModelId, Prompt, Proof};
 use key::QuestionKey;
 use memory::{Known, Memory};
 pub(crate) use not_asked::NotAsked;
@@ -37,12 +38,23 @@ pub(crate) struct Asks<'a> {
     pub(crate) observation: &'a Observation,
     pub(crate) baseline: &'a ScalingDecision,
     pub(crate) allowed: AdviceRange,
+    pub(crate) limits: KnownLimits,
+    /// Replays the baseline's own decision, for the model to see.
+    pub(crate) proof: Option<&'a Proof>,
     /// Name of the engine, for traces.
     pub(crate) engine: &'a str,
     /// Time for which an answer is used.
     pub(crate) fresh_for: Duration,
     /// True if an answer can matter although nothing has changed.
     pub(crate) matters: bool,
+}
+
+impl Asks<'_> {
+    fn prompt(&self) -> Prompt {
+        let Self { observation, baseline, allowed, limits, proof, .. } = *self;
+        let says = proof.and_then(|proof| proof.says(observation, baseline));
+        Prompt::new(&crate::Question::new(observation, baseline, allowed).with_limits(limits).with_backtest(says))
+    }
 }
 
 /// What there is for a decision.
@@ -131,11 +143,10 @@ impl Asker {
 
     /// The answer to a question: the one that is remembered or, if it is worth it, that of the model.
     pub(crate) async fn hear<M: ChatModel + 'static>(&self, model: &Arc<M>, asks: &Asks<'_>) -> Heard {
-        let prompt = Prompt::new(&crate::Question::new(asks.observation, asks.baseline, asks.allowed));
         let id = model.id();
         // One lock from looking it up to putting it: two decisions never put the same.
-        let mut question = match self.put(&id, asks, &prompt) {
-            Ok(question) => question,
+        let (mut question, prompt) = match self.put(&id, asks) {
+            Ok(put) => put,
             Err(heard) => return heard,
         };
         let span = question::span(asks, &id);
@@ -154,11 +165,10 @@ impl Asker {
     }
 
     /// A question that may be put now.
-    fn put(&self, id: &ModelId, asks: &Asks<'_>, prompt: &Prompt) -> Result<Question, Heard> {
+    fn put(&self, id: &ModelId, asks: &Asks<'_>) -> Result<(Question, Prompt), Heard> {
         let Asks { observation, baseline, allowed, .. } = *asks;
-        let (spec, key) = (key::spec(observation), QuestionKey::new(id, prompt, observation, baseline, allowed));
-        let bytes = prompt.system.len() + prompt.user.len() + crate::reply::SCHEMA.len();
-        self.shared.remember(|memory| self.put_unless_known(memory, id, asks, (spec, key), bytes))
+        let (spec, key) = (key::spec(observation), QuestionKey::new(id, observation, baseline, allowed));
+        self.shared.remember(|memory| self.put_unless_known(memory, id, asks, (spec, key)))
     }
 
     fn put_unless_known(
@@ -167,8 +177,7 @@ impl Asker {
         id: &ModelId,
         asks: &Asks<'_>,
         (spec, key): (u64, QuestionKey),
-        prompt_bytes: usize,
-    ) -> Result<Question, Heard> {
+    ) -> Result<(Question, Prompt), Heard> {
         let (target, now) = (&asks.observation.target, asks.observation.now);
         let stale = || self.stats().settle(AdviceOutcome::Stale);
         match memory.look(target, spec, &key, now, (asks.fresh_for, self.ask_again_after), stale) {
@@ -182,7 +191,10 @@ impl Asker {
             return Err(Heard::NotAsked(NotAsked::NoRuntime));
         }
         let permit = self.breaker.permit(id, now).map_err(|until| Heard::NotAsked(NotAsked::Open { until }))?;
-        let reservation = match self.budget.reserve(target, id, now, prompt_bytes) {
+        // Written for the few questions that are put alone: it takes a replay.
+        let prompt = asks.prompt();
+        let bytes = prompt.system.len() + prompt.user.len() + crate::reply::SCHEMA.len();
+        let reservation = match self.budget.reserve(target, id, now, bytes) {
             Ok(reservation) => reservation,
             Err(why) => {
                 permit.unused();
@@ -192,6 +204,6 @@ impl Asker {
         let nth = memory.put(target, spec, key, now, stale);
         self.stats().ask();
         let inline = self.asking == Asking::Inline;
-        Ok(Question::new(&self.shared, target, nth, (reservation, permit), inline))
+        Ok((Question::new(&self.shared, target, nth, (reservation, permit), inline), prompt))
     }
 }

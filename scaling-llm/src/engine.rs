@@ -14,8 +14,9 @@ use tracing::Span;
 
 use crate::asking::{Asker, Asks, Heard, Mishap, NotAsked, Reading};
 use crate::growth::{Growths, Room};
+use crate::prompt::KnownLimits;
 use crate::stats::AdviceOutcome;
-use crate::{Action, Advice, AdviceRange, Budget, ChatModel, LlmStats, ModelBreaker, NoModel, Resize};
+use crate::{Action, Advice, AdviceRange, Budget, ChatModel, LlmStats, ModelBreaker, NoModel, Proof, Resize, Verdict};
 pub use config::{Asking, LlmConfig};
 
 /// An engine that asks a baseline first, then a model for advice within what the baseline leaves open ([`AdviceRange`]).
@@ -62,6 +63,8 @@ pub struct LlmEngine<M, B> {
     config: LlmConfig,
     asker: Asker,
     growths: Growths,
+    proof: Option<Proof>,
+    limits: KnownLimits,
     name: String,
 }
 
@@ -116,11 +119,37 @@ impl<M, B: DecisionEngine> LlmEngine<M, B> {
             baseline.name().to_owned()
         };
         let asker = Asker::new(&config);
-        Self { model: model.map(Arc::new), baseline, config, asker, growths: Growths::default(), name }
+        let model = model.map(Arc::new);
+        Self {
+            model,
+            baseline,
+            config,
+            asker,
+            growths: Growths::default(),
+            proof: None,
+            limits: KnownLimits::default(),
+            name,
+        }
     }
 }
 
 impl<M, B> LlmEngine<M, B> {
+    /// Takes advice only once it is proved ([`Proof`]): replayed beside the baseline's request and not worse. Then it may also be for
+    /// fewer pods than the baseline requests. The verdict and both scores are in the decision's reasons. What cannot be replayed is not
+    /// taken, so a model picks pods alone, and no requests of a pod.
+    #[must_use]
+    pub fn proved_by(mut self, proof: Proof) -> Self {
+        self.proof = Some(proof);
+        self
+    }
+
+    /// Sets the limits that the model is told: those of the host's guards. They hold whether it is told or not.
+    #[must_use]
+    pub fn with_limits(mut self, limits: KnownLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Sets the budget. Without it the engine has one of its own, with the defaults of [`BudgetConfig`](crate::BudgetConfig).
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
@@ -167,16 +196,26 @@ impl<M, B> LlmEngine<M, B> {
     pub fn forget(&self, target: &Target) {
         self.growths.forget(target);
         self.asker.forget(target);
+        if let Some(proof) = &self.proof {
+            proof.forget(target);
+        }
     }
 
     /// The sizes that the model may pick from now.
     fn room(&self, observation: &Observation, baseline: &ScalingDecision) -> Room {
-        self.growths.room(observation, baseline, self.config.share_above, self.config.growth_cooldown)
+        let room = self.growths.room(observation, baseline, self.config.share_above, self.config.growth_cooldown);
+        match &self.proof {
+            Some(proof) => Room { range: room.range.at_least(proof.lowest(baseline)), ..room },
+            None => room,
+        }
     }
 
     /// Everything that the model may pick from, where the sizes are those of a room.
     fn allowed(&self, observation: &Observation, baseline: &ScalingDecision, room: Room) -> AdviceRange {
-        AdviceRange::new(room.range, observation, baseline, self.config.share_above)
+        match self.proof {
+            Some(_) => AdviceRange::pods_only(room.range, baseline),
+            None => AdviceRange::new(room.range, observation, baseline, self.config.share_above),
+        }
     }
 
     /// True if an answer can matter although nothing has changed since the last one.
@@ -202,8 +241,16 @@ impl<M, B> LlmEngine<M, B> {
         let allowed = self.allowed(observation, &baseline, self.room(observation, &baseline));
         match reading.and_then(|advice| in_range(advice, allowed)) {
             Ok(advice) if advice.changes(&baseline) => {
-                let decision = self.follow(observation, baseline, &advice);
-                (advice.suggestions().fold(decision, ScalingDecision::because), AdviceOutcome::Changed)
+                let proof = self.proof.as_ref();
+                let verdict = proof.map(|proof| proof.admit(observation, &baseline, advice.target_replicas));
+                let (decision, outcome) = match &verdict {
+                    Some(verdict) if !verdict.is_accepted() => {
+                        (baseline.because(said("no advice: not proved")), AdviceOutcome::Unproved)
+                    }
+                    _ => (self.follow(observation, baseline, &advice), AdviceOutcome::Changed),
+                };
+                let reasons = verdict.iter().map(Verdict::reason).chain(advice.suggestions());
+                (reasons.fold(decision, ScalingDecision::because), outcome)
             }
             Ok(advice) => {
                 let text = format!("agrees, {} % sure: {}", advice.confidence_percent, advice.assessment);
@@ -272,7 +319,7 @@ fn enter(span: &Span, decision: &ScalingDecision, outcome: AdviceOutcome) {
             span.record("outcome", outcome.label());
             span.record("replicas_wanted", decision.desired_replicas);
         }
-        AdviceOutcome::OutOfRange => {
+        AdviceOutcome::OutOfRange | AdviceOutcome::Unproved => {
             span.record("outcome", outcome.label());
             span.record("error.type", outcome.label());
         }
@@ -301,10 +348,14 @@ impl<M: ChatModel + 'static, B: DecisionEngine> DecisionEngine for LlmEngine<M, 
     }
 
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, EngineError> {
-        let baseline = self.baseline.decide(observation).await?;
         let Some(model) = &self.model else {
+            let baseline = self.baseline.decide(observation).await?;
             self.asker.stats().not_asked(&NotAsked::NoModel);
             return Ok(baseline);
+        };
+        let baseline = match &self.proof {
+            Some(proof) => proof.observe(observation, self.baseline.decide(&proof.seen(observation)).await?),
+            None => self.baseline.decide(observation).await?,
         };
         let room = self.room(observation, &baseline);
         let allowed = self.allowed(observation, &baseline, room);
@@ -318,6 +369,8 @@ impl<M: ChatModel + 'static, B: DecisionEngine> DecisionEngine for LlmEngine<M, 
             observation,
             baseline: &baseline,
             allowed,
+            limits: self.limits,
+            proof: self.proof.as_ref(),
             engine: &self.name,
             fresh_for: self.config.lifetime(&observation.facts),
             matters: self.matters(observation, &baseline),

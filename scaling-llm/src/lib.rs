@@ -21,6 +21,7 @@ pub mod reply;
 mod stats;
 mod text;
 mod transcript;
+mod verify;
 
 pub use advice::{Action, Advice, Resize, SuggestedWindow};
 pub use breaker::{ModelBreaker, ModelBreakerConfig};
@@ -42,3 +43,4 @@ pub use range::{AdviceRange, OutOfRange, PercentRange, ReplicaRange};
 pub use reply::ReplyError;
 pub use stats::{LlmCounts, LlmStats, NotAskedCounts};
 pub use transcript::{RecordingModel, ReplayModel, TornLine, Transcript, TranscriptError};
+pub use verify::{Proof, ProofConfig, Verdict};

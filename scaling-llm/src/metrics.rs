@@ -70,6 +70,7 @@ impl Collector for LlmMetrics {
             ("malformed", counts.malformed),
             ("out_of_range", counts.out_of_range),
             ("unsure", counts.unsure),
+            ("unproved", counts.unproved),
             ("stale", counts.stale),
             ("abandoned", counts.abandoned),
         ];

@@ -11,7 +11,8 @@ pub use advice::{AdviceRange, OutOfRange, PercentRange};
 /// The range is measured from the baseline's request and never from the present size, because the pods that are there may be there
 /// by earlier advice (law 8):
 ///
-/// - It never begins below the request: a model neither shrinks more nor grows less.
+/// - It never begins below the request: a model neither shrinks more nor grows less. Only an engine that
+///   [proves](crate::Proof) proposals before it takes them lets it begin lower.
 /// - A baseline that asks for more than there is leaves room above its request, as a share of it.
 /// - A baseline that keeps what is there leaves room above what it *needs*, as far as it says so in its reasons
 ///   ([`Reason::Need`]): a share of the need, or of the size that it keeps if that is less. A need for overload does not count,
@@ -58,6 +59,11 @@ impl ReplicaRange {
             own_request(baseline, remembered).map_or(0, |own| with_share(own, share_above))
         };
         Self { lowest, highest: highest.max(lowest) }
+    }
+
+    /// The range with sizes below the request, from `replicas` on: for proposals that are proved before they are taken.
+    pub(crate) fn at_least(self, replicas: u32) -> Self {
+        Self { lowest: self.lowest.min(replicas), ..self }
     }
 
     /// The range without the sizes above `replicas`; the request itself stays in it.

@@ -44,7 +44,8 @@ pub(crate) struct Latency {
 /// The counters at one moment.
 ///
 /// `decisions` is the sum of `heard`, `awaited` and all of `not_asked`. Once nothing is under way and every answer was used or dropped,
-/// `asked` is the sum of `answered`, `late`, `refused`, `unavailable`, `malformed`, `out_of_range`, `unsure`, `stale` and `abandoned`.
+/// `asked` is the sum of `answered`, `late`, `refused`, `unavailable`, `malformed`, `out_of_range`, `unsure`, `unproved`, `stale` and
+/// `abandoned`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LlmCounts {
@@ -76,6 +77,8 @@ pub struct LlmCounts {
     pub out_of_range: u64,
     /// Answers with a confidence of their own below the threshold.
     pub unsure: u64,
+    /// Answers whose size was not proved to be no worse than the baseline's ([`Proof`](crate::Proof)).
+    pub unproved: u64,
     /// Answers that no decision used while they were fresh: the inputs had changed, or it came too late.
     pub stale: u64,
     /// Questions that were given up: their decision was cancelled, their workload forgotten, or the runtime shut down.
@@ -158,6 +161,7 @@ pub(crate) enum AdviceOutcome {
     Malformed,
     OutOfRange,
     Unsure,
+    Unproved,
     Stale,
     Abandoned,
 }
@@ -174,6 +178,7 @@ impl AdviceOutcome {
             Self::Malformed => "malformed",
             Self::OutOfRange => "out_of_range",
             Self::Unsure => "unsure",
+            Self::Unproved => "unproved",
             Self::Stale => "stale",
             Self::Abandoned => "abandoned",
         }
@@ -231,6 +236,7 @@ impl LlmStats {
             AdviceOutcome::Malformed => &mut counts.malformed,
             AdviceOutcome::OutOfRange => &mut counts.out_of_range,
             AdviceOutcome::Unsure => &mut counts.unsure,
+            AdviceOutcome::Unproved => &mut counts.unproved,
             AdviceOutcome::Stale => &mut counts.stale,
             AdviceOutcome::Abandoned => &mut counts.abandoned,
         } += 1;

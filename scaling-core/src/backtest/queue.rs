@@ -72,6 +72,11 @@ impl Cohort {
 }
 
 impl Queue {
+    /// Creates a queue in which some requests wait that have not violated yet.
+    pub(super) fn waiting(backlog: f64) -> Self {
+        Self { backlog, ..Self::default() }
+    }
+
     /// Lets `arriving` requests come evenly over `step_s` seconds.
     ///
     /// The backlog is a [`FluidStep`] whose limit is what patience allows. A request violates if it arrives while the backlog is above

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::replayed::{ReplayVerdict, ReplayedSize};
 use crate::metrics::NoForecast;
 use crate::metrics::{Absence, SignalKind};
 use crate::stats::grouped;
@@ -249,6 +250,17 @@ pub enum Reason {
         /// Pods that it would hold.
         min_replicas: u32,
     },
+    /// A size was proposed in place of the engine's own, and both were replayed.
+    Replayed {
+        /// Whether it is taken, and why.
+        verdict: ReplayVerdict,
+        /// Moments of the past that were replayed.
+        moments: u32,
+        /// The engine's own size.
+        own: ReplayedSize,
+        /// The proposed size.
+        proposed: ReplayedSize,
+    },
     /// A host's own rule.
     Custom {
         /// Name of the rule.
@@ -263,6 +275,10 @@ impl Reason {
     pub(crate) fn make_finite(&mut self) {
         if let Self::Forecast { quantile, ahead_s, .. } = self {
             (*quantile, *ahead_s) = (super::finite(*quantile), super::finite(*ahead_s));
+        }
+        if let Self::Replayed { own, proposed, .. } = self {
+            own.make_finite();
+            proposed.make_finite();
         }
         let numbers: [Option<&mut f64>; 2] = match self {
             Self::Capacity { per_pod, spread, .. } => [per_pod.as_mut(), Some(spread)],
@@ -293,6 +309,7 @@ impl Reason {
             | Self::HpaLimited { .. }
             | Self::SuggestedTarget { .. }
             | Self::SuggestedWindow { .. }
+            | Self::Replayed { .. }
             | Self::Custom { .. } => [None, None],
         };
         for number in numbers.into_iter().flatten() {
@@ -392,6 +409,24 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "suggested to people, not applied: at least {min_replicas} pods {days} from {start_hour}:00 to {end_hour}:00"
+                )
+            }
+            Self::Replayed { verdict, moments, own, proposed } => {
+                write!(f, "{} pods instead of {}: {verdict}", proposed.replicas, own.replicas)?;
+                if *moments == 0 {
+                    return Ok(());
+                }
+                let share = |size: &ReplayedSize| {
+                    let [past, band] = [size.past_violating_share, size.band_violating_share];
+                    format!("{:.3} % and {:.3} %", 100.0 * past, 100.0 * band)
+                };
+                write!(
+                    f,
+                    " ({moments} moments of the past and the forecast's band: {} violating instead of {}, {:.3} pod-hours instead of {:.3})",
+                    share(proposed),
+                    share(own),
+                    proposed.pod_hours,
+                    own.pod_hours
                 )
             }
             Self::Custom { rule, text } => write!(f, "{rule}: {text}"),

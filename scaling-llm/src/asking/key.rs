@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::{Observation, PlannedEvent, ScalingDecision, Signal, SignalKind};
 
-use crate::{AdviceRange, ModelId, Prompt, reply};
+use crate::{AdviceRange, ModelId, prompt, reply};
 
 /// Place of a number that is not there.
 const ABSENT: i32 = i32::MIN;
@@ -28,7 +28,6 @@ pub(crate) struct QuestionKey {
 impl QuestionKey {
     pub(crate) fn new(
         model: &ModelId,
-        prompt: &Prompt,
         observation: &Observation,
         baseline: &ScalingDecision,
         allowed: AdviceRange,
@@ -67,7 +66,7 @@ impl QuestionKey {
             steps.push(step(seconds.max(0) as f64 / 60.0));
             steps.push(step(event.factor()));
         }
-        let asker = fingerprint(&(model, prompt.system, reply::SCHEMA));
+        let asker = fingerprint(&(model, prompt::SYSTEM, reply::SCHEMA));
         Self { asker, exact: exact.into(), steps: steps.into() }
     }
 
