@@ -257,8 +257,9 @@ async fn month(targets: usize, days: i64) -> Month {
     let live = Loop::new(Arc::clone(&autoscaler), (0..targets).map(target), Cadence::default());
     let report = live.clock(clock).deadline(Duration::from_secs(54)).after_tick(hook).run(&stop).await;
     let log = autoscaler.change_log();
-    let read_back = entries(&folder).unwrap().map(|entry| match entry {
-        Entry::Record(record) => record.at,
+    let read_back = entries(&folder).unwrap().filter_map(|entry| match entry {
+        Entry::Record(record) => Some(record.at),
+        Entry::Intent(_) => None,
         other => panic!("{other:?}"),
     });
     let read_back = read_back.collect();
