@@ -62,6 +62,10 @@ impl Recorder for Placed {
     fn record(&self, record: &DecisionRecord) -> Result<(), scaling_core::RecordError> {
         self.files.record(record)
     }
+
+    fn intend(&self, record: &DecisionRecord) -> Result<(), scaling_core::RecordError> {
+        self.files.intend(record)
+    }
 }
 
 #[test]

@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod coverage;
+#[cfg(feature = "telemetry")]
+mod proxy;
 mod servers;
+#[cfg(feature = "telemetry")]
+mod wire;
 
 use std::time::Duration;
 
