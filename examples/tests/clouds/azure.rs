@@ -57,10 +57,12 @@ async fn server() -> (Server, Shared) {
 }
 
 fn program(server: &Server, file: &str) -> Program {
-    let token = tempfile::tempdir().unwrap().keep().join("token");
-    std::fs::write(&token, TOKEN).unwrap();
     let file = file.replace("cloud: public", &format!("endpoint: {}\ncloud: public", server.url()));
-    Program::new("--azure", &file, &["--token-file", token.to_str().unwrap()])
+    let mut program = Program::new("--azure", &file, &[]);
+    let token = program.folder.path().join("token");
+    std::fs::write(&token, TOKEN).unwrap();
+    program.live.token_file = Some(token);
+    program
 }
 
 fn sample() -> String {

@@ -52,12 +52,14 @@ fn sample(server: &Server) -> String {
 }
 
 fn program(file: &str) -> Program {
-    let keys = tempfile::tempdir().unwrap().keep();
-    let (api, application) = (keys.join("api"), keys.join("application"));
+    let program = Program::new("--datadog", file, &[]);
+    let (api, application) = (program.folder.path().join("api"), program.folder.path().join("application"));
     std::fs::write(&api, format!("{API_KEY}\n")).unwrap();
     std::fs::write(&application, APP_KEY).unwrap();
-    let file = file.replace("API", api.to_str().unwrap()).replace("APPLICATION", application.to_str().unwrap());
-    Program::new("--datadog", &file, &[])
+    let keys =
+        |file: &str| file.replace("API", api.to_str().unwrap()).replace("APPLICATION", application.to_str().unwrap());
+    std::fs::write(program.live.datadog.as_ref().unwrap(), keys(file)).unwrap();
+    program
 }
 
 #[tokio::test]
