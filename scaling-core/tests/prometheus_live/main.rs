@@ -1,5 +1,5 @@
 //! The Prometheus source against the real Prometheus and VictoriaMetrics.
-#![allow(clippy::unwrap_used, clippy::float_cmp, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::float_cmp, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
 mod coverage;
 #[cfg(feature = "telemetry")]
