@@ -13,6 +13,9 @@
 //!     autoscale check    --prometheus http://localhost:9090 --target shop/web --context staging
 //!     autoscale backtest --prometheus http://localhost:9090 --target shop/web --context staging
 //!     autoscale          --prometheus http://localhost:9090 --target shop/web --context staging --listen 127.0.0.1:8000
+//!
+//! `--cloudwatch FILE`, `--azure FILE` or `--datadog FILE` (each with a feature of its own) in the place of `--prometheus` asks those, by a
+//! file that says which series are a workload's; samples are in `deploy/`.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -49,6 +52,7 @@ Against live metrics (cargo run --release --features live --example autoscale --
   autoscale backtest --prometheus http://localhost:9090 --target shop/web --context staging
   autoscale --prometheus http://localhost:9090 --target shop/web --hpa hpa.yaml --records records --state state
   autoscale --prometheus http://localhost:9090 --target shop/web --context staging --listen 127.0.0.1:8000 --apply
+  autoscale check --cloudwatch examples/deploy/cloudwatch.yaml --target shop/checkout --context staging
   autoscale --source records --target shop/web";
 
 #[derive(Clone, Parser)]

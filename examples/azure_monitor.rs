@@ -12,14 +12,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use examples::Failure;
-use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use examples::clouds::{azure_identity, looked};
+use scaling_core::Target;
+use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::http::HttpConfig;
-use scaling_core::source::azure_monitor::{
-    self, AzureMonitorApi, AzureMonitorSource, Cloud, Identity, ResourceId, presets,
-};
+use scaling_core::source::azure_monitor::{self, AzureMonitorApi, AzureMonitorSource, Cloud, ResourceId, presets};
 use scaling_core::source::fleet::Workload;
 use scaling_core::source::mapping::Mapping;
-use scaling_core::{MetricsSource, RuleBasedEngine, Target};
 
 /// Tries the queries for a workload on Azure Monitor, and says what the rule engine would decide
 #[derive(Debug, Parser)]
@@ -44,26 +43,13 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let now = std::time::SystemTime::now().into();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     examples::exit(
         runtime
             .map_err(Failure::failed)
-            .and_then(|runtime| runtime.block_on(run(&arguments, variable, now, &mut std::io::stdout()))),
+            .and_then(|runtime| runtime.block_on(run(&arguments, examples::variable, now, &mut std::io::stdout()))),
     )
-}
-
-/// Who asks, by what the environment says.
-fn identity(arguments: &Arguments, variable: impl Fn(&str) -> Option<String>) -> Option<Identity> {
-    let (tenant, client) = (variable("AZURE_TENANT_ID"), variable("AZURE_CLIENT_ID"));
-    if arguments.managed {
-        return Some(Identity::Managed { client });
-    }
-    if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() {
-        return Some(Identity::workload());
-    }
-    Some(Identity::client_secret(tenant?, client?, variable("AZURE_CLIENT_SECRET")?))
 }
 
 async fn run(
@@ -72,7 +58,8 @@ async fn run(
     now: DateTime<Utc>,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let (Some(gateway), Some(identity)) = (variable("AZURE_GATEWAY_ID"), identity(arguments, &variable)) else {
+    let (Some(gateway), Some(identity)) = (variable("AZURE_GATEWAY_ID"), azure_identity(arguments.managed, &variable))
+    else {
         return Err(Failure::input(
             "set AZURE_GATEWAY_ID to the resource id of an Application Gateway, and AZURE_TENANT_ID, AZURE_CLIENT_ID and \
              AZURE_CLIENT_SECRET to a service principal with Monitoring Reader on it (or run where there is a workload identity, or --managed)",
@@ -91,24 +78,7 @@ async fn run(
     let api = AzureMonitorApi::new(Cloud::Public, &identity, HttpConfig::default()).map_err(Failure::input)?;
     let source = AzureMonitorSource::new(api, [workload], azure_monitor::config()).map_err(Failure::input)?;
 
-    let checked = source.check(now).await;
-    for checked in &checked {
-        writeln!(out, "{checked}")?;
-    }
-    if !checked.iter().any(|checked| checked.finding.works()) {
-        return Err(Failure::failed(format!("{target}: none of its queries works")));
-    }
-    source.backfill(now, TimeDelta::minutes(arguments.minutes.into())).await.map_err(Failure::failed)?;
-    let seen = source.observe(&target, now).await.map_err(Failure::failed)?;
-    writeln!(out, "{target} at {}: {} samples before it", seen.current.timestamp, seen.history.len())?;
-    for (signal, absence) in seen.absences() {
-        writeln!(out, "  {signal}: {absence}")?;
-    }
-    match RuleBasedEngine::default().evaluate(&seen) {
-        Ok(decision) => writeln!(out, "would want {} pods: {:?}", decision.desired_replicas, decision.action())?,
-        Err(error) => writeln!(out, "no decision: {error}")?,
-    }
-    Ok(())
+    looked(&source, &target, arguments.minutes, now, out).await
 }
 
 #[cfg(test)]

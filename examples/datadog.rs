@@ -10,12 +10,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use examples::Failure;
-use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use examples::clouds::looked;
+use scaling_core::Target;
+use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::http::HttpConfig;
 use scaling_core::source::datadog::{DatadogApi, DatadogSource, Keys, presets};
 use scaling_core::source::fleet::{FleetConfig, Workload};
 use scaling_core::source::mapping::Mapping;
-use scaling_core::{MetricsSource, RuleBasedEngine, Target};
 
 /// Tries the queries for a workload on Datadog, and says what the rule engine would decide
 #[derive(Debug, Parser)]
@@ -49,13 +50,12 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let now = std::time::SystemTime::now().into();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     examples::exit(
         runtime
             .map_err(Failure::failed)
-            .and_then(|runtime| runtime.block_on(run(&arguments, variable, now, &mut std::io::stdout()))),
+            .and_then(|runtime| runtime.block_on(run(&arguments, examples::variable, now, &mut std::io::stdout()))),
     )
 }
 
@@ -85,24 +85,7 @@ async fn run(
     let source = DatadogSource::new(api.map_err(Failure::input)?, [workload], FleetConfig::default());
     let source = source.map_err(Failure::input)?;
 
-    let checked = source.check(now).await;
-    for checked in &checked {
-        writeln!(out, "{checked}")?;
-    }
-    if !checked.iter().any(|checked| checked.finding.works()) {
-        return Err(Failure::failed(format!("{target}: none of its queries works")));
-    }
-    source.backfill(now, TimeDelta::minutes(arguments.minutes.into())).await.map_err(Failure::failed)?;
-    let seen = source.observe(&target, now).await.map_err(Failure::failed)?;
-    writeln!(out, "{target} at {}: {} samples before it", seen.current.timestamp, seen.history.len())?;
-    for (signal, absence) in seen.absences() {
-        writeln!(out, "  {signal}: {absence}")?;
-    }
-    match RuleBasedEngine::default().evaluate(&seen) {
-        Ok(decision) => writeln!(out, "would want {} pods: {:?}", decision.desired_replicas, decision.action())?,
-        Err(error) => writeln!(out, "no decision: {error}")?,
-    }
-    Ok(())
+    looked(&source, &target, arguments.minutes, now, out).await
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 pub mod candidates;
 #[path = "shared/changes.rs"]
 pub mod changes;
+#[cfg(any(feature = "azure-monitor", feature = "datadog"))]
+#[path = "shared/clouds.rs"]
+pub mod clouds;
 #[path = "shared/comparison.rs"]
 pub mod comparison;
 #[path = "shared/journal.rs"]
@@ -138,6 +141,11 @@ fn command(name: &'static str, about: &'static str) -> clap::Command {
         .about(about)
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(format!("Example:\n  cargo run --release --example {name}"))
+}
+
+/// A variable of the environment, unless it is empty.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// What a file is called in messages: as seen from the present folder; `-` is standard input.

@@ -23,21 +23,23 @@ pub enum Task {
 
 /// Where live metrics come from, for which workloads, and what is done with them.
 #[derive(Args, Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // each is a flag
 #[command(next_help_heading = "Live metrics (built with --features live)")]
 pub struct LiveArguments {
     /// Prometheus, or what speaks its API: VictoriaMetrics, Thanos, Mimir.
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
-    /// Amazon CloudWatch.
-    #[arg(long)]
-    pub cloudwatch: bool,
-    /// Azure Monitor.
-    #[arg(long)]
-    pub azure: bool,
-    /// Datadog.
-    #[arg(long)]
-    pub datadog: bool,
+    /// Amazon CloudWatch, with a file that says which series are a workload's, as `examples/deploy/cloudwatch.yaml` (built with
+    /// --features live,cloudwatch). Credentials come from where the AWS SDK looks for them.
+    #[arg(long, value_name = "FILE")]
+    pub cloudwatch: Option<PathBuf>,
+    /// Azure Monitor, with a file as `examples/deploy/azure.yaml` (built with --features live,azure-monitor). Who asks is a workload
+    /// identity, or the service principal of the environment.
+    #[arg(long, value_name = "FILE")]
+    pub azure: Option<PathBuf>,
+    /// Datadog, with a file as `examples/deploy/datadog.yaml` (built with --features live,datadog). The keys come from `DD_API_KEY`
+    /// and `DD_APP_KEY`.
+    #[arg(long, value_name = "FILE")]
+    pub datadog: Option<PathBuf>,
     /// A workload, with `Deployment` as its kind and an HPA of its own name unless they are given; may be given several times.
     #[arg(long = "target", value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target)]
     pub targets: Vec<Target>,
@@ -80,9 +82,9 @@ impl LiveArguments {
     /// Returns whether anything here was asked for.
     pub fn is_wanted(&self) -> bool {
         self.prometheus.is_some()
-            || self.cloudwatch
-            || self.azure
-            || self.datadog
+            || self.cloudwatch.is_some()
+            || self.azure.is_some()
+            || self.datadog.is_some()
             || !self.targets.is_empty()
             || self.listen.is_some()
             || self.state.is_some()
@@ -95,11 +97,23 @@ impl LiveArguments {
     /// # Errors
     /// [`Failure::Input`] with what is missing, or given twice.
     pub fn validate(&self) -> Result<(), Failure> {
-        let sources = [self.prometheus.is_some(), self.cloudwatch, self.azure, self.datadog];
-        match sources.into_iter().filter(|given| *given).count() {
+        let files = [&self.cloudwatch, &self.azure, &self.datadog].into_iter().flatten().count();
+        match usize::from(self.prometheus.is_some()) + files {
             1 => {}
-            0 => return Err(Failure::input("say where the metrics come from: --prometheus URL")),
+            0 => {
+                return Err(Failure::input(
+                    "say where the metrics come from: --prometheus URL, --cloudwatch FILE, --azure FILE or --datadog FILE",
+                ));
+            }
             _ => return Err(Failure::input("one source at a time: --prometheus, --cloudwatch, --azure or --datadog")),
+        }
+        if self.prometheus.is_none() && (self.tenant.is_some() || !self.own_queries.is_empty()) {
+            return Err(Failure::input(
+                "--query and --tenant are for --prometheus; of a cloud, the file says what is asked",
+            ));
+        }
+        if self.token_file.is_some() && self.prometheus.is_none() && self.azure.is_none() {
+            return Err(Failure::input("--token-file is for --prometheus and --azure"));
         }
         if self.targets.is_empty() {
             return Err(Failure::input("say which workload: --target NAMESPACE/NAME"));
@@ -119,7 +133,11 @@ impl LiveArguments {
     }
 }
 
-fn target(text: &str) -> Result<Target, String> {
+/// Reads `NAMESPACE/[KIND/]NAME[=HPA]`.
+///
+/// # Errors
+/// A sentence with the form that is expected.
+pub(super) fn target(text: &str) -> Result<Target, String> {
     let (workload, hpa) = match text.split_once('=') {
         Some((workload, hpa)) => (workload, Some(hpa)),
         None => (text, None),
@@ -161,7 +179,25 @@ mod tests {
         let twice = vec![Target::deployment("shop", "web"), Target::deployment("shop", "web")];
         for (arguments, what) in [
             (LiveArguments { prometheus: None, ..good.clone() }, "--prometheus URL"),
-            (LiveArguments { datadog: true, ..good.clone() }, "one source at a time"),
+            (LiveArguments { datadog: Some("file".into()), ..good.clone() }, "one source at a time"),
+            (
+                LiveArguments {
+                    prometheus: None,
+                    azure: Some("file".into()),
+                    own_queries: vec!["a=b".to_owned()],
+                    ..good.clone()
+                },
+                "--query and --tenant are for --prometheus",
+            ),
+            (
+                LiveArguments {
+                    prometheus: None,
+                    cloudwatch: Some("file".into()),
+                    token_file: Some("token".into()),
+                    ..good.clone()
+                },
+                "--token-file is for --prometheus and --azure",
+            ),
             (LiveArguments { targets: Vec::new(), ..good.clone() }, "--target NAMESPACE/NAME"),
             (LiveArguments { targets: twice, ..good.clone() }, "given twice"),
             (LiveArguments { backfill: 91, ..good.clone() }, "--backfill 91: at most 90 days"),

@@ -22,8 +22,7 @@ use crate::manifest::HpaFile;
 /// # Errors
 /// [`Failure::Failed`] if something does not work.
 pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Result<(), Failure> {
-    setup.live.validate()?;
-    let source = source::source(setup.live)?;
+    let source = source::source(setup.live).await?;
     let client = cluster::client(setup).await?;
     let hpas = Hpas::new(setup, client.as_ref())?;
     let mut bad = 0_usize;
@@ -31,10 +30,11 @@ pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Resul
         bad += usize::from(!good);
         tell(&format!("  {} {line}", if good { "ok " } else { "BAD" }));
     };
+    let tried = source.tried(&setup.live.targets, now).await;
     for target in &setup.live.targets {
         tell(&target.to_string());
-        for query in source.check(target, now).await {
-            told(query.verdict.is_good(), &query.to_string());
+        for query in tried.iter().filter(|query| query.target == *target) {
+            told(query.works, &query.said);
         }
         match hpas.manifest(target).await {
             Ok(hpa) => match hpa.spec.bounds() {
@@ -106,11 +106,11 @@ pub async fn fetched(
     if days == 0 {
         return Err(Failure::input("--backfill 0: there is nothing to compare on without a past"));
     }
-    let source = source::source(setup.live)?;
+    let source = source::source(setup.live).await?;
     let client = cluster::client(setup).await?;
     let hpa = Hpas::new(setup, client.as_ref())?.file(setup, target).await?;
-    source::backfill(&source, std::slice::from_ref(target), days, now, &tell).await;
-    let seen = newest(&source, target, now, days, &tell).await?;
+    source::backfill(&*source, std::slice::from_ref(target), days, now, &tell).await;
+    let seen = newest(&*source, target, now, days, &tell).await?;
     let mut samples: Vec<ScalingMetrics> = seen.history.iter().collect();
     samples.push(seen.current);
     Ok((target.clone(), hpa, samples))
@@ -119,7 +119,7 @@ pub async fn fetched(
 /// The newest observation that there is. A workload that has no metrics just now, because it is down or they come late, has a past all
 /// the same: it is looked for a minute ago, then two, then four, up to the length of what was fetched.
 async fn newest(
-    source: &impl MetricsSource,
+    source: &(impl MetricsSource + ?Sized),
     target: &Target,
     now: DateTime<Utc>,
     days: u64,

@@ -1,5 +1,6 @@
 //! The loop, put together: [`looped`].
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,12 +8,12 @@ use std::time::{Duration, Instant};
 use scaling_core::live::{Cadence, Clock, Entry, Loop, LoopReport, RecordFiles, Rotation, Stop, Ticked, entries};
 use scaling_core::record::Tee;
 use scaling_core::source::WithEvents;
-use scaling_core::source::prometheus::PrometheusSource;
 use scaling_core::{ApplyMode, Autoscaler, ChangeLog, DecisionRecord, Recorder};
 
 use super::cluster::{self, Hpas};
 use super::learnt::{Keeping, Learnt};
 use super::records::Header;
+use super::source::LiveSource;
 use super::telling::Telling;
 use super::watch::Watch;
 use super::{Setup, source};
@@ -35,7 +36,7 @@ pub async fn looped(
     live.validate()?;
     let cadence = Cadence::new(Duration::from_secs(live.interval)).map_err(Failure::input)?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let source = Arc::new(source::source(live)?);
+    let source = source::source(live).await?;
     let (engine, learnt) = Learnt::engine(setup.engine, live.state.as_deref())?;
     let client = cluster::client(setup).await?;
     let hpas = Hpas::new(setup, client.as_ref())?;
@@ -51,7 +52,7 @@ pub async fn looped(
     learnt.restore(&live.targets, setup.engine)?.iter().for_each(|line| tell(line));
     let begun = async {
         watch.compare(setup, &hpas, &tell).await;
-        source::backfill(&source, &live.targets, live.backfill, clock.now(), &tell).await;
+        source::backfill(&*source, &live.targets, live.backfill, clock.now(), &tell).await;
     };
     tokio::select! {
         biased;
@@ -95,10 +96,16 @@ fn resume(setup: &Setup<'_>, folder: &Path, watch: &Watch, tell: &Tell) -> Resul
     let bad = |error| Failure::failed(format!("{}: {error}", folder.display()));
     let targets: std::collections::HashSet<_> = setup.live.targets.iter().collect();
     let mut read = 0_u64;
+    let mut unanswered = BTreeMap::new();
     for entry in entries(folder).map_err(bad)? {
         match entry {
+            Entry::Intent(record) => {
+                log.replay_intent(&record);
+                unanswered.insert(record.target, record.at);
+            }
             Entry::Record(record) => {
                 log.replay(&record);
+                unanswered.remove(&record.target);
                 if targets.contains(&record.target) {
                     shown(watch, &record);
                 }
@@ -107,6 +114,12 @@ fn resume(setup: &Setup<'_>, folder: &Path, watch: &Watch, tell: &Tell) -> Resul
             Entry::Bad(line) => tell(&line.to_string()),
             _ => {}
         }
+    }
+    for (target, at) in unanswered {
+        tell(&format!(
+            "note: {target}: the last run ended while it changed the bounds at {}; they are read again",
+            at.format("%F %T")
+        ));
     }
     if read > 0 {
         tell(&format!("goes on from {read} records"));
@@ -136,7 +149,7 @@ fn record_files(setup: &Setup<'_>, mode: ApplyMode, folder: &Path) -> Result<Rec
 /// Readiness, metrics, news, and each hour what was learnt.
 fn after_tick(
     watch: &Watch,
-    source: Arc<PrometheusSource>,
+    source: Arc<dyn LiveSource>,
     keeping: Keeping,
     tell: Tell,
 ) -> impl FnMut(&Ticked, &LoopReport) + Send + use<> {
@@ -151,7 +164,7 @@ fn after_tick(
         telling.ticked(tick);
         // Otherwise it is of an earlier tick.
         if tick.answered {
-            telling.asked(tick.at, &source.report());
+            telling.asked(tick.at, source.findings());
         }
         let present = tick.at.timestamp().div_euclid(3600);
         if hour.replace(present).is_some_and(|hour| hour != present) {

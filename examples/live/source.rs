@@ -1,122 +1,115 @@
-//! The source of live metrics, by the command line: [`Seen`].
+//! The source of live metrics, by the command line: [`LiveSource`].
 
+#[cfg(feature = "azure-monitor")]
+mod azure;
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
+#[cfg(feature = "datadog")]
+mod datadog;
+#[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
+mod fleet;
+#[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
+mod mapping;
+mod prometheus;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::http::{Auth, Endpoint, HttpClient, HttpConfig};
+use scaling_core::http::HttpConfig;
 use scaling_core::live::Cadence;
-use scaling_core::source::DEFAULT_LIMIT;
-use scaling_core::source::prometheus::{
-    Backfill, Measure, PrometheusSource, QueryBudget, QuerySet, QueryTemplate, Unit,
-};
-use scaling_core::{SignalKind, Target};
+use scaling_core::{MetricsSource, Target};
 
 use super::arguments::LiveArguments;
 use super::looping::Tell;
 use crate::Failure;
 
-const SETS: &str = "kubernetes, ingress-nginx, istio, linkerd, opentelemetry";
+/// A source of live metrics, and what the program asks of it besides: to try its queries, to fetch a past, to say what is wrong.
+#[async_trait]
+pub(super) trait LiveSource: MetricsSource {
+    /// Tries every query for these workloads once.
+    async fn tried(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Tried>;
+
+    /// Fetches the past that the engine learns from, and tells what came of it.
+    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell);
+
+    /// What is wrong with the answers of the last tick.
+    fn findings(&self) -> Vec<Finding>;
+}
+
+/// What came of a query that was tried.
+pub(super) struct Tried {
+    pub(super) target: Target,
+    pub(super) works: bool,
+    pub(super) said: String,
+}
+
+/// Something that is wrong with the answers of a source.
+pub(super) struct Finding {
+    /// What it is about: the same as long as it lasts.
+    pub(super) about: String,
+    pub(super) said: String,
+    /// The words for its end.
+    pub(super) ended: &'static str,
+}
 
 /// Makes the source. Nothing is asked yet.
-pub(super) fn source(live: &LiveArguments) -> Result<PrometheusSource, Failure> {
-    let Some(address) = &live.prometheus else {
-        // Each needs to be told which series is which measure of which workload, for which the command line is too narrow.
-        return Err(Failure::input(
-            "this program asks Prometheus; a host of CloudWatch, Azure Monitor or Datadog builds its source with their mappings \
-             (scaling_core::source) and gives it to the same loop",
-        ));
-    };
-    let endpoint = Endpoint::parse(address).map_err(|error| Failure::input(format!("--prometheus: {error}")))?;
-    let client = HttpClient::new(config(live)?).map_err(Failure::input)?;
+pub(super) async fn source(live: &LiveArguments) -> Result<Arc<dyn LiveSource>, Failure> {
+    live.validate()?;
+    if let Some(address) = &live.prometheus {
+        return Ok(Arc::new(prometheus::source(live, address)?));
+    }
+    if let Some(file) = &live.cloudwatch {
+        #[cfg(feature = "cloudwatch")]
+        return Ok(Arc::new(cloudwatch::source(live, file).await?));
+        #[cfg(not(feature = "cloudwatch"))]
+        return Err(left_out("--cloudwatch", file, "cloudwatch"));
+    }
+    if let Some(file) = &live.azure {
+        #[cfg(feature = "azure-monitor")]
+        return Ok(Arc::new(azure::source(live, file)?));
+        #[cfg(not(feature = "azure-monitor"))]
+        return Err(left_out("--azure", file, "azure-monitor"));
+    }
+    if let Some(file) = &live.datadog {
+        #[cfg(feature = "datadog")]
+        return Ok(Arc::new(datadog::source(live, file)?));
+        #[cfg(not(feature = "datadog"))]
+        return Err(left_out("--datadog", file, "datadog"));
+    }
+    Err(Failure::input("say where the metrics come from"))
+}
+
+/// Fetches a past of so many days, if any.
+pub(super) async fn backfill(source: &dyn LiveSource, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) {
+    if days > 0 {
+        source.fetch_past(targets, days, now, tell).await;
+    }
+}
+
+/// Time that all questions of a tick may take. What has answered by the source's own deadline counts; what the loop waits for in vain is
+/// lost whole. So the first comes before the second, by as much as answers take to be read.
+fn deadline(live: &LiveArguments) -> Result<Duration, Failure> {
     let cadence = Cadence::new(Duration::from_secs(live.interval)).map_err(Failure::input)?;
-    let source = PrometheusSource::new(client, endpoint, queries(live)?).with_budget(budget(cadence));
-    // A sample a minute is fetched, and kept, of as many days as are asked for.
-    let fetched = usize::try_from(live.backfill.saturating_mul(24 * 60)).unwrap_or(usize::MAX);
-    Ok(source.with_limit(fetched.max(DEFAULT_LIMIT)))
+    Ok(cadence.source_deadline().mul_f64(0.9))
 }
 
-/// What has answered by the source's own deadline counts; what the loop waits for in vain is lost whole. So the first comes before the
-/// second, by as much as answers take to be read.
-fn budget(cadence: Cadence) -> QueryBudget {
-    QueryBudget { tick: cadence.source_deadline().mul_f64(0.9), ..QueryBudget::default() }
-}
-
-fn config(live: &LiveArguments) -> Result<HttpConfig, Failure> {
-    let mut config = HttpConfig::default();
-    if let Some(path) = &live.token_file {
-        config = config.auth(Auth::bearer_file(path));
-    }
-    if let Some(tenant) = &live.tenant {
-        config = config.header("X-Scope-OrgID", tenant);
-    }
-    if let Some(path) = &live.certificate_authority {
-        config = config.certificate_authority(crate::read(path)?);
-    }
-    Ok(config)
-}
-
-fn queries(live: &LiveArguments) -> Result<QuerySet, Failure> {
-    let mut queries = QuerySet::empty();
-    for name in &live.queries {
-        queries = queries.and(match name.trim() {
-            "none" | "" => QuerySet::empty(),
-            "kubernetes" => QuerySet::kubernetes(),
-            "ingress-nginx" => QuerySet::ingress_nginx(),
-            "istio" => QuerySet::istio(),
-            "linkerd" => QuerySet::linkerd(),
-            "opentelemetry" => QuerySet::opentelemetry(),
-            other => return Err(Failure::input(format!("--queries: there is no set {other:?}; there are: {SETS}"))),
-        });
-    }
-    for text in &live.own_queries {
-        let (name, promql) =
-            text.split_once('=').ok_or_else(|| Failure::input(format!("--query {text:?}: expected SIGNAL=PROMQL")))?;
-        let template = QueryTemplate::new(measure(name)?, Unit::Own, promql);
-        queries = queries.with(template.map_err(|error| Failure::input(format!("--query: {error}")))?);
-    }
-    if queries.templates().next().is_none() {
-        return Err(Failure::input("there is nothing to ask: --queries SETS, or --query SIGNAL=PROMQL"));
-    }
-    Ok(queries)
-}
-
-fn measure(name: &str) -> Result<Measure, Failure> {
-    if let Some(kind) = SignalKind::ALL.into_iter().find(|kind| kind.field() == name) {
-        return Ok(Measure::Signal(kind));
-    }
-    match name {
-        "current_pod_count" => Ok(Measure::ReadyPods),
-        "desired_pod_count" => Ok(Measure::DesiredPods),
-        _ => {
-            let known = SignalKind::ALL.map(SignalKind::field).join(", ");
-            let what = format!(
-                "--query: there is no signal {name:?}; there are: {known}, current_pod_count, desired_pod_count"
-            );
-            Err(Failure::input(what))
-        }
+/// The settings of HTTP that all sources share.
+fn http(live: &LiveArguments) -> Result<HttpConfig, Failure> {
+    let config = HttpConfig::default();
+    match &live.certificate_authority {
+        Some(path) => Ok(config.certificate_authority(crate::read(path)?)),
+        None => Ok(config),
     }
 }
 
-/// Fetches the past that the engine learns from, and tells what came of it.
-pub(super) async fn backfill(
-    source: &PrometheusSource,
-    targets: &[Target],
-    days: u64,
-    now: DateTime<Utc>,
-    tell: &Tell,
-) {
-    if days == 0 {
-        return;
-    }
-    let span = Duration::from_secs(days.saturating_mul(86_400));
-    let report = source.backfill(targets, now, Backfill { span, ..Backfill::default() }).await;
-    tell(&format!("fetched {} samples of the past {days} days in {} queries", report.samples, report.queries));
-    for target in &report.empty {
-        tell(&format!("note: {target}: there is no past; what is asked for: autoscale check"));
-    }
-    for error in report.failed.iter().take(5) {
-        tell(&format!("note: a piece of the past is missing: {error}"));
-    }
+#[cfg(not(all(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog")))]
+fn left_out(flag: &str, file: &std::path::Path, feature: &str) -> Failure {
+    Failure::input(format!(
+        "{flag} {}: this program was built without it; build it with: cargo run --release --features live,{feature} --example autoscale -- …",
+        crate::place(file)
+    ))
 }
 
 #[cfg(test)]
@@ -125,9 +118,10 @@ mod tests {
 
     #[test]
     fn the_source_gives_what_it_has_before_the_loop_gives_it_up() {
-        for seconds in [1, 15, 60, 86_400] {
-            let cadence = Cadence::new(Duration::from_secs(seconds)).unwrap();
-            let (own, loops) = (budget(cadence).tick, cadence.source_deadline());
+        for interval in [1, 15, 60, 86_400] {
+            let live = LiveArguments { interval, ..LiveArguments::default() };
+            let loops = Cadence::new(Duration::from_secs(interval)).unwrap().source_deadline();
+            let own = deadline(&live).unwrap();
             assert!(own < loops && own > loops / 2, "{own:?} {loops:?}");
         }
     }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::live::Ticked;
-use scaling_core::source::prometheus::Report;
 use scaling_core::{Bounds, DecisionRecord, Outcome, Step, Target};
 
 use super::looping::Tell;
+use super::source::Finding;
 
 /// Tells what is new, workload by workload.
 pub(super) struct Telling {
@@ -82,29 +82,10 @@ impl Telling {
     }
 
     /// What was found in the answers of a source that did answer.
-    pub(super) fn asked(&mut self, at: DateTime<Utc>, report: &Report) {
+    pub(super) fn asked(&mut self, at: DateTime<Utc>, findings: Vec<Finding>) {
         let mut present = BTreeMap::new();
-        let mut found = |about: String, ended: &'static str, line: String| {
-            present.entry(about).or_insert((ended, line));
-        };
-        if let Some(skew) = report.skew {
-            let (by, way) = (skew.num_seconds().abs(), if skew.num_seconds() > 0 { "ahead" } else { "behind" });
-            found("clock".to_owned(), "agrees again", format!("the metrics server is {by} s {way} of this one"));
-        }
-        let mut ambiguous = BTreeMap::new();
-        for (target, measure, series) in &report.ambiguous {
-            ambiguous.entry(measure).or_insert_with(Vec::new).push((target, series));
-        }
-        for (measure, workloads) in ambiguous {
-            let Some((target, series)) = workloads.first() else { continue };
-            let line = format!(
-                "several series of {measure} where there should be one, so none is used: {} workloads, as {target} with {series}",
-                workloads.len()
-            );
-            found(format!("series of {measure}"), "are one each again", line);
-        }
-        for error in &report.failed {
-            found(format!("query for {}", error.measure), "is answered again", error.to_string());
+        for Finding { about, ended, said } in findings {
+            present.entry(about).or_insert((ended, said));
         }
         for (about, (_, line)) in present.iter().filter(|(about, _)| !self.findings.contains_key(*about)) {
             self.say(at, &format!("{about}: {line}"));

@@ -335,7 +335,7 @@ impl World {
 fn read(folder: &Path) -> Vec<DecisionRecord> {
     let record = |entry| match entry {
         Entry::Record(record) => Some(*record),
-        Entry::Header(_) => None,
+        Entry::Header(_) | Entry::Intent(_) => None,
         bad => panic!("{bad:?}"),
     };
     entries(folder).unwrap().filter_map(record).collect()

@@ -336,6 +336,7 @@ impl Autoscaler {
         }
         record.withheld = record.withheld.take().or(refused);
         begin(record, Step::Apply);
+        self.intend(record);
         let span = spans::update(&plan, self.mode);
         let outcome = self.carry_out(&plan, &target).instrument(span.clone()).await;
         spans::updated(&span, &outcome);
@@ -430,6 +431,16 @@ impl Autoscaler {
         }
         drop(log);
         (approved, target)
+    }
+
+    /// Has the recorder keep that a write is about to be sent: a process that is killed before its answer is known leaves no record.
+    fn intend(&self, record: &DecisionRecord) {
+        if self.mode != ApplyMode::Apply {
+            return;
+        }
+        if let Err(error) = self.recorder.intend(record) {
+            tracing::error!(target_workload = %record.target, %error, "the intent of a write was not kept");
+        }
     }
 
     async fn carry_out(&self, plan: &HpaPlan, target: &Target) -> Outcome {

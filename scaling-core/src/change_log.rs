@@ -89,6 +89,8 @@ struct Written {
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     at: DateTime<Utc>,
+    /// True of an intent that was read back, whose record may follow.
+    is_intent: bool,
     change: BoundsChange,
     last: Last,
     written: Option<Written>,
@@ -174,6 +176,11 @@ impl ChangeLog {
     pub fn replay(&mut self, record: &DecisionRecord) {
         let now = record.at;
         let target = Arc::new(record.target.clone());
+        let intent = self.targets.get(&target).and_then(|entry| entry.pending);
+        if intent.is_some_and(|intent| intent.is_intent && intent.at == now) {
+            // What became of it is what this record says.
+            self.undo(&target);
+        }
         if let Some(bounds) = record.bounds {
             let resting = record.resting.unwrap_or(bounds);
             let state = self.settle(&target, HpaState::new(bounds).with_resting(resting), now);
@@ -202,6 +209,16 @@ impl ChangeLog {
         }
         if let Some(declared) = record.declared {
             self.entry(&target).seen = declared;
+        }
+    }
+
+    /// Takes in the intent of a write ([`Recorder::intend`](crate::Recorder::intend)). Until the record of its tick follows, or the HPA is
+    /// read, the write counts as done (law 12): the process may have been killed after it, and the bounds that are found then are ours,
+    /// not the owner's.
+    pub fn replay_intent(&mut self, record: &DecisionRecord) {
+        self.replay(record);
+        if let Some(pending) = self.targets.get_mut(&record.target).and_then(|entry| entry.pending.as_mut()) {
+            pending.is_intent = true;
         }
     }
 
@@ -296,7 +313,8 @@ impl ChangeLog {
     /// A write begins: from here on it may have happened.
     pub(crate) fn begin(&mut self, target: &Arc<Target>, change: BoundsChange, resting: Bounds, now: DateTime<Utc>) {
         let entry = self.entry(target);
-        entry.pending = Some(Pending { at: now, change, last: entry.last, written: entry.written });
+        let (last, written) = (entry.last, entry.written);
+        entry.pending = Some(Pending { at: now, is_intent: false, change, last, written });
         let moved = change.new != change.old;
         if moved {
             let min_without_floor = change.min_without_floor;
@@ -439,6 +457,43 @@ mod tests {
         let (certain, lost) = (failed(false), failed(true));
         assert_eq!((certain.last_changes(&target).any(), certain.released()), (None, &[][..]));
         assert_eq!((lost.last_changes(&target).shrunk, lost.released()), (Some(at(0)), &[(at(0), 3)][..]));
+    }
+
+    #[test]
+    fn an_intent_counts_until_its_record_says_what_became_of_it() {
+        let target = Target::deployment("shop", "web");
+        let mut intent = DecisionRecord::new(target.clone(), at(0), ApplyMode::Apply);
+        intent.bounds = Some(bounds(8, 10));
+        intent.change = Some(BoundsChange { released: 3, ..raised(bounds(8, 10), bounds(5, 10)) });
+        let ended = |may_have_happened| Outcome::Failed {
+            step: Step::Apply,
+            error: "conflict".into(),
+            transient: true,
+            may_have_happened,
+        };
+        intent.outcome = ended(true);
+        let after = |outcome: Option<Outcome>| {
+            let mut log = ChangeLog::new();
+            log.replay_intent(&intent);
+            if let Some(outcome) = outcome {
+                log.replay(&DecisionRecord { outcome, ..intent.clone() });
+            }
+            log
+        };
+        let done = (Some(at(0)), &[(at(0), 3)][..]);
+        for counts in [None, Some(ended(true)), Some(Outcome::Applied)] {
+            let log = after(counts.clone());
+            assert_eq!((log.last_changes(&target).shrunk, log.released()), done, "{counts:?}");
+        }
+        let log = after(Some(ended(false)));
+        assert_eq!((log.last_changes(&target).any(), log.released()), (None, &[][..]));
+        // Without its record, a reading of the HPA tells.
+        for (found, resting) in [(bounds(5, 10), bounds(8, 10)), (bounds(8, 10), bounds(8, 10))] {
+            let mut log = after(None);
+            let state = log.settle(&Arc::new(target.clone()), HpaState::new(found).bounds_only(), at(60));
+            assert_eq!(state.resting, resting, "{found}");
+            assert_eq!(log.released().len(), usize::from(found == bounds(5, 10)));
+        }
     }
 
     #[test]

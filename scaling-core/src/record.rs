@@ -138,6 +138,18 @@ pub trait Recorder: Send + Sync {
     /// [`RecordError`] if it was not kept.
     fn record(&self, record: &DecisionRecord) -> Result<(), RecordError>;
 
+    /// Keeps the intent of a write, before it is sent: the record as far as it goes, whose outcome says that the write may have happened
+    /// (law 12). The record of the tick follows, unless the process is killed in between. A recorder that a restart reads back
+    /// ([`ChangeLog::replay_intent`](crate::ChangeLog::replay_intent)) makes it outlive the process, and the machine where that can be
+    /// had; others, the default, have nothing to do. A wrapper passes it on.
+    ///
+    /// # Errors
+    /// [`RecordError`] if it was not kept. The write is sent all the same, since a full disk must not hold back growth (law 2).
+    fn intend(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        let _ = record;
+        Ok(())
+    }
+
     /// Makes what was recorded so far outlive the process, and the machine where that can be had. A host asks for it after each round
     /// of ticks and at the end; a recorder that holds nothing back, the default, has nothing to do. A wrapper passes it on.
     ///
@@ -154,6 +166,10 @@ impl<R: Recorder + ?Sized> Recorder for Arc<R> {
         (**self).record(record)
     }
 
+    fn intend(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        (**self).intend(record)
+    }
+
     fn flush(&self) -> Result<(), RecordError> {
         (**self).flush()
     }
@@ -163,6 +179,10 @@ impl<R: Recorder + ?Sized> Recorder for Arc<R> {
 impl<R: Recorder + ?Sized> Recorder for Box<R> {
     fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
         (**self).record(record)
+    }
+
+    fn intend(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        (**self).intend(record)
     }
 
     fn flush(&self) -> Result<(), RecordError> {

@@ -5,6 +5,8 @@
 
 #[path = "live/files.rs"]
 mod files;
+#[path = "live/killed.rs"]
+mod killed;
 #[path = "live/looping.rs"]
 mod looping;
 #[path = "live/soak.rs"]

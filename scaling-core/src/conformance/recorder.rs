@@ -26,6 +26,7 @@ pub fn all<R: Recorder>(make: impl Fn() -> R, read: impl Fn(R) -> Vec<DecisionRe
     starts_empty(&make, &read);
     keeps_each_whole(&make, &read);
     keeps_all_in_order(&make, &read);
+    takes_no_intent_for_a_record(&make, &read);
 }
 
 /// Nothing recorded, nothing read.
@@ -51,6 +52,18 @@ pub fn keeps_all_in_order<R: Recorder>(make: &impl Fn() -> R, read: &impl Fn(R) 
         keep(&recorder, record);
     }
     assert_eq!(written(&read(recorder)), written(&records), "records are kept in order");
+}
+
+/// What is about to be written has not happened yet: an intent is no record, and keeps none from being kept.
+pub fn takes_no_intent_for_a_record<R: Recorder>(make: &impl Fn() -> R, read: &impl Fn(R) -> Vec<DecisionRecord>) {
+    let (recorder, records) = (make(), records());
+    for record in &records {
+        if let Err(error) = recorder.intend(record) {
+            panic!("an intent is kept: {error}");
+        }
+        keep(&recorder, record);
+    }
+    assert_eq!(written(&read(recorder)), written(&records), "an intent is no record");
 }
 
 fn keep<R: Recorder>(recorder: &R, record: &DecisionRecord) {

@@ -5,9 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
-use super::request::Header;
+use super::request::{Header, header_setters};
 use super::{Auth, HttpResponse, Retry};
 use crate::trace_context::trace_headers;
 
@@ -147,19 +145,12 @@ impl HttpConfig {
         self
     }
 
-    /// Adds a header to every request: a tenant, say. `Host`, `Content-Length`, `Transfer-Encoding` and `Authorization` are refused:
-    /// the client sets them.
-    #[must_use]
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push(Header::plain(name, value));
-        self
-    }
-
-    /// Adds a header whose value is a secret, such as an API key, to every request.
-    #[must_use]
-    pub fn secret_header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
-        self.headers.push(Header::secret(name, value));
-        self
+    header_setters! {
+        /// Adds a header to every request: a tenant, say. `Host`, `Content-Length`, `Transfer-Encoding` and `Authorization` are refused:
+        /// the client sets them.
+        header,
+        /// Adds a header whose value is a secret, such as an API key, to every request.
+        secret_header
     }
 
     /// Trusts the certificate authorities in a PEM text, and not those of the platform.

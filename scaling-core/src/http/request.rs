@@ -83,6 +83,26 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// The setters of `headers`, which a client's settings and a request share.
+macro_rules! header_setters {
+    ($(#[$plain_doc:meta])* $plain:ident, $(#[$secret_doc:meta])* $secret:ident) => {
+        $(#[$plain_doc])*
+        #[must_use]
+        pub fn $plain(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            self.headers.push($crate::http::request::Header::plain(name, value));
+            self
+        }
+
+        $(#[$secret_doc])*
+        #[must_use]
+        pub fn $secret(mut self, name: impl Into<String>, value: impl Into<secrecy::SecretString>) -> Self {
+            self.headers.push($crate::http::request::Header::secret(name, value));
+            self
+        }
+    };
+}
+pub(super) use header_setters;
+
 /// A header to send. `Debug` shows the name alone.
 #[derive(Clone)]
 pub(super) struct Header {
@@ -164,18 +184,11 @@ impl HttpRequest {
         self
     }
 
-    /// Adds a header; it takes the place of one of the same name that the client sends with every request.
-    #[must_use]
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push(Header::plain(name, value));
-        self
-    }
-
-    /// Adds a header whose value is a secret.
-    #[must_use]
-    pub fn secret_header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
-        self.headers.push(Header::secret(name, value));
-        self
+    header_setters! {
+        /// Adds a header; it takes the place of one of the same name that the client sends with every request.
+        header,
+        /// Adds a header whose value is a secret.
+        secret_header
     }
 
     /// Says whether the server may carry it out twice without harm: true for what only reads. Default: true for `GET`.

@@ -47,6 +47,9 @@ impl Default for Rotation {
 /// [not wanted](Rotation::sync): a [`Loop`](super::Loop) flushes once a tick. After a crash the last line may be torn. It is ended and left, and told when it is
 /// [read](entries).
 ///
+/// The intent of a write is a line of its own, which is on the disk before the write is sent: a process that is killed between the write and
+/// its record leaves that line, and the next run knows that what it finds may be its own.
+///
 /// One process at a time writes into a folder; a second one is refused.
 ///
 /// ```
@@ -65,6 +68,7 @@ impl Default for Rotation {
 /// for entry in entries(folder)? {
 ///     match entry {
 ///         Entry::Record(record) => log.replay(&record),
+///         Entry::Intent(record) => log.replay_intent(&record),
 ///         Entry::Bad(line) => eprintln!("{line}"),
 ///         _ => {}
 ///     }
@@ -173,13 +177,11 @@ impl RecordFiles {
         }
         Ok(())
     }
-}
 
-impl Recorder for RecordFiles {
-    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
-        let line = line(record)?;
+    /// Writes a line of some instant into the present file, or into a new one.
+    fn put(&self, line: &[u8], at: DateTime<Utc>) -> io::Result<MutexGuard<'_, Present>> {
         let mut present = self.present();
-        if self.is_full(&present, &line, record.at) {
+        if self.is_full(&present, line, at) {
             if self.rotation.sync {
                 present.sync()?;
             }
@@ -188,8 +190,26 @@ impl Recorder for RecordFiles {
         if present.file.is_none() {
             self.begin(&mut present)?;
         }
-        present.began.get_or_insert(record.at);
-        Ok(present.write(&line)?)
+        present.began.get_or_insert(at);
+        present.write(line)?;
+        Ok(present)
+    }
+}
+
+impl Recorder for RecordFiles {
+    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        drop(self.put(&line(record)?, record.at)?);
+        Ok(())
+    }
+
+    fn intend(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        #[derive(Serialize)]
+        struct Intended<'a> {
+            intent: &'a DecisionRecord,
+        }
+        let mut present = self.put(&line(&Intended { intent: record })?, record.at)?;
+        // Before the write is sent: the HPA outlives this machine, and so must what we know of it.
+        if self.rotation.sync { Ok(present.sync()?) } else { Ok(()) }
     }
 
     fn flush(&self) -> Result<(), RecordError> {
@@ -205,7 +225,7 @@ impl Present {
     fn at_the_end_of(number: u64, path: &Path) -> io::Result<Self> {
         let torn = read::is_torn(path)?;
         let began = entries(path)?.find_map(|entry| match entry {
-            Entry::Record(record) => Some(record.at),
+            Entry::Record(record) | Entry::Intent(record) => Some(record.at),
             _ => None,
         });
         let file = OpenOptions::new().append(true).open(path)?;

@@ -56,6 +56,10 @@ impl Recorder for Tee {
         self.each(|recorder| recorder.record(record))
     }
 
+    fn intend(&self, record: &DecisionRecord) -> Result<(), RecordError> {
+        self.each(|recorder| recorder.intend(record))
+    }
+
     fn flush(&self) -> Result<(), RecordError> {
         self.each(|recorder| recorder.flush())
     }

@@ -1,7 +1,9 @@
 """moto behind the protocol that the AWS SDK for Rust speaks to CloudWatch, Smithy's RPC v2 over CBOR, which moto does not answer itself:
-each request is read, sent on to moto by boto3, and the answer written back. Says where it listens on standard error."""
+each request is read, sent on to moto by boto3, and the answer written back. Says where it listens on standard error. A file may be named
+with a list of calls of `put_metric_data` that are made first, in JSON."""
 
 import gzip
+import json
 import re
 import struct
 import sys
@@ -101,6 +103,8 @@ behind.start()
 host, port = behind.get_host_and_port()
 keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "eu-central-1"}
 moto = boto3.client("cloudwatch", endpoint_url=f"http://{host}:{port}", **keys)
+for call in json.load(open(sys.argv[1])) if len(sys.argv) > 1 else []:
+    moto.put_metric_data(**call)
 front = ThreadingHTTPServer(("127.0.0.1", 0), Front)
 print(f"Running on http://127.0.0.1:{front.server_port}", file=sys.stderr, flush=True)
 front.serve_forever()

@@ -18,7 +18,7 @@ fn record(nth: i64) -> DecisionRecord {
 fn records(path: &Path) -> Vec<DecisionRecord> {
     let record = |entry| match entry {
         Entry::Record(record) => Some(*record),
-        Entry::Header(_) => None,
+        Entry::Header(_) | Entry::Intent(_) => None,
         bad => panic!("{bad:?}"),
     };
     entries(path).unwrap().filter_map(record).collect()
@@ -61,6 +61,10 @@ struct Placed {
 impl Recorder for Placed {
     fn record(&self, record: &DecisionRecord) -> Result<(), scaling_core::RecordError> {
         self.files.record(record)
+    }
+
+    fn intend(&self, record: &DecisionRecord) -> Result<(), scaling_core::RecordError> {
+        self.files.intend(record)
     }
 }
 

@@ -1,8 +1,12 @@
 //! The Prometheus source against the real Prometheus and VictoriaMetrics.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::float_cmp, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
 mod coverage;
+#[cfg(feature = "telemetry")]
+mod proxy;
 mod servers;
+#[cfg(feature = "telemetry")]
+mod wire;
 
 use std::time::Duration;
 

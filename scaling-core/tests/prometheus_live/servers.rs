@@ -169,6 +169,11 @@ impl Running {
         }
     }
 
+    #[cfg(feature = "telemetry")]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::parse(&format!("http://127.0.0.1:{}", self.port)).unwrap()
     }

@@ -21,6 +21,9 @@ const END: &str = ".jsonl";
 pub enum Entry {
     /// The record of a tick.
     Record(Box<DecisionRecord>),
+    /// The intent of a write, whose record follows unless the process was killed in between: for
+    /// [`ChangeLog::replay_intent`](crate::ChangeLog::replay_intent).
+    Intent(Box<DecisionRecord>),
     /// What the records that follow depend on ([`RecordFiles::with_header`](super::RecordFiles::with_header)).
     Header(serde_json::Value),
     /// A line that is neither, and was skipped: torn by a crash, or damaged since.
@@ -124,14 +127,20 @@ impl Lines {
         struct Headed {
             header: serde_json::Value,
         }
-        if line.starts_with(b"{\"header\":") {
-            return match serde_json::from_slice::<Headed>(line) {
-                Ok(Headed { header }) => Entry::Header(header),
-                Err(error) => self.bad(&error),
-            };
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Intended {
+            intent: Box<DecisionRecord>,
         }
-        match serde_json::from_slice(line) {
-            Ok(record) => Entry::Record(Box::new(record)),
+        let read = if line.starts_with(b"{\"header\":") {
+            serde_json::from_slice(line).map(|Headed { header }| Entry::Header(header))
+        } else if line.starts_with(b"{\"intent\":") {
+            serde_json::from_slice(line).map(|Intended { intent }| Entry::Intent(intent))
+        } else {
+            serde_json::from_slice(line).map(|record| Entry::Record(Box::new(record)))
+        };
+        match read {
+            Ok(entry) => entry,
             Err(error) if !line.ends_with(b"\n") => self.bad(&format_args!("torn by a crash ({error})")),
             Err(error) => self.bad(&error),
         }

@@ -21,7 +21,7 @@ impl TagSeries {
     /// so that values of two of them are not added up without a word. If several series have the tags, none is taken.
     ///
     /// # Errors
-    /// [`InvalidQuery`] if a tag is none.
+    /// [`InvalidQuery`] if a tag or its value is none.
     pub fn new(
         query: MetricQuery,
         tags: impl IntoIterator<Item = (String, String)>,
@@ -35,6 +35,8 @@ impl TagSeries {
             }
         }
         groups.sort();
+        // It is not filtered by them, but no series can have such a value.
+        tags.iter().try_fold(query.clone(), |query, (key, value)| query.filtered(key, value))?;
         Ok(Self { query: query.grouped_by(groups)?, tags })
     }
 

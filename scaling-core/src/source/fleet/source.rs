@@ -1,13 +1,14 @@
 //! [`FleetSource`]: workloads of which a service is asked in as few queries as it takes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::assemble;
 use super::config::{FleetConfig, Times};
-use super::series::{Backend, Lines, QueryError};
+use super::series::{Backend, Fault, QueryError};
 use super::state::States;
 use super::term::{Term, Workload};
 use crate::metrics::Observation;
@@ -57,6 +58,8 @@ pub struct FleetSource<B: Backend> {
     workloads: HashMap<Target, Workload<B::Series>>,
     times: Times,
     states: States,
+    /// What could not be used of the last answer, by the text of the series.
+    faults: Mutex<BTreeMap<String, Fault>>,
 }
 
 impl<B: Backend> FleetSource<B> {
@@ -87,7 +90,14 @@ impl<B: Backend> FleetSource<B> {
                 return Err(InvalidFleet::Twice(Box::new(target)));
             }
         }
-        Ok(Self { backend, workloads: known, times, states: States::new(times.limit) })
+        let (states, faults) = (States::new(times.limit), Mutex::default());
+        Ok(Self { backend, workloads: known, times, states, faults })
+    }
+
+    /// Series of the last answer that cannot be used, and why: queries that failed, other units than stated, several series for one.
+    pub fn faults(&self) -> Vec<(String, Fault)> {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.iter().map(|(series, fault)| (series.clone(), fault.clone())).collect()
     }
 
     /// The workloads, in no order.
@@ -113,9 +123,14 @@ impl<B: Backend> FleetSource<B> {
         let wanted = wanted(due.iter().copied());
         let lines = match self.backend.fetch(&wanted, window, now).await {
             Ok(lines) => lines,
-            Err(error) => return due.iter().map(|workload| (workload.target.clone(), error.clone())).collect(),
+            Err(error) => {
+                self.keep_faults(BTreeMap::from([(error.query.clone(), Fault::Failed(error.clone()))]));
+                return due.iter().map(|workload| (workload.target.clone(), error.clone())).collect();
+            }
         };
-        say_faults(&lines);
+        let fault =
+            |(series, line): (&B::Series, &Result<_, Fault>)| Some((series.to_string(), line.as_ref().err()?.clone()));
+        self.keep_faults(lines.iter().filter_map(fault).collect());
         let mut failed = HashMap::new();
         for workload in due {
             match assemble::samples(workload, &lines, window) {
@@ -124,6 +139,18 @@ impl<B: Backend> FleetSource<B> {
             }
         }
         failed
+    }
+
+    /// Keeps what is wrong now, and logs it when it begins and when it ends: an outage of hours is no line a tick.
+    fn keep_faults(&self, faults: BTreeMap<String, Fault>) {
+        let mut last = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        for (series, fault) in faults.iter().filter(|(series, _)| !last.contains_key(*series)) {
+            tracing::warn!(%series, %fault, "a series cannot be used");
+        }
+        for series in last.keys().filter(|series| !faults.contains_key(*series)) {
+            tracing::info!(%series, "a series can be used again");
+        }
+        *last = faults;
     }
 
     pub(super) fn parts(&self) -> (&B, &Times) {
@@ -143,14 +170,6 @@ pub(super) fn wanted<'a, S: Clone + Eq + std::hash::Hash + 'a>(
     let queries = workloads.into_iter().flat_map(|workload| workload.mapping.queries());
     let series = queries.flat_map(|query| query.query.series(query.unit));
     series.filter(|(series, _)| seen.insert(*series)).map(|(series, unit)| (series.clone(), unit)).collect()
-}
-
-fn say_faults<S: std::fmt::Display>(lines: &Lines<S>) {
-    for (series, line) in lines {
-        if let Err(fault) = line {
-            tracing::warn!(%series, %fault, "a series cannot be used");
-        }
-    }
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -103,6 +104,14 @@ impl PrometheusSource {
     #[must_use]
     pub fn with_facts(mut self, target: Target, facts: WorkloadFacts) -> Self {
         self.facts.insert(target, facts);
+        self
+    }
+
+    /// Sets the time between two decisions, where no facts are stated: what looks ahead, looks at least that far. Default: as in
+    /// [`WorkloadFacts`].
+    #[must_use]
+    pub fn with_sync_period(mut self, period: Duration) -> Self {
+        self.default_facts.sync_period = period;
         self
     }
 
@@ -277,16 +286,9 @@ impl PrometheusSource {
         }
         report.failed.truncate(LISTED);
         report.skew = self.client.skew().filter(|skew| skew.abs() > SKEW);
-        if let Some(skew) = report.skew {
-            tracing::warn!(
-                seconds = skew.num_seconds(),
-                "the clock of the metrics server is ahead (behind, if negative)"
-            );
-        }
-        for error in &report.failed {
-            tracing::warn!(%error, "a query brought nothing");
-        }
-        *locked(&self.report) = report;
+        let mut last = locked(&self.report);
+        log_news(&last, &report);
+        *last = report;
     }
 }
 
@@ -351,6 +353,25 @@ impl PrometheusSource {
         drop(known);
         self.conclude(targets, &found, Report { queries: needed, failed: errors, ..Report::default() });
         seen
+    }
+}
+
+/// Logs what is wrong when it begins and when it ends: an outage of hours is no line a tick.
+fn log_news(last: &Report, report: &Report) {
+    match (last.skew, report.skew) {
+        (None, Some(skew)) => tracing::warn!(
+            seconds = skew.num_seconds(),
+            "the clock of the metrics server is ahead (behind, if negative)"
+        ),
+        (Some(_), None) => tracing::info!("the clock of the metrics server agrees again"),
+        _ => {}
+    }
+    let fails = |report: &Report, measure| report.failed.iter().any(|error| error.measure == measure);
+    for error in report.failed.iter().filter(|error| !fails(last, error.measure)) {
+        tracing::warn!(%error, "a query brings nothing");
+    }
+    for error in last.failed.iter().filter(|error| !fails(report, error.measure)) {
+        tracing::info!(measure = %error.measure, "a query is answered again");
     }
 }
 
