@@ -3,6 +3,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod engine;
+#[cfg(feature = "eval")]
+pub mod eval;
+pub mod explain;
 mod growth;
 mod model;
 pub mod prompt;

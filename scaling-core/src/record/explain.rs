@@ -8,7 +8,7 @@ use super::{DecisionRecord, Outcome};
 use crate::decision::{Floor, Reason, ScalingDecision, Urgency};
 use crate::metrics::{ScalingMetrics, SignalKind};
 use crate::resources::ResourceChange;
-use crate::stats::{MAX_REPLICAS, grouped, significant};
+use crate::stats::{MAX_REPLICAS, grouped};
 
 /// Bytes of the whole paragraph.
 const PARAGRAPH: usize = 1500;
@@ -145,7 +145,7 @@ fn signal(metrics: &ScalingMetrics, kind: SignalKind) -> Option<String> {
     Some(match kind {
         SignalKind::CpuUtilization => format!("CPU at {value:.0} %"),
         SignalKind::MemoryUtilization => format!("memory at {value:.0} %"),
-        SignalKind::RequestRate => format!("{} requests/s", significant(value, 1)),
+        SignalKind::RequestRate => format!("{} requests/s", grouped(value, 1)),
         SignalKind::ResponseTime => format!("responses in {} ms", grouped(value, 0)),
         SignalKind::ErrorRate => format!("{value:.1} % errors"),
         SignalKind::ActiveConnections => format!("{} connections", grouped(value, 0)),
@@ -177,7 +177,7 @@ fn decided(decision: &ScalingDecision) -> String {
     }
     if let Some(cost) = decision.cost.filter(|cost| cost.per_month.is_finite() && cost.per_month != 0.0) {
         let verb = if cost.per_month > 0.0 { "costs" } else { "saves" };
-        let amount = significant(cost.per_month.abs(), 2);
+        let amount = grouped(cost.per_month.abs(), 2);
         let _ = write!(sentence, ", which {verb} {amount} {} a month while it lasts", cost.currency);
     }
     let reasons = few(decision.reasons.iter().map(cause), "; ");
@@ -196,6 +196,8 @@ fn cause(reason: &Reason) -> String {
         Reason::Schedule { window, replicas } => {
             format!("window \"{}\" holds {}", told(window, NAME), pods(*replicas, ""))
         }
+        // The 100 % that a capacity is meant at is no number of the record.
+        capacity @ Reason::Capacity { .. } => capacity.to_string().replace("at 100 %", "when it is full"),
         other => other.to_string(),
     };
     told(&text, QUOTED)
