@@ -12,8 +12,8 @@
 //! - Dates (`YYYY-MM-DD`) and times of day (`HH:MM`, seconds or not) are those of one instant of the record, in UTC. Other forms are
 //!   read as the numbers that they are made of.
 //! - Whole numbers up to twelve may be words; other words that are numbers or multiply one (thirty, half, double, thousand), Roman
-//!   numerals, digits of other scripts, exponents, calculations and numbers glued to letters are refused. Words of other languages are
-//!   not known.
+//!   numerals, digits and letters of other scripts, exponents, calculations and numbers glued to letters are refused. Words of other
+//!   languages in English letters are not known.
 //!
 //! What the rules cannot see: a number of the record that is told of the wrong thing. The record itself stays what counts.
 

@@ -74,7 +74,7 @@ async fn scripts_do_what_they_say_and_the_report_says_that_they_are_no_model() {
     assert!(failed.iter().all(|label| adversarial.summary.outcomes.contains_key(label)), "{:?}", adversarial.summary);
     for report in [&agreeing, &greedy, &adversarial] {
         assert!(!report.summary.real_model && report.measured().starts_with("No real model was measured"));
-        assert!(report.summary.best.mean_violating_share <= report.summary.baseline.mean_violating_share);
+        assert!(report.summary.best.mean_violating_share <= report.summary.baseline.mean_violating_share + TOLERATED);
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn told(text: &str, most: usize) -> String {
         if word.is_empty() {
             continue;
         }
-        if line.len() + word.len() + " …".len() > most {
+        if line.len() + 1 + word.len() + " …".len() > most {
             let has_digit = |word: &str| word.contains(|c: char| c.is_numeric());
             while line.rsplit(' ').next().is_some_and(has_digit) {
                 line.truncate(line.rfind(' ').unwrap_or(0));

@@ -18,7 +18,7 @@ pub enum Unfaithful {
     /// It is no short paragraph.
     #[error("the text is {0} bytes long and has no sentence that ends early enough")]
     TooLong(usize),
-    /// It is JSON, a list or in a fence.
+    /// It is JSON, a list, in a fence, or not in English letters.
     #[error("the text is not a plain paragraph")]
     NotPlain,
     /// A number in it is not one of the record, at the digits that it shows and in its unit.
@@ -41,6 +41,10 @@ pub(super) fn checked(text: &str, numbers: &Numbers) -> Result<String, Unfaithfu
         None => return Err(Unfaithful::Empty),
         Some('{' | '[' | '`' | '#' | '*' | '|' | '<') => return Err(Unfaithful::NotPlain),
         Some(_) => {}
+    }
+    // English has no other letters: a word of another script could be a number, or one in disguise.
+    if line.chars().any(|c| c.is_alphabetic() && !c.is_ascii()) {
+        return Err(Unfaithful::NotPlain);
     }
     if let Some(found) = scan(line).into_iter().find(|found| !is_plain(found) || !numbers.hold(found)) {
         return Err(Unfaithful::Number(found.shown));

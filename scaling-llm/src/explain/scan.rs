@@ -33,7 +33,7 @@ pub(super) struct Amount {
     pub(super) negative: Option<bool>,
     /// Letter right before it.
     pub(super) before: Option<char>,
-    /// Sign right before it that makes a calculation of it: `3*4`, `3/4`, `3^4`.
+    /// True if a sign beside it makes a calculation of it (`3*4`, `3/4`), or if more digits follow as in `3 000` and `3'000`.
     pub(super) reckoned: bool,
     /// True if it is written with an exponent.
     pub(super) exponent: bool,
@@ -148,7 +148,7 @@ fn amount(chars: &[char], at: usize) -> (What, usize) {
         half: if power.is_some() { 0.0 } else { 0.5 * 10_f64.powi(places.saturating_neg()) },
         negative: sign.filter(|_| is_free).map(|sign| sign != '+'),
         before: before.filter(|c| c.is_alphabetic() || *c == '_' || *c == '#'),
-        reckoned: is_operator(chars, at.checked_sub(1)) || is_operator(chars, Some(end)),
+        reckoned: is_operator(chars, at.checked_sub(1)) || is_operator(chars, Some(end)) || goes_on(chars, end),
         exponent: power.is_some(),
         suffix,
         unit,
@@ -171,6 +171,12 @@ fn exponent(chars: &[char], at: usize) -> Option<(String, usize)> {
 /// True at a sign of a calculation: of the units only requests per second have a slash, and behind a word.
 fn is_operator(chars: &[char], at: Option<usize>) -> bool {
     at.and_then(|at| chars.get(at)).is_some_and(|c| "*/^×·÷".contains(*c))
+}
+
+/// True where a number goes on behind a space or an apostrophe.
+fn goes_on(chars: &[char], at: usize) -> bool {
+    let apart = chars.get(at).is_some_and(|c| c.is_whitespace() || "'’_".contains(*c));
+    apart && chars.get(at + 1).is_some_and(char::is_ascii_digit)
 }
 
 /// Letters from a place on, or a percent sign.
