@@ -136,8 +136,8 @@ mod tests {
     use super::*;
 
     fn output(file: &std::path::Path, arguments: &[&str]) -> Result<String, String> {
-        let arguments = ["llm_explain", file.to_str().unwrap()].iter().chain(arguments);
-        let arguments = Arguments::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        let first = ["llm_explain", file.to_str().unwrap()];
+        let arguments = Arguments::try_parse_from(first.iter().chain(arguments)).map_err(|error| error.to_string())?;
         examples::outcome(|out| run(&arguments, out))
     }
 

@@ -365,8 +365,8 @@ async fn the_template_tells_only_numbers_of_the_records_of_the_shipped_history()
     use scaling_core::{MemoryRecorder, RuleBasedEngine};
     use std::sync::Arc;
 
-    let bytes = include_bytes!("../../../test_data/shop_history.csv.gz");
-    let trace = Trace::parse("shop", bytes).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../test_data/shop_history.csv.gz");
+    let trace = Trace::parse("shop", &std::fs::read(path).unwrap()).unwrap();
     let records = Arc::new(MemoryRecorder::new());
     let kept = Arc::clone(&records);
     let candidate = Candidate::over_hpa("rules", 65, move |_| {
