@@ -95,8 +95,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
 fn told(name: &str, decision: &ScalingDecision, with_reasons: bool, out: &mut impl Write) -> Result<(), Failure> {
     let (from, to, sure) = (decision.current_replicas, decision.wanted(), 100.0 * decision.confidence.value());
     writeln!(out, "{name} ({}): {from} -> {to} pods, {sure:.0} % sure", decision.engine)?;
-    let reasons = decision.reasons.iter().filter(|_| with_reasons);
-    Ok(reasons.map(|reason| writeln!(out, "    {reason}")).collect::<Result<(), _>>()?)
+    let mut reasons = decision.reasons.iter().filter(|_| with_reasons);
+    Ok(reasons.try_for_each(|reason| writeln!(out, "    {reason}"))?)
 }
 
 fn observation(arguments: &Arguments) -> Result<Observation, Failure> {

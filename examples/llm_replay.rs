@@ -52,10 +52,10 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     writeln!(out, "answers of {}", llm::named(&model))?;
     let alone = runtime.block_on(backtest(&scenario, None))?;
     told("rules alone", &alone, out)?;
-    let recorder = Arc::new(RecordingModel::new(model));
-    let recorded = runtime.block_on(backtest(&scenario, Some(Arc::clone(&recorder) as Arc<dyn ChatModel>)))?;
+    let listening = Arc::new(RecordingModel::new(model));
+    let recorded = runtime.block_on(backtest(&scenario, Some(Arc::clone(&listening) as Arc<dyn ChatModel>)))?;
     told("with advice", &recorded, out)?;
-    let transcript = recorder.transcript();
+    let transcript = listening.transcript();
     let written = transcript.to_json_lines();
     if let Some(path) = &arguments.transcript {
         examples::write(path, &written, out)?;

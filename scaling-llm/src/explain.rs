@@ -158,16 +158,16 @@ impl<M: ChatModel> Explainer<M> {
         let facts = facts::facts(record);
         let question = facts.to_string();
         if question.len() > MAX_QUESTION {
-            return instead(record, format!("the record takes {} bytes", question.len()), None);
+            return instead(record, &format!("the record takes {} bytes", question.len()), None);
         }
         let completion = match self.ask(&question).await {
             Ok(completion) => completion,
-            Err(error) => return instead(record, error.to_string(), None),
+            Err(error) => return instead(record, &error.to_string(), None),
         };
         let usage = Some(completion.usage);
         match check::checked(&completion.text, &Numbers::of(&facts)) {
             Ok(text) => Explanation { text, by: ExplainedBy::Model(self.model.id()), instead: None, usage },
-            Err(fault) => instead(record, fault.to_string(), usage),
+            Err(fault) => instead(record, &fault.to_string(), usage),
         }
     }
 
@@ -181,6 +181,6 @@ impl<M: ChatModel> Explainer<M> {
 }
 
 /// The template's explanation, and why it is not the model's.
-fn instead(record: &DecisionRecord, why: String, usage: Option<Usage>) -> Explanation {
-    Explanation { instead: Some(crate::text::one_line(&why, 300)), usage, ..Explanation::plain(record) }
+fn instead(record: &DecisionRecord, why: &str, usage: Option<Usage>) -> Explanation {
+    Explanation { instead: Some(crate::text::one_line(why, 300)), usage, ..Explanation::plain(record) }
 }

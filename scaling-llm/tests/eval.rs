@@ -83,11 +83,11 @@ async fn equal_answers_give_equal_bytes_recorded_or_not() {
     let situations = own();
     let config = EvalConfig::default();
     let json = |report: &EvalReport| serde_json::to_string(&report.situations).unwrap();
-    let recorder = Arc::new(RecordingModel::new(ScriptedModel::Random(7)));
-    let recorded = evaluate(Arc::clone(&recorder) as Arc<dyn ChatModel>, &situations, &config).await.unwrap();
+    let listening = Arc::new(RecordingModel::new(ScriptedModel::Random(7)));
+    let recorded = evaluate(Arc::clone(&listening) as Arc<dyn ChatModel>, &situations, &config).await.unwrap();
     let again = run(ScriptedModel::Random(7), &situations, &config).await;
     assert_eq!(json(&recorded), json(&again));
-    let transcript = recorder.transcript();
+    let transcript = listening.transcript();
     assert!(!transcript.is_empty());
     let replayed = evaluate(Arc::new(ReplayModel::new(transcript)), &situations, &config).await.unwrap();
     assert_eq!(json(&recorded), json(&replayed));
