@@ -13,6 +13,9 @@ pub mod comparison;
 pub mod journal;
 #[path = "live/mod.rs"]
 pub mod live;
+#[cfg(feature = "llm")]
+#[path = "shared/llm.rs"]
+pub mod llm;
 #[path = "shared/manifest.rs"]
 pub mod manifest;
 #[path = "shared/reading.rs"]

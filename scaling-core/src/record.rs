@@ -1,5 +1,6 @@
 //! Everything about a tick as data: [`DecisionRecord`], and the trait [`Recorder`] that keeps it.
 
+mod explain;
 mod outcome;
 mod tee;
 
@@ -10,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "telemetry")]
+pub(crate) use explain::told;
 pub use outcome::{MinHolder, Outcome, Step, Unchanged};
 pub use tee::Tee;
 

@@ -10,6 +10,9 @@ mod budget;
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
 mod engine;
+#[cfg(feature = "eval")]
+pub mod eval;
+pub mod explain;
 mod growth;
 #[cfg(feature = "telemetry")]
 mod metrics;

@@ -171,6 +171,8 @@ async fn one_workload_is_told_with_charts_floors_decisions_guards_and_what_is_ab
         "No guard has refused",
         "observe: the source of metrics: 100 ticks",
         "applied: minReplicas: 1 → 4",
+        "At 2026-01-06 00:00:00 UTC shop/Deployment/checkout had 3 ready pods, CPU at 62 %, ",
+        "Applied: minReplicas: 1 → 4.",
     ] {
         assert!(all.contains(said), "{said}\n{all}");
     }

@@ -8,14 +8,18 @@ use serde::Serialize;
 
 use crate::decision::{ScalingDecision, Urgency};
 use crate::policy::BoundsChange;
-use crate::record::{DecisionRecord, Outcome, Step};
+use crate::record::{DecisionRecord, Outcome, Step, told};
 
 /// Entries that are kept.
 const ENTRIES: usize = 12;
 /// Bytes of the sentence of an entry.
 const SENTENCE: usize = 200;
 /// Bytes of all reasons of an entry.
-const REASONS: usize = 480;
+const REASONS: usize = 260;
+/// Bytes of the explanation of an entry.
+const EXPLANATION: usize = 600;
+/// Entries that keep their explanation, the newest: for all there is no room.
+const EXPLAINED: usize = 4;
 
 /// Text of at most so many bytes; what is cut off shows as `…`.
 pub(super) fn capped(text: &impl Display, most: usize) -> String {
@@ -86,6 +90,9 @@ pub(super) struct Entry {
     /// Reasons, one a line, most important first.
     #[serde(skip_serializing_if = "String::is_empty")]
     why: String,
+    /// All of it as a paragraph ([`DecisionRecord::explain`]); none of older entries.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    explanation: String,
     /// What was decided; none without a decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<Decided>,
@@ -149,12 +156,14 @@ impl Told {
     pub(super) fn take(&mut self, record: &DecisionRecord) {
         let (kind, cause) = (Kind::of(&record.outcome), Cause::of(record));
         let (words, why) = (capped(&sentence(record), SENTENCE), reasons(record));
+        let explanation = explained(record);
         let decided = record.decision.as_ref().map(Decided::of);
         // Two writes are two decisions, whatever they wrote.
         let alike = |last: &&mut Entry| last.kind == kind && last.cause == cause && kind != Kind::Applied;
         if let Some(last) = self.entries.back_mut().filter(alike) {
             last.ticks = last.ticks.saturating_add(1);
             (last.until, last.words, last.why, last.decided) = (record.at, words, why, decided);
+            last.explanation = explanation;
             return;
         }
         if self.entries.capacity() == 0 {
@@ -163,7 +172,11 @@ impl Told {
         if self.entries.len() >= ENTRIES {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { from: record.at, until: record.at, ticks: 1, kind, words, why, decided, cause });
+        if let Some(older) = self.entries.len().checked_sub(EXPLAINED).and_then(|place| self.entries.get_mut(place)) {
+            older.explanation = String::new();
+        }
+        let (from, until) = (record.at, record.at);
+        self.entries.push_back(Entry { from, until, ticks: 1, kind, words, why, explanation, decided, cause });
     }
 
     /// The entries, newest first.
@@ -178,9 +191,18 @@ impl Told {
 
     /// Memory beside the struct itself, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let texts = |entry: &Entry| entry.words.capacity() + entry.why.capacity() + entry.cause.bytes();
+        let texts = |entry: &Entry| {
+            entry.words.capacity() + entry.why.capacity() + entry.explanation.capacity() + entry.cause.bytes()
+        };
         self.entries.capacity() * size_of::<Entry>() + self.entries.iter().map(texts).sum::<usize>()
     }
+}
+
+/// The paragraph, as far as there is room, cut between words.
+fn explained(record: &DecisionRecord) -> String {
+    let mut explanation = told(&record.explain(), EXPLANATION);
+    explanation.shrink_to_fit();
+    explanation
 }
 
 /// What happened, in a sentence.

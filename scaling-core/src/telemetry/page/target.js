@@ -92,16 +92,17 @@ class One {
     const { decided } = entry;
     const asked = decided && h("span", { class: "soft" }, ` ${number(decided.current)} → ${number(decided.wanted)} pods wanted, confidence ${percent(decided.confidence)}${decided.urgency === "normal" ? "" : `, ${decided.urgency}`}.`);
     return h("li", { class: entry.kind }, h("div", { class: "when" }, when), h("div", {}, h("b", {}, entry.words), ".", asked),
-      entry.why && this.reasons(entry, newest));
+      (entry.why || entry.explanation) && this.reasons(entry, newest));
   }
 
   reasons(entry, newest) {
-    const lines = entry.why.split("\n").filter((line) => line !== "…");
-    const more = lines.length < entry.why.split("\n").length ? ", and more" : "";
+    const all = entry.why ? entry.why.split("\n") : [];
+    const lines = all.filter((line) => line !== "…");
+    const more = lines.length < all.length ? ", and more" : "";
     const opened = () => this.open.get(entry.from) ?? newest;
     const toggled = (event) => { if (event.target.open !== opened()) this.open.set(entry.from, event.target.open); };
-    return h("details", { open: opened(), ontoggle: toggled }, h("summary", {}, plural(lines.length, "reason", "reasons") + more),
-      h("ul", {}, lines.map((line) => h("li", {}, line))));
+    return h("details", { open: opened(), ontoggle: toggled }, h("summary", {}, lines.length ? plural(lines.length, "reason", "reasons") + more : "in words"),
+      entry.explanation && h("p", { class: "told" }, entry.explanation), lines.length > 0 && h("ul", {}, lines.map((line) => h("li", {}, line))));
   }
 
   guards(view, now) {
