@@ -18,9 +18,9 @@
 //!     "name":"sale","kind":"event","knowledge":"a sale begins in five minutes",
 //!     "pods":[[0,4]],"pod_capacity":50,"load":[[0,120],[5,120],[8,300],[30,300]],
 //!     "events":[{"name":"sale","from_min":5,"to_min":65,"factor":2.5}],
-//!     "label":{"lowest":6,"highest":9}}]}"#)?;
+//!     "label":{"lowest":7,"highest":11}}]}"#)?;
 //! let report = evaluate(Arc::new(ScriptedModel::Greedy), &sale, &EvalConfig::default()).await?;
-//! assert_eq!(report.situations[0].best.replicas, 6);
+//! assert_eq!(report.situations[0].best.replicas, 7);
 //! assert!(!report.summary.real_model, "a script is no model");
 //! # Ok(())
 //! # }
