@@ -8,6 +8,7 @@ mod error;
 #[cfg(feature = "client")]
 pub mod hpa;
 mod manifest;
+pub mod ownership;
 pub mod repository;
 
 #[cfg(feature = "client")]

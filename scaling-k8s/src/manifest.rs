@@ -116,6 +116,11 @@ impl HpaManifest {
     }
 }
 
+/// Returns true if a YAML 1.1 reader takes such a plain scalar for text.
+pub(crate) fn is_text(plain: &str) -> bool {
+    scalar::plain(plain).is_string()
+}
+
 pub(crate) fn name_fault(field: &'static str, value: &str, must: &'static str) -> ManifestError {
     ManifestError::Name { field, value: value.to_owned(), must }
 }
