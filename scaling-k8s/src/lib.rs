@@ -10,6 +10,7 @@ pub mod hpa;
 mod manifest;
 pub mod ownership;
 pub mod repository;
+pub mod resting;
 
 #[cfg(feature = "client")]
 pub use applier::{ConnectError, KubeHpaApplier, connect};
