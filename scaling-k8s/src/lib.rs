@@ -5,6 +5,7 @@
 #[cfg(feature = "client")]
 mod applier;
 mod error;
+mod folder;
 #[cfg(feature = "client")]
 pub mod hpa;
 mod manifest;
@@ -15,7 +16,8 @@ pub mod resting;
 #[cfg(feature = "client")]
 pub use applier::{ConnectError, KubeHpaApplier, connect};
 pub use error::ManifestError;
-pub use manifest::{HpaManifest, Manifests, Metadata, MissingRequest, TemplateSyntax, Workload, diff};
+pub use folder::{FileChange, FolderError, ManifestApplier};
+pub use manifest::{HpaManifest, Manifests, Metadata, MissingRequest, TemplateSyntax, Workload, diff, with_bounds};
 
 #[cfg(feature = "client")]
 pub use k8s_openapi;

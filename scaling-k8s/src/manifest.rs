@@ -1,6 +1,7 @@
 //! The HPA as a file: [`HpaManifest`].
 
 mod diff;
+mod edit;
 mod metadata;
 mod scalar;
 mod schema;
@@ -14,6 +15,8 @@ mod yaml;
 use scaling_core::{Bounds, HpaSpec, Target};
 
 pub use diff::diff;
+pub use edit::with_bounds;
+pub(crate) use edit::{Place, edited, places, with_item};
 pub use metadata::Metadata;
 pub use stream::Manifests;
 pub use template::TemplateSyntax;
