@@ -6,6 +6,7 @@
 mod applier;
 mod error;
 mod folder;
+pub mod history;
 #[cfg(feature = "client")]
 pub mod hpa;
 mod manifest;
