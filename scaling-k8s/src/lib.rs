@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod api;
 #[cfg(feature = "client")]
 mod applier;
 mod error;
@@ -9,6 +10,7 @@ mod folder;
 pub mod history;
 #[cfg(feature = "client")]
 pub mod hpa;
+pub mod kubectl;
 mod manifest;
 pub mod ownership;
 pub mod repository;
