@@ -111,10 +111,14 @@ impl OwnershipReport {
         self.owners.iter().filter(move |owned| owned.stands_in_the_way_of(writes))
     }
 
-    /// The texts that make the GitOps tools and us live together, each once.
+    /// The texts that make the GitOps tools and us live together, each once; none for a tool that leaves our fields alone already.
     pub fn coexistence(&self) -> Vec<Coexistence> {
+        let settled = |owner: &Owner| {
+            let same = |other: &&Ownership| std::mem::discriminant(&other.owner) == std::mem::discriminant(owner);
+            self.owners.iter().filter(same).any(|other| other.settled.is_some())
+        };
         let mut found: Vec<Coexistence> = Vec::new();
-        for owned in &self.owners {
+        for owned in self.owners.iter().filter(|owned| !settled(&owned.owner)) {
             let text = Coexistence::of(owned, &self.target, &self.manager);
             found.extend(text.filter(|text| !found.contains(text)));
         }

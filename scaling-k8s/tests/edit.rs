@@ -86,7 +86,7 @@ fn other_documents_lists_and_a_byte_order_mark_stay() {
     let new = with_bounds(&text, Some("two"), bounds(1, 15)).unwrap();
     assert_eq!(new, format!("{}{}", text.strip_suffix(&hpa("two")).unwrap(), hpa("two").replace("10", "15")));
 
-    let item = hpa("a").lines().map(|line| format!("  {line}\n")).collect::<String>();
+    let item = hpa("a").lines().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat();
     let list = format!("kind: List\napiVersion: v1\nitems:\n- kind: Service\n  metadata: {{name: s}}\n-{}", &item[1..]);
     let new = with_bounds(&list, None, bounds(1, 15)).unwrap();
     assert_eq!(new, list.replace("10", "15"));

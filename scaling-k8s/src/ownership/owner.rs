@@ -137,6 +137,8 @@ impl Owner {
             "keda-operator" | "keda" => {
                 Self::Keda { scaled_object: label(super::marks::KEDA_NAME).unwrap_or_else(|| "unknown".to_owned()) }
             }
+            // The dashboards and consoles through which people edit: a browser is known by the first word of its agent.
+            "k9s" | "Mozilla" | "node-fetch" | "GoogleCloudConsole" => Self::Person { with: manager.to_owned() },
             _ if manager == "kubectl" || manager.starts_with("kubectl-") || manager == "before-first-apply" => {
                 Self::Person { with: shown(manager) }
             }

@@ -58,7 +58,7 @@ pub(crate) fn cron_job(namespace: &str, command: &Value) -> Value {
 /// A mapping that is written in YAML, as JSON. What is no HPA is read from within an annotation's place: any mapping will do.
 pub(crate) fn yaml(text: &str) -> Value {
     // The crate reads HPAs only, so the text is put where metadata may hold anything.
-    let indented: String = text.lines().map(|line| format!("    {line}\n")).collect();
+    let indented = text.lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
     let hpa = format!(
         "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata:\n  name: a\n  managedFields:\n  - fieldsV1:\n\
          {indented}spec:\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: a}}\n  maxReplicas: 3\n"
