@@ -49,24 +49,29 @@ fn read(folder: &TempDir, path: &str) -> String {
     fs::read_to_string(folder.path().join(path)).unwrap()
 }
 
+#[allow(clippy::result_large_err)] // the error of the trait
 fn current(applier: &ManifestApplier) -> Result<Bounds, ApplyError> {
     block_on(applier.current(&target())).map(|state| state.bounds)
 }
 
+#[allow(clippy::result_large_err)] // the error of the trait
 fn apply(applier: &ManifestApplier, old: Bounds, pods: u32, wanted: u32) -> Result<Applied, ApplyError> {
     block_on(applier.apply(&plan_of(&target(), old, pods, wanted), ApplyMode::Apply))
 }
 
 /// A folder that is removed with the applier over it.
-struct Kept(ManifestApplier, TempDir);
+struct Kept {
+    applier: ManifestApplier,
+    _folder: TempDir,
+}
 
 #[async_trait::async_trait]
 impl HpaApplier for Kept {
     async fn current(&self, target: &Target) -> Result<scaling_core::HpaState, ApplyError> {
-        self.0.current(target).await
+        self.applier.current(target).await
     }
     async fn apply(&self, plan: &scaling_core::HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
-        self.0.apply(plan, mode).await
+        self.applier.apply(plan, mode).await
     }
 }
 
@@ -74,7 +79,7 @@ impl HpaApplier for Kept {
 fn it_keeps_the_promises_of_every_applier() {
     block_on(conformance::applier(async |bounds: Bounds| {
         let folder = folder(&[("shop/hpa.yaml", &hpa(bounds.min(), bounds.max()))]);
-        (Kept(open(&folder), folder), target())
+        (Kept { applier: open(&folder), _folder: folder }, target())
     }));
 }
 
@@ -83,7 +88,7 @@ fn so_it_does_with_a_patch_in_an_overlay() {
     block_on(conformance::applier(async |bounds: Bounds| {
         let base = hpa(bounds.min(), bounds.max());
         let folder = folder(&[("base/hpa.yaml", &base), ("prod/kustomization.yaml", "resources: [../base]\n")]);
-        (Kept(open(&folder).patching("prod").unwrap(), folder), target())
+        (Kept { applier: open(&folder).patching("prod").unwrap(), _folder: folder }, target())
     }));
 }
 

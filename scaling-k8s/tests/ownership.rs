@@ -252,9 +252,9 @@ fn the_texts_for_flux_settle_it() {
         let mut hpa = hpa(&[]);
         hpa["metadata"]["labels"] =
             json!({ format!("{labels}/name"): "apps", format!("{labels}/namespace"): "flux-system" });
-        let owned = report(std::slice::from_ref(&hpa));
-        assert!(!allows(&owned, Writes::Bounds), "{owned}");
-        let text = owned.coexistence().remove(0);
+        let told = report(std::slice::from_ref(&hpa));
+        assert!(!allows(&told, Writes::Bounds), "{told}");
+        let text = told.coexistence().remove(0);
         assert_eq!(text.place, format!("Flux {kind} flux-system/apps"));
         let mut owner = json!({ "apiVersion": api_version, "kind": kind, "metadata": { "namespace": "flux-system", "name": "apps" } });
         owner["spec"] = yaml(&text.text)["spec"].clone();
