@@ -1,121 +1,23 @@
 //! HPAs in a folder of manifests, as GitOps tools apply them: [`ManifestApplier`].
 
+mod error;
 mod files;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 
-use crate::ManifestError;
 use crate::manifest::{API_VERSION, KIND, Place, edited, is_text, places, with_item};
+pub use error::FolderError;
+use error::failed;
 use files::Found;
 use serde_json::Value;
 
 /// Names under which kustomize looks for its own file.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-
-/// Reasons why a folder of manifests cannot be read or written.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FolderError {
-    /// There is no such HPA in it.
-    #[error("there is no HPA {hpa:?} of namespace {namespace:?} in {}", .path.display())]
-    NotFound {
-        /// Name of the HPA.
-        hpa: String,
-        /// Its namespace.
-        namespace: String,
-        /// The folder of manifests.
-        path: PathBuf,
-    },
-    /// The HPA scales another workload.
-    #[error("{}: the HPA scales {scales}", .path.display())]
-    OtherWorkload {
-        /// The file.
-        path: PathBuf,
-        /// Kind and name of the workload that it scales.
-        scales: String,
-    },
-    /// The bounds are others than those that a plan was made for.
-    #[error("the bounds are {found}, the plan was made for {expected}; plan again")]
-    OtherBounds {
-        /// The bounds that the plan starts from.
-        expected: Bounds,
-        /// The bounds in the folder.
-        found: Bounds,
-    },
-    /// It is no folder.
-    #[error("{} is no folder", .path.display())]
-    NoFolder {
-        /// The path.
-        path: PathBuf,
-    },
-    /// It lies outside of the folder of manifests, or a symbolic link leads there.
-    #[error("{} is outside of {}", .path.display(), .root.display())]
-    Outside {
-        /// The path.
-        path: PathBuf,
-        /// The folder of manifests.
-        root: PathBuf,
-    },
-    /// A file or folder cannot be read or written.
-    #[error("{}: {source}", .path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: Arc<std::io::Error>,
-    },
-    /// A manifest cannot be read or changed.
-    #[error("{}: {source}", .path.display())]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: ManifestError,
-    },
-    /// The HPA stands in several places.
-    #[error("the HPA stands in several places: {}", listed(.paths))]
-    Several {
-        /// The files.
-        paths: Vec<PathBuf>,
-    },
-    /// Kustomize patches of the HPA are in the folder, and it was not said which of them counts.
-    #[error("kustomize patches change the HPA, and it was not said which overlay counts: {}", listed(.paths))]
-    Patches {
-        /// The files.
-        paths: Vec<PathBuf>,
-    },
-    /// An overlay has no kustomization.
-    #[error("{} has no kustomization.yaml", .path.display())]
-    NoKustomization {
-        /// The overlay.
-        path: PathBuf,
-    },
-    /// There is more in the folder than is looked at.
-    #[error("there are more than {limit} files beneath {}", .path.display())]
-    TooMany {
-        /// The folder of manifests.
-        path: PathBuf,
-        /// Files that are looked at, at most.
-        limit: usize,
-    },
-    /// A file was changed by somebody else while it was edited.
-    #[error("{} was changed by somebody else in between", .path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-fn listed(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
 
 /// A file before and after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,20 +225,6 @@ fn kustomization(overlay: &Path) -> Result<PathBuf, FolderError> {
     let mut candidates = KUSTOMIZATIONS.iter().map(|name| overlay.join(name));
     let found = candidates.find(|path| path.symlink_metadata().is_ok_and(|data| data.is_file()));
     found.ok_or_else(|| FolderError::NoKustomization { path: overlay.to_owned() })
-}
-
-/// A write is one rename at the end; whatever fails before has changed nothing that counts.
-fn failed(target: &Target, error: FolderError) -> ApplyError {
-    let target = target.clone();
-    match error {
-        FolderError::NotFound { .. } => ApplyError::NotFound { target },
-        FolderError::OtherBounds { expected, found } => ApplyError::Changed { target, expected, found },
-        FolderError::Io { .. } | FolderError::Changed { .. } => {
-            let transient = matches!(error, FolderError::Changed { .. });
-            ApplyError::Unapplied { target, transient, source: Box::new(error) }
-        }
-        other => ApplyError::Refused { target, detail: other.to_string() },
-    }
 }
 
 #[async_trait]

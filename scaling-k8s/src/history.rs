@@ -33,7 +33,9 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{ApplyMode, Bounds, DecisionRecord, Outcome, RecordError, Recorder, Target};
+use scaling_core::{
+    Applied, ApplyError, ApplyMode, Bounds, DecisionRecord, HpaPlan, Outcome, RecordError, Recorder, Target,
+};
 use serde::{Deserialize, Serialize};
 
 pub use event::EventSeries;
@@ -141,6 +143,27 @@ impl History {
             resting,
             uncertain,
         });
+    }
+
+    /// Takes in what a host applied by itself, a [`Rollback`] for one: the plan, and the applier's answer to it.
+    pub fn take_apply(
+        &mut self,
+        plan: &HpaPlan,
+        answer: Result<&Applied, &ApplyError>,
+        at: DateTime<Utc>,
+        (who, why): (&str, &str),
+    ) {
+        let uncertain = match answer {
+            Ok(Applied { mode: ApplyMode::Apply, changed: true }) => false,
+            Err(error) if error.may_have_happened() => true,
+            _ => return,
+        };
+        let (before, after) = (plan.old_bounds(), plan.new_bounds());
+        if before == after {
+            return;
+        }
+        let (who, why) = (cut(who, MAX_WHY), cut(why, MAX_WHY));
+        self.push(plan.target(), |number| Change { number, at, who, why, before, after, resting: None, uncertain });
     }
 
     /// The changes of a workload that are kept, oldest first.

@@ -89,7 +89,7 @@ impl OwnershipReport {
             found.truncate(MAX_OBJECTS);
             notes.push(format!("only the first {MAX_OBJECTS} objects were looked at"));
         }
-        let mut finder = Finder { target, manager, objects: &found, owners: Vec::new(), notes };
+        let mut finder = Finder { target, manager, objects: &found, part: Writes::Bounds, owners: Vec::new(), notes };
         finder.run();
         let Finder { mut owners, mut notes, .. } = finder;
         if owners.len() > MAX_OWNERS {
@@ -152,6 +152,8 @@ struct Finder<'a, 'b> {
     target: &'b Target,
     manager: &'b str,
     objects: &'b [Object<'a>],
+    /// What the marks and references are about that are looked at.
+    part: Writes,
     owners: Vec<Ownership>,
     notes: Vec<String>,
 }
@@ -171,7 +173,9 @@ impl<'a> Finder<'a, '_> {
         if let Some(workload) = workload {
             self.fields(workload, &[&["f:spec", "f:replicas"]]);
             self.requests(workload);
+            self.part = Writes::Requests;
             self.marks(workload);
+            self.part = Writes::Bounds;
         }
         for object in objects {
             self.other(*object);

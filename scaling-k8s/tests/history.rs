@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::guard::LastChanges;
 use scaling_core::{
-    ApplyMode, Bounds, BoundsChange, BoundsPolicy, DecisionRecord, Floor, GuardContext, Guards, HardLimits, HpaPlan,
-    HpaState, Outcome, Reason, Recorder, ScalingDecision, Step, Target,
+    Applied, ApplyError, ApplyMode, Bounds, BoundsChange, BoundsPolicy, DecisionRecord, Floor, GuardContext, Guards,
+    HardLimits, HpaPlan, HpaState, Outcome, Reason, Recorder, ScalingDecision, Step, Target,
 };
 use scaling_k8s::history::{Change, EventSeries, History, HistoryRecorder, InvalidHistory, RollbackRefused};
 
@@ -131,6 +131,8 @@ fn what_somebody_else_changed_is_not_rolled_back() {
     );
     assert_eq!(between.rollback(&target(), 2, now).unwrap().to(), bounds(4, 20));
 
+    let known = HpaState::new(bounds(5, 10)).with_resting(bounds(2, 10));
+    assert!(kept.rollback(&target(), 1, known).is_ok());
     let mut raised = record(0, bounds(3, 10), bounds(5, 10));
     raised.resting = Some(bounds(2, 10));
     let owner = HpaState::new(bounds(5, 10)).with_resting(bounds(5, 10));
@@ -138,6 +140,30 @@ fn what_somebody_else_changed_is_not_rolled_back() {
         history(&[raised]).rollback(&target(), 1, owner),
         Err(RollbackRefused::OwnerChanged { number: 1, then: bounds(2, 10), now: bounds(5, 10) })
     );
+}
+
+#[test]
+fn what_a_host_applies_by_itself_is_kept_too() {
+    let plan = scaling_core::conformance::applier::plan(&target(), bounds(2, 6), 3, 6);
+    let source = || Box::from("reset");
+    let unknown = ApplyError::Backend { target: target(), transient: true, source: source() };
+    let certain = ApplyError::Unapplied { target: target(), transient: true, source: source() };
+    let applied = |mode, changed| Applied { mode, changed };
+    for (answer, kept) in [
+        (Ok(&applied(ApplyMode::Apply, true)), Some(false)),
+        (Ok(&applied(ApplyMode::Apply, false)), None),
+        (Ok(&applied(ApplyMode::ServerDryRun, true)), None),
+        (Err(&unknown), Some(true)),
+        (Err(&certain), None),
+    ] {
+        let mut history = History::new();
+        history.take_apply(&plan, answer, at(0), ("ann", "rolled back #7"));
+        let change = history.of(&target()).next();
+        assert_eq!(change.map(|change| change.uncertain), kept);
+        assert!(change.is_none_or(
+            |change| change.to_string().ends_with("by ann: rolled back #7") && change.before == bounds(2, 6)
+        ));
+    }
 }
 
 /// The bounds that a rollback of one change is approved for, with so many pods.

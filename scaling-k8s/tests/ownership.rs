@@ -167,6 +167,12 @@ fn a_cron_job_that_patches_the_hpa_is_found_in_its_commands() {
         json!(["kubectl", "patch", "hpa", "checkout-2", "-p", "{}"]),
         json!(["kubectl", "-n", "bank", "patch", "hpa", "checkout", "-p", "{}"]),
         json!(["echo", "checkout"]),
+        json!(["kubectl", "set", "image", "deployment/checkout", "app=x"]),
+        json!(["kubectl", "patch", "deployment", "checkout", "-p", "{\"spec\":{\"paused\":true}}"]),
+        json!([
+            "curl",
+            "https://kubernetes.default/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/checkout"
+        ]),
     ] {
         assert!(!found("shop", &command), "{command}");
     }
@@ -269,6 +275,15 @@ fn the_texts_for_flux_settle_it() {
 }
 
 #[test]
+fn a_mark_on_the_workload_is_about_its_requests() {
+    let mut tracked = deployment(&[]);
+    tracked["metadata"]["annotations"] =
+        json!({ "argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/checkout" });
+    let report = report(&[hpa(&[]), tracked]);
+    assert!(allows(&report, Writes::Bounds) && !allows(&report, Writes::Requests), "{report}");
+}
+
+#[test]
 fn flux_leaves_alone_what_is_annotated_so() {
     for (key, value, allowed) in [
         ("ssa", "IfNotPresent", true),
@@ -312,6 +327,7 @@ fn what_owns_the_owner_is_found_too() {
         json!({ "argocd.argoproj.io/tracking-id": "shop:keda.sh/ScaledObject:shop/checkout" });
     let report = report(&[made, above]);
     assert!(report.owners.iter().any(|owned| matches!(owned.owner, Owner::ArgoCd { .. })), "{report}");
+    assert!(!allows(&report, Writes::Bounds) && allows(&report, Writes::Requests), "{report}");
     // The text for Argo CD is about HPAs; the one that KEDA makes is in no repository.
     assert!(report.coexistence().is_empty());
 }

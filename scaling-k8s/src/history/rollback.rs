@@ -89,7 +89,7 @@ impl History {
             return Err(RollbackRefused::ChangedSince { expected: last.after, found: found.bounds });
         }
         let then = change.resting.unwrap_or(change.before);
-        if found.resting_is_known && found.resting != then && change.resting.is_some() {
+        if found.resting_is_known && found.resting != then {
             return Err(RollbackRefused::OwnerChanged { number, then, now: found.resting });
         }
         if found.bounds == change.before {

@@ -103,6 +103,7 @@ impl<'a> Finder<'a, '_> {
             operation: entry.operation,
             since: entry.time,
             evidence: Evidence::ManagedFields,
+            part: self.part,
             settled: None,
         });
     }

@@ -89,6 +89,7 @@ impl<'a> Finder<'a, '_> {
             operation: None,
             since: None,
             evidence: Evidence::Mark { key },
+            part: self.part,
             settled,
         });
     }
@@ -111,6 +112,7 @@ impl<'a> Finder<'a, '_> {
             operation: None,
             since: None,
             evidence: Evidence::OwnerReference,
+            part: self.part,
             settled: None,
         });
     }

@@ -38,6 +38,7 @@ impl<'a> Finder<'a, '_> {
             operation: None,
             since: None,
             evidence: Evidence::Names,
+            part: self.part,
             settled: None,
         });
     }
@@ -59,13 +60,17 @@ impl<'a> Finder<'a, '_> {
         })
     }
 
-    /// Returns true if a script, run in `namespace`, changes the HPA or scales the workload.
+    /// Returns true if a script, run in `namespace`, changes the HPA or scales the workload. What only reads, or restarts pods, does not.
     fn moves(&self, script: &str, namespace: &str) -> bool {
-        const VERBS: [&str; 8] = ["patch", "scale", "autoscale", "edit", "replace", "apply", "set", "annotate"];
+        const WRITES: [&str; 4] = ["patch", "edit", "replace", "apply"];
         let words: Vec<&str> = script.split(|c: char| !(c.is_ascii_alphanumeric() || "-._=".contains(c))).collect();
         let has = |wanted: &str| words.iter().any(|word| *word == wanted || word.strip_suffix('.') == Some(wanted));
-        let acts = has("kubectl") && VERBS.iter().any(|verb| has(verb));
-        let calls = ["horizontalpodautoscalers", "scale"].iter().any(|part| has(part)) && has("apis");
+        let any = |wanted: &[&str]| wanted.iter().any(|wanted| has(wanted));
+        let about_hpa = has("hpa") || words.iter().any(|word| word.starts_with("horizontalpodautoscaler"));
+        let about_size = any(&["replicas", "minReplicas", "maxReplicas"]);
+        let by_kubectl = has("kubectl") && (any(&["scale", "autoscale"]) || any(&WRITES) && (about_hpa || about_size));
+        let by_request =
+            has("apis") && any(&["PATCH", "PUT", "-XPATCH", "-XPUT"]) && (about_hpa || any(&["scale", "replicas"]));
         let asked = words.iter().enumerate().find_map(|(at, word)| {
             let next = || words.iter().skip(at + 1).find(|word| !word.is_empty()).copied();
             match *word {
@@ -76,6 +81,6 @@ impl<'a> Finder<'a, '_> {
         let there = asked.map_or(namespace == self.target.namespace || has(&self.target.namespace), |asked| {
             asked == self.target.namespace
         });
-        (acts || calls) && there && (has(&self.target.hpa) || has(&self.target.name))
+        (by_kubectl || by_request) && there && (has(&self.target.hpa) || has(&self.target.name))
     }
 }

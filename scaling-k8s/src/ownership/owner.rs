@@ -213,6 +213,8 @@ pub struct Ownership {
     pub since: Option<DateTime<Utc>>,
     /// How it is known.
     pub evidence: Evidence,
+    /// What a mark or a reference is about: the bounds, where it stands on the HPA or on what owns it; the requests, on the workload.
+    pub part: Writes,
     /// Setting by which the owner leaves our fields alone, if there is one: then it does not stand in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<String>,
@@ -236,13 +238,8 @@ impl Ownership {
             (Owner::CronJob { suspended, .. }, _) => writes != Writes::Requests && !suspended,
             // Between two upgrades Helm writes nothing, and the next one is the host's to make.
             (Owner::Helm { .. }, _) => false,
-            (Owner::Hpa { .. } | Owner::Keda { .. }, _) => writes != Writes::Requests,
-            // A mark on the HPA is about the bounds, one on the workload about all that is in its manifest.
-            (_, Evidence::Mark { .. } | Evidence::OwnerReference) if self.object.kind == crate::manifest::KIND => {
-                writes == Writes::Bounds
-            }
-            (_, Evidence::Mark { .. }) => writes == Writes::Requests,
-            _ => writes != Writes::Requests,
+            (Owner::Hpa { .. } | Owner::Keda { .. }, _) | (_, Evidence::Names) => writes != Writes::Requests,
+            (_, Evidence::Mark { .. } | Evidence::OwnerReference) => writes == self.part,
         }
     }
 
