@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 
-use crate::manifest::{API_VERSION, KIND, Place, edited, is_text, places, with_item};
+use crate::manifest::{API_VERSION, KIND, Place, edited, is_text, listed, places, with_item};
 pub use error::FolderError;
 use error::failed;
 use files::Found;
@@ -142,7 +142,10 @@ impl ManifestApplier {
             whole.retain(|(_, place)| place.namespace.is_some());
         }
         match &self.overlay {
-            Some(overlay) => patches.retain(|(file, _)| file.path.starts_with(overlay)),
+            Some(overlay) => {
+                patches.retain(|(file, _)| file.path.starts_with(overlay));
+                other_patches(overlay)?;
+            }
             None if !patches.is_empty() && !whole.is_empty() => {
                 return Err(FolderError::Patches { paths: paths(&patches) });
             }
@@ -185,6 +188,24 @@ impl ManifestApplier {
         }
         Ok(changes)
     }
+}
+
+/// Refuses an overlay with patches of bounds that are no strategic-merge patch in a file, whichever HPA they are of.
+fn other_patches(overlay: &Path) -> Result<(), FolderError> {
+    let path = kustomization(overlay)?;
+    let text = files::read(&path)?;
+    if text.contains("minReplicas") || text.contains("maxReplicas") {
+        return Err(FolderError::OtherPatch { path });
+    }
+    for file in listed(&text, "patches") {
+        let path = overlay.join(file);
+        let is_file = path.symlink_metadata().is_ok_and(|data| data.is_file());
+        let text = if is_file { files::read(&path)? } else { continue };
+        if text.contains("/spec/minReplicas") || text.contains("/spec/maxReplicas") {
+            return Err(FolderError::OtherPatch { path });
+        }
+    }
+    Ok(())
 }
 
 /// The bounds that count: those of the patch, and of the HPA where the patch says nothing.

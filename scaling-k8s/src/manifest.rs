@@ -16,7 +16,7 @@ use scaling_core::{Bounds, HpaSpec, Target};
 
 pub use diff::diff;
 pub use edit::with_bounds;
-pub(crate) use edit::{Place, edited, places, with_item};
+pub(crate) use edit::{Place, edited, listed, places, with_item};
 pub use metadata::Metadata;
 pub use stream::Manifests;
 pub use template::TemplateSyntax;

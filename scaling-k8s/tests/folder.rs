@@ -159,6 +159,32 @@ fn a_kustomization_of_any_shape_takes_one_more_patch() {
 }
 
 #[test]
+fn an_overlay_with_other_patches_of_bounds_is_refused() {
+    let json_patch = "- {op: replace, path: /spec/maxReplicas, value: 3}\n";
+    for (kustomization, refused) in [
+        (
+            "patches:\n- target: {kind: HorizontalPodAutoscaler}\n  patch: |-\n    - {op: replace, path: /spec/minReplicas, value: 3}\n",
+            true,
+        ),
+        ("patches: [{path: ops.yaml, target: {kind: HorizontalPodAutoscaler}}]\n", true),
+        ("patches: [{path: labels.yaml}, {path: gone.yaml}]\n", false),
+    ] {
+        let files = [
+            ("hpa.yaml", &*hpa(2, 6)),
+            ("o/kustomization.yaml", kustomization),
+            ("o/ops.yaml", json_patch),
+            ("o/labels.yaml", "a: b"),
+        ];
+        let answer = current(&open(&folder(&files)).patching("o").unwrap());
+        assert_eq!(
+            matches!(&answer, Err(ApplyError::Refused { detail, .. }) if detail.contains("by a patch of its own")),
+            refused,
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_certain_is_refused() {
     let refused = |files: &[(&str, &str)]| current(&open(&folder(files))).unwrap_err().to_string();
     let text = hpa(2, 6);

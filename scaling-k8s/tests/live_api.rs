@@ -4,6 +4,8 @@
 
 #[path = "live_api/applying.rs"]
 mod applying;
+#[path = "live_api/emitted.rs"]
+mod emitted;
 #[path = "live_api/manifests.rs"]
 mod manifests;
 #[path = "support/odd.rs"]
@@ -43,5 +45,7 @@ async fn against_a_real_api_server() {
     applying::without_rights_it_is_refused(&world).await;
     resting::a_release_leaves_no_trace(&world).await;
     resting::the_owners_change_becomes_the_resting_bounds(&world).await;
+    emitted::cron_jobs_are_accepted(&world).await;
+    emitted::one_event_counts(&world).await;
     ticks::every_mode_of_the_autoscaler(&world).await;
 }

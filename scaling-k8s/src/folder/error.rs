@@ -81,6 +81,12 @@ pub enum FolderError {
         /// The files.
         paths: Vec<PathBuf>,
     },
+    /// The overlay changes bounds by a patch within its kustomization, or by a JSON patch: those would win over ours.
+    #[error("{} changes minReplicas or maxReplicas by a patch of its own; make it a file with a strategic-merge patch", .path.display())]
+    OtherPatch {
+        /// The file.
+        path: PathBuf,
+    },
     /// An overlay has no kustomization.
     #[error("{} has no kustomization.yaml", .path.display())]
     NoKustomization {

@@ -14,7 +14,7 @@ use super::yaml;
 use super::{KIND, Manifests};
 use crate::ManifestError;
 
-pub(crate) use list::with_item;
+pub(crate) use list::{listed, with_item};
 use spots::Spots;
 
 /// Deepest nesting of lists of objects.

@@ -43,7 +43,8 @@ impl Coexistence {
             Owner::FluxKustomization { name: of, namespace: within } => {
                 let place = placed("Flux Kustomization", of.as_deref(), within.as_deref());
                 let text = format!("spec:\n  ignore:\n{}", ignored(4, &name, &namespace));
-                let remark = "from Flux 2.9; before that: annotate the HPA in Git with kustomize.toolkit.fluxcd.io/ssa: IfNotPresent, \
+                let remark = "Flux has it since August 2026, and gives up fields that somebody else owns: force our first write; \
+                              before: annotate the HPA in Git with kustomize.toolkit.fluxcd.io/ssa: IfNotPresent, \
                               and Flux creates it and changes nothing of it any more";
                 Some(Self { place, text, remark: remark.to_owned() })
             }

@@ -49,6 +49,13 @@ pub(crate) fn with_item(text: &str, list: &str, file: &str) -> Result<String, Ma
     Ok(result)
 }
 
+/// The files of the list called `list`: the `path` of each item that has one.
+pub(crate) fn listed(text: &str, list: &str) -> Vec<String> {
+    let documents = values(text);
+    let items = documents.iter().filter_map(|document| document.get(list)?.as_array()).flatten();
+    items.filter_map(|item| item.get("path")?.as_str().map(str::to_owned)).collect()
+}
+
 /// The place of a new first item.
 fn place(text: &str, list: &str, empty: bool, name: &str) -> Option<(usize, String)> {
     let (mut walk, at) = (Walk::new(), format!("/{list}"));
