@@ -66,6 +66,18 @@ fn a_person_owns_what_they_wrote_by_hand() {
 }
 
 #[test]
+fn a_tool_is_told_with_its_manager() {
+    let mut applied = hpa(&[bounds_of("helm-controller", "Apply")]);
+    applied["metadata"]["labels"] =
+        json!({ "helm.toolkit.fluxcd.io/name": "shop", "helm.toolkit.fluxcd.io/namespace": "apps" });
+    assert_eq!(
+        owners(&[applied])[0],
+        "Flux (HelmRelease apps/shop) owns spec.minReplicas and spec.maxReplicas of HorizontalPodAutoscaler shop/checkout \
+         (as helm-controller, apply, 2026-11-02 08:00:00 UTC)"
+    );
+}
+
+#[test]
 fn a_manager_of_other_fields_is_no_owner_of_the_size() {
     let status = entry("kube-controller-manager", "Update", &json!({ "f:status": { "f:currentReplicas": {} } }));
     let metrics = entry("kubectl", "Apply", &json!({ "f:spec": { "f:metrics": {}, ".": {} } }));

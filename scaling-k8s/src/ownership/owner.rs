@@ -265,7 +265,8 @@ impl Ownership {
 
 impl fmt::Display for Ownership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { owner, object, fields, operation, since, evidence, settled, .. } = self;
+        let Self { owner, object, fields, manager, operation, since, evidence, settled, .. } = self;
+        let owner = owner.to_string();
         match (evidence, fields.as_slice()) {
             (Evidence::Names, _) => write!(f, "{owner} sets the size of the same workload")?,
             (_, []) => write!(f, "{owner} manages {object}")?,
@@ -278,7 +279,9 @@ impl fmt::Display for Ownership {
             Evidence::Names => None,
         };
         let since = since.map(|since| since.to_string());
-        let details: Vec<String> = how.into_iter().chain(since).collect();
+        let manager =
+            manager.as_ref().filter(|manager| !owner.contains(*manager)).map(|manager| format!("as {manager}"));
+        let details: Vec<String> = manager.into_iter().chain(how).chain(since).collect();
         if !details.is_empty() {
             write!(f, " ({})", details.join(", "))?;
         }
