@@ -159,6 +159,32 @@ fn what_kubernetes_would_not_take_is_refused() {
     }
 }
 
+#[cfg(feature = "schedule")]
+#[test]
+fn a_schedule_becomes_its_floors_on_top_of_what_is_outside() {
+    use scaling_schedule::{Days, Schedule, Tz, Window};
+    let window = |name, days, from, to, replicas| Window::parse(name, days, from, to, replicas).unwrap();
+    let windows = vec![
+        window("work", Days::WEEKDAYS, "08:00", "18:00", 5),
+        window("peak", Days::WEEKDAYS, "12:00", "13:30", 12),
+        window("night", Days::of([Weekday::Sun]), "22:00", "02:00", 8),
+        window("little", Days::of([Weekday::Sat]), "10:00", "11:00", 1),
+    ];
+    let schedule = Schedule::new(Tz::America__New_York, windows).unwrap();
+    let week = WeekPlan::of(&schedule, bounds(2, 10)).unwrap();
+    assert_eq!(week.time_zone(), "America/New_York");
+    // A week in November after the change of the clock.
+    let monday: scaling_core::chrono::DateTime<scaling_core::chrono::Utc> = "2026-11-09T05:00:00Z".parse().unwrap();
+    for minute in 0..10_080_u32 {
+        let floor = schedule
+            .floor_at(monday + scaling_core::chrono::TimeDelta::minutes(minute.into()))
+            .map_or(0, |(_, floor)| floor);
+        let expected = bounds(floor.max(2), floor.max(10));
+        assert_eq!(week.at(moment(minute / 1440, minute % 1440 / 60, minute % 60)), expected, "{minute}");
+    }
+    assert_eq!(schedules(week).len(), 7, "02:00, 08:00, 12:00, 13:30, 18:00, 22:00, and every hour");
+}
+
 /// The script of the jobs, run by a shell with a clock and a cluster of its own.
 #[cfg(unix)]
 mod script {

@@ -116,6 +116,25 @@ impl WeekPlan {
         Ok(Self { time_zone, outside, from: BTreeMap::from([(0, None)]) })
     }
 
+    /// The week of a schedule: its floors on top of the bounds that hold outside of its windows. A floor raises the min, and the max only
+    /// where it is higher than that.
+    ///
+    /// Where a clock change skips or repeats a time, the jobs go by the clock as the schedule does, and are at most an hour late.
+    ///
+    /// # Errors
+    /// [`InvalidCronJobs::Bounds`] if a floor is more than Kubernetes can store.
+    #[cfg(feature = "schedule")]
+    pub fn of(schedule: &scaling_schedule::Schedule, outside: Bounds) -> Result<Self, InvalidCronJobs> {
+        let mut week = Self::new(schedule.time_zone().name(), outside)?;
+        for segment in schedule.week().segments() {
+            if let Some(floor) = segment.floor {
+                let raised = Bounds::new(outside.min().max(floor), outside.max().max(floor))?;
+                week.fill(segment.start_minute, segment.end_minute, raised);
+            }
+        }
+        Ok(week)
+    }
+
     /// Sets the bounds from one moment to another, which is not part of it; over the end of the week where it is not later. Equal
     /// moments mean the whole week. What was set before is replaced there.
     pub fn set(&mut self, from: Moment, to: Moment, bounds: Bounds) {
