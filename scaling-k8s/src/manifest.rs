@@ -13,6 +13,7 @@ mod write;
 mod yaml;
 
 use scaling_core::{Bounds, HpaSpec, Target};
+use serde_json::{Value, json};
 
 pub use diff::diff;
 pub use edit::with_bounds;
@@ -64,6 +65,15 @@ impl HpaManifest {
     /// [`ManifestError::Write`] if it cannot be expressed.
     pub fn to_yaml(&self) -> Result<String, ManifestError> {
         write::yaml(self)
+    }
+
+    /// The whole object in the JSON of the API, with the fields that the server set: what [`ownership`](crate::ownership) and
+    /// [`resting`](crate::resting) read.
+    pub fn to_object(&self) -> Value {
+        // Plain data with string keys: both always have a JSON form.
+        let part = |part: Result<Value, serde_json::Error>| part.unwrap_or_default();
+        let (metadata, spec) = (part(serde_json::to_value(&self.metadata)), part(serde_json::to_value(&self.spec)));
+        json!({ "apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec })
     }
 
     /// Name of the HPA; empty if it has none.

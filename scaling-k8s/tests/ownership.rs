@@ -9,6 +9,7 @@ mod objects;
 
 use objects::*;
 use scaling_core::Target;
+use scaling_k8s::HpaManifest;
 use scaling_k8s::ownership::{Owner, OwnershipPolicy, OwnershipReport, Writes};
 use serde_json::{Value, json};
 
@@ -61,6 +62,19 @@ fn a_person_owns_what_they_wrote_by_hand() {
         [
             "a person with kubectl-edit owns spec.maxReplicas of HorizontalPodAutoscaler shop/checkout (update, 2026-11-02 08:00:00 UTC)",
             "a person with kubectl-client-side-apply owns spec.minReplicas of HorizontalPodAutoscaler shop/checkout (update, 2026-11-02 08:00:00 UTC)",
+        ]
+    );
+}
+
+#[test]
+fn an_exported_manifest_tells_its_owners() {
+    let exported = HpaManifest::from_yaml(include_str!("../../test_data/hpa/exported.yaml")).unwrap();
+    let report = OwnershipReport::of(&exported.target(), "kube-scaling", [&exported.to_object()]);
+    assert_eq!(
+        report.owners.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "a person with kubectl-client-side-apply owns spec.minReplicas and spec.maxReplicas of HorizontalPodAutoscaler shop/cart \
+          (update, 2026-03-02 09:14:05 UTC)"
         ]
     );
 }
