@@ -49,8 +49,19 @@ fn seen_by_the_owner(mut hpa: Value) -> Value {
     hpa
 }
 
+/// An HPA on CPU that `host` owns.
+async fn create(world: &World, name: &str, min: u32, max: u32) {
+    let cpu = json!({ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 65 } } });
+    let spec = json!({
+        "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
+        "minReplicas": min, "maxReplicas": max, "metrics": [cpu],
+    });
+    let metadata = json!({ "name": name, "annotations": { "example.com/owner": "shop" } });
+    world.apply("host", name, json!({ "metadata": metadata, "spec": spec }), false).await.unwrap();
+}
+
 pub(crate) async fn a_release_leaves_no_trace(world: &World) {
-    world.create("rest", 2, 6).await;
+    create(world, "rest", 2, 6).await;
     let before = seen_by_the_owner(world.read("rest").await);
     for new in [bounds(4, 9), bounds(3, 12)] {
         write(world, "rest", new).await;
@@ -62,7 +73,7 @@ pub(crate) async fn a_release_leaves_no_trace(world: &World) {
 }
 
 pub(crate) async fn the_owners_change_becomes_the_resting_bounds(world: &World) {
-    world.create("rest-changed", 2, 6).await;
+    create(world, "rest-changed", 2, 6).await;
     write(world, "rest-changed", bounds(4, 9)).await;
     let edit = Patch::Merge(json!({ "spec": { "minReplicas": 3 } }));
     let params = PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };
