@@ -55,6 +55,9 @@ pub enum ReleaseError {
 /// [`Proposal::restore`](scaling_core::Proposal::restore) bring them there first. Ownership cannot be given up by an apply without the
 /// fields: the server would remove `maxReplicas`, which an HPA must have. So the managed fields are written, as the API allows.
 ///
+/// One trace may stay: the API server (1.37) takes the last write to an HPA with a `ContainerResource` metric for a change of `metrics`,
+/// though nothing of them changes, and notes our manager as their owner by update. The next forced apply of the owner takes them back.
+///
 /// # Errors
 /// [`ReleaseError`] if the HPA cannot be read as one.
 pub fn release(hpa: &Value, manager: &str) -> Result<Release, ReleaseError> {
