@@ -541,7 +541,6 @@ mod tests {
             (["--target", "shop/web"].as_slice(), "--prometheus URL"),
             (&from, "--target NAMESPACE/NAME"),
             (&["--target", "shop/web", from[0], from[1]], "--context NAME for a cluster, or --hpa FILE"),
-            (&["check", "--target", "shop/web", "--datadog"], "builds its source with their mappings"),
             (&["backtest", "--target", "a/b", "--target", "a/c", from[0], from[1]], "one workload at a time"),
             (&["--source", folder], "nothing in it says which engine decided"),
         ] {

@@ -105,6 +105,14 @@ pub enum ManifestError {
         /// The bounds in the manifest.
         found: Bounds,
     },
+    /// A change cannot be made in place without changing something else.
+    #[error("{field} cannot be changed in place: {why}")]
+    Uneditable {
+        /// The field.
+        field: String,
+        /// Reason.
+        why: &'static str,
+    },
     /// A change of what pods request cannot be written.
     #[error("the change of requests cannot be written: {0}")]
     Requests(&'static str),

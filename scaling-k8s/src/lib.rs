@@ -2,18 +2,25 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod api;
 #[cfg(feature = "client")]
 mod applier;
 mod error;
+mod folder;
+pub mod history;
 #[cfg(feature = "client")]
 pub mod hpa;
+pub mod kubectl;
 mod manifest;
+pub mod ownership;
 pub mod repository;
+pub mod resting;
 
 #[cfg(feature = "client")]
 pub use applier::{ConnectError, KubeHpaApplier, connect};
 pub use error::ManifestError;
-pub use manifest::{HpaManifest, Manifests, Metadata, MissingRequest, TemplateSyntax, Workload, diff};
+pub use folder::{FileChange, FolderError, ManifestApplier};
+pub use manifest::{HpaManifest, Manifests, Metadata, MissingRequest, TemplateSyntax, Workload, diff, with_bounds};
 
 #[cfg(feature = "client")]
 pub use k8s_openapi;

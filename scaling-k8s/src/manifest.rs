@@ -1,6 +1,7 @@
 //! The HPA as a file: [`HpaManifest`].
 
 mod diff;
+mod edit;
 mod metadata;
 mod scalar;
 mod schema;
@@ -12,8 +13,11 @@ mod write;
 mod yaml;
 
 use scaling_core::{Bounds, HpaSpec, Target};
+use serde_json::{Value, json};
 
 pub use diff::diff;
+pub use edit::with_bounds;
+pub(crate) use edit::{Place, edited, listed, places, with_item};
 pub use metadata::Metadata;
 pub use stream::Manifests;
 pub use template::TemplateSyntax;
@@ -61,6 +65,15 @@ impl HpaManifest {
     /// [`ManifestError::Write`] if it cannot be expressed.
     pub fn to_yaml(&self) -> Result<String, ManifestError> {
         write::yaml(self)
+    }
+
+    /// The whole object in the JSON of the API, with the fields that the server set: what [`ownership`](crate::ownership) and
+    /// [`resting`](crate::resting) read.
+    pub fn to_object(&self) -> Value {
+        // Plain data with string keys: both always have a JSON form.
+        let part = |part: Result<Value, serde_json::Error>| part.unwrap_or_default();
+        let (metadata, spec) = (part(serde_json::to_value(&self.metadata)), part(serde_json::to_value(&self.spec)));
+        json!({ "apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec })
     }
 
     /// Name of the HPA; empty if it has none.
@@ -114,6 +127,11 @@ impl HpaManifest {
         }
         Ok(())
     }
+}
+
+/// Returns true if a YAML 1.1 reader takes such a plain scalar for text.
+pub(crate) fn is_text(plain: &str) -> bool {
+    scalar::plain(plain).is_string()
 }
 
 pub(crate) fn name_fault(field: &'static str, value: &str, must: &'static str) -> ManifestError {

@@ -4,10 +4,14 @@
 
 #[path = "live_api/applying.rs"]
 mod applying;
+#[path = "live_api/emitted.rs"]
+mod emitted;
 #[path = "live_api/manifests.rs"]
 mod manifests;
 #[path = "support/odd.rs"]
 mod odd;
+#[path = "live_api/resting.rs"]
+mod resting;
 mod support;
 #[path = "live_api/ticks.rs"]
 mod ticks;
@@ -39,5 +43,9 @@ async fn against_a_real_api_server() {
     applying::without_min_replicas_the_min_is_1(&world).await;
     applying::what_is_missing_is_not_created(&world).await;
     applying::without_rights_it_is_refused(&world).await;
+    resting::a_release_leaves_no_trace(&world).await;
+    resting::the_owners_change_becomes_the_resting_bounds(&world).await;
+    emitted::cron_jobs_are_accepted(&world).await;
+    emitted::one_event_counts(&world).await;
     ticks::every_mode_of_the_autoscaler(&world).await;
 }

@@ -97,7 +97,7 @@ impl Manifests {
         let mut found = Self::default();
         let mut broken = Vec::new();
         for document in yaml::documents(text) {
-            let Document { line, text, content } = document;
+            let Document { line, text, content, .. } = document;
             let place = Place { line, text };
             match content {
                 Ok(Tree { value, duplicates }) => found.take(value, "", &duplicates, &place),

@@ -17,6 +17,8 @@ const MAX_NODES: usize = 400_000;
 pub(super) struct Document<'a> {
     /// Line at which it begins, from 1.
     pub(super) line: usize,
+    /// Place of its text in the whole text, in bytes.
+    pub(super) offset: usize,
     pub(super) text: &'a str,
     /// Its content; null if there is none but comments.
     pub(super) content: Result<Tree, Fault>,
@@ -40,25 +42,27 @@ pub(super) struct Fault {
 
 /// Splits a stream where `kubectl` splits it, at each line that begins with `---`, and reads every part by itself.
 pub(super) fn documents(text: &str) -> Vec<Document<'_>> {
+    let whole = text.len();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mark = whole - text.len();
     let mut documents = Vec::new();
     let (mut begin, mut line, mut at, mut number) = (0, 1, 0, 1);
     for piece in text.split_inclusive('\n') {
         if piece.starts_with("---") {
-            documents.push(document(text.get(begin..at).unwrap_or_default(), line));
+            documents.push(document(text.get(begin..at).unwrap_or_default(), line, mark + begin));
             // What stands on the same line after the mark belongs to the document: `--- {kind: …}`.
             (begin, line) = (at + 3, number);
         }
         at += piece.len();
         number += 1;
     }
-    documents.push(document(text.get(begin..).unwrap_or_default(), line));
+    documents.push(document(text.get(begin..).unwrap_or_default(), line, mark + begin));
     documents
 }
 
-fn document(text: &str, line: usize) -> Document<'_> {
+fn document(text: &str, line: usize, offset: usize) -> Document<'_> {
     let content = read(text).map_err(|fault| Fault { line: fault.line + line - 1, ..fault });
-    Document { line, text, content }
+    Document { line, offset, text, content }
 }
 
 fn read(text: &str) -> Result<Tree, Fault> {

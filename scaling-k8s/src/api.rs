@@ -1,0 +1,3 @@
+//! Objects of the Kubernetes API as plain manifests. Pure.
+
+pub mod cronjob;

@@ -1,0 +1,272 @@
+//! A weekly schedule as CronJobs that patch the bounds of an HPA, without anything of ours running in the cluster.
+//!
+//! The jobs hold the *state* of the schedule and no edges of it: every one of them knows the whole week, looks at the clock and writes the
+//! min and the max that hold at that moment, both in one write. So a run that was missed, late or doubled does no harm: the next one writes
+//! what is right then. No job sets the max below the pods that the HPA counts (law 11): it does so an hour later. One CronJob stands at each minute at which something begins or ends, and one more looks every hour.
+//!
+//! ```
+//! use scaling_core::{Bounds, Target};
+//! use scaling_core::chrono::Weekday::{Fri, Mon, Sat};
+//! use scaling_k8s::api::cronjob::{CronJobs, Moment, WeekPlan};
+//!
+//! let hpa = Target::deployment("shop", "checkout");
+//! let mut week = WeekPlan::new("Europe/Berlin", Bounds::new(2, 10)?)?;
+//! week.set(Moment::new(Mon, 8, 0)?, Moment::new(Fri, 18, 30)?, Bounds::new(5, 20)?);
+//! assert_eq!(week.at(Moment::new(Sat, 12, 0)?), Bounds::new(2, 10)?);
+//!
+//! let jobs = CronJobs::new(&hpa, week, "registry.example/kubectl-sh:1.37")?;
+//! let kinds: Vec<String> = jobs.objects().iter().map(|object| object["kind"].to_string()).collect();
+//! assert_eq!(kinds.len(), 6, "a ServiceAccount, a Role, a RoleBinding, two CronJobs of the week, one of every hour: {kinds:?}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod script;
+mod week;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
+use scaling_core::{Bounds, InvalidBounds, Target};
+use serde_json::{Value, json};
+
+pub use week::{Moment, WeekPlan};
+
+/// Key of the label by which the objects of one schedule are found and pruned: its value is the name of the HPA.
+pub const LABEL: &str = "kube-scaling/schedule";
+/// Key of the annotation that holds the week, to be read back.
+pub const ANNOTATION: &str = "kube-scaling/week";
+/// Key of the annotation that holds the name of the HPA.
+const HPA: &str = "kube-scaling/hpa";
+/// Longest name of a CronJob: its jobs have eleven characters more.
+const MAX_NAME: usize = 52;
+/// Minute of each hour at which the state is looked at.
+const RESYNC: &str = "7 * * * *";
+
+/// Reasons why a schedule cannot be CronJobs.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidCronJobs {
+    /// A name is not one that Kubernetes takes.
+    #[error("{field} is {value:?}; it must be {must}")]
+    Name {
+        /// The field.
+        field: &'static str,
+        /// Value of the field.
+        value: String,
+        /// Condition that the value must meet.
+        must: &'static str,
+    },
+    /// There is no such time of the day.
+    #[error("there is no time {hour:02}:{minute:02}")]
+    Time {
+        /// The hour.
+        hour: u32,
+        /// The minute.
+        minute: u32,
+    },
+    /// Bounds cannot be.
+    #[error(transparent)]
+    Bounds(#[from] InvalidBounds),
+    /// A CronJob that was read is none of ours, or was edited.
+    #[error("it cannot be read back: {0}")]
+    Unreadable(String),
+    /// The objects cannot be written as YAML.
+    #[error("the objects cannot be written: {0}")]
+    Write(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// The objects that carry out a weekly schedule on one HPA.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronJobs {
+    namespace: String,
+    hpa: String,
+    week: WeekPlan,
+    image: String,
+    deadline_s: u32,
+}
+
+impl CronJobs {
+    /// The schedule `week` on the HPA of a target. `image` is a container image with `sh`, `date`, `kubectl` and the time zones in
+    /// `/usr/share/zoneinfo`; where one of them is missing, a job fails and changes nothing.
+    ///
+    /// # Errors
+    /// [`InvalidCronJobs::Name`] if namespace, HPA or image cannot be called so.
+    pub fn new(target: &Target, week: WeekPlan, image: impl Into<String>) -> Result<Self, InvalidCronJobs> {
+        let (namespace, hpa, image) = (target.namespace.clone(), target.hpa.clone(), image.into());
+        let fault = |field, value: &str, must| Err(InvalidCronJobs::Name { field, value: value.to_owned(), must });
+        if !is_dns_label(&namespace) {
+            return fault("namespace", &namespace, "a DNS label");
+        }
+        if !is_dns_subdomain(&hpa) {
+            return fault("name of the HPA", &hpa, "a DNS subdomain");
+        }
+        let in_reference = |c: char| c.is_ascii_alphanumeric() || "-._/:@".contains(c);
+        if image.is_empty() || image.len() > 512 || !image.chars().all(in_reference) {
+            return fault("image", &image, "a reference to a container image");
+        }
+        Ok(Self { namespace, hpa, week, image, deadline_s: 600 })
+    }
+
+    /// Sets how late a run may start, in seconds. Default: 600. A later one is left to the next, which writes what is right then. Below 10
+    /// the controller, which looks every 10 s, may never start it; so 10 is the least.
+    #[must_use]
+    pub fn starting_deadline_s(mut self, seconds: u32) -> Self {
+        self.deadline_s = seconds.max(10);
+        self
+    }
+
+    /// The label selector by which the objects of this schedule are pruned: `kubectl apply --prune -l SELECTOR`.
+    pub fn selector(&self) -> String {
+        format!("{LABEL}={}", self.label())
+    }
+
+    /// The objects, in the order in which they are applied: ServiceAccount, Role, RoleBinding, CronJobs by their time. Their order and
+    /// names are the same each time.
+    pub fn objects(&self) -> Vec<Value> {
+        let account = self.name("bounds");
+        let rule = json!({ "apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"],
+            "resourceNames": [self.hpa], "verbs": ["get", "patch"] });
+        let mut objects = vec![
+            json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": self.metadata(&account),
+                "automountServiceAccountToken": false }),
+            json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": self.metadata(&account), "rules": [rule] }),
+            json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": self.metadata(&account),
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account },
+                "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": self.namespace }] }),
+        ];
+        for (suffix, schedule) in self.schedules() {
+            objects.push(self.cron_job(&self.name(&suffix), &account, &schedule));
+        }
+        objects
+    }
+
+    /// The objects as a YAML stream.
+    ///
+    /// # Errors
+    /// [`InvalidCronJobs::Write`] if they cannot be expressed.
+    pub fn to_yaml(&self) -> Result<String, InvalidCronJobs> {
+        let written =
+            |object: &Value| serde_saphyr::to_string(object).map_err(|error| InvalidCronJobs::Write(Arc::new(error)));
+        let documents: Vec<String> = self.objects().iter().map(written).collect::<Result<_, _>>()?;
+        Ok(documents.join("---\n"))
+    }
+
+    /// Reads the week of a CronJob that was made here.
+    ///
+    /// # Errors
+    /// [`InvalidCronJobs::Unreadable`] if it was not, or somebody has edited its script since.
+    pub fn read_week(cron_job: &Value) -> Result<WeekPlan, InvalidCronJobs> {
+        let unreadable = |why: String| InvalidCronJobs::Unreadable(why);
+        let text = |pointer: &str| cron_job.pointer(pointer).and_then(Value::as_str);
+        let annotation =
+            |key: &str| cron_job.pointer("/metadata/annotations").and_then(|all| all.get(key)).and_then(Value::as_str);
+        let written = annotation(ANNOTATION).ok_or_else(|| unreadable(format!("{ANNOTATION} is missing")))?;
+        let week: WeekPlan =
+            serde_json::from_str(written).map_err(|error| unreadable(format!("{ANNOTATION}: {error}")))?;
+        let hpa = annotation(HPA).unwrap_or_default();
+        let namespace = text("/metadata/namespace").unwrap_or("default");
+        let script = text("/spec/jobTemplate/spec/template/spec/containers/0/command/2");
+        if script != Some(&script::of(&week, namespace, hpa)) {
+            return Err(unreadable("its script is not the one of its week".to_owned()));
+        }
+        if text("/spec/timeZone") != Some(week.time_zone()) {
+            return Err(unreadable("its time zone is not that of its week".to_owned()));
+        }
+        Ok(week)
+    }
+
+    /// Cron expressions with the ends of the names that go with them: one for each time of the day at which something begins or ends.
+    fn schedules(&self) -> Vec<(String, String)> {
+        let mut days_of: BTreeMap<(u32, u32), Vec<&'static str>> = BTreeMap::new();
+        for change in self.week.changes() {
+            days_of.entry((change.hour(), change.minute())).or_default().push(change.day_name());
+        }
+        let at = |((hour, minute), days): (&(u32, u32), &Vec<&str>)| {
+            // Names of days: numbers mean other days to other readers of cron.
+            let days = if days.len() == 7 { "*".to_owned() } else { days.join(",") };
+            (format!("{hour:02}{minute:02}"), format!("{minute} {hour} * * {days}"))
+        };
+        let week = days_of.iter().map(at);
+        week.chain([("hourly".to_owned(), RESYNC.to_owned())]).collect()
+    }
+
+    fn cron_job(&self, name: &str, account: &str, schedule: &str) -> Value {
+        let metadata = json!({ "name": name, "namespace": self.namespace, "labels": self.labels(),
+            "annotations": { ANNOTATION: self.week.to_json(), HPA: self.hpa } });
+        let container = json!({
+            "name": "bounds",
+            "image": self.image,
+            "command": ["/bin/sh", "-c", script::of(&self.week, &self.namespace, &self.hpa)],
+            // kubectl keeps what it discovers, and the root is read-only.
+            "env": [{ "name": "KUBECACHEDIR", "value": "/tmp" }],
+            "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
+            "resources": { "requests": { "cpu": "10m", "memory": "64Mi" }, "limits": { "memory": "128Mi" } },
+            "securityContext": { "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] } },
+        });
+        let pod = json!({
+            "serviceAccountName": account,
+            "automountServiceAccountToken": true,
+            "restartPolicy": "Never",
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [container],
+            "volumes": [{ "name": "tmp", "emptyDir": { "sizeLimit": "16Mi" } }],
+        });
+        let labels = json!({ "labels": self.labels() });
+        json!({
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": metadata,
+            "spec": {
+                "schedule": schedule,
+                "timeZone": self.week.time_zone(),
+                "concurrencyPolicy": "Forbid",
+                "startingDeadlineSeconds": self.deadline_s,
+                "successfulJobsHistoryLimit": 1,
+                "failedJobsHistoryLimit": 3,
+                "jobTemplate": {
+                    "metadata": labels,
+                    "spec": {
+                        "backoffLimit": 3,
+                        "activeDeadlineSeconds": 300,
+                        "template": { "metadata": labels, "spec": pod },
+                    },
+                },
+            },
+        })
+    }
+
+    fn metadata(&self, name: &str) -> Value {
+        json!({ "name": name, "namespace": self.namespace, "labels": self.labels() })
+    }
+
+    fn labels(&self) -> Value {
+        json!({ "app.kubernetes.io/managed-by": "kube-scaling", LABEL: self.label() })
+    }
+
+    /// The name of the HPA as a label value, which has 63 characters at most.
+    fn label(&self) -> String {
+        shortened(&self.hpa, 63)
+    }
+
+    fn name(&self, suffix: &str) -> String {
+        let room = MAX_NAME - suffix.len() - 1;
+        format!("{}-{suffix}", shortened(&self.hpa, room))
+    }
+}
+
+/// A name, or its start and a sum of all of it, of so many characters at most.
+fn shortened(name: &str, most: usize) -> String {
+    if name.len() <= most {
+        return name.to_owned();
+    }
+    // FNV-1a, 32 bits: it is the same in every release.
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let start: String = name.chars().take(most.saturating_sub(9)).collect();
+    format!("{}-{hash:08x}", start.trim_end_matches(['-', '.']))
+}
+
+/// Bounds as the two numbers of a row.
+fn pair(bounds: Bounds) -> (u32, u32) {
+    (bounds.min(), bounds.max())
+}

@@ -1,0 +1,276 @@
+//! HPAs in a folder of manifests, as GitOps tools apply them: [`ManifestApplier`].
+
+mod error;
+mod files;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
+use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
+
+use crate::manifest::{API_VERSION, KIND, Place, edited, is_text, listed, places, with_item};
+pub use error::FolderError;
+use error::failed;
+use files::Found;
+use serde_json::Value;
+
+/// Names under which kustomize looks for its own file.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// A file before and after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileChange {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text before; none of a file that is new.
+    pub before: Option<String>,
+    /// Its text after.
+    pub after: String,
+}
+
+/// Moves the bounds of HPAs in the manifests of a folder, for a GitOps tool to apply.
+///
+/// Files are edited in place ([`with_bounds`](crate::with_bounds)): two numbers change, and every other byte stays. With
+/// [`patching`](Self::patching), nothing that is there is edited: a kustomize patch in an overlay holds the bounds, and the overlay's
+/// kustomization lists it. A file is replaced as a whole, by renaming a temporary one, so that no reader ever sees half of it. Symbolic
+/// links are not followed.
+///
+/// The HPA of a target is the one of that name in that namespace, or of that name without a namespace. It must stand in one place, and
+/// scale the target's workload. What runs is not known here, and neither are the owner's bounds: the
+/// [`ChangeLog`](scaling_core::ChangeLog) of the autoscaler remembers those that it has moved.
+///
+/// Files are read and written within the call, which blocks: a host with thousands of files runs it where blocking is allowed. Two
+/// processes must not write the same folder.
+///
+/// ```
+/// use scaling_core::{Bounds, HpaApplier, Target};
+/// use scaling_k8s::ManifestApplier;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let text = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: checkout}\nspec:\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: checkout}\n  maxReplicas: 10\n";
+/// # std::fs::write(folder.path().join("hpa.yaml"), text)?;
+/// let applier = ManifestApplier::open(folder.path())?;
+/// let state = futures::executor::block_on(applier.current(&Target::deployment("shop", "checkout")))?;
+/// assert_eq!(state.bounds, Bounds::new(1, 10)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ManifestApplier {
+    root: PathBuf,
+    overlay: Option<PathBuf>,
+    /// One change at a time: reading and writing belong together.
+    writing: Mutex<()>,
+}
+
+/// An HPA in the folder.
+struct Hpa {
+    file: Found,
+    place: Place,
+    /// The patch of the overlay, if there is one.
+    patch: Option<(Found, Place)>,
+    bounds: Bounds,
+}
+
+impl ManifestApplier {
+    /// Opens a folder of manifests.
+    ///
+    /// # Errors
+    /// [`FolderError`] if it is none.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, FolderError> {
+        let root = files::folder(root.as_ref())?;
+        Ok(Self { root, overlay: None, writing: Mutex::new(()) })
+    }
+
+    /// Writes the bounds as a kustomize patch in an overlay, a folder within this one, and leaves the HPA itself as it is.
+    ///
+    /// # Errors
+    /// [`FolderError`] if it is no folder within this one, or has no kustomization.
+    pub fn patching(mut self, overlay: impl AsRef<Path>) -> Result<Self, FolderError> {
+        let overlay = files::folder(&self.root.join(overlay))?;
+        files::inside(&self.root, &overlay)?;
+        kustomization(&overlay)?;
+        self.overlay = Some(overlay);
+        Ok(self)
+    }
+
+    /// The files as they would be after a plan; none if nothing would change.
+    ///
+    /// # Errors
+    /// [`FolderError`] if the plan cannot be carried out.
+    pub fn preview(&self, plan: &HpaPlan) -> Result<Vec<FileChange>, FolderError> {
+        let hpa = self.find(plan.target())?;
+        let (expected, new, found) = (plan.old_bounds(), plan.new_bounds(), hpa.bounds);
+        if found == new {
+            return Ok(Vec::new());
+        }
+        if found != expected {
+            return Err(FolderError::OtherBounds { expected, found });
+        }
+        self.changes(&hpa, new)
+    }
+
+    fn find(&self, target: &Target) -> Result<Hpa, FolderError> {
+        let Some(hpa) = self.found(target)? else {
+            let (hpa, namespace) = (target.hpa.clone(), target.namespace.clone());
+            return Err(FolderError::NotFound { hpa, namespace, path: self.root.clone() });
+        };
+        let scaled =
+            |field: &str| hpa.place.object.pointer(&format!("/spec/scaleTargetRef/{field}")).and_then(Value::as_str);
+        let (kind, name) = (scaled("kind").unwrap_or_default(), scaled("name").unwrap_or_default());
+        if (kind, name) == (target.kind.as_str(), target.name.as_str()) {
+            return Ok(hpa);
+        }
+        Err(FolderError::OtherWorkload { scales: format!("{kind} {name}"), path: hpa.file.path })
+    }
+
+    fn found(&self, target: &Target) -> Result<Option<Hpa>, FolderError> {
+        let fits = |place: &Place| {
+            place.name == target.hpa && place.namespace.as_ref().is_none_or(|namespace| *namespace == target.namespace)
+        };
+        let (mut whole, mut patches) = (Vec::new(), Vec::new());
+        for file in files::with(&self.root, &target.hpa)? {
+            for place in places(&file.text).into_iter().filter(fits) {
+                let list = if place.is_patch { &mut patches } else { &mut whole };
+                list.push((file.clone(), place));
+            }
+        }
+        let paths = |list: &[(Found, Place)]| list.iter().map(|(file, _)| file.path.clone()).collect();
+        // An HPA with the namespace written is meant rather than one without.
+        if whole.len() > 1 && whole.iter().any(|(_, place)| place.namespace.is_some()) {
+            whole.retain(|(_, place)| place.namespace.is_some());
+        }
+        match &self.overlay {
+            Some(overlay) => {
+                patches.retain(|(file, _)| file.path.starts_with(overlay));
+                other_patches(overlay)?;
+            }
+            None if !patches.is_empty() && !whole.is_empty() => {
+                return Err(FolderError::Patches { paths: paths(&patches) });
+            }
+            None => {}
+        }
+        if whole.len() > 1 || patches.len() > 1 {
+            return Err(FolderError::Several { paths: paths(if whole.len() > 1 { &whole } else { &patches }) });
+        }
+        let Some((file, place)) = whole.pop() else { return Ok(None) };
+        let patch = patches.pop();
+        let bounds = effective(&file, &place, patch.as_ref())?;
+        Ok(Some(Hpa { file, place, patch, bounds }))
+    }
+
+    /// The files that change, in the order in which they may be written.
+    fn changes(&self, hpa: &Hpa, new: Bounds) -> Result<Vec<FileChange>, FolderError> {
+        let Some(overlay) = &self.overlay else {
+            return Ok(vec![change(&hpa.file, &hpa.place, new)?]);
+        };
+        let (bounds, name) = if let Some((file, place)) = &hpa.patch {
+            let name = file.path.strip_prefix(overlay).unwrap_or(&file.path).display().to_string();
+            (change(file, place, new)?, name)
+        } else {
+            let name = format!("{}.bounds.yaml", hpa.place.name);
+            let path = overlay.join(&name);
+            // A name with a slash in it would lead elsewhere; one that is taken belongs to somebody else.
+            if !is_dns_subdomain(&hpa.place.name) || path.symlink_metadata().is_ok() {
+                return Err(FolderError::Changed { path });
+            }
+            (FileChange { path, before: None, after: patch_text(&hpa.place, new) }, name)
+        };
+        let listing = kustomization(overlay)?;
+        let before = files::read(&listing)?;
+        let listed = with_item(&before, "patches", &name);
+        let after = listed.map_err(|source| FolderError::Manifest { path: listing.clone(), source })?;
+        // The patch first: a kustomization that lists a file which is not there would break the build.
+        let mut changes = vec![bounds];
+        if after != before {
+            changes.push(FileChange { path: listing, before: Some(before), after });
+        }
+        Ok(changes)
+    }
+}
+
+/// Refuses an overlay with patches of bounds that are no strategic-merge patch in a file, whichever HPA they are of.
+fn other_patches(overlay: &Path) -> Result<(), FolderError> {
+    let path = kustomization(overlay)?;
+    let text = files::read(&path)?;
+    if text.contains("minReplicas") || text.contains("maxReplicas") {
+        return Err(FolderError::OtherPatch { path });
+    }
+    for file in listed(&text, "patches") {
+        let path = overlay.join(file);
+        let is_file = path.symlink_metadata().is_ok_and(|data| data.is_file());
+        let text = if is_file { files::read(&path)? } else { continue };
+        if text.contains("/spec/minReplicas") || text.contains("/spec/maxReplicas") {
+            return Err(FolderError::OtherPatch { path });
+        }
+    }
+    Ok(())
+}
+
+/// The bounds that count: those of the patch, and of the HPA where the patch says nothing.
+fn effective(file: &Found, place: &Place, patch: Option<&(Found, Place)>) -> Result<Bounds, FolderError> {
+    let at = |file: &Found, source| FolderError::Manifest { path: file.path.clone(), source };
+    let (min, max) = place.bounds().map_err(|error| at(file, error))?;
+    let (over_min, over_max) = match patch {
+        Some((file, place)) => place.bounds().map_err(|error| at(file, error))?,
+        None => (None, None),
+    };
+    let bounds = Bounds::new(over_min.or(min).unwrap_or(1), over_max.or(max).unwrap_or(0));
+    bounds.map_err(|error| at(file, error.into()))
+}
+
+fn change(file: &Found, place: &Place, new: Bounds) -> Result<FileChange, FolderError> {
+    let after =
+        edited(&file.text, place, new).map_err(|source| FolderError::Manifest { path: file.path.clone(), source })?;
+    Ok(FileChange { path: file.path.clone(), before: Some(file.text.clone()), after })
+}
+
+/// A strategic-merge patch with the bounds alone. Names come from a manifest, and may be anything.
+fn patch_text(place: &Place, bounds: Bounds) -> String {
+    let scalar = |name: &str| {
+        let plain = (is_dns_label(name) || is_dns_subdomain(name)) && is_text(name);
+        if plain { name.to_owned() } else { Value::from(name).to_string() }
+    };
+    let namespace = place.namespace.as_deref().map(|namespace| format!("  namespace: {}\n", scalar(namespace)));
+    format!(
+        "apiVersion: {API_VERSION}\nkind: {KIND}\nmetadata:\n  name: {}\n{}spec:\n  minReplicas: {}\n  maxReplicas: {}\n",
+        scalar(&place.name),
+        namespace.unwrap_or_default(),
+        bounds.min(),
+        bounds.max()
+    )
+}
+
+fn kustomization(overlay: &Path) -> Result<PathBuf, FolderError> {
+    let mut candidates = KUSTOMIZATIONS.iter().map(|name| overlay.join(name));
+    let found = candidates.find(|path| path.symlink_metadata().is_ok_and(|data| data.is_file()));
+    found.ok_or_else(|| FolderError::NoKustomization { path: overlay.to_owned() })
+}
+
+#[async_trait]
+impl HpaApplier for ManifestApplier {
+    async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
+        let found = self.find(target).map_err(|error| failed(target, error))?;
+        Ok(HpaState::new(found.bounds).bounds_only())
+    }
+
+    async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        let target = plan.target();
+        if plan.resources().is_some() {
+            let detail = "the plan changes what pods request, and this applier writes bounds alone".to_owned();
+            return Err(ApplyError::Refused { target: target.clone(), detail });
+        }
+        if mode == ApplyMode::Plan {
+            return Ok(Applied { mode, changed: !plan.is_empty() });
+        }
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.preview(plan).map_err(|error| failed(target, error))?;
+        if mode == ApplyMode::Apply {
+            for change in &changes {
+                files::replace(&self.root, change).map_err(|error| failed(target, error))?;
+            }
+        }
+        Ok(Applied { mode, changed: !changes.is_empty() })
+    }
+}
