@@ -57,7 +57,7 @@
 //!
 //! | metric | type | labels | meaning |
 //! | --- | --- | --- | --- |
-//! | `ai_scaling_llm_questions_total` | counter | `outcome` | questions by their end: `agreed`, `changed`, `late`, `refused`, `unavailable`, `malformed`, `out_of_range`, `unsure`, `stale` (never used while fresh), `abandoned` |
+//! | `ai_scaling_llm_questions_total` | counter | `outcome` | questions by their end: `agreed`, `changed`, `late`, `refused`, `unavailable`, `malformed`, `out_of_range`, `unsure`, `unproved`, `stale` (never used while fresh), `abandoned` |
 //! | `ai_scaling_llm_not_asked_total` | counter | `reason` | decisions without a question: `no_model`, `no_room`, `cooling`, `unchanged`, `busy`, `no_runtime`, `breaker_open`, `over_budget` |
 //! | `ai_scaling_llm_decisions_total` | counter | `result` | decisions that are the baseline's (`equal`) and others (`changed`) |
 //! | `ai_scaling_llm_tokens_total` | counter | `type` | tokens of questions (`input`, caches included) and answers (`output`) |

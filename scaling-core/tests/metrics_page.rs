@@ -72,6 +72,8 @@ fn the_table_of_the_docs_names_every_metric_and_no_other() {
                 .collect::<Vec<_>>()
         })
         .map(|name| name.trim_matches('`').to_owned())
+        // Written by the crate of the models, where a test holds them against the same table.
+        .filter(|name| !name.starts_with("ai_scaling_llm_"))
         .collect();
     let page = Metrics::new().render().unwrap();
     let shown: BTreeSet<String> = page

@@ -56,6 +56,8 @@ fn the_types_of_the_crate_root_are_shared_between_threads() {
     shared::<Reason>();
     shared::<NeedDriver>();
     shared::<CapacityModel>();
+    shared::<ReplayVerdict>();
+    shared::<ReplayedSize>();
     shared::<Floor>();
     shared::<ShadowDecision>();
     shared::<ShadowOutcome>();

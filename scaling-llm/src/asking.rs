@@ -49,9 +49,12 @@ pub(crate) struct Asks<'a> {
     pub(crate) matters: bool,
 }
 
+/// Bytes of a prompt that its replay takes at most.
+const REPLAY_BYTES: usize = 160;
+
 impl Asks<'_> {
-    fn prompt(&self) -> Prompt {
-        let Self { observation, baseline, allowed, limits, proof, .. } = *self;
+    fn prompt(&self, proof: Option<&Proof>) -> Prompt {
+        let Self { observation, baseline, allowed, limits, .. } = *self;
         let says = proof.and_then(|proof| proof.says(observation, baseline));
         Prompt::new(&crate::Question::new(observation, baseline, allowed).with_limits(limits).with_backtest(says))
     }
@@ -145,10 +148,12 @@ impl Asker {
     pub(crate) async fn hear<M: ChatModel + 'static>(&self, model: &Arc<M>, asks: &Asks<'_>) -> Heard {
         let id = model.id();
         // One lock from looking it up to putting it: two decisions never put the same.
-        let (mut question, prompt) = match self.put(&id, asks) {
-            Ok(put) => put,
+        let mut question = match self.put(&id, asks) {
+            Ok(question) => question,
             Err(heard) => return heard,
         };
+        // Written for the few questions that are put, and after the lock: it takes a replay.
+        let prompt = asks.prompt(asks.proof);
         let span = question::span(asks, &id);
         question.span = span.clone();
         let (target, nth) = (Arc::clone(&asks.observation.target), question.nth);
@@ -165,9 +170,8 @@ impl Asker {
     }
 
     /// A question that may be put now.
-    fn put(&self, id: &ModelId, asks: &Asks<'_>) -> Result<(Question, Prompt), Heard> {
-        let Asks { observation, baseline, allowed, .. } = *asks;
-        let (spec, key) = (key::spec(observation), QuestionKey::new(id, observation, baseline, allowed));
+    fn put(&self, id: &ModelId, asks: &Asks<'_>) -> Result<Question, Heard> {
+        let (spec, key) = (key::spec(asks.observation), QuestionKey::new(id, asks));
         self.shared.remember(|memory| self.put_unless_known(memory, id, asks, (spec, key)))
     }
 
@@ -177,7 +181,7 @@ impl Asker {
         id: &ModelId,
         asks: &Asks<'_>,
         (spec, key): (u64, QuestionKey),
-    ) -> Result<(Question, Prompt), Heard> {
+    ) -> Result<Question, Heard> {
         let (target, now) = (&asks.observation.target, asks.observation.now);
         let stale = || self.stats().settle(AdviceOutcome::Stale);
         match memory.look(target, spec, &key, now, (asks.fresh_for, self.ask_again_after), stale) {
@@ -191,9 +195,8 @@ impl Asker {
             return Err(Heard::NotAsked(NotAsked::NoRuntime));
         }
         let permit = self.breaker.permit(id, now).map_err(|until| Heard::NotAsked(NotAsked::Open { until }))?;
-        // Written for the few questions that are put alone: it takes a replay.
-        let prompt = asks.prompt();
-        let bytes = prompt.system.len() + prompt.user.len() + crate::reply::SCHEMA.len();
+        let prompt = asks.prompt(None);
+        let bytes = prompt.system.len() + prompt.user.len() + REPLAY_BYTES + crate::reply::SCHEMA.len();
         let reservation = match self.budget.reserve(target, id, now, bytes) {
             Ok(reservation) => reservation,
             Err(why) => {
@@ -204,6 +207,6 @@ impl Asker {
         let nth = memory.put(target, spec, key, now, stale);
         self.stats().ask();
         let inline = self.asking == Asking::Inline;
-        Ok((Question::new(&self.shared, target, nth, (reservation, permit), inline), prompt))
+        Ok(Question::new(&self.shared, target, nth, (reservation, permit), inline))
     }
 }

@@ -3,6 +3,7 @@
 mod config;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -64,8 +65,23 @@ pub struct LlmEngine<M, B> {
     asker: Asker,
     growths: Growths,
     proof: Option<Proof>,
-    limits: KnownLimits,
+    limits: Limits,
     name: String,
+}
+
+/// Where the limits of a workload come from.
+struct Limits(Box<dyn Fn(&Observation) -> KnownLimits + Send + Sync>);
+
+impl Limits {
+    fn none() -> Self {
+        Self(Box::new(|_| KnownLimits::default()))
+    }
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Limits(..)")
+    }
 }
 
 impl<B: DecisionEngine> LlmEngine<NoModel, B> {
@@ -120,16 +136,7 @@ impl<M, B: DecisionEngine> LlmEngine<M, B> {
         };
         let asker = Asker::new(&config);
         let model = model.map(Arc::new);
-        Self {
-            model,
-            baseline,
-            config,
-            asker,
-            growths: Growths::default(),
-            proof: None,
-            limits: KnownLimits::default(),
-            name,
-        }
+        Self { model, baseline, config, asker, growths: Growths::default(), proof: None, limits: Limits::none(), name }
     }
 }
 
@@ -143,10 +150,22 @@ impl<M, B> LlmEngine<M, B> {
         self
     }
 
-    /// Sets the limits that the model is told: those of the host's guards. They hold whether it is told or not.
+    /// Sets where the limits come from that the model is told: those of the host's guards, and the bounds of the workload's HPA. They
+    /// hold whether it is told or not.
+    ///
+    /// ```
+    /// use scaling_core::{HardLimits, RuleBasedEngine};
+    /// use scaling_llm::{LlmEngine, ReplayModel, Transcript, prompt::KnownLimits};
+    ///
+    /// let hard = Some(HardLimits::new(2, 20)?);
+    /// let engine = LlmEngine::new(ReplayModel::new(Transcript::default()), RuleBasedEngine::default())
+    ///     .with_limits(move |_observation| KnownLimits { hard, ..KnownLimits::default() });
+    /// # let _ = engine;
+    /// # Ok::<(), scaling_core::InvalidBounds>(())
+    /// ```
     #[must_use]
-    pub fn with_limits(mut self, limits: KnownLimits) -> Self {
-        self.limits = limits;
+    pub fn with_limits(mut self, limits: impl Fn(&Observation) -> KnownLimits + Send + Sync + 'static) -> Self {
+        self.limits = Limits(Box::new(limits));
         self
     }
 
@@ -369,7 +388,7 @@ impl<M: ChatModel + 'static, B: DecisionEngine> DecisionEngine for LlmEngine<M, 
             observation,
             baseline: &baseline,
             allowed,
-            limits: self.limits,
+            limits: (self.limits.0)(observation),
             proof: self.proof.as_ref(),
             engine: &self.name,
             fresh_for: self.config.lifetime(&observation.facts),

@@ -222,10 +222,7 @@ impl ChatModel for Timed {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.seconds += began.elapsed().as_secs_f64();
         if let Ok(completion) = &answer {
-            seen.usage.input_tokens += completion.usage.input_tokens;
-            seen.usage.output_tokens += completion.usage.output_tokens;
-            seen.usage.cache_read_tokens += completion.usage.cache_read_tokens;
-            seen.usage.cache_write_tokens += completion.usage.cache_write_tokens;
+            seen.usage += completion.usage;
         }
         answer
     }

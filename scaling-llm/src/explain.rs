@@ -175,8 +175,12 @@ impl<M: ChatModel> Explainer<M> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(ModelError::Unavailable("there is no tokio runtime to keep the deadline".into()));
         }
-        let answer = self.model.complete(SYSTEM, question);
-        tokio::time::timeout(self.deadline, answer).await.unwrap_or(Err(ModelError::Late))
+        let answer = async {
+            let answer = self.model.complete(SYSTEM, question);
+            tokio::time::timeout(self.deadline, answer).await.unwrap_or(Err(ModelError::Late))
+        };
+        let panicked = || Err(ModelError::Unavailable("it panicked".into()));
+        crate::isolated::isolated(answer).await.unwrap_or_else(panicked)
     }
 }
 

@@ -11,9 +11,11 @@ mod budget;
 pub mod conformance;
 mod engine;
 #[cfg(feature = "eval")]
+#[cfg_attr(docsrs, doc(cfg(feature = "eval")))]
 pub mod eval;
 pub mod explain;
 mod growth;
+mod isolated;
 #[cfg(feature = "telemetry")]
 mod metrics;
 mod model;

@@ -144,6 +144,22 @@ pub struct Usage {
     pub cache_write_tokens: u64,
 }
 
+impl std::ops::AddAssign for Usage {
+    /// Adds, as far as the numbers go: a server may say anything.
+    fn add_assign(&mut self, other: Self) {
+        let Self { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = other;
+        let sums = [
+            (&mut self.input_tokens, input_tokens),
+            (&mut self.output_tokens, output_tokens),
+            (&mut self.cache_read_tokens, cache_read_tokens),
+            (&mut self.cache_write_tokens, cache_write_tokens),
+        ];
+        for (sum, tokens) in sums {
+            *sum = sum.saturating_add(tokens);
+        }
+    }
+}
+
 /// Failure to answer a question. A transcript records and replays it like an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

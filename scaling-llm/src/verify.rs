@@ -176,12 +176,13 @@ impl Proof {
 
     /// Replays the baseline's own size: the score that a model is told of it. `None` where nothing can be replayed.
     pub fn says(&self, observation: &Observation, baseline: &ScalingDecision) -> Option<BacktestSays> {
-        let own = self.replay(observation, baseline, baseline.desired_replicas).ok()?.own;
-        let times = Times::of(observation)?;
+        let Verdict { own, moments, .. } = self.replay(observation, baseline, baseline.desired_replicas).ok()?;
+        let (times, moments) = (Times::of(observation)?, f64::from(moments));
         Some(BacktestSays {
-            hours: times.steps as f64 * times.step_s / 3600.0,
+            hours: moments * times.steps as f64 * times.step_s / 3600.0,
             violating_share: own.past_violating_share,
-            pod_hours: own.pod_hours,
+            // A size that is held costs the same on every path.
+            pod_hours: moments * own.pod_hours,
             oracle_ratio: None,
             peak_pods: own.replicas,
         })

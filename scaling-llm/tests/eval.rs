@@ -123,6 +123,11 @@ fn a_situation_that_cannot_be_is_refused_by_name() {
         (r#","signals":[["queue_depth",[[5,1],[0,2]]]]"#, "in the order of time"),
         (r#","health":[[0,-1]]"#, "none below 0"),
         (r#","hold_min":0"#, "at least 5"),
+        (r#","at":"+262142-12-31T23:00:00Z""#, "from 1970 to 2200"),
+        (
+            r#","events":[{"name":"e","from_min":9223372036854775807,"to_min":9223372036854775807,"factor":2}]"#,
+            "at most",
+        ),
         (r#","limit":0"#, "from 1 to 1000"),
         (r#","events":[{"name":"e","from_min":5,"to_min":5,"factor":2}]"#, "not after its start"),
     ] {

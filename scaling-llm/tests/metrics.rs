@@ -101,6 +101,13 @@ async fn every_outcome_is_on_the_page() {
     for line in expected {
         assert!(page.lines().any(|found| found == line || found == format!("{line}.0")), "{line}\n{page}");
     }
+    // The table of the docs names every metric of this page.
+    let docs = include_str!("../../scaling-core/src/telemetry.rs");
+    for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ai_scaling_llm_")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let total = if kind == "counter" { "_total" } else { "" };
+        assert!(docs.contains(&format!("//! | `ai_scaling_llm_{name}{total}` | {kind} ")), "{line}");
+    }
     // Labels of few values: no workload among them.
     let lines = page.lines().filter(|line| line.contains("_llm_"));
     assert!(lines.clone().count() < 100 && lines.clone().all(|line| !line.contains("web-")), "{page}");

@@ -411,25 +411,33 @@ impl fmt::Display for Reason {
                     "suggested to people, not applied: at least {min_replicas} pods {days} from {start_hour}:00 to {end_hour}:00"
                 )
             }
-            Self::Replayed { verdict, moments, own, proposed } => {
-                write!(f, "{} pods instead of {}: {verdict}", proposed.replicas, own.replicas)?;
-                if *moments == 0 {
-                    return Ok(());
-                }
-                let share = |size: &ReplayedSize| {
-                    let [past, band] = [size.past_violating_share, size.band_violating_share];
-                    format!("{:.3} % and {:.3} %", 100.0 * past, 100.0 * band)
-                };
-                write!(
-                    f,
-                    " ({moments} moments of the past and the forecast's band: {} violating instead of {}, {:.3} pod-hours instead of {:.3})",
-                    share(proposed),
-                    share(own),
-                    proposed.pod_hours,
-                    own.pod_hours
-                )
-            }
+            Self::Replayed { verdict, moments, own, proposed } => replayed(f, *verdict, *moments, own, proposed),
             Self::Custom { rule, text } => write!(f, "{rule}: {text}"),
         }
     }
+}
+
+fn replayed(
+    f: &mut fmt::Formatter<'_>,
+    verdict: ReplayVerdict,
+    moments: u32,
+    own: &ReplayedSize,
+    proposed: &ReplayedSize,
+) -> fmt::Result {
+    write!(f, "{} pods instead of {}: {verdict}", proposed.replicas, own.replicas)?;
+    if moments == 0 {
+        return Ok(());
+    }
+    let share = |size: &ReplayedSize| {
+        let [past, band] = [size.past_violating_share, size.band_violating_share];
+        format!("{:.3} % and {:.3} %", 100.0 * past, 100.0 * band)
+    };
+    write!(
+        f,
+        " ({moments} moments of the past and the forecast's band: {} violating instead of {}, {:.3} pod-hours instead of {:.3})",
+        share(proposed),
+        share(own),
+        proposed.pod_hours,
+        own.pod_hours
+    )
 }

@@ -79,13 +79,13 @@ impl HttpClient {
     /// [`HttpError`] if there is no complete answer.
     pub async fn exchange(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         let started = Instant::now();
-        let deadline = started + self.config.timeout;
+        let deadline = later(started, self.config.timeout);
         let url = request.endpoint.to_string();
         let mut last: Option<HttpError> = None;
         let (mut attempt, mut renew, mut renewed) = (0, false, false);
         loop {
             attempt += 1;
-            let until = deadline.min(Instant::now() + self.config.attempt_timeout);
+            let until = deadline.min(later(Instant::now(), self.config.attempt_timeout));
             let failed = match timeout_at(until, self.attempt(request, &url, std::mem::take(&mut renew))).await {
                 Ok(Ok(response)) if response.status == 401 && !renewed && self.renews() => {
                     // Not an attempt that failed: the token expired.
@@ -139,6 +139,7 @@ impl HttpClient {
         }
         let response = self.client.execute(built).await.map_err(|error| failure(error, url))?;
         if let Some(to) = redirect(&response) {
+            let to = secrets.removed(&to, false).into_owned();
             return Err(HttpError::Redirected { url: url.to_owned(), status: response.status().as_u16(), to });
         }
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -233,6 +234,12 @@ async fn read(mut response: Response, limit: usize, url: &str) -> Result<(Vec<u8
         body.extend_from_slice(&chunk);
     }
     Ok((body, false))
+}
+
+/// An instant that far ahead, or thirty years where there is none: no limit is a limit that nobody lives to see.
+fn later(from: Instant, after: Duration) -> Instant {
+    const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 86_400);
+    from.checked_add(after.min(THIRTY_YEARS)).unwrap_or(from)
 }
 
 /// Scheme and host to which the answer sends, if it does.

@@ -7,6 +7,10 @@ use reqwest::header::HeaderMap;
 /// What stands where a secret stood.
 const REDACTED: &str = "[redacted]";
 
+/// Shortest text that is taken for a secret, in bytes. A made-up key such as `none`, for a server that wants none, is a word that answers
+/// hold for other reasons.
+const SHORTEST: usize = 6;
+
 /// Longest excerpt of a body in an error, in characters.
 const EXCERPT: usize = 200;
 
@@ -28,13 +32,18 @@ impl Secrets {
         secrets
     }
 
-    /// Adds a secret as it is, as it stands in a JSON string, and as it stands in a form.
+    /// Adds a secret as it is, as it stands in a JSON string, in a form, and in the host of an address, which is written small.
+    /// One of fewer than six bytes is left alone.
     pub(super) fn add(&mut self, secret: &str) {
+        if secret.len() < SHORTEST {
+            return;
+        }
         let json = serde_json::to_string(secret).unwrap_or_default();
         let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
         let form = reqwest::Url::parse_with_params("http://h/", [("", secret)]);
         let form = form.ok().and_then(|url| Some(url.query()?.trim_start_matches('=').to_owned())).unwrap_or_default();
-        self.0.extend([secret, json, &form].into_iter().filter(|form| !form.is_empty()).map(str::to_owned));
+        let small = secret.to_ascii_lowercase();
+        self.0.extend([secret, json, &form, &small].into_iter().filter(|form| !form.is_empty()).map(str::to_owned));
         // A longer one first: it may contain a shorter one.
         self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         self.0.dedup();
@@ -94,11 +103,17 @@ mod tests {
 
     #[test]
     fn a_secret_is_cut_out_in_every_form_in_which_it_may_be_repeated() {
-        let secrets = secrets(&["p\"ss w&rd", "p\"ss"]);
+        let secrets = secrets(&["p\"ss w&rd", "p\"ss w&", "none"]);
+        assert_eq!(secrets.removed("none is left", false), "none is left");
         for repeated in ["p\"ss w&rd", "p\\\"ss w&rd", "p%22ss+w%26rd"] {
             let text = format!("you sent {repeated}, which is wrong");
             assert_eq!(secrets.removed(&text, false), format!("you sent {REDACTED}, which is wrong"));
         }
+    }
+
+    #[test]
+    fn a_secret_in_the_host_of_an_address_is_cut_out() {
+        assert_eq!(secrets(&["sk-Ab-Cdef"]).removed("http://sk-ab-cdef:80", false), format!("http://{REDACTED}:80"));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{Observation, PlannedEvent, ScalingDecision, Signal, SignalKind};
+use scaling_core::{Observation, PlannedEvent, Signal, SignalKind};
 
-use crate::{AdviceRange, ModelId, prompt, reply};
+use super::Asks;
+use crate::{ModelId, prompt, reply};
 
 /// Place of a number that is not there.
 const ABSENT: i32 = i32::MIN;
@@ -26,12 +27,8 @@ pub(crate) struct QuestionKey {
 }
 
 impl QuestionKey {
-    pub(crate) fn new(
-        model: &ModelId,
-        observation: &Observation,
-        baseline: &ScalingDecision,
-        allowed: AdviceRange,
-    ) -> Self {
+    pub(crate) fn new(model: &ModelId, asks: &Asks<'_>) -> Self {
+        let Asks { observation, baseline, allowed, limits, .. } = *asks;
         let floor = baseline.floor.as_ref().map_or(-1, |floor| i64::from(floor.replicas));
         let resources = baseline.resources.as_ref();
         let mut exact = vec![
@@ -40,6 +37,10 @@ impl QuestionKey {
             i64::from(allowed.replicas.lowest),
             i64::from(allowed.replicas.highest),
             floor,
+            limits.hard.map_or(-1, |hard| i64::from(hard.bounds().min())),
+            limits.hard.map_or(-1, |hard| i64::from(hard.bounds().max())),
+            limits.bounds.map_or(-1, |bounds| i64::from(bounds.min())),
+            limits.bounds.map_or(-1, |bounds| i64::from(bounds.max())),
             baseline.urgency as i64,
             baseline.timing as i64,
             resources.map_or(i64::MIN, |change| i64::from(change.cpu_percent)),

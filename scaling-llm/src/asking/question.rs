@@ -1,10 +1,6 @@
 //! A question under way.
 
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use scaling_core::Target;
@@ -15,6 +11,7 @@ use tracing::field::Empty;
 use super::{Asks, Mishap, Reading, Shared};
 use crate::breaker::Permit;
 use crate::budget::Reservation;
+use crate::isolated::isolated;
 use crate::stats::AdviceOutcome;
 use crate::text::one_line;
 use crate::{ChatModel, Completion, ModelError, ModelId, Prompt, reply};
@@ -169,17 +166,6 @@ impl Drop for Question {
         self.span.record("error.type", mishap.outcome.label());
         self.shared.remember(|memory| memory.answered(&self.target, self.nth, Err(mishap), true));
     }
-}
-
-/// The outcome of a future, or `None` if it panicked.
-async fn isolated<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(Poll::Ready(value)) => Poll::Ready(Some(value)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(None),
-    })
-    .await
 }
 
 /// The advice in an answer, as far as that can be judged without the decision that it is for.

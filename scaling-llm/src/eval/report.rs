@@ -216,10 +216,7 @@ impl Summary {
         let preventable = baseline.violating_requests - best.violating_requests;
         let mut usage = Usage::default();
         for report in reports {
-            usage.input_tokens += report.usage.input_tokens;
-            usage.output_tokens += report.usage.output_tokens;
-            usage.cache_read_tokens += report.usage.cache_read_tokens;
-            usage.cache_write_tokens += report.usage.cache_write_tokens;
+            usage += report.usage;
         }
         let asked: Vec<f64> =
             reports.iter().filter(|report| report.outcome != Outcomes::NotAsked).map(|report| report.seconds).collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scaling_core::chrono::{DateTime, TimeDelta, Timelike, Utc};
+use scaling_core::chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use scaling_core::conformance::dataset;
 use scaling_core::{
     Absence, Observation, PlannedEvent, ScalingAction, ScalingMetrics, Signal, SignalKind, SignalSet, Target,
@@ -268,6 +268,13 @@ impl Raw {
         }
         if !(1..=1000).contains(&self.limit) || self.label.lowest > self.label.highest {
             return Err("limit must be from 1 to 1000, and the label's lowest at most its highest".to_owned());
+        }
+        if !(1970..=2200).contains(&self.at.year()) {
+            return Err(format!("at is {}; it must be from 1970 to 2200", self.at));
+        }
+        let ahead = self.events.iter().flat_map(|event| [event.from_min, event.to_min]);
+        if let Some(minute) = ahead.into_iter().find(|minute| minute.unsigned_abs() > u64::from(LONGEST)) {
+            return Err(format!("an event is {minute} minutes from now; it may be {LONGEST} at most"));
         }
         let courses = [("pods", &self.pods), ("load", &self.load), ("health", &self.health)];
         let named = self.signals.iter().map(|(kind, course)| (kind.field(), course));

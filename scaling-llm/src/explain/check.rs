@@ -49,7 +49,10 @@ pub(super) fn checked(text: &str, numbers: &Numbers) -> Result<String, Unfaithfu
     if let Some(found) = scan(line).into_iter().find(|found| !is_plain(found) || !numbers.hold(found)) {
         return Err(Unfaithful::Number(found.shown));
     }
-    match line.split(|c: char| !c.is_alphabetic()).find(|word| is_number(word, numbers)) {
+    let words = || line.split(|c: char| !c.is_alphabetic() && c != '%').filter(|word| !word.is_empty());
+    let measured =
+        words().zip(words().skip(1)).find(|(word, unit)| is_small(word) && is_unit(unit)).map(|(word, _)| word);
+    match measured.or_else(|| words().find(|word| is_number(word, numbers))) {
         Some(word) => Err(Unfaithful::Word(crate::text::one_line(word, 40))),
         None => Ok(line.to_owned()),
     }
@@ -122,6 +125,19 @@ const ORDINALS: [&str; 12] = [
     "third", "thirds", "fourth", "fourths", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
     "twelfth",
 ];
+
+/// Returns true for a number up to twelve.
+fn is_small(word: &str) -> bool {
+    SMALL.contains(&&*word.to_lowercase())
+}
+
+/// Returns true for what makes a share or a time of the number before it. Such a number is written in digits, or not at all.
+fn is_unit(word: &str) -> bool {
+    let lower = word.to_lowercase();
+    let times = ["percent", "millisecond", "second", "minute", "hour", "day", "week", "month"];
+    matches!(&*lower, "%" | "ms" | "s" | "sec" | "min" | "h" | "hr" | "d")
+        || times.contains(&lower.strip_suffix('s').unwrap_or(&lower))
+}
 
 fn is_number(word: &str, numbers: &Numbers) -> bool {
     let lower = word.to_lowercase();

@@ -91,9 +91,9 @@ impl Numbers {
         self.hold(found) || self.quoted.iter().any(quotes)
     }
 
-    /// Returns true if a whole number is one of the record.
+    /// Returns true if a whole number is one of the record's counts: no share and no time.
     pub(super) fn hold_whole(&self, whole: f64) -> bool {
-        self.amounts.iter().any(|(_, number)| (number.abs() - whole).abs() <= 0.5)
+        self.amounts.iter().any(|(kind, number)| *kind == Kind::Plain && (number.abs() - whole).abs() <= 0.5)
     }
 }
 

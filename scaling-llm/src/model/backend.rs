@@ -72,12 +72,16 @@ pub(super) struct Server {
     pub(super) http: HttpConfig,
 }
 
+/// An address without what may be a secret: all before an `@`, and the query.
+pub(super) fn shown_base(base: &str) -> &str {
+    let host = base.rsplit_once('@').map_or(base, |(_, rest)| rest);
+    host.split(['?', '#']).next().unwrap_or_default()
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whatever stands before an `@` may be a password.
-        let base = self.base.rsplit_once('@').map_or(self.base.as_str(), |(_, rest)| rest);
         let mut shown = f.debug_struct("Server");
-        shown.field("base", &base).field("key", &self.key).field("key_header", &self.key_header);
+        shown.field("base", &shown_base(&self.base)).field("key", &self.key).field("key_header", &self.key_header);
         shown.field("plain_http", &self.plain_http).field("http", &self.http).finish()
     }
 }
@@ -138,8 +142,8 @@ fn retries(response: &HttpResponse) -> Option<bool> {
     match (response.header("x-should-retry"), response.status()) {
         (Some("true"), _) => Some(true),
         (Some("false"), _) | (_, 402) => Some(false),
-        // Another request was in the way of this one.
-        (_, 409) => Some(true),
+        // Another request was in the way of this one; or the server failed, or one of the many in front of it.
+        (_, 409 | 500..=599) => Some(true),
         _ => None,
     }
 }

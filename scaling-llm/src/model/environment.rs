@@ -1,9 +1,10 @@
 //! Back ends by the variables of the environment that the SDKs of the providers read as well.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::anthropic::{AnthropicConfig, AnthropicModel};
-use super::backend::ApiKey;
+use super::backend::{ApiKey, shown_base};
 use super::openai::{OpenAiConfig, OpenAiModel};
 use super::{AnswerFormat, ChatModel, SetupError};
 
@@ -24,10 +25,17 @@ pub struct Environment {
     openai: Account,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Account {
     key: ApiKey,
     base: Option<String>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = self.base.as_deref().map(shown_base);
+        f.debug_struct("Account").field("key", &self.key).field("base", &base).finish()
+    }
 }
 
 impl Account {

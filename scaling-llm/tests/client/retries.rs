@@ -43,7 +43,8 @@ async fn what_passes_is_asked_three_times_and_what_does_not_once() {
             (404, "denied", false),
             (413, "rejected", false),
             (422, "rejected", false),
-            (501, "unavailable", false),
+            (501, "unavailable", true),
+            (524, "unavailable", true),
             (304, "unavailable", false),
         ] {
             for body in [api.fails("some_error", None).to_string(), "<html>busy</html>".into(), String::new()] {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use scaling_llm::{AnthropicModel, ApiKey, ChatModel, OpenAiModel, RecordingModel};
+use scaling_llm::{AnthropicModel, ApiKey, ChatModel, Environment, OpenAiModel, RecordingModel};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::server::{Reply, Seen};
@@ -103,5 +103,12 @@ async fn no_debug_shows_a_key() {
             OpenAiModel::new(openai.clone()).unwrap(),
         );
         assert!(!shown.contains(KEY), "{shown}");
+    }
+    let base =
+        |name| (name == "ANTHROPIC_BASE_URL").then(|| "https://user:hunter2@gw.example.com/v1?token=t0ken".to_owned());
+    let environment = Environment::of(base);
+    let config = world.anthropic(ApiKey::None).base_url("https://user:hunter2@gw.example.com/v1?token=t0ken");
+    for shown in [format!("{environment:?}"), format!("{config:?}")] {
+        assert!(shown.contains("gw.example.com") && !shown.contains("hunter2") && !shown.contains("t0ken"), "{shown}");
     }
 }
