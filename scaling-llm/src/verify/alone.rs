@@ -148,7 +148,7 @@ impl World {
         let own = alone.map_or(there, |alone| alone.pods);
         // Pods take their start-up time to be ready: those of the smallest size since then would be, as far as those that are there are.
         let since = earlier(at, observation.facts.start_up);
-        let recent = self.counts.iter().rev().take_while(|counts| counts.at >= since);
+        let recent = self.counts.iter().rev().take_while(|counts| counts.at > since);
         let (least_there, least_own) = recent.fold((there, own), |(least_there, least_own), counts| {
             (least_there.min(counts.there), least_own.min(counts.own))
         });
