@@ -118,6 +118,10 @@ impl Accounts {
                     baseline.urgency = urgency;
                 }
             }
+            if alone.is_astray() {
+                // The pods are not advice's: those that the baseline alone would have are not known.
+                account.world = World::default();
+            }
             if !goes_on {
                 account.alone = None;
             }

@@ -58,7 +58,12 @@ impl Alone {
         self.strayed = if there == Some(self.asked) { Duration::ZERO } else { self.strayed.saturating_add(since) };
         self.pods = baseline.desired_replicas;
         self.asked = baseline.desired_replicas;
-        !is_own && self.strayed <= STRAYED_AT_MOST
+        !is_own && !self.is_astray()
+    }
+
+    /// Returns true if the size has been somebody else's for long.
+    pub(super) fn is_astray(&self) -> bool {
+        self.strayed > STRAYED_AT_MOST
     }
 
     /// Enters advice that is taken instead.
