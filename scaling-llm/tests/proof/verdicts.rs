@@ -401,7 +401,7 @@ proptest! {
             ScalingMetrics::new(at, pods).with(SignalKind::RequestRate, *rate)
         });
         let (history, _) = MetricsHistory::from_unordered(samples.collect());
-        let at = DateTime::from_timestamp(rates.len() as i64 * every, 0).unwrap_or_default();
+        let at = DateTime::from_timestamp(i64::try_from(rates.len()).unwrap() * every, 0).unwrap_or_default();
         let current = ScalingMetrics::new(at, pods)
             .with(SignalKind::RequestRate, now)
             .with(SignalKind::QueueDepth, queue)
