@@ -122,8 +122,8 @@ impl Proof {
         (kept.ceil() as u32).min(own)
     }
 
-    /// Returns the observation that the baseline is to decide by: with the size that it would have asked for without advice, as long as
-    /// advice has changed the one in force.
+    /// Returns the observation that the baseline is to decide by: with the size that it would have asked for without advice, its ready
+    /// pods and their CPU utilization, where advice has changed them; also in the samples of the last day.
     pub fn seen<'a>(&self, observation: &'a Observation) -> Cow<'a, Observation> {
         self.accounts.seen(observation)
     }

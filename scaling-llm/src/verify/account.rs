@@ -9,7 +9,7 @@ use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{Observation, ScalingDecision, Target, Urgency};
 
 use super::ProofConfig;
-use super::alone::Alone;
+use super::alone::{Alone, World};
 
 /// Accounts that are kept at most; beyond it the one that was used longest ago is closed. That is safe: a new one is empty.
 const TARGETS_AT_MOST: usize = 10_000;
@@ -35,6 +35,7 @@ struct Account {
     grown_at: Option<DateTime<Utc>>,
     /// Size of the baseline alone, while that in force differs by advice.
     alone: Option<Alone>,
+    world: World,
     /// Until when full pods are the fault of advice for fewer.
     fewer_until: Option<DateTime<Utc>>,
     halted_until: Option<DateTime<Utc>>,
@@ -63,10 +64,9 @@ impl Accounts {
         if observation.absences().next().is_some() {
             return Cow::Borrowed(observation);
         }
-        match self.lock().get(&observation.target).and_then(|account| account.alone) {
-            Some(alone) => Cow::Owned(alone.seen(observation)),
-            None => Cow::Borrowed(observation),
-        }
+        let accounts = self.lock();
+        let seen = accounts.get(&observation.target).and_then(|account| account.world.seen(account.alone, observation));
+        seen.map_or(Cow::Borrowed(observation), Cow::Owned)
     }
 
     /// Books the time since the last decision, and measures the baseline's decision from the pods that are there.
@@ -90,6 +90,7 @@ impl Accounts {
             there: u32::MAX,
             grown_at: None,
             alone: None,
+            world: World::default(),
             fewer_until: None,
             halted_until: None,
         });
@@ -101,6 +102,7 @@ impl Accounts {
             account.grown_at = Some(now);
         }
         account.there = there;
+        account.world.remember(account.alone, observation);
         account.grown_at = account.grown_at.filter(|at| (now - *at).to_std().unwrap_or_default() < SETTLED_AFTER);
         if let Some(alone) = &mut account.alone {
             let kept = baseline.desired_replicas == alone.pods;
@@ -115,6 +117,10 @@ impl Accounts {
                         if baseline.grows() { baseline.urgency.max(Urgency::Normal) } else { baseline.urgency };
                     baseline.urgency = urgency;
                 }
+            }
+            if alone.is_astray() {
+                // The pods are not advice's: those that the baseline alone would have are not known.
+                account.world = World::default();
             }
             if !goes_on {
                 account.alone = None;

@@ -16,8 +16,8 @@ pub struct ProofConfig {
     pub violating_margin: f64,
     /// Pod-time that advice may add, as a share of the baseline's pod-time. 0 to 10; default 0.0025. It is an account: the baseline's
     /// pods pay in as they run, pods that only advice has brought are paid for from it, and a growth that it does not cover is not
-    /// taken. Pods that advice has moved are also measured by the baseline, whose later requests they may change a little: the default
-    /// leaves room for that below 1 % in all.
+    /// taken. What the baseline would have measured in its own pods is known to a few percent, so its later requests may change a
+    /// little: the default leaves room for that below 1 % in all.
     pub cost_margin: f64,
     /// Time in which the account fills at the present size, if nothing is taken from it. Default a day. A host restarts with an empty one.
     pub account: Duration,

@@ -60,10 +60,20 @@ impl Replay {
         script: &Script,
         records: impl Recorder + Clone + 'static,
     ) -> (Score, LlmCounts) {
+        self.proved_by(ProofConfig::default(), name, script, records)
+    }
+
+    pub(crate) fn proved_by(
+        &self,
+        config: ProofConfig,
+        name: &'static str,
+        script: &Script,
+        records: impl Recorder + Clone + 'static,
+    ) -> (Score, LlmCounts) {
         let counts = Arc::new(Mutex::new(None));
         let (kept, script, now) = (Arc::clone(&counts), script.clone(), Arc::clone(&self.now));
         let candidate = Candidate::direct("advised", move |_| {
-            let proof = Proof::new(ProofConfig::default())?;
+            let proof = Proof::new(config.clone())?;
             // Asked in every step, so that an adversary has every chance.
             let config = LlmConfig { ask_again_after: Duration::ZERO, ..LlmConfig::inline() };
             let unlimited = BudgetConfig { workload: NO_LIMIT, process: NO_LIMIT, ..BudgetConfig::default() };

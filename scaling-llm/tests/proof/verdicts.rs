@@ -250,11 +250,44 @@ fn the_baseline_is_asked_as_if_its_own_size_were_in_force_unless_a_signal_is_abs
     second.current = ScalingMetrics::new(second.now, 9).with(SignalKind::RequestRate, 400.0);
     second.current.desired_pod_count = Some(9);
     let seen = proof.seen(&second).into_owned();
-    assert_eq!(seen.current.replicas(), Some(PODS));
+    assert_eq!((seen.current.replicas(), seen.current.current_pod_count), (Some(PODS), Some(PODS)));
     second.current.desired_pod_count = Some(PODS);
-    assert_eq!(seen, second, "what was measured stays as it is");
+    second.current.current_pod_count = Some(PODS);
+    assert_eq!(seen, second, "all else stays as it was measured");
     let lacking = Observation { declared: Some(SignalSet::of([SignalKind::QueueDepth])), ..second };
     assert_eq!(proof.seen(&lacking).into_owned(), lacking);
+}
+
+/// Nine pods at 88 % for twelve at 66 %: neither pods that start nor more load, now and in what is remembered of it.
+#[test]
+fn the_baseline_sees_the_utilization_of_its_own_pods_and_each_sample_stays_as_it_was_shown() {
+    let proof = proof();
+    let mut history: Vec<_> = steady().history.iter().collect();
+    let (mut shown, mut last) = (Vec::new(), None);
+    for tick in 0..40_i64 {
+        let mut observation = steady();
+        let now = observation.now + TimeDelta::seconds(15 * tick);
+        let (pods, cpu) = if tick == 0 { (PODS, 66.0) } else { (9, if tick > 10 { 88.0 } else { 66.0 }) };
+        let current = ScalingMetrics::new(now, pods).with(SignalKind::RequestRate, 400.0);
+        observation = observation.at(now).with_history(MetricsHistory::from_unordered(history.clone()).0);
+        observation.current = current.with(SignalKind::CpuUtilization, cpu);
+        history.push(observation.current.clone());
+        let seen = proof.seen(&observation).into_owned();
+        shown.push((seen.current.current_pod_count, seen.current.value(SignalKind::CpuUtilization).unwrap()));
+        let own = ScalingDecision::replicas("rules", now, seen.current.replicas().unwrap(), PODS);
+        let baseline = proof.observe(&observation, own);
+        assert_eq!(proof.admit(&observation, &baseline, 9).verdict, ReplayVerdict::NotWorse, "{tick}");
+        last = Some(seen);
+    }
+    let (pods, cpu) = shown.last().copied().unwrap();
+    assert_eq!(pods, Some(PODS));
+    assert!((cpu - 66.0).abs() < 1e-9, "{cpu}");
+    let remembered: Vec<_> = last.unwrap().history.iter().skip(steady().history.len()).collect();
+    assert_eq!(remembered.len(), shown.len() - 1);
+    for (sample, (pods, cpu)) in remembered.iter().zip(&shown) {
+        let remembered = sample.value(SignalKind::CpuUtilization).unwrap();
+        assert_eq!((sample.current_pod_count, remembered.to_bits()), (*pods, cpu.to_bits()));
+    }
 }
 
 #[test]
