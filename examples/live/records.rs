@@ -35,10 +35,8 @@ struct AsRecorded(Mutex<Option<HpaState>>);
 
 impl AsRecorded {
     fn is(&self, record: &DecisionRecord) {
-        let state = record.bounds.map(|bounds| {
-            let state = HpaState::new(bounds);
-            record.resting.map_or(state, |resting| state.with_resting(resting))
-        });
+        // A record without resting bounds says that they are those that are there.
+        let state = record.bounds.map(|bounds| HpaState::new(bounds).with_resting(record.resting.unwrap_or(bounds)));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }

@@ -1,15 +1,12 @@
-//! Conversions between the API's own types and ours, and from a plan to the patch that carries it out. Pure.
+//! Conversions between the API's own types and ours. Pure.
 
 use std::sync::Arc;
 
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use scaling_core::hpa::InvalidHpa;
-use scaling_core::{HpaPlan, HpaSpec, HpaState};
-use serde_json::{Value, json};
+use scaling_core::{HpaSpec, HpaState};
 
 use crate::ManifestError;
-use crate::manifest::{API_VERSION, KIND};
 
 /// Converts a spec into the API's own type.
 ///
@@ -37,9 +34,7 @@ fn translated<A: serde::Serialize, B: serde::de::DeserializeOwned>(value: &A) ->
 /// The state of an HPA: its bounds, which count as its resting bounds too, and the pods that its status counts: those that run, or
 /// those that it asked for last, whichever are more. Without `minReplicas` the min is 1.
 ///
-/// The API does not tell which bounds the owner of an HPA had set before somebody else moved them. The
-/// [`ChangeLog`](scaling_core::ChangeLog) of an autoscaler remembers them once it has moved something, and reads them back from
-/// records after a restart.
+/// Which bounds its owner had set before we moved them stands in an annotation: [`resting::Seen`](crate::resting::Seen) reads that too.
 ///
 /// ```
 /// use scaling_core::Bounds;
@@ -64,33 +59,13 @@ pub fn state(hpa: &HorizontalPodAutoscaler) -> Result<HpaState, InvalidHpa> {
     })
 }
 
-/// The body of the server-side apply that carries out a plan on the HPA whose metadata was `seen`.
-///
-/// The body holds the two bounds and nothing else of the spec, because every field in it becomes ours. Both bounds are always there:
-/// one that we own and leave out is removed, and `minReplicas` would fall back to 1.
-///
-/// The version and uid that were seen make the server refuse if the object was changed in between, or replaced by another of the
-/// same name; without them it would create what is missing.
-pub fn bounds_patch(plan: &HpaPlan, seen: &ObjectMeta) -> Value {
-    let mut metadata = json!({ "name": plan.target().hpa, "namespace": plan.target().namespace });
-    for (key, value) in [("uid", &seen.uid), ("resourceVersion", &seen.resource_version)] {
-        if let (Some(fields), Some(value)) = (metadata.as_object_mut(), value) {
-            fields.insert(key.to_owned(), Value::from(value.as_str()));
-        }
-    }
-    let bounds = plan.new_bounds();
-    json!({
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": metadata,
-        "spec": { "minReplicas": bounds.min(), "maxReplicas": bounds.max() },
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use scaling_core::Bounds;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::manifest::{API_VERSION, KIND};
 
     fn hpa(spec: &Value) -> HorizontalPodAutoscaler {
         serde_json::from_value(json!({ "apiVersion": API_VERSION, "kind": KIND, "metadata": {}, "spec": spec }))

@@ -5,7 +5,7 @@
 //! not what we wrote was changed by its owner since, and their change becomes the resting bound. Who owned the two fields before us
 //! stands there too, so that [`release()`] leaves no trace.
 //!
-//! Everything here is pure: an HPA as JSON goes in, the body of the next request comes out.
+//! Everything here is pure: an HPA as JSON goes in, the body of the next request comes out. `KubeHpaApplier` (feature `client`) sends them.
 //!
 //! ```
 //! use scaling_core::Bounds;

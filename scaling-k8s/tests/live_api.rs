@@ -43,6 +43,10 @@ async fn against_a_real_api_server() {
     applying::without_min_replicas_the_min_is_1(&world).await;
     applying::what_is_missing_is_not_created(&world).await;
     applying::without_rights_it_is_refused(&world).await;
+    resting::the_first_change_keeps_the_resting_bounds(&world).await;
+    resting::pods_above_the_owners_max_hold_a_release(&world).await;
+    resting::a_copied_annotation_tells_nothing(&world).await;
+    resting::a_floor_is_given_back_by_the_next_process(&world).await;
     resting::a_release_leaves_no_trace(&world).await;
     resting::the_owners_change_becomes_the_resting_bounds(&world).await;
     emitted::cron_jobs_are_accepted(&world).await;

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use kube::core::Status;
 use kube::core::response::StatusCause;
@@ -41,6 +42,36 @@ pub(super) fn unknown(error: ApplyError) -> ApplyError {
 /// Returns true if the HPA is not the version, or not even the object, that was read before.
 pub(super) fn is_outdated(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 && ownership(status).next().is_none())
+}
+
+/// Returns true if a JSON patch may have met another version than it was made for. The server tells that from no other fault of a patch
+/// but in prose.
+pub(super) fn may_have_failed_a_test(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
+}
+
+/// The words of the server.
+pub(super) fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{}: {}", status.code, status.message),
+        other => other.to_string(),
+    }
+}
+
+/// Returns true if the server did not begin with the request.
+pub(super) fn is_unbegun(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 429)
+}
+
+/// The pause after which the same request may be answered better, as the server asks for it; none if it will not. Of a read that took too
+/// long, too.
+///
+/// The client has its own retries for the header `Retry-After`; what it passes on has the number in its body, or nowhere.
+pub(super) fn pause(error: &kube::Error, is_read: bool) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let again = matches!(status.code, 429 | 503) || (is_read && matches!(status.code, 408 | 504));
+    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    again.then(|| Duration::from_secs(seconds.into()))
 }
 
 /// The failure of a request that would store something.

@@ -5,7 +5,9 @@ use scaling_core::ApplyError;
 use scaling_core::chrono::DateTime;
 use serde_json::Value;
 
-/// The fields besides the two bounds that `manager` has applied before. An apply of the bounds alone would give them up, and the
+use crate::resting::ANNOTATION;
+
+/// The fields besides the two bounds and our annotation that `manager` has applied before. An apply of these alone would give them up, and the
 /// API server removes an applied field that has no owner left: metrics and behavior would be gone.
 pub(super) fn would_be_lost(metadata: &ObjectMeta, manager: &str) -> Vec<String> {
     let applied = |entry: &&ManagedFieldsEntry| {
@@ -19,7 +21,9 @@ pub(super) fn would_be_lost(metadata: &ObjectMeta, manager: &str) -> Vec<String>
             leaves(&fields.0, "", &mut paths);
         }
     }
-    paths.retain(|path| path != "spec.minReplicas" && path != "spec.maxReplicas");
+    let ours =
+        ["spec.minReplicas".to_owned(), "spec.maxReplicas".to_owned(), format!("metadata.annotations.{ANNOTATION}")];
+    paths.retain(|path| !ours.contains(path));
     paths
 }
 
@@ -56,7 +60,7 @@ mod tests {
     fn seen(manager: &str, operation: &str, subresource: &str) -> ObjectMeta {
         serde_json::from_value(serde_json::json!({ "managedFields": [{
             "manager": manager, "operation": operation, "subresource": subresource, "fieldsType": "FieldsV1",
-            "fieldsV1": { "f:spec": { "f:minReplicas": {}, "f:maxReplicas": {}, "f:metrics": {}, "f:behavior": { ".": {}, "f:scaleUp": {} } } },
+            "fieldsV1": { "f:metadata": { "f:annotations": { ".": {}, "f:kube-scaling/resting-bounds": {} } }, "f:spec": { "f:minReplicas": {}, "f:maxReplicas": {}, "f:metrics": {}, "f:behavior": { ".": {}, "f:scaleUp": {} } } },
         }]}))
         .unwrap()
     }

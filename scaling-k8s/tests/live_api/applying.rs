@@ -6,6 +6,7 @@ use kube::api::{Patch, PatchParams};
 use scaling_core::conformance::{self, applier::plan};
 use scaling_core::{ApplyError, ApplyMode, HpaApplier, Target};
 use scaling_k8s::KubeHpaApplier;
+use scaling_k8s::resting::ANNOTATION;
 use serde_json::{Value, json};
 
 use crate::world::{World, bounds};
@@ -42,7 +43,10 @@ pub(crate) async fn applying_changes_the_bounds_alone_and_owns_them_alone(world:
     assert_eq!(entry["operation"], "Apply");
     assert_eq!(
         entry["fieldsV1"],
-        json!({ "f:spec": { "f:maxReplicas": {}, "f:minReplicas": {} } }),
+        json!({
+            "f:metadata": { "f:annotations": { "f:kube-scaling/resting-bounds": {} } },
+            "f:spec": { "f:maxReplicas": {}, "f:minReplicas": {} },
+        }),
         "law 9: own little"
     );
     let host = managed_by(&after, "host")["fieldsV1"]["f:spec"].clone();
@@ -57,7 +61,9 @@ pub(crate) async fn applying_changes_the_bounds_alone_and_owns_them_alone(world:
             object["metadata"].as_object_mut().unwrap().remove(field);
         }
     }
-    assert_eq!(after, before, "nothing but the bounds");
+    let annotations = after["metadata"]["annotations"].as_object_mut().unwrap();
+    assert!(annotations.remove(ANNOTATION).is_some());
+    assert_eq!(after, before, "nothing but the bounds and the resting ones");
 }
 
 pub(crate) async fn applying_twice_writes_once(world: &World) {

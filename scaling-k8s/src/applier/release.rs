@@ -1,0 +1,105 @@
+//! Giving an HPA back to its owner.
+
+use scaling_core::{ApplyError, Bounds, Target};
+use serde_json::Value;
+
+use super::KubeHpaApplier;
+use super::answer::{backend, refused, unapplied, unknown};
+use super::request::{Body, Written};
+use super::retry::Patience;
+use crate::resting::{Release, ReleaseError, release};
+
+/// Result of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Released {
+    /// Nothing of ours is left.
+    Done {
+        /// True if something was.
+        changed: bool,
+        /// The bounds that are there, which are the owner's.
+        bounds: Bounds,
+    },
+    /// Not given back: more pods run than the owner's max allows, and to restore it would make them leave (law 11). Either the host
+    /// waits until fewer run, or it restores the max by hand.
+    Held {
+        /// Pods that run or start.
+        pods: u32,
+        /// The owner's max.
+        max: u32,
+    },
+}
+
+impl KubeHpaApplier {
+    /// Gives an HPA back: the owner's bounds, no annotation of ours, and the two fields under the managers that owned them before us
+    /// ([`release()`](crate::resting::release()) has the details). Released twice equals once.
+    ///
+    /// The bounds go back at once, whatever guards say; a host that wants a removal budget to be kept lets
+    /// [`Proposal::restore`](scaling_core::Proposal::restore) bring them there first. Stop the ticks for this workload before: the
+    /// next one that changes something would begin anew.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if it was not carried out to its end. The step that failed is taken when it is called again.
+    pub async fn release(&self, target: &Target) -> Result<Released, ApplyError> {
+        let mut patience = Patience::new(self.timeout);
+        // A write was stored, or may be.
+        let mut sent = false;
+        // The attempts are used up, with the last answer.
+        let mut last: Option<String> = None;
+        loop {
+            let read = self.read(target).await;
+            let read = if sent { read.map_err(unknown)? } else { read? };
+            let step = release(&read.json, &self.manager).map_err(|error| match error {
+                ReleaseError::NoManagedFields => refused(target, error.to_string()),
+                error @ ReleaseError::Invalid(_) => unapplied(backend(target, false, error)),
+            });
+            let bounds = read.seen.state.bounds;
+            let (body, bounds) = match &step? {
+                Release::Done => return Ok(Released::Done { changed: sent, bounds }),
+                Release::Held { pods, max } => return Ok(Released::Held { pods: *pods, max: *max }),
+                Release::Restore { body, bounds } => {
+                    if let Some(why) = self.would_remove(&read.hpa) {
+                        return Err(refused(target, why));
+                    }
+                    (Step::Restore(body.clone()), *bounds)
+                }
+                Release::Disown { patch } => (Step::Disown(patch.clone()), bounds),
+            };
+            if let Some(why) = last {
+                let why = format!("there is still something to give back after the last attempt: {why}");
+                let error = backend(target, true, why);
+                return Err(if sent { error } else { unapplied(error) });
+            }
+            let written = self.rehearse_and_write(target, body.body(), bounds, &read, &mut patience).await;
+            let why = match written {
+                Ok(Written::Yes(_)) => {
+                    sent = true;
+                    "it was taken".to_owned()
+                }
+                Ok(Written::Look { sent: now, why }) => {
+                    sent |= now;
+                    why
+                }
+                // An earlier step may be stored.
+                Err(error) if sent => return Err(unknown(error)),
+                Err(error) => return Err(error),
+            };
+            last = (!patience.again()).then_some(why);
+        }
+    }
+}
+
+/// A step that is to be sent.
+enum Step {
+    Restore(Value),
+    Disown(Value),
+}
+
+impl Step {
+    fn body(&self) -> Body<'_> {
+        match self {
+            Self::Restore(body) => Body::Apply(body),
+            Self::Disown(patch) => Body::Patch(patch),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! One request, its retries included: a read, or a write of either kind.
+
+use std::error::Error;
+use std::time::Duration;
+
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::api::{Patch, PatchParams};
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
+use scaling_core::{ApplyError, Bounds, Target};
+use serde_json::Value;
+
+use super::answer::{self, backend, refused, unapplied};
+use super::retry::Patience;
+use super::{KubeHpaApplier, ownership};
+use crate::hpa;
+use crate::resting::{ANNOTATION, Memory, Seen};
+
+/// An HPA as it was read.
+pub(super) struct Read {
+    pub(super) hpa: HorizontalPodAutoscaler,
+    /// The same as JSON.
+    pub(super) json: Value,
+    pub(super) seen: Seen,
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub(super) enum Body<'a> {
+    /// A server-side apply under our field manager.
+    Apply(&'a Value),
+    /// A JSON patch.
+    Patch(&'a Value),
+}
+
+/// What became of a write.
+pub(super) enum Written {
+    /// The HPA that is stored, or that would be.
+    Yes(Box<HorizontalPodAutoscaler>),
+    /// A read has to tell what to do: the HPA is not the version that was read, or the server was too busy to say what it did.
+    Look {
+        /// True if it may be stored.
+        sent: bool,
+        /// Answer of the server.
+        why: String,
+    },
+}
+
+impl KubeHpaApplier {
+    /// The HPA as it stands. No error of it says that something may have changed.
+    pub(super) async fn read(&self, target: &Target) -> Result<Read, ApplyError> {
+        // These become part of a URL.
+        if !is_dns_label(&target.namespace) || !is_dns_subdomain(&target.hpa) {
+            let why = format!("{:?} in namespace {:?} cannot be the name of an HPA", target.hpa, target.namespace);
+            return Err(refused(target, why));
+        }
+        let hpa = self.get(target).await?;
+        let scaled = &hpa.spec.scale_target_ref;
+        if scaled.kind != target.kind || scaled.name != target.name {
+            let why = format!(
+                "HPA {:?} scales {}/{}, not {}/{}",
+                target.hpa, scaled.kind, scaled.name, target.kind, target.name
+            );
+            return Err(refused(target, why));
+        }
+        let json = serde_json::to_value(&hpa).map_err(|error| unapplied(backend(target, false, error)))?;
+        let seen = Seen::of(&json, &self.manager).map_err(|error| unapplied(backend(target, false, error)))?;
+        match &seen.memory {
+            Memory::Nothing | Memory::Kept => {}
+            Memory::OwnerChanged { bounds } => {
+                tracing::debug!(target_workload = %target, ?bounds, resting = %seen.state.resting, "the owner has changed the HPA");
+            }
+            Memory::Damaged(why) => {
+                tracing::warn!(target_workload = %target, %why, "annotation {ANNOTATION} tells nothing; the bounds that are there count as the owner's");
+            }
+        }
+        Ok(Read { hpa, json, seen })
+    }
+
+    async fn get(&self, target: &Target) -> Result<HorizontalPodAutoscaler, ApplyError> {
+        let api = self.api(target);
+        let mut patience = Patience::new(self.timeout);
+        loop {
+            let answer = tokio::time::timeout(patience.left_for_a_read(), api.get(&target.hpa)).await;
+            let (pause, error) = match answer {
+                Ok(Ok(hpa)) => return Ok(hpa),
+                Ok(Err(error)) => (answer::pause(&error, true), unapplied(answer::failure(target, error))),
+                Err(_) => (Some(Duration::ZERO), unapplied(self.late(target))),
+            };
+            match pause {
+                Some(pause) if patience.pause(pause).await => {}
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Sends a write, after its dry run if the server has not validated one to this HPA yet.
+    pub(super) async fn rehearse_and_write(
+        &self,
+        target: &Target,
+        body: Body<'_>,
+        new: Bounds,
+        read: &Read,
+        patience: &mut Patience,
+    ) -> Result<Written, ApplyError> {
+        if !self.rehearsed.contains(&read.json) {
+            let rehearsal = self.checked(target, body, new, true, read, patience).await.map_err(unapplied)?;
+            if matches!(rehearsal, Written::Look { .. }) {
+                return Ok(rehearsal);
+            }
+            tracing::debug!(target_workload = %target, "the API server has validated a write to this HPA");
+        }
+        self.checked(target, body, new, false, read, patience).await
+    }
+
+    /// Sends a write, or its dry run, and looks whether the server took it as it was sent.
+    pub(super) async fn checked(
+        &self,
+        target: &Target,
+        body: Body<'_>,
+        new: Bounds,
+        dry_run: bool,
+        read: &Read,
+        patience: &mut Patience,
+    ) -> Result<Written, ApplyError> {
+        let written = self.write(target, body, dry_run, read, patience).await?;
+        if let Written::Yes(hpa) = &written {
+            if let Some(why) = otherwise(new, body, dry_run, hpa) {
+                return Err(backend(target, false, why));
+            }
+            self.rehearsed.insert(&read.json);
+        }
+        Ok(written)
+    }
+
+    /// Sends a write, or its dry run.
+    ///
+    /// What the server did not begin is sent again; of what it may have begun, a read has to tell. `patience` is that of the whole call.
+    async fn write(
+        &self,
+        target: &Target,
+        body: Body<'_>,
+        dry_run: bool,
+        read: &Read,
+        patience: &mut Patience,
+    ) -> Result<Written, ApplyError> {
+        loop {
+            let answer = tokio::time::timeout(self.timeout, self.patch(target, body, dry_run)).await;
+            let error = match answer {
+                Ok(Ok(hpa)) => return Ok(Written::Yes(Box::new(hpa))),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(self.late(target)),
+            };
+            let outdated = match body {
+                Body::Apply(_) => answer::is_outdated(&error),
+                Body::Patch(_) => answer::is_outdated(&error) || answer::may_have_failed_a_test(&error),
+            };
+            if outdated {
+                // It may be the answer to a client's second try at a write whose first one was stored.
+                return Ok(Written::Look { sent: !dry_run, why: answer::said(&error) });
+            }
+            match answer::pause(&error, false) {
+                Some(pause) if patience.pause(pause).await => {}
+                _ => return Err(ownership::dated(answer::failure(target, error), &read.hpa.metadata)),
+            }
+            if !dry_run && !answer::is_unbegun(&error) {
+                return Ok(Written::Look { sent: true, why: answer::said(&error) });
+            }
+        }
+    }
+
+    async fn patch(&self, target: &Target, body: Body<'_>, dry_run: bool) -> kube::Result<HorizontalPodAutoscaler> {
+        let api = self.api(target);
+        let params = PatchParams { dry_run, field_manager: Some(self.manager.clone()), ..PatchParams::default() };
+        match body {
+            Body::Apply(body) => {
+                let params = PatchParams { force: self.force, ..params };
+                api.patch(&target.hpa, &params, &Patch::Apply(body)).await
+            }
+            // The client's own JSON patch is a feature with more dependencies. A merge patch differs by its content type alone.
+            Body::Patch(body) => {
+                let request = kube::core::Request::new(api.resource_url());
+                let mut request =
+                    request.patch(&target.hpa, &params, &Patch::Merge(body)).map_err(kube::Error::BuildRequest)?;
+                if let Ok(content) = "application/json-patch+json".parse() {
+                    request.headers_mut().insert("content-type", content);
+                }
+                self.client.request(request).await
+            }
+        }
+    }
+
+    fn late(&self, target: &Target) -> ApplyError {
+        backend(target, true, format!("no answer within {} s", self.timeout.as_secs_f64()))
+    }
+}
+
+/// The reason why an HPA is not what was sent, if it is not, although the server said yes.
+fn otherwise(
+    new: Bounds,
+    body: Body<'_>,
+    dry_run: bool,
+    written: &HorizontalPodAutoscaler,
+) -> Option<Box<dyn Error + Send + Sync>> {
+    let got = match hpa::state(written) {
+        Ok(state) => state.bounds,
+        Err(error) => return Some(error.into()),
+    };
+    let kept = if dry_run { "would be stored" } else { "is stored now" };
+    if got != new {
+        return Some(format!("it took {new} and made it {got}, as an admission webhook may; that {kept}").into());
+    }
+    let Body::Apply(body) = body else { return None };
+    let sent = body.pointer("/metadata/annotations")?.get(ANNOTATION)?.as_str()?;
+    let annotation = written.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION));
+    let lost = || format!("it did not keep annotation {ANNOTATION}, as an admission webhook may; that {kept}").into();
+    (annotation.map(String::as_str) != Some(sent)).then(lost)
+}
