@@ -59,13 +59,16 @@ pub(super) enum Credit {
 impl Accounts {
     /// The observation that the baseline is to decide by: with its own size, while advice has changed the one in force.
     ///
-    /// While a declared signal is absent it sees what is there, for nothing may be removed (law 2).
+    /// While a declared signal is absent it sees the larger of both: pods that advice has removed must not be lost because of it (law 2).
     pub(super) fn seen<'a>(&self, observation: &'a Observation) -> Cow<'a, Observation> {
-        if observation.absences().next().is_some() {
+        let accounts = self.lock();
+        let account = accounts.get(&observation.target);
+        let there = observation.current.replicas().unwrap_or(u32::MAX);
+        let is_larger = account.and_then(|account| account.alone).is_some_and(|alone| alone.pods > there);
+        if !is_larger && observation.absences().next().is_some() {
             return Cow::Borrowed(observation);
         }
-        let accounts = self.lock();
-        let seen = accounts.get(&observation.target).and_then(|account| account.world.seen(account.alone, observation));
+        let seen = account.and_then(|account| account.world.seen(account.alone, observation));
         seen.map_or(Cow::Borrowed(observation), Cow::Owned)
     }
 

@@ -240,7 +240,7 @@ fn advice_removes_no_pods_within_ten_minutes_after_a_growth() {
 }
 
 #[test]
-fn the_baseline_is_asked_as_if_its_own_size_were_in_force_unless_a_signal_is_absent() {
+fn the_baseline_is_asked_as_if_its_own_size_were_in_force_and_an_absent_signal_loses_none_of_it() {
     let proof = proof();
     let first = steady();
     let baseline = proof.observe(&first, asks(PODS));
@@ -254,8 +254,12 @@ fn the_baseline_is_asked_as_if_its_own_size_were_in_force_unless_a_signal_is_abs
     second.current.desired_pod_count = Some(PODS);
     second.current.current_pod_count = Some(PODS);
     assert_eq!(seen, second, "all else stays as it was measured");
-    let lacking = Observation { declared: Some(SignalSet::of([SignalKind::QueueDepth])), ..second };
+    let mut lacking = Observation { declared: Some(SignalSet::of([SignalKind::QueueDepth])), ..second };
     assert_eq!(proof.seen(&lacking).into_owned(), lacking);
+    // Pods that advice has removed are not lost because a signal is.
+    lacking.current.desired_pod_count = Some(9);
+    lacking.current.current_pod_count = Some(9);
+    assert_eq!(proof.seen(&lacking).current.replicas(), Some(PODS));
 }
 
 /// Nine pods at 88 % for twelve at 66 %: neither pods that start nor more load, now and in what is remembered of it.
