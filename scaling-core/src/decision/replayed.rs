@@ -58,7 +58,7 @@ impl fmt::Display for ReplayVerdict {
     }
 }
 
-/// Outcome of one size in the replays of [`Reason::Replayed`]; all 0 where nothing was replayed.
+/// Outcome of one size in the replays of [`Reason::Replayed`](crate::Reason::Replayed); all 0 where nothing was replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReplayedSize {
     /// The size, in pods.
