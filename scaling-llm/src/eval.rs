@@ -93,7 +93,7 @@ pub enum EvalError {
 
 /// Asks a model about every situation, over [`RuleBasedEngine`], and replays what it says beside the baseline and the best size.
 ///
-/// Equal answers give an equal report, but for [`Totals::seconds`].
+/// Equal answers give an equal report, but for [`Summary::seconds`].
 ///
 /// # Errors
 /// [`EvalError`] with the situation. A model that fails is no error: it is counted.
