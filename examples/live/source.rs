@@ -34,11 +34,11 @@ pub(super) trait LiveSource: MetricsSource {
     /// Fetches the past that the engine learns from, and tells what came of it.
     async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell);
 
-    /// What is wrong with the answers of the last tick.
+    /// Faults of the answers of the last tick.
     fn findings(&self) -> Vec<Finding>;
 }
 
-/// What came of a query that was tried.
+/// Outcome of a query that was tried.
 pub(super) struct Tried {
     pub(super) target: Target,
     pub(super) works: bool,
@@ -47,7 +47,7 @@ pub(super) struct Tried {
 
 /// Something that is wrong with the answers of a source.
 pub(super) struct Finding {
-    /// What it is about: the same as long as it lasts.
+    /// Subject of the fault, constant for as long as it lasts.
     pub(super) about: String,
     pub(super) said: String,
     /// The words for its end.

@@ -1,4 +1,4 @@
-//! What the examples that ask a cloud have in common.
+//! The part that the examples of the clouds share.
 
 use std::io::Write;
 

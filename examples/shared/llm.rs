@@ -1,4 +1,4 @@
-//! What the examples with a language model share: which model answers, and what is said where none can.
+//! The part that the examples with a language model share: the choice of a model, and the word where there is none.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)
 }
 
-/// What to set where no model is set up.
+/// Advice where no model is set up.
 pub const NO_MODEL: &str = "no language model is set up: set ANTHROPIC_API_KEY or OPENAI_API_KEY";
 
 /// Reads a transcript.

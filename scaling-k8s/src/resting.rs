@@ -73,7 +73,7 @@ impl Bound {
     }
 }
 
-/// What an HPA tells of its resting bounds.
+/// Resting bounds as an HPA tells them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Memory {
@@ -95,13 +95,13 @@ pub enum Memory {
 pub struct Seen {
     /// The HPA: its bounds, its resting bounds and whether they are known, and the pods that its status counts.
     pub state: HpaState,
-    /// Where the resting bounds come from.
+    /// Origin of the resting bounds.
     pub memory: Memory,
     identity: Identity,
     former: Vec<FormerOwner>,
 }
 
-/// What binds a write to the object that was read.
+/// Version of the object that was read, which binds a write to it.
 #[derive(Clone, Debug, PartialEq)]
 struct Identity {
     name: String,
@@ -197,7 +197,7 @@ impl Identity {
     }
 }
 
-/// What our manager owns of an HPA.
+/// Fields of an HPA that our manager owns.
 struct Ours {
     /// True if the object says who owns what.
     known: bool,

@@ -116,7 +116,7 @@ impl Advice {
         }
     }
 
-    /// What it suggests to people, for the record.
+    /// Suggestions to people, for the record.
     pub fn suggestions(&self) -> impl Iterator<Item = Reason> + use<> {
         let target = self.suggested_target_percent.map(|cpu_percent| Reason::SuggestedTarget { cpu_percent });
         let window = self.suggested_window.map(|SuggestedWindow { days, start_hour, end_hour, min_replicas }| {

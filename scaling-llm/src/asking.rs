@@ -60,7 +60,7 @@ impl Asks<'_> {
     }
 }
 
-/// What there is for a decision.
+/// Outcome of asking, for one decision.
 pub(crate) enum Heard {
     /// An answer.
     Answer {
@@ -76,7 +76,7 @@ pub(crate) enum Heard {
     NotAsked(NotAsked),
 }
 
-/// What questions share.
+/// State that all questions share.
 #[derive(Debug)]
 struct Shared {
     stats: Arc<LlmStats>,

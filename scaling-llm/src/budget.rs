@@ -85,7 +85,7 @@ impl BudgetConfig {
 
 /// Budget of questions to models: calls, tokens and money per hour, of each workload and of all together.
 ///
-/// What a question can cost at most, by the length of its prompt and the longest answer, is reserved before it is put; what it did cost
+/// The most that a question can cost, by the length of its prompt and the longest answer, is reserved before it is put; what it did cost
 /// is entered once its answer is there. So questions that are under way at one time cannot pass a limit together. A question whose
 /// answer is lost counts as its reservation, since it may have been paid for (law 12). A server that reports more tokens than there are
 /// bytes in the prompt, or a longer answer than [`BudgetConfig::answer_tokens`], can pass a limit by that one question.

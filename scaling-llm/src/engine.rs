@@ -69,7 +69,7 @@ pub struct LlmEngine<M, B> {
     name: String,
 }
 
-/// Where the limits of a workload come from.
+/// Source of the limits of a workload.
 struct Limits(Box<dyn Fn(&Observation) -> KnownLimits + Send + Sync>);
 
 impl Limits {

@@ -5,7 +5,7 @@
 //! next, in the backtest: harm is computed, never asserted. The best size is the oracle of such a decision: the cheapest with at most
 //! [`TOLERATED`] of the requests late that a larger one would have served in time, all load known in advance.
 //!
-//! What this cannot tell: how a model does over days, where its advice changes what it sees next. For that an
+//! It cannot tell how a model does over days, where its advice changes what it sees next. For that an
 //! [`LlmEngine`] is a candidate of the backtest like any other.
 //!
 //! ```
@@ -167,7 +167,7 @@ fn replayed(decision: &ScalingDecision) -> Option<u32> {
     })
 }
 
-/// How the one question ended.
+/// End of the one question.
 fn outcome(counts: LlmCounts) -> Outcomes {
     match counts {
         LlmCounts { asked: 0, .. } => Outcomes::NotAsked,

@@ -15,7 +15,7 @@
 //!   numerals, digits and letters of other scripts, exponents, calculations and numbers glued to letters are refused. Words of other
 //!   languages in English letters are not known.
 //!
-//! What the rules cannot see: a number of the record that is told of the wrong thing. The record itself stays what counts.
+//! The rules cannot see a number of the record that is told of the wrong thing. The record itself stays what counts.
 
 mod check;
 mod facts;

@@ -53,7 +53,7 @@ pub use {
 /// ```
 #[async_trait]
 pub trait ChatModel: Send + Sync {
-    /// Which model answers. Default: unknown, empty in both fields.
+    /// Identity of the model that answers. Default: unknown, empty in both fields.
     fn id(&self) -> ModelId {
         ModelId::default()
     }

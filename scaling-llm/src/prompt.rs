@@ -62,7 +62,7 @@ impl Prompt {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// What is known of the workload.
+    /// Observation of the workload.
     pub observation: &'a Observation,
     /// Decision of the baseline.
     pub baseline: &'a ScalingDecision,

@@ -36,7 +36,7 @@ use crate::prompt::BacktestSays;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "a verdict takes nothing by itself"]
 pub struct Verdict {
-    /// Whether it is taken, and why.
+    /// Answer, with its reason.
     pub verdict: ReplayVerdict,
     /// Moments of the past that were replayed.
     pub moments: u32,

@@ -70,10 +70,10 @@ struct Series {
     metric: String,
     kind: KindName,
     space: SpaceName,
-    /// The same for every workload.
+    /// Filters that all workloads share.
     #[serde(default)]
     filters: BTreeMap<String, String>,
-    /// What tells this workload: all are asked for at once.
+    /// Tags of this workload alone, which tell its series from those of the others in one answer.
     tags: BTreeMap<String, String>,
     /// Tags that are told apart as well, so that two clusters are not added up.
     #[serde(default)]

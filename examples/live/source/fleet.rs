@@ -1,4 +1,4 @@
-//! What the sources of CloudWatch, Azure Monitor and Datadog have in common for this program.
+//! The part that the sources of CloudWatch, Azure Monitor and Datadog share in this program.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which series are which measure of which workload, as a file says it: the part that all clouds share.
+//! Mapping of series to the measures of workloads, read from a file: the part that all clouds share.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(super) struct OwnQuery<S> {
     unit: Option<Unit>,
     part: Option<Part<S>>,
     whole: Option<Part<S>>,
-    /// Whether the service leaves the part out while it is 0.
+    /// True if the service leaves the part out while it is 0.
     #[serde(default)]
     sparse: bool,
 }
@@ -44,7 +44,7 @@ struct Part<S> {
     unit: Unit,
 }
 
-/// What a preset delivers.
+/// Query as a preset gives it.
 pub(super) type Query<S> = SignalQuery<Term<S>>;
 
 impl<S: Written> OwnQuery<S> {
@@ -74,7 +74,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     serde_saphyr::from_str_with_options(&text, options).map_err(|error| at(&error))
 }
 
-/// What makes the workloads of a file.
+/// Builder of the workloads of a file.
 pub(super) struct Workloads<'a> {
     pub(super) path: &'a Path,
     /// Those of the command line.
@@ -109,7 +109,7 @@ impl Workloads<'_> {
         self.targets.iter().map(chosen).collect()
     }
 
-    /// What is wrong with the file.
+    /// Fault of the file, with its place.
     pub(super) fn at(&self, what: &dyn std::fmt::Display) -> Failure {
         Failure::input(format!("{}: {what}", crate::place(self.path)))
     }

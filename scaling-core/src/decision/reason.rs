@@ -252,7 +252,7 @@ pub enum Reason {
     },
     /// A size was proposed in place of the engine's own, and both were replayed.
     Replayed {
-        /// Whether it is taken, and why.
+        /// Answer, with its reason.
         verdict: ReplayVerdict,
         /// Moments of the past that were replayed.
         moments: u32,

@@ -23,7 +23,7 @@ pub(super) struct Read {
     pub(super) seen: Seen,
 }
 
-/// What is sent.
+/// Body of a write.
 #[derive(Clone, Copy)]
 pub(super) enum Body<'a> {
     /// A server-side apply under our field manager.
@@ -32,7 +32,7 @@ pub(super) enum Body<'a> {
     Patch(&'a Value),
 }
 
-/// What became of a write.
+/// Outcome of a write.
 pub(super) enum Written {
     /// The HPA that is stored, or that would be.
     Yes(Box<HorizontalPodAutoscaler>),

@@ -155,7 +155,7 @@ pub(crate) fn edited(text: &str, place: &Place, bounds: Bounds) -> Result<String
     Ok(result)
 }
 
-/// What the documents of a text mean. Those that are no YAML count as their text.
+/// Meaning of the documents of a text. Those that are no YAML count as their text.
 fn values(text: &str) -> Vec<Value> {
     let documents = yaml::documents(text).into_iter();
     documents.map(|document| document.content.map_or_else(|_| document.text.into(), |tree| tree.value)).collect()

@@ -234,7 +234,7 @@ impl Manifests {
     }
 }
 
-/// Where an object stands.
+/// Place of an object in its text.
 struct Place<'a> {
     line: usize,
     text: &'a str,

@@ -175,7 +175,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// How an owner is known.
+/// Evidence of an owner.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -211,7 +211,7 @@ pub struct Ownership {
     /// Time of its last write of these fields, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
-    /// How it is known.
+    /// Evidence of it.
     pub evidence: Evidence,
     /// What a mark or a reference is about: the bounds, where it stands on the HPA or on what owns it; the requests, on the workload.
     pub part: Writes,

@@ -1,4 +1,4 @@
-//! What is done about an owner.
+//! Treatment of owners.
 
 use scaling_core::Target;
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,11 @@ pub enum Writes {
     Bounds,
     /// `replicas` of a workload, through its scale subresource.
     Replicas,
-    /// What the containers of a workload request.
+    /// Requests of the containers of a workload.
     Requests,
 }
 
-/// What is done about an owner.
+/// Treatment of an owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnershipPolicy {

@@ -20,9 +20,9 @@ const EVENTS_AT_MOST: usize = 8;
 pub(crate) struct QuestionKey {
     /// Model, system text and schema.
     asker: u64,
-    /// What must be the same to the number.
+    /// Inputs that must be equal to the number.
     exact: Box<[i64]>,
-    /// What may differ by one step: noise on the edge of a step would otherwise make a new question of each sample.
+    /// Inputs that may differ by one step: noise on the edge of a step would otherwise make a new question of each sample.
     steps: Box<[i32]>,
 }
 

@@ -54,7 +54,7 @@ enum State {
     },
 }
 
-/// What is known of a question.
+/// State of a question.
 #[derive(Debug)]
 pub(super) enum Known {
     /// Nothing.

@@ -56,7 +56,7 @@ pub(super) struct Question {
     shared: Arc<Shared>,
     target: Arc<Target>,
     started: Instant,
-    /// What is held until it ends.
+    /// Budget and permit, held until it ends.
     held: Option<(Reservation, Permit)>,
     /// True if the decision that put it waits.
     inline: bool,

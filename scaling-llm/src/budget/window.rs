@@ -1,4 +1,4 @@
-//! What was spent within the last hour.
+//! Amounts spent within the last hour.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What a size would have cost, and whom it would have kept waiting: replayed in the backtest.
+//! Cost of a size that is held, and the requests that it keeps waiting: replayed in the backtest.
 
 use std::borrow::Cow;
 use std::time::Duration;

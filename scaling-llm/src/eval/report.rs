@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Held, Label, ScriptedModel};
 use crate::{ModelId, Usage};
 
-/// How a question ended.
+/// End of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -49,7 +49,7 @@ impl Outcomes {
     }
 }
 
-/// What became of a size other than the baseline's.
+/// Fate of a size other than the baseline's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proposal {
@@ -83,9 +83,9 @@ pub struct SituationReport {
     pub taken: Held,
     /// The best size, all load known in advance.
     pub best: Held,
-    /// How the question ended.
+    /// End of the question.
     pub outcome: Outcomes,
-    /// What became of a size other than the baseline's.
+    /// Fate of a size other than the baseline's.
     pub proposal: Proposal,
     /// The engine's words about the advice.
     pub said: String,

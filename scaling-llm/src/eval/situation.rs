@@ -33,9 +33,9 @@ pub struct Situation {
     pub name: String,
     /// Group of situations alike: `event`, `deploy`, `outage`, …; `dataset` for the eight scenarios of the dataset.
     pub kind: String,
-    /// What a person would know, in a sentence. No engine and no model sees it.
+    /// Knowledge of a person, in a sentence. No engine and no model sees it.
     pub knowledge: String,
-    /// What engines see.
+    /// Observation that engines see.
     pub observation: Observation,
     /// Load per second, minute by minute, from now on, while a size is held.
     pub coming: Vec<f64>,
@@ -59,7 +59,7 @@ pub enum SituationError {
     Invalid {
         /// Name of the situation.
         name: String,
-        /// What is wrong with it.
+        /// Fault of it.
         what: String,
     },
     /// The dataset cannot be read.
@@ -309,7 +309,7 @@ impl Raw {
         newest.map_or(1, |[_, pods]| *pods as u32)
     }
 
-    /// What is measured in a minute: as load and pods make it, unless its course is given.
+    /// Measurements of a minute: as load and pods make it, unless its course is given.
     fn sample(&self, minute: i64) -> ScalingMetrics {
         let at = minute as f64;
         let (load, pods) = (self.load(minute), self.pods(minute));

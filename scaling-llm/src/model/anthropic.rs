@@ -19,7 +19,7 @@ const VERSION: &str = "2026-10-21";
 /// Models that take no `effort`, by the beginning of their names.
 const WITHOUT_EFFORT: [&str; 2] = ["claude-sonnet-4-5", "claude-haiku-4-5"];
 
-/// How much a model thinks before it answers.
+/// Amount of thinking before an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

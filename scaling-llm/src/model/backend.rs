@@ -1,4 +1,4 @@
-//! What both back ends share: keys, addresses, and the way of a request to its answer.
+//! The part that both back ends share: keys, addresses, and the way of a request to its answer.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -203,7 +203,7 @@ impl Backend {
     }
 }
 
-/// What it means for a question that there is no answer to read.
+/// Error of a question that got no answer to read.
 fn unanswered(error: &HttpError) -> ModelError {
     let text = one_line(&error.to_string(), 300);
     match error {

@@ -27,7 +27,7 @@ const MESSAGE: usize = 200;
 /// Longest body that is searched for codes, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// What a body says about a failure. Nothing of it is sure to be there: proxies answer in HTML.
+/// Failure as a body tells it. Nothing of it is sure to be there: proxies answer in HTML.
 #[derive(Debug, Default)]
 struct Said {
     codes: Vec<String>,

@@ -15,7 +15,7 @@ pub enum SetupError {
     /// The API key cannot be one.
     #[error("the API key {what}")]
     Key {
-        /// What is wrong, without the key.
+        /// Fault of the setting, without the key.
         what: &'static str,
     },
     /// The server's address cannot be used.
@@ -32,7 +32,7 @@ pub enum SetupError {
     Setting {
         /// Name of the setting.
         name: &'static str,
-        /// What is wrong with it.
+        /// Fault of it.
         what: String,
     },
     /// The HTTP client cannot be built.

@@ -10,7 +10,7 @@ use super::file::TranscriptFile;
 use super::{Answer, Exchange, Transcript, TranscriptError};
 use crate::{ChatModel, Completion, ModelError, ModelId};
 
-/// What stands where a secret stood.
+/// Text that stands where a secret stood.
 const HIDDEN: &str = "[hidden]";
 
 /// A model that passes every question on to another one and records the answers, in memory or in a file.
@@ -85,7 +85,7 @@ impl<M: ChatModel> RecordingModel<M> {
     }
 
     /// Keeps a secret out of what is recorded, wherever a server repeats it. One of fewer than eight bytes is none, and is not looked for.
-    /// What the asker gets is the same as without.
+    /// The asker gets the same answer as without.
     #[must_use]
     pub fn hiding(mut self, secret: impl Into<String>) -> Self {
         self.hidden.0.extend(Some(secret.into()).filter(|secret| secret.len() >= 8));

@@ -1,4 +1,4 @@
-//! What advice has cost each target, and what it may still cost.
+//! Accounts of the cost of advice, by target: what was paid in, what was spent, and what is left.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

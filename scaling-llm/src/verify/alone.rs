@@ -82,7 +82,7 @@ struct Counts {
     own_ready: u32,
 }
 
-/// What a sample would have been: its ready pods, and its CPU utilization as a multiple of what was measured.
+/// A sample as it would have been: its ready pods, and its CPU utilization as a multiple of what was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Shown {
     at_ms: i64,

@@ -10,7 +10,7 @@ use super::super::backend::{object, part, tokens, unusable};
 use super::super::failure::failure;
 use crate::{Completion, ModelError, Usage};
 
-/// What is read of an answer; unknown fields are the API's to add.
+/// Fields that are read of an answer; unknown fields are the API's to add.
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(rename = "type")]

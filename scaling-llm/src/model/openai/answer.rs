@@ -11,7 +11,7 @@ use super::super::backend::{object, part, tokens, unusable};
 use super::super::failure::failure;
 use crate::{Completion, ModelError, Usage};
 
-/// What is read of an answer; unknown fields are each server's own.
+/// Fields that are read of an answer; unknown fields are each server's own.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(default, borrow)]
