@@ -21,10 +21,10 @@ pub enum Task {
     Backtest,
 }
 
-/// Where live metrics come from, for which workloads, and what is done with them.
+/// Origin of live metrics, and the workloads that they are of.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Live metrics (built with --features live)")]
-pub struct LiveArguments {
+pub struct SourceArguments {
     /// Prometheus, or what speaks its API: VictoriaMetrics, Thanos, Mimir.
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
@@ -64,6 +64,15 @@ pub struct LiveArguments {
     /// Days of the past that are fetched at the start, to learn from: 90 at most.
     #[arg(long, value_name = "DAYS", default_value_t = 14)]
     pub backfill: u64,
+}
+
+/// Arguments of a run on live metrics.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Live metrics (built with --features live)")]
+pub struct LiveArguments {
+    /// Origin of the metrics.
+    #[command(flatten)]
+    pub from: SourceArguments,
     /// Serves a status page, `/metrics`, `/healthz` and `/readyz`.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
@@ -78,7 +87,7 @@ pub struct LiveArguments {
     pub apply: bool,
 }
 
-impl LiveArguments {
+impl SourceArguments {
     /// Returns whether anything here was asked for.
     pub fn is_wanted(&self) -> bool {
         self.prometheus.is_some()
@@ -86,10 +95,6 @@ impl LiveArguments {
             || self.azure.is_some()
             || self.datadog.is_some()
             || !self.targets.is_empty()
-            || self.listen.is_some()
-            || self.state.is_some()
-            || self.context.is_some()
-            || self.apply
     }
 
     /// Checks what can be told without asking anybody.
@@ -126,6 +131,22 @@ impl LiveArguments {
             let what = format!("--backfill {}: at most {LONGEST_PAST_DAYS} days are fetched and kept", self.backfill);
             return Err(Failure::input(what));
         }
+        Ok(())
+    }
+}
+
+impl LiveArguments {
+    /// Returns whether anything here was asked for.
+    pub fn is_wanted(&self) -> bool {
+        self.from.is_wanted() || self.listen.is_some() || self.state.is_some() || self.context.is_some() || self.apply
+    }
+
+    /// Checks what can be told without asking anybody.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with what is missing, or given twice.
+    pub fn validate(&self) -> Result<(), Failure> {
+        self.from.validate()?;
         if self.apply && self.context.is_none() {
             return Err(Failure::input("--apply changes a cluster; say which: --context NAME"));
         }
@@ -174,14 +195,14 @@ mod tests {
     fn what_is_missing_is_said_with_the_flag_that_gives_it() {
         let prometheus = Some("http://localhost:9090".to_owned());
         let targets = vec![Target::deployment("shop", "web")];
-        let good = LiveArguments { prometheus, targets, ..LiveArguments::default() };
-        assert!(good.validate().is_ok() && good.is_wanted() && !LiveArguments::default().is_wanted());
+        let good = SourceArguments { prometheus, targets, ..SourceArguments::default() };
+        assert!(good.validate().is_ok() && good.is_wanted() && !SourceArguments::default().is_wanted());
         let twice = vec![Target::deployment("shop", "web"), Target::deployment("shop", "web")];
         for (arguments, what) in [
-            (LiveArguments { prometheus: None, ..good.clone() }, "--prometheus URL"),
-            (LiveArguments { datadog: Some("file".into()), ..good.clone() }, "one source at a time"),
+            (SourceArguments { prometheus: None, ..good.clone() }, "--prometheus URL"),
+            (SourceArguments { datadog: Some("file".into()), ..good.clone() }, "one source at a time"),
             (
-                LiveArguments {
+                SourceArguments {
                     prometheus: None,
                     azure: Some("file".into()),
                     own_queries: vec!["a=b".to_owned()],
@@ -190,7 +211,7 @@ mod tests {
                 "--query and --tenant are for --prometheus",
             ),
             (
-                LiveArguments {
+                SourceArguments {
                     prometheus: None,
                     cloudwatch: Some("file".into()),
                     token_file: Some("token".into()),
@@ -198,12 +219,13 @@ mod tests {
                 },
                 "--token-file is for --prometheus and --azure",
             ),
-            (LiveArguments { targets: Vec::new(), ..good.clone() }, "--target NAMESPACE/NAME"),
-            (LiveArguments { targets: twice, ..good.clone() }, "given twice"),
-            (LiveArguments { backfill: 91, ..good.clone() }, "--backfill 91: at most 90 days"),
-            (LiveArguments { apply: true, ..good }, "--context NAME"),
+            (SourceArguments { targets: Vec::new(), ..good.clone() }, "--target NAMESPACE/NAME"),
+            (SourceArguments { targets: twice, ..good.clone() }, "given twice"),
+            (SourceArguments { backfill: 91, ..good.clone() }, "--backfill 91: at most 90 days"),
         ] {
             assert!(arguments.validate().unwrap_err().to_string().contains(what), "{what}");
         }
+        let everywhere = LiveArguments { from: good, apply: true, ..LiveArguments::default() };
+        assert!(everywhere.validate().unwrap_err().to_string().contains("--context NAME"));
     }
 }

@@ -22,7 +22,7 @@ use crate::manifest::HpaFile;
 /// # Errors
 /// [`Failure::Failed`] if something does not work.
 pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Result<(), Failure> {
-    let source = source::source(setup.live).await?;
+    let source = source::source(&setup.live.from).await?;
     let client = cluster::client(setup).await?;
     let hpas = Hpas::new(setup, client.as_ref())?;
     let mut bad = 0_usize;
@@ -30,8 +30,8 @@ pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Resul
         bad += usize::from(!good);
         tell(&format!("  {} {line}", if good { "ok " } else { "BAD" }));
     };
-    let tried = source.tried(&setup.live.targets, now).await;
-    for target in &setup.live.targets {
+    let tried = source.tried(&setup.live.from.targets, now).await;
+    for target in &setup.live.from.targets {
         tell(&target.to_string());
         for query in tried.iter().filter(|query| query.target == *target) {
             told(query.works, &query.said);
@@ -99,14 +99,14 @@ pub async fn fetched(
     tell: Tell,
 ) -> Result<(Target, HpaFile, Vec<ScalingMetrics>), Failure> {
     setup.live.validate()?;
-    let [target] = setup.live.targets.as_slice() else {
+    let [target] = setup.live.from.targets.as_slice() else {
         return Err(Failure::input("one workload at a time: --target NAMESPACE/NAME"));
     };
-    let days = setup.live.backfill;
+    let days = setup.live.from.backfill;
     if days == 0 {
         return Err(Failure::input("--backfill 0: there is nothing to compare on without a past"));
     }
-    let source = source::source(setup.live).await?;
+    let source = source::source(&setup.live.from).await?;
     let client = cluster::client(setup).await?;
     let hpa = Hpas::new(setup, client.as_ref())?.file(setup, target).await?;
     source::backfill(&*source, std::slice::from_ref(target), days, now, &tell).await;

@@ -31,7 +31,7 @@ pub(super) fn applier(
         return Ok((Box::new(KubeHpaApplier::new(client.clone())), mode));
     }
     let mut in_memory = MemoryApplier::new();
-    for target in &setup.live.targets {
+    for target in &setup.live.from.targets {
         let bounds = hpas.in_file(target)?.bounds().map_err(Failure::input)?;
         in_memory = in_memory.with(target.clone(), bounds);
     }

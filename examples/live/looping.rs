@@ -34,9 +34,9 @@ pub async fn looped(
 ) -> Result<LoopReport, Failure> {
     let live = setup.live;
     live.validate()?;
-    let cadence = Cadence::new(Duration::from_secs(live.interval)).map_err(Failure::input)?;
+    let cadence = Cadence::new(Duration::from_secs(live.from.interval)).map_err(Failure::input)?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let source = source::source(live).await?;
+    let source = source::source(&live.from).await?;
     let (engine, learnt) = Learnt::engine(setup.engine, live.state.as_deref())?;
     let client = cluster::client(setup).await?;
     let hpas = Hpas::new(setup, client.as_ref())?;
@@ -49,10 +49,10 @@ pub async fn looped(
         Some(folder) => resume(setup, folder, &watch, &tell)?,
         None => ChangeLog::new(),
     };
-    learnt.restore(&live.targets, setup.engine)?.iter().for_each(|line| tell(line));
+    learnt.restore(&live.from.targets, setup.engine)?.iter().for_each(|line| tell(line));
     let begun = async {
         watch.compare(setup, &hpas, &tell).await;
-        source::backfill(&*source, &live.targets, live.backfill, clock.now(), &tell).await;
+        source::backfill(&*source, &live.from.targets, live.from.backfill, clock.now(), &tell).await;
     };
     tokio::select! {
         biased;
@@ -77,13 +77,14 @@ pub async fn looped(
         .build();
     tell(&format!(
         "{} workloads every {} s; {}",
-        live.targets.len(),
-        live.interval,
+        live.from.targets.len(),
+        live.from.interval,
         if mode == ApplyMode::Apply { "changes are applied" } else { "dry run, nothing is changed" }
     ));
-    let keeping = Keeping::new(learnt, live.targets.clone(), setup.engine.to_owned());
+    let keeping = Keeping::new(learnt, live.from.targets.clone(), setup.engine.to_owned());
     let after = after_tick(&watch, source, keeping.clone(), Arc::clone(&tell));
-    let report = Loop::new(autoscaler, live.targets.clone(), cadence).clock(clock).after_tick(after).run(stop).await;
+    let report =
+        Loop::new(autoscaler, live.from.targets.clone(), cadence).clock(clock).after_tick(after).run(stop).await;
     tell(&format!("ended: {report}"));
     keeping.keep().await.map_err(|error| Failure::failed(format!("what was learnt: {error}")))?;
     watch.end().await?;
@@ -94,7 +95,7 @@ pub async fn looped(
 fn resume(setup: &Setup<'_>, folder: &Path, watch: &Watch, tell: &Tell) -> Result<ChangeLog, Failure> {
     let mut log = ChangeLog::new();
     let bad = |error| Failure::failed(format!("{}: {error}", folder.display()));
-    let targets: std::collections::HashSet<_> = setup.live.targets.iter().collect();
+    let targets: std::collections::HashSet<_> = setup.live.from.targets.iter().collect();
     let mut read = 0_u64;
     let mut unanswered = BTreeMap::new();
     for entry in entries(folder).map_err(bad)? {

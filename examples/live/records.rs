@@ -62,7 +62,7 @@ pub fn replayed(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failu
     let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{place}: {what}"));
     // Those of one header after the other: a restart may have changed the engine, the mode or the events.
     let (mut runs, mut orphans): (Vec<Run>, u64) = (Vec::new(), 0);
-    let wanted = |target: &Target| setup.live.targets.is_empty() || setup.live.targets.contains(target);
+    let wanted = |target: &Target| setup.live.from.targets.is_empty() || setup.live.from.targets.contains(target);
     for entry in entries(path).map_err(|error| bad(&error))? {
         match entry {
             // Each file begins with one, which mostly is the one that was in force.

@@ -21,7 +21,7 @@ use scaling_core::http::HttpConfig;
 use scaling_core::live::Cadence;
 use scaling_core::{MetricsSource, Target};
 
-use super::arguments::LiveArguments;
+use super::arguments::SourceArguments;
 use super::looping::Tell;
 use crate::Failure;
 
@@ -55,26 +55,26 @@ pub(super) struct Finding {
 }
 
 /// Makes the source. Nothing is asked yet.
-pub(super) async fn source(live: &LiveArguments) -> Result<Arc<dyn LiveSource>, Failure> {
-    live.validate()?;
-    if let Some(address) = &live.prometheus {
-        return Ok(Arc::new(prometheus::source(live, address)?));
+pub(super) async fn source(from: &SourceArguments) -> Result<Arc<dyn LiveSource>, Failure> {
+    from.validate()?;
+    if let Some(address) = &from.prometheus {
+        return Ok(Arc::new(prometheus::source(from, address)?));
     }
-    if let Some(file) = &live.cloudwatch {
+    if let Some(file) = &from.cloudwatch {
         #[cfg(feature = "cloudwatch")]
-        return Ok(Arc::new(cloudwatch::source(live, file).await?));
+        return Ok(Arc::new(cloudwatch::source(from, file).await?));
         #[cfg(not(feature = "cloudwatch"))]
         return Err(left_out("--cloudwatch", file, "cloudwatch"));
     }
-    if let Some(file) = &live.azure {
+    if let Some(file) = &from.azure {
         #[cfg(feature = "azure-monitor")]
-        return Ok(Arc::new(azure::source(live, file)?));
+        return Ok(Arc::new(azure::source(from, file)?));
         #[cfg(not(feature = "azure-monitor"))]
         return Err(left_out("--azure", file, "azure-monitor"));
     }
-    if let Some(file) = &live.datadog {
+    if let Some(file) = &from.datadog {
         #[cfg(feature = "datadog")]
-        return Ok(Arc::new(datadog::source(live, file)?));
+        return Ok(Arc::new(datadog::source(from, file)?));
         #[cfg(not(feature = "datadog"))]
         return Err(left_out("--datadog", file, "datadog"));
     }
@@ -90,15 +90,15 @@ pub(super) async fn backfill(source: &dyn LiveSource, targets: &[Target], days: 
 
 /// Time that all questions of a tick may take. What has answered by the source's own deadline counts; what the loop waits for in vain is
 /// lost whole. So the first comes before the second, by as much as answers take to be read.
-fn deadline(live: &LiveArguments) -> Result<Duration, Failure> {
-    let cadence = Cadence::new(Duration::from_secs(live.interval)).map_err(Failure::input)?;
+fn deadline(from: &SourceArguments) -> Result<Duration, Failure> {
+    let cadence = Cadence::new(Duration::from_secs(from.interval)).map_err(Failure::input)?;
     Ok(cadence.source_deadline().mul_f64(0.9))
 }
 
 /// The settings of HTTP that all sources share.
-fn http(live: &LiveArguments) -> Result<HttpConfig, Failure> {
+fn http(from: &SourceArguments) -> Result<HttpConfig, Failure> {
     let config = HttpConfig::default();
-    match &live.certificate_authority {
+    match &from.certificate_authority {
         Some(path) => Ok(config.certificate_authority(crate::read(path)?)),
         None => Ok(config),
     }
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn the_source_gives_what_it_has_before_the_loop_gives_it_up() {
         for interval in [1, 15, 60, 86_400] {
-            let live = LiveArguments { interval, ..LiveArguments::default() };
+            let from = SourceArguments { interval, ..SourceArguments::default() };
             let loops = Cadence::new(Duration::from_secs(interval)).unwrap().source_deadline();
-            let own = deadline(&live).unwrap();
+            let own = deadline(&from).unwrap();
             assert!(own < loops && own > loops / 2, "{own:?} {loops:?}");
         }
     }

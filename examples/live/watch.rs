@@ -67,7 +67,7 @@ impl Watch {
             let target = target.clone();
             async move { (hpas.file(setup, &target).await, target) }
         };
-        let reading: Vec<_> = setup.live.targets.iter().map(read).collect();
+        let reading: Vec<_> = setup.live.from.targets.iter().map(read).collect();
         let mut reading = stream::iter(reading).buffer_unordered(AT_ONCE);
         let (mut failed, mut first) = (0_usize, None);
         while let Some((read, target)) = reading.next().await {

@@ -56,8 +56,9 @@ impl Program {
         let words = ["autoscale", flag, path.to_str().unwrap(), "--backfill", "1"];
         let words: Vec<&str> = words.iter().chain(more).copied().collect();
         let mut live = Arguments::try_parse_from(words).unwrap().live;
-        if live.targets.is_empty() {
-            live.targets = Arguments::try_parse_from(["autoscale", "--target", "shop/shop"]).unwrap().live.targets;
+        if live.from.targets.is_empty() {
+            live.from.targets =
+                Arguments::try_parse_from(["autoscale", "--target", "shop/shop"]).unwrap().live.from.targets;
         }
         let (hpa, records) = (examples::test_data("shop_hpa.yaml"), folder.path().join("records"));
         Self { folder, live, hpas: HpaArguments::default(), hpa, records, said: Arc::default() }

@@ -18,7 +18,7 @@ use super::mapping::{OwnQuery, Query, Workloads, Written, joined, read};
 use super::{deadline, http};
 use crate::Failure;
 use crate::clouds::azure_identity;
-use crate::live::arguments::LiveArguments;
+use crate::live::arguments::SourceArguments;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,27 +164,27 @@ impl WorkloadConfig {
 }
 
 /// Makes the source. Nothing is asked yet.
-pub(super) fn source(live: &LiveArguments, path: &Path) -> Result<AzureMonitorSource, Failure> {
+pub(super) fn source(from: &SourceArguments, path: &Path) -> Result<AzureMonitorSource, Failure> {
     let config: Config = read(path)?;
-    let workloads = Workloads { path, targets: &live.targets };
-    let times = fleet::config(azure_monitor::config(), live);
+    let workloads = Workloads { path, targets: &from.targets };
+    let times = fleet::config(azure_monitor::config(), from);
     let made = workloads.made(&config.workloads, |written, target| {
         let mapping = joined(&target, written.presets(&target)?, &written.queries, &written.without)?;
-        Ok(Workload::new(target, mapping).with_facts(written.facts.stated(&times, live)))
+        Ok(Workload::new(target, mapping).with_facts(written.facts.stated(&times, from)))
     })?;
-    let api = config.api(live, &workloads)?.with_deadline(deadline(live)?);
+    let api = config.api(from, &workloads)?.with_deadline(deadline(from)?);
     AzureMonitorSource::new(api, made, times).map_err(|error| workloads.at(&error))
 }
 
 impl Config {
-    fn api(&self, live: &LiveArguments, workloads: &Workloads<'_>) -> Result<AzureMonitorApi, Failure> {
-        let http = http(live)?;
-        if let (Some(endpoint), Some(token)) = (&self.endpoint, &live.token_file) {
+    fn api(&self, from: &SourceArguments, workloads: &Workloads<'_>) -> Result<AzureMonitorApi, Failure> {
+        let http = http(from)?;
+        if let (Some(endpoint), Some(token)) = (&self.endpoint, &from.token_file) {
             let endpoint = Endpoint::parse(endpoint).map_err(|error| workloads.at(&format!("endpoint: {error}")))?;
             let api = AzureMonitorApi::at(endpoint, Auth::bearer_file(token), http, self.region.is_some());
             return api.map_err(|error| workloads.at(&error));
         }
-        if self.endpoint.is_some() || live.token_file.is_some() {
+        if self.endpoint.is_some() || from.token_file.is_some() {
             return Err(workloads.at(&"endpoint and --token-file go together: a proxy, and the token for it"));
         }
         let cloud = match self.cloud {

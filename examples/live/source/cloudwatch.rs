@@ -13,7 +13,7 @@ use super::deadline;
 use super::fleet::{self, Facts};
 use super::mapping::{OwnQuery, Workloads, Written, joined, read};
 use crate::Failure;
-use crate::live::arguments::LiveArguments;
+use crate::live::arguments::SourceArguments;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,15 +90,15 @@ impl Written for Stat {
 }
 
 /// Makes the source. Nothing is asked yet.
-pub(super) async fn source(live: &LiveArguments, path: &Path) -> Result<CloudWatch, Failure> {
+pub(super) async fn source(from: &SourceArguments, path: &Path) -> Result<CloudWatch, Failure> {
     let config: Config = read(path)?;
-    let workloads = Workloads { path, targets: &live.targets };
-    let times = fleet::config(cloudwatch::config(), live);
+    let workloads = Workloads { path, targets: &from.targets };
+    let times = fleet::config(cloudwatch::config(), from);
     let made = workloads.made(&config.workloads, |written, target| {
         let mapping = joined(&target, written.presets(&target)?, &written.queries, &written.without)?;
-        Ok(Workload::new(target, mapping).with_facts(written.facts.stated(&times, live)))
+        Ok(Workload::new(target, mapping).with_facts(written.facts.stated(&times, from)))
     })?;
-    let mut connection = Connection::default().with_deadline(deadline(live)?);
+    let mut connection = Connection::default().with_deadline(deadline(from)?);
     (connection.region, connection.endpoint) = (config.region, config.endpoint);
     let backend = CloudWatchBackend::connect(&connection).await.map_err(|error| workloads.at(&error))?;
     CloudWatch::new(backend, made, times).map_err(|error| workloads.at(&error))

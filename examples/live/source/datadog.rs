@@ -15,7 +15,7 @@ use super::fleet::{self, Facts};
 use super::mapping::{OwnQuery, Query, Workloads, Written, joined, read};
 use super::{deadline, http};
 use crate::Failure;
-use crate::live::arguments::LiveArguments;
+use crate::live::arguments::SourceArguments;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,25 +150,25 @@ impl WorkloadConfig {
 }
 
 /// Makes the source. Nothing is asked yet.
-pub(super) fn source(live: &LiveArguments, path: &Path) -> Result<DatadogSource, Failure> {
+pub(super) fn source(from: &SourceArguments, path: &Path) -> Result<DatadogSource, Failure> {
     let config: Config = read(path)?;
-    let workloads = Workloads { path, targets: &live.targets };
-    let times = fleet::config(datadog::config(), live);
+    let workloads = Workloads { path, targets: &from.targets };
+    let times = fleet::config(datadog::config(), from);
     let made = workloads.made(&config.workloads, |written, target| {
         let mapping = joined(&target, written.presets(&target)?, &written.queries, &written.without)?;
-        Ok(Workload::new(target, mapping).with_facts(written.facts.stated(&times, live)))
+        Ok(Workload::new(target, mapping).with_facts(written.facts.stated(&times, from)))
     })?;
-    let api = config.api(live, &workloads)?.with_deadline(deadline(live)?);
+    let api = config.api(from, &workloads)?.with_deadline(deadline(from)?);
     DatadogSource::new(api, made, times).map_err(|error| workloads.at(&error))
 }
 
 impl Config {
-    fn api(&self, live: &LiveArguments, workloads: &Workloads<'_>) -> Result<DatadogApi, Failure> {
+    fn api(&self, from: &SourceArguments, workloads: &Workloads<'_>) -> Result<DatadogApi, Failure> {
         let (api, application) = (
             key(self.api_key_file.as_deref(), "DD_API_KEY")?,
             key(self.application_key_file.as_deref(), "DD_APP_KEY")?,
         );
-        let (keys, http) = (Keys::new(api, application), http(live)?);
+        let (keys, http) = (Keys::new(api, application), http(from)?);
         match (&self.site, &self.endpoint) {
             (Some(site), None) => {
                 DatadogApi::new(site, keys, http).map_err(|error| workloads.at(&format!("site: {error}")))

@@ -9,7 +9,7 @@ use scaling_core::{Target, WorkloadFacts};
 use serde::Deserialize;
 
 use super::{Finding, LiveSource, Tried};
-use crate::live::arguments::LiveArguments;
+use crate::live::arguments::SourceArguments;
 use crate::live::looping::Tell;
 
 /// Gaps of the past that are told.
@@ -31,7 +31,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// The facts, by what the file says and what is known of the source: how old its numbers are, and how long each stands for.
-    pub(super) fn stated(self, config: &FleetConfig, live: &LiveArguments) -> WorkloadFacts {
+    pub(super) fn stated(self, config: &FleetConfig, from: &SourceArguments) -> WorkloadFacts {
         let time = |time: TimeDelta| time.to_std().unwrap_or_default();
         let mut facts = WorkloadFacts::default();
         facts.cpu_request_millicores = self.cpu_request_millicores;
@@ -40,14 +40,14 @@ impl Facts {
         facts.start_up = self.start_up_seconds.map_or(facts.start_up, Duration::from_secs);
         facts.metrics_lag = config.settle.map_or(facts.metrics_lag, time);
         facts.metrics_window = time(config.step);
-        facts.sync_period = Duration::from_secs(live.interval);
+        facts.sync_period = Duration::from_secs(from.interval);
         facts
     }
 }
 
 /// Times of a source, keeping as much past as is fetched.
-pub(super) fn config(config: FleetConfig, live: &LiveArguments) -> FleetConfig {
-    let fetched = usize::try_from(live.backfill.saturating_mul(24 * 60)).unwrap_or(usize::MAX);
+pub(super) fn config(config: FleetConfig, from: &SourceArguments) -> FleetConfig {
+    let fetched = usize::try_from(from.backfill.saturating_mul(24 * 60)).unwrap_or(usize::MAX);
     let limit = config.limit.max(fetched);
     config.with_limit(limit)
 }

@@ -14,32 +14,32 @@ use scaling_core::{SignalKind, Target};
 
 use super::{Finding, LiveSource, Tried, deadline, http};
 use crate::Failure;
-use crate::live::arguments::LiveArguments;
+use crate::live::arguments::SourceArguments;
 use crate::live::looping::Tell;
 
 const SETS: &str = "kubernetes, ingress-nginx, istio, linkerd, opentelemetry";
 
 /// Makes the source. Nothing is asked yet.
-pub(super) fn source(live: &LiveArguments, address: &str) -> Result<PrometheusSource, Failure> {
+pub(super) fn source(from: &SourceArguments, address: &str) -> Result<PrometheusSource, Failure> {
     let endpoint = Endpoint::parse(address).map_err(|error| Failure::input(format!("--prometheus: {error}")))?;
-    let mut config = http(live)?;
-    if let Some(path) = &live.token_file {
+    let mut config = http(from)?;
+    if let Some(path) = &from.token_file {
         config = config.auth(Auth::bearer_file(path));
     }
-    if let Some(tenant) = &live.tenant {
+    if let Some(tenant) = &from.tenant {
         config = config.header("X-Scope-OrgID", tenant);
     }
     let client = HttpClient::new(config).map_err(Failure::input)?;
-    let budget = QueryBudget { tick: deadline(live)?, ..QueryBudget::default() };
-    let source = PrometheusSource::new(client, endpoint, queries(live)?).with_budget(budget);
+    let budget = QueryBudget { tick: deadline(from)?, ..QueryBudget::default() };
+    let source = PrometheusSource::new(client, endpoint, queries(from)?).with_budget(budget);
     // A sample a minute is fetched, and kept, of as many days as are asked for.
-    let fetched = usize::try_from(live.backfill.saturating_mul(24 * 60)).unwrap_or(usize::MAX);
-    Ok(source.with_limit(fetched.max(DEFAULT_LIMIT)).with_sync_period(Duration::from_secs(live.interval)))
+    let fetched = usize::try_from(from.backfill.saturating_mul(24 * 60)).unwrap_or(usize::MAX);
+    Ok(source.with_limit(fetched.max(DEFAULT_LIMIT)).with_sync_period(Duration::from_secs(from.interval)))
 }
 
-fn queries(live: &LiveArguments) -> Result<QuerySet, Failure> {
+fn queries(from: &SourceArguments) -> Result<QuerySet, Failure> {
     let mut queries = QuerySet::empty();
-    for name in &live.queries {
+    for name in &from.queries {
         queries = queries.and(match name.trim() {
             "none" | "" => QuerySet::empty(),
             "kubernetes" => QuerySet::kubernetes(),
@@ -50,7 +50,7 @@ fn queries(live: &LiveArguments) -> Result<QuerySet, Failure> {
             other => return Err(Failure::input(format!("--queries: there is no set {other:?}; there are: {SETS}"))),
         });
     }
-    for text in &live.own_queries {
+    for text in &from.own_queries {
         let (name, promql) =
             text.split_once('=').ok_or_else(|| Failure::input(format!("--query {text:?}: expected SIGNAL=PROMQL")))?;
         let template = QueryTemplate::new(measure(name)?, Unit::Own, promql);
