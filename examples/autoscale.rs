@@ -126,7 +126,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Some(Task::Backtest) => {
             let (target, hpa, samples) = live::past(&arguments.setup()?)?;
             let alone = hpa.clone().candidate(hpa.manifest.name());
-            let scenario = arguments.cluster.fetched(&target.to_string(), samples, &alone, out)?;
+            let scenario = arguments.cluster.fetched(&target.to_string(), samples, &[alone], out)?;
             return compare(arguments, &hpa, &target, &with_events(arguments, &target, scenario), out);
         }
         None => {}

@@ -13,6 +13,9 @@
 //! leaves limits that were given is refused (exit 2). `--without queue_depth --rate-as-served` measures as a service that knows only
 //! what it serves: at saturation nothing says how much more there is to do.
 //!
+//! A fleet is replayed from a metrics server (`--prometheus URL --targets FILE`, built with `--features live`), by one process or, as an
+//! Indexed Job, by many: each takes its `--part`, and `--merge` joins their reports into the bytes that one would have written.
+//!
 //! Prints what is compared and from when to when, a table for each trace (best first, with load and pods as lines of blocks), and one
 //! over all; `--html` writes a page with charts. Equal arguments write equal bytes, whatever the files are called.
 
@@ -23,6 +26,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
+use examples::fleet::{self, FleetArguments};
+use examples::live::arguments::SourceArguments;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -34,7 +39,10 @@ Examples:
   backtest                                            the history that comes with the examples, all engines
   backtest --trace load.csv.gz --html report.html     your own load, as a page with charts
   backtest --trace load.csv --engine hpa:hpa.yaml --engine predictive@hpa:70 --pod-capacity 120
-  backtest --trace load.csv --sweep hpa:50..90:10 --engine hpa:70 --pod-capacity 120";
+  backtest --trace load.csv --sweep hpa:50..90:10 --engine hpa:70 --pod-capacity 120
+  backtest --prometheus http://localhost:9090 --targets fleet.txt --engine rules@hpa:70 --engine hpa:70   a fleet (built with --features live)
+  backtest --prometheus http://localhost:9090 --targets fleet.txt --engine hpa:70 --until 2026-11-01T00:00:00Z --part 0/4 --json 0.json
+  backtest --merge 0.json 1.json 2.json 3.json --html report.html   what four processes made, as one would have";
 
 #[derive(Parser)]
 #[command(
@@ -61,6 +69,10 @@ struct Arguments {
     html: Option<PathBuf>,
     #[command(flatten)]
     cluster: ScenarioArguments,
+    #[command(flatten)]
+    from: SourceArguments,
+    #[command(flatten)]
+    fleet: FleetArguments,
     /// Traces replayed at the same time; by default one for each core.
     #[arg(long)]
     jobs: Option<usize>,
@@ -72,7 +84,7 @@ fn main() -> ExitCode {
 }
 
 /// Options that change nothing of the report, and so do not stand in it.
-const UNTOLD: [&str; 3] = ["--json", "--html", "--jobs"];
+const UNTOLD: [&str; 4] = ["--json", "--html", "--jobs", "--part"];
 
 /// Writes the command for the report, as a shell takes it.
 fn command(arguments: impl IntoIterator<Item = String>) -> String {
@@ -95,20 +107,68 @@ fn command(arguments: impl IntoIterator<Item = String>) -> String {
 }
 
 fn run(arguments: &Arguments, command: &str, out: &mut impl Write) -> Result<(), Failure> {
+    if !arguments.fleet.merge.is_empty() {
+        return told(arguments, arguments.fleet.merged()?, out);
+    }
+    let is_live = arguments.from.is_wanted();
+    arguments.fleet.validate(is_live, !arguments.engine.is_empty() || !arguments.sweep.is_empty())?;
+    let report = if is_live { fleet(arguments, out)? } else { traces(arguments, out)? };
+    let report = match arguments.fleet.part {
+        Some(part) => report.as_part(part),
+        None => report,
+    };
+    told(arguments, report.made_by(command), out)
+}
+
+/// Replays workloads whose past is fetched.
+fn fleet(arguments: &Arguments, out: &mut impl Write) -> Result<Report, Failure> {
+    if !arguments.trace.is_empty() {
+        return Err(Failure::input("--trace and a metrics server are two sources; one at a time"));
+    }
+    let targets = arguments.fleet.targets(&arguments.from)?;
+    if targets.is_empty() {
+        return Err(Failure::input("say which workloads: --target NAMESPACE/NAME or --targets FILE"));
+    }
+    let candidates = policies(arguments)?;
+    if candidates.is_empty() {
+        return Err(Failure::input(
+            "name the policies with --engine: which ones suit is not the same for every workload",
+        ));
+    }
+    compared(&candidates, out)?;
+    let replay = |scenarios: &[Scenario]| replay(scenarios, &candidates, arguments.jobs);
+    let past = (&arguments.from, arguments.fleet.until);
+    let share = arguments.fleet.share(&targets);
+    let (traces, left_out) = fleet::replayed(past, share, &arguments.cluster, &candidates, &replay, out)?;
+    Ok(Report::new(traces).leaving_out(left_out))
+}
+
+/// Replays traces of files.
+fn traces(arguments: &Arguments, out: &mut impl Write) -> Result<Report, Failure> {
     let mut candidates = policies(arguments)?;
     let judged: Vec<&str> = arguments.engine.iter().filter_map(|engine| candidates::hpa_file(engine)).collect();
     let scenarios = arguments.cluster.scenarios(&arguments.trace, &candidates, &judged, out)?;
+    let scenarios = arguments.fleet.share(&scenarios);
     if candidates.is_empty() {
-        let (names, notes) = candidates::suitable(&scenarios);
+        let (names, notes) = candidates::suitable(scenarios);
         notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
         let made = names.into_iter().map(|name| candidates::candidate(name, &arguments.cluster.hpas));
         candidates = in_zone(made.collect::<Result<_, _>>()?, arguments);
     }
+    compared(&candidates, out)?;
+    let replayed = replay(scenarios, &candidates, arguments.jobs).into_iter();
+    Ok(Report::new(replayed.map(|report| report.map_err(examples::scenario::failure)).collect::<Result<_, _>>()?))
+}
+
+fn compared(candidates: &[Candidate], out: &mut impl Write) -> Result<(), Failure> {
     let names: Vec<_> = candidates.iter().map(Candidate::name).collect();
-    writeln!(out, "compared: {}", names.join(", "))?;
+    Ok(writeln!(out, "compared: {}", names.join(", "))?)
+}
+
+/// Prints a report, and writes the files that are asked for.
+fn told(arguments: &Arguments, report: Report, out: &mut impl Write) -> Result<(), Failure> {
     let zone = arguments.cluster.reading.zone();
-    let report =
-        Report::new(replay(&scenarios, &candidates, arguments.jobs)?).made_by(command).in_zone(zone.name(), &zone);
+    let report = report.in_zone(zone.name(), &zone);
     write!(out, "{}", report.to_table())?;
     if let Some(path) = &arguments.json {
         write_file(path, &report.to_json().map_err(Failure::failed)?)?;
@@ -153,7 +213,11 @@ fn in_zone(found: Vec<Candidate>, arguments: &Arguments) -> Vec<Candidate> {
 }
 
 /// Replays every trace, several at a time; the order of the report is that of the arguments.
-fn replay(scenarios: &[Scenario], candidates: &[Candidate], jobs: Option<usize>) -> Result<Vec<TraceReport>, Failure> {
+fn replay(
+    scenarios: &[Scenario],
+    candidates: &[Candidate],
+    jobs: Option<usize>,
+) -> Vec<Result<TraceReport, BacktestError>> {
     let bars = MultiProgress::new();
     let next = AtomicUsize::new(0);
     let done: Vec<Mutex<Option<Result<TraceReport, BacktestError>>>> =
@@ -172,10 +236,7 @@ fn replay(scenarios: &[Scenario], candidates: &[Candidate], jobs: Option<usize>)
             });
         }
     });
-    done.into_iter()
-        .filter_map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .map(|report| report.map_err(examples::scenario::failure))
-        .collect()
+    done.into_iter().filter_map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
 /// Bar on the terminal; nothing where there is none.
@@ -246,6 +307,73 @@ mod tests {
         assert!(text.contains(&format!("{a}: ")) && text.contains(&format!("{b}: ")), "{text}");
         let error = output(&["--trace", &a, "--trace", &a, "--engine", "hpa"]).unwrap_err();
         assert!(error.starts_with("2: ") && error.contains("given twice"), "{error}");
+    }
+
+    #[test]
+    fn parts_are_merged_into_the_bytes_of_one_process() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+        let load = |nth: usize| {
+            let rows: Vec<_> = (0..400).map(|i| format!("{},{}", i * 60, 100 + (i * 7 % 60) * (nth + 2))).collect();
+            file(temporary.path(), &format!("load{nth}.csv"), &format!("timestamp_s,rps\n{}\n", rows.join("\n")))
+        };
+        let loads: Vec<String> = (0..3).flat_map(|nth| ["--trace".to_owned(), load(nth)]).collect();
+        let same: Vec<&str> =
+            loads.iter().map(String::as_str).chain(["--engine", "hpa:60", "--engine", "hpa:80"]).collect();
+        let wrote = |name: &str, more: &[&str]| {
+            let path = path(name);
+            output(&[&same, more, &["--json", &path]].concat()).unwrap();
+            path
+        };
+        let whole = wrote("whole.json", &[]);
+        let parts = [wrote("b.json", &["--part", "1/2"]), wrote("a.json", &["--part=0/2"])];
+        let merge = |parts: &[String], more: &[&str]| {
+            let files: Vec<&str> = parts.iter().map(String::as_str).collect();
+            output(&[&["--merge"], files.as_slice(), more].concat())
+        };
+        let merged = path("merged.json");
+        let text = merge(&parts, &["--json", &merged]).unwrap();
+        assert!(text.contains("over all traces"), "{text}");
+        assert_eq!(std::fs::read(&merged).unwrap(), std::fs::read(&whole).unwrap());
+
+        let error = merge(&parts[..1], &[]).unwrap_err();
+        assert!(error.starts_with("2: 1 part is missing of 2: 0"), "{error}");
+        let error = merge(&[whole.clone(), parts[0].clone()], &[]).unwrap_err();
+        assert!(error.contains("report 1 is whole"), "{error}");
+        let other = file(temporary.path(), "other.json", "{\"traces\":");
+        assert!(merge(&[other], &[]).unwrap_err().contains("other.json: not a report: "));
+        for (arguments, what) in [
+            (&["--part", "2/2", "--json", "x"][..], "there is no part 2 of 2; parts are 0 to 1"),
+            (&["--part", "one", "--json", "x"], "expected INDEX/PARTS"),
+            (&["--part", "0/2", "--engine", "hpa"], "--json"),
+            (&["--part", "0/2", "--json", "x"], "name the policies with --engine"),
+            (&["--merge", "a.json", "--engine", "hpa"], "cannot be used with"),
+            (&["--targets", "fleet.txt", "--engine", "hpa"], "--targets needs a metrics server"),
+            (&["--prometheus", "http://localhost:1", "--engine", "hpa"], "say which workloads"),
+            (&["--prometheus", "http://localhost:1", "--target", "a/b"], "name the policies with --engine"),
+            (
+                &[
+                    "--prometheus",
+                    "http://localhost:1",
+                    "--target",
+                    "a/b",
+                    "--part",
+                    "0/2",
+                    "--json",
+                    "x",
+                    "--engine",
+                    "hpa",
+                ],
+                "--until",
+            ),
+        ] {
+            let error = output(arguments).unwrap_err();
+            assert!(error.contains(what), "{arguments:?}: {error}");
+        }
+        let fleet = file(temporary.path(), "fleet.txt", "# ours\nshop/web # the front\nshop\n");
+        let asked = ["--prometheus", "http://localhost:1", "--targets", &fleet, "--engine", "hpa"];
+        let error = output(&asked).unwrap_err();
+        assert!(error.contains("fleet.txt: line 3: \"shop\": expected NAMESPACE/NAME"), "{error}");
     }
 
     /// An HPA between bounds that the usual limits of a run do not hold.

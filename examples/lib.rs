@@ -9,6 +9,8 @@ pub mod changes;
 pub mod clouds;
 #[path = "shared/comparison.rs"]
 pub mod comparison;
+#[path = "shared/fleet.rs"]
+pub mod fleet;
 #[path = "shared/journal.rs"]
 pub mod journal;
 #[path = "live/mod.rs"]

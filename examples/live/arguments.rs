@@ -158,7 +158,7 @@ impl LiveArguments {
 ///
 /// # Errors
 /// A sentence with the form that is expected.
-pub(super) fn target(text: &str) -> Result<Target, String> {
+pub(crate) fn target(text: &str) -> Result<Target, String> {
     let (workload, hpa) = match text.split_once('=') {
         Some((workload, hpa)) => (workload, Some(hpa)),
         None => (text, None),

@@ -11,6 +11,7 @@ use scaling_k8s::k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use scaling_k8s::kube::api::PostParams;
 use scaling_k8s::kube::{Api, Client};
 
+use super::arguments::SourceArguments;
 use super::cluster::{self, Hpas};
 use super::looping::Tell;
 use super::{Setup, source};
@@ -114,6 +115,41 @@ pub async fn fetched(
     let mut samples: Vec<ScalingMetrics> = seen.history.iter().collect();
     samples.push(seen.current);
     Ok((target.clone(), hpa, samples))
+}
+
+/// Fetches the past of many workloads up to an instant: of each its samples, or why there are none. A part of a past is none: what is
+/// replayed must not depend on which queries failed.
+///
+/// # Errors
+/// [`Failure`] if the server could not be asked.
+pub async fn pasts(
+    from: &SourceArguments,
+    targets: &[Target],
+    now: DateTime<Utc>,
+    tell: Tell,
+) -> Result<Vec<Result<Vec<ScalingMetrics>, Failure>>, Failure> {
+    let from = SourceArguments { targets: targets.to_vec(), ..from.clone() };
+    let days = from.backfill;
+    if days == 0 {
+        return Err(Failure::input("--backfill 0: there is nothing to replay without a past"));
+    }
+    let source = source::source(&from).await?;
+    let missing = source::backfill(&*source, targets, days, now, &tell).await;
+    if missing > 0 {
+        return Err(Failure::failed(format!(
+            "the past is not whole, {missing} pieces of it are missing; run it again"
+        )));
+    }
+    let mut pasts = Vec::with_capacity(targets.len());
+    for (target, seen) in targets.iter().zip(source.observe_all(targets, now).await) {
+        let seen = match seen {
+            Ok(seen) => Ok(seen),
+            Err(SourceError::NoData { .. }) => newest(&*source, target, now, days, &tell).await,
+            Err(error) => return Err(Failure::failed(error)),
+        };
+        pasts.push(seen.map(|seen| seen.history.iter().chain([seen.current]).collect()));
+    }
+    Ok(pasts)
 }
 
 /// The newest observation that there is. A workload that has no metrics just now, because it is down or they come late, has a past all

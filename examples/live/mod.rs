@@ -21,15 +21,15 @@ mod watch;
 
 use std::path::Path;
 
-use scaling_core::{HardLimits, PlannedEvent, Price};
+use scaling_core::{HardLimits, PlannedEvent, Price, ScalingMetrics};
 
 use crate::manifest::HpaArguments;
-use arguments::LiveArguments;
+use arguments::{LiveArguments, SourceArguments};
 
 #[cfg(feature = "live")]
-pub use check::{checked, fetched};
+pub use check::{checked, fetched, pasts as fetched_pasts};
 #[cfg(feature = "live")]
-pub use entry::{check, past, records_replay, run};
+pub use entry::{check, past, pasts, records_replay, run};
 #[cfg(feature = "live")]
 pub use looping::{Tell, looped};
 #[cfg(feature = "live")]
@@ -56,18 +56,22 @@ pub struct Setup<'a> {
     pub price: Price,
 }
 
+/// Of each workload its samples, or why there are none.
+pub type Pasts = Vec<Result<Vec<ScalingMetrics>, crate::Failure>>;
+
 /// Says how to get the live parts, for a program that was built without.
 #[cfg(not(feature = "live"))]
 mod entry {
+    use scaling_core::chrono::{DateTime, Utc};
     use scaling_core::{ScalingMetrics, Target};
 
-    use super::{Path, Setup};
+    use super::{Pasts, Path, Setup, SourceArguments};
     use crate::Failure;
     use crate::manifest::HpaFile;
 
     fn left_out() -> Failure {
         Failure::input(
-            "this program was built without its live part; build it with: cargo run --release --features live --example autoscale -- …",
+            "this program was built without its live part; build it with: cargo run --release --features live --example NAME -- …",
         )
     }
 
@@ -95,6 +99,14 @@ mod entry {
         Err(left_out())
     }
 
+    /// The pasts of many workloads.
+    ///
+    /// # Errors
+    /// [`Failure::Input`], always.
+    pub fn pasts(_: &SourceArguments, _: &[Target], _: Option<DateTime<Utc>>) -> Result<Pasts, Failure> {
+        Err(left_out())
+    }
+
     /// Runs again from records.
     ///
     /// # Errors
@@ -105,7 +117,7 @@ mod entry {
 }
 
 #[cfg(not(feature = "live"))]
-pub use entry::{check, past, records_replay, run};
+pub use entry::{check, past, pasts, records_replay, run};
 
 #[cfg(feature = "live")]
 mod entry {
@@ -113,13 +125,14 @@ mod entry {
     use std::io::Write;
     use std::sync::Arc;
 
+    use scaling_core::chrono::{DateTime, Utc};
     use scaling_core::live::{Clock, Stop, SystemClock};
     use scaling_core::telemetry::otlp::{self, OtlpError};
     use scaling_core::{ScalingMetrics, Target};
     use tokio::signal::unix::{SignalKind, signal};
 
     use super::looping::{Tell, looped};
-    use super::{Path, Setup};
+    use super::{Pasts, Path, Setup, SourceArguments};
     use crate::manifest::HpaFile;
     use crate::{Failure, MayClose};
 
@@ -182,6 +195,14 @@ mod entry {
     /// [`Failure`] if there is none, or not one.
     pub fn past(setup: &Setup<'_>) -> Result<(Target, HpaFile, Vec<ScalingMetrics>), Failure> {
         within(super::check::fetched(setup, SystemClock.now(), tell()))
+    }
+
+    /// The pasts of many workloads up to an instant, now by default.
+    ///
+    /// # Errors
+    /// [`Failure`] if the server could not be asked.
+    pub fn pasts(from: &SourceArguments, targets: &[Target], until: Option<DateTime<Utc>>) -> Result<Pasts, Failure> {
+        within(super::check::pasts(from, targets, until.unwrap_or_else(|| SystemClock.now()), tell()))
     }
 
     /// Runs again from the records of a loop.

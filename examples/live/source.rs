@@ -31,8 +31,8 @@ pub(super) trait LiveSource: MetricsSource {
     /// Tries every query for these workloads once.
     async fn tried(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Tried>;
 
-    /// Fetches the past that the engine learns from, and tells what came of it.
-    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell);
+    /// Fetches the past that the engine learns from, and tells what came of it. Returns how many pieces are missing since a query failed.
+    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> usize;
 
     /// Faults of the answers of the last tick.
     fn findings(&self) -> Vec<Finding>;
@@ -81,11 +81,15 @@ pub(super) async fn source(from: &SourceArguments) -> Result<Arc<dyn LiveSource>
     Err(Failure::input("say where the metrics come from"))
 }
 
-/// Fetches a past of so many days, if any.
-pub(super) async fn backfill(source: &dyn LiveSource, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) {
-    if days > 0 {
-        source.fetch_past(targets, days, now, tell).await;
-    }
+/// Fetches a past of so many days, if any. Returns how many pieces are missing since a query failed.
+pub(super) async fn backfill(
+    source: &dyn LiveSource,
+    targets: &[Target],
+    days: u64,
+    now: DateTime<Utc>,
+    tell: &Tell,
+) -> usize {
+    if days == 0 { 0 } else { source.fetch_past(targets, days, now, tell).await }
 }
 
 /// Time that all questions of a tick may take. What has answered by the source's own deadline counts; what the loop waits for in vain is

@@ -10,7 +10,7 @@ use clap::Args;
 use scaling_core::backtest::{BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace};
 use scaling_core::source::parse::SampleTime;
 use scaling_core::stats::significant;
-use scaling_core::{Bounds, HardLimits, Price, ScalingMetrics, SignalKind, WorkloadFacts};
+use scaling_core::{Bounds, HardLimits, ScalingMetrics, SignalKind, WorkloadFacts};
 
 use crate::Failure;
 use crate::manifest::{self, HpaArguments};
@@ -124,7 +124,7 @@ impl ScenarioArguments {
         scenarios.collect()
     }
 
-    /// Puts the load of samples, fetched from a place of this name, into its cluster, under the HPA that it is to be judged with.
+    /// Puts the load of samples, fetched from a place of this name, into its cluster, under the policies that it is to be judged with.
     ///
     /// # Errors
     /// As [`scenarios`](Self::scenarios).
@@ -132,10 +132,9 @@ impl ScenarioArguments {
         &self,
         place: &str,
         samples: Vec<ScalingMetrics>,
-        candidate: &Candidate,
+        candidates: &[Candidate],
         out: &mut impl Write,
     ) -> Result<Scenario, Failure> {
-        let candidates = std::slice::from_ref(candidate);
         self.hpas.check_names(candidates)?;
         let limits = self.limits(candidates, out)?;
         let trace = Trace::from_samples(place, samples, SampleTime::Ends);
@@ -215,10 +214,30 @@ impl ScenarioArguments {
             Some(capacity) => (trace, capacity),
             None => (self.scaled(trace, judged, &bad, out)?, POD_CAPACITY),
         };
-        let seconds = |name: &str, value: f64| {
-            Duration::try_from_secs_f64(value)
-                .map_err(|_| Failure::input(format!("--{name} is {value}; it must be a time")))
-        };
+        Ok(Scenario {
+            price: Some(crate::price(self.price, &self.currency)?),
+            history_share: self.history,
+            longest: seconds("days", self.days * 86_400.0)?,
+            ..Scenario::new(trace, self.model(pod_capacity, limits)?)
+        })
+    }
+
+    /// Checks what holds for any trace.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the argument that cannot work.
+    pub fn validate(&self) -> Result<(), Failure> {
+        crate::price(self.price, &self.currency)?;
+        seconds("days", self.days * 86_400.0)?;
+        let limits = HardLimits::new(LIMITS.0, LIMITS.1).map_err(Failure::input)?;
+        self.model(self.pod_capacity.unwrap_or(POD_CAPACITY), limits).map(|_| ())
+    }
+
+    /// The cluster that a trace is replayed in.
+    fn model(&self, pod_capacity: f64, limits: HardLimits) -> Result<ClusterModel, Failure> {
+        if !(0.0..1.0).contains(&self.history) {
+            return Err(Failure::input(format!("--history is {}; it must be a share below 1", self.history)));
+        }
         let model = ClusterModel {
             pod_capacity,
             start_up: Duration::from_secs(self.start_up),
@@ -238,16 +257,7 @@ impl ScenarioArguments {
         };
         let model = self.without.iter().fold(model, |model, signal| model.without(*signal));
         model.validate().map_err(Failure::input)?;
-        let price: Price = crate::price(self.price, &self.currency)?;
-        if !(0.0..1.0).contains(&self.history) {
-            return Err(Failure::input(format!("--history is {}; it must be a share below 1", self.history)));
-        }
-        Ok(Scenario {
-            price: Some(price),
-            history_share: self.history,
-            longest: seconds("days", self.days * 86_400.0)?,
-            ..Scenario::new(trace, model)
-        })
+        Ok(model)
     }
 
     /// Scales a trace so that its busiest thousandth needs the pods asked for.
@@ -285,6 +295,11 @@ impl ScenarioArguments {
         )?;
         Ok(trace.scaled(factor))
     }
+}
+
+/// Reads a time of an option, in seconds.
+fn seconds(name: &str, value: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(value).map_err(|_| Failure::input(format!("--{name} is {value}; it must be a time")))
 }
 
 /// Tells apart whether a backtest failed for its input or for another reason.

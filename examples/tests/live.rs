@@ -422,7 +422,7 @@ async fn the_past_of_a_workload_is_a_load_to_compare_on() {
     let cluster = Arguments::try_parse_from(["autoscale"]).unwrap().cluster;
     let mut out = Vec::new();
     let alone = hpa.clone().candidate("alone");
-    let scenario = cluster.fetched("shop", samples, &alone, &mut out).unwrap();
+    let scenario = cluster.fetched("shop", samples, &[alone], &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     // What a pod serves is told by its CPU, as from a file.
     assert!(scenario.trace.pod_capacity().is_some() && out.contains("data from "), "{out}");

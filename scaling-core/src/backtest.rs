@@ -40,7 +40,8 @@ pub use hold::{HeldScore, Hold, HoldStart};
 pub use model::{ClusterModel, MappedMetric};
 pub use notes::{MetricSyncs, Note, Syncs};
 pub use report::{
-    CandidatePlot, CandidateReport, OraclePoint, OracleReport, Plot, Report, Scored, Summary, TraceReport, is_dated,
+    CandidatePlot, CandidateReport, InvalidPart, LeftOut, MergeError, OraclePoint, OracleReport, ParsePartError, Part,
+    Plot, Report, Scored, Summary, TraceReport, is_dated,
 };
 pub use run::{BacktestError, Progress, run, run_one, score_one};
 pub use scenario::Scenario;

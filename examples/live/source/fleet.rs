@@ -64,7 +64,7 @@ impl<B: Backend> LiveSource for FleetSource<B> {
         checked.filter(|checked| targets.contains(&checked.target)).map(tried).collect()
     }
 
-    async fn fetch_past(&self, _: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) {
+    async fn fetch_past(&self, _: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> usize {
         let span = TimeDelta::days(i64::try_from(days).unwrap_or(i64::MAX));
         match self.backfill(now, span).await {
             Ok(brought) => {
@@ -82,8 +82,12 @@ impl<B: Backend> LiveSource for FleetSource<B> {
                 if brought.samples == 0 {
                     tell("note: there is no past; what is asked for: autoscale check");
                 }
+                brought.gaps.len()
             }
-            Err(error) => tell(&format!("note: the past could not be fetched: {error}")),
+            Err(error) => {
+                tell(&format!("note: the past could not be fetched: {error}"));
+                1
+            }
         }
     }
 

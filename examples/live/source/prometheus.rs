@@ -95,7 +95,7 @@ impl LiveSource for PrometheusSource {
         tried
     }
 
-    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) {
+    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> usize {
         let span = Duration::from_secs(days.saturating_mul(86_400));
         let report = self.backfill(targets, now, Backfill { span, ..Backfill::default() }).await;
         tell(&format!("fetched {} samples of the past {days} days in {} queries", report.samples, report.queries));
@@ -105,6 +105,7 @@ impl LiveSource for PrometheusSource {
         for error in report.failed.iter().take(5) {
             tell(&format!("note: a piece of the past is missing: {error}"));
         }
+        report.failed.len()
     }
 
     fn findings(&self) -> Vec<Finding> {

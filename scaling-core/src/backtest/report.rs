@@ -2,6 +2,7 @@
 
 mod html;
 mod json;
+mod part;
 mod plot;
 #[cfg(feature = "table")]
 mod spark;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Datelike, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use part::{InvalidPart, LeftOut, MergeError, ParsePartError, Part};
 pub use plot::{CandidatePlot, Plot};
 
 use super::candidate::Candidate;
@@ -30,6 +32,12 @@ pub struct Report {
     /// Command that made the report, if a program said it ([`Report::made_by`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// Which part of a report it is, where several processes make one ([`Report::merged`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// Workloads that could not be replayed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Reports of the traces.
     pub traces: Vec<TraceReport>,
     /// Candidates over all traces.
@@ -196,7 +204,8 @@ impl Report {
             of_name.push(&candidate.score);
         }
         let summary = names.iter().filter_map(|name| Some(Summary::of(name, scores.get(name)?))).collect();
-        Self { version: env!("CARGO_PKG_VERSION").to_owned(), command: None, traces, summary }
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { version, command: None, part: None, left_out: Vec::new(), traces, summary }
     }
 
     /// Names the command that made the report. It stands in the JSON and in the page, so it must not name what differs between two

@@ -6,6 +6,7 @@ mod gate;
 mod laws;
 mod limits;
 mod notes;
+mod parts;
 mod report;
 mod runs;
 mod signals;

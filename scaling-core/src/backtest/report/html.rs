@@ -63,6 +63,9 @@ fn origin(html: &mut String, report: &Report) {
     for trace in &report.traces {
         let _ = write!(html, "<dt>{}</dt><dd>{}</dd>", escaped(&trace.name), escaped(&trace.period()));
     }
+    for left in &report.left_out {
+        let _ = write!(html, "<dt>{}</dt><dd>left out: {}</dd>", escaped(&left.name), escaped(&left.why));
+    }
     html.push_str("</dl>\n");
 }
 

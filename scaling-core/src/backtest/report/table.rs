@@ -23,6 +23,9 @@ impl Report {
         if self.traces.len() > 1 {
             self.write_summary(&mut text);
         }
+        for left in &self.left_out {
+            let _ = writeln!(text, "{left}");
+        }
         if !self.traces.is_empty() {
             text.push_str(ORACLE);
         }
