@@ -1,18 +1,30 @@
-//! A real API server for tests: etcd and kube-apiserver on loopback ports, in a temporary folder, gone when dropped.
+//! A real API server for tests: etcd and kube-apiserver on loopback ports, in a temporary folder, gone when dropped; and, for tests that
+//! ask for them, the real controllers and nodes that make pods run.
 
-use std::fs::{self, File};
-use std::net::TcpListener;
+// Each test uses a part of it.
+#![allow(dead_code)]
+
+mod nodes;
+mod process;
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 
+use process::Process;
+
 pub(crate) const ADMIN: &str = "admin-token";
 /// A user without any rights.
 pub(crate) const PLAIN: &str = "user-token";
+
+/// Node on which pods run. There is no scheduler, so the template of a pod names it.
+pub(crate) const NODE: &str = "node";
 
 /// How long a start may take: about 3 s alone, much more beside a build.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -22,21 +34,37 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// # Panics
 /// In CI, where nothing may be skipped.
 pub(crate) fn assets() -> Option<PathBuf> {
+    assets_with(&[])
+}
+
+/// The same, if it has these programs besides etcd and kube-apiserver.
+///
+/// # Panics
+/// In CI, where nothing may be skipped.
+pub(crate) fn assets_with(programs: &[&str]) -> Option<PathBuf> {
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    if assets.is_none() {
-        let how = "KUBEBUILDER_ASSETS is not set: no etcd and kube-apiserver to test against; \
-                   build them with .ci/control-plane/build";
-        assert!(std::env::var_os("CI").is_none(), "{how}");
-        eprintln!("skipped: {how}");
-    }
-    assets
+    let wanting = match &assets {
+        None => "KUBEBUILDER_ASSETS is not set: no etcd and kube-apiserver to test against".to_owned(),
+        Some(folder) => {
+            match ["etcd", "kube-apiserver"].iter().chain(programs).find(|name| !folder.join(name).exists()) {
+                None => return assets,
+                Some(name) => format!("the folder in KUBEBUILDER_ASSETS has no {name}"),
+            }
+        }
+    };
+    let how = format!("{wanting}; .ci/control-plane/build makes one with all that the tests need");
+    assert!(std::env::var_os("CI").is_none(), "{how}");
+    eprintln!("skipped: {how}");
+    None
 }
 
 pub(crate) struct ControlPlane {
+    assets: PathBuf,
     folder: PathBuf,
     port: u16,
+    etcd: u16,
     /// In the order of their start; they are stopped in the opposite one.
-    children: Vec<Child>,
+    children: Vec<Process>,
 }
 
 impl ControlPlane {
@@ -67,10 +95,10 @@ impl ControlPlane {
         let folder = std::env::temp_dir().join(unique);
         fs::create_dir_all(&folder).unwrap();
         let [client, peer, port] = free_ports();
-        let mut this = Self { folder, port, children: Vec::new() };
+        let mut this = Self { assets: assets.to_owned(), folder, port, etcd: client, children: Vec::new() };
         this.write_credentials();
-        this.start_etcd(assets, client, peer);
-        this.start_api_server(assets, client);
+        this.start_etcd(peer);
+        this.start_api_server();
         if this.is_ready().await { Some(this) } else { None }
     }
 
@@ -82,28 +110,27 @@ impl ControlPlane {
         fs::write(self.folder.join("tokens.csv"), tokens).unwrap();
     }
 
-    fn start_etcd(&mut self, assets: &Path, client: u16, peer: u16) {
-        let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-        let mut etcd = Command::new(assets.join("etcd"));
-        etcd.arg("--data-dir").arg(self.folder.join("etcd"));
-        etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        etcd.args(["--initial-cluster", &format!("default={peer}"), "--unsafe-no-fsync"]);
-        self.spawn("etcd", &mut etcd);
+    fn start_etcd(&mut self, peer: u16) {
+        let (client, peer) = (format!("http://127.0.0.1:{}", self.etcd), format!("http://127.0.0.1:{peer}"));
+        let data = self.folder.join("etcd").display().to_string();
+        let cluster = format!("default={peer}");
+        let arguments = ["--data-dir", &data, "--listen-client-urls", &client, "--advertise-client-urls", &client];
+        let peers = ["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer];
+        let rest = ["--initial-cluster", &cluster, "--unsafe-no-fsync"];
+        self.spawn("etcd", &[&arguments[..], &peers, &rest].concat());
     }
 
-    fn start_api_server(&mut self, assets: &Path, etcd: u16) {
+    fn start_api_server(&mut self) {
         let file = |flag: &str, name: &str| format!("--{flag}={}", self.folder.join(name).display());
-        let mut server = Command::new(assets.join("kube-apiserver"));
-        server.args([
-            format!("--etcd-servers=http://127.0.0.1:{etcd}"),
+        let own = [
+            format!("--etcd-servers=http://127.0.0.1:{}", self.etcd),
             format!("--secure-port={}", self.port),
             file("cert-dir", "certs"),
             file("service-account-key-file", "sa.pub"),
             file("service-account-signing-key-file", "sa.key"),
             file("token-auth-file", "tokens.csv"),
-        ]);
-        server.args([
+        ];
+        let fixed = [
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",
             "--service-account-issuer=https://kubernetes.default.svc",
@@ -111,14 +138,29 @@ impl ControlPlane {
             "--service-cluster-ip-range=10.0.0.0/24",
             "--endpoint-reconciler-type=none",
             "--allow-privileged=true",
-        ]);
-        self.spawn("kube-apiserver", &mut server);
+        ];
+        let arguments: Vec<&str> = own.iter().map(String::as_str).chain(fixed).collect();
+        self.spawn("kube-apiserver", &arguments);
     }
 
-    fn spawn(&mut self, name: &str, command: &mut Command) {
-        let log = File::create(self.folder.join(format!("{name}.log"))).unwrap();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.children.push(command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}")));
+    /// Stops the API server, as a crash would; etcd keeps the data.
+    pub(crate) fn stop_api_server(&mut self) {
+        self.children.retain(|child| child.name != "kube-apiserver");
+        // The kernel lets go of the port a moment after the program.
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts the API server again, on the same port and data, and waits until it is ready.
+    pub(crate) async fn start_api_server_again(&mut self) {
+        self.start_api_server();
+        assert!(self.is_ready().await, "the API server did not come back; its log is above");
+    }
+
+    fn spawn(&mut self, name: &'static str, arguments: &[&str]) {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self.children.push(Process::start(name, &self.assets.join(name), &arguments, &self.folder));
     }
 
     /// Refused connections, 403 and 500 come before readiness; a process that ends never gets there.
@@ -131,7 +173,7 @@ impl ControlPlane {
             if matches!(answer, Ok(Ok(_))) {
                 return true;
             }
-            if self.children.iter_mut().any(|child| child.try_wait().unwrap().is_some()) {
+            if self.children.iter_mut().any(Process::has_ended) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -141,19 +183,19 @@ impl ControlPlane {
     }
 
     fn show_logs(&self) {
-        for name in ["etcd", "kube-apiserver"] {
-            let log = fs::read_to_string(self.folder.join(format!("{name}.log"))).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
-            eprintln!("{name}:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        for child in &self.children {
+            child.show_log();
         }
     }
 }
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        for child in self.children.iter_mut().rev() {
-            let _ = child.kill();
-            let _ = child.wait();
+        if std::thread::panicking() {
+            self.show_logs();
+        }
+        while let Some(child) = self.children.pop() {
+            drop(child);
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
