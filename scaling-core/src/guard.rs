@@ -24,6 +24,7 @@ mod step;
 use std::borrow::Cow;
 use std::fmt;
 
+use approved::Restore;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -360,7 +361,10 @@ impl<'a> Judged<'a> {
             request,
             grows: request.is_some_and(|request| request > current),
             foreseen: decision.is_some_and(|decision| decision.foreseen),
-            restore: proposal.restore,
+            restore: proposal.restore.map(|restore| match restore {
+                Restore::Resting => context.state.resting,
+                Restore::To(bounds) => bounds,
+            }),
             floor: proposal.floor.as_ref().map_or(0, |floor| floor.replicas),
             min_without_floor: context.min_without_floor.unwrap_or(u32::MAX),
             release_at_most: None,

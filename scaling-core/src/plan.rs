@@ -22,6 +22,7 @@ pub struct HpaPlan {
     target: Target,
     #[serde(flatten)]
     change: BoundsChange,
+    resting: Bounds,
     /// Requests before and after, where the plan changes resources and they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     requests: Option<(Requests, Requests)>,
@@ -34,6 +35,7 @@ impl HpaPlan {
         Self {
             target: approved.target().clone(),
             change,
+            resting: approved.resting(),
             requests: change.resources.map(|resources| approved.requests().changed(resources)),
         }
     }
@@ -51,6 +53,11 @@ impl HpaPlan {
     /// Bounds after.
     pub fn new_bounds(&self) -> Bounds {
         self.change.new
+    }
+
+    /// The owner's bounds, as the guards knew them: what is kept at the HPA to be given back to, where the HPA itself does not tell any more.
+    pub fn resting(&self) -> Bounds {
+        self.resting
     }
 
     /// Change of what a pod requests.

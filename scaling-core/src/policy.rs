@@ -70,8 +70,8 @@ pub(crate) struct Mapping {
     /// True if more was requested, even if nothing of it is allowed: then nothing is lowered.
     pub(crate) grows: bool,
     pub(crate) foreseen: bool,
-    /// Everything goes back to the owner's bounds.
-    pub(crate) restore: bool,
+    /// Everything goes back to these bounds: the owner's, or those of an earlier time.
+    pub(crate) restore: Option<Bounds>,
     /// The highest floor that is due; 0 for none.
     pub(crate) floor: u32,
     /// The min as it would be without floors.
@@ -120,10 +120,10 @@ impl BoundsPolicy {
         let share = if foreseen || self.exact { 1.0 } else { self.floor_share.clamp(0.0, 1.0) };
         let base = mapping.min_without_floor.min(old.min());
         let rest = if self.exact { 0 } else { resting.min() };
-        let own = match request {
-            _ if mapping.restore && !self.exact => rest,
-            None => base.max(rest),
-            Some(request) => {
+        let own = match (request, mapping.restore) {
+            (_, Some(to)) if !self.exact => to.min(),
+            (None, _) => base.max(rest),
+            (Some(request), _) => {
                 let aim = scaled(request, share);
                 let own = if mapping.grows {
                     base.max(aim)
@@ -154,9 +154,9 @@ impl BoundsPolicy {
             let room = scaled(request, self.headroom_share.max(0.0)).max(self.headroom_pods);
             request.saturating_add(room)
         };
-        if mapping.restore {
+        if let Some(to) = mapping.restore {
             let held = if mapping.release_at_most == Some(0) { old.max() } else { running.min(old.max()) };
-            return resting.max().max(held);
+            return to.max().max(held);
         }
         let aim = match (request, self.ceiling) {
             (None, _) => return old.max(),

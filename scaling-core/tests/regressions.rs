@@ -707,3 +707,41 @@ fn everything_that_can_be_held_can_be_debugged() {
     debugs(&HardLimits::default());
     assert!(!scaling_core::AbsenceGuard.name().is_empty());
 }
+
+// ---- the owner's bounds
+
+/// An HPA that has lost what was kept at it: its bounds are all that is read. Keeps the resting bounds of each plan.
+#[derive(Default)]
+struct Forgetful(std::sync::Mutex<Vec<Bounds>>);
+
+#[async_trait]
+impl HpaApplier for Forgetful {
+    async fn current(&self, _: &Target) -> Result<HpaState, ApplyError> {
+        let known = self.0.lock().unwrap().is_empty();
+        let state = HpaState::new(Bounds::new(2, 12).unwrap());
+        Ok(if known { state.with_resting(Bounds::new(1, 4).unwrap()) } else { state })
+    }
+    async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        self.0.lock().unwrap().push(plan.resting());
+        let why = Box::from("down");
+        if mode == ApplyMode::Apply {
+            Err(ApplyError::Unapplied { target: plan.target().clone(), transient: true, source: why })
+        } else {
+            Ok(Applied { mode, changed: true })
+        }
+    }
+}
+
+#[test]
+fn a_plan_carries_the_owners_bounds_that_the_hpa_does_not_tell_any_more() {
+    let applier = Arc::new(Forgetful::default());
+    let source = MemorySource::new();
+    let metrics = now(10).with(SignalKind::CpuUtilization, 95.0).with(SignalKind::MemoryUtilization, 50.0);
+    source.put(target(), level(&metrics, 60));
+    let builder = Autoscaler::builder().source(source).engine(RuleBasedEngine::default()).applier(Arc::clone(&applier));
+    let autoscaler = builder.mode(ApplyMode::Apply).build();
+    for _ in 0..2 {
+        block_on(autoscaler.tick(&target(), start())).unwrap();
+    }
+    assert_eq!(*applier.0.lock().unwrap(), [Bounds::new(1, 4).unwrap(); 2]);
+}

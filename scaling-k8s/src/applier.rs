@@ -177,7 +177,7 @@ impl KubeHpaApplier {
                 let why = format!("not written: others wrote to the HPA in between, or the server was busy: {why}");
                 return Err(unapplied(backend(target, true, why)));
             }
-            let body = read.seen.apply_body(new);
+            let body = read.seen.apply_body(new, plan.resting());
             let written = match mode {
                 ApplyMode::Apply => {
                     self.rehearse_and_write(target, Body::Apply(&body), new, &read, &mut patience).await?

@@ -163,7 +163,8 @@ impl History {
             return;
         }
         let (who, why) = (cut(who, MAX_WHY), cut(why, MAX_WHY));
-        self.push(plan.target(), |number| Change { number, at, who, why, before, after, resting: None, uncertain });
+        let resting = Some(plan.resting()).filter(|resting| *resting != before);
+        self.push(plan.target(), |number| Change { number, at, who, why, before, after, resting, uncertain });
     }
 
     /// The changes of a workload that are kept, oldest first.

@@ -16,7 +16,8 @@
 //!     "metadata": { "namespace": "shop", "name": "checkout", "managedFields": [] },
 //!     "spec": { "minReplicas": 2, "maxReplicas": 10 },
 //! });
-//! let body = Seen::of(&hpa, "kube-scaling")?.apply_body(Bounds::new(6, 12)?);
+//! let seen = Seen::of(&hpa, "kube-scaling")?;
+//! let body = seen.apply_body(Bounds::new(6, 12)?, seen.state.resting);
 //! hpa["metadata"]["annotations"] = body["metadata"]["annotations"].clone();
 //! hpa["spec"] = body["spec"].clone();
 //! assert_eq!(Seen::of(&hpa, "kube-scaling")?.state.resting, Bounds::new(2, 10)?);
@@ -86,6 +87,9 @@ pub enum Memory {
         /// The bounds that were changed.
         bounds: Vec<Bound>,
     },
+    /// A bound that is there is ours, and what we kept is gone: somebody has removed the annotation. The bounds that are there count as the
+    /// owner's: nothing is lowered on account of it.
+    Lost,
     /// What is kept cannot be used. The bounds that are there count as the owner's: nothing is lowered on account of it.
     Damaged(DamagedMemory),
 }
@@ -150,11 +154,15 @@ impl Seen {
                 (HpaState::new(bounds), Memory::Damaged(damaged), present.of_bounds(&Bound::BOTH).collect())
             }
             None => {
-                let state = HpaState::new(bounds);
-                // Nothing of ours is there, or the log of the process knows better.
-                let certain = ours.known && !ours.owns(Bound::Min) && !ours.owns(Bound::Max);
-                let state = if certain { state.with_resting(bounds) } else { state };
-                (state, Memory::Nothing, present.of_bounds(&Bound::BOTH).collect())
+                let (state, former) = (HpaState::new(bounds), present.of_bounds(&Bound::BOTH).collect());
+                if !ours.bounds.is_empty() {
+                    (state, Memory::Lost, former)
+                } else if ours.known {
+                    (state.with_resting(bounds), Memory::Nothing, former)
+                } else {
+                    // Whose the bounds are is not said.
+                    (state, Memory::Nothing, former)
+                }
             }
         };
         let state = pods(hpa).map_or(state, |pods| state.with_pods(pods));
@@ -163,12 +171,15 @@ impl Seen {
 
     /// The body of the server-side apply that writes these bounds, and what is to be given back, on the object that was read.
     ///
+    /// `resting` are the resting bounds that the caller knows. They are what is to be given back where the HPA does not tell: what is kept there
+    /// may have been damaged or removed while our bounds stood, which are not the owner's then.
+    ///
     /// Both bounds are always there: one that we own and leave out is removed. The version and uid that were seen make the server refuse
     /// if the object was changed in between, or replaced by another of the same name.
-    pub fn apply_body(&self, new: Bounds) -> Value {
+    pub fn apply_body(&self, new: Bounds, resting: Bounds) -> Value {
         let Identity { name, namespace, uid, version } = &self.identity;
-        let kept =
-            RestingBounds { resting: self.state.resting, written: new, uid: uid.clone(), former: self.former.clone() };
+        let resting = if self.state.resting_is_known { self.state.resting } else { resting };
+        let kept = RestingBounds { resting, written: new, uid: uid.clone(), former: self.former.clone() };
         let mut metadata =
             json!({ "name": name, "namespace": namespace, "annotations": { ANNOTATION: kept.encode() } });
         for (key, value) in [("uid", uid), ("resourceVersion", version)] {

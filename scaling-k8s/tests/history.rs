@@ -168,9 +168,16 @@ fn what_a_host_applies_by_itself_is_kept_too() {
 
 /// The bounds that a rollback of one change is approved for, with so many pods.
 fn rolled_back(before: Bounds, after: Bounds, pods: u32) -> Bounds {
-    let (target, policy) = (target(), BoundsPolicy::default());
     let state = HpaState::new(after).with_pods(pods);
-    let rollback = history(&[record(0, before, after)]).rollback(&target, 1, state).unwrap();
+    let plan = rollback_plan(&history(&[record(0, before, after)]), 1, state);
+    assert_eq!(plan.old_bounds(), after);
+    plan.new_bounds()
+}
+
+/// The plan of a rollback, made by the hard limits alone.
+fn rollback_plan(history: &History, number: u64, state: HpaState) -> HpaPlan {
+    let (target, policy) = (target(), BoundsPolicy::default());
+    let rollback = history.rollback(&target, number, state).unwrap();
     let context = GuardContext {
         target: &target,
         now: at(600),
@@ -182,9 +189,26 @@ fn rolled_back(before: Bounds, after: Bounds, pods: u32) -> Bounds {
         last: LastChanges::default(),
         released: &[],
     };
-    let plan = HpaPlan::of(&rollback.approve(&Guards::only_hard_limits(), &context));
-    assert_eq!(plan.old_bounds(), after);
-    plan.new_bounds()
+    HpaPlan::of(&rollback.approve(&Guards::only_hard_limits(), &context))
+}
+
+#[test]
+fn a_rollback_is_rolled_back_and_the_owners_bounds_stay_what_they_are() {
+    let (owner, first, second) = (bounds(2, 10), bounds(5, 10), bounds(8, 12));
+    let mut raised = record(60, first, second);
+    raised.resting = Some(owner);
+    let mut kept = history(&[record(0, owner, first), raised]);
+    for known in [true, false] {
+        let state = |bounds| if known { HpaState::new(bounds).with_resting(owner) } else { HpaState::new(bounds) };
+        let newest = kept.of(&target()).last().unwrap().number;
+        let back = rollback_plan(&kept, newest, state(second));
+        assert_eq!((back.new_bounds(), back.resting()), (first, owner), "known: {known}");
+        let done = Applied { mode: ApplyMode::Apply, changed: true };
+        kept.take_apply(&back, Ok(&done), at(120), ("ann", "back"));
+        let again = rollback_plan(&kept, newest + 1, state(first));
+        assert_eq!((again.new_bounds(), again.resting()), (second, owner), "known: {known}");
+        kept.take_apply(&again, Ok(&done), at(180), ("ann", "and forth"));
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap()
 }
 
-/// From 2..6 to 3..11.
+/// From 2..6 to 3..11, where the owner had set 1..4.
 fn plan() -> HpaPlan {
     let plan = plan_of(&target(), bounds(2, 6), 3, 6);
     assert_eq!(plan.new_bounds(), bounds(3, 11));
@@ -72,7 +72,7 @@ fn written(min: u32, max: u32) -> Value {
 
 fn kept() -> String {
     let uid = Some("u-1".to_owned());
-    RestingBounds { resting: bounds(2, 6), written: bounds(3, 11), uid, former: vec![] }.encode()
+    RestingBounds { resting: bounds(1, 4), written: bounds(3, 11), uid, former: vec![] }.encode()
 }
 
 fn status(code: u16, reason: &str, message: &str, causes: &Value) -> (u16, Value) {
@@ -191,6 +191,28 @@ async fn applying_sends_the_bounds_and_the_resting_ones_and_nothing_else() {
             });
             assert_eq!(body, expected);
         }
+    }
+}
+
+/// A plan is made of what the change log knows; the HPA may have lost it since our last write.
+#[tokio::test(start_paused = true)]
+async fn the_resting_bounds_of_the_plan_are_kept_where_the_hpa_does_not_tell() {
+    let ours = json!([{ "manager": "kube-scaling", "operation": "Apply", "fieldsType": "FieldsV1",
+        "fieldsV1": { "f:spec": { "f:minReplicas": {}, "f:maxReplicas": {} } } }]);
+    let theirs = json!([{ "manager": "host", "operation": "Apply", "fieldsType": "FieldsV1",
+        "fieldsV1": { "f:spec": { "f:minReplicas": {}, "f:maxReplicas": {} } } }]);
+    for (fields, resting) in [(ours, bounds(1, 4)), (theirs, bounds(2, 6))] {
+        let (applier, mut server) = mocked();
+        let plan = plan();
+        let mut there = with(2, 6);
+        there["metadata"]["managedFields"] = fields;
+        let serve = async {
+            answer(&mut server, 200, there.to_string()).await;
+            answer(&mut server, 403, "{}").await.3
+        };
+        let (_, body) = join(applier.apply(&plan, ApplyMode::Apply), serve).await;
+        let kept = body["metadata"]["annotations"][ANNOTATION].as_str().unwrap();
+        assert_eq!(RestingBounds::decode(kept).unwrap().resting, resting);
     }
 }
 

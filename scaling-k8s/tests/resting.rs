@@ -23,6 +23,12 @@ fn seen(hpa: &Value) -> Seen {
     Seen::of(hpa, US).unwrap()
 }
 
+/// The body of a write by a process that knows nothing but the HPA.
+fn body(hpa: &Value, new: Bounds) -> Value {
+    let seen = seen(hpa);
+    seen.apply_body(new, seen.state.resting)
+}
+
 /// Takes every step of a release.
 fn released(server: &mut Server) {
     for _ in 0..4 {
@@ -50,7 +56,7 @@ fn before_the_first_write_the_bounds_are_the_owners() {
 fn what_we_raise_is_given_back_to_what_the_owner_had() {
     let mut server = Server::with("kubectl", "Update", 2, 10);
     for new in [bounds(6, 12), bounds(4, 12), bounds(8, 30)] {
-        let body = seen(&server.hpa).apply_body(new);
+        let body = body(&server.hpa, new);
         server.apply(US, &body);
         let seen = seen(&server.hpa);
         assert_eq!((seen.memory, seen.state.bounds, seen.state.resting), (Memory::Kept, new, bounds(2, 10)));
@@ -60,7 +66,7 @@ fn what_we_raise_is_given_back_to_what_the_owner_had() {
 #[test]
 fn the_owners_change_wins_bound_by_bound_even_where_it_meets_our_number() {
     let mut server = Server::with("kubectl", "Update", 2, 10);
-    server.apply(US, &seen(&server.hpa).apply_body(bounds(6, 12)));
+    server.apply(US, &body(&server.hpa, bounds(6, 12)));
     server.update("kubectl-edit", Bound::Min, 4);
     let changed = seen(&server.hpa);
     assert_eq!(changed.memory, Memory::OwnerChanged { bounds: vec![Bound::Min] });
@@ -74,7 +80,7 @@ fn the_owners_change_wins_bound_by_bound_even_where_it_meets_our_number() {
 #[test]
 fn a_bound_that_the_owner_changed_moves_the_other_one_where_both_cannot_be() {
     let mut server = Server::with("kubectl", "Update", 5, 10);
-    server.apply(US, &seen(&server.hpa).apply_body(bounds(8, 30)));
+    server.apply(US, &body(&server.hpa, bounds(8, 30)));
     let mut lowered = Server { hpa: server.hpa.clone() };
     lowered.update("kubectl-edit", Bound::Min, 1);
     lowered.update("kubectl-edit", Bound::Max, 3);
@@ -82,7 +88,7 @@ fn a_bound_that_the_owner_changed_moves_the_other_one_where_both_cannot_be() {
     server.update("kubectl-edit", Bound::Min, 20);
     assert_eq!(seen(&server.hpa).state.resting, bounds(20, 20));
     let mut capped = Server::with("kubectl", "Update", 5, 10);
-    capped.apply(US, &seen(&capped.hpa).apply_body(bounds(2, 30)));
+    capped.apply(US, &body(&capped.hpa, bounds(2, 30)));
     capped.update("kubectl-edit", Bound::Max, 3);
     assert_eq!(seen(&capped.hpa).state.resting, bounds(3, 3));
 }
@@ -90,7 +96,7 @@ fn a_bound_that_the_owner_changed_moves_the_other_one_where_both_cannot_be() {
 #[test]
 fn damage_is_told_and_lowers_nothing() {
     let mut server = Server::with("kubectl", "Update", 2, 10);
-    server.apply(US, &seen(&server.hpa).apply_body(bounds(6, 12)));
+    server.apply(US, &body(&server.hpa, bounds(6, 12)));
     let good = server.hpa["metadata"]["annotations"][ANNOTATION].as_str().unwrap().to_owned();
     for (text, what) in [
         (json!(7), "it is no text"),
@@ -110,14 +116,37 @@ fn damage_is_told_and_lowers_nothing() {
         let Memory::Damaged(damage) = &seen.memory else { panic!("{seen:?}") };
         assert!(damage.to_string().contains(what), "{damage}");
         assert_eq!((seen.state.resting, seen.state.resting_is_known), (bounds(6, 12), false));
-        assert_eq!(seen.apply_body(bounds(8, 12))["spec"]["minReplicas"], 8);
+        assert_eq!(seen.apply_body(bounds(8, 12), bounds(8, 12))["spec"]["minReplicas"], 8);
     }
+}
+
+#[test]
+fn what_a_process_knows_is_kept_anew_where_the_hpa_does_not_tell() {
+    let mut server = Server::with("kubectl", "Update", 2, 10);
+    server.apply(US, &body(&server.hpa, bounds(6, 12)));
+    let mut damaged = server.hpa.clone();
+    damaged["metadata"]["annotations"][ANNOTATION] = "?".into();
+    let mut lost = server.hpa.clone();
+    lost["metadata"]["annotations"].as_object_mut().unwrap().remove(ANNOTATION);
+    lost["metadata"]["managedFields"][1]["fieldsV1"].as_object_mut().unwrap().remove("f:metadata");
+    assert_eq!((seen(&lost).memory, seen(&lost).state.resting_is_known), (Memory::Lost, false));
+    for hpa in [damaged, lost] {
+        let mut server = Server { hpa };
+        server.apply(US, &seen(&server.hpa).apply_body(bounds(8, 12), bounds(2, 10)));
+        assert_eq!((seen(&server.hpa).memory, seen(&server.hpa).state.resting), (Memory::Kept, bounds(2, 10)));
+        released(&mut server);
+        assert_eq!(server.bounds(), (2, 10));
+    }
+    // What the HPA tells counts more than what a process believes.
+    let kept = seen(&server.hpa).apply_body(bounds(8, 12), bounds(3, 9));
+    server.apply(US, &kept);
+    assert_eq!(seen(&server.hpa).state.resting, bounds(2, 10));
 }
 
 #[test]
 fn an_annotation_that_was_copied_is_not_ours() {
     let mut server = Server::with("kubectl", "Update", 2, 10);
-    server.apply(US, &seen(&server.hpa).apply_body(bounds(6, 12)));
+    server.apply(US, &body(&server.hpa, bounds(6, 12)));
     let mut copy = server.hpa.clone();
     copy["metadata"]["managedFields"] = json!([{ "manager": "kubectl", "operation": "Update", "fieldsV1": {
         "f:metadata": { "f:annotations": { format!("f:{ANNOTATION}"): {} } }, "f:spec": { "f:minReplicas": {}, "f:maxReplicas": {} } } }]);
@@ -155,7 +184,7 @@ fn a_release_leaves_no_trace() {
         let mut server = Server::with(manager, operation, 2, 10);
         let before = server.hpa.clone();
         for new in [bounds(6, 12), bounds(7, 20)] {
-            server.apply(US, &seen(&server.hpa).apply_body(new));
+            server.apply(US, &body(&server.hpa, new));
         }
         assert_ne!(server.hpa, before);
         released(&mut server);
@@ -167,9 +196,9 @@ fn a_release_leaves_no_trace() {
 #[test]
 fn a_release_gives_a_bound_to_who_changed_it_since() {
     let mut server = Server::with("kubectl", "Update", 2, 10);
-    server.apply(US, &seen(&server.hpa).apply_body(bounds(6, 12)));
+    server.apply(US, &body(&server.hpa, bounds(6, 12)));
     server.update("helm", Bound::Min, 3);
-    server.apply(US, &seen(&server.hpa).apply_body(bounds(7, 12)));
+    server.apply(US, &body(&server.hpa, bounds(7, 12)));
     released(&mut server);
     assert_eq!((server.owners(Bound::Min), server.owners(Bound::Max)), (vec!["helm"], vec!["kubectl"]));
     assert_eq!(server.bounds(), (3, 10));
@@ -178,7 +207,7 @@ fn a_release_gives_a_bound_to_who_changed_it_since() {
 #[test]
 fn a_max_under_which_pods_run_is_not_restored() {
     let mut server = Server::with("kubectl", "Update", 2, 10);
-    server.apply(US, &seen(&server.hpa).apply_body(bounds(6, 30)));
+    server.apply(US, &body(&server.hpa, bounds(6, 30)));
     server.hpa["status"] = json!({ "currentReplicas": 25, "desiredReplicas": 20 });
     assert_eq!(release(&server.hpa, US), Ok(Release::Held { pods: 25, max: 10 }));
     server.hpa["status"] = json!({ "currentReplicas": 10, "desiredReplicas": 10 });
@@ -188,7 +217,7 @@ fn a_max_under_which_pods_run_is_not_restored() {
 #[test]
 fn other_fields_of_our_manager_and_of_others_stay() {
     let mut server = Server::with("kubectl", "Update", 2, 10);
-    server.apply(US, &seen(&server.hpa).apply_body(bounds(2, 10)));
+    server.apply(US, &body(&server.hpa, bounds(2, 10)));
     let ours = server.hpa["metadata"]["managedFields"].as_array_mut().unwrap().last_mut().unwrap();
     ours["fieldsV1"]["f:spec"]["f:behavior"] = json!({});
     released(&mut server);
@@ -202,7 +231,7 @@ fn the_text_stays_small_whatever_owned_it_before() {
     for n in 0..50 {
         server.co_own(&format!("{n}{}", "m".repeat(120)));
     }
-    let body = seen(&server.hpa).apply_body(bounds(6, 12));
+    let body = body(&server.hpa, bounds(6, 12));
     let text = body["metadata"]["annotations"][ANNOTATION].as_str().unwrap();
     assert!(text.len() <= 4096);
     assert_eq!(RestingBounds::decode(text).unwrap().resting, bounds(2, 10));
@@ -250,7 +279,7 @@ proptest! {
                 Step::Ours(min, max) => {
                     kept = expected(&server, kept, &changed, damaged);
                     (changed, damaged) = (Vec::new(), false);
-                    let body = seen(&server.hpa).apply_body(bounds(min, max));
+                    let body = body(&server.hpa, bounds(min, max));
                     server.apply(US, &body);
                 }
                 Step::Owner(bound, number) => {
@@ -289,9 +318,9 @@ proptest! {
     fn law_6_a_write_twice_is_one(min in 1..20u32, more in 0..20u32) {
         let mut server = Server::with("kubectl", "Update", 2, 10);
         let new = bounds(min, min + more);
-        server.apply(US, &seen(&server.hpa).apply_body(new));
+        server.apply(US, &body(&server.hpa, new));
         let once = server.hpa.clone();
-        server.apply(US, &seen(&server.hpa).apply_body(new));
+        server.apply(US, &body(&server.hpa, new));
         prop_assert_eq!(server.hpa, once);
     }
 

@@ -15,24 +15,38 @@ use crate::target::Target;
 pub struct Proposal {
     pub(super) decision: Option<ScalingDecision>,
     pub(super) floor: Option<Floor>,
-    pub(super) restore: bool,
+    pub(super) restore: Option<Restore>,
+}
+
+/// The bounds that an undo goes back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restore {
+    /// Those of the HPA's owner.
+    Resting,
+    /// Those of an earlier time.
+    To(Bounds),
 }
 
 impl Proposal {
     /// The decision of an engine, with its floor.
     pub fn decided(decision: ScalingDecision) -> Self {
         let floor = decision.floor.clone();
-        Self { decision: Some(decision), floor, restore: false }
+        Self { decision: Some(decision), floor, restore: None }
     }
 
     /// A floor alone, or its end: for a tick without a decision.
     pub fn floor(floor: Option<Floor>) -> Self {
-        Self { decision: None, floor, restore: false }
+        Self { decision: None, floor, restore: None }
     }
 
     /// An undo: everything goes back to the bounds that the HPA's owner set, as far as the guards let pods go.
     pub fn restore() -> Self {
-        Self { decision: None, floor: None, restore: true }
+        Self { decision: None, floor: None, restore: Some(Restore::Resting) }
+    }
+
+    /// An undo that goes back to the bounds of an earlier time, as far as the guards let pods go. The bounds of the HPA's owner stay what they are.
+    pub fn restore_to(bounds: Bounds) -> Self {
+        Self { decision: None, floor: None, restore: Some(Restore::To(bounds)) }
     }
 
     /// The floor that is proposed.

@@ -69,6 +69,9 @@ impl KubeHpaApplier {
             Memory::OwnerChanged { bounds } => {
                 tracing::debug!(target_workload = %target, ?bounds, resting = %seen.state.resting, "the owner has changed the HPA");
             }
+            Memory::Lost => {
+                tracing::warn!(target_workload = %target, "annotation {ANNOTATION} is gone; the bounds that are there count as the owner's, unless the change log knows better");
+            }
             Memory::Damaged(why) => {
                 tracing::warn!(target_workload = %target, %why, "annotation {ANNOTATION} tells nothing; the bounds that are there count as the owner's");
             }

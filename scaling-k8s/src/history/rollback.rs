@@ -64,6 +64,8 @@ pub enum RollbackRefused {
 pub struct Rollback {
     change: Change,
     from: Bounds,
+    /// The owner's bounds.
+    resting: Bounds,
 }
 
 impl History {
@@ -95,7 +97,8 @@ impl History {
         if found.bounds == change.before {
             return Err(RollbackRefused::AlreadyThere { number, bounds: found.bounds });
         }
-        Ok(Rollback { change: change.clone(), from: found.bounds })
+        let resting = if found.resting_is_known { found.resting } else { then };
+        Ok(Rollback { change: change.clone(), from: found.bounds, resting })
     }
 }
 
@@ -115,12 +118,12 @@ impl Rollback {
         self.change.before
     }
 
-    /// Passes it through the guards: an undo, with the bounds before the change as what is given back to. No bound makes a pod leave
+    /// Passes it through the guards: an undo that goes back to the bounds before the change, while those of the owner stay what they are. No bound makes a pod leave
     /// (law 11); where guards hold a part of it back, the rest is for later.
     ///
     /// The context is that of the present moment, with the HPA as it was read.
     pub fn approve(&self, guards: &Guards, context: &GuardContext<'_>) -> Approved {
-        let state = context.state.with_resting(self.to());
-        guards.approve(Proposal::restore(), &GuardContext { state, ..*context })
+        let state = context.state.with_resting(self.resting);
+        guards.approve(Proposal::restore_to(self.to()), &GuardContext { state, ..*context })
     }
 }

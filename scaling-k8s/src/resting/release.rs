@@ -55,6 +55,9 @@ pub enum ReleaseError {
 /// [`Proposal::restore`](scaling_core::Proposal::restore) bring them there first. Ownership cannot be given up by an apply without the
 /// fields: the server would remove `maxReplicas`, which an HPA must have. So the managed fields are written, as the API allows.
 ///
+/// Where what was kept is [damaged](super::Memory::Damaged) or [gone](super::Memory::Lost), the bounds that are there stay. A host whose
+/// [`ChangeLog`](scaling_core::ChangeLog) knows better restores first: that keeps them anew.
+///
 /// One trace may stay: the API server (1.37) takes the last write to an HPA with a `ContainerResource` metric for a change of `metrics`,
 /// though nothing of them changes, and notes our manager as their owner by update. The next forced apply of the owner takes them back.
 ///
@@ -74,7 +77,7 @@ pub fn release(hpa: &Value, manager: &str) -> Result<Release, ReleaseError> {
     if now != resting {
         return Ok(match seen.state.pods.filter(|pods| *pods > resting.max() && resting.max() < now.max()) {
             Some(pods) => Release::Held { pods, max: resting.max() },
-            None => Release::Restore { bounds: resting, body: seen.apply_body(resting) },
+            None => Release::Restore { bounds: resting, body: seen.apply_body(resting, resting) },
         });
     }
     let mut patch = Vec::new();
