@@ -278,6 +278,10 @@ impl ChangeLog {
             *counted = moment.instant();
         }
         self.asked += 1;
+        if state.resting_is_known && state.resting != state.bounds {
+            // There is something to remember.
+            self.entry(target);
+        }
         let Some(entry) = self.targets.get_mut(target) else { return state };
         entry.touched = self.asked;
         let pending = entry.pending.take();
@@ -290,6 +294,12 @@ impl ChangeLog {
         }
         let Some(entry) = self.targets.get_mut(target) else { return state };
         entry.last.look(now);
+        if state.resting_is_known && (entry.written.is_some() || state.resting != state.bounds) {
+            // The HPA may lose what is kept at it, and then this is all that is known.
+            let same = entry.written.filter(|written| written.bounds.min() == state.bounds.min());
+            let min_without_floor = same.and_then(|written| written.min_without_floor);
+            entry.written = Some(Written { resting: state.resting, bounds: state.bounds, min_without_floor });
+        }
         let Some(written) = entry.written else { return state };
         if state.bounds.min() != written.bounds.min() {
             // What a floor raised is not there any more.
@@ -494,6 +504,36 @@ mod tests {
             assert_eq!(state.resting, resting, "{found}");
             assert_eq!(log.released().len(), usize::from(found == bounds(5, 10)));
         }
+    }
+
+    #[test]
+    fn the_owners_bounds_are_read_back_from_a_tick_that_changed_nothing() {
+        // The record of the change itself was in a file that has been deleted since.
+        let target = Target::deployment("shop", "web");
+        let mut record = DecisionRecord::new(target.clone(), at(0), ApplyMode::Apply);
+        (record.bounds, record.resting) = (Some(bounds(5, 10)), Some(bounds(2, 10)));
+        record.min_without_floor = Some(3);
+        for outcome in [
+            Outcome::Unchanged { why: crate::record::Unchanged::Undecided },
+            Outcome::Refused { guard: "cooldown".into(), why: "early".into() },
+        ] {
+            let mut log = ChangeLog::from_records([&DecisionRecord { outcome, ..record.clone() }]);
+            assert_eq!(log.min_without_floor(&target), Some(3));
+            let state = log.settle(&Arc::new(target.clone()), HpaState::new(bounds(5, 10)), at(60));
+            assert_eq!(state.resting, bounds(2, 10));
+        }
+    }
+
+    #[test]
+    fn what_the_applier_knew_is_remembered_for_when_it_does_not() {
+        let target = Arc::new(Target::deployment("shop", "web"));
+        let mut log = ChangeLog::new();
+        let known = |there, owner| HpaState::new(there).with_resting(owner);
+        log.settle(&target, known(bounds(5, 10), bounds(2, 10)), at(0));
+        assert_eq!(log.settle(&target, HpaState::new(bounds(5, 10)), at(60)).resting, bounds(2, 10));
+        // The owner has taken our number for theirs, which the number does not tell.
+        log.settle(&target, known(bounds(5, 10), bounds(5, 10)), at(120));
+        assert_eq!(log.settle(&target, HpaState::new(bounds(5, 10)), at(180)).resting, bounds(5, 10));
     }
 
     #[test]
