@@ -92,6 +92,10 @@ struct Present {
     number: u64,
     /// None before the first record of a new file.
     file: Option<File>,
+    /// True once its header is in it.
+    headed: bool,
+    /// True once it is certain that a crash does not lose its name, and the oldest files are deleted.
+    begun: bool,
     bytes: u64,
     /// Instant of its first record.
     began: Option<DateTime<Utc>>,
@@ -159,15 +163,21 @@ impl RecordFiles {
         at.signed_duration_since(began).abs() >= longest || present.bytes + line.len() as u64 > self.rotation.max_bytes
     }
 
-    /// Makes the file of this number, and deletes the oldest.
-    fn begin(&self, present: &mut Present) -> io::Result<()> {
-        let file = OpenOptions::new().create_new(true).append(true).open(self.path(present.number))?;
-        (present.file, present.bytes, present.torn) = (Some(file), 0, false);
+    /// Makes the file of this number, and deletes the oldest. What has failed of it is done the next time, before any record.
+    fn begin(&self, present: &mut Present, sync: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+        if present.file.is_none() {
+            let file = OpenOptions::new().create_new(true).append(true).open(self.path(present.number))?;
+            (present.file, present.bytes, present.torn) = (Some(file), 0, false);
+        }
+        if !present.headed {
+            present.write(&self.header)?;
+            present.headed = true;
+        }
         // The name of a new file is on the disk once its folder is.
         if self.rotation.sync {
-            File::open(&self.folder)?.sync_all()?;
+            sync(&self.folder)?;
         }
-        present.write(&self.header)?;
+        present.begun = true;
         let files = read::numbered(&self.folder)?;
         let beyond = files.len().saturating_sub(self.rotation.files.max(1));
         for (_, path) in files.iter().take(beyond) {
@@ -187,8 +197,8 @@ impl RecordFiles {
             }
             *present = Present::new(present.number + 1);
         }
-        if present.file.is_none() {
-            self.begin(&mut present)?;
+        if !present.begun {
+            self.begin(&mut present, sync_folder)?;
         }
         present.began.get_or_insert(at);
         present.write(line)?;
@@ -219,7 +229,7 @@ impl Recorder for RecordFiles {
 
 impl Present {
     fn new(number: u64) -> Self {
-        Self { number, file: None, bytes: 0, began: None, torn: false, unsynced: false }
+        Self { number, file: None, headed: false, begun: false, bytes: 0, began: None, torn: false, unsynced: false }
     }
 
     fn at_the_end_of(number: u64, path: &Path) -> io::Result<Self> {
@@ -230,7 +240,7 @@ impl Present {
         });
         let file = OpenOptions::new().append(true).open(path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { file: Some(file), bytes, began, torn, ..Self::new(number) })
+        Ok(Self { file: Some(file), headed: true, begun: true, bytes, began, torn, ..Self::new(number) })
     }
 
     /// Writes a whole line, after the end of one that failed half-way, so that it spoils only itself.
@@ -259,8 +269,33 @@ impl Present {
     }
 }
 
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
 fn line(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     Ok(line)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::state::ApplyMode;
+    use crate::target::Target;
+
+    #[test]
+    fn a_file_has_its_header_although_the_disk_failed_when_it_was_made() {
+        let temporary = tempfile::tempdir().unwrap();
+        let files = RecordFiles::open(temporary.path(), Rotation::default()).unwrap().with_header(&"rules").unwrap();
+        let failed = files.begin(&mut files.present(), |_| Err(io::Error::other("the disk is gone")));
+        assert_eq!(failed.unwrap_err().to_string(), "the disk is gone");
+        let record = DecisionRecord::new(Target::deployment("shop", "web"), DateTime::UNIX_EPOCH, ApplyMode::Apply);
+        files.record(&record).unwrap();
+        let read: Vec<Entry> = entries(temporary.path()).unwrap().collect();
+        let [Entry::Header(header), Entry::Record(kept)] = read.as_slice() else { panic!("{read:?}") };
+        assert_eq!((header, &**kept), (&serde_json::json!("rules"), &record));
+    }
 }
