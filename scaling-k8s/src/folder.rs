@@ -2,6 +2,7 @@
 
 mod error;
 mod files;
+mod overlay;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -10,14 +11,12 @@ use async_trait::async_trait;
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 
-use crate::manifest::{API_VERSION, KIND, Place, edited, is_text, listed, places, with_item};
+use crate::manifest::{API_VERSION, KIND, Place, edited, is_text, places, with_item};
 pub use error::FolderError;
 use error::failed;
 use files::Found;
+use overlay::{Patches, kustomization};
 use serde_json::Value;
-
-/// Names under which kustomize looks for its own file.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// A file before and after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +67,7 @@ pub struct ManifestApplier {
 struct Hpa {
     file: Found,
     place: Place,
-    /// The patch of the overlay, if there is one.
+    /// The patch that the overlay lists, if there is one.
     patch: Option<(Found, Place)>,
     bounds: Bounds,
 }
@@ -129,10 +128,14 @@ impl ManifestApplier {
         let fits = |place: &Place| {
             place.name == target.hpa && place.namespace.as_ref().is_none_or(|namespace| *namespace == target.namespace)
         };
-        let (mut whole, mut patches) = (Vec::new(), Vec::new());
-        for file in files::with(&self.root, &target.hpa)? {
+        let in_force = match &self.overlay {
+            Some(overlay) => Patches::of(&self.root, overlay)?,
+            None => Patches::default(),
+        };
+        let (mut whole, mut unlisted) = (Vec::new(), Vec::new());
+        for file in files::with(&self.root, &target.hpa)?.into_iter().filter(|file| !in_force.contain(&file.path)) {
             for place in places(&file.text).into_iter().filter(fits) {
-                let list = if place.is_patch { &mut patches } else { &mut whole };
+                let list = if place.is_patch { &mut unlisted } else { &mut whole };
                 list.push((file.clone(), place));
             }
         }
@@ -141,22 +144,23 @@ impl ManifestApplier {
         if whole.len() > 1 && whole.iter().any(|(_, place)| place.namespace.is_some()) {
             whole.retain(|(_, place)| place.namespace.is_some());
         }
-        match &self.overlay {
-            Some(overlay) => {
-                patches.retain(|(file, _)| file.path.starts_with(overlay));
-                other_patches(overlay)?;
-            }
-            None if !patches.is_empty() && !whole.is_empty() => {
-                return Err(FolderError::Patches { paths: paths(&patches) });
-            }
-            None => {}
+        if self.overlay.is_none() && !unlisted.is_empty() && !whole.is_empty() {
+            return Err(FolderError::Patches { paths: paths(&unlisted) });
         }
-        if whole.len() > 1 || patches.len() > 1 {
-            return Err(FolderError::Several { paths: paths(if whole.len() > 1 { &whole } else { &patches }) });
+        let of = |files: Vec<Found>| -> Vec<(Found, Place)> {
+            let found = |file: Found| {
+                let places = places(&file.text).into_iter().filter(fits);
+                places.map(move |place| (file.clone(), place)).collect::<Vec<_>>()
+            };
+            files.into_iter().flat_map(found).collect()
+        };
+        let (below, mut own) = (of(in_force.below), of(in_force.own));
+        if whole.len() > 1 || own.len() > 1 {
+            return Err(FolderError::Several { paths: paths(if whole.len() > 1 { &whole } else { &own }) });
         }
         let Some((file, place)) = whole.pop() else { return Ok(None) };
-        let patch = patches.pop();
-        let bounds = effective(&file, &place, patch.as_ref())?;
+        let patch = own.pop();
+        let bounds = effective(&file, &place, below.iter().chain(&patch))?;
         Ok(Some(Hpa { file, place, patch, bounds }))
     }
 
@@ -165,59 +169,62 @@ impl ManifestApplier {
         let Some(overlay) = &self.overlay else {
             return Ok(vec![change(&hpa.file, &hpa.place, new)?]);
         };
-        let (bounds, name) = if let Some((file, place)) = &hpa.patch {
-            let name = file.path.strip_prefix(overlay).unwrap_or(&file.path).display().to_string();
-            (change(file, place, new)?, name)
-        } else {
-            let name = format!("{}.bounds.yaml", hpa.place.name);
-            let path = overlay.join(&name);
-            // A name with a slash in it would lead elsewhere; one that is taken belongs to somebody else.
-            if !is_dns_subdomain(&hpa.place.name) || path.symlink_metadata().is_ok() {
-                return Err(FolderError::Changed { path });
-            }
-            (FileChange { path, before: None, after: patch_text(&hpa.place, new) }, name)
-        };
+        if let Some((file, place)) = &hpa.patch {
+            // What stands elsewhere may be in force for other overlays too.
+            files::inside(overlay, &file.path)?;
+            return Ok(vec![change(file, place, new)?]);
+        }
+        let name = format!("{}.bounds.yaml", hpa.place.name);
+        let path = overlay.join(&name);
+        // A name with a slash in it would lead elsewhere.
+        if !is_dns_subdomain(&hpa.place.name) {
+            return Err(FolderError::Taken { path });
+        }
+        let bounds = self.unlisted(path, &hpa.place, new)?;
         let listing = kustomization(overlay)?;
         let before = files::read(&listing)?;
         let listed = with_item(&before, "patches", &name);
         let after = listed.map_err(|source| FolderError::Manifest { path: listing.clone(), source })?;
         // The patch first: a kustomization that lists a file which is not there would break the build.
-        let mut changes = vec![bounds];
-        if after != before {
-            changes.push(FileChange { path: listing, before: Some(before), after });
+        let listing = FileChange { path: listing, before: Some(before), after };
+        Ok([bounds, listing].into_iter().filter(|change| change.before.as_ref() != Some(&change.after)).collect())
+    }
+
+    /// A patch that no kustomization lists yet: a new file, or one that was written when its listing could not be.
+    fn unlisted(&self, path: PathBuf, hpa: &Place, new: Bounds) -> Result<FileChange, FolderError> {
+        if path.symlink_metadata().is_err() {
+            return Ok(FileChange { path, before: None, after: patch_text(hpa, new) });
         }
-        Ok(changes)
+        let Some(file) = files::within(&self.root, &path)? else { return Err(FolderError::Taken { path }) };
+        let same =
+            |place: &Place| place.name == hpa.name && place.namespace == hpa.namespace && place.is_bounds_alone();
+        match places(&file.text).as_slice() {
+            [place] if same(place) => change(&file, place, new),
+            _ => Err(FolderError::Taken { path }),
+        }
+    }
+
+    fn write(&self, target: &Target, changes: &[FileChange]) -> Result<(), ApplyError> {
+        for (written, change) in changes.iter().enumerate() {
+            files::replace(&self.root, change).map_err(|error| failed(target, error, written > 0))?;
+        }
+        Ok(())
     }
 }
 
-/// Refuses an overlay with patches of bounds that are no strategic-merge patch in a file, whichever HPA they are of.
-fn other_patches(overlay: &Path) -> Result<(), FolderError> {
-    let path = kustomization(overlay)?;
-    let text = files::read(&path)?;
-    if text.contains("minReplicas") || text.contains("maxReplicas") {
-        return Err(FolderError::OtherPatch { path });
-    }
-    for file in listed(&text, "patches") {
-        let path = overlay.join(file);
-        let is_file = path.symlink_metadata().is_ok_and(|data| data.is_file());
-        let text = if is_file { files::read(&path)? } else { continue };
-        if text.contains("/spec/minReplicas") || text.contains("/spec/maxReplicas") {
-            return Err(FolderError::OtherPatch { path });
-        }
-    }
-    Ok(())
-}
-
-/// The bounds that count: those of the patch, and of the HPA where the patch says nothing.
-fn effective(file: &Found, place: &Place, patch: Option<&(Found, Place)>) -> Result<Bounds, FolderError> {
+/// The bounds that count: those of the last patch that says them, else those of the HPA.
+fn effective<'a>(
+    file: &Found,
+    place: &Place,
+    patches: impl IntoIterator<Item = &'a (Found, Place)>,
+) -> Result<Bounds, FolderError> {
     let at = |file: &Found, source| FolderError::Manifest { path: file.path.clone(), source };
-    let (min, max) = place.bounds().map_err(|error| at(file, error))?;
-    let (over_min, over_max) = match patch {
-        Some((file, place)) => place.bounds().map_err(|error| at(file, error))?,
-        None => (None, None),
-    };
-    let bounds = Bounds::new(over_min.or(min).unwrap_or(1), over_max.or(max).unwrap_or(0));
-    bounds.map_err(|error| at(file, error.into()))
+    let (mut min, mut max) = place.bounds().map_err(|error| at(file, error))?;
+    for (file, place) in patches {
+        let (over_min, over_max) = place.bounds().map_err(|error| at(file, error))?;
+        (min, max) = (over_min.or(min), over_max.or(max));
+    }
+    Bounds::new(min.unwrap_or(1), max.unwrap_or(0)).map_err(|error| at(file, error.into()))
 }
 
 fn change(file: &Found, place: &Place, new: Bounds) -> Result<FileChange, FolderError> {
@@ -242,16 +249,10 @@ fn patch_text(place: &Place, bounds: Bounds) -> String {
     )
 }
 
-fn kustomization(overlay: &Path) -> Result<PathBuf, FolderError> {
-    let mut candidates = KUSTOMIZATIONS.iter().map(|name| overlay.join(name));
-    let found = candidates.find(|path| path.symlink_metadata().is_ok_and(|data| data.is_file()));
-    found.ok_or_else(|| FolderError::NoKustomization { path: overlay.to_owned() })
-}
-
 #[async_trait]
 impl HpaApplier for ManifestApplier {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
-        let found = self.find(target).map_err(|error| failed(target, error))?;
+        let found = self.find(target).map_err(|error| failed(target, error, false))?;
         Ok(HpaState::new(found.bounds).bounds_only())
     }
 
@@ -265,12 +266,31 @@ impl HpaApplier for ManifestApplier {
             return Ok(Applied { mode, changed: !plan.is_empty() });
         }
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = self.preview(plan).map_err(|error| failed(target, error))?;
+        let changes = self.preview(plan).map_err(|error| failed(target, error, false))?;
         if mode == ApplyMode::Apply {
-            for change in &changes {
-                files::replace(&self.root, change).map_err(|error| failed(target, error))?;
-            }
+            self.write(target, &changes)?;
         }
         Ok(Applied { mode, changed: !changes.is_empty() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_after_the_first_file_may_have_changed_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let applier = ManifestApplier::open(folder.path()).unwrap();
+        let target = Target::deployment("shop", "checkout");
+        let new = |name: &str| FileChange { path: applier.root.join(name), before: None, after: "a: 1".to_owned() };
+        let stale = |name: &str| FileChange { before: Some("b: 1".to_owned()), ..new(name) };
+        std::fs::write(folder.path().join("old.yaml"), "c: 1").unwrap();
+
+        let first = applier.write(&target, &[stale("old.yaml"), new("one.yaml")]);
+        assert!(matches!(first, Err(ApplyError::Unapplied { transient: true, .. })), "{first:?}");
+        let second = applier.write(&target, &[new("one.yaml"), stale("old.yaml")]);
+        assert!(matches!(second, Err(ApplyError::Backend { transient: true, .. })), "{second:?}");
+        assert!(folder.path().join("one.yaml").exists());
     }
 }

@@ -140,6 +140,120 @@ fn an_overlay_gets_a_patch_and_its_kustomization_lists_it() {
 }
 
 #[test]
+fn a_patch_that_no_kustomization_lists_does_not_count_and_is_taken_up_again() {
+    let leftover = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata:\n  name: checkout\nspec:\n  minReplicas: 4\n  maxReplicas: 15 # ours\n";
+    let files = [
+        ("base/hpa.yaml", &*hpa(2, 6)),
+        ("prod/kustomization.yaml", "resources: [../base]\n"),
+        ("prod/checkout.bounds.yaml", leftover),
+        // Somebody's draft.
+        ("prod/draft.yaml", &leftover.replace("15 # ours", "99")),
+    ];
+    let folder = folder(&files);
+    let applier = open(&folder).patching("prod").unwrap();
+    assert_eq!(current(&applier).unwrap(), bounds(2, 6), "as kustomize builds it");
+    let plan = plan_of(&target(), bounds(2, 6), 4, 10);
+    assert!(block_on(applier.apply(&plan, ApplyMode::Apply)).unwrap().changed);
+    let new = plan.new_bounds();
+    assert_eq!(current(&applier).unwrap(), new);
+    let written = leftover.replace(": 4", &format!(": {}", new.min())).replace("15", &new.max().to_string());
+    assert_eq!(read(&folder, "prod/checkout.bounds.yaml"), written);
+    let listing = read(&folder, "prod/kustomization.yaml");
+    assert_eq!(listing, "resources: [../base]\npatches:\n- path: checkout.bounds.yaml\n");
+    assert_eq!(read(&folder, "prod/draft.yaml"), files[3].1);
+
+    // The patch has the bounds already: the listing is what is missing.
+    fs::write(folder.path().join("prod/kustomization.yaml"), files[1].1).unwrap();
+    assert_eq!(applier.preview(&plan).unwrap().len(), 1);
+    assert!(block_on(applier.apply(&plan, ApplyMode::Apply)).unwrap().changed);
+    assert_eq!((read(&folder, "prod/kustomization.yaml"), current(&applier).unwrap()), (listing, new));
+}
+
+#[test]
+fn a_file_of_another_content_under_our_name_is_not_listed() {
+    let theirs = "kind: HorizontalPodAutoscaler\nmetadata: {name: checkout}\nspec: {maxReplicas: 3, behavior: {}}\n";
+    for content in [theirs, "a: b\n", "kind: [HorizontalPodAutoscaler checkout"] {
+        let folder =
+            folder(&[("hpa.yaml", &hpa(2, 6)), ("o/kustomization.yaml", "{}\n"), ("o/checkout.bounds.yaml", content)]);
+        let error = apply(&open(&folder).patching("o").unwrap(), bounds(2, 6), 4, 10).unwrap_err();
+        assert!(matches!(&error, ApplyError::Refused { detail, .. } if detail.contains("another content")), "{error}");
+        assert_eq!(read(&folder, "o/kustomization.yaml"), "{}\n");
+    }
+}
+
+#[test]
+fn patches_of_what_an_overlay_builds_upon_count_too() {
+    let patch = |max: u32| {
+        format!("kind: HorizontalPodAutoscaler\nmetadata: {{name: checkout}}\nspec: {{maxReplicas: {max}}}\n")
+    };
+    let folder = folder(&[
+        ("base/hpa.yaml", &hpa(2, 6)),
+        ("base/kustomization.yaml", "resources: [hpa.yaml, ../prod]\npatches: [{path: ./more.txt}]\n"),
+        ("base/more.txt", &patch(8)),
+        ("big/kustomization.yaml", "kind: Component\npatchesStrategicMerge: [max.yaml]\n"),
+        ("big/max.yaml", &patch(9)),
+        ("prod/kustomization.yaml", "resources: [../base, gone, 'https://example.com/x']\ncomponents: [../big]\n"),
+    ]);
+    let applier = open(&folder).patching("prod").unwrap();
+    assert_eq!(current(&applier).unwrap(), bounds(2, 9));
+    apply(&applier, bounds(2, 9), 4, 10).unwrap();
+    assert!(read(&folder, "prod/kustomization.yaml").contains("checkout.bounds.yaml"));
+    assert!(current(&applier).unwrap().max() > 9);
+    assert_eq!(read(&folder, "big/max.yaml"), patch(9));
+}
+
+#[cfg(unix)]
+#[test]
+fn patches_outside_of_the_folder_or_of_any_size_are_not_read() {
+    use std::os::unix::fs::symlink;
+    let outside = folder(&[("p.yaml", "/spec/minReplicas")]);
+    let name = outside.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let within = outside.path().join("p.yaml");
+    let beyond = [
+        format!("../../{name}/p.yaml"),
+        within.to_str().unwrap().to_owned(),
+        "link/p.yaml".to_owned(),
+        "p.yaml".to_owned(),
+    ];
+    for path in beyond {
+        let listing = format!("patches: [{{path: {path}}}]\n");
+        let folder = folder(&[("hpa.yaml", &hpa(2, 6)), ("o/kustomization.yaml", &listing)]);
+        symlink(outside.path(), folder.path().join("o/link")).unwrap();
+        symlink(&within, folder.path().join("o/p.yaml")).unwrap();
+        let answer = current(&open(&folder).patching("o").unwrap());
+        assert!(
+            matches!(&answer, Err(ApplyError::Refused { detail, .. }) if detail.contains("is outside of")),
+            "{path}: {answer:?}"
+        );
+    }
+    for file in ["big.yaml", "kustomization.yaml"] {
+        let folder = folder(&[("hpa.yaml", &hpa(2, 6)), ("o/kustomization.yaml", "patches: [{path: big.yaml}]\n")]);
+        let applier = open(&folder).patching("o").unwrap();
+        let huge = fs::OpenOptions::new().create(true).append(true).open(folder.path().join("o").join(file)).unwrap();
+        huge.set_len(1 << 40).unwrap();
+        let answer = current(&applier);
+        assert!(
+            matches!(&answer, Err(ApplyError::Refused { detail, .. }) if detail.contains("larger than")),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_patch_that_is_shared_with_other_overlays_is_not_changed() {
+    let patch = "kind: HorizontalPodAutoscaler\nmetadata: {name: checkout}\nspec: {maxReplicas: 8}\n";
+    let folder = folder(&[
+        ("hpa.yaml", &hpa(2, 6)),
+        ("o/kustomization.yaml", "patches: [{path: ../shared/p.yaml}]\n"),
+        ("shared/p.yaml", patch),
+    ]);
+    let applier = open(&folder).patching("o").unwrap();
+    assert_eq!(current(&applier).unwrap(), bounds(2, 8));
+    assert!(matches!(apply(&applier, bounds(2, 8), 4, 10), Err(ApplyError::Refused { .. })));
+    assert_eq!(read(&folder, "shared/p.yaml"), patch);
+}
+
+#[test]
 fn a_kustomization_of_any_shape_takes_one_more_patch() {
     for (before, after) in [
         ("resources: [../base]\n", "resources: [../base]\npatches:\n- path: checkout.bounds.yaml\n"),
@@ -167,12 +281,14 @@ fn an_overlay_with_other_patches_of_bounds_is_refused() {
             true,
         ),
         ("patches: [{path: ops.yaml, target: {kind: HorizontalPodAutoscaler}}]\n", true),
+        ("patches: [{path: any.yaml, target: {kind: HorizontalPodAutoscaler}}]\n", true),
         ("patches: [{path: labels.yaml}, {path: gone.yaml}]\n", false),
     ] {
         let files = [
             ("hpa.yaml", &*hpa(2, 6)),
             ("o/kustomization.yaml", kustomization),
             ("o/ops.yaml", json_patch),
+            ("o/any.yaml", "kind: HorizontalPodAutoscaler\nmetadata: {name: any}\nspec: {maxReplicas: 3}\n"),
             ("o/labels.yaml", "a: b"),
         ];
         let answer = current(&open(&folder(&files)).patching("o").unwrap());

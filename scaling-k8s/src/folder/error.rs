@@ -94,12 +94,26 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// There is more in the folder than is looked at.
-    #[error("there are more than {limit} files beneath {}", .path.display())]
+    #[error("there are more than {limit} files, or overlays on top of each other, beneath {}", .path.display())]
     TooMany {
         /// The folder of manifests.
         path: PathBuf,
-        /// Files that are looked at, at most.
+        /// Files or overlays that are looked at, at most.
         limit: usize,
+    },
+    /// A file is larger than any manifest.
+    #[error("{} is larger than {limit} bytes", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Largest file that is read, in bytes.
+        limit: u64,
+    },
+    /// A file that no kustomization lists has the name of ours, and would bring more into force than bounds.
+    #[error("{} is of another content than bounds of the HPA, and no kustomization lists it; move it away", .path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
     },
     /// A file was changed by somebody else while it was edited.
     #[error("{} was changed by somebody else in between", .path.display())]
@@ -113,10 +127,14 @@ fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// A write is one rename at the end; whatever fails before has changed nothing that counts.
-pub(super) fn failed(target: &Target, error: FolderError) -> ApplyError {
+/// The error of an applier. `written` says that a file was replaced before: then the change may be in force, or half of it.
+pub(super) fn failed(target: &Target, error: FolderError, written: bool) -> ApplyError {
     let target = target.clone();
     match error {
+        error if written => {
+            let transient = matches!(error, FolderError::Io { .. } | FolderError::Changed { .. });
+            ApplyError::Backend { target, transient, source: Box::new(error) }
+        }
         FolderError::NotFound { .. } => ApplyError::NotFound { target },
         FolderError::OtherBounds { expected, found } => ApplyError::Changed { target, expected, found },
         FolderError::Io { .. } | FolderError::Changed { .. } => {

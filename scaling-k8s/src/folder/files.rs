@@ -1,7 +1,7 @@
 //! Finding, reading and replacing files beneath one folder.
 
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,8 +39,34 @@ pub(super) fn inside(root: &Path, path: &Path) -> Result<(), FolderError> {
     Err(FolderError::Outside { path: path.to_owned(), root: root.to_owned() })
 }
 
+/// A file as text, unless it is larger than any manifest.
 pub(super) fn read(path: &Path) -> Result<String, FolderError> {
-    fs::read_to_string(path).map_err(|error| io(path, error))
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| io(path, error))?;
+    // What is read is bounded, whatever the size was a moment ago.
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| io(path, error))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(FolderError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    }
+    Ok(text)
+}
+
+/// A file that another one refers to; none if there is none. One that is elsewhere is not read, links included.
+pub(super) fn within(root: &Path, path: &Path) -> Result<Option<Found>, FolderError> {
+    let outside = || FolderError::Outside { path: path.to_owned(), root: root.to_owned() };
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(outside()) };
+    let parent = match fs::canonicalize(parent) {
+        Ok(parent) => parent,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(path, error)),
+    };
+    inside(root, &parent)?;
+    let path = parent.join(name);
+    match path.symlink_metadata() {
+        Ok(data) if data.is_file() => read(&path).map(|text| Some(Found { path, text })),
+        Ok(data) if data.is_symlink() => Err(outside()),
+        _ => Ok(None),
+    }
 }
 
 /// The files beneath a folder that may hold an HPA of this name, in the order of their paths. Links and hidden folders are passed over,
@@ -63,11 +89,11 @@ pub(super) fn with(root: &Path, name: &str) -> Result<Vec<Found>, FolderError> {
             if data.is_dir() && !hidden && depth < MAX_DEPTH {
                 open.push((path, depth + 1));
             } else if data.is_file() && manifest && data.len() <= MAX_BYTES {
-                match fs::read_to_string(&path) {
+                match read(&path) {
                     Ok(text) if text.contains(KIND) && text.contains(name) => found.push(Found { path, text }),
                     Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
-                    Err(error) => return Err(io(&path, error)),
+                    Err(FolderError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {}
+                    Err(error) => return Err(error),
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::yaml;
 use super::{KIND, Manifests};
 use crate::ManifestError;
 
-pub(crate) use list::{listed, with_item};
+pub(crate) use list::{Listing, listing, with_item};
 use spots::Spots;
 
 /// Deepest nesting of lists of objects.
@@ -92,6 +92,17 @@ pub(crate) fn places(text: &str) -> Vec<Place> {
 }
 
 impl Place {
+    /// Returns true if it says nothing but names and bounds.
+    pub(crate) fn is_bounds_alone(&self) -> bool {
+        let only = |value: Option<&Value>, fields: &[&str]| {
+            value.and_then(Value::as_object).is_some_and(|value| value.keys().all(|key| fields.contains(&key.as_str())))
+        };
+        self.path.is_empty()
+            && only(Some(&self.object), &["apiVersion", "kind", "metadata", "spec"])
+            && only(self.object.get("metadata"), &["name", "namespace"])
+            && only(self.object.get("spec"), &[MIN, MAX])
+    }
+
     /// A bound as it is written; none if it is not.
     fn written(&self, field: &str) -> Option<&Value> {
         self.object.get("spec")?.get(field).filter(|value| !value.is_null())

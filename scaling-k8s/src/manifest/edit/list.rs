@@ -49,11 +49,44 @@ pub(crate) fn with_item(text: &str, list: &str, file: &str) -> Result<String, Ma
     Ok(result)
 }
 
-/// The files of the list called `list`: the `path` of each item that has one.
-pub(crate) fn listed(text: &str, list: &str) -> Vec<String> {
-    let documents = values(text);
-    let items = documents.iter().filter_map(|document| document.get(list)?.as_array()).flatten();
-    items.filter_map(|item| item.get("path")?.as_str().map(str::to_owned)).collect()
+/// Everything that a kustomization refers to and that may say something of an HPA.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Its resources and bases: files, folders and addresses.
+    pub(crate) resources: Vec<String>,
+    /// Its components.
+    pub(crate) components: Vec<String>,
+    /// Files with patches.
+    pub(crate) patches: Vec<Listed>,
+}
+
+/// A file with patches, as a kustomization lists it.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) path: String,
+    /// True if the kustomization says what is patched, rather than the patch itself.
+    pub(crate) selects: bool,
+}
+
+/// The entries of a kustomization; empty for what is none.
+pub(crate) fn listing(text: &str) -> Listing {
+    let mut listing = Listing::default();
+    for document in values(text) {
+        let items = |list: &str| document.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+        let names = |list: &str| items(list).into_iter().filter_map(|item| item.as_str().map(str::to_owned));
+        listing.resources.extend(["resources", "bases"].into_iter().flat_map(names));
+        listing.components.extend(names("components"));
+        // Of the former two fields for patches, one holds file names, or the patches themselves.
+        let strategic = names("patchesStrategicMerge").filter(|name| !name.contains('\n'));
+        listing.patches.extend(strategic.map(|path| Listed { path, selects: false }));
+        for item in ["patches", "patchesJson6902"].into_iter().flat_map(items) {
+            if let Some(path) = item.get("path").and_then(Value::as_str) {
+                let selects = item.get("target").is_some_and(|target| !target.is_null());
+                listing.patches.push(Listed { path: path.to_owned(), selects });
+            }
+        }
+    }
+    listing
 }
 
 /// The place of a new first item.
