@@ -1,11 +1,14 @@
 //! From text to documents of plain JSON values, as `kubectl` and the API server make them.
 
+mod size;
+
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_json::{Map, Value};
 
 use super::scalar;
+use size::{Copies, Size};
 
 /// Deepest nesting: custom resource definitions, which may stand beside an HPA, have about 40.
 const MAX_DEPTH: usize = 128;
@@ -45,30 +48,38 @@ pub(super) fn documents(text: &str) -> Vec<Document<'_>> {
     let whole = text.len();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mark = whole - text.len();
-    let mut documents = Vec::new();
+    let (mut documents, mut copies) = (Vec::new(), Copies::default());
     let (mut begin, mut line, mut at, mut number) = (0, 1, 0, 1);
     for piece in text.split_inclusive('\n') {
         if piece.starts_with("---") {
-            documents.push(document(text.get(begin..at).unwrap_or_default(), line, mark + begin));
+            documents.push(document(text.get(begin..at).unwrap_or_default(), line, mark + begin, &mut copies));
             // What stands on the same line after the mark belongs to the document: `--- {kind: …}`.
             (begin, line) = (at + 3, number);
         }
         at += piece.len();
         number += 1;
     }
-    documents.push(document(text.get(begin..).unwrap_or_default(), line, mark + begin));
+    documents.push(document(text.get(begin..).unwrap_or_default(), line, mark + begin, &mut copies));
     documents
 }
 
-fn document(text: &str, line: usize, offset: usize) -> Document<'_> {
-    let content = read(text).map_err(|fault| Fault { line: fault.line + line - 1, ..fault });
+fn document<'a>(text: &'a str, line: usize, offset: usize, copies: &mut Copies) -> Document<'a> {
+    let content = read(text, copies).map_err(|fault| Fault { line: fault.line + line - 1, ..fault });
     Document { line, offset, text, content }
 }
 
-fn read(text: &str) -> Result<Tree, Fault> {
+fn read(text: &str, copies: &mut Copies) -> Result<Tree, Fault> {
     // In JSON 70.0 is no integer; in YAML it becomes one.
     let json = text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    let mut builder = Builder { json, ..Builder::default() };
+    let mut builder = Builder {
+        json,
+        root: Value::Null,
+        frames: Vec::new(),
+        anchors: HashMap::new(),
+        size: Size::default(),
+        copies,
+        duplicates: Vec::new(),
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Fault { line: error.marker().line(), what: error.info() })?;
         let end = matches!(event, Event::DocumentEnd);
@@ -89,34 +100,38 @@ enum Open {
 struct Frame {
     open: Open,
     anchor: usize,
-    /// Nodes that were there before it.
-    before: usize,
+    /// Size of what was there before it.
+    before: Size,
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'c> {
     json: bool,
     root: Value,
     frames: Vec<Frame>,
     /// Anchored values with their sizes.
-    anchors: HashMap<usize, (Value, usize)>,
-    nodes: usize,
+    anchors: HashMap<usize, (Value, Size)>,
+    size: Size,
+    copies: &'c mut Copies,
     duplicates: Vec<String>,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn take(&mut self, event: Event<'_>) -> Result<(), String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.count(1)?;
+                let size = Size::of(&text);
+                self.count(size)?;
                 if self.awaits_key() {
                     let merge = text == "<<" && style == ScalarStyle::Plain;
-                    let key =
-                        if merge { None } else { Some(key(&scalar(&text, style, tag.as_deref(), false)?, &text)?) };
-                    self.key(key.unwrap_or_else(|| MERGE.to_owned()));
+                    if merge {
+                        return self.key(MERGE.to_owned());
+                    }
+                    let value = scalar(&text, style, tag.as_deref(), false)?;
+                    self.keep(&value, anchor, size)?;
+                    self.key(key(&value, &text)?)?;
                 } else {
                     let value = scalar(&text, style, tag.as_deref(), self.json)?;
-                    self.put(value, anchor, 1);
+                    self.put(value, anchor, size)?;
                 }
             }
             Event::SequenceStart(_, anchor, _) => self.open(Open::Sequence(Vec::new()), anchor)?,
@@ -129,17 +144,19 @@ impl Builder {
                     Open::Sequence(items) => Value::Array(items),
                     Open::Mapping { fields, merged, .. } => Value::Object(with_merged(fields, merged)?),
                 };
-                self.put(value, anchor, self.nodes - before);
+                self.put(value, anchor, self.size - before)?;
             }
             Event::Alias(anchor) => {
                 let size = self.anchors.get(&anchor).map(|(_, size)| *size);
-                self.count(size.ok_or("an alias stands within its own anchor")?)?;
-                let Some((value, size)) = self.anchors.get(&anchor).cloned() else { return Ok(()) };
+                let size = size.ok_or("an alias stands within its own anchor")?;
+                self.count(size)?;
+                self.copies.take(size)?;
+                let Some((value, _)) = self.anchors.get(&anchor).cloned() else { return Ok(()) };
                 if self.awaits_key() {
                     let written = value.as_str().unwrap_or_default().to_owned();
-                    self.key(key(&value, &written)?);
+                    self.key(key(&value, &written)?)?;
                 } else {
-                    self.put(value, 0, size);
+                    self.put(value, 0, size)?;
                 }
             }
             _ => {}
@@ -147,9 +164,13 @@ impl Builder {
         Ok(())
     }
 
-    fn count(&mut self, nodes: usize) -> Result<(), String> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > MAX_NODES { Err(format!("more than {MAX_NODES} values, aliases included")) } else { Ok(()) }
+    fn count(&mut self, size: Size) -> Result<(), String> {
+        self.size = self.size + size;
+        if self.size.values > MAX_NODES {
+            Err(format!("more than {MAX_NODES} values, aliases included"))
+        } else {
+            Ok(())
+        }
     }
 
     fn open(&mut self, open: Open, anchor: usize) -> Result<(), String> {
@@ -159,8 +180,8 @@ impl Builder {
         if self.awaits_key() {
             return Err("a key must be a scalar".to_owned());
         }
-        let before = self.nodes;
-        self.count(1)?;
+        let before = self.size;
+        self.count(Size::of(""))?;
         self.frames.push(Frame { open, anchor, before });
         Ok(())
     }
@@ -169,14 +190,17 @@ impl Builder {
         matches!(self.frames.last(), Some(Frame { open: Open::Mapping { key: None, .. }, .. }))
     }
 
-    fn key(&mut self, new: String) {
-        let path = self.path();
-        if let Some(Frame { open: Open::Mapping { fields, key, .. }, .. }) = self.frames.last_mut() {
-            if fields.contains_key(&new) {
-                self.duplicates.push(super::diff::joined(&path, &new));
-            }
+    fn key(&mut self, new: String) -> Result<(), String> {
+        let Some(Frame { open: Open::Mapping { fields, .. }, .. }) = self.frames.last() else { return Ok(()) };
+        if fields.contains_key(&new) {
+            let path = super::diff::joined(&self.path(), &new);
+            self.copies.take(Size { values: 0, bytes: path.len() })?;
+            self.duplicates.push(path);
+        }
+        if let Some(Frame { open: Open::Mapping { key, .. }, .. }) = self.frames.last_mut() {
             *key = Some(new);
         }
+        Ok(())
     }
 
     /// Path of the innermost collection.
@@ -192,10 +216,17 @@ impl Builder {
         path
     }
 
-    fn put(&mut self, value: Value, anchor: usize, size: usize) {
+    /// Keeps a value for the aliases of its anchor, if it has one.
+    fn keep(&mut self, value: &Value, anchor: usize, size: Size) -> Result<(), String> {
         if anchor > 0 {
+            self.copies.take(size)?;
             self.anchors.insert(anchor, (value.clone(), size));
         }
+        Ok(())
+    }
+
+    fn put(&mut self, value: Value, anchor: usize, size: Size) -> Result<(), String> {
+        self.keep(&value, anchor, size)?;
         match self.frames.last_mut().map(|frame| &mut frame.open) {
             None => self.root = value,
             Some(Open::Sequence(items)) => items.push(value),
@@ -207,6 +238,7 @@ impl Builder {
                 None => {}
             },
         }
+        Ok(())
     }
 }
 
@@ -261,52 +293,4 @@ fn key(value: &Value, written: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn value(text: &str) -> Value {
-        read(text).unwrap().value
-    }
-
-    #[test]
-    fn documents_are_split_at_their_marks_and_may_be_empty() {
-        let text = "# head\n---\na: 1\n--- # why\nb: |\n  x\n  --- y\n---\n# nothing\n";
-        let found = documents(text);
-        let values: Vec<_> = found.iter().map(|document| document.content.as_ref().unwrap().value.clone()).collect();
-        assert_eq!(values, [json!(null), json!({ "a": 1 }), json!({ "b": "x\n--- y\n" }), json!(null)]);
-        assert_eq!(found.iter().map(|document| document.line).collect::<Vec<_>>(), [1, 2, 4, 8]);
-        assert_eq!(documents("--- {a: 1}\n")[1].content.as_ref().unwrap().value, json!({ "a": 1 }));
-    }
-
-    #[test]
-    fn a_fault_has_its_line_in_the_whole_text() {
-        let found = documents("a: 1\n---\nb: [\n---\nc: 3\n");
-        assert_eq!(found[2].content.as_ref().unwrap().value, json!({ "c": 3 }));
-        let fault = found[1].content.as_ref().unwrap_err();
-        assert!((3..=4).contains(&fault.line) && !fault.what.is_empty(), "{fault:?}");
-    }
-
-    #[test]
-    fn keys_that_stand_twice_are_told_with_their_path() {
-        let tree = read("a: {b: [{c: 1}, {c: 1, c: 2}]}\na: 3\nx.y: 1\nx.y: 2\n").unwrap();
-        assert_eq!(tree.duplicates, ["a.b[1].c", "a", "x.y"]);
-    }
-
-    #[test]
-    fn anchors_merges_and_tags() {
-        assert_eq!(
-            value("a: &a {x: 1, z: 2}\nb: {<<: *a, x: 3}\nc: *a"),
-            json!({ "a": { "x": 1, "z": 2 }, "b": { "x": 3, "z": 2 }, "c": { "x": 1, "z": 2 } })
-        );
-        assert_eq!(value("[!!str 5, !!int 5, '5', \"5\", 5, yes, 'yes']"), json!(["5", 5, "5", "5", 5, true, "yes"]));
-        assert_eq!(value("{on: 1, 012: 2}"), json!({ "true": 1, "10": 2 }));
-        assert!(read("!!int five").is_err() && read("&a [*a]").is_err() && read("{[a]: 1}").is_err());
-    }
-
-    #[test]
-    fn in_json_a_fraction_of_nothing_is_no_integer() {
-        assert_eq!(value("{\"a\": 70.0}"), json!({ "a": 70.0 }));
-        assert!(value("{\"a\": 70.0}")["a"].is_f64() && value("a: 70.0")["a"].is_i64());
-    }
-}
+mod tests;

@@ -23,53 +23,44 @@ pub(super) struct Spots {
 /// A change of a text: what goes, and what comes in its place.
 pub(super) type Edit = (Range<usize>, String);
 
-enum Frame {
+enum Open {
     Sequence { next: usize },
     Mapping { key: Option<(String, Range<usize>)> },
+}
+
+struct Frame {
+    open: Open,
+    /// Length of the path of the collection itself.
+    path: usize,
 }
 
 /// Reads events with the path of each: what is before a value is the path of its mapping and its key.
 pub(super) struct Walk {
     frames: Vec<Frame>,
+    path: String,
 }
 
 impl Walk {
     pub(super) fn new() -> Self {
-        Self { frames: Vec::new() }
+        Self { frames: Vec::new(), path: String::new() }
     }
 
     /// Path of the value that comes next, as a JSON pointer.
-    pub(super) fn path(&self) -> String {
-        let mut path = String::new();
-        for frame in &self.frames {
-            path.push('/');
-            match frame {
-                Frame::Sequence { next } => path.push_str(&next.to_string()),
-                Frame::Mapping { key } => path.push_str(key.as_ref().map_or("", |(key, _)| key)),
-            }
-        }
-        path
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// Returns true if a key comes next.
     pub(super) fn awaits_key(&self) -> bool {
-        matches!(self.frames.last(), Some(Frame::Mapping { key: None }))
+        matches!(self.frames.last(), Some(Frame { open: Open::Mapping { key: None }, .. }))
     }
 
     pub(super) fn take(&mut self, event: &Event<'_>, span: Range<usize>) {
         match event {
-            Event::Scalar(text, ..) if self.awaits_key() => {
-                if let Some(Frame::Mapping { key }) = self.frames.last_mut() {
-                    *key = Some((text.to_string(), span));
-                }
-            }
-            Event::Alias(_) if self.awaits_key() => {
-                if let Some(Frame::Mapping { key }) = self.frames.last_mut() {
-                    *key = Some((String::new(), span));
-                }
-            }
-            Event::SequenceStart(..) => self.frames.push(Frame::Sequence { next: 0 }),
-            Event::MappingStart(..) => self.frames.push(Frame::Mapping { key: None }),
+            Event::Scalar(text, ..) if self.awaits_key() => self.enter(text.to_string(), span),
+            Event::Alias(_) if self.awaits_key() => self.enter(String::new(), span),
+            Event::SequenceStart(..) => self.open(Open::Sequence { next: 0 }),
+            Event::MappingStart(..) => self.open(Open::Mapping { key: None }),
             Event::SequenceEnd | Event::MappingEnd => {
                 self.frames.pop();
                 self.done();
@@ -79,18 +70,42 @@ impl Walk {
         }
     }
 
+    fn open(&mut self, open: Open) {
+        self.frames.push(Frame { open, path: self.path.len() });
+        self.step();
+    }
+
+    fn enter(&mut self, name: String, span: Range<usize>) {
+        if let Some(Frame { open: Open::Mapping { key }, .. }) = self.frames.last_mut() {
+            *key = Some((name, span));
+        }
+        self.step();
+    }
+
     /// A value is complete.
     fn done(&mut self) {
-        match self.frames.last_mut() {
-            Some(Frame::Sequence { next }) => *next += 1,
-            Some(Frame::Mapping { key }) => *key = None,
+        match self.frames.last_mut().map(|frame| &mut frame.open) {
+            Some(Open::Sequence { next }) => *next += 1,
+            Some(Open::Mapping { key }) => *key = None,
             None => {}
+        }
+        self.step();
+    }
+
+    /// Renews the last step of the path alone: keys may be long, and there may be many.
+    fn step(&mut self) {
+        let Some(Frame { open, path }) = self.frames.last() else { return self.path.clear() };
+        self.path.truncate(*path);
+        self.path.push('/');
+        match open {
+            Open::Sequence { next } => self.path.push_str(&next.to_string()),
+            Open::Mapping { key } => self.path.push_str(key.as_ref().map_or("", |(key, _)| key)),
         }
     }
 
     fn key(&self) -> Option<&(String, Range<usize>)> {
         match self.frames.last() {
-            Some(Frame::Mapping { key }) => key.as_ref(),
+            Some(Frame { open: Open::Mapping { key }, .. }) => key.as_ref(),
             _ => None,
         }
     }
