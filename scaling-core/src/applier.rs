@@ -29,8 +29,8 @@ pub struct Applied {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// There is no such HPA.
-    #[error("{target}: there is no HPA {:?} in namespace {:?}", target.hpa, target.namespace)]
+    /// There is no such HPA; for an applier that drives workloads directly, no such workload.
+    #[error("{target}: not found: neither is there an HPA {:?} in namespace {:?}", target.hpa, target.namespace)]
     NotFound {
         /// The workload.
         target: Target,

@@ -91,6 +91,27 @@ impl Bounds {
         self.max
     }
 
+    /// Number of pods that these bounds leave no choice about: min and max alike, or none at all as 0..1, since no max is 0.
+    ///
+    /// ```
+    /// use scaling_core::Bounds;
+    /// assert_eq!(Bounds::exactly(7)?.number(), Some(7));
+    /// assert_eq!(Bounds::exactly(0)?, Bounds::new(0, 1)?);
+    /// assert_eq!(Bounds::new(2, 7)?.number(), None);
+    /// # Ok::<(), scaling_core::InvalidBounds>(())
+    /// ```
+    pub fn number(self) -> Option<u32> {
+        (self.max == self.min.max(1)).then_some(self.min)
+    }
+
+    /// Bounds that leave no choice: of a workload that is driven directly.
+    ///
+    /// # Errors
+    /// [`InvalidBounds`] if the number is beyond what Kubernetes can store.
+    pub fn exactly(replicas: u32) -> Result<Self, InvalidBounds> {
+        Self::new(replicas, replicas.max(1))
+    }
+
     /// `replicas`, moved into these bounds.
     pub fn clamp(self, replicas: u32) -> u32 {
         replicas.clamp(self.min, self.max)

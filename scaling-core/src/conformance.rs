@@ -7,6 +7,7 @@
 //! | [`DecisionEngine`](crate::DecisionEngine) | [`engine()`] | [`mod@engine`] |
 //! | [`MetricsSource`](crate::MetricsSource) | [`source()`] | [`mod@source`] |
 //! | [`HpaApplier`](crate::HpaApplier) | [`applier()`] | [`mod@applier`] |
+//! | the same, where it drives workloads directly | [`direct_applier()`] | [`mod@direct`] |
 //! | [`Guard`](crate::Guard) | [`guard()`] | [`mod@guard`] |
 //! | [`Recorder`](crate::Recorder) | [`recorder()`] | [`mod@recorder`] |
 //!
@@ -16,12 +17,14 @@
 
 pub mod applier;
 pub mod dataset;
+pub mod direct;
 pub mod engine;
 pub mod guard;
 pub mod recorder;
 pub mod source;
 
 pub use applier::all as applier;
+pub use direct::all as direct_applier;
 pub use engine::all as engine;
 pub use guard::all as guard;
 pub use recorder::all as recorder;

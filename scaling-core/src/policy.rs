@@ -44,6 +44,9 @@ pub struct BoundsPolicy {
     pub ceiling: Ceiling,
     /// Min and max both become the number of pods wanted, for a target that is driven directly (no HPA, or one that shall not
     /// react). Default false.
+    ///
+    /// From a number comes a number: bounds that are one ([`Bounds::number`]) stay one, whatever is asked for, refused or given back. A
+    /// max that comes down to the number takes pods away, so that those count as let go, for every guard that limits them.
     pub exact: bool,
 }
 
@@ -98,11 +101,12 @@ impl BoundsPolicy {
 
     pub(crate) fn map(&self, mapping: &Mapping) -> Mapped {
         let (min, min_without_floor) = self.min(mapping);
-        let Mapping { state: HpaState { bounds: old, .. }, held, limits, .. } = *mapping;
+        let Mapping { state: HpaState { bounds: old, .. }, limits, .. } = *mapping;
         let hard = limits.bounds();
         let min = hard.clamp(min);
         let max = match mapping {
             _ if !self.exact => self.max(mapping),
+            _ if old.number().is_some() => min,
             // Nothing is asked for, or nothing may leave: the max lets go of no pod.
             Mapping { request: None, .. } | Mapping { release_at_most: Some(0), .. } => old.max(),
             Mapping { grows: true, running, .. } => min.max(*running),
@@ -111,7 +115,31 @@ impl BoundsPolicy {
         let max = hard.clamp(max.max(min)).max(1);
         // min ≤ max in each arm, so this cannot fail; if it did, nothing would change.
         let bounds = Bounds::new(min, max).unwrap_or(old);
-        Mapped { bounds, min_without_floor, released: held.saturating_sub(bounds.min()) }
+        Mapped { bounds, min_without_floor, released: self.released(mapping, bounds) }
+    }
+
+    /// Pods that the old bounds held and the new ones do not.
+    fn released(&self, mapping: &Mapping, new: Bounds) -> u32 {
+        let old = mapping.state.bounds;
+        match (self.exact, old.number()) {
+            (false, _) => mapping.held.saturating_sub(new.min()),
+            // The number is what was asked for, whatever the metrics say that runs.
+            (true, Some(pods)) => pods.saturating_sub(new.min()),
+            (true, None) => {
+                let by_max = mapping.running.min(old.max()).saturating_sub(new.max());
+                mapping.held.saturating_sub(new.min()).max(by_max)
+            }
+        }
+    }
+
+    /// Pods that guards count from when they limit those let go, and that may not be held higher.
+    fn held(&self, mapping: &Mapping) -> (u32, u32) {
+        let old = mapping.state.bounds;
+        match (self.exact, old.number()) {
+            (false, _) => (mapping.held, old.min()),
+            (true, Some(pods)) => (pods, pods),
+            (true, None) => (mapping.running.min(old.max()), old.max()),
+        }
     }
 
     /// The min, with and without floors.
@@ -127,6 +155,10 @@ impl BoundsPolicy {
                 let aim = scaled(request, share);
                 let own = if mapping.grows {
                     base.max(aim)
+                } else if self.exact && old.number().is_some() {
+                    // The metrics may be older than the number: a size that they still show is not gone back to.
+                    let aim = aim.min(old.min());
+                    if request < mapping.current { aim } else { base.max(aim) }
                 } else if foreseen || self.exact {
                     aim
                 } else {
@@ -136,16 +168,17 @@ impl BoundsPolicy {
             }
         };
         let min = own.max(floor);
+        let (from, highest) = self.held(mapping);
         let held = match mapping.release_at_most {
             // A request for more lowers nothing, not even for a floor that has ended.
             _ if mapping.grows => old.min(),
             Some(0) => old.min(),
-            Some(pods) => mapping.held.saturating_sub(pods),
+            Some(pods) => from.saturating_sub(pods),
             None => 0,
         };
         // A guard that holds the min back holds back what it is without floors as well.
         let own = if min < held { own.max(held.min(base)) } else { own };
-        (min.max(held.min(old.min())), own)
+        (min.max(held.min(highest)), own)
     }
 
     fn max(&self, mapping: &Mapping) -> u32 {

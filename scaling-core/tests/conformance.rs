@@ -733,6 +733,10 @@ fn simulated_cluster_keeps_the_promises_of_a_source() {
 fn simulated_cluster_keeps_the_promises_of_an_applier() {
     block_on(conformance::applier(async |bounds| (replayed(with_hpa(bounds)), target())));
     block_on(conformance::applier(async |bounds| (replayed(Control::Direct { bounds }), target())));
+    let exactly = |replicas| Bounds::exactly(replicas).unwrap();
+    block_on(conformance::direct_applier(async |replicas| {
+        (replayed(Control::Direct { bounds: exactly(replicas) }), target())
+    }));
 }
 
 // ---- appliers
@@ -740,6 +744,9 @@ fn simulated_cluster_keeps_the_promises_of_an_applier() {
 #[test]
 fn memory_applier_keeps_the_promises() {
     block_on(conformance::applier(async |bounds| (MemoryApplier::new().with(target(), bounds), target())));
+    block_on(conformance::direct_applier(async |replicas| {
+        (MemoryApplier::new().with(target(), Bounds::exactly(replicas).unwrap()), target())
+    }));
 }
 
 #[test]

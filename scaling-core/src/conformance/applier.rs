@@ -108,7 +108,7 @@ pub async fn all<A: HpaApplier>(make: impl AsyncFn(Bounds) -> (A, Target)) {
     unknown_targets_are_not_found(&make).await;
 }
 
-fn bounds(min: u32, max: u32) -> Bounds {
+pub(super) fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -122,18 +122,29 @@ fn examples() -> [(Bounds, u32, u32); 4] {
 /// # Panics
 /// If the bounds or counts cannot be.
 pub fn plan(target: &Target, old: Bounds, pods: u32, wanted: u32) -> HpaPlan {
+    // Resting bounds below the old ones: there is something to give back.
+    let resting = bounds(old.min().min(1), old.max().min(4));
+    plan_by(target, old, resting, pods, wanted, &BoundsPolicy::default())
+}
+
+pub(super) fn plan_by(
+    target: &Target,
+    old: Bounds,
+    resting: Bounds,
+    pods: u32,
+    wanted: u32,
+    policy: &BoundsPolicy,
+) -> HpaPlan {
     let at = some_time();
     let observation = Observation::new(target.clone(), ScalingMetrics::new(at, pods));
     let decision = ScalingDecision::replicas("conformance", at, pods, wanted).with_confidence(1.0);
-    let policy = BoundsPolicy::default();
     let context = GuardContext {
         target,
         now: at,
         observation: Some(&observation),
-        // Resting bounds below the old ones: there is something to give back.
-        state: HpaState::new(old).with_resting(bounds(old.min().min(1), old.max().min(4))),
+        state: HpaState::new(old).with_resting(resting),
         limits: HardLimits::new(0, MAX_REPLICAS).unwrap_or_else(|error| panic!("{error}")),
-        policy: &policy,
+        policy,
         min_without_floor: None,
         last: LastChanges::default(),
         released: &[],
@@ -141,14 +152,14 @@ pub fn plan(target: &Target, old: Bounds, pods: u32, wanted: u32) -> HpaPlan {
     HpaPlan::of(&Guards::only_hard_limits().approve(Proposal::decided(decision), &context))
 }
 
-async fn read<A: HpaApplier>(applier: &A, target: &Target) -> Bounds {
+pub(super) async fn read<A: HpaApplier>(applier: &A, target: &Target) -> Bounds {
     match applier.current(target).await {
         Ok(state) => state.bounds,
         Err(error) => panic!("an applier reads the HPA of a workload it knows: {error}"),
     }
 }
 
-async fn apply<A: HpaApplier>(promise: &str, applier: &A, plan: &HpaPlan, mode: ApplyMode) -> Applied {
+pub(super) async fn apply<A: HpaApplier>(promise: &str, applier: &A, plan: &HpaPlan, mode: ApplyMode) -> Applied {
     match applier.apply(plan, mode).await {
         Ok(done) => {
             assert_eq!(done.mode, mode, "{promise}: it says how far it went");
@@ -255,15 +266,20 @@ pub async fn refuses_a_plan_for_other_bounds<A: HpaApplier>(make: &impl AsyncFn(
 
 /// A workload whose HPA does not exist is [`ApplyError::NotFound`]; none is created.
 pub async fn unknown_targets_are_not_found<A: HpaApplier>(make: &impl AsyncFn(Bounds) -> (A, Target)) {
-    const PROMISE: &str = "an HPA that does not exist is not found";
     let old = bounds(2, 6);
     let (applier, target) = make(old).await;
+    is_not_found(&applier, &target, |unknown| plan(unknown, old, 3, 6)).await;
+    assert_eq!(read(&applier, &target).await, old, "the other one stays as it is");
+}
+
+pub(super) async fn is_not_found<A: HpaApplier>(applier: &A, target: &Target, plan: impl Fn(&Target) -> HpaPlan) {
+    const PROMISE: &str = "what does not exist is not found";
     let unknown = Target {
         name: format!("{}-nobody-knows", target.name),
         hpa: format!("{}-nobody-knows", target.hpa),
         ..target.clone()
     };
-    let plan = plan(&unknown, old, 3, 6);
+    let plan = plan(&unknown);
     for mode in [None, Some(ApplyMode::ServerDryRun), Some(ApplyMode::Apply), None] {
         let answer = match mode {
             None => applier.current(&unknown).await.map(|state| format!("{state:?}")),
@@ -274,5 +290,4 @@ pub async fn unknown_targets_are_not_found<A: HpaApplier>(make: &impl AsyncFn(Bo
             other => panic!("{PROMISE}: {mode:?} gave {other:?}"),
         }
     }
-    assert_eq!(read(&applier, &target).await, old, "{PROMISE}: the other one stays as it is");
 }
