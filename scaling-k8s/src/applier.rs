@@ -1,12 +1,14 @@
-//! The applier over a live cluster: [`KubeHpaApplier`].
+//! The appliers over a live cluster: [`KubeHpaApplier`] and [`ScaleApplier`].
 
 mod answer;
 mod connect;
+mod discovery;
 mod ownership;
 mod rehearsed;
 mod release;
 mod request;
 mod retry;
+mod scale;
 
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier, HpaPlan, HpaState
 
 pub use connect::{ConnectError, connect};
 pub use release::Released;
+pub use scale::ScaleApplier;
 
 use answer::{backend, refused, unapplied, unknown};
 use rehearsed::Rehearsed;

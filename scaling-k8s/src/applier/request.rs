@@ -1,7 +1,6 @@
 //! One request, its retries included: a read, or a write of either kind.
 
 use std::error::Error;
-use std::time::Duration;
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Patch, PatchParams};
@@ -10,7 +9,7 @@ use scaling_core::{ApplyError, Bounds, Target};
 use serde_json::Value;
 
 use super::answer::{self, backend, refused, unapplied};
-use super::retry::Patience;
+use super::retry::{self, Patience};
 use super::{KubeHpaApplier, ownership};
 use crate::hpa;
 use crate::resting::{ANNOTATION, Memory, Seen};
@@ -32,18 +31,8 @@ pub(super) enum Body<'a> {
     Patch(&'a Value),
 }
 
-/// Outcome of a write.
-pub(super) enum Written {
-    /// The HPA that is stored, or that would be.
-    Yes(Box<HorizontalPodAutoscaler>),
-    /// A read has to tell what to do: the HPA is not the version that was read, or the server was too busy to say what it did.
-    Look {
-        /// True if it may be stored.
-        sent: bool,
-        /// Answer of the server.
-        why: String,
-    },
-}
+/// Outcome of a write to an HPA.
+pub(super) type Written = retry::Written<HorizontalPodAutoscaler>;
 
 impl KubeHpaApplier {
     /// The HPA as it stands. No error of it says that something may have changed.
@@ -81,19 +70,7 @@ impl KubeHpaApplier {
 
     async fn get(&self, target: &Target) -> Result<HorizontalPodAutoscaler, ApplyError> {
         let api = self.api(target);
-        let mut patience = Patience::new(self.timeout);
-        loop {
-            let answer = tokio::time::timeout(patience.left_for_a_read(), api.get(&target.hpa)).await;
-            let (pause, error) = match answer {
-                Ok(Ok(hpa)) => return Ok(hpa),
-                Ok(Err(error)) => (answer::pause(&error, true), unapplied(answer::failure(target, error))),
-                Err(_) => (Some(Duration::ZERO), unapplied(self.late(target))),
-            };
-            match pause {
-                Some(pause) if patience.pause(pause).await => {}
-                _ => return Err(error),
-            }
-        }
+        retry::read(target, self.timeout, || api.get(&target.hpa)).await
     }
 
     /// Sends a write, after its dry run if the server has not validated one to this HPA yet.
@@ -135,9 +112,7 @@ impl KubeHpaApplier {
         Ok(written)
     }
 
-    /// Sends a write, or its dry run.
-    ///
-    /// What the server did not begin is sent again; of what it may have begun, a read has to tell. `patience` is that of the whole call.
+    /// Sends a write, or its dry run. `patience` is that of the whole call.
     async fn write(
         &self,
         target: &Target,
@@ -146,29 +121,13 @@ impl KubeHpaApplier {
         read: &Read,
         patience: &mut Patience,
     ) -> Result<Written, ApplyError> {
-        loop {
-            let answer = tokio::time::timeout(self.timeout, self.patch(target, body, dry_run)).await;
-            let error = match answer {
-                Ok(Ok(hpa)) => return Ok(Written::Yes(Box::new(hpa))),
-                Ok(Err(error)) => error,
-                Err(_) => return Err(self.late(target)),
-            };
-            let outdated = match body {
-                Body::Apply(_) => answer::is_outdated(&error),
-                Body::Patch(_) => answer::is_outdated(&error) || answer::may_have_failed_a_test(&error),
-            };
-            if outdated {
-                // It may be the answer to a client's second try at a write whose first one was stored.
-                return Ok(Written::Look { sent: !dry_run, why: answer::said(&error) });
-            }
-            match answer::pause(&error, false) {
-                Some(pause) if patience.pause(pause).await => {}
-                _ => return Err(ownership::dated(answer::failure(target, error), &read.hpa.metadata)),
-            }
-            if !dry_run && !answer::is_unbegun(&error) {
-                return Ok(Written::Look { sent: true, why: answer::said(&error) });
-            }
-        }
+        let is_outdated = match body {
+            Body::Apply(_) => answer::is_outdated,
+            Body::Patch(_) => |error: &kube::Error| answer::is_outdated(error) || answer::may_have_failed_a_test(error),
+        };
+        let send = || self.patch(target, body, dry_run);
+        let written = retry::write(target, self.timeout, patience, dry_run, is_outdated, send).await;
+        written.map_err(|error| ownership::dated(error, &read.hpa.metadata))
     }
 
     async fn patch(&self, target: &Target, body: Body<'_>, dry_run: bool) -> kube::Result<HorizontalPodAutoscaler> {
@@ -190,10 +149,6 @@ impl KubeHpaApplier {
                 self.client.request(request).await
             }
         }
-    }
-
-    fn late(&self, target: &Target) -> ApplyError {
-        backend(target, true, format!("no answer within {} s", self.timeout.as_secs_f64()))
     }
 }
 

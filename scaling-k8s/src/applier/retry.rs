@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use scaling_core::{ApplyError, Target};
 use tokio::time::Instant;
+
+use super::answer::{self, backend, unapplied};
 
 /// Attempts at one thing.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -49,4 +52,76 @@ impl Patience {
         tokio::time::sleep(pause).await;
         true
     }
+}
+
+/// Outcome of a write.
+pub(super) enum Written<T> {
+    /// The object that is stored, or that would be.
+    Yes(Box<T>),
+    /// A read has to tell what to do: the object is not the version that was read, or the server was too busy to say what it did.
+    Look {
+        /// True if it may be stored.
+        sent: bool,
+        /// Answer of the server.
+        why: String,
+    },
+}
+
+/// A read, its retries included. No error of it says that something may have changed.
+pub(super) async fn read<T, F>(target: &Target, timeout: Duration, ask: impl Fn() -> F) -> Result<T, ApplyError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    let mut patience = Patience::new(timeout);
+    loop {
+        let answer = tokio::time::timeout(patience.left_for_a_read(), ask()).await;
+        let (pause, error) = match answer {
+            Ok(Ok(read)) => return Ok(read),
+            Ok(Err(error)) => (answer::pause(&error, true), unapplied(answer::failure(target, error))),
+            Err(_) => (Some(Duration::ZERO), unapplied(late(target, timeout))),
+        };
+        match pause {
+            Some(pause) if patience.pause(pause).await => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+/// A write, or its dry run.
+///
+/// What the server did not begin is sent again; of what it may have begun, a read has to tell. `patience` is that of the whole call, and
+/// `is_outdated` says which errors mean that the object is not the version that was read.
+pub(super) async fn write<T, F>(
+    target: &Target,
+    timeout: Duration,
+    patience: &mut Patience,
+    dry_run: bool,
+    is_outdated: fn(&kube::Error) -> bool,
+    send: impl Fn() -> F,
+) -> Result<Written<T>, ApplyError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    loop {
+        let error = match tokio::time::timeout(timeout, send()).await {
+            Ok(Ok(written)) => return Ok(Written::Yes(Box::new(written))),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(late(target, timeout)),
+        };
+        if is_outdated(&error) {
+            // It may be the answer to a client's second try at a write whose first one was stored.
+            return Ok(Written::Look { sent: !dry_run, why: answer::said(&error) });
+        }
+        match answer::pause(&error, false) {
+            Some(pause) if patience.pause(pause).await => {}
+            _ => return Err(answer::failure(target, error)),
+        }
+        if !dry_run && !answer::is_unbegun(&error) {
+            return Ok(Written::Look { sent: true, why: answer::said(&error) });
+        }
+    }
+}
+
+fn late(target: &Target, timeout: Duration) -> ApplyError {
+    backend(target, true, format!("no answer within {} s", timeout.as_secs_f64()))
 }

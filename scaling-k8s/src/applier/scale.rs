@@ -1,0 +1,211 @@
+//! The applier for workloads without an HPA: [`ScaleApplier`].
+
+mod others;
+mod request;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kube::Client;
+use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
+
+use super::answer::{backend, refused, unapplied, unknown};
+use super::connect::{self, ConnectError};
+use super::discovery::Kinds;
+use super::rehearsed::Rehearsed;
+use super::retry::{Patience, Written};
+
+/// Sets the replicas of workloads that no HPA scales, through their scale subresource: Deployments, StatefulSets, ReplicaSets, and
+/// every other kind that has one, such as Argo Rollouts. The kind of a target is looked up in the discovery of the cluster.
+///
+/// There is nothing between us and the pods then: what is written is what runs, and what is written lower makes pods leave at once. So
+/// it wants the policy [`BoundsPolicy::exact`](scaling_core::BoundsPolicy::exact), by which the bounds of a workload are one number,
+/// its replicas, and every pod less counts for the guards. A plan with a min and another max is refused. Resting bounds, which an HPA
+/// has, there are none: the number that is there is where it rests.
+///
+/// A workload is left alone, with the reason, while
+/// - an HPA or a KEDA ScaledObject scales it, which is looked for before each write, or another object owns it and sets its replicas;
+/// - its replicas are 0 and we have not set them so: that is how people pause a workload;
+/// - another field manager owns `spec.replicas`, unless the host [forces](Self::force) it. Whoever created the workload with a number
+///   owns it; [`crate::ownership`] has the texts that make a GitOps tool leave it to us.
+///
+/// Writes are server-side applies of that one field, bound to the version that was read; a server dry-run precedes the first one to each
+/// workload. What is tried again, and what an error says of the write, is as with [`KubeHpaApplier`](super::KubeHpaApplier).
+///
+/// Needs `get` and `patch` on the scale subresources, `get` on the workloads, and `list` on `horizontalpodautoscalers` of `autoscaling`
+/// and, where KEDA is installed, on `scaledobjects` of `keda.sh`.
+///
+/// ```no_run
+/// use scaling_core::{ApplyMode, Autoscaler, BoundsPolicy, MemorySource, RuleBasedEngine, Target};
+/// use scaling_k8s::ScaleApplier;
+///
+/// # async fn run(now: scaling_core::chrono::DateTime<scaling_core::chrono::Utc>) -> Result<(), Box<dyn std::error::Error>> {
+/// let autoscaler = Autoscaler::builder()
+///     .source(MemorySource::new())
+///     .engine(RuleBasedEngine::default())
+///     .policy(BoundsPolicy::exact())
+///     .applier(ScaleApplier::connect().await?)
+///     .mode(ApplyMode::Apply)
+///     .build();
+/// autoscaler.tick(&Target::deployment("shop", "worker").of_kind("Rollout"), now).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ScaleApplier {
+    client: Client,
+    manager: String,
+    force: bool,
+    timeout: Duration,
+    groups: Arc<BTreeMap<String, String>>,
+    kinds: Kinds,
+    rehearsed: Rehearsed,
+}
+
+impl std::fmt::Debug for ScaleApplier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScaleApplier")
+            .field("manager", &self.manager)
+            .field("force", &self.force)
+            .field("timeout", &self.timeout)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ScaleApplier {
+    /// Creates an applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
+    /// several has an applier for each.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            manager: "kube-scaling".to_owned(),
+            force: false,
+            timeout: Duration::from_secs(10),
+            groups: Arc::default(),
+            kinds: Kinds::default(),
+            rehearsed: Rehearsed::default(),
+        }
+    }
+
+    /// Creates an applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
+    ///
+    /// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if there is no usable configuration.
+    pub async fn connect() -> Result<Self, ConnectError> {
+        Ok(Self::new(connect::client().await?))
+    }
+
+    /// Sets the field manager to write under. Default: `kube-scaling`.
+    #[must_use]
+    pub fn field_manager(mut self, name: impl Into<String>) -> Self {
+        self.manager = name.into();
+        self
+    }
+
+    /// Takes `spec.replicas` over from the managers that own it, and from an object that owns the workload. Default: it does not, and
+    /// reports them. An HPA is never overruled.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// Sets the time that one request to the API server may take. Default: 10 s. Nothing is tried again that long after a call began.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Says which API group a kind is of, where several groups of the cluster have one of this name.
+    #[must_use]
+    pub fn kind_of_group(mut self, kind: impl Into<String>, group: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.groups).insert(kind.into(), group.into());
+        self
+    }
+}
+
+#[async_trait]
+impl HpaApplier for ScaleApplier {
+    async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
+        let read = self.read(target).await?;
+        self.paused(target, &read).await?;
+        let state = HpaState::new(read.bounds).with_resting(read.bounds).with_pods(read.pods);
+        Ok(state.bounds_only())
+    }
+
+    async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        let target = plan.target();
+        if plan.resources().is_some() {
+            let why = "the plan changes what pods request, and this applier sets their number alone";
+            return Err(refused(target, why.to_owned()));
+        }
+        let Some(replicas) = plan.new_bounds().number() else {
+            let why = format!(
+                "the plan is for bounds of {}, and not for a number: the policy must be exact",
+                plan.new_bounds()
+            );
+            return Err(refused(target, why));
+        };
+        match mode {
+            ApplyMode::Plan => Ok(Applied { mode, changed: !plan.is_empty() }),
+            ApplyMode::ServerDryRun => self.send(plan, replicas, mode).await.map_err(unapplied),
+            ApplyMode::Apply => self.send(plan, replicas, mode).await,
+        }
+    }
+}
+
+impl ScaleApplier {
+    /// Reads and writes until the write meets the version that was read.
+    async fn send(&self, plan: &HpaPlan, replicas: u32, mode: ApplyMode) -> Result<Applied, ApplyError> {
+        let (target, old, new): (_, Bounds, Bounds) = (plan.target(), plan.old_bounds(), plan.new_bounds());
+        let mut patience = Patience::new(self.timeout);
+        // A write was sent, and whether it is stored is not known.
+        let mut sent = false;
+        // The attempts are used up, with the last answer.
+        let mut last: Option<String> = None;
+        loop {
+            let read = self.read(target).await;
+            let read = if sent { read.map_err(unknown)? } else { read? };
+            let found = read.bounds;
+            if found == new {
+                return Ok(Applied { mode, changed: false });
+            }
+            if found != old {
+                return Err(ApplyError::Changed { target: target.clone(), expected: old, found });
+            }
+            if let Some(why) = last {
+                // The last read has found the old number.
+                let why =
+                    format!("not written: others wrote to the workload in between, or the server was busy: {why}");
+                return Err(unapplied(backend(target, true, why)));
+            }
+            self.paused(target, &read).await?;
+            let is_known = self.rehearsed.contains(&read.scale);
+            self.alone(target, &read, is_known).await?;
+            if mode == ApplyMode::ServerDryRun || !is_known {
+                let rehearsal = self.write(target, &read, replicas, true, &mut patience).await.map_err(unapplied)?;
+                if let (Written::Yes(_), ApplyMode::ServerDryRun) = (&rehearsal, mode) {
+                    return Ok(Applied { mode, changed: true });
+                }
+                if let Written::Look { why, .. } = rehearsal {
+                    last = (!patience.again()).then_some(why);
+                    continue;
+                }
+            }
+            match self.write(target, &read, replicas, false, &mut patience).await? {
+                Written::Yes(_) => return Ok(Applied { mode, changed: true }),
+                Written::Look { sent: now, why } => {
+                    tracing::debug!(target_workload = %target, %why, "reading the workload again");
+                    sent = now;
+                    last = (!patience.again()).then_some(why);
+                }
+            }
+        }
+    }
+}
