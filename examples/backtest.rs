@@ -276,6 +276,10 @@ fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
 }
 
+#[cfg(all(test, feature = "live"))]
+#[path = "tests/fleet.rs"]
+mod fleet_tests;
+
 #[cfg(test)]
 mod tests {
     use super::*;
