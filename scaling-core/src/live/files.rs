@@ -86,16 +86,23 @@ pub struct RecordFiles {
     _lock: File,
 }
 
+/// Steps before the first record of a file, each done once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Begun {
+    Not,
+    /// Its header is in it.
+    Headed,
+    /// It is certain that a crash does not lose its name, and the oldest files are deleted.
+    Wholly,
+}
+
 /// The file that is written to.
 #[derive(Debug)]
 struct Present {
     number: u64,
     /// None before the first record of a new file.
     file: Option<File>,
-    /// True once its header is in it.
-    headed: bool,
-    /// True once it is certain that a crash does not lose its name, and the oldest files are deleted.
-    begun: bool,
+    begun: Begun,
     bytes: u64,
     /// Instant of its first record.
     began: Option<DateTime<Utc>>,
@@ -169,15 +176,15 @@ impl RecordFiles {
             let file = OpenOptions::new().create_new(true).append(true).open(self.path(present.number))?;
             (present.file, present.bytes, present.torn) = (Some(file), 0, false);
         }
-        if !present.headed {
+        if present.begun < Begun::Headed {
             present.write(&self.header)?;
-            present.headed = true;
+            present.begun = Begun::Headed;
         }
         // The name of a new file is on the disk once its folder is.
         if self.rotation.sync {
             sync(&self.folder)?;
         }
-        present.begun = true;
+        present.begun = Begun::Wholly;
         let files = read::numbered(&self.folder)?;
         let beyond = files.len().saturating_sub(self.rotation.files.max(1));
         for (_, path) in files.iter().take(beyond) {
@@ -197,7 +204,7 @@ impl RecordFiles {
             }
             *present = Present::new(present.number + 1);
         }
-        if !present.begun {
+        if present.begun < Begun::Wholly {
             self.begin(&mut present, sync_folder)?;
         }
         present.began.get_or_insert(at);
@@ -229,7 +236,7 @@ impl Recorder for RecordFiles {
 
 impl Present {
     fn new(number: u64) -> Self {
-        Self { number, file: None, headed: false, begun: false, bytes: 0, began: None, torn: false, unsynced: false }
+        Self { number, file: None, begun: Begun::Not, bytes: 0, began: None, torn: false, unsynced: false }
     }
 
     fn at_the_end_of(number: u64, path: &Path) -> io::Result<Self> {
@@ -240,7 +247,7 @@ impl Present {
         });
         let file = OpenOptions::new().append(true).open(path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { file: Some(file), headed: true, begun: true, bytes, began, torn, ..Self::new(number) })
+        Ok(Self { file: Some(file), begun: Begun::Wholly, bytes, began, torn, ..Self::new(number) })
     }
 
     /// Writes a whole line, after the end of one that failed half-way, so that it spoils only itself.
