@@ -2,6 +2,7 @@
 
 mod answer;
 mod connect;
+mod cron_jobs;
 mod discovery;
 mod ownership;
 mod rehearsed;
@@ -18,6 +19,7 @@ use kube::{Api, Client};
 use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier, HpaPlan, HpaState, Target};
 
 pub use connect::{ConnectError, connect};
+pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
 pub use release::Released;
 pub use scale::ScaleApplier;
 

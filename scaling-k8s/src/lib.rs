@@ -17,7 +17,10 @@ pub mod repository;
 pub mod resting;
 
 #[cfg(feature = "client")]
-pub use applier::{ConnectError, KubeHpaApplier, Released, ScaleApplier, connect};
+pub use applier::{
+    ConnectError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, KubeHpaApplier, Released,
+    ScaleApplier, connect,
+};
 pub use error::ManifestError;
 pub use folder::{FileChange, FolderError, ManifestApplier};
 pub use manifest::{HpaManifest, Manifests, Metadata, MissingRequest, TemplateSyntax, Workload, diff, with_bounds};

@@ -4,6 +4,8 @@
 
 #[path = "live_api/applying.rs"]
 mod applying;
+#[path = "live_api/cron_jobs.rs"]
+mod cron_jobs;
 #[path = "live_api/emitted.rs"]
 mod emitted;
 #[path = "live_api/manifests.rs"]
@@ -51,5 +53,7 @@ async fn against_a_real_api_server() {
     resting::the_owners_change_becomes_the_resting_bounds(&world).await;
     emitted::cron_jobs_are_accepted(&world).await;
     emitted::one_event_counts(&world).await;
+    cron_jobs::a_schedule_is_applied_changed_and_removed(&world).await;
+    cron_jobs::an_object_of_somebody_else_is_left_alone(&world).await;
     ticks::every_mode_of_the_autoscaler(&world).await;
 }

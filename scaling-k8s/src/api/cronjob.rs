@@ -40,6 +40,8 @@ pub const ANNOTATION: &str = "kube-scaling/week";
 const HPA: &str = "kube-scaling/hpa";
 /// Longest name of a CronJob: its jobs have eleven characters more.
 const MAX_NAME: usize = 52;
+/// Longest value of a label.
+const MAX_LABEL: usize = 63;
 /// Minute of each hour at which the state is looked at.
 const RESYNC: &str = "7 * * * *";
 
@@ -118,7 +120,17 @@ impl CronJobs {
 
     /// The label selector by which the objects of this schedule are pruned: `kubectl apply --prune -l SELECTOR`.
     pub fn selector(&self) -> String {
-        format!("{LABEL}={}", self.label())
+        Self::selector_of(&self.hpa)
+    }
+
+    /// The same, for the schedule of an HPA of this name.
+    pub fn selector_of(hpa: &str) -> String {
+        format!("{LABEL}={}", shortened(hpa, MAX_LABEL))
+    }
+
+    /// Namespace of the HPA and of all objects.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// The objects, in the order in which they are applied: ServiceAccount, Role, RoleBinding, CronJobs by their time. Their order and
@@ -241,12 +253,7 @@ impl CronJobs {
     }
 
     fn labels(&self) -> Value {
-        json!({ "app.kubernetes.io/managed-by": "kube-scaling", LABEL: self.label() })
-    }
-
-    /// The name of the HPA as a label value, which has 63 characters at most.
-    fn label(&self) -> String {
-        shortened(&self.hpa, 63)
+        json!({ "app.kubernetes.io/managed-by": "kube-scaling", LABEL: shortened(&self.hpa, MAX_LABEL) })
     }
 
     fn name(&self, suffix: &str) -> String {
