@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{Api, Client};
 use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier, HpaPlan, HpaState, Target};
+use serde_json::Value;
 
 pub use connect::{ConnectError, connect};
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
@@ -25,8 +26,10 @@ pub use scale::ScaleApplier;
 
 use answer::{backend, refused, unapplied, unknown};
 use rehearsed::Rehearsed;
-use request::{Body, Written};
-use retry::Patience;
+use request::{Body, Read, Written};
+use retry::{Fate, Patience};
+
+use crate::resting;
 
 /// Reads HPAs and moves their bounds by server-side apply, under a field manager of its own.
 ///
@@ -112,7 +115,8 @@ impl KubeHpaApplier {
         self
     }
 
-    /// Sets the time that one request to the API server may take. Default: 10 s. Nothing is tried again that long after a call began.
+    /// Sets the time that one call may take, with all that it asks of the API server. Default: 10 s. What is not answered by then has
+    /// failed, and no write is begun in the last tenth of it.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -139,7 +143,7 @@ impl KubeHpaApplier {
 #[async_trait]
 impl HpaApplier for KubeHpaApplier {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
-        self.read(target).await.map(|read| read.seen.state.bounds_only())
+        self.read(target, &Patience::new(self.timeout)).await.map(|read| read.seen.state.bounds_only())
     }
 
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
@@ -160,16 +164,19 @@ impl KubeHpaApplier {
     async fn send(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
         let (target, old, new) = (plan.target(), plan.old_bounds(), plan.new_bounds());
         let mut patience = Patience::new(self.timeout);
-        // A write was sent, and whether it is stored is not known.
-        let mut sent = false;
+        let mut earlier = Earlier::default();
         // The attempts are used up, with the last answer.
         let mut last: Option<String> = None;
         loop {
-            let read = self.read(target).await;
-            let read = if sent { read.map_err(unknown)? } else { read? };
+            let read = self.read(target, &patience).await;
+            let read = if earlier.was_sent() { read.map_err(unknown)? } else { read? };
             let found = read.seen.state.bounds;
             if found == new {
-                return Ok(Applied { mode, changed: false });
+                return Ok(Applied { mode, changed: earlier.may_have_written(&read) });
+            }
+            if earlier.has_written(&read) || found != old && earlier.may_have_written(&read) {
+                let why = format!("a write may have been stored, and somebody has made the bounds {found} since");
+                return Err(backend(target, true, why));
             }
             if found != old {
                 return Err(ApplyError::Changed { target: target.clone(), expected: old, found });
@@ -191,12 +198,41 @@ impl KubeHpaApplier {
             };
             match written {
                 Written::Yes(_) => return Ok(Applied { mode, changed: true }),
-                Written::Look { sent: now, why } => {
+                Written::Look { fate, why } => {
                     tracing::debug!(target_workload = %target, %why, "reading the HPA again");
-                    sent = now;
+                    earlier = Earlier::new(fate, &read, &body);
                     last = (!patience.again()).then_some(why);
                 }
             }
         }
+    }
+}
+
+/// The last attempt, of which a read has to tell whether it is stored.
+#[derive(Default)]
+struct Earlier {
+    fate: Option<Fate>,
+    /// The text of the annotation that it would have left, which was not there before.
+    mark: Option<String>,
+}
+
+impl Earlier {
+    fn new(fate: Fate, before: &Read, body: &Value) -> Self {
+        let mark = resting::kept_at(body).filter(|mark| resting::kept_at(&before.json) != Some(*mark));
+        Self { fate: Some(fate), mark: mark.map(str::to_owned) }
+    }
+
+    fn was_sent(&self) -> bool {
+        self.fate.is_some_and(|fate| fate != Fate::Unsent)
+    }
+
+    /// Returns true if what it would have left is there.
+    fn has_written(&self, now: &Read) -> bool {
+        self.was_sent() && self.mark.is_some() && resting::kept_at(&now.json) == self.mark.as_deref()
+    }
+
+    /// Returns true if it may be stored, whatever is there.
+    fn may_have_written(&self, now: &Read) -> bool {
+        self.fate == Some(Fate::Unknown) || self.has_written(now)
     }
 }

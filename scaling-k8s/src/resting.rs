@@ -277,6 +277,12 @@ fn annotation(hpa: &Value) -> Option<&Value> {
     hpa.pointer("/metadata/annotations")?.get(ANNOTATION)
 }
 
+/// The text of the annotation, if there is one.
+#[cfg(feature = "client")]
+pub(crate) fn kept_at(hpa: &Value) -> Option<&str> {
+    annotation(hpa)?.as_str()
+}
+
 fn bounds(hpa: &Value) -> Result<Bounds, InvalidHpa> {
     let number = |field: &str| {
         let value = hpa.pointer("/spec").and_then(|spec| spec.get(field)).filter(|value| !value.is_null())?;

@@ -48,6 +48,7 @@ async fn against_a_real_api_server() {
     resting::the_first_change_keeps_the_resting_bounds(&world).await;
     resting::pods_above_the_owners_max_hold_a_release(&world).await;
     resting::a_copied_annotation_tells_nothing(&world).await;
+    resting::a_lost_annotation_is_kept_anew(&world).await;
     resting::a_floor_is_given_back_by_the_next_process(&world).await;
     resting::a_release_leaves_no_trace(&world).await;
     resting::the_owners_change_becomes_the_resting_bounds(&world).await;

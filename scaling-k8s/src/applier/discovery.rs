@@ -180,8 +180,9 @@ impl Kinds {
         {
             return Ok(Arc::clone(index));
         }
-        let groups = retry::read(target, timeout, || client.list_api_groups_aggregated()).await?;
-        let core = retry::read(target, timeout, || client.list_core_api_versions_aggregated()).await?;
+        let groups = retry::read(target, retry::Patience::new(timeout), || client.list_api_groups_aggregated()).await?;
+        let core =
+            retry::read(target, retry::Patience::new(timeout), || client.list_core_api_versions_aggregated()).await?;
         if groups.items.is_empty() {
             let why = "the server tells its kinds one by one; Kubernetes 1.27 and newer tell them at once";
             return Err(unapplied(backend(target, false, why)));

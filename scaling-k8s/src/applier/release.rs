@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::KubeHpaApplier;
 use super::answer::{backend, refused, unapplied, unknown};
 use super::request::{Body, Written};
-use super::retry::Patience;
+use super::retry::{Fate, Patience};
 use crate::resting::{Release, ReleaseError, release};
 
 /// Result of a release.
@@ -47,7 +47,7 @@ impl KubeHpaApplier {
         // The attempts are used up, with the last answer.
         let mut last: Option<String> = None;
         loop {
-            let read = self.read(target).await;
+            let read = self.read(target, &patience).await;
             let read = if sent { read.map_err(unknown)? } else { read? };
             let step = release(&read.json, &self.manager).map_err(|error| match error {
                 ReleaseError::NoManagedFields => refused(target, error.to_string()),
@@ -76,8 +76,8 @@ impl KubeHpaApplier {
                     sent = true;
                     "it was taken".to_owned()
                 }
-                Ok(Written::Look { sent: now, why }) => {
-                    sent |= now;
+                Ok(Written::Look { fate, why }) => {
+                    sent |= fate != Fate::Unsent;
                     why
                 }
                 // An earlier step may be stored.

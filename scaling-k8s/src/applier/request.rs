@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::answer::{self, backend, refused, unapplied};
 use super::retry::{self, Patience};
 use super::{KubeHpaApplier, ownership};
-use crate::hpa;
 use crate::resting::{ANNOTATION, Memory, Seen};
+use crate::{hpa, resting};
 
 /// An HPA as it was read.
 pub(super) struct Read {
@@ -36,13 +36,15 @@ pub(super) type Written = retry::Written<HorizontalPodAutoscaler>;
 
 impl KubeHpaApplier {
     /// The HPA as it stands. No error of it says that something may have changed.
-    pub(super) async fn read(&self, target: &Target) -> Result<Read, ApplyError> {
+    ///
+    /// `patience` is that of the whole call, whose deadline holds for this too.
+    pub(super) async fn read(&self, target: &Target, patience: &Patience) -> Result<Read, ApplyError> {
         // These become part of a URL.
         if !is_dns_label(&target.namespace) || !is_dns_subdomain(&target.hpa) {
             let why = format!("{:?} in namespace {:?} cannot be the name of an HPA", target.hpa, target.namespace);
             return Err(refused(target, why));
         }
-        let hpa = self.get(target).await?;
+        let hpa = self.get(target, patience.for_a_read()).await?;
         let scaled = &hpa.spec.scale_target_ref;
         if scaled.kind != target.kind || scaled.name != target.name {
             let why = format!(
@@ -68,9 +70,9 @@ impl KubeHpaApplier {
         Ok(Read { hpa, json, seen })
     }
 
-    async fn get(&self, target: &Target) -> Result<HorizontalPodAutoscaler, ApplyError> {
+    async fn get(&self, target: &Target, patience: Patience) -> Result<HorizontalPodAutoscaler, ApplyError> {
         let api = self.api(target);
-        retry::read(target, self.timeout, || api.get(&target.hpa)).await
+        retry::read(target, patience, || api.get(&target.hpa)).await
     }
 
     /// Sends a write, after its dry run if the server has not validated one to this HPA yet.
@@ -126,7 +128,7 @@ impl KubeHpaApplier {
             Body::Patch(_) => |error: &kube::Error| answer::is_outdated(error) || answer::may_have_failed_a_test(error),
         };
         let send = || self.patch(target, body, dry_run);
-        let written = retry::write(target, self.timeout, patience, dry_run, is_outdated, send).await;
+        let written = retry::write(target, patience, dry_run, is_outdated, send).await;
         written.map_err(|error| ownership::dated(error, &read.hpa.metadata))
     }
 
@@ -168,7 +170,7 @@ fn otherwise(
         return Some(format!("it took {new} and made it {got}, as an admission webhook may; that {kept}").into());
     }
     let Body::Apply(body) = body else { return None };
-    let sent = body.pointer("/metadata/annotations")?.get(ANNOTATION)?.as_str()?;
+    let sent = resting::kept_at(body)?;
     let annotation = written.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION));
     let lost = || format!("it did not keep annotation {ANNOTATION}, as an admission webhook may; that {kept}").into();
     (annotation.map(String::as_str) != Some(sent)).then(lost)

@@ -13,16 +13,26 @@ pub(super) const ATTEMPTS: u32 = 5;
 /// Pause before the second attempt, where the server names none; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
+/// The part of the whole time that a write needs at least.
+const LEAST: u32 = 10;
+
 /// The time and the attempts that are left.
 pub(super) struct Patience {
     /// None if the time is too long to be told.
     until: Option<Instant>,
     attempts: u32,
+    /// Time of the whole call.
+    whole: Duration,
 }
 
 impl Patience {
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { until: Instant::now().checked_add(timeout), attempts: 1 }
+        Self { until: Instant::now().checked_add(timeout), attempts: 1, whole: timeout }
+    }
+
+    /// The attempts of one more thing, until the same deadline.
+    pub(super) fn for_a_read(&self) -> Self {
+        Self { attempts: 1, ..*self }
     }
 
     /// Time that the next request may take.
@@ -32,7 +42,7 @@ impl Patience {
 
     /// Time that the next read may take. The first one leaves most of it to the second: a request that was lost is not answered later.
     pub(super) fn left_for_a_read(&self) -> Duration {
-        if self.attempts == 1 { self.left() / 3 } else { self.left() }
+        if self.attempts == 1 { self.left().min(self.whole / 3) } else { self.left() }
     }
 
     /// Takes one more attempt without a pause. Returns false if there is none.
@@ -60,25 +70,36 @@ pub(super) enum Written<T> {
     Yes(Box<T>),
     /// A read has to tell what to do: the object is not the version that was read, or the server was too busy to say what it did.
     Look {
-        /// True if it may be stored.
-        sent: bool,
+        /// What is known of it.
+        fate: Fate,
         /// Answer of the server.
         why: String,
     },
 }
 
+/// A write of which a read has to tell more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It was a dry run.
+    Unsent,
+    /// The server said no, because the object was another version. It is a no indeed, unless the client had sent the write a second time by
+    /// itself and the first one was stored.
+    Outdated,
+    /// The server said neither yes nor no.
+    Unknown,
+}
+
 /// A read, its retries included. No error of it says that something may have changed.
-pub(super) async fn read<T, F>(target: &Target, timeout: Duration, ask: impl Fn() -> F) -> Result<T, ApplyError>
+pub(super) async fn read<T, F>(target: &Target, mut patience: Patience, ask: impl Fn() -> F) -> Result<T, ApplyError>
 where
     F: Future<Output = kube::Result<T>>,
 {
-    let mut patience = Patience::new(timeout);
     loop {
         let answer = tokio::time::timeout(patience.left_for_a_read(), ask()).await;
         let (pause, error) = match answer {
             Ok(Ok(read)) => return Ok(read),
             Ok(Err(error)) => (answer::pause(&error, true), unapplied(answer::failure(target, error))),
-            Err(_) => (Some(Duration::ZERO), unapplied(late(target, timeout))),
+            Err(_) => (Some(Duration::ZERO), unapplied(late(target, &patience))),
         };
         match pause {
             Some(pause) if patience.pause(pause).await => {}
@@ -93,7 +114,6 @@ where
 /// `is_outdated` says which errors mean that the object is not the version that was read.
 pub(super) async fn write<T, F>(
     target: &Target,
-    timeout: Duration,
     patience: &mut Patience,
     dry_run: bool,
     is_outdated: fn(&kube::Error) -> bool,
@@ -103,25 +123,29 @@ where
     F: Future<Output = kube::Result<T>>,
 {
     loop {
-        let error = match tokio::time::timeout(timeout, send()).await {
+        if !dry_run && patience.left() < patience.whole / LEAST {
+            // One that cannot be answered in time would only leave a doubt.
+            return Err(unapplied(late(target, patience)));
+        }
+        let error = match tokio::time::timeout(patience.left(), send()).await {
             Ok(Ok(written)) => return Ok(Written::Yes(Box::new(written))),
             Ok(Err(error)) => error,
-            Err(_) => return Err(late(target, timeout)),
+            Err(_) => return Err(late(target, patience)),
         };
         if is_outdated(&error) {
-            // It may be the answer to a client's second try at a write whose first one was stored.
-            return Ok(Written::Look { sent: !dry_run, why: answer::said(&error) });
+            let fate = if dry_run { Fate::Unsent } else { Fate::Outdated };
+            return Ok(Written::Look { fate, why: answer::said(&error) });
         }
         match answer::pause(&error, false) {
             Some(pause) if patience.pause(pause).await => {}
             _ => return Err(answer::failure(target, error)),
         }
         if !dry_run && !answer::is_unbegun(&error) {
-            return Ok(Written::Look { sent: true, why: answer::said(&error) });
+            return Ok(Written::Look { fate: Fate::Unknown, why: answer::said(&error) });
         }
     }
 }
 
-fn late(target: &Target, timeout: Duration) -> ApplyError {
-    backend(target, true, format!("no answer within {} s", timeout.as_secs_f64()))
+fn late(target: &Target, patience: &Patience) -> ApplyError {
+    backend(target, true, format!("no answer within {} s", patience.whole.as_secs_f64()))
 }

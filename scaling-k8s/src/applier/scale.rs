@@ -15,7 +15,7 @@ use super::answer::{backend, refused, unapplied, unknown};
 use super::connect::{self, ConnectError};
 use super::discovery::Kinds;
 use super::rehearsed::Rehearsed;
-use super::retry::{Patience, Written};
+use super::retry::{Fate, Patience, Written};
 
 /// Sets the replicas of workloads that no HPA scales, through their scale subresource: Deployments, StatefulSets, ReplicaSets, and
 /// every other kind that has one, such as Argo Rollouts. The kind of a target is looked up in the discovery of the cluster.
@@ -165,16 +165,20 @@ impl ScaleApplier {
     async fn send(&self, plan: &HpaPlan, replicas: u32, mode: ApplyMode) -> Result<Applied, ApplyError> {
         let (target, old, new): (_, Bounds, Bounds) = (plan.target(), plan.old_bounds(), plan.new_bounds());
         let mut patience = Patience::new(self.timeout);
-        // A write was sent, and whether it is stored is not known.
-        let mut sent = false;
+        // The last write, of which this read has to tell whether it is stored.
+        let mut earlier = Fate::Unsent;
         // The attempts are used up, with the last answer.
         let mut last: Option<String> = None;
         loop {
             let read = self.read(target).await;
-            let read = if sent { read.map_err(unknown)? } else { read? };
+            let read = if earlier == Fate::Unsent { read? } else { read.map_err(unknown)? };
             let found = read.bounds;
             if found == new {
-                return Ok(Applied { mode, changed: false });
+                return Ok(Applied { mode, changed: earlier == Fate::Unknown });
+            }
+            if found != old && earlier == Fate::Unknown {
+                let why = format!("a write may have been stored, and somebody has made the replicas {found} since");
+                return Err(backend(target, true, why));
             }
             if found != old {
                 return Err(ApplyError::Changed { target: target.clone(), expected: old, found });
@@ -200,9 +204,9 @@ impl ScaleApplier {
             }
             match self.write(target, &read, replicas, false, &mut patience).await? {
                 Written::Yes(_) => return Ok(Applied { mode, changed: true }),
-                Written::Look { sent: now, why } => {
+                Written::Look { fate, why } => {
                     tracing::debug!(target_workload = %target, %why, "reading the workload again");
-                    sent = now;
+                    earlier = fate;
                     last = (!patience.again()).then_some(why);
                 }
             }

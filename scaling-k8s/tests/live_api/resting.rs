@@ -150,7 +150,21 @@ pub(crate) async fn a_copied_annotation_tells_nothing(world: &World) {
     assert!(error.to_string().contains(ANNOTATION) && error.to_string().contains("copier"), "law 9: {error}");
     assert_eq!(world.read("rest-copied").await, before);
     change(world, &target, bounds(2, 6), 3, 6).await;
-    assert_eq!(read(world, &target).await.1, bounds(2, 6));
+    assert_eq!(read(world, &target).await.1, bounds(1, 4), "those that the plan was approved with");
+}
+
+/// What is kept at an HPA is removed while our bounds stand, and the change log knows better.
+pub(crate) async fn a_lost_annotation_is_kept_anew(world: &World) {
+    let target = create(world, "rest-lost", 1, 4).await;
+    let raised = change(world, &target, bounds(1, 4), 3, 6).await;
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": { ANNOTATION: null } } }));
+    world.api().patch("rest-lost", &PatchParams::default(), &patch).await.unwrap();
+    let state = world.applier().current(&target).await.unwrap();
+    assert_eq!((state.resting, state.resting_is_known), (raised, false));
+    change(world, &target, raised, 6, 9).await;
+    assert_eq!(read(world, &target).await.1, bounds(1, 4));
+    let released = world.applier().release(&target).await.unwrap();
+    assert_eq!(released, Released::Done { changed: true, bounds: bounds(1, 4) });
 }
 
 /// Five pods until an instant.

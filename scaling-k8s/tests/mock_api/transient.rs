@@ -1,11 +1,13 @@
 //! What is tried again, and what precedes a write.
 
 use futures::future::join;
+use http::Response;
+use kube::client::Body;
 use scaling_core::{ApplyError, ApplyMode, HpaApplier};
 use scaling_k8s::resting::ANNOTATION;
 use serde_json::{Value, json};
 
-use crate::{answer, apply, mocked, plan, status, with, written};
+use crate::{answer, apply, is_rehearsal, mocked, plan, status, with, written};
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_version_with_the_same_bounds_is_tried_again() {
@@ -45,9 +47,6 @@ async fn what_is_transient_is_tried_again_after_the_pause_that_the_server_asks_f
         assert!(apply(ApplyMode::Apply, &answers).await.unwrap().changed, "{case}");
         assert_eq!(start.elapsed().as_secs(), seconds, "{case}");
     }
-    // Stored although the answer said no.
-    let answers = [read.clone(), busy(503, 1), yes.clone()];
-    assert!(!apply(ApplyMode::Apply, &answers).await.unwrap().changed);
     // In a dry run, too.
     let answers = [read, busy(429, 1), busy(503, 1), yes];
     assert!(apply(ApplyMode::ServerDryRun, &answers).await.unwrap().changed);
@@ -58,6 +57,80 @@ async fn what_is_transient_is_tried_again_after_the_pause_that_the_server_asks_f
     let start = tokio::time::Instant::now();
     let error = apply(ApplyMode::Apply, &[busy(429, 6), busy(429, 6)]).await.unwrap_err();
     assert_eq!((start.elapsed().as_secs(), error.is_transient()), (6, true), "{error}");
+}
+
+/// A history has our own change, and a lost answer hides none.
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_attempt_may_have_written_is_ours() {
+    let (read, ours, theirs) = ((200, with(2, 6)), (200, written(3, 11)), (200, with(3, 11)));
+    let busy = status(503, "Busy", "later", &json!([]));
+    let outdated = status(409, "Conflict", "the object has been modified", &json!([]));
+    // Others have made it 5..6: before or after it was 3..11, and then our annotation is still there.
+    let (other, mut since) = ((200, with(5, 6)), (200, written(5, 6)));
+    let owned = json!([{ "reason": "FieldManagerConflict", "message": "conflict with \"argocd\"", "field": ".spec.maxReplicas" }]);
+    let conflict = status(409, "Conflict", "owned", &owned);
+    let attempt = |answers: &[(u16, Value)]| {
+        let answers = answers.to_vec();
+        async move { apply(ApplyMode::Apply, &answers).await }
+    };
+    for (first, there, changed) in [
+        (&busy, &ours, true),
+        // Whether it is ours is not said.
+        (&busy, &theirs, true),
+        // The client's own second try at a write that was stored.
+        (&outdated, &ours, true),
+        (&outdated, &theirs, false),
+    ] {
+        let done = attempt(&[read.clone(), first.clone(), there.clone()]).await.unwrap();
+        assert_eq!(done.changed, changed, "{first:?}, {there:?}");
+    }
+    for (first, there, may_have_happened) in
+        [(&busy, &other, true), (&outdated, &other, false), (&outdated, &since, true)]
+    {
+        let error = attempt(&[read.clone(), first.clone(), there.clone()]).await.unwrap_err();
+        assert_eq!(error.may_have_happened(), may_have_happened, "{first:?}, {there:?}: {error}");
+        assert_eq!(matches!(error, ApplyError::Changed { .. }), !may_have_happened, "{error:?}");
+        assert!(error.is_transient() && error.to_string().contains("5..6"), "{error}");
+    }
+    // Ours was stored, and somebody has put the old bounds back.
+    since.1["spec"] = read.1["spec"].clone();
+    let error = attempt(&[read.clone(), outdated.clone(), since]).await.unwrap_err();
+    assert!(error.may_have_happened(), "{error}");
+    // A conflict is a no, also after an answer that was none and a read that says that nothing was stored.
+    let error = attempt(&[read.clone(), busy, read, conflict]).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Conflict { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_deadline_holds_for_all_that_a_call_asks() {
+    // Each answer comes after more than two seconds: a read, a rehearsal, and writes that meet a newer version.
+    let (applier, mut server) = mocked();
+    let plan = plan();
+    let (code, outdated) = status(409, "Conflict", "the object has been modified", &json!([]));
+    let mut sent = Vec::new();
+    let serve = async {
+        loop {
+            let (request, respond) = server.next_request().await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(2300)).await;
+            let (code, body) = match request.method().as_str() {
+                "GET" => (200, with(2, 6)),
+                _ if is_rehearsal(&request) => (200, written(3, 11)),
+                _ => (code, outdated.clone()),
+            };
+            sent.push(request.method().to_string());
+            let body = Body::from(body.to_string().into_bytes());
+            respond.send_response(Response::builder().status(code).body(body).unwrap());
+        }
+    };
+    let start = tokio::time::Instant::now();
+    let error = tokio::select! {
+        done = applier.apply(&plan, ApplyMode::Apply) => done.unwrap_err(),
+        () = serve => return,
+    };
+    assert!(start.elapsed().as_secs() <= 10, "{:?}", start.elapsed());
+    assert!(error.is_transient(), "{error:?}");
+    assert_eq!(sent, ["GET", "PATCH", "PATCH", "GET"], "and no write is begun that cannot be answered in time");
+    assert!(!error.may_have_happened(), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]

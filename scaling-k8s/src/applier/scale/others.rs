@@ -53,7 +53,7 @@ impl ScaleApplier {
         let mut params =
             if from_memory { ListParams::default().match_any() } else { ListParams::default().limit(PAGE) };
         for _ in 0..PAGES {
-            let list: Value = retry::read(target, self.timeout, || async {
+            let list: Value = retry::read(target, retry::Patience::new(self.timeout), || async {
                 let request = Request::new(kind.path(&target.namespace)).list(&params);
                 self.client.request(request.map_err(kube::Error::BuildRequest)?).await
             })

@@ -65,7 +65,7 @@ impl ScaleApplier {
             }
             answer
         };
-        retry::read(target, self.timeout, ask).await
+        retry::read(target, Patience::new(self.timeout), ask).await
     }
 
     /// Refuses a workload that somebody has scaled to nothing.
@@ -117,7 +117,7 @@ impl ScaleApplier {
             let request = request.patch_subresource("scale", &target.name, &params, &Patch::Apply(&body));
             self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
         };
-        let written = retry::write(target, self.timeout, patience, dry_run, answer::is_outdated, send).await;
+        let written = retry::write(target, patience, dry_run, answer::is_outdated, send).await;
         let written = match written {
             Ok(written) => written,
             Err(error @ ApplyError::Conflict { .. }) => return Err(self.dated(target, read, error).await),
