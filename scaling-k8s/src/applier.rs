@@ -2,6 +2,7 @@
 
 mod answer;
 mod connect;
+mod create;
 mod cron_jobs;
 mod discovery;
 mod ownership;
@@ -20,6 +21,7 @@ use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier, HpaPlan, HpaState
 use serde_json::Value;
 
 pub use connect::{ConnectError, connect};
+pub use create::CreateError;
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
 pub use release::Released;
 pub use scale::ScaleApplier;
@@ -46,7 +48,8 @@ use crate::resting;
 /// answer is [`ApplyError::Backend`]. A failed read, a failed dry run, and a write that never left or was answered with a no are
 /// not.
 ///
-/// Needs the verbs `get` and `patch` on `horizontalpodautoscalers` of `autoscaling`.
+/// Needs the verbs `get` and `patch` on `horizontalpodautoscalers` of `autoscaling`. A whole HPA is [created](Self::create) only when
+/// asked for.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -18,8 +18,8 @@ pub mod resting;
 
 #[cfg(feature = "client")]
 pub use applier::{
-    ConnectError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, KubeHpaApplier, Released,
-    ScaleApplier, connect,
+    ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, KubeHpaApplier,
+    Released, ScaleApplier, connect,
 };
 pub use error::ManifestError;
 pub use folder::{FileChange, FolderError, ManifestApplier};

@@ -277,13 +277,35 @@ fn annotation(hpa: &Value) -> Option<&Value> {
     hpa.pointer("/metadata/annotations")?.get(ANNOTATION)
 }
 
+/// The field manager under which a whole HPA is created.
+#[cfg(feature = "client")]
+pub(crate) fn creator(manager: &str) -> String {
+    const ENDING: &str = "-create";
+    let most = memory::MAX_MANAGER - ENDING.len();
+    let end = (0..=most.min(manager.len())).rev().find(|end| manager.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}{ENDING}", manager.get(..end).unwrap_or_default())
+}
+
+/// Returns true if nobody owns the bounds and the annotation but ourselves and who has created the HPA for us.
+#[cfg(feature = "client")]
+pub(crate) fn is_as_created(hpa: &Value, manager: &str) -> bool {
+    let creator = creator(manager);
+    let key = format!("f:{ANNOTATION}");
+    let owns = |entry: &Entry<'_>| {
+        Bound::BOTH.into_iter().any(|bound| entry.owns(&["f:spec", bound.key()]))
+            || entry.owns(&["f:metadata", "f:annotations", &key])
+    };
+    let mut owners = entries(hpa).filter(|entry| !is_ours(entry, manager)).filter(owns).peekable();
+    owners.peek().is_some() && owners.all(|entry| entry.manager == creator)
+}
+
 /// The text of the annotation, if there is one.
 #[cfg(feature = "client")]
 pub(crate) fn kept_at(hpa: &Value) -> Option<&str> {
     annotation(hpa)?.as_str()
 }
 
-fn bounds(hpa: &Value) -> Result<Bounds, InvalidHpa> {
+pub(crate) fn bounds(hpa: &Value) -> Result<Bounds, InvalidHpa> {
     let number = |field: &str| {
         let value = hpa.pointer("/spec").and_then(|spec| spec.get(field)).filter(|value| !value.is_null())?;
         // What is no 32-bit number is as wrong as a negative one, and said so.

@@ -4,6 +4,8 @@
 
 #[path = "live_api/applying.rs"]
 mod applying;
+#[path = "live_api/creating.rs"]
+mod creating;
 #[path = "live_api/cron_jobs.rs"]
 mod cron_jobs;
 #[path = "live_api/emitted.rs"]
@@ -52,6 +54,8 @@ async fn against_a_real_api_server() {
     resting::a_floor_is_given_back_by_the_next_process(&world).await;
     resting::a_release_leaves_no_trace(&world).await;
     resting::the_owners_change_becomes_the_resting_bounds(&world).await;
+    creating::an_hpa_is_created_once_and_then_moved_without_force(&world).await;
+    creating::what_is_there_or_scaled_by_another_is_not_created(&world).await;
     emitted::cron_jobs_are_accepted(&world).await;
     emitted::one_event_counts(&world).await;
     cron_jobs::a_schedule_is_applied_changed_and_removed(&world).await;

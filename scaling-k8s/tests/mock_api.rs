@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "mock_api/creating.rs"]
+mod creating;
 #[path = "mock_api/failures.rs"]
 mod failures;
 #[path = "mock_api/releasing.rs"]

@@ -127,17 +127,25 @@ impl KubeHpaApplier {
             Body::Apply(_) => answer::is_outdated,
             Body::Patch(_) => |error: &kube::Error| answer::is_outdated(error) || answer::may_have_failed_a_test(error),
         };
-        let send = || self.patch(target, body, dry_run);
+        let send = || self.patch(target, body, dry_run, read);
         let written = retry::write(target, patience, dry_run, is_outdated, send).await;
         written.map_err(|error| ownership::dated(error, &read.hpa.metadata))
     }
 
-    async fn patch(&self, target: &Target, body: Body<'_>, dry_run: bool) -> kube::Result<HorizontalPodAutoscaler> {
+    async fn patch(
+        &self,
+        target: &Target,
+        body: Body<'_>,
+        dry_run: bool,
+        read: &Read,
+    ) -> kube::Result<HorizontalPodAutoscaler> {
         let api = self.api(target);
         let params = PatchParams { dry_run, field_manager: Some(self.manager.clone()), ..PatchParams::default() };
         match body {
             Body::Apply(body) => {
-                let params = PatchParams { force: self.force, ..params };
+                // What we have created is ours to move.
+                let force = self.force || resting::is_as_created(&read.json, &self.manager);
+                let params = PatchParams { force, ..params };
                 api.patch(&target.hpa, &params, &Patch::Apply(body)).await
             }
             // The client's own JSON patch is a feature with more dependencies. A merge patch differs by its content type alone.

@@ -45,6 +45,16 @@ impl Patience {
         if self.attempts == 1 { self.left().min(self.whole / 3) } else { self.left() }
     }
 
+    /// The failure of a write that is not begun because it cannot be answered in time: it would only leave a doubt.
+    pub(super) fn too_late(&self, target: &Target) -> Option<ApplyError> {
+        (self.left() < self.whole / LEAST).then(|| unapplied(self.late(target)))
+    }
+
+    /// The failure of a request that was not answered in time.
+    pub(super) fn late(&self, target: &Target) -> ApplyError {
+        backend(target, true, format!("no answer within {} s", self.whole.as_secs_f64()))
+    }
+
     /// Takes one more attempt without a pause. Returns false if there is none.
     pub(super) fn again(&mut self) -> bool {
         self.attempts += 1;
@@ -99,7 +109,7 @@ where
         let (pause, error) = match answer {
             Ok(Ok(read)) => return Ok(read),
             Ok(Err(error)) => (answer::pause(&error, true), unapplied(answer::failure(target, error))),
-            Err(_) => (Some(Duration::ZERO), unapplied(late(target, &patience))),
+            Err(_) => (Some(Duration::ZERO), unapplied(patience.late(target))),
         };
         match pause {
             Some(pause) if patience.pause(pause).await => {}
@@ -123,14 +133,13 @@ where
     F: Future<Output = kube::Result<T>>,
 {
     loop {
-        if !dry_run && patience.left() < patience.whole / LEAST {
-            // One that cannot be answered in time would only leave a doubt.
-            return Err(unapplied(late(target, patience)));
+        if !dry_run && let Some(error) = patience.too_late(target) {
+            return Err(error);
         }
         let error = match tokio::time::timeout(patience.left(), send()).await {
             Ok(Ok(written)) => return Ok(Written::Yes(Box::new(written))),
             Ok(Err(error)) => error,
-            Err(_) => return Err(late(target, patience)),
+            Err(_) => return Err(patience.late(target)),
         };
         if is_outdated(&error) {
             let fate = if dry_run { Fate::Unsent } else { Fate::Outdated };
@@ -144,8 +153,4 @@ where
             return Ok(Written::Look { fate: Fate::Unknown, why: answer::said(&error) });
         }
     }
-}
-
-fn late(target: &Target, patience: &Patience) -> ApplyError {
-    backend(target, true, format!("no answer within {} s", patience.whole.as_secs_f64()))
 }

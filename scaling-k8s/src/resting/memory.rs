@@ -12,7 +12,7 @@ const VERSION: u64 = 1;
 /// Longest text that is read, in bytes.
 const MAX_BYTES: usize = 4096;
 /// Longest name of a field manager that the API server takes, in bytes.
-const MAX_MANAGER: usize = 128;
+pub(super) const MAX_MANAGER: usize = 128;
 
 /// Reasons why the annotation tells nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
