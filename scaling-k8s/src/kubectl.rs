@@ -1,46 +1,78 @@
 //! Plans as `kubectl` commands, for a person to read and run.
 
 use scaling_core::HpaPlan;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// The command that carries out a plan, for a POSIX shell. Empty if nothing changes; requests are left out.
+use crate::resting::Seen;
+
+/// The commands that carry out a plan, for a POSIX shell. Empty if nothing changes; requests are left out.
 ///
-/// The patch first tests that the bounds are those that the plan was made for: run later, it fails rather than undo what somebody else has
-/// done since. The target's cluster, where it has one, is taken for a context of the kubeconfig.
+/// They are what `KubeHpaApplier` (feature `client`) would send: a server-side apply under our field manager, with the owner's bounds beside
+/// ours, so that the applier goes on where they ended. `kubectl patch` would make another owner of the same name, which stands in the
+/// applier's way. First the bounds are looked at: run later, when they are no longer those that the plan was made for, nothing is
+/// written. `seen` is the HPA as it was read, from a cluster or from a file; the target's cluster, where it has one, is taken for a
+/// context of the kubeconfig.
 ///
 /// ```
 /// # use scaling_core::{Bounds, Target, conformance::applier::plan};
-/// let plan = plan(&Target::deployment("shop", "checkout").in_cluster("eu-1"), Bounds::new(2, 6)?, 3, 6);
+/// use scaling_k8s::{kubectl, resting::Seen};
+/// use serde_json::json;
+///
+/// # let plan = plan(&Target::deployment("shop", "checkout").in_cluster("eu-1"), Bounds::new(2, 6)?, 3, 6);
+/// let hpa = json!({
+///     "metadata": { "namespace": "shop", "name": "checkout" },
+///     "spec": { "minReplicas": 2, "maxReplicas": 6 },
+/// });
+/// let command = kubectl::apply(&plan, &Seen::of(&hpa, "kube-scaling")?, "kube-scaling");
 /// assert_eq!(
-///     scaling_k8s::kubectl::patch(&plan, "kube-scaling"),
-///     "kubectl --context eu-1 --namespace shop patch horizontalpodautoscalers.autoscaling checkout \
-///      --field-manager kube-scaling --type json --patch '[\
-///      {\"op\":\"test\",\"path\":\"/spec/minReplicas\",\"value\":2},\
-///      {\"op\":\"test\",\"path\":\"/spec/maxReplicas\",\"value\":6},\
-///      {\"op\":\"replace\",\"path\":\"/spec/minReplicas\",\"value\":3},\
-///      {\"op\":\"replace\",\"path\":\"/spec/maxReplicas\",\"value\":11}]'"
+///     command,
+///     r#"kubectl --context eu-1 --namespace shop get horizontalpodautoscalers.autoscaling checkout \
+///   --output 'jsonpath={.spec.minReplicas},{.spec.maxReplicas}' | grep -qx 2,6 &&
+/// kubectl --context eu-1 --namespace shop apply --server-side --field-manager kube-scaling --filename - <<'END'
+/// {
+///   "apiVersion": "autoscaling/v2",
+///   "kind": "HorizontalPodAutoscaler",
+///   "metadata": {
+///     "annotations": {
+///       "kube-scaling/resting-bounds": "{\"v\":1,\"resting\":[2,6],\"written\":[3,11]}"
+///     },
+///     "name": "checkout",
+///     "namespace": "shop"
+///   },
+///   "spec": {
+///     "maxReplicas": 11,
+///     "minReplicas": 3
+///   }
+/// }
+/// END
+/// "#
 /// );
-/// # Ok::<(), scaling_core::InvalidBounds>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn patch(plan: &HpaPlan, manager: &str) -> String {
+pub fn apply(plan: &HpaPlan, seen: &Seen, manager: &str) -> String {
     let (target, old, new) = (plan.target(), plan.old_bounds(), plan.new_bounds());
     if old == new {
         return String::new();
     }
-    let fields = [("minReplicas", old.min(), new.min()), ("maxReplicas", old.max(), new.max())];
-    let step =
-        |op: &str, field: &str, value: u32| json!({ "op": op, "path": format!("/spec/{field}"), "value": value });
-    let tests = fields.iter().map(|(field, old, _)| step("test", field, *old));
-    let changed = fields.iter().filter(|(_, old, new)| old != new);
-    let steps: Vec<Value> = tests.chain(changed.map(|(field, _, new)| step("replace", field, *new))).collect();
+    let mut body = seen.apply_body(new);
+    // The controller writes the status every few seconds, and each time there is a new version.
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("resourceVersion");
+        for (field, name) in [("namespace", &target.namespace), ("name", &target.hpa)] {
+            metadata.insert(field.to_owned(), Value::from(name.as_str()));
+        }
+    }
     let context = target.cluster.as_deref().map(|cluster| format!("--context {} ", quoted(cluster)));
+    let kubectl = format!("kubectl {}--namespace {}", context.unwrap_or_default(), quoted(&target.namespace));
+    // JSON has no line that is the mark alone: text within quotes has no line breaks.
     format!(
-        "kubectl {}--namespace {} patch horizontalpodautoscalers.autoscaling {} --field-manager {} --type json --patch {}",
-        context.unwrap_or_default(),
-        quoted(&target.namespace),
+        "{kubectl} get horizontalpodautoscalers.autoscaling {} \\\n  \
+         --output 'jsonpath={{.spec.minReplicas}},{{.spec.maxReplicas}}' | grep -qx {},{} &&\n\
+         {kubectl} apply --server-side --field-manager {} --filename - <<'END'\n{body:#}\nEND\n",
         quoted(&target.hpa),
+        old.min(),
+        old.max(),
         quoted(manager),
-        quoted(&Value::from(steps).to_string())
     )
 }
 
@@ -57,7 +89,41 @@ pub(crate) fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use std::process::Command;
+
+    use scaling_core::conformance::applier::plan;
+    use scaling_core::{Bounds, Target};
+    use serde_json::json;
+
+    use super::*;
+
+    /// A shell with a `kubectl` that answers with these bounds, and shows what it is asked to apply.
+    fn run(script: &str, bounds: &str) -> String {
+        let stub = format!(
+            "kubectl() {{ case \"$*\" in *' get '*) echo {bounds} ;; *) printf '%s|' \"$@\"; cat ;; esac; }}\n"
+        );
+        let output = Command::new("sh").arg("-c").arg(stub + script).output().unwrap();
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_shell_applies_it_only_to_the_bounds_that_it_was_made_for() {
+        let bounds = Bounds::new(2, 6).unwrap();
+        let target = Target::deployment("shop", "checkout").in_cluster("it's $(x) \nEND\n").with_hpa("a`b");
+        let hpa = json!({ "metadata": { "namespace": "shop", "name": "x", "uid": "u", "resourceVersion": "7" },
+            "spec": { "minReplicas": 2, "maxReplicas": 6 } });
+        let (plan, seen) = (plan(&target, bounds, 3, 6), Seen::of(&hpa, "us").unwrap());
+        let script = apply(&plan, &seen, "us");
+        assert_eq!(run(&script, "2,7"), "");
+        let asked = run(&script, "2,6");
+        let words = "--context|it's $(x) \nEND\n|--namespace|shop|apply|--server-side|--field-manager|us|--filename|-|";
+        let body: Value = serde_json::from_str(asked.strip_prefix(words).unwrap()).unwrap();
+        assert_eq!(body["metadata"]["name"], "a`b");
+        assert_eq!(body["metadata"]["uid"], "u");
+        assert!(body["metadata"].get("resourceVersion").is_none());
+        assert_eq!(body["spec"]["minReplicas"], plan.new_bounds().min());
+    }
 
     #[test]
     fn a_word_stays_one_word() {

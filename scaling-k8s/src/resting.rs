@@ -249,7 +249,7 @@ struct Owners(Vec<FormerOwner>);
 
 impl Owners {
     fn of(hpa: &Value, manager: &str) -> Self {
-        let others = entries(hpa).filter(|entry| entry.manager != manager && entry.subresource.is_none());
+        let others = entries(hpa).filter(|entry| !is_ours(entry, manager) && entry.subresource.is_none());
         let owners = others.filter_map(|entry| {
             let fields = Bound::BOTH.into_iter().filter(|bound| entry.owns(&["f:spec", bound.key()]));
             FormerOwner::new(entry.manager, entry.operation?, fields.collect())

@@ -53,6 +53,28 @@ fn a_min_that_is_not_written_gets_a_line_of_its_own() {
 }
 
 #[test]
+fn a_comment_stays_with_what_is_beneath_it() {
+    let text = "kind: HorizontalPodAutoscaler\nmetadata: {name: a}\nspec:\n  # all\n\n  # calm\n  # and slow\n  behavior: {}\n";
+    for (text, end) in [(text.to_owned(), "\n"), (text.replace('\n', "\r\n"), "\r\n")] {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("hpa.yaml", format!("{HEAD}{TARGET}  maxReplicas: 10\n")),
+            ("kustomization.yaml", "patches: [{path: p.yaml}]\n".to_owned()),
+            ("p.yaml", text.clone()),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let applier = scaling_k8s::ManifestApplier::open(folder.path()).unwrap().patching(".").unwrap();
+        let target = scaling_core::Target::deployment("default", "a");
+        let plan = scaling_core::conformance::applier::plan(&target, bounds(1, 10), 4, 12);
+        let changes = applier.preview(&plan).unwrap();
+        let (min, max) = (plan.new_bounds().min(), plan.new_bounds().max());
+        let new = format!("  minReplicas: {min}{end}  maxReplicas: {max}{end}");
+        assert_eq!(changes[0].after, text.replace("  # calm", &format!("{new}  # calm")));
+    }
+}
+
+#[test]
 fn a_min_of_1_is_what_an_hpa_has_that_says_nothing() {
     let text = format!("{HEAD}{TARGET}  maxReplicas: 10\n");
     assert_eq!(with_bounds(&text, None, bounds(1, 10)).unwrap(), text);

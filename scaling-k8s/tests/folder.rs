@@ -128,7 +128,7 @@ fn an_overlay_gets_a_patch_and_its_kustomization_lists_it() {
     );
     assert_eq!(
         read(&folder, "prod/kustomization.yaml"),
-        "# prod\nresources:\n- ../base\npatches:\n  # more\n  - path: checkout.bounds.yaml\n  - path: a.yaml\n"
+        "# prod\nresources:\n- ../base\npatches:\n  - path: checkout.bounds.yaml\n  # more\n  - path: a.yaml\n"
     );
     // The next change is in the patch alone, and another overlay is another matter.
     let listed = read(&folder, "prod/kustomization.yaml");
@@ -260,7 +260,12 @@ fn a_kustomization_of_any_shape_takes_one_more_patch() {
         ("resources: [../base]", "resources: [../base]\npatches:\n- path: checkout.bounds.yaml\n"),
         ("patches: []\n", "patches: [{path: checkout.bounds.yaml}]\n"),
         ("patches: [{path: a.yaml}] # x\n", "patches: [{path: checkout.bounds.yaml}, {path: a.yaml}] # x\n"),
-        ("patches:\n- path: ./checkout.bounds.yaml\n", "patches:\n- path: ./checkout.bounds.yaml\n"),
+        ("a: b\r\n", "a: b\r\npatches:\r\n- path: checkout.bounds.yaml\r\n"),
+        ("a: b\r\nc: d", "a: b\r\nc: d\r\npatches:\r\n- path: checkout.bounds.yaml\r\n"),
+        (
+            "patches:\r\n# all\r\n\r\n# a\r\n# b\r\n- path: a.yaml\r\n",
+            "patches:\r\n# all\r\n\r\n- path: checkout.bounds.yaml\r\n# a\r\n# b\r\n- path: a.yaml\r\n",
+        ),
     ] {
         let folder = folder(&[("hpa.yaml", &hpa(2, 6)), ("o/kustomization.yaml", before)]);
         apply(&open(&folder).patching("o").unwrap(), bounds(2, 6), 4, 10).unwrap();

@@ -53,6 +53,19 @@ fn what_we_wrote_is_ours_under_whatever_name() {
 }
 
 #[test]
+fn an_update_under_our_name_is_another_owner_and_scaling_is_no_update() {
+    let report = report(&[hpa(&[bounds_of("kube-scaling", "Apply"), bounds_of("kube-scaling", "Update")])]);
+    assert_eq!(report.owners.len(), 1, "an apply of ours meets a conflict with it");
+    assert!(report.owners[0].to_string().contains("(update, "), "{report}");
+    assert!(!allows(&report, Writes::Bounds));
+
+    let mut scaled = entry("kube-scaling", "Update", &json!({ "f:spec": { "f:replicas": {} } }));
+    assert!(!owners(&[deployment(std::slice::from_ref(&scaled))]).is_empty());
+    scaled["subresource"] = "scale".into();
+    assert_eq!(owners(&[deployment(&[scaled])]), [""; 0]);
+}
+
+#[test]
 fn a_person_owns_what_they_wrote_by_hand() {
     let by_hand = entry("kubectl-edit", "Update", &json!({ "f:spec": { "f:maxReplicas": {} } }));
     let created =

@@ -42,6 +42,12 @@ pub(crate) fn entries(object: &Value) -> impl Iterator<Item = Entry<'_>> {
 }
 
 impl Entry<'_> {
+    /// Returns true if we wrote it, under this name. The same name with an update is another owner to the API server: it stands in the way of
+    /// what we apply. Replicas alone are updated, through the scale subresource.
+    fn is_ours(&self, manager: &str) -> bool {
+        self.manager == manager && (self.operation == Some(Operation::Apply) || self.subresource == Some("scale"))
+    }
+
     pub(crate) fn owns(&self, path: &[&str]) -> bool {
         path.iter().try_fold(self.fields, |fields, key| fields.get(key)).is_some()
     }
@@ -73,7 +79,7 @@ impl<'a> Finder<'a, '_> {
     /// The managers, other than ours, of some fields of an object.
     pub(super) fn fields(&mut self, object: Object<'a>, paths: &[&[&str]]) {
         let ours = self.manager;
-        for entry in entries(object.value).filter(|entry| entry.manager != ours) {
+        for entry in entries(object.value).filter(|entry| !entry.is_ours(ours)) {
             let owned = paths.iter().filter(|path| entry.owns(path));
             let fields =
                 owned.map(|path| path.iter().map(|key| key.trim_start_matches("f:")).collect::<Vec<_>>().join("."));
@@ -84,7 +90,7 @@ impl<'a> Finder<'a, '_> {
     /// The managers, other than ours, of what the pods of a workload request.
     pub(super) fn requests(&mut self, workload: Object<'a>) {
         let ours = self.manager;
-        for entry in entries(workload.value).filter(|entry| entry.manager != ours) {
+        for entry in entries(workload.value).filter(|entry| !entry.is_ours(ours)) {
             let fields = entry.resources();
             self.managed(workload, &entry, fields);
         }

@@ -3,7 +3,7 @@
 use granit_parser::{Event, StructureStyle};
 use serde_json::{Value, json};
 
-use super::spots::{Walk, events};
+use super::spots::{Walk, above_comments, end_of_line, events};
 use super::values;
 use crate::ManifestError;
 
@@ -26,10 +26,14 @@ pub(crate) fn with_item(text: &str, list: &str, file: &str) -> Result<String, Ma
         return Ok(text.to_owned());
     }
     let name = if crate::manifest::is_text(file) { file.to_owned() } else { Value::from(file).to_string() };
+    let end = end_of_line(text);
     let (at, new) = match document.get(list) {
         None => (
             text.len(),
-            format!("{}{list}:\n- path: {name}\n", if text.is_empty() || text.ends_with('\n') { "" } else { "\n" }),
+            format!(
+                "{}{list}:{end}- path: {name}{end}",
+                if text.is_empty() || text.ends_with('\n') { "" } else { end }
+            ),
         ),
         Some(Value::Array(items)) => place(text, list, items.is_empty(), &name)
             .ok_or_else(|| uneditable("its list has no place for one more"))?,
@@ -107,7 +111,7 @@ fn place(text: &str, list: &str, empty: bool, name: &str) -> Option<(usize, Stri
             let line = text.get(..span.start)?.rfind('\n').map_or(0, |end| end + 1);
             let dash = text.get(line..span.start)?;
             let indent = dash.trim_end().strip_suffix('-').filter(|indent| indent.trim().is_empty())?;
-            return Some((line, format!("{indent}- path: {name}\n")));
+            return Some((above_comments(text, line), format!("{indent}- path: {name}{}", end_of_line(text))));
         }
         walk.take(&event, span);
     }

@@ -165,8 +165,7 @@ impl Spots {
         let quote = if text.get(key.clone())?.starts_with('"') { "\"" } else { "" };
         let entry = format!("{quote}{field}{quote}: {number}");
         let alone = before.chars().all(|c| c == ' ' || c == '\t');
-        let end_of_line =
-            if text.get(key.start..)?.lines().next()?.ends_with('\r') || text.contains("\r\n") { "\r\n" } else { "\n" };
+        let end_of_line = end_of_line(text);
         if self.flow {
             let gap = if alone && !before.is_empty() { format!(",{end_of_line}{before}") } else { ", ".to_owned() };
             return Some((key.start..key.start, format!("{entry}{gap}")));
@@ -174,9 +173,9 @@ impl Spots {
         if !alone {
             return None;
         }
-        // A comment right above belongs to what is beneath it, so the new line goes behind that.
-        let above = text.get(..line)?.trim_end_matches(['\r', '\n']).rsplit('\n').next().unwrap_or_default();
-        if above.trim_start().starts_with('#')
+        // A comment right above belongs to what is beneath it, so the new line goes behind that, or above both.
+        let above = above_comments(text, line);
+        if above < line
             && let Some(spot) = sibling
         {
             let rest = text.get(spot.value.end..)?;
@@ -187,6 +186,23 @@ impl Spots {
             let tail = if lead.is_empty() { end_of_line } else { "" };
             return Some((at..at, format!("{lead}{before}{entry}{tail}")));
         }
-        Some((line..line, format!("{before}{entry}{end_of_line}")))
+        Some((above..above, format!("{before}{entry}{end_of_line}")))
     }
+}
+
+/// The end of lines of a text.
+pub(super) fn end_of_line(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
+}
+
+/// The beginning of the comments right above a line that begins at `line`; the line itself where there are none.
+pub(super) fn above_comments(text: &str, mut line: usize) -> usize {
+    while let Some(before) = text.get(..line).and_then(|text| text.strip_suffix('\n')) {
+        let begin = before.rfind('\n').map_or(0, |end| end + 1);
+        if !before.get(begin..).is_some_and(|line| line.trim_start().starts_with('#')) {
+            break;
+        }
+        line = begin;
+    }
+    line
 }
