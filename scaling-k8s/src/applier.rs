@@ -5,6 +5,7 @@ mod connect;
 mod create;
 mod cron_jobs;
 mod discovery;
+mod owners;
 mod ownership;
 mod rehearsed;
 mod release;
@@ -26,7 +27,9 @@ pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsAppl
 pub use release::Released;
 pub use scale::ScaleApplier;
 
+use crate::ownership::OwnershipPolicy;
 use answer::{backend, refused, unapplied, unknown};
+use owners::Owners;
 use rehearsed::Rehearsed;
 use request::{Body, Read, Written};
 use retry::{Fate, Patience};
@@ -48,8 +51,11 @@ use crate::resting;
 /// answer is [`ApplyError::Backend`]. A failed read, a failed dry run, and a write that never left or was answered with a no are
 /// not.
 ///
-/// Needs the verbs `get` and `patch` on `horizontalpodautoscalers` of `autoscaling`. A whole HPA is [created](Self::create) only when
-/// asked for.
+/// Where others set the size of the workload, nothing is written ([`ownership`](Self::ownership)). A whole HPA is
+/// [created](Self::create) only when asked for.
+///
+/// Needs the verbs `get` and `patch` on `horizontalpodautoscalers` of `autoscaling`; to see every other owner, those of
+/// [`Survey`](crate::ownership::Survey) as well.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -67,6 +73,7 @@ pub struct KubeHpaApplier {
     force: bool,
     timeout: Duration,
     rehearsed: Rehearsed,
+    owners: Owners,
 }
 
 impl std::fmt::Debug for KubeHpaApplier {
@@ -84,6 +91,7 @@ impl KubeHpaApplier {
     /// several has an applier for each.
     pub fn new(client: Client) -> Self {
         Self {
+            owners: Owners::new(client.clone()),
             client,
             manager: "kube-scaling".to_owned(),
             force: false,
@@ -123,6 +131,16 @@ impl KubeHpaApplier {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets what is done where somebody else sets the size of the workload, as [`crate::ownership`] finds them: another HPA, KEDA, a CronJob,
+    /// a GitOps tool that does not leave our fields alone, a controller that owns the HPA. Default: nothing is written then, and the
+    /// error names them. With [`OwnershipPolicy::Take`] nobody is looked for. They are looked for before the first write to an HPA and
+    /// again once an hour; what may not be read is logged once, and not held against a write.
+    #[must_use]
+    pub fn ownership(mut self, policy: OwnershipPolicy) -> Self {
+        self.owners = self.owners.with_policy(policy);
         self
     }
 
@@ -186,6 +204,9 @@ impl KubeHpaApplier {
             }
             if let Some(why) = self.would_remove(&read.hpa) {
                 return Err(refused(target, why));
+            }
+            if !earlier.was_sent() {
+                self.refuse_if_owned(target, &read).await?;
             }
             if let Some(why) = last {
                 // The last read has found the old bounds.

@@ -54,7 +54,7 @@ pub fn apply(plan: &HpaPlan, seen: &Seen, manager: &str) -> String {
     if old == new {
         return String::new();
     }
-    let mut body = seen.apply_body(new);
+    let mut body = seen.apply_body(new, plan.resting());
     // The controller writes the status every few seconds, and each time there is a new version.
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("resourceVersion");

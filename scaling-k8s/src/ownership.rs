@@ -3,7 +3,7 @@
 //! Two writers of one number undo each other's work for ever, and both look right by themselves. So before anything is written,
 //! [`OwnershipReport::of`] looks at what the cluster already tells: the field managers of the HPA and of its workload, owner
 //! references, the marks that GitOps tools leave, and other objects about the same workload: HPAs, KEDA ScaledObjects,
-//! VerticalPodAutoscalers, CronJobs. All of it is read from JSON as the API server gives it; nothing is fetched here.
+//! VerticalPodAutoscalers, CronJobs. All of it is read from JSON as the API server gives it; `Survey` (feature `client`) fetches it.
 //!
 //! [`OwnershipPolicy`] decides: by default, what somebody else owns is not written. A GitOps tool and we can live together, and
 //! [`Coexistence`] is the exact text that makes them.
@@ -37,6 +37,8 @@ mod object;
 mod others;
 mod owner;
 mod policy;
+#[cfg(feature = "client")]
+mod survey;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -50,6 +52,8 @@ pub(crate) use fields::{Entry, entries};
 pub use object::ObjectName;
 pub use owner::{Evidence, Operation, Owner, Ownership};
 pub use policy::{Owned, OwnershipPolicy, Writes};
+#[cfg(feature = "client")]
+pub use survey::Survey;
 
 use crate::manifest::KIND;
 use object::Object;
@@ -174,7 +178,7 @@ impl<'a> Finder<'a, '_> {
             self.fields(workload, &[&["f:spec", "f:replicas"]]);
             self.requests(workload);
             self.part = Writes::Requests;
-            self.marks(workload);
+            self.family(workload);
             self.part = Writes::Bounds;
         }
         for object in objects {

@@ -14,6 +14,8 @@ mod emitted;
 mod manifests;
 #[path = "support/odd.rs"]
 mod odd;
+#[path = "live_api/owners.rs"]
+mod owners;
 #[path = "live_api/resting.rs"]
 mod resting;
 mod support;
@@ -56,6 +58,8 @@ async fn against_a_real_api_server() {
     resting::the_owners_change_becomes_the_resting_bounds(&world).await;
     creating::an_hpa_is_created_once_and_then_moved_without_force(&world).await;
     creating::what_is_there_or_scaled_by_another_is_not_created(&world).await;
+    owners::everybody_is_found_and_nothing_is_written(&world).await;
+    owners::with_few_rights_the_rest_is_said_to_be_unseen(&world).await;
     emitted::cron_jobs_are_accepted(&world).await;
     emitted::one_event_counts(&world).await;
     cron_jobs::a_schedule_is_applied_changed_and_removed(&world).await;

@@ -6,6 +6,8 @@
 mod creating;
 #[path = "mock_api/failures.rs"]
 mod failures;
+#[path = "mock_api/owners.rs"]
+mod owners;
 #[path = "mock_api/releasing.rs"]
 mod releasing;
 #[path = "mock_api/transient.rs"]
@@ -22,6 +24,7 @@ use kube::client::Body;
 use scaling_core::conformance::applier::plan as plan_of;
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, Target};
 use scaling_k8s::KubeHpaApplier;
+use scaling_k8s::ownership::OwnershipPolicy;
 use scaling_k8s::resting::{ANNOTATION, RestingBounds};
 use serde_json::{Value, json};
 use tower_test::mock::{Handle, pair};
@@ -32,7 +35,8 @@ const PATH: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscaler
 
 fn mocked() -> (KubeHpaApplier, Server) {
     let (service, server) = pair::<Request<Body>, Response<Body>>();
-    (KubeHpaApplier::new(Client::new(service, "other")), server)
+    let applier = KubeHpaApplier::new(Client::new(service, "other")).ownership(OwnershipPolicy::Take);
+    (applier, server)
 }
 
 fn target() -> Target {

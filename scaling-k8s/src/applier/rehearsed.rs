@@ -43,7 +43,7 @@ impl Rehearsed {
 }
 
 /// The object: another one of the same name is another HPA.
-fn key(hpa: &Value) -> String {
+pub(super) fn key(hpa: &Value) -> String {
     let text = |field: &str| hpa.pointer(field).and_then(Value::as_str).unwrap_or_default();
     format!("{}/{}/{}", text("/metadata/namespace"), text("/metadata/name"), text("/metadata/uid"))
 }

@@ -99,7 +99,7 @@ impl<'a> Finder<'a, '_> {
         let keda = reference.kind == "ScaledObject" && (reference.group == "keda.sh" || reference.group.is_empty());
         let owner = if keda {
             Owner::Keda { scaled_object: shown(reference.name) }
-        } else if reference.controls && object.kind == KIND {
+        } else if reference.controls && (object.kind == KIND || self.is_workload(object)) {
             Owner::Controller { object: format!("{} {}", shown(reference.kind), shown(reference.name)) }
         } else {
             return;
@@ -115,6 +115,10 @@ impl<'a> Finder<'a, '_> {
             part: self.part,
             settled: None,
         });
+    }
+
+    fn is_workload(&self, object: Object<'a>) -> bool {
+        object.is(&self.target.kind, &self.target.namespace, &self.target.name)
     }
 
     /// The rule by which the Argo CD application, if it is at hand, ignores our fields, in its comparison and in its syncs.
@@ -214,4 +218,18 @@ fn covers(rule: &Value, field: &str, pointer: &str) -> bool {
     let list = rule.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     list.into_iter()
         .any(|listed| listed == pointer || pointer.strip_prefix(listed).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// Name and namespace of the Flux object that applies this one, by its labels.
+#[cfg(feature = "client")]
+pub(super) fn flux_names<'a>(object: Object<'a>, prefix: &str) -> Option<(&'a str, Option<&'a str>)> {
+    Some((object.label(&format!("{prefix}/name"))?, object.label(&format!("{prefix}/namespace"))))
+}
+
+/// The Argo CD application that applies this object, by its marks: its namespace, where that is another than Argo CD's, and its name.
+#[cfg(feature = "client")]
+pub(super) fn application(object: Object<'_>) -> Option<(Option<&str>, &str)> {
+    let tracked = object.annotation(ARGO_TRACKING).and_then(|id| id.split(':').next());
+    let application = tracked.or_else(|| object.label(ARGO_INSTANCE))?;
+    Some(application.rsplit_once('_').map_or((None, application), |(namespace, name)| (Some(namespace), name)))
 }

@@ -43,6 +43,8 @@ pub(super) struct Object<'a> {
 /// A reference from an object to the one that owns it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OwnerReference<'a> {
+    #[cfg(feature = "client")]
+    pub(super) api_version: &'a str,
     pub(super) group: &'a str,
     pub(super) kind: &'a str,
     pub(super) name: &'a str,
@@ -96,9 +98,16 @@ impl<'a> Object<'a> {
         let references = self.list("/metadata/ownerReferences").iter().take(MAX_REFERENCES);
         let read = |value: &'a Value| {
             let text = |field: &str| value.get(field).and_then(Value::as_str);
-            let group = group(text("apiVersion").unwrap_or_default());
-            let controls = value.get("controller") == Some(&Value::Bool(true));
-            Some(OwnerReference { group, kind: text("kind")?, name: text("name")?, uid: text("uid"), controls })
+            let api_version = text("apiVersion").unwrap_or_default();
+            Some(OwnerReference {
+                #[cfg(feature = "client")]
+                api_version,
+                group: group(api_version),
+                kind: text("kind")?,
+                name: text("name")?,
+                uid: text("uid"),
+                controls: value.get("controller") == Some(&Value::Bool(true)),
+            })
         };
         references.filter_map(read).collect()
     }

@@ -155,7 +155,7 @@ fn serve_twice(accept: bool) -> u16 {
 async fn a_connection_that_is_refused_has_carried_nothing_and_one_that_breaks_may_have() {
     for breaks in [false, true] {
         let config = kube::Config::new(format!("http://127.0.0.1:{}", serve_twice(breaks)).parse().unwrap());
-        let applier = KubeHpaApplier::new(Client::try_from(config).unwrap());
+        let applier = KubeHpaApplier::new(Client::try_from(config).unwrap()).ownership(super::OwnershipPolicy::Take);
         let error = applier.apply(&plan(), ApplyMode::Apply).await.unwrap_err();
         assert!(error.is_transient(), "{error:?}");
         assert_eq!(error.may_have_happened(), breaks, "{error:?}");

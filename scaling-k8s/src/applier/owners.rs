@@ -1,0 +1,101 @@
+//! Owners of an HPA, looked for before the first write to it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::Client;
+use scaling_core::{ApplyError, Target};
+use tokio::time::Instant;
+
+use super::KubeHpaApplier;
+use super::answer::refused;
+use super::rehearsed::key;
+use super::request::Read;
+use crate::ownership::{Evidence, Owned, OwnershipPolicy, OwnershipReport, Survey, Writes};
+
+/// Time after which the owners are looked for again: one may have come meanwhile.
+const LIFE: Duration = Duration::from_secs(3600);
+/// HPAs that are remembered. One that is forgotten is looked at once more.
+const MOST: usize = 16_384;
+/// Remarks on what could not be looked at that are told, each once.
+const MOST_TOLD: usize = 256;
+
+/// Shared by the clones of an applier.
+#[derive(Clone)]
+pub(super) struct Owners {
+    policy: OwnershipPolicy,
+    survey: Survey,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// HPAs that nobody else owns, and when that was seen.
+    free: HashMap<String, Instant>,
+    told: BTreeSet<String>,
+}
+
+impl Owners {
+    pub(super) fn new(client: Client) -> Self {
+        Self { policy: OwnershipPolicy::default(), survey: Survey::new(client), known: Arc::default() }
+    }
+
+    pub(super) fn with_policy(self, policy: OwnershipPolicy) -> Self {
+        Self { policy, ..self }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_free(&self, hpa: &str) -> bool {
+        self.locked().free.get(hpa).is_some_and(|seen| seen.elapsed() < LIFE)
+    }
+
+    fn set_free(&self, hpa: String) {
+        let mut known = self.locked();
+        if known.free.len() >= MOST {
+            known.free.retain(|_, seen| seen.elapsed() < LIFE);
+        }
+        if known.free.len() >= MOST {
+            known.free.clear();
+        }
+        known.free.insert(hpa, Instant::now());
+    }
+
+    /// Says what could not be looked at, each thing once.
+    fn tell(&self, report: &OwnershipReport) {
+        for note in &report.notes {
+            let new = {
+                let mut known = self.locked();
+                known.told.len() < MOST_TOLD && known.told.insert(note.clone())
+            };
+            if new {
+                tracing::warn!(target_workload = %report.target, "who else sets its size is known in part: {note}");
+            }
+        }
+    }
+}
+
+impl KubeHpaApplier {
+    /// Refuses if somebody else sets the size of the workload: an owner that the field managers of the two bounds do not show. Those
+    /// are the server's to refuse, with [`ApplyError::Conflict`], and the host's to [force](Self::force).
+    pub(super) async fn refuse_if_owned(&self, target: &Target, read: &Read) -> Result<(), ApplyError> {
+        let owners = &self.owners;
+        let hpa = key(&read.json);
+        if owners.policy == OwnershipPolicy::Take || owners.is_free(&hpa) {
+            return Ok(());
+        }
+        let survey = owners.survey.clone().field_manager(&self.manager).timeout(self.timeout / 2);
+        let report = survey.report_with(target, Some(&read.json)).await;
+        owners.tell(&report);
+        let others = report.in_the_way_of(Writes::Bounds).filter(|owned| owned.evidence != Evidence::ManagedFields);
+        let others: Vec<_> = others.cloned().collect();
+        if others.is_empty() {
+            owners.set_free(hpa);
+            return Ok(());
+        }
+        Err(refused(target, Owned { target: Box::new(target.clone()), owners: others }.to_string()))
+    }
+}

@@ -1,0 +1,90 @@
+//! Objects of a namespace that may be about any of its workloads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::inquiry::{Inquiry, resource};
+use crate::manifest::{API_VERSION, KIND};
+
+/// Age up to which lists are used.
+const LIFE: Duration = Duration::from_secs(60);
+/// Namespaces whose lists are kept.
+const MOST: usize = 16;
+/// Kinds that not every cluster has: group, kind, plural.
+const OPTIONAL: [(&str, &str, &str); 2] = [
+    ("keda.sh", "ScaledObject", "scaledobjects"),
+    ("autoscaling.k8s.io", "VerticalPodAutoscaler", "verticalpodautoscalers"),
+];
+
+/// Lists of one namespace.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) objects: Vec<Value>,
+    pub(super) unseen: Vec<(String, String)>,
+    /// Version that each API group prefers.
+    versions: HashMap<String, String>,
+}
+
+impl Listed {
+    /// API version of a group; none if the cluster does not have it.
+    pub(super) fn api_version(&self, group: &str) -> Option<String> {
+        self.versions.get(group).map(|version| format!("{group}/{version}"))
+    }
+
+    async fn of(inquiry: &mut Inquiry<'_>, namespace: &str) -> Self {
+        // What is missed here belongs to the lists, which others may use.
+        let before = std::mem::take(&mut inquiry.unseen);
+        let mut listed = Self::default();
+        let kinds = [(API_VERSION, KIND, "horizontalpodautoscalers"), ("batch/v1", "CronJob", "cronjobs")];
+        for (api_version, kind, plural) in kinds {
+            listed.objects.extend(inquiry.list(&resource(api_version, kind, plural), namespace).await);
+        }
+        let client = inquiry.client;
+        match inquiry.ask("the API groups of the cluster", client.list_api_groups()).await {
+            Some(groups) => {
+                for group in groups.groups {
+                    let version = group.preferred_version.or_else(|| group.versions.into_iter().next());
+                    listed.versions.extend(version.map(|version| (group.name, version.version)));
+                }
+            }
+            None => {
+                for (_, _, plural) in OPTIONAL {
+                    inquiry.missed(&format!("{plural} of namespace {namespace}"), "whether there are any is not known");
+                }
+            }
+        }
+        for (group, kind, plural) in OPTIONAL {
+            if let Some(api_version) = listed.api_version(group) {
+                listed.objects.extend(inquiry.list(&resource(&api_version, kind, plural), namespace).await);
+            }
+        }
+        listed.unseen = std::mem::replace(&mut inquiry.unseen, before);
+        listed
+    }
+}
+
+/// Lists of the namespaces that were asked for lately.
+#[derive(Clone, Default)]
+pub(super) struct Namespaces(Arc<Mutex<HashMap<String, (Instant, Arc<Listed>)>>>);
+
+impl Namespaces {
+    /// The lists of a namespace. The lock is held while they are read, so that a fleet reads them once and not for each of its workloads.
+    pub(super) async fn listed(&self, inquiry: &mut Inquiry<'_>, namespace: &str) -> Arc<Listed> {
+        let mut known = self.0.lock().await;
+        known.retain(|_, (at, _)| at.elapsed() < LIFE);
+        if let Some((_, listed)) = known.get(namespace) {
+            return Arc::clone(listed);
+        }
+        let listed = Arc::new(Listed::of(inquiry, namespace).await);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(namespace.to_owned(), (Instant::now(), Arc::clone(&listed)));
+        listed
+    }
+}
