@@ -85,6 +85,9 @@ pub struct LiveArguments {
     /// Changes the HPAs in that cluster. Without it nothing is changed.
     #[arg(long)]
     pub apply: bool,
+    /// Changes the HPAs whoever else sets their size, and takes their bounds over. Without it these are left alone, and told.
+    #[arg(long)]
+    pub take: bool,
 }
 
 impl SourceArguments {
@@ -147,6 +150,9 @@ impl LiveArguments {
     /// [`Failure::Input`] with what is missing, or given twice.
     pub fn validate(&self) -> Result<(), Failure> {
         self.from.validate()?;
+        if self.take && !self.apply {
+            return Err(Failure::input("--take is about what --apply changes"));
+        }
         if self.apply && self.context.is_none() {
             return Err(Failure::input("--apply changes a cluster; say which: --context NAME"));
         }
@@ -158,7 +164,7 @@ impl LiveArguments {
 ///
 /// # Errors
 /// A sentence with the form that is expected.
-pub(crate) fn target(text: &str) -> Result<Target, String> {
+pub fn target(text: &str) -> Result<Target, String> {
     let (workload, hpa) = match text.split_once('=') {
         Some((workload, hpa)) => (workload, Some(hpa)),
         None => (text, None),

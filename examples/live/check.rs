@@ -1,15 +1,13 @@
 //! What a user runs first on a cluster: `autoscale check` and the past for `autoscale backtest`. Nothing is written.
 
-use std::collections::BTreeSet;
-
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{MetricsSource, Observation, ScalingMetrics, SourceError, Target};
 use scaling_k8s::k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
-use scaling_k8s::k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use scaling_k8s::kube::api::PostParams;
 use scaling_k8s::kube::{Api, Client};
+use scaling_k8s::ownership::{Survey, Writes};
 
 use super::arguments::SourceArguments;
 use super::cluster::{self, Hpas};
@@ -52,10 +50,18 @@ pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Resul
                     Err(error) => told(false, &format!("whether it may {verb} the HPA is not known: {error}")),
                 }
             }
-            match owners(client, target).await {
-                Ok(owners) if owners.is_empty() => told(true, "nobody owns its bounds by field management"),
-                Ok(owners) => told(true, &format!("its bounds are owned by {}", owners.join(", "))),
-                Err(error) => told(false, &error.to_string()),
+            let report = Survey::new(client.clone()).report(target).await;
+            if report.owners.is_empty() {
+                told(true, "nobody else sets its size, as far as can be seen");
+            }
+            for owned in &report.owners {
+                told(setup.live.take || !owned.stands_in_the_way_of(Writes::Bounds), &owned.to_string());
+            }
+            for note in &report.notes {
+                tell(&format!("      note: {note}"));
+            }
+            for text in report.coexistence() {
+                text.to_string().lines().for_each(|line| tell(&format!("      {line}")));
             }
         }
     }
@@ -76,18 +82,6 @@ async fn is_allowed(client: &Client, target: &Target, verb: &str) -> Result<bool
     let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
     let answer = Api::<SelfSubjectAccessReview>::all(client.clone()).create(&PostParams::default(), &review).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
-}
-
-/// Field managers of the bounds.
-async fn owners(client: &Client, target: &Target) -> Result<Vec<String>, scaling_k8s::kube::Error> {
-    let api: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), &target.namespace);
-    let fields = api.get(&target.hpa).await?.metadata.managed_fields.unwrap_or_default();
-    let owned = fields.into_iter().filter(|entry| {
-        let spec = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
-        spec.is_some_and(|spec| spec.get("f:minReplicas").is_some() || spec.get("f:maxReplicas").is_some())
-    });
-    let names: BTreeSet<String> = owned.filter_map(|entry| entry.manager).collect();
-    Ok(names.into_iter().collect())
 }
 
 /// Fetches the past of one workload, and the HPA that it is under.

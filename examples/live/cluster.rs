@@ -5,6 +5,7 @@ use std::time::Duration;
 use scaling_core::{ApplyMode, HpaApplier, MemoryApplier, Requests, Target};
 use scaling_k8s::k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use scaling_k8s::kube::{Api, Client};
+use scaling_k8s::ownership::OwnershipPolicy;
 use scaling_k8s::{HpaManifest, KubeHpaApplier, Manifests};
 
 use super::Setup;
@@ -28,7 +29,9 @@ pub(super) fn applier(
 ) -> Result<(Box<dyn HpaApplier>, ApplyMode), Failure> {
     if let Some(client) = client {
         let mode = if setup.live.apply { ApplyMode::Apply } else { ApplyMode::Plan };
-        return Ok((Box::new(KubeHpaApplier::new(client.clone())), mode));
+        let applier = KubeHpaApplier::new(client.clone());
+        let applier = if setup.live.take { applier.ownership(OwnershipPolicy::Take).force() } else { applier };
+        return Ok((Box::new(applier), mode));
     }
     let mut in_memory = MemoryApplier::new();
     for target in &setup.live.from.targets {

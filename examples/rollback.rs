@@ -1,0 +1,248 @@
+//! Going back to before a change: the history of a workload from the records of a live run, and the way back through the guards.
+//!
+//!     cargo run --release --features live --example rollback -- --records records
+//!     cargo run … --example rollback -- --records records --target shop/checkout --to 3 --context staging
+//!
+//! The records are those of `autoscale --records DIR`. Without `--context` the HPA is taken as the last record left it. With it, the HPA
+//! is read and the API server validates the change; `--apply` makes it. It is refused if somebody else has changed the bounds since.
+//! An autoscaler that goes on ticking decides anew: stop it before.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use examples::live::arguments::target;
+use examples::{Failure, MayClose};
+use scaling_core::chrono::{DateTime, Utc};
+use scaling_core::live::{Entry, entries};
+use scaling_core::{
+    ApplyMode, Bounds, BoundsPolicy, ChangeLog, GuardContext, Guards, HardLimits, HpaApplier, HpaPlan, HpaState, Target,
+};
+use scaling_k8s::KubeHpaApplier;
+use scaling_k8s::history::History;
+
+const EXAMPLES: &str = "Examples:
+  cargo run --release --features live --example rollback -- --records records
+  rollback --records records --target shop/checkout --to 3
+  rollback --records records --target shop/checkout --to 3 --context staging
+  rollback --records records --target shop/checkout --to 3 --context staging --apply";
+
+#[derive(Debug, Parser)]
+#[command(name = "rollback", version, about = "The changes of a workload, and the way back to before one", after_help = EXAMPLES)]
+struct Arguments {
+    /// Records of a live run: the folder, or one of its files.
+    #[arg(long, value_name = "DIR")]
+    records: PathBuf,
+    /// The workload. Needed with --to if the records are of several.
+    #[arg(long, value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target)]
+    target: Option<Target>,
+    /// Goes back to before this change, and undoes the later ones with it.
+    #[arg(long, value_name = "NUMBER")]
+    to: Option<u64>,
+    /// Field manager that the changes were made under.
+    #[arg(long, value_name = "NAME", default_value = "kube-scaling")]
+    manager: String,
+    /// Smallest and largest size allowed at all.
+    #[arg(long, value_name = "MIN,MAX", value_parser = examples::limits)]
+    limits: Option<HardLimits>,
+    /// The cluster of the HPA: a context of the kubeconfig.
+    #[arg(long, value_name = "NAME", requires = "to")]
+    context: Option<String>,
+    /// Changes the HPA in that cluster. Without it nothing is changed.
+    #[arg(long, requires = "context")]
+    apply: bool,
+}
+
+/// Everything that the records tell.
+#[derive(Default)]
+struct Past {
+    history: History,
+    log: ChangeLog,
+    /// The bounds of each workload as the last record left them.
+    left: BTreeMap<Target, Bounds>,
+    remarks: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    examples::exit(run(&Arguments::parse(), std::time::SystemTime::now().into(), &mut MayClose(std::io::stdout())))
+}
+
+fn run(arguments: &Arguments, now: DateTime<Utc>, out: &mut impl Write) -> Result<(), Failure> {
+    let past = past(arguments)?;
+    let changed = past.left.keys().filter(|target| past.history.of(target).next().is_some());
+    let targets: Vec<&Target> = match &arguments.target {
+        Some(target) => vec![target],
+        None => changed.collect(),
+    };
+    for remark in &past.remarks {
+        writeln!(out, "note: {remark}")?;
+    }
+    for target in &targets {
+        writeln!(out, "{target}")?;
+        for change in past.history.of(target) {
+            writeln!(out, "  {change}")?;
+        }
+    }
+    let Some(number) = arguments.to else {
+        if targets.is_empty() {
+            writeln!(out, "no change was applied in these records")?;
+        }
+        return Ok(());
+    };
+    let [target] = targets.as_slice() else {
+        return Err(Failure::input(
+            "the records are of several workloads, or of none; say which: --target NAMESPACE/NAME",
+        ));
+    };
+    let Some(context) = &arguments.context else {
+        let left = past.left.get(target).ok_or_else(|| Failure::input(format!("{target} is not in the records")))?;
+        way_back(arguments, &past, target, number, HpaState::new(*left), now, out)?;
+        writeln!(out, "as the records leave it; --context NAME asks the cluster")?;
+        return Ok(());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = scaling_k8s::connect(context).await.map_err(Failure::input)?;
+        let applier = KubeHpaApplier::new(client).field_manager(&arguments.manager);
+        let state = applier.current(target).await.map_err(Failure::failed)?;
+        let Some(plan) = way_back(arguments, &past, target, number, state, now, out)? else { return Ok(()) };
+        applier.apply(&plan, ApplyMode::ServerDryRun).await.map_err(Failure::failed)?;
+        writeln!(out, "the API server takes it")?;
+        if arguments.apply {
+            applier.apply(&plan, ApplyMode::Apply).await.map_err(Failure::failed)?;
+            writeln!(out, "applied")?;
+        } else {
+            writeln!(out, "dry run, nothing is changed; --apply changes it")?;
+        }
+        Ok(())
+    })
+}
+
+/// The plan of a rollback; none if the guards leave nothing of it for now.
+fn way_back(
+    arguments: &Arguments,
+    past: &Past,
+    target: &Target,
+    number: u64,
+    state: HpaState,
+    now: DateTime<Utc>,
+    out: &mut impl Write,
+) -> Result<Option<HpaPlan>, Failure> {
+    let rollback = past.history.rollback(target, number, state).map_err(Failure::failed)?;
+    let context = GuardContext {
+        target,
+        now,
+        observation: None,
+        state,
+        limits: arguments.limits.unwrap_or_default(),
+        policy: &BoundsPolicy::default(),
+        min_without_floor: None,
+        last: past.log.last_changes(target),
+        released: past.log.released(),
+    };
+    let approved = rollback.approve(&Guards::default(), &context);
+    for clamp in approved.clamps() {
+        writeln!(out, "limited by {}", clamp.guard)?;
+    }
+    if let Some(refusal) = approved.refusal() {
+        return Err(Failure::failed(refusal));
+    }
+    let plan = HpaPlan::of(&approved);
+    writeln!(out, "before change #{number}: {} -> {}", plan.old_bounds(), plan.new_bounds())?;
+    if plan.new_bounds() != rollback.to() {
+        writeln!(out, "the rest of the way, to {}, is for later", rollback.to())?;
+    }
+    Ok((!plan.is_empty()).then_some(plan))
+}
+
+fn past(arguments: &Arguments) -> Result<Past, Failure> {
+    let place = examples::place(&arguments.records);
+    let mut past = Past::default();
+    for entry in entries(&arguments.records).map_err(|error| Failure::input(format!("{place}: {error}")))? {
+        match entry {
+            Entry::Record(record) => {
+                past.log.replay(&record);
+                past.history.take(&record, &arguments.manager);
+                let after = past.history.of(&record.target).next_back().filter(|change| change.at == record.at);
+                if let Some(bounds) = after.map(|change| change.after).or(record.bounds) {
+                    past.left.insert(record.target.clone(), bounds);
+                }
+            }
+            Entry::Bad(line) => past.remarks.push(line.to_string()),
+            _ => {}
+        }
+    }
+    Ok(past)
+}
+
+#[cfg(test)]
+mod tests {
+    use scaling_core::live::{RecordFiles, Rotation};
+    use scaling_core::{BoundsChange, DecisionRecord, Outcome, Recorder};
+
+    use super::*;
+
+    fn bounds(min: u32, max: u32) -> Bounds {
+        Bounds::new(min, max).unwrap()
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    /// Records of two changes of one workload, and of one of another.
+    fn records() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let files = RecordFiles::open(folder.path(), Rotation::default()).unwrap();
+        let (checkout, web) = (Target::deployment("shop", "checkout"), Target::deployment("shop", "web"));
+        let changes = [
+            (0, &checkout, bounds(2, 10), bounds(4, 10)),
+            (60, &web, bounds(1, 3), bounds(2, 3)),
+            (600, &checkout, bounds(4, 10), bounds(6, 12)),
+        ];
+        for (seconds, target, old, new) in changes {
+            let mut record = DecisionRecord::new(target.clone(), at(seconds), ApplyMode::Apply);
+            record.bounds = Some(old);
+            record.change = Some(BoundsChange { old, new, released: 0, min_without_floor: None, resources: None });
+            record.outcome = Outcome::Applied;
+            files.record(&record).unwrap();
+        }
+        folder
+    }
+
+    fn tried(words: &[&str]) -> Result<String, String> {
+        let folder = records();
+        let given = ["rollback", "--records", folder.path().to_str().unwrap()];
+        let arguments = Arguments::parse_from(given.iter().chain(words));
+        examples::outcome(|out| run(&arguments, at(7200), out))
+    }
+
+    #[test]
+    fn the_changes_are_listed() {
+        let said = tried(&[]).unwrap();
+        assert!(
+            said.contains("shop/Deployment/web\n  #1 ") && said.contains("4..10 -> 6..12 by kube-scaling"),
+            "{said}"
+        );
+        assert!(!tried(&["--target", "shop/checkout"]).unwrap().contains("web"));
+    }
+
+    #[test]
+    fn the_way_back_goes_through_the_guards() {
+        let said = tried(&["--target", "shop/checkout", "--to", "2"]).unwrap();
+        assert!(said.contains("before change #2: 6..12 -> 4..10\n"), "{said}");
+        assert!(said.contains("--context NAME asks the cluster"), "{said}");
+        assert!(tried(&["--target", "shop/checkout", "--to", "9"]).unwrap_err().contains("1: no change #9"));
+        assert!(tried(&["--to", "1"]).unwrap_err().starts_with("2: "), "of which workload?");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        assert!(Arguments::try_parse_from(["rollback"]).is_err());
+        assert!(Arguments::try_parse_from(["rollback", "--records", "x", "--to", "1", "--apply"]).is_err());
+        let arguments = Arguments::parse_from(["rollback", "--records", "/no/such/folder"]);
+        assert!(examples::outcome(|out| run(&arguments, at(0), out)).unwrap_err().starts_with("2: "));
+    }
+}
