@@ -18,7 +18,8 @@ use examples::{Failure, MayClose};
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::live::{Entry, entries};
 use scaling_core::{
-    ApplyMode, Bounds, BoundsPolicy, ChangeLog, GuardContext, Guards, HardLimits, HpaApplier, HpaPlan, HpaState, Target,
+    ApplyMode, Bounds, BoundsPolicy, ChangeLog, GuardContext, Guards, HardLimits, HpaApplier, HpaPlan, HpaState,
+    RemovalBudget, StepLimit, Target,
 };
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::history::History;
@@ -142,7 +143,9 @@ fn way_back(
         last: past.log.last_changes(target),
         released: past.log.released(),
     };
-    let approved = rollback.approve(&Guards::default(), &context);
+    // A person has decided, and no metrics are at hand: the guards about these have nothing to say.
+    let guards = Guards::only_hard_limits().with(StepLimit::default()).with(RemovalBudget::default());
+    let approved = rollback.approve(&guards, &context);
     for clamp in approved.clamps() {
         writeln!(out, "limited by {}", clamp.guard)?;
     }

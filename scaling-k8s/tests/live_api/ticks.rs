@@ -27,7 +27,7 @@ pub(crate) async fn every_mode_of_the_autoscaler(world: &World) {
 }
 
 /// Six minutes in which load more than doubles, and the decision at their end.
-async fn tick(world: &World, target: &Target, mode: ApplyMode) -> DecisionRecord {
+pub(crate) async fn tick(world: &World, target: &Target, mode: ApplyMode) -> DecisionRecord {
     let source = Arc::new(MemorySource::new());
     let start: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let load = [(40.0, 200.0), (41.0, 205.0), (39.0, 196.0), (70.0, 350.0), (84.0, 430.0), (93.0, 470.0)];
