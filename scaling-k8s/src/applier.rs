@@ -10,6 +10,7 @@ mod ownership;
 mod rehearsed;
 mod release;
 mod request;
+mod resources;
 mod retry;
 mod scale;
 
@@ -25,6 +26,7 @@ pub use connect::{ConnectError, connect};
 pub use create::CreateError;
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
 pub use release::Released;
+pub use resources::{InUse, Preview, ResizeApplier, ResizeWay, Resized};
 pub use scale::ScaleApplier;
 
 use crate::ownership::OwnershipPolicy;

@@ -15,11 +15,12 @@ mod manifest;
 pub mod ownership;
 pub mod repository;
 pub mod resting;
+pub mod vertical;
 
 #[cfg(feature = "client")]
 pub use applier::{
-    ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, KubeHpaApplier,
-    Released, ScaleApplier, connect,
+    ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, InUse, KubeHpaApplier,
+    Preview, Released, ResizeApplier, ResizeWay, Resized, ScaleApplier, connect,
 };
 pub use error::ManifestError;
 pub use folder::{FileChange, FolderError, ManifestApplier};

@@ -16,13 +16,19 @@ mod manifests;
 mod odd;
 #[path = "live_api/owners.rs"]
 mod owners;
+#[path = "live_api/resizing.rs"]
+mod resizing;
 #[path = "live_api/resting.rs"]
 mod resting;
+#[path = "live_api/scaling.rs"]
+mod scaling;
 mod support;
 #[path = "live_api/ticks.rs"]
 mod ticks;
 #[path = "live_api/validation.rs"]
 mod validation;
+#[path = "support/vertical.rs"]
+mod vertical;
 #[path = "live_api/world.rs"]
 mod world;
 
@@ -64,5 +70,18 @@ async fn against_a_real_api_server() {
     emitted::one_event_counts(&world).await;
     cron_jobs::a_schedule_is_applied_changed_and_removed(&world).await;
     cron_jobs::an_object_of_somebody_else_is_left_alone(&world).await;
+    resizing::pods_are_resized_where_they_are(&world).await;
+    resizing::a_template_is_rolled_out_and_its_owner_asked(&world).await;
+    resizing::the_effect_on_the_hpa_is_told_before(&world).await;
+    resizing::the_rules_are_the_servers(&world).await;
+    resizing::a_quota_is_looked_at_before(&world).await;
+    scaling::every_kind_keeps_the_promises(&world).await;
+    scaling::the_replicas_alone_change_and_a_dry_run_leaves_no_trace(&world).await;
+    scaling::replicas_of_somebody_else_are_a_conflict(&world).await;
+    scaling::what_an_hpa_or_keda_scales_is_left_alone(&world).await;
+    scaling::what_another_object_owns_is_left_to_it(&world).await;
+    scaling::what_is_paused_by_hand_is_left_alone(&world).await;
+    scaling::one_of_two_writers_at_once_is_told_so(&world).await;
+    scaling::a_kind_of_two_groups_is_not_guessed(&world).await;
     ticks::every_mode_of_the_autoscaler(&world).await;
 }

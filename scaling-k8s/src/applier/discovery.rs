@@ -92,6 +92,11 @@ impl Index {
 }
 
 impl Kind {
+    /// Returns true if a CRD defines it: the groups of those have a dot, and of Kubernetes' own kinds none of such a group can be scaled.
+    pub(super) fn is_custom(&self) -> bool {
+        self.group.contains('.')
+    }
+
     /// The kind, if its objects are in namespaces and its names can be parts of a path.
     fn of(group: &str, version: &str, resource: &APIResourceDiscovery) -> Option<Self> {
         let plural = resource.resource.as_deref()?;
@@ -159,6 +164,17 @@ impl Kinds {
     ) -> Result<Option<Kind>, ApplyError> {
         let index = self.index(client, target, timeout, LIFE).await?;
         Ok(index.in_group(group, kind).cloned())
+    }
+
+    /// Returns true if the cluster can resize pods in place.
+    pub(super) async fn can_resize_pods(
+        &self,
+        client: &Client,
+        target: &Target,
+        timeout: Duration,
+    ) -> Result<bool, ApplyError> {
+        let index = self.index(client, target, timeout, LIFE).await?;
+        Ok(index.in_group("", "Pod").is_some_and(|pod| pod.subresources.contains(&"resize")))
     }
 
     /// Forgets everything: a path that it told is not served.

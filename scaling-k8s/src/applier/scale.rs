@@ -32,7 +32,8 @@ use super::retry::{Fate, Patience, Written};
 ///   owns it; [`crate::ownership`] has the texts that make a GitOps tool leave it to us.
 ///
 /// Writes are server-side applies of that one field, bound to the version that was read; a server dry-run precedes the first one to each
-/// workload. What is tried again, and what an error says of the write, is as with [`KubeHpaApplier`](super::KubeHpaApplier).
+/// workload. (The API server cannot apply to the scale of a custom resource. There it is a merge patch, and who owns the field is read
+/// before.) What is tried again, and what an error says of the write, is as with [`KubeHpaApplier`](super::KubeHpaApplier).
 ///
 /// Needs `get` and `patch` on the scale subresources, `get` on the workloads, and `list` on `horizontalpodautoscalers` of `autoscaling`
 /// and, where KEDA is installed, on `scaledobjects` of `keda.sh`.

@@ -53,7 +53,7 @@ impl Entry<'_> {
     }
 
     /// The requests and limits that it owns: `spec.template.spec.containers[app].resources.requests.cpu`.
-    fn resources(&self) -> Vec<String> {
+    pub(crate) fn resources(&self) -> Vec<String> {
         const TEMPLATE: [&str; 4] = ["f:spec", "f:template", "f:spec", "f:containers"];
         let containers = TEMPLATE.iter().try_fold(self.fields, |fields, key| fields.get(key));
         let mut found = Vec::new();

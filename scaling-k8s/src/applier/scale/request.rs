@@ -98,23 +98,25 @@ impl ScaleApplier {
         patience: &mut Patience,
     ) -> Result<Written<Value>, ApplyError> {
         let metadata = |field: &str| read.scale.pointer("/metadata").and_then(|metadata| metadata.get(field));
-        let body = json!({
-            "apiVersion": "autoscaling/v1", "kind": "Scale",
-            "metadata": {
-                "name": target.name, "namespace": target.namespace,
-                "resourceVersion": metadata("resourceVersion"), "uid": metadata("uid"),
-            },
-            "spec": { "replicas": replicas },
+        let metadata = json!({
+            "name": target.name, "namespace": target.namespace,
+            "resourceVersion": metadata("resourceVersion"), "uid": metadata("uid"),
         });
-        let params = PatchParams {
-            dry_run,
-            force: self.force,
-            field_manager: Some(self.manager.clone()),
-            ..PatchParams::default()
+        let mut body = json!({ "metadata": metadata, "spec": { "replicas": replicas } });
+        let manager = Some(self.manager.clone());
+        let params = PatchParams { dry_run, field_manager: manager, ..PatchParams::default() };
+        let (params, patch) = if read.kind.is_custom() {
+            // The API server cannot apply to the scale of a custom resource: it answers 500, "request to convert CR to an invalid
+            // group/version". So who owns the number is for us to see; the version in the body sees to it that this stays true.
+            self.theirs(target, read).await?;
+            (params, Patch::Merge(&body))
+        } else {
+            (body["apiVersion"], body["kind"]) = ("autoscaling/v1".into(), "Scale".into());
+            (PatchParams { force: self.force, ..params }, Patch::Apply(&body))
         };
         let send = || async {
             let request = Request::new(read.kind.path(&target.namespace));
-            let request = request.patch_subresource("scale", &target.name, &params, &Patch::Apply(&body));
+            let request = request.patch_subresource("scale", &target.name, &params, &patch);
             self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
         };
         let written = retry::write(target, patience, dry_run, answer::is_outdated, send).await;
@@ -135,6 +137,27 @@ impl ScaleApplier {
             self.rehearsed.insert(&read.scale);
         }
         Ok(written)
+    }
+
+    /// Refuses a workload whose number somebody else owns, as a server-side apply would.
+    async fn theirs(&self, target: &Target, read: &Read) -> Result<(), ApplyError> {
+        if self.force {
+            return Ok(());
+        }
+        let workload = self.get(target, &read.kind, None).await?;
+        let mut owners: Vec<_> = entries(&workload)
+            .filter(|entry| entry.manager != self.manager && entry.owns(&["f:spec", "f:replicas"]))
+            .map(|entry| (entry.manager, entry.time))
+            .collect();
+        owners.sort_unstable();
+        if owners.is_empty() {
+            return Ok(());
+        }
+        let since = owners.iter().filter_map(|(_, time)| *time).max();
+        let mut names: Vec<&str> = owners.into_iter().map(|(manager, _)| manager).collect();
+        names.dedup();
+        let (target, field, owner) = (target.clone(), "spec.replicas".to_owned(), names.join(" and "));
+        Err(ApplyError::Conflict { target, field, owner, since })
     }
 
     /// A conflict, with the instant of the owner's last write. A scale subresource does not tell it, the workload does.

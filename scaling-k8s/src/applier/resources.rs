@@ -1,0 +1,271 @@
+//! The applier of requests and limits: [`ResizeApplier`].
+
+mod seen;
+mod sending;
+mod workload;
+
+use std::time::Duration;
+
+use kube::Client;
+use scaling_core::hpa::ControllerConfig;
+use scaling_core::{ApplyError, ApplyMode, HpaPlan};
+
+use super::answer::{backend, refused, unapplied, unknown};
+use super::connect::{self, ConnectError};
+use super::discovery::Kinds;
+use super::retry::Patience;
+use crate::vertical::{Checked, Effect, HpaUsage, LimitRule, Usage};
+use seen::Seen;
+use sending::Step;
+
+/// Way in which pods get another size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ResizeWay {
+    /// In place where the cluster can (Kubernetes 1.33 and newer, `pods/resize`) and there are pods, else by a rollout.
+    #[default]
+    InPlaceElseRollout,
+    /// The pods that run are resized where they are. The template stays, so that pods that come later have its size: whoever owns the
+    /// template changes it there, at the next release for example.
+    InPlace,
+    /// The template of the workload is changed, and its controller replaces the pods. For Deployments and StatefulSets.
+    Rollout,
+}
+
+/// Use of a workload now, as the host measured it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InUse {
+    /// The highest use of the container that is resized, over its pods.
+    pub container: Usage,
+    /// The mean use, for the effect on an HPA.
+    pub hpa: HpaUsage,
+}
+
+/// A change that the checks allow, before anything of it is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// Way that would be taken: in place or by a rollout.
+    pub way: ResizeWay,
+    /// The pods that would be resized in place; those of the right size already are not among them.
+    pub pods: Vec<String>,
+    /// The new size; none if nothing is left to do.
+    pub checked: Option<Checked>,
+    /// The effect on the HPA of the target; none if it has none.
+    pub effect: Option<Effect>,
+}
+
+/// Result of a change of sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resized {
+    /// Mode that was carried out.
+    pub mode: ApplyMode,
+    /// True if anything is, or with a dry run would be, different.
+    pub changed: bool,
+    /// What was looked at before.
+    pub preview: Preview,
+}
+
+/// Changes what a container of a workload requests, as a plan says, in place or by a rollout.
+///
+/// A plan that the guards approved is still looked at in the cluster ([`check`](crate::vertical::check)): use, QoS class, LimitRanges,
+/// ResourceQuotas; whatever stands against it is an [`ApplyError::Refused`] that names object, resource and numbers. Then the server
+/// validates every write in a dry run before the first one is made. The effect on an HPA, whose target is a share of what changes, is
+/// computed and told ([`preview`](Self::preview), [`Resized`]); with [`keep_hpa_size`](Self::keep_hpa_size) it is a reason to refuse.
+///
+/// The plan's bounds are not looked at: they are for [`KubeHpaApplier`](super::KubeHpaApplier). A plan that is applied twice changes once,
+/// and one that was made for other requests is refused.
+///
+/// A resize in place tells what a pod shall have. Whether its node has the room is told by the pod's condition `PodResizePending`. Of a
+/// template, fields that another manager owns are not taken, unless the host [forces](Self::force) it; pods have no owner but their
+/// controller.
+///
+/// Needs `get` and `patch` on `deployments` and `statefulsets` of `apps` (`patch` for a rollout), `list` on `pods`, `get` and `patch` on
+/// `pods/resize`, `list` on `limitranges` and `resourcequotas`, and `get` on `horizontalpodautoscalers`.
+///
+/// ```no_run
+/// use scaling_core::{ApplyMode, HpaPlan};
+/// use scaling_k8s::{InUse, ResizeApplier};
+///
+/// # async fn run(plan: HpaPlan, used: InUse) -> Result<(), Box<dyn std::error::Error>> {
+/// let applier = ResizeApplier::connect().await?;
+/// let preview = applier.preview(&plan, "app", &used).await?;
+/// if let Some(effect) = &preview.effect {
+///     println!("{effect}");
+/// }
+/// applier.apply(&plan, "app", &used, ApplyMode::Apply).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ResizeApplier {
+    client: Client,
+    manager: String,
+    force: bool,
+    timeout: Duration,
+    way: ResizeWay,
+    limits: LimitRule,
+    margin_percent: u32,
+    keep_hpa_size: bool,
+    controller: ControllerConfig,
+    kinds: Kinds,
+}
+
+impl std::fmt::Debug for ResizeApplier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResizeApplier")
+            .field("manager", &self.manager)
+            .field("force", &self.force)
+            .field("timeout", &self.timeout)
+            .field("way", &self.way)
+            .field("limits", &self.limits)
+            .field("margin_percent", &self.margin_percent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ResizeApplier {
+    /// Creates an applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
+    /// several has an applier for each.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            manager: "kube-scaling".to_owned(),
+            force: false,
+            timeout: Duration::from_secs(10),
+            way: ResizeWay::default(),
+            limits: LimitRule::default(),
+            margin_percent: 20,
+            keep_hpa_size: false,
+            controller: ControllerConfig::default(),
+            kinds: Kinds::default(),
+        }
+    }
+
+    /// Creates an applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
+    ///
+    /// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if there is no usable configuration.
+    pub async fn connect() -> Result<Self, ConnectError> {
+        Ok(Self::new(connect::client().await?))
+    }
+
+    /// Sets the field manager to write under. Default: `kube-scaling`.
+    #[must_use]
+    pub fn field_manager(mut self, name: impl Into<String>) -> Self {
+        self.manager = name.into();
+        self
+    }
+
+    /// Takes the fields of a template over from the managers that own them. Default: it does not, and reports a conflict.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// Sets the time that one request to the API server may take. Default: 10 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets the way. Default: in place where the cluster can, else by a rollout.
+    #[must_use]
+    pub fn way(mut self, way: ResizeWay) -> Self {
+        self.way = way;
+        self
+    }
+
+    /// Sets the treatment of limits. Default: they follow the requests.
+    #[must_use]
+    pub fn limits(mut self, rule: LimitRule) -> Self {
+        self.limits = rule;
+        self
+    }
+
+    /// Sets the margin above the present use that a smaller size must leave, in percent. Default: 20.
+    #[must_use]
+    pub fn margin_percent(mut self, percent: u32) -> Self {
+        self.margin_percent = percent;
+        self
+    }
+
+    /// Refuses a change after which the HPA would want another number of pods for the same use. Default: the effect is only told.
+    #[must_use]
+    pub fn keep_hpa_size(mut self) -> Self {
+        self.keep_hpa_size = true;
+        self
+    }
+
+    /// Sets the HPA controller of the cluster, by which the effect is computed. Default: that of a recent release, with its defaults.
+    #[must_use]
+    pub fn controller(mut self, config: ControllerConfig) -> Self {
+        self.controller = config;
+        self
+    }
+
+    /// What a plan would do, with all checks, and nothing done.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if something stands against it, or it cannot be looked at.
+    pub async fn preview(&self, plan: &HpaPlan, container: &str, used: &InUse) -> Result<Preview, ApplyError> {
+        Ok(self.seen(plan, container, used).await?.preview)
+    }
+
+    /// Carries out the change of requests that a plan holds, as far as `mode` goes. [`ApplyMode::Plan`] reads the cluster and checks.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if it was not carried out to its end. [`ApplyError::Backend`] if some pods may have changed; to apply the plan again
+    /// changes the others.
+    pub async fn apply(
+        &self,
+        plan: &HpaPlan,
+        container: &str,
+        used: &InUse,
+        mode: ApplyMode,
+    ) -> Result<Resized, ApplyError> {
+        let target = plan.target();
+        let mut patience = Patience::new(self.timeout);
+        // A write was sent, and whether it is stored is not known, or it is.
+        let mut sent = false;
+        // The attempts are used up, with the last answer.
+        let mut last: Option<String> = None;
+        let mut changed = false;
+        loop {
+            let seen = self.seen(plan, container, used).await;
+            let Seen { preview, writes } = if sent { seen.map_err(unknown)? } else { seen? };
+            if preview.checked.is_none() || mode == ApplyMode::Plan {
+                let changed = changed || preview.checked.is_some();
+                return Ok(Resized { mode, changed, preview });
+            }
+            if let Some(why) = last {
+                let error =
+                    backend(target, true, format!("there is still something to change after the last attempt: {why}"));
+                return Err(if sent { error } else { unapplied(error) });
+            }
+            if let Some(effect) = &preview.effect {
+                tracing::info!(target_workload = %target, %effect, "the HPA counts a share of what changes");
+            }
+            let step = self.send(target, &preview, &writes, mode, &mut patience).await;
+            match step {
+                Ok(Step::Done) => return Ok(Resized { mode, changed: true, preview }),
+                Ok(Step::Look { sent: now, why }) => {
+                    tracing::debug!(target_workload = %target, %why, "reading the pods again");
+                    (sent, changed) = (sent || now, changed || now);
+                    last = (!patience.again()).then_some(why);
+                }
+                Err(error) if sent => return Err(unknown(error)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn against(&self, target: &scaling_core::Target, effect: Option<&Effect>) -> Result<(), ApplyError> {
+        match effect {
+            Some(effect) if self.keep_hpa_size && effect.moves_the_size() => Err(refused(target, effect.to_string())),
+            _ => Ok(()),
+        }
+    }
+}

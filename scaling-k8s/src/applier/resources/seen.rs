@@ -1,0 +1,287 @@
+//! Everything that is looked at before sizes change.
+
+use kube::api::{GetParams, ListParams};
+use kube::core::Request;
+use scaling_core::hpa::HpaSpec;
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
+use scaling_core::{ApplyError, HpaPlan, Target};
+use serde_json::{Value, json};
+
+use super::workload::{is_active, selector, surge};
+use super::{InUse, Preview, ResizeApplier, ResizeWay};
+use crate::applier::answer::{backend, refused, unapplied};
+use crate::applier::retry;
+use crate::ownership::entries;
+use crate::vertical::{Checked, Effect, PodSizes, Resize, Situation, check};
+
+/// Objects of one page.
+const PAGE: u32 = 500;
+/// Pages that are read.
+const PAGES: usize = 40;
+
+/// One write that is left to do.
+pub(super) struct Write {
+    /// Name of the object.
+    pub(super) name: String,
+    /// Path of the objects of its kind, in its namespace.
+    pub(super) path: String,
+    /// Subresource, if it is one that is written.
+    pub(super) part: Option<&'static str>,
+    pub(super) body: Value,
+    /// Requests and limits that must come of it.
+    pub(super) checked: Checked,
+}
+
+/// The cluster as it was read.
+pub(super) struct Seen {
+    pub(super) preview: Preview,
+    pub(super) writes: Vec<Write>,
+}
+
+/// A workload with its active pods and the rules of its namespace.
+struct World {
+    workload: Value,
+    pods: Vec<Value>,
+    limit_ranges: Vec<Value>,
+    quotas: Vec<Value>,
+    hpa: Option<Value>,
+}
+
+impl ResizeApplier {
+    pub(super) async fn seen(&self, plan: &HpaPlan, container: &str, used: &InUse) -> Result<Seen, ApplyError> {
+        let target = plan.target();
+        // These become part of a URL.
+        if !is_dns_label(&target.namespace) || !is_dns_subdomain(&target.name) || !is_dns_subdomain(&target.hpa) {
+            return Err(refused(target, "the target has a name that cannot be one".to_owned()));
+        }
+        let world = self.world(target).await?;
+        let can_resize = self.kinds.can_resize_pods(&self.client, target, self.timeout).await?;
+        let way = match self.way {
+            ResizeWay::InPlaceElseRollout if can_resize && !world.pods.is_empty() => ResizeWay::InPlace,
+            ResizeWay::InPlaceElseRollout => ResizeWay::Rollout,
+            ResizeWay::InPlace if !can_resize => {
+                return Err(refused(
+                    target,
+                    "the cluster cannot resize pods in place: it does not serve pods/resize".to_owned(),
+                ));
+            }
+            way => way,
+        };
+        let mut seen = match way {
+            ResizeWay::Rollout => self.rollout(plan, container, used, &world)?,
+            _ => self.in_place(plan, container, used, &world)?,
+        };
+        if let (Some(hpa), Some(checked)) = (&world.hpa, &seen.preview.checked) {
+            let before = sizes(target, world.workload.pointer("/spec/template/spec"))?;
+            seen.preview.effect = self.effect(target, hpa, &before, checked, used)?;
+            self.against(target, seen.preview.effect.as_ref())?;
+        }
+        Ok(seen)
+    }
+
+    async fn world(&self, target: &Target) -> Result<World, ApplyError> {
+        let plural = match target.kind.as_str() {
+            "Deployment" => "deployments",
+            "StatefulSet" => "statefulsets",
+            kind => {
+                return Err(refused(
+                    target,
+                    format!("the pods of a {kind} are not resized, those of a Deployment or a StatefulSet are"),
+                ));
+            }
+        };
+        let path = format!("/apis/apps/v1/namespaces/{}/{plural}", target.namespace);
+        let mut workload = self.get(target, &path, &target.name).await?;
+        // An object that is read by itself says so; a fallback for one that does not.
+        if workload.get("kind").is_none() && workload.is_object() {
+            workload["kind"] = target.kind.clone().into();
+        }
+        let Some(selector) = selector(&workload) else {
+            return Err(refused(
+                target,
+                "its selector is not understood, and without it no pod is known to be its own".to_owned(),
+            ));
+        };
+        let core = |plural: &str| format!("/api/v1/namespaces/{}/{plural}", target.namespace);
+        let pods = self.list(target, &core("pods"), ListParams::default().labels(&selector)).await?;
+        let hpas = format!("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers", target.namespace);
+        let hpa = match self.get(target, &hpas, &target.hpa).await {
+            Ok(hpa) => Some(hpa),
+            Err(ApplyError::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(World {
+            workload,
+            pods: pods.into_iter().filter(is_active).collect(),
+            limit_ranges: self.list(target, &core("limitranges"), ListParams::default()).await?,
+            quotas: self.list(target, &core("resourcequotas"), ListParams::default()).await?,
+            hpa: hpa.filter(|hpa| scales(hpa, target)),
+        })
+    }
+
+    /// The pods that are left to be resized. Every one is looked at before the first is.
+    fn in_place(&self, plan: &HpaPlan, container: &str, used: &InUse, world: &World) -> Result<Seen, ApplyError> {
+        let target = plan.target();
+        let mut left: Vec<(&Value, PodSizes, Resize)> = Vec::new();
+        for pod in &world.pods {
+            let sizes = sizes(target, pod.get("spec"))?;
+            let remaining = Resize::remaining(plan, container, self.limits, &sizes)
+                .map_err(|error| refused(target, format!("pod {}: {error}", name(pod))))?;
+            left.extend(remaining.map(|resize| (pod, sizes, resize)));
+        }
+        let mut writes = Vec::new();
+        let number = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        for (pod, before, resize) in &left {
+            let situation = self.situation(world, number, 0, used);
+            let checked = check(before, resize, &situation)
+                .map_err(|error| refused(target, format!("pod {}: {error}", name(pod))))?;
+            writes.push(Write {
+                name: name(pod),
+                path: format!("/api/v1/namespaces/{}/pods", target.namespace),
+                part: Some("resize"),
+                body: json!({ "metadata": version(pod), "spec": { "containers": [changed(&checked)] } }),
+                checked,
+            });
+        }
+        let preview = Preview {
+            way: ResizeWay::InPlace,
+            pods: writes.iter().map(|write| write.name.clone()).collect(),
+            checked: writes.first().map(|write| write.checked.clone()),
+            effect: None,
+        };
+        Ok(Seen { preview, writes })
+    }
+
+    fn rollout(&self, plan: &HpaPlan, container: &str, used: &InUse, world: &World) -> Result<Seen, ApplyError> {
+        let target = plan.target();
+        let before = sizes(target, world.workload.pointer("/spec/template/spec"))?;
+        let remaining = Resize::remaining(plan, container, self.limits, &before)
+            .map_err(|error| refused(target, format!("its template: {error}")))?;
+        let mut seen = Seen {
+            preview: Preview { way: ResizeWay::Rollout, pods: Vec::new(), checked: None, effect: None },
+            writes: Vec::new(),
+        };
+        let Some(resize) = remaining else { return Ok(seen) };
+        let replicas = world.workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+        let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
+        let situation = self.situation(world, replicas, surge(&world.workload, replicas), used);
+        let checked = check(&before, &resize, &situation).map_err(|error| refused(target, error.to_string()))?;
+        self.theirs(target, &world.workload, &checked)?;
+        let plural = if target.kind == "Deployment" { "deployments" } else { "statefulsets" };
+        seen.writes.push(Write {
+            name: target.name.clone(),
+            path: format!("/apis/apps/v1/namespaces/{}/{plural}", target.namespace),
+            part: None,
+            body: json!({
+                "metadata": version(&world.workload),
+                "spec": { "template": { "spec": { "containers": [changed(&checked)] } } },
+            }),
+            checked: checked.clone(),
+        });
+        seen.preview.checked = Some(checked);
+        Ok(seen)
+    }
+
+    fn situation<'a>(&self, world: &'a World, pods: u32, surge: u32, used: &InUse) -> Situation<'a> {
+        Situation {
+            pods,
+            surge,
+            usage: used.container,
+            margin_percent: self.margin_percent,
+            limit_ranges: &world.limit_ranges,
+            quotas: &world.quotas,
+        }
+    }
+
+    /// Refuses a template of which somebody else owns what would be written, as a server-side apply would.
+    fn theirs(&self, target: &Target, workload: &Value, checked: &Checked) -> Result<(), ApplyError> {
+        let of = format!("containers[{}].resources", checked.container);
+        let mut found = Vec::new();
+        for entry in entries(workload).filter(|entry| entry.manager != self.manager && !self.force) {
+            let fields = entry.resources().into_iter().filter(|field| field.contains(&of));
+            let written = |field: &String| field.ends_with(".cpu") || field.ends_with(".memory");
+            found.extend(fields.filter(written).map(|field| (entry.manager.to_owned(), field, entry.time)));
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let since = found.iter().filter_map(|(_, _, time)| *time).max();
+        let joined = |mut names: Vec<String>| {
+            names.sort_unstable();
+            names.dedup();
+            names.join(" and ")
+        };
+        let owner = joined(found.iter().map(|(owner, ..)| owner.clone()).collect());
+        let field = joined(found.into_iter().map(|(_, field, _)| field).collect());
+        Err(ApplyError::Conflict { target: target.clone(), field, owner, since })
+    }
+
+    fn effect(
+        &self,
+        target: &Target,
+        hpa: &Value,
+        before: &PodSizes,
+        checked: &Checked,
+        used: &InUse,
+    ) -> Result<Option<Effect>, ApplyError> {
+        let broken =
+            |error: &dyn std::fmt::Display| unapplied(backend(target, false, format!("HPA {}: {error}", target.hpa)));
+        let spec = hpa.get("spec").cloned().unwrap_or_default();
+        let spec: HpaSpec = serde_json::from_value(spec).map_err(|error| broken(&error))?;
+        Effect::of(&spec, before, &checked.sizes, &used.hpa, &self.controller).map(Some).map_err(|error| broken(&error))
+    }
+
+    async fn get(&self, target: &Target, path: &str, name: &str) -> Result<Value, ApplyError> {
+        retry::read(target, retry::Patience::new(self.timeout), || async {
+            let request = Request::new(path).get(name, &GetParams::default());
+            self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+        })
+        .await
+    }
+
+    async fn list(&self, target: &Target, path: &str, params: ListParams) -> Result<Vec<Value>, ApplyError> {
+        let (mut params, mut found) = (params.limit(PAGE), Vec::new());
+        for _ in 0..PAGES {
+            let mut list: Value = retry::read(target, retry::Patience::new(self.timeout), || async {
+                let request = Request::new(path).list(&params);
+                self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+            })
+            .await?;
+            let next = list.pointer("/metadata/continue").and_then(Value::as_str).filter(|token| !token.is_empty());
+            let next = next.map(|token| params.clone().continue_token(token));
+            if let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) {
+                found.extend(items);
+            }
+            match next {
+                Some(next) => params = next,
+                None => return Ok(found),
+            }
+        }
+        Err(refused(target, format!("there is more of {path} than is looked at")))
+    }
+}
+
+fn sizes(target: &Target, pod: Option<&Value>) -> Result<PodSizes, ApplyError> {
+    let none = Value::Null;
+    PodSizes::of(pod.unwrap_or(&none)).map_err(|error| refused(target, error.to_string()))
+}
+
+fn scales(hpa: &Value, target: &Target) -> bool {
+    let text = |field: &str| hpa.pointer("/spec/scaleTargetRef").and_then(|of| of.get(field)).and_then(Value::as_str);
+    text("kind") == Some(&target.kind) && text("name") == Some(&target.name)
+}
+
+fn name(object: &Value) -> String {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The version that a write is bound to.
+fn version(object: &Value) -> Value {
+    let field = |field: &str| object.pointer("/metadata").and_then(|metadata| metadata.get(field));
+    json!({ "uid": field("uid"), "resourceVersion": field("resourceVersion") })
+}
+
+/// The container as a patch has it: what is there of CPU and memory, changed or not.
+fn changed(checked: &Checked) -> Value {
+    json!({ "name": checked.container, "resources": checked.new.to_json() })
+}

@@ -1,0 +1,97 @@
+//! Writes of sizes: all of them in a dry run, then one by one.
+
+use kube::api::{Patch, PatchParams};
+use kube::core::Request;
+use scaling_core::{ApplyError, ApplyMode, Target};
+use serde_json::Value;
+
+use super::seen::Write;
+use super::{Preview, ResizeApplier, ResizeWay};
+use crate::applier::answer::{self, backend, unapplied, unknown};
+use crate::applier::retry::{self, Fate, Patience, Written};
+use crate::vertical::PodSizes;
+
+/// Outcome of a round of writes.
+pub(super) enum Step {
+    Done,
+    /// A read has to tell what is left.
+    Look {
+        /// True if something may be stored.
+        sent: bool,
+        /// Answer of the server.
+        why: String,
+    },
+}
+
+impl ResizeApplier {
+    pub(super) async fn send(
+        &self,
+        target: &Target,
+        preview: &Preview,
+        writes: &[Write],
+        mode: ApplyMode,
+        patience: &mut Patience,
+    ) -> Result<Step, ApplyError> {
+        for write in writes {
+            if let Written::Look { why, .. } =
+                self.write(target, preview.way, write, true, patience).await.map_err(unapplied)?
+            {
+                return Ok(Step::Look { sent: false, why });
+            }
+        }
+        if mode != ApplyMode::Apply {
+            return Ok(Step::Done);
+        }
+        let mut sent = false;
+        for write in writes {
+            match self.write(target, preview.way, write, false, patience).await {
+                Ok(Written::Yes(_)) => sent = true,
+                // Others may be stored, and this one as well.
+                Ok(Written::Look { fate, why }) => return Ok(Step::Look { sent: sent || fate != Fate::Unsent, why }),
+                Err(ApplyError::NotFound { .. }) if preview.way == ResizeWay::InPlace => {
+                    return Ok(Step::Look { sent, why: format!("pod {} is gone", write.name) });
+                }
+                Err(error) if sent => return Err(unknown(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    async fn write(
+        &self,
+        target: &Target,
+        way: ResizeWay,
+        write: &Write,
+        dry_run: bool,
+        patience: &mut Patience,
+    ) -> Result<Written<Value>, ApplyError> {
+        let manager = Some(self.manager.clone());
+        let params = PatchParams { dry_run, field_manager: manager, ..PatchParams::default() };
+        let patch = Patch::Strategic(&write.body);
+        let send = || async {
+            let request = Request::new(&write.path);
+            let request = match write.part {
+                Some(part) => request.patch_subresource(part, &write.name, &params, &patch),
+                None => request.patch(&write.name, &params, &patch),
+            };
+            self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
+        };
+        let written = retry::write(target, patience, dry_run, answer::is_outdated, send).await?;
+        if let Written::Yes(stored) = &written {
+            let pod =
+                if way == ResizeWay::Rollout { stored.pointer("/spec/template/spec") } else { stored.get("spec") };
+            let sizes = pod.and_then(|pod| PodSizes::of(pod).ok());
+            let got = sizes.as_ref().and_then(|sizes| sizes.container(&write.checked.container));
+            if got.map(|container| &container.sizes) != Some(&write.checked.new) {
+                let kept = if dry_run { "would be stored" } else { "is stored now" };
+                let why = format!(
+                    "{} did not get the size that was sent, as an admission webhook may do; what it got {kept}",
+                    write.name
+                );
+                return Err(backend(target, false, why));
+            }
+        }
+        Ok(written)
+    }
+}
