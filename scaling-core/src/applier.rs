@@ -30,7 +30,7 @@ pub struct Applied {
 #[non_exhaustive]
 pub enum ApplyError {
     /// There is no such HPA; for an applier that drives workloads directly, no such workload.
-    #[error("{target}: not found: neither is there an HPA {:?} in namespace {:?}", target.hpa, target.namespace)]
+    #[error("{target}: there is no HPA {:?} in namespace {:?}, or no such workload", target.hpa, target.namespace)]
     NotFound {
         /// The workload.
         target: Target,

@@ -84,4 +84,5 @@ async fn against_a_real_api_server() {
     scaling::one_of_two_writers_at_once_is_told_so(&world).await;
     scaling::a_kind_of_two_groups_is_not_guessed(&world).await;
     ticks::every_mode_of_the_autoscaler(&world).await;
+    ticks::every_mode_of_a_workload_that_is_driven_directly(&world).await;
 }

@@ -27,7 +27,7 @@ pub(super) struct Kind {
     pub(super) group: String,
     pub(super) version: String,
     pub(super) plural: String,
-    kind: String,
+    name: String,
     subresources: Vec<&'static str>,
 }
 
@@ -64,7 +64,7 @@ impl Index {
                 for kind in kinds {
                     // The versions come in the order in which the group prefers them.
                     let known = self.kinds.iter().any(|known| {
-                        known.group == kind.group && known.kind == kind.kind && known.subresources == kind.subresources
+                        known.group == kind.group && known.name == kind.name && known.subresources == kind.subresources
                     });
                     if !known && self.kinds.len() < MOST {
                         self.kinds.push(kind);
@@ -77,7 +77,7 @@ impl Index {
     /// The kinds of this name that can be scaled, one for each group.
     fn scalable(&self, kind: &str, group: Option<&str>) -> Vec<&Kind> {
         let mut found: Vec<&Kind> = Vec::new();
-        let named = self.kinds.iter().filter(|known| known.kind == kind && known.subresources.contains(&"scale"));
+        let named = self.kinds.iter().filter(|known| known.name == kind && known.subresources.contains(&"scale"));
         for known in named.filter(|known| group.is_none_or(|group| group == known.group)) {
             if !found.iter().any(|other| other.group == known.group) {
                 found.push(known);
@@ -87,7 +87,7 @@ impl Index {
     }
 
     fn in_group(&self, group: &str, kind: &str) -> Option<&Kind> {
-        self.kinds.iter().find(|known| known.group == group && known.kind == kind)
+        self.kinds.iter().find(|known| known.group == group && known.name == kind)
     }
 }
 
@@ -110,7 +110,7 @@ impl Kind {
             group: group.to_owned(),
             version: version.to_owned(),
             plural: plural.to_owned(),
-            kind: kind.to_owned(),
+            name: kind.to_owned(),
             subresources: SUBRESOURCES.into_iter().filter(has).collect(),
         })
     }
@@ -118,7 +118,10 @@ impl Kind {
 
 /// The index of a cluster, asked for when it is needed. Shared by the clones of an applier.
 #[derive(Clone, Default)]
-pub(super) struct Kinds(Arc<Mutex<Option<(Instant, Arc<Index>)>>>);
+pub(super) struct Kinds(Arc<Mutex<Option<Known>>>);
+
+/// An index, and when it was asked for.
+type Known = (Instant, Arc<Index>);
 
 impl Kinds {
     /// The kind of a target that can be scaled; `group` says which where several groups have one of this name.

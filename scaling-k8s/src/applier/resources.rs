@@ -10,7 +10,7 @@ use kube::Client;
 use scaling_core::hpa::ControllerConfig;
 use scaling_core::{ApplyError, ApplyMode, HpaPlan};
 
-use super::answer::{backend, refused, unapplied, unknown};
+use super::answer::{backend, unapplied, unknown};
 use super::connect::{self, ConnectError};
 use super::discovery::Kinds;
 use super::retry::Patience;
@@ -235,7 +235,7 @@ impl ResizeApplier {
         let mut changed = false;
         loop {
             let seen = self.seen(plan, container, used).await;
-            let Seen { preview, writes } = if sent { seen.map_err(unknown)? } else { seen? };
+            let Seen { preview, writes, .. } = if sent { seen.map_err(unknown)? } else { seen? };
             if preview.checked.is_none() || mode == ApplyMode::Plan {
                 let changed = changed || preview.checked.is_some();
                 return Ok(Resized { mode, changed, preview });
@@ -259,13 +259,6 @@ impl ResizeApplier {
                 Err(error) if sent => return Err(unknown(error)),
                 Err(error) => return Err(error),
             }
-        }
-    }
-
-    fn against(&self, target: &scaling_core::Target, effect: Option<&Effect>) -> Result<(), ApplyError> {
-        match effect {
-            Some(effect) if self.keep_hpa_size && effect.moves_the_size() => Err(refused(target, effect.to_string())),
-            _ => Ok(()),
         }
     }
 }

@@ -50,7 +50,7 @@ async fn create(world: &World, kind: &str, name: &str, manager: &str, replicas: 
 }
 
 /// The same, its replicas owned by the default manager of the applier.
-async fn create_handed_over(world: &World, kind: &str, name: &str, replicas: u32) -> Target {
+pub(crate) async fn create_handed_over(world: &World, kind: &str, name: &str, replicas: u32) -> Target {
     let target = create(world, kind, name, "host", replicas + 1).await;
     let path = KINDS.iter().find(|known| known.2 == kind).unwrap().0;
     let mut body = json!({ "metadata": { "name": name }, "spec": { "replicas": replicas } });
@@ -65,7 +65,7 @@ async fn create_handed_over(world: &World, kind: &str, name: &str, replicas: u32
     target
 }
 
-async fn read(world: &World, kind: &str, name: &str) -> Value {
+pub(crate) async fn read(world: &World, kind: &str, name: &str) -> Value {
     let path = KINDS.iter().find(|known| known.2 == kind).unwrap().0;
     request(world, Request::new(path).get(name, &kube::api::GetParams::default())).await
 }

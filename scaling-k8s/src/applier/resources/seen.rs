@@ -36,6 +36,15 @@ pub(super) struct Write {
 pub(super) struct Seen {
     pub(super) preview: Preview,
     pub(super) writes: Vec<Write>,
+    /// A pod, or the template, as it is before the writes; none if there are none.
+    before: Option<PodSizes>,
+}
+
+/// An error of a check that waits for nothing.
+type Denied = Box<ApplyError>;
+
+fn denied(target: &Target, why: String) -> Denied {
+    Box::new(refused(target, why))
 }
 
 /// A workload with its active pods and the rules of its namespace.
@@ -68,13 +77,16 @@ impl ResizeApplier {
             way => way,
         };
         let mut seen = match way {
-            ResizeWay::Rollout => self.rollout(plan, container, used, &world)?,
-            _ => self.in_place(plan, container, used, &world)?,
-        };
-        if let (Some(hpa), Some(checked)) = (&world.hpa, &seen.preview.checked) {
-            let before = sizes(target, world.workload.pointer("/spec/template/spec"))?;
-            seen.preview.effect = self.effect(target, hpa, &before, checked, used)?;
-            self.against(target, seen.preview.effect.as_ref())?;
+            ResizeWay::Rollout => self.rollout(plan, container, used, &world),
+            _ => self.in_place(plan, container, used, &world),
+        }
+        .map_err(|error| *error)?;
+        if let (Some(hpa), Some(before), Some(checked)) = (&world.hpa, &seen.before, &seen.preview.checked) {
+            let effect = self.effect(target, hpa, before, checked, used).map_err(|error| *error)?;
+            if self.keep_hpa_size && effect.moves_the_size() {
+                return Err(refused(target, effect.to_string()));
+            }
+            seen.preview.effect = Some(effect);
         }
         Ok(seen)
     }
@@ -92,9 +104,9 @@ impl ResizeApplier {
         };
         let path = format!("/apis/apps/v1/namespaces/{}/{plural}", target.namespace);
         let mut workload = self.get(target, &path, &target.name).await?;
-        // An object that is read by itself says so; a fallback for one that does not.
-        if workload.get("kind").is_none() && workload.is_object() {
-            workload["kind"] = target.kind.clone().into();
+        // An object that is read by itself tells its kind; this is for one that does not.
+        if let Some(fields) = workload.as_object_mut() {
+            fields.entry("kind").or_insert_with(|| target.kind.clone().into());
         }
         let Some(selector) = selector(&workload) else {
             return Err(refused(
@@ -120,13 +132,13 @@ impl ResizeApplier {
     }
 
     /// The pods that are left to be resized. Every one is looked at before the first is.
-    fn in_place(&self, plan: &HpaPlan, container: &str, used: &InUse, world: &World) -> Result<Seen, ApplyError> {
+    fn in_place(&self, plan: &HpaPlan, container: &str, used: &InUse, world: &World) -> Result<Seen, Denied> {
         let target = plan.target();
         let mut left: Vec<(&Value, PodSizes, Resize)> = Vec::new();
         for pod in &world.pods {
             let sizes = sizes(target, pod.get("spec"))?;
             let remaining = Resize::remaining(plan, container, self.limits, &sizes)
-                .map_err(|error| refused(target, format!("pod {}: {error}", name(pod))))?;
+                .map_err(|error| denied(target, format!("pod {}: {error}", name(pod))))?;
             left.extend(remaining.map(|resize| (pod, sizes, resize)));
         }
         let mut writes = Vec::new();
@@ -134,7 +146,7 @@ impl ResizeApplier {
         for (pod, before, resize) in &left {
             let situation = self.situation(world, number, 0, used);
             let checked = check(before, resize, &situation)
-                .map_err(|error| refused(target, format!("pod {}: {error}", name(pod))))?;
+                .map_err(|error| denied(target, format!("pod {}: {error}", name(pod))))?;
             writes.push(Write {
                 name: name(pod),
                 path: format!("/api/v1/namespaces/{}/pods", target.namespace),
@@ -149,23 +161,22 @@ impl ResizeApplier {
             checked: writes.first().map(|write| write.checked.clone()),
             effect: None,
         };
-        Ok(Seen { preview, writes })
+        let before = left.into_iter().next().map(|(_, before, _)| before);
+        Ok(Seen { preview, writes, before })
     }
 
-    fn rollout(&self, plan: &HpaPlan, container: &str, used: &InUse, world: &World) -> Result<Seen, ApplyError> {
+    fn rollout(&self, plan: &HpaPlan, container: &str, used: &InUse, world: &World) -> Result<Seen, Denied> {
         let target = plan.target();
         let before = sizes(target, world.workload.pointer("/spec/template/spec"))?;
         let remaining = Resize::remaining(plan, container, self.limits, &before)
-            .map_err(|error| refused(target, format!("its template: {error}")))?;
-        let mut seen = Seen {
-            preview: Preview { way: ResizeWay::Rollout, pods: Vec::new(), checked: None, effect: None },
-            writes: Vec::new(),
-        };
+            .map_err(|error| denied(target, format!("its template: {error}")))?;
+        let preview = Preview { way: ResizeWay::Rollout, pods: Vec::new(), checked: None, effect: None };
+        let mut seen = Seen { preview, writes: Vec::new(), before: None };
         let Some(resize) = remaining else { return Ok(seen) };
         let replicas = world.workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
         let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
         let situation = self.situation(world, replicas, surge(&world.workload, replicas), used);
-        let checked = check(&before, &resize, &situation).map_err(|error| refused(target, error.to_string()))?;
+        let checked = check(&before, &resize, &situation).map_err(|error| denied(target, error.to_string()))?;
         self.theirs(target, &world.workload, &checked)?;
         let plural = if target.kind == "Deployment" { "deployments" } else { "statefulsets" };
         seen.writes.push(Write {
@@ -178,7 +189,7 @@ impl ResizeApplier {
             }),
             checked: checked.clone(),
         });
-        seen.preview.checked = Some(checked);
+        (seen.preview.checked, seen.before) = (Some(checked), Some(before));
         Ok(seen)
     }
 
@@ -194,12 +205,12 @@ impl ResizeApplier {
     }
 
     /// Refuses a template of which somebody else owns what would be written, as a server-side apply would.
-    fn theirs(&self, target: &Target, workload: &Value, checked: &Checked) -> Result<(), ApplyError> {
+    fn theirs(&self, target: &Target, workload: &Value, checked: &Checked) -> Result<(), Denied> {
         let of = format!("containers[{}].resources", checked.container);
         let mut found = Vec::new();
         for entry in entries(workload).filter(|entry| entry.manager != self.manager && !self.force) {
             let fields = entry.resources().into_iter().filter(|field| field.contains(&of));
-            let written = |field: &String| field.ends_with(".cpu") || field.ends_with(".memory");
+            let written = |field: &String| matches!(field.rsplit('.').next(), Some("cpu" | "memory"));
             found.extend(fields.filter(written).map(|field| (entry.manager.to_owned(), field, entry.time)));
         }
         if found.is_empty() {
@@ -213,7 +224,7 @@ impl ResizeApplier {
         };
         let owner = joined(found.iter().map(|(owner, ..)| owner.clone()).collect());
         let field = joined(found.into_iter().map(|(_, field, _)| field).collect());
-        Err(ApplyError::Conflict { target: target.clone(), field, owner, since })
+        Err(Box::new(ApplyError::Conflict { target: target.clone(), field, owner, since }))
     }
 
     fn effect(
@@ -223,12 +234,13 @@ impl ResizeApplier {
         before: &PodSizes,
         checked: &Checked,
         used: &InUse,
-    ) -> Result<Option<Effect>, ApplyError> {
-        let broken =
-            |error: &dyn std::fmt::Display| unapplied(backend(target, false, format!("HPA {}: {error}", target.hpa)));
+    ) -> Result<Effect, Denied> {
+        let broken = |error: &dyn std::fmt::Display| {
+            Box::new(unapplied(backend(target, false, format!("HPA {}: {error}", target.hpa))))
+        };
         let spec = hpa.get("spec").cloned().unwrap_or_default();
         let spec: HpaSpec = serde_json::from_value(spec).map_err(|error| broken(&error))?;
-        Effect::of(&spec, before, &checked.sizes, &used.hpa, &self.controller).map(Some).map_err(|error| broken(&error))
+        Effect::of(&spec, before, &checked.sizes, &used.hpa, &self.controller).map_err(|error| broken(&error))
     }
 
     async fn get(&self, target: &Target, path: &str, name: &str) -> Result<Value, ApplyError> {
@@ -261,9 +273,9 @@ impl ResizeApplier {
     }
 }
 
-fn sizes(target: &Target, pod: Option<&Value>) -> Result<PodSizes, ApplyError> {
+fn sizes(target: &Target, pod: Option<&Value>) -> Result<PodSizes, Denied> {
     let none = Value::Null;
-    PodSizes::of(pod.unwrap_or(&none)).map_err(|error| refused(target, error.to_string()))
+    PodSizes::of(pod.unwrap_or(&none)).map_err(|error| denied(target, error.to_string()))
 }
 
 fn scales(hpa: &Value, target: &Target) -> bool {

@@ -33,10 +33,11 @@ impl ResizeApplier {
         patience: &mut Patience,
     ) -> Result<Step, ApplyError> {
         for write in writes {
-            if let Written::Look { why, .. } =
-                self.write(target, preview.way, write, true, patience).await.map_err(unapplied)?
-            {
-                return Ok(Step::Look { sent: false, why });
+            match self.write(target, preview.way, write, true, patience).await.map_err(unapplied) {
+                Ok(Written::Yes(_)) => {}
+                Ok(Written::Look { why, .. }) => return Ok(Step::Look { sent: false, why }),
+                Err(ApplyError::NotFound { .. }) => return Ok(Step::Look { sent: false, why: gone(write) }),
+                Err(error) => return Err(error),
             }
         }
         if mode != ApplyMode::Apply {
@@ -48,9 +49,7 @@ impl ResizeApplier {
                 Ok(Written::Yes(_)) => sent = true,
                 // Others may be stored, and this one as well.
                 Ok(Written::Look { fate, why }) => return Ok(Step::Look { sent: sent || fate != Fate::Unsent, why }),
-                Err(ApplyError::NotFound { .. }) if preview.way == ResizeWay::InPlace => {
-                    return Ok(Step::Look { sent, why: format!("pod {} is gone", write.name) });
-                }
+                Err(ApplyError::NotFound { .. }) => return Ok(Step::Look { sent, why: gone(write) }),
                 Err(error) if sent => return Err(unknown(error)),
                 Err(error) => return Err(error),
             }
@@ -94,4 +93,8 @@ impl ResizeApplier {
         }
         Ok(written)
     }
+}
+
+fn gone(write: &Write) -> String {
+    format!("{} is gone", write.name)
 }

@@ -102,17 +102,17 @@ impl ScaleApplier {
             "name": target.name, "namespace": target.namespace,
             "resourceVersion": metadata("resourceVersion"), "uid": metadata("uid"),
         });
-        let mut body = json!({ "metadata": metadata, "spec": { "replicas": replicas } });
+        let spec = json!({ "replicas": replicas });
         let manager = Some(self.manager.clone());
         let params = PatchParams { dry_run, field_manager: manager, ..PatchParams::default() };
         let (params, patch) = if read.kind.is_custom() {
             // The API server cannot apply to the scale of a custom resource: it answers 500, "request to convert CR to an invalid
             // group/version". So who owns the number is for us to see; the version in the body sees to it that this stays true.
             self.theirs(target, read).await?;
-            (params, Patch::Merge(&body))
+            (params, Patch::Merge(json!({ "metadata": metadata, "spec": spec })))
         } else {
-            (body["apiVersion"], body["kind"]) = ("autoscaling/v1".into(), "Scale".into());
-            (PatchParams { force: self.force, ..params }, Patch::Apply(&body))
+            let body = json!({ "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": spec });
+            (PatchParams { force: self.force, ..params }, Patch::Apply(body))
         };
         let send = || async {
             let request = Request::new(read.kind.path(&target.namespace));
