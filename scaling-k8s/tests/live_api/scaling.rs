@@ -200,7 +200,13 @@ pub(crate) async fn what_an_hpa_or_keda_scales_is_left_alone(world: &World) {
             "versions": [{ "name": "v1alpha1", "served": true, "storage": true, "schema": { "openAPIV3Schema": open } }] },
     });
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    request(world, Request::new(path).create(&PostParams::default(), body.to_string().into_bytes())).await;
+    let made = Request::new(path).create(&PostParams::default(), body.to_string().into_bytes()).unwrap();
+    if let Err(error) = world.admin.request::<Value>(made).await {
+        assert!(
+            matches!(&error, kube::Error::Api(status) if status.code == 409),
+            "another step has defined it: {error}"
+        );
+    }
     served(world, "keda.sh").await;
     let body = json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": { "name": "queue" },
         "spec": { "scaleTargetRef": { "name": "has-hpa" } } });
