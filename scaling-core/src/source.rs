@@ -12,7 +12,6 @@ mod composite;
 pub mod datadog;
 #[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
 pub mod fleet;
-#[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
 pub mod mapping;
 mod memory;
 pub mod parse;

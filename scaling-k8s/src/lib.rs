@@ -6,12 +6,16 @@ pub mod api;
 #[cfg(feature = "client")]
 mod applier;
 mod error;
+#[cfg(feature = "client")]
+mod fan_out;
 mod folder;
 pub mod history;
 #[cfg(feature = "client")]
 pub mod hpa;
 pub mod kubectl;
 mod manifest;
+#[cfg(feature = "client")]
+pub mod metrics_api;
 pub mod ownership;
 pub mod repository;
 pub mod resting;

@@ -28,6 +28,8 @@ pub enum Absence {
     OutOfRange,
     /// A mean over pods while no pod is ready, whatever number came.
     NoPods,
+    /// A share of the request while a pod that counts states none, whatever it uses.
+    NoRequest,
 }
 
 impl Absence {
@@ -46,6 +48,7 @@ impl fmt::Display for Absence {
             Self::NotFinite => f.write_str("not a finite number"),
             Self::OutOfRange => f.write_str("out of range"),
             Self::NoPods => f.write_str("a mean over no pods"),
+            Self::NoRequest => f.write_str("a pod states no request"),
         }
     }
 }
