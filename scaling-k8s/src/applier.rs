@@ -22,6 +22,7 @@ use kube::{Api, Client};
 use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier, HpaPlan, HpaState, Target};
 use serde_json::Value;
 
+pub(crate) use connect::install_provider;
 pub use connect::{ConnectError, connect};
 pub use create::CreateError;
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};

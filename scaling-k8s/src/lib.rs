@@ -5,6 +5,8 @@
 pub mod api;
 #[cfg(feature = "client")]
 mod applier;
+#[cfg(feature = "client")]
+pub mod clusters;
 mod error;
 #[cfg(feature = "client")]
 mod fan_out;

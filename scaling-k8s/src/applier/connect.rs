@@ -30,7 +30,7 @@ pub(super) async fn client() -> Result<Client, ConnectError> {
 }
 
 /// Without a provider the client panics as soon as two of them are linked, which an application may do without knowing.
-fn install_provider() {
+pub(crate) fn install_provider() {
     if CryptoProvider::get_default().is_none() {
         // Fails only if another thread was faster, and then there is one.
         let _ = ring::default_provider().install_default();

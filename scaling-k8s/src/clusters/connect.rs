@@ -1,0 +1,138 @@
+//! Clusters from a kubeconfig, and the one that the process runs in.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::Clusters;
+use crate::applier::install_provider;
+
+/// Time for a connection to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Clusters that cannot be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidClusters {
+    /// There is none.
+    #[error("there is no cluster among them")]
+    Empty,
+    /// Two have one name.
+    #[error("cluster {0:?} is named twice")]
+    Twice(String),
+    /// The kubeconfig cannot be read.
+    #[error("kubeconfig {path}: {source}")]
+    Kubeconfig {
+        /// The file.
+        path: String,
+        /// Cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The kubeconfig has no such context.
+    #[error("there is no context {context:?}; there are: {}", known.join(", "))]
+    UnknownContext {
+        /// The context that is named.
+        context: String,
+        /// The contexts that there are.
+        known: Vec<String>,
+    },
+    /// A context cannot be used.
+    #[error("context {context:?}: {source}")]
+    Context {
+        /// The context.
+        context: String,
+        /// Cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The contexts of a kubeconfig, in its order.
+pub fn contexts(kubeconfig: &Kubeconfig) -> Vec<String> {
+    kubeconfig.contexts.iter().map(|context| context.name.clone()).collect()
+}
+
+impl Clusters<Client> {
+    /// Reads a kubeconfig from a file, and connects to the contexts that are named: see [`from_kubeconfig`](Self::from_kubeconfig).
+    ///
+    /// # Errors
+    /// [`InvalidClusters`] if the file cannot be read, or a context cannot be used.
+    pub async fn read<C: Into<String>>(
+        path: impl AsRef<Path>,
+        contexts: impl IntoIterator<Item = C>,
+    ) -> Result<Self, InvalidClusters> {
+        let path = path.as_ref();
+        let failed = |error| InvalidClusters::Kubeconfig { path: path.display().to_string(), source: Box::new(error) };
+        Self::from_kubeconfig(Kubeconfig::read_from(path).map_err(failed)?, contexts).await
+    }
+
+    /// A client for each context that is named, under its name; the default is the current context, if that is among them. Nothing is
+    /// sent yet: a cluster that is down now is one that fails later, not an error here.
+    ///
+    /// Which file that is, is up to the host: no variable of the environment is looked at but those of proxies. What a server is too
+    /// busy for is not tried again by these clients: that is for the parts, which have a deadline.
+    ///
+    /// Where the process has no TLS provider yet, this installs ring as its default, because a client cannot be made without.
+    ///
+    /// # Errors
+    /// [`InvalidClusters`] if no context is named, or one cannot be used.
+    pub async fn from_kubeconfig<C: Into<String>>(
+        kubeconfig: Kubeconfig,
+        contexts: impl IntoIterator<Item = C>,
+    ) -> Result<Self, InvalidClusters> {
+        install_provider();
+        let known = self::contexts(&kubeconfig);
+        let mut clients = Vec::new();
+        for context in contexts {
+            let context = context.into();
+            if !known.contains(&context) {
+                return Err(InvalidClusters::UnknownContext { context, known });
+            }
+            let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
+            let config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await;
+            let client = config.map_err(Into::into).and_then(client);
+            let client = client.map_err(|source| InvalidClusters::Context { context: context.clone(), source })?;
+            clients.push((context, client));
+        }
+        let mut clusters = Self::new(clients)?;
+        if let Some(current) = kubeconfig.current_context.filter(|current| clusters.parts.contains_key(current)) {
+            clusters.default = Some(current);
+        }
+        Ok(clusters)
+    }
+
+    /// The cluster that the process runs in, by its service account, under a name; it is the default.
+    ///
+    /// # Errors
+    /// [`InvalidClusters::Context`] if the process runs in none.
+    pub fn in_cluster(name: impl Into<String>) -> Result<Self, InvalidClusters> {
+        install_provider();
+        let name = name.into();
+        let client = Config::incluster_dns().map_err(Into::into).and_then(client);
+        let client = client.map_err(|source| InvalidClusters::Context { context: name.clone(), source })?;
+        Self::new([(name, client)])
+    }
+
+    /// These clusters and others. The default stays, if there is one among these.
+    ///
+    /// # Errors
+    /// [`InvalidClusters::Twice`] if two have one name.
+    pub fn and(mut self, others: Self) -> Result<Self, InvalidClusters> {
+        for (name, cluster) in others.parts {
+            if self.parts.contains_key(&name) {
+                return Err(InvalidClusters::Twice(name));
+            }
+            self.parts.insert(name, cluster);
+        }
+        self.default = self.default.or(others.default);
+        Ok(self)
+    }
+}
+
+fn client(mut config: Config) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    config.connect_timeout = Some(CONNECT);
+    // It goes on for minutes, and hides what the server says until a deadline is over.
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
