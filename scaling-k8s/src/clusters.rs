@@ -154,6 +154,12 @@ struct Cluster<P> {
     acting: Mutex<Breaker>,
 }
 
+impl<P> Cluster<P> {
+    fn new(part: P) -> Self {
+        Self { part, seeing: Mutex::default(), acting: Mutex::default() }
+    }
+}
+
 impl<P> fmt::Debug for Clusters<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A part may hold credentials.
@@ -174,8 +180,7 @@ impl<P> Clusters<P> {
         let mut known = BTreeMap::new();
         for (name, part) in parts {
             let name = name.into();
-            let cluster = Cluster { part, seeing: Mutex::default(), acting: Mutex::default() };
-            if known.insert(name.clone(), cluster).is_some() {
+            if known.insert(name.clone(), Cluster::new(part)).is_some() {
                 return Err(InvalidClusters::Twice(name));
             }
         }
@@ -212,11 +217,22 @@ impl<P> Clusters<P> {
 
     /// Makes another part of each, with the same names, default and limits; with a health of its own.
     pub fn each<T>(&self, mut make: impl FnMut(&str, &P) -> T) -> Clusters<T> {
-        let made = self.parts.iter().map(|(name, cluster)| {
-            let part = make(name, &cluster.part);
-            (name.clone(), Cluster { part, seeing: Mutex::default(), acting: Mutex::default() })
-        });
-        Clusters { parts: made.collect(), default: self.default.clone(), config: self.config, begun: Instant::now() }
+        let parts = self.parts.iter().map(|(name, cluster)| (name.clone(), Cluster::new(make(name, &cluster.part))));
+        self.of(parts.collect())
+    }
+
+    /// The same, where a part may not come about.
+    ///
+    /// # Errors
+    /// The first error of `make`.
+    pub fn try_each<T, E>(&self, mut make: impl FnMut(&str, &P) -> Result<T, E>) -> Result<Clusters<T>, E> {
+        let parts =
+            self.parts.iter().map(|(name, cluster)| Ok((name.clone(), Cluster::new(make(name, &cluster.part)?))));
+        Ok(self.of(parts.collect::<Result<_, E>>()?))
+    }
+
+    fn of<T>(&self, parts: BTreeMap<String, Cluster<T>>) -> Clusters<T> {
+        Clusters { parts, default: self.default.clone(), config: self.config, begun: Instant::now() }
     }
 
     /// The names of the clusters, in order.

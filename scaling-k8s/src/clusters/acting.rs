@@ -23,9 +23,10 @@ impl<P: HpaApplier> Clusters<P> {
             unsent(true, Box::new(Isolated { cluster: name.to_owned(), failures, why, retry_in }))
         })?;
         let within = self.config.act_within;
-        let answer = tokio::time::timeout(within, call.call(&cluster.part))
-            .await
-            .unwrap_or_else(|_| Err(late(format!("cluster {name:?}: no answer within {} s", within.as_secs_f64()))));
+        let answer = match tokio::time::timeout(within, call.call(&cluster.part)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(late(format!("cluster {name:?}: no answer within {} s", within.as_secs_f64()))),
+        };
         let failure = match &answer {
             Err(
                 error @ (ApplyError::Unapplied { transient: true, .. } | ApplyError::Backend { transient: true, .. }),

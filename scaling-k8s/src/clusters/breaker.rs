@@ -127,7 +127,9 @@ mod tests {
     fn many_that_fail_together_are_one_failure_and_a_trial_that_is_lost_is_followed_by_another() {
         let (mut breaker, config) = (Breaker::default(), CONFIG());
         let passes: Vec<_> = (0..50).map(|_| breaker.begin(0, &config).unwrap()).collect();
-        passes.into_iter().for_each(|pass| breaker.end(pass, Some("late".into()), 0, &config));
+        for pass in passes {
+            breaker.end(pass, Some("late".into()), 0, &config);
+        }
         assert!(matches!(breaker.state(0), State::Open { failures: 50, left, .. } if left == config.first_pause));
         let _lost = breaker.begin(15_000, &config).unwrap();
         assert!(breaker.begin(29_999, &config).is_err());

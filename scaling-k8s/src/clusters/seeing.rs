@@ -37,13 +37,12 @@ impl<P: MetricsSource> Clusters<P> {
             }
         };
         let asked = tokio::time::timeout(self.config.see_within, cluster.part.observe_all(targets, now)).await;
-        let (failure, seen) = match asked {
-            Ok(seen) => (failure(&seen), seen),
-            Err(_) => {
-                let why = format!("no answer within {} s", self.config.see_within.as_secs_f64());
-                let late = |target| Err(backend(target, true, format!("cluster {name:?}: {why}")));
-                (Some(why.clone()), targets.iter().map(late).collect())
-            }
+        let (failure, seen) = if let Ok(seen) = asked {
+            (failure(&seen), seen)
+        } else {
+            let why = format!("no answer within {} s", self.config.see_within.as_secs_f64());
+            let late = |target| Err(backend(target, true, format!("cluster {name:?}: {why}")));
+            (Some(why.clone()), targets.iter().map(late).collect())
         };
         if let Some(why) = &failure {
             tracing::debug!(cluster = name, %why, "a cluster failed");

@@ -66,12 +66,16 @@ pub struct ApiFault {
 impl ApiFault {
     /// Returns true if asking again later can help.
     pub fn is_transient(&self) -> bool {
-        match &self.cause {
-            ApiCause::Busy { .. } | ApiCause::Late { .. } | ApiCause::Transport(_) | ApiCause::Ahead { .. } => true,
-            // An API that is not served yet, or its server not ready.
-            ApiCause::Unavailable { .. } | ApiCause::NotFound { .. } => true,
-            _ => false,
-        }
+        // An API that is not available may be served soon, and a metric that is not found be measured.
+        matches!(
+            &self.cause,
+            ApiCause::Busy { .. }
+                | ApiCause::Late { .. }
+                | ApiCause::Transport(_)
+                | ApiCause::Ahead { .. }
+                | ApiCause::Unavailable { .. }
+                | ApiCause::NotFound { .. }
+        )
     }
 }
 

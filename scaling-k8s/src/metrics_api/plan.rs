@@ -1,14 +1,14 @@
 //! Which questions a tick asks, and what becomes of the answers. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use kube::core::SelectorExt;
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::metrics::Signal;
-use scaling_core::source::mapping::SignalQuery;
+use scaling_core::source::mapping::{Mapping, SignalQuery};
 use scaling_core::{Absence, Observation, ScalingMetrics, SourceError, Target, WorkloadFacts};
-use std::time::Duration;
 
 use super::answer::{Scaled, Selected, Usage};
 use super::client::{Answer, Answers};
@@ -159,7 +159,7 @@ impl Found<'_> {
     }
 
     fn queries(&self) -> impl Iterator<Item = &SignalQuery<ApiMetric>> {
-        self.metrics.metrics.iter().flat_map(|mapping| mapping.queries())
+        self.metrics.metrics.iter().flat_map(Mapping::queries)
     }
 
     fn metric(&self, metric: &ApiMetric) -> Question {
@@ -239,8 +239,7 @@ impl Found<'_> {
         if let Some(fault) = failed.filter(|_| answered == 0) {
             return Err(backend(self.target, fault));
         }
-        sample.response_time_quantile =
-            self.metrics.metrics.as_ref().and_then(|mapping| mapping.response_time_quantile());
+        sample.response_time_quantile = self.metrics.metrics.as_ref().and_then(Mapping::response_time_quantile);
         let declared = self.metrics.declared();
         Ok(Observation::new(self.target.clone(), sample).at(now).declaring(declared).with_facts(facts))
     }

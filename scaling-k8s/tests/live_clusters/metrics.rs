@@ -73,7 +73,7 @@ pub(crate) async fn without_a_metrics_server_it_says_so(admin: &Client) {
     assert!(matches!(error, scaling_core::SourceError::UnknownTarget { .. }), "{error:?}");
 }
 
-fn list(items: Value) -> Value {
+fn list(items: &Value) -> Value {
     json!({ "kind": "List", "apiVersion": "v1", "metadata": {}, "items": items })
 }
 
@@ -89,15 +89,15 @@ pub(crate) async fn through_the_aggregation_layer(admin: &Client, plain: &Client
     };
     let samples =
         json!([usage("web-a", "100m"), usage("web-b", "200000000n"), usage("web-c", "0.3"), usage("web-d", "500m")]);
-    server.answer("/apis/metrics.k8s.io/v1beta1/namespaces/default/pods", list(samples));
+    server.answer("/apis/metrics.k8s.io/v1beta1/namespaces/default/pods", list(&samples));
     let of_pod = |pod: &str| {
         json!({ "describedObject": { "kind": "Pod", "namespace": "default", "name": pod }, "metric": { "name": "rps" },
             "timestamp": text(now), "value": "2500m" })
     };
     let values = ["web-a", "web-b", "web-c", "web-d"].map(of_pod);
-    server.answer("/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/rps", list(json!(values)));
+    server.answer("/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/rps", list(&json!(values)));
     let queue = json!([{ "metricName": "queue", "metricLabels": {}, "timestamp": text(now), "value": "42" }]);
-    server.answer("/apis/external.metrics.k8s.io/v1beta1/namespaces/default/queue", list(queue));
+    server.answer("/apis/external.metrics.k8s.io/v1beta1/namespaces/default/queue", list(&queue));
     let query = |kind, metric, unit| SignalQuery::new(kind, metric, unit, Statistic::Average);
     let mapping = Mapping::new([
         query(SignalKind::RequestRate, ApiMetric::pods("rps"), Unit::PerSecond),
@@ -110,7 +110,8 @@ pub(crate) async fn through_the_aggregation_layer(admin: &Client, plain: &Client
     assert_eq!((seen.current.current_pod_count, seen.current.desired_pod_count), (Some(3), Some(4)));
     assert_eq!(seen.current.value(SignalKind::CpuUtilization), Some(40.0), "{:?}", source.faults());
     assert_eq!(seen.current.value(SignalKind::MemoryUtilization), Some(25.0));
-    assert_eq!(seen.current.value(SignalKind::RequestRate), Some(10.0));
+    let said = (seen.current.signal(SignalKind::RequestRate), source.faults(), server.asked());
+    assert_eq!(seen.current.value(SignalKind::RequestRate), Some(10.0), "{said:?}");
     assert_eq!(seen.current.value(SignalKind::QueueDepth), Some(42.0));
     assert_eq!((seen.facts.cpu_request_millicores, seen.facts.memory_limit_bytes), (Some(500), Some(512 << 20)));
     assert_eq!((seen.facts.start_up.as_secs(), seen.facts.metrics_window.as_secs()), (7, 15));

@@ -106,8 +106,9 @@ impl Aggregated {
                 }
             };
             let uri = head.split(' ').nth(1).unwrap_or_default().to_owned();
-            let path = uri.split('?').next().unwrap_or_default();
-            let found = self.answers.lock().unwrap().get(path).cloned();
+            // The API server writes the star of `pods/*` like this.
+            let path = uri.split('?').next().unwrap_or_default().replace("%2A", "*");
+            let found = self.answers.lock().unwrap().get(&path).cloned();
             let (status, body) = match found {
                 Some(body) => ("200 OK", body),
                 None => (
