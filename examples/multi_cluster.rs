@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use comfy_table::{Table, presets};
+use comfy_table::{Table, TableStyle};
 use examples::Failure;
 use examples::live::arguments::target;
 use scaling_core::{HpaApplier, MetricsSource, SignalKind, Target};
@@ -101,7 +101,7 @@ async fn show(clients: Clusters<Client>, options: &Options, out: &mut impl Write
         futures::future::join_all(targets.iter().map(|target| appliers.current(target)))
     );
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["cluster", "workload", "bounds", "ready", "desired", "CPU %"]);
+    table.load_style(TableStyle::new()).set_header(["cluster", "workload", "bounds", "ready", "desired", "CPU %"]);
     let mut faults = Vec::new();
     for ((target, seen), state) in targets.iter().zip(seen).zip(states) {
         let workload = Target { cluster: None, ..target.clone() }.to_string();

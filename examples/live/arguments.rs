@@ -21,6 +21,15 @@ pub enum Task {
     Backtest,
 }
 
+/// Resources that a metrics API measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resource {
+    /// Processor time, in percent of the request.
+    Cpu,
+    /// Memory, in percent of the request.
+    Memory,
+}
+
 /// Origin of live metrics, and the workloads that they are of.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Live metrics (built with --features live)")]
@@ -79,6 +88,10 @@ pub struct LiveArguments {
     /// Keeps what was learnt in this folder, over a restart.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// The metrics API of the cluster that `--context` names, in place of a monitoring service: CPU, memory and pods, as an HPA sees them.
+    /// It has no past. Where pods request no memory, say `--metrics-api=cpu`: what is asked for and absent lets nothing shrink.
+    #[arg(long, value_name = "RESOURCES", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "cpu,memory")]
+    pub metrics_api: Vec<Resource>,
     /// The cluster whose HPAs are read: a context of the kubeconfig.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
@@ -105,12 +118,17 @@ impl SourceArguments {
     /// # Errors
     /// [`Failure::Input`] with what is missing, or given twice.
     pub fn validate(&self) -> Result<(), Failure> {
+        self.validate_beside(false)
+    }
+
+    /// The same, where the metrics may come from a cluster too.
+    fn validate_beside(&self, cluster: bool) -> Result<(), Failure> {
         let files = [&self.cloudwatch, &self.azure, &self.datadog].into_iter().flatten().count();
-        match usize::from(self.prometheus.is_some()) + files {
+        match usize::from(self.prometheus.is_some()) + usize::from(cluster) + files {
             1 => {}
             0 => {
                 return Err(Failure::input(
-                    "say where the metrics come from: --prometheus URL, --cloudwatch FILE, --azure FILE or --datadog FILE",
+                    "say where the metrics come from: --prometheus URL, --cloudwatch FILE, --azure FILE or --datadog FILE, or from a cluster itself",
                 ));
             }
             _ => return Err(Failure::input("one source at a time: --prometheus, --cloudwatch, --azure or --datadog")),
@@ -141,7 +159,7 @@ impl SourceArguments {
 impl LiveArguments {
     /// Returns whether anything here was asked for.
     pub fn is_wanted(&self) -> bool {
-        self.from.is_wanted() || self.listen.is_some() || self.state.is_some() || self.context.is_some() || self.apply
+        self.from.is_wanted() || !self.metrics_api.is_empty() || self.listen.is_some() || self.state.is_some() || self.context.is_some() || self.apply
     }
 
     /// Checks what can be told without asking anybody.
@@ -149,7 +167,11 @@ impl LiveArguments {
     /// # Errors
     /// [`Failure::Input`] with what is missing, or given twice.
     pub fn validate(&self) -> Result<(), Failure> {
-        self.from.validate()?;
+        let of_cluster = !self.metrics_api.is_empty();
+        self.from.validate_beside(of_cluster)?;
+        if of_cluster && self.context.is_none() {
+            return Err(Failure::input("--metrics-api asks a cluster; say which: --context NAME"));
+        }
         if self.take && !self.apply {
             return Err(Failure::input("--take is about what --apply changes"));
         }
@@ -229,6 +251,19 @@ mod tests {
             (SourceArguments { targets: twice, ..good.clone() }, "given twice"),
             (SourceArguments { backfill: 91, ..good.clone() }, "--backfill 91: at most 90 days"),
         ] {
+            assert!(arguments.validate().unwrap_err().to_string().contains(what), "{what}");
+        }
+        let in_cluster = |from: SourceArguments| LiveArguments {
+            from,
+            metrics_api: vec![Resource::Cpu],
+            ..LiveArguments::default()
+        };
+        let of_cluster = SourceArguments { prometheus: None, ..good.clone() };
+        let named = LiveArguments { context: Some("staging".to_owned()), ..in_cluster(of_cluster.clone()) };
+        assert!(named.validate().is_ok() && named.is_wanted());
+        for (arguments, what) in
+            [(in_cluster(good.clone()), "one source at a time"), (in_cluster(of_cluster), "say which: --context NAME")]
+        {
             assert!(arguments.validate().unwrap_err().to_string().contains(what), "{what}");
         }
         let everywhere = LiveArguments { from: good, apply: true, ..LiveArguments::default() };

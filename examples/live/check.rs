@@ -21,7 +21,7 @@ use crate::manifest::HpaFile;
 /// # Errors
 /// [`Failure::Failed`] if something does not work.
 pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Result<(), Failure> {
-    let source = source::source(&setup.live.from).await?;
+    let source = source::live_source(setup.live).await?;
     let client = cluster::client(setup).await?;
     let hpas = Hpas::new(setup, client.as_ref())?;
     let mut bad = 0_usize;
@@ -100,6 +100,9 @@ pub async fn fetched(
     let days = setup.live.from.backfill;
     if days == 0 {
         return Err(Failure::input("--backfill 0: there is nothing to compare on without a past"));
+    }
+    if !setup.live.metrics_api.is_empty() {
+        return Err(Failure::input("the metrics API has no past to compare on; name a monitoring service, or --source RECORDS"));
     }
     let source = source::source(&setup.live.from).await?;
     let client = cluster::client(setup).await?;

@@ -36,7 +36,7 @@ pub async fn looped(
     live.validate()?;
     let cadence = Cadence::new(Duration::from_secs(live.from.interval)).map_err(Failure::input)?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let source = source::source(&live.from).await?;
+    let source = source::live_source(live).await?;
     let (engine, learnt) = Learnt::engine(setup.engine, live.state.as_deref())?;
     let client = cluster::client(setup).await?;
     let hpas = Hpas::new(setup, client.as_ref())?;

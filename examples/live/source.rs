@@ -10,6 +10,7 @@ mod datadog;
 mod fleet;
 #[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
 mod mapping;
+mod metrics_api;
 mod prometheus;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use scaling_core::http::HttpConfig;
 use scaling_core::live::Cadence;
 use scaling_core::{MetricsSource, Target};
 
-use super::arguments::SourceArguments;
+use super::arguments::{LiveArguments, SourceArguments};
 use super::looping::Tell;
 use crate::Failure;
 
@@ -52,6 +53,12 @@ pub(super) struct Finding {
     pub(super) said: String,
     /// The words for its end.
     pub(super) ended: &'static str,
+}
+
+/// Makes the source, which may be the cluster itself. Nothing is asked yet.
+pub(super) async fn live_source(live: &LiveArguments) -> Result<Arc<dyn LiveSource>, Failure> {
+    live.validate()?;
+    if live.metrics_api.is_empty() { source(&live.from).await } else { Ok(Arc::new(metrics_api::source(live).await?)) }
 }
 
 /// Makes the source. Nothing is asked yet.

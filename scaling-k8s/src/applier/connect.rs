@@ -20,7 +20,9 @@ pub async fn connect(context: &str) -> Result<Client, ConnectError> {
     let failed = |error: &dyn std::fmt::Display| ConnectError(format!("context {context:?}: {error}").into());
     let kubeconfig = Kubeconfig::read().map_err(|error| failed(&error))?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?;
+    // It goes on for minutes, and hides what the server says until a deadline is over.
+    config.default_retry = false;
     Client::try_from(config).map_err(|error| failed(&error))
 }
 

@@ -153,7 +153,7 @@ fn spoilt(mut object: Value, place: usize, by: Value) -> Value {
         match value {
             Value::Object(map) => map.iter().for_each(|(key, value)| pointers(value, &format!("{at}/{key}"), all)),
             Value::Array(list) => {
-                list.iter().enumerate().for_each(|(n, value)| pointers(value, &format!("{at}/{n}"), all))
+                list.iter().enumerate().for_each(|(n, value)| pointers(value, &format!("{at}/{n}"), all));
             }
             _ => {}
         }
