@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use kube::Client;
 use scaling_core::conformance::applier::plan;
-use scaling_core::{ApplyError, ApplyMode, Bounds, HpaApplier, Target};
+use scaling_core::{ApplyError, ApplyMode, Bounds, HpaApplier, MetricsSource, Target};
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::clusters::{Clusters, ClustersConfig, PartHealth};
+use scaling_k8s::metrics_api::MetricsApi;
 use serde_json::{Value, json};
 use support::{ADMIN, ControlPlane, PLAIN};
 
@@ -47,6 +48,7 @@ async fn one_of_two_is_killed(eu: ControlPlane, us: ControlPlane) {
     }
     let config = ClustersConfig::default().with_deadlines(Duration::from_secs(5), Duration::from_secs(5));
     let both = Clusters::new(clients).unwrap().with_default("eu").unwrap().with_config(config).unwrap();
+    let sources = both.each(|_, client| MetricsApi::new(client.clone()));
     let both = both.each(|_, client| KubeHpaApplier::new(client.clone()).force().timeout(Duration::from_secs(4)));
     let web = |cluster: &str| Target::deployment("default", "web").in_cluster(cluster);
     assert_eq!(both.current(&web("eu")).await.unwrap().bounds, bounds(2, 6));
@@ -63,6 +65,11 @@ async fn one_of_two_is_killed(eu: ControlPlane, us: ControlPlane) {
         assert!(matches!(error, ApplyError::Unapplied { transient: true, .. }), "{error:?}");
         assert_eq!(both.current(&web("eu")).await.unwrap().bounds, bounds(2, 6));
     }
+    let now = std::time::SystemTime::now().into();
+    let seen = sources.observe_all(&[web("us"), web("eu")], now).await;
+    assert!(matches!(&seen[0], Err(error) if error.is_transient()), "{seen:?}");
+    assert_eq!(seen[1].as_ref().unwrap().current.current_pod_count, Some(3));
+
     let health = both.health(scaling_core::chrono::DateTime::UNIX_EPOCH);
     assert_eq!((health[0].cluster.as_str(), &health[0].acting), ("eu", &PartHealth::Up));
     assert!(matches!(&health[1].acting, PartHealth::Isolated { .. }), "{health:?}");

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{MetricsSource, Target};
-use scaling_k8s::metrics_api::{MetricsApi, MetricsApiConfig, ScaledKind};
+use scaling_core::{Absence, MetricsSource, Target};
+use scaling_k8s::metrics_api::{MetricsApi, MetricsApiConfig, ScaledKind, WorkloadMetrics};
 
 use super::{Finding, LiveSource, Tried, deadline};
 use crate::Failure;
-use crate::live::arguments::LiveArguments;
+use crate::live::arguments::{LiveArguments, Resource};
 use crate::live::looping::Tell;
 
 /// Makes the source. Nothing is asked yet.
@@ -18,7 +18,15 @@ pub(super) async fn source(live: &LiveArguments) -> Result<MetricsApi, Failure> 
         .ok_or_else(|| Failure::input("--metrics-api asks a cluster; say which: --context NAME"))?;
     let client = scaling_k8s::connect(context).await.map_err(Failure::input)?;
     let config = MetricsApiConfig::default().with_deadline(deadline(live)?);
-    let mut source = MetricsApi::new(client).with_config(config).map_err(Failure::input)?;
+    let mut metrics = WorkloadMetrics::default();
+    if !live.metrics_api.contains(&Resource::Memory) {
+        metrics = metrics.without_memory();
+    }
+    if !live.metrics_api.contains(&Resource::Cpu) {
+        metrics = metrics.without_cpu();
+    }
+    let source = MetricsApi::new(client).with_config(config).map_err(Failure::input)?;
+    let mut source = source.with_default(metrics).map_err(Failure::input)?;
     if let Some(rollouts) = ScaledKind::new("argoproj.io", "v1alpha1", "rollouts") {
         source = source.with_kind("Rollout", rollouts);
     }
@@ -42,6 +50,9 @@ impl LiveSource for MetricsApi {
                 let signal = seen.current.signal(kind);
                 match (signal.value(), signal.absence()) {
                     (Some(value), _) => tell(true, format!("{kind}: works: {value:.1}")),
+                    (None, Some(Absence::NoRequest)) => {
+                        tell(false, format!("{kind}: a pod states no request; leave it out: --metrics-api=cpu"));
+                    }
                     (None, Some(absence)) => tell(false, format!("{kind}: absent: {absence}")),
                     (None, None) => {}
                 }
