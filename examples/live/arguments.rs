@@ -159,7 +159,12 @@ impl SourceArguments {
 impl LiveArguments {
     /// Returns whether anything here was asked for.
     pub fn is_wanted(&self) -> bool {
-        self.from.is_wanted() || !self.metrics_api.is_empty() || self.listen.is_some() || self.state.is_some() || self.context.is_some() || self.apply
+        self.from.is_wanted()
+            || !self.metrics_api.is_empty()
+            || self.listen.is_some()
+            || self.state.is_some()
+            || self.context.is_some()
+            || self.apply
     }
 
     /// Checks what can be told without asking anybody.

@@ -102,7 +102,9 @@ pub async fn fetched(
         return Err(Failure::input("--backfill 0: there is nothing to compare on without a past"));
     }
     if !setup.live.metrics_api.is_empty() {
-        return Err(Failure::input("the metrics API has no past to compare on; name a monitoring service, or --source RECORDS"));
+        return Err(Failure::input(
+            "the metrics API has no past to compare on; name a monitoring service, or --source RECORDS",
+        ));
     }
     let source = source::source(&setup.live.from).await?;
     let client = cluster::client(setup).await?;

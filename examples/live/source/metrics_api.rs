@@ -17,7 +17,7 @@ pub(super) async fn source(live: &LiveArguments) -> Result<MetricsApi, Failure> 
         .as_ref()
         .ok_or_else(|| Failure::input("--metrics-api asks a cluster; say which: --context NAME"))?;
     let client = scaling_k8s::connect(context).await.map_err(Failure::input)?;
-    let config = MetricsApiConfig::default().with_deadline(deadline(live)?);
+    let config = MetricsApiConfig::default().with_deadline(deadline(&live.from)?);
     let mut metrics = WorkloadMetrics::default();
     if !live.metrics_api.contains(&Resource::Memory) {
         metrics = metrics.without_memory();
@@ -68,8 +68,9 @@ impl LiveSource for MetricsApi {
         tried
     }
 
-    async fn fetch_past(&self, _: &[Target], _: u64, _: DateTime<Utc>, tell: &Tell) {
+    async fn fetch_past(&self, _: &[Target], _: u64, _: DateTime<Utc>, tell: &Tell) -> usize {
         tell("note: the metrics API tells the present alone; what is learnt begins now, and --state keeps it");
+        0
     }
 
     fn findings(&self) -> Vec<Finding> {
