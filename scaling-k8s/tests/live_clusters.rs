@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "support/aggregated.rs"]
-mod aggregated;
+#[path = "support/fixed_metrics.rs"]
+mod fixed_metrics;
 #[path = "live_clusters/metrics.rs"]
 mod metrics;
 mod support;

@@ -9,7 +9,7 @@ use scaling_core::{MetricsSource, SignalKind, Target};
 use scaling_k8s::metrics_api::{ApiMetric, MetricsApi, WorkloadMetrics};
 use serde_json::{Value, json};
 
-use crate::aggregated::Aggregated;
+use crate::fixed_metrics::Aggregated;
 use crate::send;
 
 fn now() -> DateTime<Utc> {

@@ -4,8 +4,11 @@
 // Each test uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod aggregated;
+pub(crate) mod local;
 mod nodes;
 mod process;
+pub(crate) mod proxy;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -80,13 +83,28 @@ impl ControlPlane {
 
     /// A client with one of the tokens.
     pub(crate) fn client(&self, token: &str) -> Client {
+        Client::try_from(self.config(token)).unwrap()
+    }
+
+    /// The configuration of such a client.
+    pub(crate) fn config(&self, token: &str) -> Config {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse().unwrap());
+        let mut config = Config::new(self.server().parse().unwrap());
         config.accept_invalid_certs = true;
         config.auth_info = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
-        Client::try_from(config).unwrap()
+        config
+    }
+
+    /// Address of the API server.
+    pub(crate) fn server(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The folder of its files, gone with it.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     async fn try_start(assets: &Path) -> Option<Self> {
@@ -180,6 +198,11 @@ impl ControlPlane {
         }
         self.show_logs();
         false
+    }
+
+    /// Everything that one of the programs has said.
+    pub(crate) fn log(&self, name: &str) -> String {
+        self.children.iter().filter(|child| child.name == name).map(Process::log).collect()
     }
 
     fn show_logs(&self) {

@@ -1,7 +1,7 @@
 //! What acts on the objects: controllers, and a node whose pods run.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -27,6 +27,8 @@ impl ControlPlane {
                 "--kube-api-qps=500",
                 "--kube-api-burst=1000",
                 "--horizontal-pod-autoscaler-sync-period=1s",
+                // It logs the largest proposal of each sync, before any limit.
+                "--vmodule=horizontal=4",
                 &format!("--horizontal-pod-autoscaler-downscale-stabilization={}s", downscale_stabilization.as_secs()),
             ],
         );
@@ -48,11 +50,6 @@ impl ControlPlane {
         let _: serde_json::Value = self.client(ADMIN).request(request).await.unwrap();
     }
 
-    /// Address of the API server.
-    pub(crate) fn server(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
-    }
-
     /// Writes a kubeconfig of the administrator for this address.
     pub(crate) fn kubeconfig(&self, name: &str, server: &str) -> PathBuf {
         let mut cluster = json!({ "server": server });
@@ -70,10 +67,5 @@ impl ControlPlane {
         let path = self.folder.join(format!("{name}.kubeconfig"));
         fs::write(&path, config.to_string()).unwrap();
         path
-    }
-
-    /// The folder with the programs.
-    pub(crate) fn assets(&self) -> &Path {
-        &self.assets
     }
 }

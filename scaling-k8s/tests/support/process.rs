@@ -22,6 +22,8 @@ impl Process {
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new("/bin/sh");
         command.args(["-c", WATCHED, name]).arg(program).args(arguments).process_group(0);
+        // The times in the logs.
+        command.env("TZ", "UTC");
         command.stdin(Stdio::piped()).stdout(file.try_clone().unwrap()).stderr(file);
         let child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         Self { name, log, child }
@@ -31,9 +33,14 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Everything that it has said.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Prints the end of its log.
     pub(crate) fn show_log(&self) {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         eprintln!("{}:\n{}", self.name, lines[lines.len().saturating_sub(20)..].join("\n"));
     }
