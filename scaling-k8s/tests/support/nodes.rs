@@ -12,7 +12,7 @@ impl ControlPlane {
     /// Starts these controllers of kube-controller-manager, each by its full name, with a sync period of the HPA's of 1 s. `server` is the
     /// API server's address; another one than [`server`](Self::server) is a proxy.
     pub(crate) fn start_controllers(&mut self, server: &str, controllers: &[&str], downscale_stabilization: Duration) {
-        let kubeconfig = self.kubeconfig("controllers", server).display().to_string();
+        let kubeconfig = self.kubeconfig("controllers", server, ADMIN).display().to_string();
         let key = self.folder.join("sa.key").display().to_string();
         self.spawn(
             "kube-controller-manager",
@@ -36,7 +36,7 @@ impl ControlPlane {
 
     /// Starts kwok and makes a node. Its pods run and are ready at once, and those of a Job complete.
     pub(crate) async fn start_node(&mut self) {
-        let kubeconfig = self.kubeconfig("kwok", &self.server()).display().to_string();
+        let kubeconfig = self.kubeconfig("kwok", &self.server(), ADMIN).display().to_string();
         let mut stages: Vec<PathBuf> =
             fs::read_dir(self.assets.join("kwok-stages")).unwrap().map(|entry| entry.unwrap().path()).collect();
         stages.sort();
@@ -50,8 +50,8 @@ impl ControlPlane {
         let _: serde_json::Value = self.client(ADMIN).request(request).await.unwrap();
     }
 
-    /// Writes a kubeconfig of the administrator for this address.
-    pub(crate) fn kubeconfig(&self, name: &str, server: &str) -> PathBuf {
+    /// Writes a kubeconfig for this address and for whoever has the token.
+    pub(crate) fn kubeconfig(&self, name: &str, server: &str, token: &str) -> PathBuf {
         let mut cluster = json!({ "server": server });
         if server.starts_with("https:") {
             cluster["insecure-skip-tls-verify"] = true.into();
@@ -60,8 +60,8 @@ impl ControlPlane {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{ "name": "test", "cluster": cluster }],
-            "users": [{ "name": "admin", "user": { "token": ADMIN } }],
-            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "admin" } }],
+            "users": [{ "name": "user", "user": { "token": token } }],
+            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "user" } }],
             "current-context": "test",
         });
         let path = self.folder.join(format!("{name}.kubeconfig"));

@@ -44,11 +44,13 @@ pub(crate) enum Treatment {
     LoseRequest,
     /// The API server carries it out, and the connection is cut instead of the answer.
     LoseAnswer,
-    /// The API server gets it that much later.
+    /// The API server gets it that much later, even if nobody waits for the answer any more.
     Delay(Duration),
+    /// The API server carries it out, and the answer is that much later.
+    DelayAnswer(Duration),
 }
 
-/// Decides by method and path, with the query.
+/// Decides by method and query.
 type Rule = Box<dyn FnMut(&str, &str) -> Treatment + Send>;
 
 struct Shared {
@@ -58,7 +60,10 @@ struct Shared {
     log: Mutex<HashMap<String, Vec<Exchange>>>,
     /// Number of exchanges in the log.
     length: watch::Sender<usize>,
-    rule: Mutex<Rule>,
+    /// By the last part of the path.
+    rules: Mutex<HashMap<String, Rule>>,
+    /// Number of requests that are not answered yet.
+    underway: watch::Sender<usize>,
     remembers: fn(&str) -> bool,
 }
 
@@ -77,11 +82,17 @@ impl Proxy {
             upstream,
             log: Mutex::default(),
             length: watch::Sender::new(0),
-            rule: Mutex::new(Box::new(|_, _| Treatment::Pass)),
+            rules: Mutex::default(),
+            underway: watch::Sender::new(0),
             remembers,
         });
         let of_handler = shared.clone();
-        let server = Server::start(None, move |request| forward(of_handler.clone(), request)).await;
+        let handler = move |request| {
+            // A task of its own goes on after the client has hung up, as a server would.
+            let forwarded = tokio::spawn(forward(of_handler.clone(), request));
+            async move { forwarded.await.map_err(io::Error::other)? }
+        };
+        let server = Server::start(None, handler).await;
         Self { shared, server }
     }
 
@@ -95,9 +106,14 @@ impl Proxy {
         Client::try_from(Config::new(self.address().parse().unwrap())).unwrap()
     }
 
-    /// Treats requests by this rule from now on.
-    pub(crate) fn treat(&self, rule: impl FnMut(&str, &str) -> Treatment + Send + 'static) {
-        *self.shared.rule.lock().unwrap() = Box::new(rule);
+    /// Treats requests for objects of this name by a rule from now on.
+    pub(crate) fn treat(&self, name: &str, rule: impl FnMut(&str, &str) -> Treatment + Send + 'static) {
+        self.shared.rules.lock().unwrap().insert(name.to_owned(), Box::new(rule));
+    }
+
+    /// Waits until every request is answered, those too that nobody waits for.
+    pub(crate) async fn idle(&self) {
+        let _ = self.shared.underway.subscribe().wait_for(|underway| *underway == 0).await.unwrap();
     }
 
     /// What was remembered of a namespace, in the order of the answers.
@@ -117,15 +133,34 @@ impl Proxy {
     }
 }
 
+/// A request that is underway, for as long as it lives.
+struct Underway(Arc<Shared>);
+
+impl Underway {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.underway.send_modify(|underway| *underway += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.underway.send_modify(|underway| *underway -= 1);
+    }
+}
+
 async fn forward(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
     let asked = now();
+    let _underway = Underway::new(shared.clone());
     let (mut parts, body) = request.into_parts();
     let sent = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let target = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-    let treatment = shared.rule.lock().unwrap()(parts.method.as_str(), &target);
+    let name = parts.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+    let rule = |rule: &mut Rule| rule(parts.method.as_str(), parts.uri.query().unwrap_or_default());
+    let treatment = shared.rules.lock().unwrap().get_mut(&name).map(rule).unwrap_or_default();
     match treatment {
-        Treatment::Pass | Treatment::LoseAnswer => {}
-        Treatment::Refuse(code) => return Ok(status(code, "Refused", "the test says so")),
+        Treatment::Pass | Treatment::LoseAnswer | Treatment::DelayAnswer(_) => {}
+        Treatment::Refuse(code) => return Ok(status(code, reason(code), "the test says so")),
         Treatment::LoseRequest => return Err(io::ErrorKind::ConnectionReset.into()),
         Treatment::Delay(by) => tokio::time::sleep(by).await,
     }
@@ -158,11 +193,23 @@ async fn forward(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
         shared.log.lock().unwrap().entry(namespace_of(&exchange.path)).or_default().push(exchange);
         shared.length.send_modify(|length| *length += 1);
     }
-    if treatment == Treatment::LoseAnswer {
-        return Err(io::ErrorKind::ConnectionReset.into());
+    match treatment {
+        Treatment::LoseAnswer => return Err(io::ErrorKind::ConnectionReset.into()),
+        Treatment::DelayAnswer(by) => tokio::time::sleep(by).await,
+        _ => {}
     }
     let body: Body = Full::from(got).map_err(|never| match never {}).boxed_unsync();
     Ok(Response::from_parts(head, body))
+}
+
+/// The API server's word for a code.
+fn reason(code: u16) -> &'static str {
+    match code {
+        409 => "Conflict",
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
+        _ => "InternalError",
+    }
 }
 
 pub(crate) fn now() -> DateTime<Utc> {
