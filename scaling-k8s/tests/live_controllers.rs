@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "live_controllers/cronjobs.rs"]
+mod cronjobs;
 mod support;
 
 use std::time::Duration;

@@ -22,7 +22,7 @@ struct Wish(Arc<AtomicU32>);
 
 #[async_trait]
 impl DecisionEngine for Wish {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "wish"
     }
 

@@ -1,10 +1,10 @@
 //! The module `hpa` of the core, on what the real controller saw.
 
-use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::chrono::TimeDelta;
 use scaling_core::hpa::{
     Calculator, ConditionStatus, ControllerConfig, Hpa, HpaController, HpaMemory, HpaSpec, Metric, MetricError,
-    MetricKind, MetricSamples, Pod, PodUsage, PodValue, Proposal, Quantity, Reported, Resources, SampleTime, Scale,
-    ScaledObject, Selector, SyncResult,
+    MetricKind, MetricSamples, Pod, PodUsage, PodValue, Proposal, Quantity, Recommendation, Recommendations, Reported,
+    Resources, SampleTime, Scale, ScaledObject, Selector, SyncResult,
 };
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::transcript::Sync;
 const MOST: usize = 8;
 
 /// How far the controller's cache of pods may be from what the test saw.
-const LAG: TimeDelta = TimeDelta::milliseconds(1500);
+const LAG: TimeDelta = TimeDelta::seconds(3);
 
 /// Compares every sync, and returns the number of them.
 ///
@@ -38,15 +38,20 @@ pub(crate) fn compare(
     for (number, sync) in syncs.iter().enumerate() {
         let spec: HpaSpec = serde_json::from_value(sync.spec.clone()).map_err(|error| error.to_string())?;
         let hpa = Hpa::try_from(&spec).map_err(|error| error.to_string())?;
-        let states =
+        let caches =
             if hpa.metrics.iter().any(counts_pods) { pods.seen(namespace, sync.within, LAG) } else { vec![Vec::new()] };
         let status = sync.status.as_ref().map_or(&shown, |(status, _)| status);
         let (mut explained, mut differences) = (Vec::new(), Vec::new());
         for memory in &memories {
             for now in [sync.within.0, sync.within.1] {
-                for state in &states {
+                for cache in &caches {
                     let mut next = memory.clone();
-                    let mut object = Object::new(sync, &hpa, state, now);
+                    if let Some(Scale { spec_replicas: replicas, .. }) = sync.scale {
+                        // The controller does so too, before it asks for metrics.
+                        let seed = Recommendation { replicas, at: sync.read };
+                        next.recommendations.get_or_insert_with(|| Recommendations::new(vec![seed]));
+                    }
+                    let mut object = Object::new(sync, &hpa, cache);
                     let result = controller.sync(&hpa, &mut next, &mut object, now);
                     match object.agrees(sync, &result, &next, status) {
                         Ok(()) if explained.contains(&next) => {}
@@ -58,7 +63,7 @@ pub(crate) fn compare(
         }
         if explained.is_empty() {
             return Err(format!(
-                "{namespace}, sync {number}: {}\nseen: {sync:#?}\nstatus: {status}\nmemory: {:#?}\npods: {states:?}",
+                "{namespace}, sync {number}: {}\nseen: {sync:#?}\nstatus: {status}\nmemory: {:#?}\npods: {caches:?}",
                 differences.join("\n"),
                 memories.first()
             ));
@@ -106,7 +111,7 @@ impl ScaledObject for Object {
 }
 
 impl Object {
-    fn new(sync: &Sync, hpa: &Hpa, pods: &[Pod], _: DateTime<Utc>) -> Self {
+    fn new(sync: &Sync, hpa: &Hpa, pods: &[Pod]) -> Self {
         let samples = hpa.metrics.iter().zip(&sync.answers).map(|(metric, answer)| samples(metric, answer)).collect();
         let writable = sync.written.is_none_or(|(_, stored)| stored);
         let reported =

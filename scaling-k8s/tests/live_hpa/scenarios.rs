@@ -185,8 +185,8 @@ fn absences() -> Vec<Scenario> {
 fn bounds() -> Vec<Scenario> {
     let slow = json!({ "scaleDown": { "stabilizationWindowSeconds": 1, "policies": [policy("Pods", 2, 2)] } });
     vec![
-        Scenario { ..floor("floor", queue(2, 10)) },
-        Scenario { ..floor("floor-with-behavior", with_behavior(queue(2, 10), &slow)) },
+        floor("floor", queue(2, 10)),
+        floor("floor-with-behavior", with_behavior(queue(2, 10), &slow)),
         Scenario {
             steps: vec![(4, Apply { pods: 3, wanted: 16 }), (7, Set(QUEUE, waiting(140)))],
             ..queue_of(

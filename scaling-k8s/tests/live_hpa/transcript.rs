@@ -15,6 +15,8 @@ pub(crate) struct Sync {
     pub(crate) spec: Value,
     /// Sizes that the scale subresource said; none if it could not be read.
     pub(crate) scale: Option<Scale>,
+    /// Instant at which it had read the scale.
+    pub(crate) read: DateTime<Utc>,
     /// Answers to its queries of metrics, in their order.
     pub(crate) answers: Vec<Exchange>,
     /// Largest proposal of the metrics, before any limit; none if they were not evaluated or failed.
@@ -131,6 +133,7 @@ fn read(group: &[&Exchange]) -> Sync {
     Sync {
         spec: Value::Null,
         scale,
+        read: first.answered,
         answers,
         proposed: None,
         written: scaled.as_ref().map(size),

@@ -63,7 +63,7 @@ where
     H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let service = service_fn(move |request| handler(request));
+    let service = service_fn(handler);
     // An error is a connection that was cut, by the handler's wish or by the client.
     let _ = match tls {
         None => http1::Builder::new().serve_connection(TokioIo::new(stream), service).await,

@@ -1,10 +1,6 @@
 //! The CronJobs of a week, carried out by the real controllers: each minute at which something changes has its Job, and what the Job's pod
 //! would run, run here with its rights and its clock, writes the bounds of that minute.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -19,8 +15,9 @@ use scaling_core::chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use scaling_core::{Bounds, Target};
 use scaling_k8s::api::cronjob::{CronJobs, LABEL, Moment, WeekPlan};
 use serde_json::{Value, json};
-use support::proxy::now;
-use support::{ADMIN, ControlPlane, NODE};
+
+use crate::support::proxy::now;
+use crate::support::{self, ADMIN, ControlPlane, NODE};
 
 /// Most time until a Job is there or complete: two minutes of the clock, and a busy machine.
 const LIMIT: Duration = Duration::from_secs(200);
