@@ -20,6 +20,9 @@ const RESOURCE: (&str, &str) = ("metrics.k8s.io", "v1beta1");
 const CUSTOM: (&str, &str) = ("custom.metrics.k8s.io", "v1beta2");
 const EXTERNAL: (&str, &str) = ("external.metrics.k8s.io", "v1beta1");
 
+/// Time over which a value was measured: so long a new pod's CPU does not count.
+const WINDOW_S: u32 = 3;
+
 /// How long a start may take.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -207,7 +210,7 @@ fn pod_metrics(pods: &[Pod], cpu: Option<&Reading>, memory: Option<&Reading>) ->
         });
         Some(json!({
             "metadata": { "name": pod.metadata.name, "namespace": pod.metadata.namespace, "labels": pod.metadata.labels },
-            "timestamp": now(), "window": "1s", "containers": containers.collect::<Vec<_>>(),
+            "timestamp": now(), "window": format!("{WINDOW_S}s"), "containers": containers.collect::<Vec<_>>(),
         }))
     });
     let (group, version) = RESOURCE;
@@ -217,7 +220,7 @@ fn pod_metrics(pods: &[Pod], cpu: Option<&Reading>, memory: Option<&Reading>) ->
 fn custom(described: &Value, metric: &str, milli: i64) -> Value {
     json!({
         "describedObject": described, "metric": { "name": metric, "selector": null },
-        "timestamp": now(), "windowSeconds": 1, "value": format!("{milli}m"),
+        "timestamp": now(), "windowSeconds": WINDOW_S, "value": format!("{milli}m"),
     })
 }
 
