@@ -7,6 +7,8 @@ pub mod api;
 mod applier;
 #[cfg(feature = "client")]
 pub mod clusters;
+#[cfg(feature = "controller")]
+pub mod controller;
 mod error;
 #[cfg(feature = "client")]
 mod fan_out;
