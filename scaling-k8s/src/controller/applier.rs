@@ -80,15 +80,16 @@ impl CachedApplier {
     }
 
     /// What the cache says.
-    fn cached(&self, target: &Target) -> Result<HpaState, ApplyError> {
-        let unapplied = |transient, source| ApplyError::Unapplied { target: target.clone(), transient, source };
+    fn cached(&self, target: &Target) -> Result<HpaState, Box<ApplyError>> {
+        let unapplied =
+            |transient, source| Box::new(ApplyError::Unapplied { target: target.clone(), transient, source });
         let hpa = self.cache.get(&target.namespace, &target.hpa).map_err(|why| unapplied(true, why.into()))?;
-        let Some(hpa) = hpa else { return Err(ApplyError::NotFound { target: target.clone() }) };
+        let Some(hpa) = hpa else { return Err(ApplyError::NotFound { target: target.clone() }.into()) };
         let scaled = hpa.target();
         if scaled.kind != target.kind || scaled.name != target.name {
             let Target { hpa, kind, name, .. } = target;
             let detail = format!("HPA {hpa:?} scales {}/{}, not {kind}/{name}", scaled.kind, scaled.name);
-            return Err(ApplyError::Refused { target: target.clone(), detail });
+            return Err(ApplyError::Refused { target: target.clone(), detail }.into());
         }
         hpa.state().map_err(|why| unapplied(false, why.into()))
     }
@@ -114,13 +115,13 @@ impl CachedApplier {
 impl HpaApplier for CachedApplier {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
         let ahead = self.ahead().get(target).cloned();
-        let cached = self.cached(target);
+        let cached = self.cached(target).map_err(|error| *error);
         match (ahead, &cached) {
             (None, _) | (Some(_), Err(ApplyError::Unapplied { .. })) => cached,
             (Some(Ahead::Known { version, .. }), _) if self.cache.has_seen(&version) => {
                 self.ahead().remove(target);
                 // It may have caught up since it was asked.
-                self.cached(target)
+                self.cached(target).map_err(|error| *error)
             }
             (Some(Ahead::Known { state, since, .. }), _) if since.elapsed() < self.settle => Ok(state),
             (Some(_), _) => {

@@ -233,7 +233,7 @@ impl World {
     }
 
     fn tell(&mut self) {
-        let watch = self.watches.pop().expect("a watch waits");
+        let watch = self.watches.pop().unwrap();
         let lines: String = self.events.drain(..).collect();
         watch.send_response(Response::new(Body::from(lines.into_bytes())));
     }

@@ -1,11 +1,11 @@
 //! The part of an HPA that is kept, read from JSON without holding the rest.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value, json};
 
 use crate::controller::settings::PREFIX;
 use crate::resting::ANNOTATION;
@@ -191,16 +191,16 @@ impl<'de> Deserialize<'de> for Owned {
 
 impl Serialize for Owned {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let leaf = BTreeMap::<&str, ()>::new;
-        let mut fields: BTreeMap<&str, BTreeMap<Cow<'_, str>, BTreeMap<String, BTreeMap<&str, ()>>>> = BTreeMap::new();
-        for (owned, bound) in [(self.min, "f:minReplicas"), (self.max, "f:maxReplicas")] {
-            if owned {
-                fields.entry("f:spec").or_default().insert(bound.into(), BTreeMap::new());
-            }
+        let bounds = [(self.min, "f:minReplicas"), (self.max, "f:maxReplicas")];
+        let bounds: Map<String, Value> =
+            bounds.iter().filter(|(owned, _)| *owned).map(|(_, bound)| ((*bound).to_owned(), json!({}))).collect();
+        let mut fields = Map::new();
+        if !bounds.is_empty() {
+            fields.insert("f:spec".to_owned(), bounds.into());
         }
         if self.annotation {
-            let annotations = BTreeMap::from([(format!("f:{ANNOTATION}"), leaf())]);
-            fields.entry("f:metadata").or_default().insert("f:annotations".into(), annotations);
+            let annotation = json!({ "f:annotations": { format!("f:{ANNOTATION}"): {} } });
+            fields.insert("f:metadata".to_owned(), annotation);
         }
         fields.serialize(serializer)
     }

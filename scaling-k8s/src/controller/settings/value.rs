@@ -73,16 +73,16 @@ impl<'a> Reader<'a> {
         self.checked(key, value, duration(value), must)
     }
 
-    pub(super) fn decimal(&mut self, key: &'static str, least: f64, most: f64, must: &'static str) -> Option<f64> {
+    pub(super) fn decimal(&mut self, key: &'static str, from: f64, to: f64, must: &'static str) -> Option<f64> {
         let value = self.value(key)?;
-        let number = decimal(value).filter(|number| (least..=most).contains(number));
+        let number = decimal(value).filter(|number| (from..=to).contains(number));
         self.checked(key, value, number, must)
     }
 
     /// A share, from a number with a percent sign.
-    pub(super) fn percent(&mut self, key: &'static str, most: f64, must: &'static str) -> Option<f64> {
+    pub(super) fn percent(&mut self, key: &'static str, to: f64, must: &'static str) -> Option<f64> {
         let value = self.value(key)?;
-        let number = value.strip_suffix('%').and_then(decimal).filter(|number| (0.0..=most).contains(number));
+        let number = value.strip_suffix('%').and_then(decimal).filter(|number| (0.0..=to).contains(number));
         self.checked(key, value, number.map(|percent| percent / 100.0), must)
     }
 

@@ -125,7 +125,8 @@ proptest! {
                 prop_assert_eq!(&kept.known.memory, &whole.memory);
                 // And so does its JSON, to whoever reads that: the former owners among it.
                 let again = Seen::of(&kept.json(), MANAGER).unwrap();
-                prop_assert_eq!(again.apply_body(whole.state.bounds), whole.apply_body(whole.state.bounds));
+                let (bounds, resting) = (whole.state.bounds, whole.state.resting);
+                prop_assert_eq!(again.apply_body(bounds, resting), whole.apply_body(bounds, resting));
             }
             Err(error) => prop_assert_eq!(kept.state(), Err(error)),
         }
