@@ -1,7 +1,7 @@
 //! A fleet against a real API server: what a tick costs where nothing changes, where a part changes, and after an outage.
 //!
-//! The numbers are printed (`--nocapture`). The fleet of ten thousand takes a release build to be measured as it is run:
-//! `cargo test --release -p scaling-k8s --test live_fleet -- --ignored --nocapture`.
+//! The numbers are printed (`--nocapture`). The fleet of ten thousand is held to a second of CPU for a tick in which nothing changes, and to
+//! 300 MiB: `cargo test -p scaling-k8s --test live_fleet -- --ignored --nocapture`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -29,7 +29,7 @@ async fn a_thousand() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a minute, and a release build to be worth it"]
+#[ignore = "takes a minute"]
 async fn ten_thousand() {
     a_fleet_of(10_000).await;
 }
@@ -51,12 +51,18 @@ async fn a_fleet_of(hpas: usize) {
 
     let applier = CachedApplier::new(cache.clone(), KubeHpaApplier::new(client.clone()).force());
     let mut fleet = Fleet::new(&targets, applier);
+    println!(
+        "{hpas} HPAs with metrics in memory: {} MiB resident, {} before the cache",
+        Usage::now().mib(),
+        before.mib()
+    );
     steady(&mut fleet, &plane, hpas).await;
     a_part_changes(&mut fleet, &plane, hpas).await;
     steady(&mut fleet, &plane, hpas).await;
+    println!("{hpas} HPAs after seven ticks: {} MiB resident", Usage::now().mib());
     an_outage(&fleet, &mut plane).await;
     println!("{hpas} HPAs in the end: {} MiB resident", Usage::now().mib());
-    if hpas >= 10_000 && !cfg!(debug_assertions) {
+    if hpas >= 10_000 {
         assert!(Usage::now().mib() <= 300, "memory of a fleet of ten thousand");
     }
 }
@@ -79,7 +85,7 @@ async fn steady(fleet: &mut Fleet, plane: &ControlPlane, hpas: usize) {
     let after = measure::Server::now(plane).await;
     println!("API server meanwhile: {:.2} s CPU", after.cpu - server.cpu);
     assert_eq!(after.requests, server.requests, "requests for HPAs besides the watch");
-    if hpas >= 10_000 && !cfg!(debug_assertions) {
+    if hpas >= 10_000 {
         assert!(cheapest <= Duration::from_secs(1), "a steady tick of ten thousand takes {cheapest:?} of CPU");
     }
 }
