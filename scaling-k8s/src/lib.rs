@@ -5,6 +5,8 @@
 pub mod api;
 #[cfg(feature = "client")]
 mod applier;
+#[cfg(feature = "controller")]
+pub mod controller;
 mod error;
 mod folder;
 pub mod history;
