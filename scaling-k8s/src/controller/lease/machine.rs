@@ -8,12 +8,13 @@ mod share;
 mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use super::settings::{LeaseSettings, LeaseTiming};
 pub(super) use lease::{Answer, Key, Seen, Standing, Write};
 use lease::{Lease, Yield};
-use share::{Share, share};
+use share::quota;
 
 /// Writes that are under way at once. A fleet of many shards does not flood the API server at its start.
 const MOST_WRITES: usize = 32;
@@ -56,6 +57,8 @@ pub(super) struct Machine {
     /// Instant at which the last list that was answered was sent.
     listed: Option<Instant>,
     next_list: Instant,
+    /// No list is sent before, whatever is in doubt: the last one failed.
+    list_after: Instant,
     /// Other replicas, and since when each has been alive without a break.
     alive: BTreeMap<String, Instant>,
     /// Nothing is taken before: replicas with another number of shards were met.
@@ -76,6 +79,7 @@ impl Machine {
             listing: None,
             listed: None,
             next_list: now,
+            list_after: now,
             alive: BTreeMap::new(),
             claim_after: None,
             give_after: None,
@@ -117,9 +121,9 @@ impl Machine {
         self.take_a_member_lease(now, &mut actions);
         self.tidy(now, &mut actions);
         if self.may_claim(now) {
-            let share = self.share(now);
-            self.claim(now, &share, &mut actions);
-            self.give_up_surplus(now, &share);
+            let quota = self.quota(now);
+            self.claim(now, quota, &mut actions);
+            self.give_up_surplus(now, quota);
         }
         self.drain(&mut actions);
         actions
@@ -138,7 +142,7 @@ impl Machine {
                 available.map(|from| from + self.grace()),
             ]
         };
-        let own = [(self.listing.is_none()).then_some(self.next_list), self.claim_after, self.give_after];
+        let own = [Some(self.next_list), Some(self.list_after), self.claim_after, self.give_after];
         let all = own.into_iter().chain(self.leases.values().flat_map(of_lease)).flatten();
         all.filter(|at| now < *at).min().unwrap_or(now + self.timing.retry())
     }
@@ -150,6 +154,7 @@ impl Machine {
                 let sent = self.listing.take().unwrap_or(now);
                 // One that took longer than that has paused enough.
                 self.next_list = now.max(sent + self.timing.retry());
+                self.list_after = if answer.is_some() { now } else { self.next_list };
                 if let Some(seen) = answer {
                     self.listed = Some(sent);
                     // Of all that is there, before what may be older than a write of ours is left out.
@@ -176,10 +181,6 @@ impl Machine {
                 if self.stopping {
                     lease.give_up();
                 }
-                if lease.doubt || lease.hold.as_ref().is_some_and(|hold| !hold.sure) {
-                    // Soon, but no sooner after a list that failed.
-                    self.next_list = if self.listed.is_some() { now } else { self.next_list };
-                }
             }
             Event::Drained(shard) => {
                 if let Some(hold) = self.leases.get_mut(&Key::Shard(shard)).and_then(|lease| lease.hold.as_mut()) {
@@ -194,12 +195,20 @@ impl Machine {
         self.timing.retry() * 2
     }
 
+    /// A number that replicas do not share.
+    fn turn(&self, shard: u32) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.me, shard).hash(&mut hasher);
+        hasher.finish()
+    }
+
     fn writes(&self) -> usize {
         self.leases.values().filter(|lease| lease.writing.is_some()).count()
     }
 
     fn list(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.listing.is_none() && self.next_list <= now {
+        let is_due = self.next_list <= now || (self.list_after <= now && self.is_in_doubt());
+        if self.listing.is_none() && is_due {
             self.listing = Some(now);
             actions.push(Action::List);
         }
@@ -209,6 +218,15 @@ impl Machine {
                 actions.push(Action::Read(*key));
             }
         }
+    }
+
+    /// Returns true if something must be looked at before the next write, or before it is sure.
+    fn is_in_doubt(&self) -> bool {
+        let is_unsure = |lease: &Lease| {
+            let hold = lease.hold.as_ref();
+            (lease.doubt && !lease.unlisted) || hold.is_some_and(|hold| !hold.sure && hold.yielding == Yield::No)
+        };
+        self.leases.values().any(is_unsure)
     }
 
     fn look(&mut self, now: Instant, sent: Instant, seen: Vec<Seen>) {
@@ -244,7 +262,7 @@ impl Machine {
         }
         if met {
             // Not the same for everybody, or they would meet again.
-            let turns = self.me.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 8;
+            let turns = u32::try_from(self.turn(0) % 8).unwrap_or(0);
             self.claim_after = Some(now + self.timing.retry() * (2 + turns));
         }
         let alive = self.others_alive(now);
@@ -385,10 +403,11 @@ impl Machine {
         alive
     }
 
-    fn share(&self, now: Instant) -> Share {
+    /// Number of shards that this replica shall hold.
+    fn quota(&self, now: Instant) -> usize {
         let mut counts = self.others_alive(now);
         counts.insert(self.me.clone(), self.mine());
-        share(&counts, &self.me, self.shards as usize)
+        quota(&counts, &self.me, self.shards as usize)
     }
 
     /// Number of shards that are held and kept, or asked for.
@@ -401,32 +420,36 @@ impl Machine {
         self.leases.iter().filter(|(key, lease)| matches!(key, Key::Shard(_)) && is_mine(lease)).count()
     }
 
-    fn claim(&mut self, now: Instant, share: &Share, actions: &mut Vec<Action>) {
+    fn claim(&mut self, now: Instant, quota: usize, actions: &mut Vec<Action>) {
         let (grace, shards) = (self.grace(), self.shards);
-        let (mut room, mut mine) = (MOST_WRITES.saturating_sub(self.writes()), self.mine());
-        let (mut free, mut taken) = (0, 0);
-        for (key, lease) in &mut self.leases {
-            if !matches!(key, Key::Shard(shard) if *shard < shards) {
-                continue;
+        let mut free: Vec<(u64, Key, Instant)> = Vec::new();
+        for (key, lease) in &self.leases {
+            let from = lease.available_from(&self.me, &self.timing).filter(|from| *from <= now);
+            if let (Key::Shard(shard), Some(from)) = (*key, from)
+                && shard < shards
+                && lease.is_writable(now)
+            {
+                free.push((self.turn(shard), *key, from));
             }
-            let Some(from) = lease.available_from(&self.me, &self.timing).filter(|from| *from <= now) else { continue };
-            // Replicas with the same view share out what is free without meeting.
-            let is_own_part = free >= share.before && taken < share.missing;
-            free += 1;
-            let is_orphan = from + grace <= now;
-            if room == 0 || !lease.is_writable(now) || !(is_own_part || is_orphan || lease.names(&self.me)) {
-                continue;
-            }
-            actions.push(lease.write(now, *key, Write::Claim));
-            (room, mine, taken) = (room - 1, mine + 1, taken + 1);
         }
-        if mine > share.quota && taken > 0 {
+        // In an order of its own: replicas that see the same seldom ask for the same.
+        free.sort_unstable();
+        let (mut room, mut mine) = (MOST_WRITES.saturating_sub(self.writes()), self.mine());
+        let mut taken = false;
+        for (_, key, from) in free {
+            let Some(lease) = self.leases.get_mut(&key).filter(|_| room > 0) else { continue };
+            if mine < quota || from + grace <= now || lease.names(&self.me) {
+                actions.push(lease.write(now, key, Write::Claim));
+                (room, mine, taken) = (room - 1, mine + 1, true);
+            }
+        }
+        if mine > quota && taken {
             self.give_after = Some(now + self.timing.duration() * 4);
         }
     }
 
     /// Calmly: once all others have lived for a whole duration, and while nothing lies unserved.
-    fn give_up_surplus(&mut self, now: Instant, share: &Share) {
+    fn give_up_surplus(&mut self, now: Instant, quota: usize) {
         let is_unserved = |lease: &Lease| {
             lease.writing.is_some_and(|(write, _)| write != Write::Renew)
                 || lease.hold.as_ref().is_some_and(|hold| hold.yielding != Yield::No)
@@ -439,7 +462,7 @@ impl Machine {
         {
             return;
         }
-        let mut surplus = self.mine().saturating_sub(share.quota);
+        let mut surplus = self.mine().saturating_sub(quota);
         for key in shards.rev() {
             let Some(lease) = self.leases.get_mut(&key).filter(|lease| surplus > 0 && lease.hold.is_some()) else {
                 continue;

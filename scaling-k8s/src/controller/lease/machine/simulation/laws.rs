@@ -9,10 +9,10 @@ use super::world::{Fault, Millis, World};
 /// A lease and a retry by a slow clock, and the requests.
 const HANDED_OVER: Millis = (15_000 + 2_000) * 100 / 97 + 500;
 
-/// Each case is some minutes of several replicas: an eighth of the usual number.
+/// Each case is some minutes of several replicas: a sixteenth of the usual number.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
-    ProptestConfig { cases: usual.cases.div_ceil(8), ..usual }
+    ProptestConfig { cases: usual.cases.div_ceil(16), ..usual }
 }
 
 fn faults(replicas: usize, shards: u32) -> impl Strategy<Value = Vec<(Millis, Fault)>> {
