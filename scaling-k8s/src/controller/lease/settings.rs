@@ -44,8 +44,9 @@ impl LeaseTiming {
     /// ```
     pub fn new(duration: Duration, renew_deadline: Duration, retry: Duration) -> Result<Self, LeaseSettingsError> {
         let whole = duration.subsec_nanos() == 0 && (1..=LONGEST.as_secs()).contains(&duration.as_secs());
-        let ordered = renew_deadline <= duration * 9 / 10 && retry <= renew_deadline / 3;
-        if !whole || !ordered || retry < Duration::from_millis(10) {
+        // Only what is whole is short enough to be multiplied.
+        let ordered = whole && renew_deadline <= duration * 9 / 10 && retry <= renew_deadline / 3;
+        if !ordered || retry < Duration::from_millis(10) {
             return Err(LeaseSettingsError::Timing { duration, renew_deadline, retry });
         }
         Ok(Self { duration, renew_deadline, retry })
