@@ -46,6 +46,8 @@ fn shards_are_even() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_shard_depends_on_the_hpa_alone(
         cluster in proptest::option::of(".{0,8}"), namespace in ".{0,8}", hpa in ".{0,8}", name in ".{0,8}", kind in ".{0,8}",

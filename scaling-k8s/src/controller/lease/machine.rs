@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use super::settings::{LeaseSettings, LeaseTiming};
 pub(super) use lease::{Answer, Key, Seen, Standing, Write};
 use lease::{Lease, Yield};
-use share::quota;
 
 /// Writes that are under way at once. A fleet of many shards does not flood the API server at its start.
 const MOST_WRITES: usize = 32;
@@ -366,109 +365,6 @@ impl Machine {
             if is_unwanted && lease.hold.is_none() && lease.names(&self.me) && lease.is_writable(now) {
                 actions.push(lease.write(now, *key, Write::Release));
             }
-        }
-    }
-
-    /// Shards are taken only with a fresh view, in which this replica and all others are counted.
-    fn may_claim(&self, now: Instant) -> bool {
-        let Some(listed) = self.listed else { return false };
-        let is_fresh = now < listed + self.timing.retry() * 2 + self.timing.request();
-        let is_counted = self.shards == 1
-            || self.leases.iter().any(|(key, lease)| {
-                matches!(key, Key::Member(_)) && lease.hold.as_ref().is_some_and(|hold| hold.stored <= listed)
-            });
-        let may = self.claim_after.is_none_or(|after| after <= now);
-        !self.stopping && is_fresh && is_counted && may && !self.meets_another_division(now)
-    }
-
-    /// Other replicas that are alive, with the number of shards that each holds.
-    fn others_alive(&self, now: Instant) -> BTreeMap<String, usize> {
-        let mut alive = BTreeMap::<String, usize>::new();
-        let mut late = Vec::new();
-        for (key, lease) in &self.leases {
-            let Some(holder) = lease.holder().filter(|holder| *holder != self.me) else { continue };
-            if lease.is_of_another_division(&self.me, self.shards, &self.timing, now) {
-                continue;
-            }
-            if lease.available_from(&self.me, &self.timing).is_none_or(|from| now < from) {
-                *alive.entry(holder.to_owned()).or_default() += usize::from(matches!(key, Key::Shard(_)));
-            } else {
-                // It has let one expire: it does not count, whatever else of it has not expired yet.
-                late.push(holder);
-            }
-        }
-        for holder in late {
-            alive.remove(holder);
-        }
-        alive
-    }
-
-    /// Number of shards that this replica shall hold.
-    fn quota(&self, now: Instant) -> usize {
-        let mut counts = self.others_alive(now);
-        counts.insert(self.me.clone(), self.mine());
-        quota(&counts, &self.me, self.shards as usize)
-    }
-
-    /// Number of shards that are held and kept, or asked for.
-    fn mine(&self) -> usize {
-        let is_mine = |lease: &Lease| match (&lease.hold, lease.writing) {
-            (Some(hold), _) => hold.yielding == Yield::No,
-            (None, Some((write, _))) => write == Write::Claim,
-            (None, None) => false,
-        };
-        self.leases.iter().filter(|(key, lease)| matches!(key, Key::Shard(_)) && is_mine(lease)).count()
-    }
-
-    fn claim(&mut self, now: Instant, quota: usize, actions: &mut Vec<Action>) {
-        let (grace, shards) = (self.grace(), self.shards);
-        let mut free: Vec<(u64, Key, Instant)> = Vec::new();
-        for (key, lease) in &self.leases {
-            let from = lease.available_from(&self.me, &self.timing).filter(|from| *from <= now);
-            if let (Key::Shard(shard), Some(from)) = (*key, from)
-                && shard < shards
-                && lease.is_writable(now)
-            {
-                free.push((self.turn(shard), *key, from));
-            }
-        }
-        // In an order of its own: replicas that see the same seldom ask for the same.
-        free.sort_unstable();
-        let (mut room, mut mine) = (MOST_WRITES.saturating_sub(self.writes()), self.mine());
-        let mut taken = false;
-        for (_, key, from) in free {
-            let Some(lease) = self.leases.get_mut(&key).filter(|_| room > 0) else { continue };
-            if mine < quota || from + grace <= now || lease.names(&self.me) {
-                actions.push(lease.write(now, key, Write::Claim));
-                (room, mine, taken) = (room - 1, mine + 1, true);
-            }
-        }
-        if mine > quota && taken {
-            self.give_after = Some(now + self.timing.duration() * 4);
-        }
-    }
-
-    /// Calmly: once all others have lived for a whole duration, and while nothing lies unserved.
-    fn give_up_surplus(&mut self, now: Instant, quota: usize) {
-        let is_unserved = |lease: &Lease| {
-            lease.writing.is_some_and(|(write, _)| write != Write::Renew)
-                || lease.hold.as_ref().is_some_and(|hold| hold.yielding != Yield::No)
-                || lease.available_from(&self.me, &self.timing).is_some_and(|from| from <= now)
-        };
-        let shards = (0..self.shards).map(Key::Shard);
-        if self.give_after.is_some_and(|after| now < after)
-            || self.alive.values().any(|since| now < *since + self.timing.duration())
-            || shards.clone().any(|key| self.leases.get(&key).is_some_and(is_unserved))
-        {
-            return;
-        }
-        let mut surplus = self.mine().saturating_sub(quota);
-        for key in shards.rev() {
-            let Some(lease) = self.leases.get_mut(&key).filter(|lease| surplus > 0 && lease.hold.is_some()) else {
-                continue;
-            };
-            lease.give_up();
-            surplus -= 1;
         }
     }
 
