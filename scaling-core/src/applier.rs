@@ -68,6 +68,15 @@ pub enum ApplyError {
         /// Answer of the API server.
         detail: String,
     },
+    /// Another process decides about the target, or may soon: this one is not sure to be the only one. Nothing was sent.
+    #[error("{target}: not written: {source}")]
+    NotHeld {
+        /// The workload.
+        target: Target,
+        /// What is held instead.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The API server, or the way to it, failed before the change was sent, or while it was only validated. Nothing was changed.
     #[error("{target}: the API server failed, and nothing was changed: {source}")]
     Unapplied {
@@ -101,7 +110,7 @@ impl ApplyError {
     /// Returns true if trying again later can help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Changed { .. } => true,
+            Self::Changed { .. } | Self::NotHeld { .. } => true,
             Self::NotFound { .. } | Self::Conflict { .. } | Self::Refused { .. } => false,
             Self::Unapplied { transient, .. } | Self::Backend { transient, .. } => *transient,
         }

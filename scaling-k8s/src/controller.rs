@@ -1,5 +1,6 @@
-//! A fleet of HPAs under one controller.
+//! A fleet of HPAs under one controller, or under several replicas that share it.
 
 pub mod applier;
 pub mod cache;
+pub mod lease;
 pub mod settings;
