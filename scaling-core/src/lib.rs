@@ -94,7 +94,7 @@ pub use setting::InvalidSetting;
 #[doc(inline)]
 pub use source::{MemorySource, MetricsSource, SourceError};
 #[doc(inline)]
-pub use state::{ApplyMode, HpaState};
+pub use state::{Adoption, ApplyMode, HpaState};
 #[doc(inline)]
 pub use target::Target;
 

@@ -9,6 +9,10 @@ mod files;
 mod killed;
 #[path = "live/looping.rs"]
 mod looping;
+#[path = "live/members.rs"]
+mod members;
+#[path = "live/panics.rs"]
+mod panics;
 #[path = "live/soak.rs"]
 mod soak;
 #[path = "live/world.rs"]
