@@ -13,8 +13,10 @@
 
 mod absence;
 mod approved;
+mod budget_share;
 mod confidence;
 mod cooldown;
+mod fleet_freeze;
 mod freshness;
 mod hard_limits;
 mod removal_budget;
@@ -30,8 +32,10 @@ use serde::{Deserialize, Serialize};
 
 pub use absence::AbsenceGuard;
 pub use approved::{Approved, Proposal, Refusal};
+pub use budget_share::BudgetShare;
 pub use confidence::ConfidenceGate;
 pub use cooldown::Cooldown;
+pub use fleet_freeze::{FleetFreeze, Sight};
 pub use freshness::Freshness;
 pub use hard_limits::HardLimitsGuard;
 pub use removal_budget::RemovalBudget;

@@ -5,6 +5,8 @@
 
 #[path = "live/files.rs"]
 mod files;
+#[path = "live/freeze.rs"]
+mod freeze;
 #[path = "live/killed.rs"]
 mod killed;
 #[path = "live/looping.rs"]
