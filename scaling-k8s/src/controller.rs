@@ -2,5 +2,6 @@
 
 pub mod applier;
 pub mod cache;
+pub mod fleet;
 pub mod lease;
 pub mod settings;
