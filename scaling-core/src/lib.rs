@@ -2,6 +2,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "backtest")]
+pub mod adoption;
 pub mod applier;
 pub mod autoscaler;
 #[cfg(feature = "backtest")]

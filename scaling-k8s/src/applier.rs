@@ -21,7 +21,7 @@ use kube::{Api, Client};
 use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier, HpaPlan, HpaState, Target};
 use serde_json::Value;
 
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, connect_from_environment};
 pub use create::CreateError;
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
 pub use release::Released;
@@ -107,7 +107,7 @@ impl KubeHpaApplier {
     /// # Errors
     /// [`ConnectError`] if there is no usable configuration.
     pub async fn connect() -> Result<Self, ConnectError> {
-        Ok(Self::new(connect::client().await?))
+        Ok(Self::new(connect::connect_from_environment().await?))
     }
 
     /// Sets the field manager to write under. Default: `kube-scaling`. Two managers that write the same HPA conflict; one that is

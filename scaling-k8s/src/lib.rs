@@ -21,7 +21,7 @@ pub mod resting;
 #[cfg(feature = "client")]
 pub use applier::{
     ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, KubeHpaApplier,
-    Released, ScaleApplier, connect,
+    Released, ScaleApplier, connect, connect_from_environment,
 };
 pub use error::ManifestError;
 pub use folder::{FileChange, FolderError, ManifestApplier};
