@@ -333,7 +333,7 @@ impl Autoscaler {
                 let seen = caught(seen).await.unwrap_or_else(|panic| Err(unseen(target, panic)));
                 self.run(tick.record, terms, seen).await
             };
-            let outcome = caught(run).await.unwrap_or_else(|panic| ended_by(panic, &tick.record.outcome));
+            let outcome = caught(run).await.unwrap_or_else(|panic| ended_by(&panic, &tick.record.outcome));
             tick.end(outcome);
         }
         .instrument(span.clone())
@@ -545,12 +545,12 @@ fn unseen(target: &Target, panic: Panicked) -> SourceError {
 }
 
 /// The end of a tick by a panic of one of its parts, at the step that its record says.
-fn ended_by(panic: Panicked, at: &Outcome) -> Outcome {
+fn ended_by(panic: &Panicked, at: &Outcome) -> Outcome {
     tracing::error!(%panic, "a part of a tick panicked");
     match *at {
         Outcome::Failed { step, may_have_happened, .. } => {
             Outcome::Failed { step, error: panic.to_string(), transient: false, may_have_happened }
         }
-        _ => failed(Step::Decide, &panic, false),
+        _ => failed(Step::Decide, panic, false),
     }
 }

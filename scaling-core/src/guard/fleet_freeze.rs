@@ -210,7 +210,7 @@ impl Fleet {
 
     /// Ends the freeze once most of its workloads are back. After all of one instant were taken in, since some may be lost as others return.
     fn thaw(&mut self) {
-        if !self.frozen.is_some_and(|frozen| self.lost.len() * 4 <= frozen.worst) {
+        if self.frozen.is_none_or(|frozen| self.lost.len() * 4 > frozen.worst) {
             return;
         }
         tracing::info!("most workloads have their signals back, bounds may be lowered again");
