@@ -1,5 +1,6 @@
 //! The whole path, once: [`Autoscaler::tick`].
 
+mod caught;
 mod spans;
 mod underway;
 
@@ -21,8 +22,11 @@ use crate::plan::HpaPlan;
 use crate::policy::BoundsPolicy;
 use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, Step, Unchanged};
 use crate::source::{MetricsSource, SourceError};
-use crate::state::{ApplyMode, HpaState};
+use crate::state::{Adoption, ApplyMode, HpaState};
 use crate::target::Target;
+#[cfg(feature = "live")]
+pub(crate) use caught::caught as caught_panic;
+use caught::{Panicked, caught, kept};
 use underway::{Underway, begin};
 
 /// Wires a source, an engine, guards, a policy, an applier and a recorder, and runs them once per [`tick`](Self::tick).
@@ -97,6 +101,16 @@ pub struct TickError {
     /// Cause.
     #[source]
     pub source: RecordError,
+}
+
+/// What holds for one workload of those that an autoscaler ticks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    pub(crate) adoption: Adoption,
+    /// Limits in the place of those of all.
+    pub(crate) limits: Option<HardLimits>,
+    /// Mapping in the place of that of all.
+    pub(crate) policy: Option<BoundsPolicy>,
 }
 
 /// A part that an [`AutoscalerBuilder`] does not have yet.
@@ -230,6 +244,12 @@ impl Autoscaler {
         self.log().forget(target);
     }
 
+    /// Counts a workload as changed at `now`, because another autoscaler may have changed it a moment ago: nothing of it is lowered until
+    /// the [cooldown](crate::Cooldown) is over (law 12).
+    pub fn count_as_changed(&self, target: &Target, now: DateTime<Utc>) {
+        self.log().count_as_changed(&Arc::new(target.clone()), now);
+    }
+
     /// A copy of what was done lately, to be carried over into another autoscaler.
     pub fn change_log(&self) -> ChangeLog {
         self.log().clone()
@@ -242,12 +262,16 @@ impl Autoscaler {
     /// A tick may be dropped at any moment. The recorder then gets its record as far as it went, which says at what step it ended and
     /// whether a write may have happened (law 12).
     ///
+    /// # Panics
+    /// None: a part that panics has failed, and the record says at what step. What is due of itself is held all the same if it was the
+    /// source or the engine; a panic while the change was written counts as a write that may have happened.
+    ///
     /// # Errors
     /// [`TickError`] if the record could not be kept.
     pub async fn tick(&self, target: &Target, now: DateTime<Utc>) -> Result<DecisionRecord, TickError> {
         // Its span begins when it is asked for, inside of the tick's.
         let seen = async { self.source.observe(target, now).instrument(spans::observe(1)).await };
-        self.tick_on(target, now, seen).await
+        self.tick_on(target, Terms::default(), now, seen).await
     }
 
     /// Ticks many workloads at one moment, observed at once ([`MetricsSource::observe_all`]). A record for each, in their order.
@@ -258,7 +282,7 @@ impl Autoscaler {
             // A source that answers for fewer than it was asked for has no data for the rest.
             let none = || Err(SourceError::NoData { target: Box::new(target.clone()), at: now });
             let seen = seen.next().unwrap_or_else(none);
-            records.push(self.tick_on(target, now, ready(seen)).await);
+            records.push(self.tick_on(target, Terms::default(), now, ready(seen)).await);
         }
         records
     }
@@ -274,8 +298,8 @@ impl Autoscaler {
 
     /// A tick that its host gives up before it has begun. Its record is kept all the same.
     #[cfg(feature = "live")]
-    pub(crate) fn cancel(&self, target: &Target, now: DateTime<Utc>) {
-        let mut record = DecisionRecord::new(target.clone(), now, self.mode);
+    pub(crate) fn cancel(&self, target: &Target, terms: Terms, now: DateTime<Utc>) {
+        let mut record = DecisionRecord::new(target.clone(), now, self.mode_of(terms));
         drop(Underway::new(&mut record, &*self.recorder));
     }
 
@@ -284,35 +308,45 @@ impl Autoscaler {
     /// # Errors
     /// [`RecordError`] if some of it may be lost.
     pub fn flush(&self) -> Result<(), RecordError> {
-        self.recorder.flush()
+        kept(|| self.recorder.flush())
+    }
+
+    /// A workload that is observed alone is planned for, whatever the mode.
+    fn mode_of(&self, terms: Terms) -> ApplyMode {
+        if terms.adoption == Adoption::Observe { ApplyMode::Plan } else { self.mode }
     }
 
     /// The tick over what the source answers.
     pub(crate) async fn tick_on(
         &self,
         target: &Target,
+        terms: Terms,
         now: DateTime<Utc>,
         seen: impl Future<Output = Result<Observation, SourceError>> + Send,
     ) -> Result<DecisionRecord, TickError> {
-        let span = spans::tick(target, self.mode);
-        let mut record = DecisionRecord::new(target.clone(), now, self.mode);
+        let mode = self.mode_of(terms);
+        let span = spans::tick(target, mode);
+        let mut record = DecisionRecord::new(target.clone(), now, mode);
         async {
             let tick = Underway::new(&mut record, &*self.recorder);
-            let seen = seen.await;
-            let outcome = self.run(tick.record, seen).await;
+            let run = async {
+                let seen = caught(seen).await.unwrap_or_else(|panic| Err(unseen(target, panic)));
+                self.run(tick.record, terms, seen).await
+            };
+            let outcome = caught(run).await.unwrap_or_else(|panic| ended_by(&panic, &tick.record.outcome));
             tick.end(outcome);
         }
         .instrument(span.clone())
         .await;
         spans::ticked(&span, &record);
         tracing::debug!(target_workload = %record.target, outcome = ?record.outcome, "tick");
-        match self.recorder.record(&record) {
+        match kept(|| self.recorder.record(&record)) {
             Ok(()) => Ok(record),
             Err(source) => Err(TickError { record: Box::new(record), source }),
         }
     }
 
-    async fn run(&self, record: &mut DecisionRecord, seen: Result<Observation, SourceError>) -> Outcome {
+    async fn run(&self, record: &mut DecisionRecord, terms: Terms, seen: Result<Observation, SourceError>) -> Outcome {
         let observation = self.observed(record, seen);
         begin(record, Step::Read);
         let state = match self.applier.current(&record.target).await {
@@ -324,7 +358,7 @@ impl Autoscaler {
             Ok(observation) => self.decide(observation).await,
             Err(outcome) => Err(outcome.clone()),
         };
-        let (approved, target) = self.approve(record, state, observation.as_ref().ok(), decision);
+        let (approved, target) = self.approve(record, terms, state, observation.as_ref().ok(), decision);
         let plan = HpaPlan::of(&approved);
         record.change = (!plan.is_empty()).then(|| plan.change());
         let refused = refusal(&approved);
@@ -337,8 +371,8 @@ impl Autoscaler {
         record.withheld = record.withheld.take().or(refused);
         begin(record, Step::Apply);
         self.intend(record);
-        let span = spans::update(&plan, self.mode);
-        let outcome = self.carry_out(&plan, &target).instrument(span.clone()).await;
+        let span = spans::update(&plan, record.mode);
+        let outcome = self.carry_out(&plan, record.mode, &target).instrument(span.clone()).await;
         spans::updated(&span, &outcome);
         outcome
     }
@@ -369,7 +403,8 @@ impl Autoscaler {
     /// The engine's decision, or how the tick ends without one.
     async fn decide(&self, observation: &Observation) -> Result<ScalingDecision, Outcome> {
         let span = spans::analyze(&observation.target, self.engine.name());
-        let decided = self.engine.decide(observation).instrument(span.clone()).await;
+        let decided = caught(self.engine.decide(observation).instrument(span.clone())).await;
+        let decided = decided.map_err(|panic| failed(Step::Decide, &panic, false))?;
         spans::analyzed(&span, &decided);
         let mut decision = decided.map_err(|error| failed(Step::Decide, &error, error.is_transient()))?;
         if decision.cost.is_none() {
@@ -385,6 +420,7 @@ impl Autoscaler {
     fn approve(
         &self,
         record: &mut DecisionRecord,
+        terms: Terms,
         state: HpaState,
         observation: Option<&Observation>,
         decision: Result<ScalingDecision, Outcome>,
@@ -395,7 +431,7 @@ impl Autoscaler {
         let mut log = self.log();
         let mut state = log.settle(&target, state, now);
         // A plan that stays one may be written as manifests, which hold resources whatever the applier can write.
-        state.resizes_pods |= self.mode == ApplyMode::Plan;
+        state.resizes_pods |= record.mode == ApplyMode::Plan;
         record.bounds = Some(state.bounds);
         record.resting = (state.resting != state.bounds).then_some(state.resting);
         let proposal = match decision {
@@ -409,13 +445,15 @@ impl Autoscaler {
                 Proposal::floor(Floor::highest([due, log.floor(&target, now)]))
             }
         };
+        let mut policy = terms.policy.unwrap_or(self.policy);
+        policy.floors_only |= terms.adoption == Adoption::Floors;
         let context = GuardContext {
             target: &target,
             now,
             observation,
             state,
-            limits: self.limits,
-            policy: &self.policy,
+            limits: terms.limits.unwrap_or(self.limits),
+            policy: &policy,
             min_without_floor: log.min_without_floor(&target),
             last: log.last_changes(&target),
             released: log.released(),
@@ -424,7 +462,7 @@ impl Autoscaler {
         let change = approved.change();
         let empty = change.old == change.new && change.resources.is_none();
         record.min_without_floor = change.min_without_floor;
-        match (self.mode, empty) {
+        match (record.mode, empty) {
             (ApplyMode::Apply, false) => log.begin(&target, change, state.resting, now),
             (_, true) => log.note(&target, change),
             _ => {}
@@ -435,20 +473,20 @@ impl Autoscaler {
 
     /// Has the recorder keep that a write is about to be sent: a process that is killed before its answer is known leaves no record.
     fn intend(&self, record: &DecisionRecord) {
-        if self.mode != ApplyMode::Apply {
+        if record.mode != ApplyMode::Apply {
             return;
         }
-        if let Err(error) = self.recorder.intend(record) {
+        if let Err(error) = kept(|| self.recorder.intend(record)) {
             tracing::error!(target_workload = %record.target, %error, "the intent of a write was not kept");
         }
     }
 
-    async fn carry_out(&self, plan: &HpaPlan, target: &Target) -> Outcome {
-        if self.mode == ApplyMode::Plan {
+    async fn carry_out(&self, plan: &HpaPlan, mode: ApplyMode, target: &Target) -> Outcome {
+        if mode == ApplyMode::Plan {
             return Outcome::Planned;
         }
-        let answer = self.applier.apply(plan, self.mode).await;
-        if self.mode == ApplyMode::Apply {
+        let answer = self.applier.apply(plan, mode).await;
+        if mode == ApplyMode::Apply {
             match &answer {
                 // What is there already was written by somebody, most likely by an earlier write whose answer got lost: it counts.
                 Ok(_) => self.log().confirm(target),
@@ -462,9 +500,9 @@ impl Autoscaler {
                 step: Step::Apply,
                 error: error.to_string(),
                 transient: error.is_transient(),
-                may_have_happened: self.mode == ApplyMode::Apply && error.may_have_happened(),
+                may_have_happened: mode == ApplyMode::Apply && error.may_have_happened(),
             },
-            Ok(_) if self.mode == ApplyMode::ServerDryRun => Outcome::Validated,
+            Ok(_) if mode == ApplyMode::ServerDryRun => Outcome::Validated,
             Ok(applied) if applied.changed => Outcome::Applied,
             Ok(_) => Outcome::Unchanged { why: Unchanged::AlreadyThere { bounds: plan.new_bounds() } },
         }
@@ -498,4 +536,21 @@ fn unchanged(approved: &Approved) -> Unchanged {
 
 fn failed(step: Step, error: &dyn std::error::Error, transient: bool) -> Outcome {
     Outcome::Failed { step, error: error.to_string(), transient, may_have_happened: false }
+}
+
+/// A source has panicked, which is no different from one that fails.
+fn unseen(target: &Target, panic: Panicked) -> SourceError {
+    tracing::error!(target_workload = %target, %panic, "the source panicked");
+    SourceError::Backend { target: Box::new(target.clone()), transient: false, source: Box::new(panic) }
+}
+
+/// The end of a tick by a panic of one of its parts, at the step that its record says.
+fn ended_by(panic: &Panicked, at: &Outcome) -> Outcome {
+    tracing::error!(%panic, "a part of a tick panicked");
+    match *at {
+        Outcome::Failed { step, may_have_happened, .. } => {
+            Outcome::Failed { step, error: panic.to_string(), transient: false, may_have_happened }
+        }
+        _ => failed(Step::Decide, panic, false),
+    }
 }

@@ -227,6 +227,12 @@ impl ChangeLog {
         self.targets.remove(target);
     }
 
+    /// Counts a workload as changed now, by somebody who leaves no record here.
+    pub(crate) fn count_as_changed(&mut self, target: &Arc<Target>, now: DateTime<Utc>) {
+        let last = &mut self.entry(target).last;
+        (last.grown, last.resized) = (Some(Moment::new(now)), Some(Moment::new(now)));
+    }
+
     /// Returns the number of workloads remembered.
     pub fn len(&self) -> usize {
         self.targets.len()

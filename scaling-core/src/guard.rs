@@ -13,8 +13,10 @@
 
 mod absence;
 mod approved;
+mod budget_share;
 mod confidence;
 mod cooldown;
+mod fleet_freeze;
 mod freshness;
 mod hard_limits;
 mod removal_budget;
@@ -30,8 +32,10 @@ use serde::{Deserialize, Serialize};
 
 pub use absence::AbsenceGuard;
 pub use approved::{Approved, Proposal, Refusal};
+pub use budget_share::BudgetShare;
 pub use confidence::ConfidenceGate;
 pub use cooldown::Cooldown;
+pub use fleet_freeze::{FleetFreeze, Sight};
 pub use freshness::Freshness;
 pub use hard_limits::HardLimitsGuard;
 pub use removal_budget::RemovalBudget;
@@ -307,6 +311,7 @@ impl Guards {
             judged.refuse(HardLimitsGuard.name(), why.into());
             judged.frozen = true;
         }
+        judged.hold_floors_only();
         let chain = std::iter::once(&HardLimitsGuard as &dyn Guard).chain(self.chain.iter().map(|guard| &**guard));
         let refused_before = judged.refusal.is_some();
         let chain: Vec<_> = chain.collect();
@@ -337,6 +342,9 @@ struct Judged<'a> {
     refusal: Option<Refusal>,
     decision: Option<&'a ScalingDecision>,
 }
+
+/// Name in records of what [`BoundsPolicy::floors_only`] refuses.
+const FLOORS_ONLY: &str = "floors_only";
 
 /// Times that a guard is asked about what it left of a change: once for each part of it, and once more.
 const ASKED_AT_MOST: usize = 4;
@@ -452,6 +460,25 @@ impl<'a> Judged<'a> {
         }
         self.clamps.push(Clamp { guard: guard.into(), from, to, why });
         true
+    }
+
+    /// Under a policy that holds floors alone, nothing that the engine asks for is left.
+    fn hold_floors_only(&mut self) {
+        if !self.policy.floors_only {
+            return;
+        }
+        let old = self.mapping.state.bounds;
+        if self.change(self.decision).rests_on_the_engine() {
+            self.refuse(FLOORS_ONLY, "floors alone are held, what the engine asks for is not followed".into());
+        } else {
+            (self.mapping.request, self.mapping.grows) = (None, false);
+            self.mapped = self.policy.map(&self.mapping);
+        }
+        if self.mapping.floor > old.max() && self.policy.cuts_floors(old) {
+            let (from, to) = (Limit::Replicas(self.mapping.floor), Limit::Replicas(old.max()));
+            let why = "floors alone are held, the max is not raised for them".into();
+            self.clamps.push(Clamp { guard: FLOORS_ONLY.into(), from, to, why });
+        }
     }
 
     fn refuse(&mut self, guard: &'static str, why: Cow<'static, str>) {

@@ -2,6 +2,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "backtest")]
+pub mod adoption;
 pub mod applier;
 pub mod autoscaler;
 #[cfg(feature = "backtest")]
@@ -94,7 +96,7 @@ pub use setting::InvalidSetting;
 #[doc(inline)]
 pub use source::{MemorySource, MetricsSource, SourceError};
 #[doc(inline)]
-pub use state::{ApplyMode, HpaState};
+pub use state::{Adoption, ApplyMode, HpaState};
 #[doc(inline)]
 pub use target::Target;
 

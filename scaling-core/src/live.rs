@@ -10,6 +10,7 @@ mod backoff;
 mod cadence;
 mod clock;
 mod files;
+mod members;
 mod report;
 mod round;
 mod stop;
@@ -19,18 +20,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 pub use cadence::Cadence;
 pub use clock::{Clock, SimulatedClock, SystemClock};
 pub use files::{BadLine, Entries, Entry, RecordFiles, Rotation, entries};
+pub use members::Member;
 pub use report::{LoopReport, Ticked};
 pub use stop::Stop;
 
 use crate::autoscaler::Autoscaler;
 use crate::target::Target;
 use backoff::Backoff;
-use round::Fleet;
+use members::Members;
+use round::{Batch, Fleet};
 use timetable::{Due, Timetable};
 
 /// Share of the interval that a tick may take, so that the next one is not late.
@@ -54,6 +57,13 @@ const LONGEST_BACKOFF: TimeDelta = TimeDelta::minutes(2);
 /// # A source that is down
 /// is asked after one interval, then two, then four, up to [`longest_backoff`](Self::longest_backoff). The ticks go on meanwhile
 /// and hold the floors. A source is down if it fails for every workload; one that has nothing has answered.
+///
+/// # Workloads that come and go
+/// A list that changes is a function ([`over`](Self::over)), asked at the beginning of each tick. A workload that is no longer in it is
+/// forgotten. A large fleet is [spread](Self::batches) over the interval.
+///
+/// # Panics of parts
+/// cost the workload its tick, which its record says ([`Autoscaler::tick`]). A source that panics over all workloads is asked for each alone.
 ///
 /// # The clock
 /// Missed ticks are skipped and counted; the newest is run late. A clock that is set back is followed.
@@ -94,9 +104,12 @@ const LONGEST_BACKOFF: TimeDelta = TimeDelta::minutes(2);
 #[must_use = "nothing is ticked before `run`"]
 pub struct Loop {
     fleet: Fleet,
+    members: Members,
     cadence: Cadence,
     clock: Box<dyn Clock>,
     longest_backoff: TimeDelta,
+    batches: u32,
+    deadline: Option<Duration>,
     hook: Hook,
 }
 
@@ -104,7 +117,10 @@ type Hook = Box<dyn FnMut(&Ticked, &LoopReport) + Send>;
 
 impl fmt::Debug for Loop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loop").field("fleet", &self.fleet).field("cadence", &self.cadence).finish_non_exhaustive()
+        f.debug_struct("Loop")
+            .field("autoscaler", &self.fleet.autoscaler)
+            .field("cadence", &self.cadence)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,18 +132,43 @@ impl Loop {
         targets: impl IntoIterator<Item = Target>,
         cadence: Cadence,
     ) -> Self {
-        let mut seen = std::collections::HashSet::new();
-        let targets = targets.into_iter().filter(|target| seen.insert(target.clone())).collect();
-        let interval = cadence.interval().to_std().unwrap_or_default();
+        let members: Vec<Member> = targets.into_iter().map(Member::new).collect();
+        Self::over(autoscaler, cadence, move |_| members.clone())
+    }
+
+    /// Creates a loop over workloads that come and go: `members` says which there are at the instant of each tick. It must not block.
+    ///
+    /// ```
+    /// # use scaling_core::{Adoption, Autoscaler, MemoryApplier, MemorySource, RuleBasedEngine, Target};
+    /// use scaling_core::live::{Cadence, Loop, Member};
+    ///
+    /// # let autoscaler = Autoscaler::builder()
+    /// #     .source(MemorySource::new()).engine(RuleBasedEngine::default()).applier(MemoryApplier::new()).build();
+    /// let trial = Target::deployment("shop", "trial");
+    /// let opening: scaling_core::chrono::DateTime<_> = "2026-12-01T00:00:00Z".parse()?;
+    /// let looped = Loop::over(autoscaler, Cadence::default(), move |now| {
+    ///     let adoption = if now < opening { Adoption::Observe } else { Adoption::Full };
+    ///     vec![Member::new(trial.clone()).adopted(adoption)]
+    /// });
+    /// # let _ = looped;
+    /// # Ok::<(), scaling_core::chrono::ParseError>(())
+    /// ```
+    pub fn over(
+        autoscaler: impl Into<Arc<Autoscaler>>,
+        cadence: Cadence,
+        members: impl FnMut(DateTime<Utc>) -> Vec<Member> + Send + 'static,
+    ) -> Self {
         let fleet = Fleet {
             autoscaler: autoscaler.into(),
-            targets,
-            deadline: interval.mul_f64(DEADLINE_SHARE),
+            joining_as_changed: false,
+            deadline: Duration::ZERO,
             grace: GRACE,
             side_by_side: SIDE_BY_SIDE,
+            each_within: None,
         };
-        let clock = Box::new(SystemClock);
-        Self { fleet, cadence, clock, longest_backoff: LONGEST_BACKOFF, hook: Box::new(|_, _| {}) }
+        let (clock, hook): (_, Hook) = (Box::new(SystemClock), Box::new(|_, _| {}));
+        let members = Box::new(members);
+        Self { fleet, members, cadence, clock, longest_backoff: LONGEST_BACKOFF, batches: 1, deadline: None, hook }
     }
 
     /// Sets the clock. Default: [`SystemClock`].
@@ -136,10 +177,34 @@ impl Loop {
         self
     }
 
+    /// Spreads the workloads over the interval, in so many batches: each workload is always in the same, by a hash of its names, and each
+    /// batch has its own instants, alike far from each other. The source is asked for a batch at once. Fewer than asked for, where they would
+    /// come less than a second after each other. Default: one.
+    ///
+    /// A [deadline](Self::deadline), [what is missed](LoopReport::missed) and a source that is down then go by the batch.
+    pub fn batches(mut self, batches: u32) -> Self {
+        self.batches = batches;
+        self
+    }
+
+    /// Counts a workload that joins as one that was changed just then, since another replica may have changed it a moment ago: nothing of
+    /// it is lowered until the [cooldown](crate::Cooldown) is over (law 12). Default: what the change log says.
+    pub fn joining_as_changed(mut self) -> Self {
+        self.fleet.joining_as_changed = true;
+        self
+    }
+
     /// Sets the time that a tick may take over all workloads, by the machine's monotonic clock. Default: nine tenths of the
-    /// interval. A longer one than the interval makes ticks missed.
+    /// interval, or of a batch's part of it. A longer one makes ticks missed.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.fleet.deadline = deadline;
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sets the time that one workload may take, from its turn on: one that hangs does not hold a place until the deadline. It is cut off
+    /// like those at the deadline. Default: none but the deadline.
+    pub fn each_within(mut self, time: Duration) -> Self {
+        self.fleet.each_within = Some(time);
         self
     }
 
@@ -172,8 +237,12 @@ impl Loop {
     /// Ticks until the end is asked for. A tick under way is finished, within the [grace](Self::grace), and its records are flushed.
     pub async fn run(mut self, stop: &Stop) -> LoopReport {
         let mut report = LoopReport::default();
-        let mut timetable = Timetable::new(self.cadence);
-        let mut backoff = Backoff::new(self.cadence.interval(), self.longest_backoff);
+        let (cadence, parts) = self.cadence.split(self.batches);
+        let part = cadence.interval().to_std().unwrap_or_default();
+        self.fleet.deadline = self.deadline.unwrap_or_else(|| part.mul_f64(DEADLINE_SHARE));
+        let backoff = || Backoff::new(self.cadence.interval(), self.longest_backoff);
+        let mut batches: Vec<Batch> = (0..parts).map(|number| Batch::new(number, parts, backoff())).collect();
+        let mut timetable = Timetable::new(cadence);
         while !stop.is_requested() {
             let now = self.clock.now();
             match timetable.look(now) {
@@ -187,7 +256,9 @@ impl Loop {
                         tracing::warn!(missed, %at, "ticks were missed");
                     }
                     report.missed += missed;
-                    let tick = self.fleet.tick(at, stop, &mut backoff).await;
+                    let number = usize::try_from(cadence.part(at, parts)).unwrap_or(0);
+                    let Some(batch) = batches.get_mut(number) else { continue };
+                    let tick = self.fleet.tick(at, (self.members)(at), stop, batch).await;
                     report.add(&tick);
                     (self.hook)(&tick, &report);
                 }

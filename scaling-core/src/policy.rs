@@ -48,11 +48,16 @@ pub struct BoundsPolicy {
     /// From a number comes a number: bounds that are one ([`Bounds::number`]) stay one, whatever is asked for, refused or given back. A
     /// max that comes down to the number takes pods away, so that those count as let go, for every guard that limits them.
     pub exact: bool,
+    /// Floors alone are held: the min moves for them and goes back to the owner's, the max is never raised, not even for a floor above it,
+    /// which is cut to it; what the engine asks for is refused. For a workload that is being handed over, between being observed and
+    /// being scaled. Default false.
+    pub floors_only: bool,
 }
 
 impl Default for BoundsPolicy {
     fn default() -> Self {
-        Self { floor_share: 0.5, headroom_pods: 5, headroom_share: 0.25, ceiling: Ceiling::Rest, exact: false }
+        let (floor_share, headroom_pods, headroom_share) = (0.5, 5, 0.25);
+        Self { floor_share, headroom_pods, headroom_share, ceiling: Ceiling::Rest, exact: false, floors_only: false }
     }
 }
 
@@ -97,6 +102,11 @@ impl BoundsPolicy {
     /// The policy of a host that drives the number of pods itself.
     pub fn exact() -> Self {
         Self { exact: true, ..Self::default() }
+    }
+
+    /// Returns true if a floor above the max of these bounds is cut to it. Where there is a number and no max, a floor raises it.
+    pub(crate) fn cuts_floors(&self, bounds: Bounds) -> bool {
+        self.floors_only && !(self.exact && bounds.number().is_some())
     }
 
     pub(crate) fn map(&self, mapping: &Mapping) -> Mapped {
@@ -150,6 +160,8 @@ impl BoundsPolicy {
         let rest = if self.exact { 0 } else { resting.min() };
         let own = match (request, mapping.restore) {
             (_, Some(to)) if !self.exact => to.min(),
+            // What a decision raised before floors alone were to be held is not held any longer.
+            (None, _) if self.floors_only && !self.exact => rest.min(old.max()),
             (None, _) => base.max(rest),
             (Some(request), _) => {
                 let aim = scaled(request, share);
@@ -167,6 +179,7 @@ impl BoundsPolicy {
                 own.max(rest)
             }
         };
+        let floor = if self.cuts_floors(old) { floor.min(old.max()) } else { floor };
         let min = own.max(floor);
         let (from, highest) = self.held(mapping);
         let held = match mapping.release_at_most {
@@ -192,6 +205,10 @@ impl BoundsPolicy {
             return to.max().max(held);
         }
         let aim = match (request, self.ceiling) {
+            // Law 11 holds for what a decision raised before.
+            (None, _) if self.floors_only && mapping.release_at_most != Some(0) => {
+                return old.max().min(resting.max().max(running));
+            }
             (None, _) => return old.max(),
             (Some(request), Ceiling::Rest) => resting.max().max(with_headroom(request)),
             (Some(request), Ceiling::Follow) => with_headroom(request),

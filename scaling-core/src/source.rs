@@ -18,6 +18,7 @@ pub mod parse;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod replay;
+mod watched;
 mod with_events;
 
 use std::error::Error;
@@ -30,6 +31,7 @@ pub use accumulate::{Accumulator, DEFAULT_LIMIT, SampleCounts, SampleError};
 pub use composite::{AllFailed, Composite, Part};
 pub use memory::MemorySource;
 pub use replay::{Recording, Replay};
+pub use watched::Watched;
 pub use with_events::WithEvents;
 
 use crate::{Observation, Target};

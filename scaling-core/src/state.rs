@@ -19,6 +19,29 @@ pub enum ApplyMode {
     Apply,
 }
 
+/// How far a workload is handed over, in the order of trust.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adoption {
+    /// Planned and recorded, whatever the mode of the autoscaler; nothing is written.
+    Observe,
+    /// Floors alone are held: of schedules, forecasts and events ([`BoundsPolicy::floors_only`](crate::BoundsPolicy::floors_only)).
+    Floors,
+    /// Everything that the guards leave, as far as the mode of the autoscaler goes.
+    #[default]
+    Full,
+}
+
+impl fmt::Display for Adoption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Observe => "observe",
+            Self::Floors => "floors",
+            Self::Full => "full",
+        })
+    }
+}
+
 /// The HPA as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

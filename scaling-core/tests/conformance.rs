@@ -11,6 +11,7 @@ use futures::executor::block_on;
 use scaling_core::backtest::{Arrivals, Cluster, ClusterModel, ClusterSetup, Control, SampleTime, Trace};
 use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
 use scaling_core::conformance::{self, engine::steady};
+use scaling_core::guard::{BudgetShare, FleetFreeze, Sight};
 use scaling_core::hpa::{ControllerConfig, CrossVersionObjectReference, HpaBehavior, HpaSpec, MetricSpec, Quantity};
 use scaling_core::source::SampleError;
 use scaling_core::{
@@ -797,6 +798,14 @@ fn freshness_keeps_the_promises() {
 #[test]
 fn absence_guard_keeps_the_promises() {
     check_guard(AbsenceGuard);
+    let (freeze, frozen) = (FleetFreeze::default(), FleetFreeze::default());
+    let fleet: Vec<Target> = (0..9).map(|nth| Target::deployment("shop", format!("web-{nth}"))).collect();
+    for sight in [Sight::Whole, Sight::Lost] {
+        frozen.saw(fleet.iter().map(|target| (target, sight)), DateTime::UNIX_EPOCH);
+    }
+    assert!(frozen.frozen().is_some());
+    check_guard(freeze);
+    check_guard(frozen);
 }
 
 #[test]
@@ -832,6 +841,10 @@ fn step_limit_of_silly_numbers_keeps_the_promises() {
 #[test]
 fn removal_budget_keeps_the_promises() {
     check_guard(RemovalBudget::default());
+    let share = BudgetShare::new(RemovalBudget::default(), 4);
+    share.hold([1, 2], DateTime::UNIX_EPOCH);
+    check_guard(share);
+    check_guard(BudgetShare::new(RemovalBudget::default(), 1));
     for pods in [0, 1, u32::MAX] {
         for window in [Duration::ZERO, Duration::from_secs(600), RemovalBudget::LONGEST_WINDOW] {
             check_guard(RemovalBudget::new(pods, window).unwrap());

@@ -216,15 +216,15 @@ fn number() -> impl Strategy<Value = f64> {
 
 fn policy() -> impl Strategy<Value = BoundsPolicy> {
     let ceiling = prop::sample::select(&[Ceiling::Rest, Ceiling::Follow][..]);
-    let silly = (number(), prop_oneof![0_u32..20, any::<u32>()], number(), ceiling).prop_map(
-        |(floor_share, headroom_pods, headroom_share, ceiling)| BoundsPolicy {
+    let silly = (number(), prop_oneof![0_u32..20, any::<u32>()], number(), ceiling, prop::bool::weighted(0.2))
+        .prop_map(|(floor_share, headroom_pods, headroom_share, ceiling, floors_only)| BoundsPolicy {
             floor_share,
             headroom_pods,
             headroom_share,
             ceiling,
             exact: false,
-        },
-    );
+            floors_only,
+        });
     prop_oneof![Just(BoundsPolicy::default()), silly]
 }
 
@@ -831,7 +831,31 @@ proptest! {
         let floor = Floor::new(replicas, Reason::Schedule { window: "day".into(), replicas });
         let decision = says.decision(seen.current.replicas().unwrap(), start()).with_floor(floor);
         let new = world.approve(&chain.guards(), decision).change().new;
-        prop_assert!(new.min() >= hard.clamp(replicas), "{new}");
+        let due = if policy.floors_only { replicas.min(world.state.bounds.max()) } else { replicas };
+        prop_assert!(new.min() >= hard.clamp(due), "{new}");
+    }
+
+    #[test]
+    fn law_7_where_floors_alone_are_held_the_min_follows_them_and_nothing_is_raised_besides(
+        seen in observation(), world in raised(), chain in chain(), policy in policy(), says in says(false),
+    ) {
+        let (target, policy) = (target(), BoundsPolicy { floors_only: true, ..policy });
+        let world = World { target: &target, observation: &seen, limits: world.0, state: world.1, policy: &policy };
+        let (old, resting) = (world.state.bounds, world.state.resting);
+        let decision = says.decision(seen.current.replicas().unwrap(), start());
+        let due = decision.floor.as_ref().map_or(0, |floor| floor.replicas);
+        let approved = world.approve(&chain.guards(), decision);
+        let new = approved.change().new;
+        prop_assert!(new.max() <= old.max(), "{old} became {new}");
+        prop_assert!(new.max() >= resting.max().min(old.max()), "{old} became {new}, below what the owner set");
+        prop_assert!(new.min() <= old.min().max(due), "{old} became {new}");
+        prop_assert_eq!(approved.change().resources, None);
+        if world.state.resting == old {
+            prop_assert_eq!(new.max(), old.max(), "what is the owner's is not touched");
+            let hard = world.limits.bounds();
+            let held = if hard.contains(old) { old.min().max(due.min(old.max())) } else { old.min() };
+            prop_assert_eq!(new.min(), held);
+        }
     }
 
     #[test]

@@ -5,10 +5,16 @@
 
 #[path = "live/files.rs"]
 mod files;
+#[path = "live/freeze.rs"]
+mod freeze;
 #[path = "live/killed.rs"]
 mod killed;
 #[path = "live/looping.rs"]
 mod looping;
+#[path = "live/members.rs"]
+mod members;
+#[path = "live/panics.rs"]
+mod panics;
 #[path = "live/soak.rs"]
 mod soak;
 #[path = "live/world.rs"]

@@ -23,7 +23,7 @@ use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier, HpaPlan, HpaState
 use serde_json::Value;
 
 pub(crate) use connect::install_provider;
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, connect_from_environment};
 pub use create::CreateError;
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
 pub use release::Released;
@@ -110,7 +110,7 @@ impl KubeHpaApplier {
     /// # Errors
     /// [`ConnectError`] if there is no usable configuration.
     pub async fn connect() -> Result<Self, ConnectError> {
-        Ok(Self::new(connect::client().await?))
+        Ok(Self::new(connect::connect_from_environment().await?))
     }
 
     /// Sets the field manager to write under. Default: `kube-scaling`. Two managers that write the same HPA conflict; one that is
@@ -177,15 +177,34 @@ impl HpaApplier for KubeHpaApplier {
         }
         match mode {
             ApplyMode::Plan => Ok(Applied { mode, changed: !plan.is_empty() }),
-            ApplyMode::ServerDryRun => self.send(plan, mode).await.map_err(unapplied),
-            ApplyMode::Apply => self.send(plan, mode).await,
+            ApplyMode::ServerDryRun => self.send(plan, mode).await.map(|(applied, _)| applied).map_err(unapplied),
+            ApplyMode::Apply => self.send(plan, mode).await.map(|(applied, _)| applied),
         }
     }
 }
 
 impl KubeHpaApplier {
-    /// Reads and writes until the write meets the version that was read.
-    async fn send(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
+    /// The HPA as the API server has it now, with its version.
+    #[cfg(feature = "controller")]
+    pub(crate) async fn read_now(&self, target: &Target) -> Result<(HpaState, Option<String>), ApplyError> {
+        let read = self.read(target, &Patience::new(self.timeout)).await?;
+        Ok((read.seen.state.bounds_only(), read.hpa.metadata.resource_version))
+    }
+
+    /// The same of an HPA that was read or written already.
+    #[cfg(feature = "controller")]
+    pub(crate) fn told(&self, hpa: &HorizontalPodAutoscaler) -> Option<(HpaState, Option<String>)> {
+        let json = serde_json::to_value(hpa).ok()?;
+        let seen = resting::Seen::of(&json, &self.manager).ok()?;
+        Some((seen.state.bounds_only(), hpa.metadata.resource_version.clone()))
+    }
+
+    /// Reads and writes until the write meets the version that was read. Gives the HPA as it stands then, or would.
+    pub(crate) async fn send(
+        &self,
+        plan: &HpaPlan,
+        mode: ApplyMode,
+    ) -> Result<(Applied, Box<HorizontalPodAutoscaler>), ApplyError> {
         let (target, old, new) = (plan.target(), plan.old_bounds(), plan.new_bounds());
         let mut patience = Patience::new(self.timeout);
         let mut earlier = Earlier::default();
@@ -196,7 +215,8 @@ impl KubeHpaApplier {
             let read = if earlier.was_sent() { read.map_err(unknown)? } else { read? };
             let found = read.seen.state.bounds;
             if found == new {
-                return Ok(Applied { mode, changed: earlier.may_have_written(&read) });
+                let changed = earlier.may_have_written(&read);
+                return Ok((Applied { mode, changed }, Box::new(read.hpa)));
             }
             if earlier.has_written(&read) || found != old && earlier.may_have_written(&read) {
                 let why = format!("a write may have been stored, and somebody has made the bounds {found} since");
@@ -224,7 +244,7 @@ impl KubeHpaApplier {
                 _ => self.checked(target, Body::Apply(&body), new, true, &read, &mut patience).await?,
             };
             match written {
-                Written::Yes(_) => return Ok(Applied { mode, changed: true }),
+                Written::Yes(hpa) => return Ok((Applied { mode, changed: true }, hpa)),
                 Written::Look { fate, why } => {
                     tracing::debug!(target_workload = %target, %why, "reading the HPA again");
                     earlier = Earlier::new(fate, &read, &body);

@@ -1,3 +1,7 @@
-//! The fleet controller: many HPAs under one process, or under several that share them.
+//! A fleet of HPAs under one controller, or under several replicas that share it.
 
+pub mod applier;
+pub mod cache;
+pub mod fleet;
 pub mod lease;
+pub mod settings;

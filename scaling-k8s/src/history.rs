@@ -39,6 +39,8 @@ use scaling_core::{
 use serde::{Deserialize, Serialize};
 
 pub use event::EventSeries;
+#[cfg(feature = "controller")]
+pub(crate) use event::{MAX_COMPONENT, MAX_MESSAGE, is_early, name as event_name};
 pub use rollback::{Rollback, RollbackRefused};
 pub use text::{ANNOTATION, InvalidHistory};
 
@@ -234,7 +236,7 @@ fn why(record: &DecisionRecord) -> String {
 }
 
 /// The first part of a text, of so many bytes at most, on one line.
-fn cut(text: &str, bytes: usize) -> String {
+pub(crate) fn cut(text: &str, bytes: usize) -> String {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let kept = text.get(..end).unwrap_or_default();
     kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

@@ -28,7 +28,7 @@ pub mod vertical;
 #[cfg(feature = "client")]
 pub use applier::{
     ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, InUse, KubeHpaApplier,
-    Preview, Released, ResizeApplier, ResizeWay, Resized, ScaleApplier, connect,
+    Preview, Released, ResizeApplier, ResizeWay, Resized, ScaleApplier, connect, connect_from_environment,
 };
 pub use error::ManifestError;
 pub use folder::{FileChange, FolderError, ManifestApplier};

@@ -4,6 +4,8 @@
 
 #[path = "live_api/applying.rs"]
 mod applying;
+#[path = "live_api/cached.rs"]
+mod cached;
 #[path = "live_api/creating.rs"]
 mod creating;
 #[path = "live_api/cron_jobs.rs"]
@@ -44,6 +46,10 @@ async fn against_a_real_api_server() {
     manifests::odd_manifests_mean_what_they_mean_to_the_server(&world).await;
     manifests::recommended_specs_are_accepted(&world).await;
     validation::validate_refuses_what_the_server_refuses(&world).await;
+    cached::an_applier_over_a_cache_keeps_its_promises(&world).await;
+    cached::namespaces_labels_and_modes_are_selected(&world).await;
+    cached::faults_of_settings_are_one_event(&world).await;
+    cached::a_target_no_more_is_abandoned_and_released(&world).await;
     applying::an_applier_keeps_its_promises(&world).await;
     applying::a_dry_run_leaves_the_object_as_it_is(&world).await;
     applying::applying_changes_the_bounds_alone_and_owns_them_alone(&world).await;

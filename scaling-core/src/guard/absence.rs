@@ -25,14 +25,18 @@ impl Guard for AbsenceGuard {
                 None => return Verdict::Pass,
             },
         };
-        // A request for fewer pods is refused by name, unless a growth of resources would go with it; what a floor that ended would
-        // lower is held.
-        match change.resources {
-            _ if !change.shrinks() => Verdict::lower_nothing(why),
-            Some(resources) if resources.grows() => {
-                Verdict::Limit { limit: Limit::Replicas(change.current), why: why.into() }
-            }
-            _ => Verdict::refuse(why),
+        lowers_nothing(change, why)
+    }
+}
+
+/// The answer that lowers nothing of a change, and lets pass what of it grows: a request for fewer pods is refused by name, unless a
+/// growth of resources would go with it; what a floor that ended would lower is held.
+pub(super) fn lowers_nothing(change: &Change<'_>, why: String) -> Verdict {
+    match change.resources {
+        _ if !change.shrinks() => Verdict::lower_nothing(why),
+        Some(resources) if resources.grows() => {
+            Verdict::Limit { limit: Limit::Replicas(change.current), why: why.into() }
         }
+        _ => Verdict::refuse(why),
     }
 }

@@ -53,6 +53,19 @@ impl RemovalBudget {
         }
         Ok(Self { pods, window })
     }
+
+    pub(super) fn pods(&self) -> u32 {
+        self.pods
+    }
+
+    pub(super) fn window(&self) -> TimeDelta {
+        TimeDelta::from_std(self.window).unwrap_or(TimeDelta::MAX)
+    }
+
+    /// The same with another number of pods.
+    pub(super) fn of_pods(&self, pods: u32) -> Self {
+        Self { pods, ..*self }
+    }
 }
 
 impl Guard for RemovalBudget {
@@ -64,7 +77,7 @@ impl Guard for RemovalBudget {
         if change.released == 0 {
             return Verdict::Pass;
         }
-        let window = TimeDelta::from_std(self.window).unwrap_or(TimeDelta::MAX);
+        let window = self.window();
         let spent = context
             .released
             .iter()

@@ -81,6 +81,21 @@ impl Cadence {
         TimeDelta::milliseconds(self.interval_ms)
     }
 
+    /// The cadence of a part of the interval each, as many as asked for or fewer: parts are whole milliseconds, all alike, and not
+    /// shorter than an interval may be. And the number of them.
+    pub(super) fn split(self, parts: u32) -> (Self, u32) {
+        let fits = |parts: &i64| self.interval_ms % parts == 0 && self.interval_ms / parts >= SHORTEST_MS;
+        let parts = (1..=i64::from(parts).min(self.interval_ms / SHORTEST_MS)).rev().find(fits).unwrap_or(1);
+        let interval_ms = self.interval_ms / parts;
+        let part = Self { interval_ms, phase_ms: self.phase_ms % interval_ms };
+        (part, u32::try_from(parts).unwrap_or(1))
+    }
+
+    /// Which of so many parts of an interval begins at this instant of the cadence of parts.
+    pub(super) fn part(self, at: DateTime<Utc>, parts: u32) -> u32 {
+        u32::try_from(self.number(at).rem_euclid(i64::from(parts.max(1)))).unwrap_or(0)
+    }
+
     /// The first instant after `now`. At the end of time, that end.
     pub fn next_after(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.instant(self.number(now).saturating_add(1)).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -155,6 +170,23 @@ mod tests {
             prop_assert_eq!(cadence.missed(first, last), between);
             prop_assert_eq!(cadence.missed(last, first), 0);
         }
+    }
+
+    #[test]
+    fn an_interval_is_split_into_like_parts_that_come_in_turn() {
+        let minute = Cadence::default().with_phase(Duration::from_secs(50));
+        for (asked, parts) in [(0, 1), (1, 1), (6, 6), (7, 6), (59, 50), (60, 60), (u32::MAX, 60)] {
+            let (part, got) = minute.split(asked);
+            assert_eq!((got, part.interval_ms * i64::from(got)), (parts, 60_000), "{asked}");
+            let mut now = at(1_700_000_000_000);
+            for nth in 0..3 * parts {
+                let next = part.next_after(now);
+                assert_eq!(part.part(next, parts), (part.part(now, parts) + 1) % parts, "{nth}");
+                now = next;
+            }
+        }
+        let (part, parts) = Cadence::new(Duration::from_millis(1_001)).unwrap().split(5);
+        assert_eq!((part.interval_ms, parts), (1_001, 1), "too short to be split");
     }
 
     #[test]

@@ -12,11 +12,11 @@ use crate::target::Target;
 /// Account of a loop: what became of each instant of its cadence, and of each record.
 ///
 /// While the clock is not set back, `ticks + missed` is the number of instants from the first tick to the last, and `records` is the
-/// number of ticks times that of workloads.
+/// sum over the ticks of the workloads that each goes over. With [batches](super::Loop::batches), each is ticked at instants of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LoopReport {
-    /// Ticks that were run, each over all workloads.
+    /// Ticks that were run, each over all workloads of its batch.
     pub ticks: u64,
     /// Instants of the cadence that passed without a tick, because the one before took too long, or the machine slept.
     pub missed: u64,
@@ -55,12 +55,18 @@ impl fmt::Display for LoopReport {
     }
 }
 
-/// One tick over all workloads, for the [hook](super::Loop::after_tick) of a loop.
+/// One tick over all workloads of a batch, for the [hook](super::Loop::after_tick) of a loop.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Ticked {
     /// Its instant.
     pub at: DateTime<Utc>,
+    /// Number of its batch, from 0; always 0 unless workloads are [spread](super::Loop::batches).
+    pub batch: u32,
+    /// Workloads that were not there at the last tick of the batch; at the first, all.
+    pub joined: Vec<Target>,
+    /// Workloads that are not there any more, and are forgotten.
+    pub left: Vec<Target>,
     /// Records of the workloads, in their order.
     pub records: Vec<DecisionRecord>,
     /// Records that the recorder did not keep, in the order of the workloads.
@@ -76,6 +82,11 @@ pub struct Ticked {
 }
 
 impl Ticked {
+    pub(super) fn new(at: DateTime<Utc>, batch: u32) -> Self {
+        let (joined, left, records, unrecorded, cut_off) = Default::default();
+        Self { at, batch, joined, left, records, unrecorded, cut_off, overrun: false, asked: true, answered: true }
+    }
+
     /// Returns whether a step failed for at least one workload.
     pub fn has_failed(&self) -> bool {
         let failed = |record: &DecisionRecord| {

@@ -1,5 +1,6 @@
-//! One tick over all workloads, within its deadline.
+//! One tick over all workloads of a batch, within its deadline.
 
+use std::collections::HashSet;
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::members::{Member, of_batch};
 use super::{SOURCE_SHARE, Stop, Ticked};
-use crate::autoscaler::{Autoscaler, TickError};
+use crate::autoscaler::{Autoscaler, TickError, caught_panic};
 use crate::metrics::Observation;
 use crate::record::DecisionRecord;
 use crate::source::SourceError;
@@ -31,38 +33,50 @@ type Ended = Option<Result<DecisionRecord, TickError>>;
 #[error("no answer within {:.1} s", .0.as_secs_f64())]
 struct Late(Duration);
 
-/// The workloads, and how a tick goes over them.
-#[derive(Debug)]
+/// How a tick goes over the workloads.
 pub(super) struct Fleet {
     pub(super) autoscaler: Arc<Autoscaler>,
-    pub(super) targets: Vec<Target>,
+    pub(super) joining_as_changed: bool,
     pub(super) deadline: Duration,
     pub(super) grace: Duration,
     pub(super) side_by_side: usize,
+    pub(super) each_within: Option<Duration>,
+}
+
+/// What is remembered of a batch from tick to tick.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) number: u32,
+    pub(super) of: u32,
+    pub(super) backoff: Backoff,
+    pub(super) present: HashSet<Target>,
+    /// Workloads whose last tick was cut off.
+    pub(super) cut_off: Vec<Target>,
+}
+
+impl Batch {
+    pub(super) fn new(number: u32, of: u32, backoff: Backoff) -> Self {
+        Self { number, of, backoff, present: HashSet::new(), cut_off: Vec::new() }
+    }
 }
 
 impl Fleet {
-    pub(super) async fn tick(&mut self, at: DateTime<Utc>, stop: &Stop, backoff: &mut Backoff) -> Ticked {
+    pub(super) async fn tick(&self, at: DateTime<Utc>, members: Vec<Member>, stop: &Stop, batch: &mut Batch) -> Ticked {
         let began = Instant::now();
-        let mut tick = Ticked {
-            at,
-            records: Vec::with_capacity(self.targets.len()),
-            unrecorded: Vec::new(),
-            cut_off: Vec::new(),
-            overrun: false,
-            asked: true,
-            answered: true,
-        };
-        let seen = self.observe(&mut tick, began, stop, backoff).await;
-        let ended = self.tick_each(at, seen, self.limit(began, 1.0, stop)).await;
-        for (target, ended) in self.targets.iter().zip(ended) {
+        let mut tick = Ticked::new(at, batch.number);
+        let members = self.called(members, batch, &mut tick);
+        let targets: Vec<Target> = members.iter().map(|member| member.target.clone()).collect();
+        let seen = self.observe(&targets, &mut tick, began, stop, &mut batch.backoff).await;
+        let ended = self.tick_each(&members, at, seen, self.limit(began, 1.0, stop)).await;
+        tick.records.reserve(members.len());
+        for (target, ended) in targets.into_iter().zip(ended) {
             match ended {
                 Some(Ok(record)) => tick.records.push(record),
                 Some(Err(error)) => {
                     tracing::error!(target_workload = %target, %error, "a record was not kept");
                     tick.unrecorded.push(error);
                 }
-                None => tick.cut_off.push(target.clone()),
+                None => tick.cut_off.push(target),
             }
         }
         tick.overrun |= !tick.cut_off.is_empty();
@@ -72,27 +86,58 @@ impl Fleet {
         if let Err(error) = self.autoscaler.flush() {
             tracing::error!(%at, %error, "records were not flushed");
         }
-        // Who was cut off goes first next time: a few that hang do not keep the others from ever being reached.
-        let cut_off = std::mem::take(&mut tick.cut_off);
-        if !cut_off.is_empty() {
-            self.targets.sort_by_cached_key(|target| !cut_off.contains(target));
+        batch.cut_off.clone_from(&tick.cut_off);
+        tick
+    }
+
+    /// Members of the batch now, those that were cut off first: a few that hang do not keep the others from ever being reached. Who is gone
+    /// is forgotten.
+    fn called(&self, members: Vec<Member>, batch: &mut Batch, tick: &mut Ticked) -> Vec<Member> {
+        let mut members = of_batch(members, batch.number, batch.of);
+        if !batch.cut_off.is_empty() {
+            members.sort_by_cached_key(|member| !batch.cut_off.contains(&member.target));
         }
-        Ticked { cut_off, ..tick }
+        let joined = members.iter().map(|member| &member.target).filter(|target| !batch.present.contains(*target));
+        tick.joined = joined.cloned().collect();
+        if self.joining_as_changed {
+            tick.joined.iter().for_each(|target| self.autoscaler.count_as_changed(target, tick.at));
+        }
+        if batch.present.len() + tick.joined.len() > members.len() {
+            let here: HashSet<&Target> = members.iter().map(|member| &member.target).collect();
+            tick.left = batch.present.iter().filter(|target| !here.contains(target)).cloned().collect();
+            tick.left.sort_unstable();
+            for target in &tick.left {
+                self.autoscaler.forget(target);
+                batch.present.remove(target);
+            }
+        }
+        batch.present.extend(tick.joined.iter().cloned());
+        members
     }
 
     /// What the source sees of each workload, or why it does not, in time to hold floors without it.
-    async fn observe(&self, tick: &mut Ticked, began: Instant, stop: &Stop, backoff: &mut Backoff) -> Seen {
+    async fn observe(
+        &self,
+        targets: &[Target],
+        tick: &mut Ticked,
+        began: Instant,
+        stop: &Stop,
+        backoff: &mut Backoff,
+    ) -> Seen {
         if let Some(why) = backoff.waits(tick.at) {
             (tick.asked, tick.answered) = (false, false);
-            return self.nothing(|| why.clone());
+            return nothing(targets, || why.clone());
+        }
+        if targets.is_empty() {
+            return Vec::new();
         }
         let seen = tokio::select! {
             biased;
-            seen = self.autoscaler.observe_all(&self.targets, tick.at) => seen,
+            seen = self.ask(targets, tick.at) => seen,
             () = self.limit(began, SOURCE_SHARE, stop) => {
                 tick.overrun = true;
                 let waited = began.elapsed();
-                self.nothing(|| Late(waited))
+                nothing(targets, || Late(waited))
             }
         };
         let down = |seen: &Result<_, _>| matches!(seen, Err(SourceError::Backend { .. }));
@@ -107,21 +152,32 @@ impl Fleet {
         seen
     }
 
-    fn nothing<E: std::error::Error + Send + Sync + 'static>(&self, why: impl Fn() -> E) -> Seen {
-        let failed = |target: &Target| {
-            Err(SourceError::Backend { target: Box::new(target.clone()), transient: true, source: Box::new(why()) })
+    /// Asks for all at once. A source that panics over it is asked for each alone, so that one workload does not cost the others theirs.
+    async fn ask(&self, targets: &[Target], at: DateTime<Utc>) -> Seen {
+        let panic = match caught_panic(self.autoscaler.observe_all(targets, at)).await {
+            Ok(seen) => return seen,
+            Err(panic) => panic,
         };
-        self.targets.iter().map(failed).collect()
+        tracing::error!(%at, %panic, "the source panicked, and is asked for each workload alone");
+        let alone = targets.iter().map(|target| {
+            let asked = async move {
+                let mut seen = self.autoscaler.observe_all(std::slice::from_ref(target), at).await;
+                seen.pop().unwrap_or_else(|| Err(SourceError::NoData { target: Box::new(target.clone()), at }))
+            };
+            async move { caught_panic(asked).await.unwrap_or_else(|panic| Err(backend(target, panic))) }.boxed()
+        });
+        let alone: Vec<BoxFuture<'_, _>> = alone.collect();
+        stream::iter(alone).buffered(self.side_by_side).collect().await
     }
 
     /// Ticks each workload on what was seen of it, some side by side, until the limit. The answers are in the order of the workloads.
-    async fn tick_each(&self, at: DateTime<Utc>, seen: Seen, limit: Limit) -> Vec<Ended> {
+    async fn tick_each(&self, members: &[Member], at: DateTime<Utc>, seen: Seen, limit: Limit) -> Vec<Ended> {
         let none = |target: &Target| Err(SourceError::NoData { target: Box::new(target.clone()), at });
         let mut seen = seen.into_iter();
-        let ticks = self.targets.iter().enumerate().map(|(place, target)| {
-            let seen = seen.next().unwrap_or_else(|| none(target));
+        let ticks = members.iter().enumerate().map(|(place, member)| {
+            let seen = seen.next().unwrap_or_else(|| none(&member.target));
             let limit = limit.clone();
-            async move { (place, self.tick_one(target, at, seen, limit).await) }.boxed()
+            async move { (place, self.tick_one(member, at, seen, limit).await) }.boxed()
         });
         // Collected, since they borrow from what the stream would otherwise hold.
         let ticks: Vec<BoxFuture<'_, (usize, Ended)>> = ticks.collect();
@@ -132,20 +188,28 @@ impl Fleet {
 
     async fn tick_one(
         &self,
-        target: &Target,
+        member: &Member,
         at: DateTime<Utc>,
         seen: Result<Observation, SourceError>,
         limit: Limit,
     ) -> Ended {
+        let (target, terms) = (&member.target, member.terms());
         if limit.peek().is_some() {
-            self.autoscaler.cancel(target, at);
+            self.autoscaler.cancel(target, terms, at);
             return None;
         }
+        let own = async {
+            match self.each_within {
+                Some(within) => tokio::time::sleep(within).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            record = self.autoscaler.tick_on(target, at, ready(seen)) => Some(record),
+            record = self.autoscaler.tick_on(target, terms, at, ready(seen)) => Some(record),
             // Dropped, the tick leaves its record itself.
             () = limit => None,
+            () = own => None,
         }
     }
 
@@ -165,6 +229,14 @@ impl Fleet {
         .boxed()
         .shared()
     }
+}
+
+fn nothing<E: std::error::Error + Send + Sync + 'static>(targets: &[Target], why: impl Fn() -> E) -> Seen {
+    targets.iter().map(|target| Err(backend(target, why()))).collect()
+}
+
+fn backend(target: &Target, why: impl std::error::Error + Send + Sync + 'static) -> SourceError {
+    SourceError::Backend { target: Box::new(target.clone()), transient: true, source: Box::new(why) }
 }
 
 /// The cause alone: the workload that was asked for first says nothing about the source.

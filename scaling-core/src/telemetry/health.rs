@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+/// A reason of the host's for not being ready; none if there is none.
+type Reason = Box<dyn Fn() -> Option<String> + Send + Sync>;
 type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// Whether the loop does its work. The loop sets it after each tick, [`serve`](super::serve) answers `/readyz` and `/healthz` from it.
@@ -33,6 +35,7 @@ type Clock = Box<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 pub struct Health {
     failing_at_most: TimeDelta,
     stall: Option<(TimeDelta, Clock)>,
+    unless: Option<Reason>,
     ticks: Mutex<Ticks>,
 }
 
@@ -102,7 +105,7 @@ impl Health {
     /// Not ready before the first tick; the source may fail for 5 minutes, as long as metrics may be old
     /// ([`Freshness`](crate::guard::Freshness)).
     pub fn new() -> Self {
-        Self { failing_at_most: TimeDelta::minutes(5), stall: None, ticks: Mutex::default() }
+        Self { failing_at_most: TimeDelta::minutes(5), stall: None, unless: None, ticks: Mutex::default() }
     }
 
     /// Sets for how long the source may fail.
@@ -118,6 +121,30 @@ impl Health {
     pub fn stalled_after(mut self, limit: Duration, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         self.stall = Some((TimeDelta::from_std(limit).unwrap_or(TimeDelta::MAX), Box::new(clock)));
         self
+    }
+
+    /// Sets what else a host must have to be ready: it is asked each time, and gives the reason why it is not.
+    ///
+    /// ```
+    /// use scaling_core::chrono::DateTime;
+    /// use scaling_core::telemetry::Health;
+    ///
+    /// let health = Health::new().ready_unless(|| Some("the cluster is not heard".to_owned()));
+    /// health.ticked(DateTime::from_timestamp(1_767_600_000, 0).unwrap(), true);
+    /// assert_eq!(health.why_not_ready().as_deref(), Some("the cluster is not heard"));
+    /// ```
+    #[must_use]
+    pub fn ready_unless(mut self, reason: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.unless = Some(Box::new(reason));
+        self
+    }
+
+    /// Returns why the host is not ready, by its ticks or by what else it must have; none if it is.
+    pub fn why_not_ready(&self) -> Option<String> {
+        match self.readiness() {
+            Readiness::Ready => self.unless.as_ref().and_then(|reason| reason()),
+            not_ready => Some(not_ready.to_string()),
+        }
     }
 
     /// Says that a tick is complete, and whether the source answered for any of its workloads.

@@ -209,9 +209,10 @@ async fn healthz(State(shared): State<Shared>) -> (StatusCode, String) {
 }
 
 async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
-    let readiness = shared.health.readiness();
-    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, format!("{readiness}\n"))
+    match shared.health.why_not_ready() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
 }
 
 async fn nothing() -> (StatusCode, &'static str) {

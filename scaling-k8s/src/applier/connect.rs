@@ -26,7 +26,13 @@ pub async fn connect(context: &str) -> Result<Client, ConnectError> {
     Client::try_from(config).map_err(|error| failed(&error))
 }
 
-pub(super) async fn client() -> Result<Client, ConnectError> {
+/// Connects to the cluster that the process runs in, or else to that of the kubeconfig's current context.
+///
+/// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
+///
+/// # Errors
+/// [`ConnectError`] if there is no usable configuration.
+pub async fn connect_from_environment() -> Result<Client, ConnectError> {
     install_provider();
     Client::try_default().await.map_err(|error| ConnectError(Box::new(error)))
 }

@@ -98,7 +98,7 @@ impl ScaleApplier {
     /// # Errors
     /// [`ConnectError`] if there is no usable configuration.
     pub async fn connect() -> Result<Self, ConnectError> {
-        Ok(Self::new(connect::client().await?))
+        Ok(Self::new(connect::connect_from_environment().await?))
     }
 
     /// Sets the field manager to write under. Default: `kube-scaling`.

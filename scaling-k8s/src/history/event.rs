@@ -11,9 +11,9 @@ use super::{Change, cut};
 use crate::manifest::{API_VERSION, KIND};
 
 /// Longest message of an Event, in bytes.
-const MAX_MESSAGE: usize = 1024;
+pub(crate) const MAX_MESSAGE: usize = 1024;
 /// Longest name of a component, in bytes.
-const MAX_COMPONENT: usize = 128;
+pub(crate) const MAX_COMPONENT: usize = 128;
 /// Longest start of an Event's name, in bytes: with a dot and sixteen digits it is a name that Kubernetes takes.
 const MAX_PREFIX: usize = 236;
 /// Workloads that are kept.
@@ -111,13 +111,13 @@ impl EventSeries {
 }
 
 /// A clock that was set back holds nothing up.
-fn is_early(now: DateTime<Utc>, sent: DateTime<Utc>, every: TimeDelta) -> bool {
+pub(crate) fn is_early(now: DateTime<Utc>, sent: DateTime<Utc>, every: TimeDelta) -> bool {
     let past = now.signed_duration_since(sent);
     past >= TimeDelta::zero() && past < every
 }
 
 /// The one name of all Events of a component about an HPA, the same after a restart.
-fn name(hpa: &str, component: &str) -> String {
+pub(crate) fn name(hpa: &str, component: &str) -> String {
     // FNV-1a, 64 bits: it tells two components apart, and is the same in every release.
     let bytes = component.bytes().chain([0]).chain(hpa.bytes());
     let hash = bytes

@@ -1,0 +1,333 @@
+//! A fleet of HPAs under one controller, as a program: the HPAs of a cluster that are annotated, their metrics from Prometheus.
+//!
+//!     cargo build --release --features live --example operator
+//!     operator --prometheus http://prometheus.monitoring:9090 --shards 8
+//!
+//! An HPA is a target once it has an annotation `kube-scaling/mode`: `observe` plans and records, `floors` holds floors alone, `full` does
+//! what the guards leave. Several replicas share the fleet by Leases (`--shards`). `/healthz`, `/readyz` and `/metrics` are served until the
+//! end, which SIGTERM or SIGINT asks for: the tick under way is finished, its records are kept, and the shards are handed over.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Parser;
+use examples::{Failure, MayClose, candidates};
+use scaling_core::guard::FleetFreeze;
+use scaling_core::http::{Auth, Endpoint, HttpClient, HttpConfig};
+use scaling_core::live::{Cadence, Entry, LoopReport, RecordFiles, Rotation, Stop, Ticked, entries};
+use scaling_core::record::Tee;
+use scaling_core::source::prometheus::{PrometheusSource, QueryBudget, QuerySet};
+use scaling_core::telemetry::serve::Server;
+use scaling_core::telemetry::{Health, Metrics};
+use scaling_core::{ApplyMode, ChangeLog, HardLimits, RemovalBudget};
+use scaling_k8s::controller::cache::HpaCache;
+use scaling_k8s::controller::fleet::{FleetController, FleetHealth};
+use scaling_k8s::controller::lease::LeaseSettings;
+use tokio::signal::unix::{SignalKind, signal};
+
+const EXAMPLES: &str = "Examples:
+  operator --prometheus http://prometheus.monitoring:9090
+  operator --prometheus http://localhost:9090 --context staging --namespace shop --dry-run
+  operator --prometheus http://prometheus.monitoring:9090 --shards 16 --lease-namespace autoscaling --records /records
+
+Then, for each HPA that it shall scale:
+  kubectl annotate hpa checkout kube-scaling/mode=observe";
+
+/// Scales the HPAs of a cluster that are annotated, by their metrics in Prometheus.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "operator", version, after_help = EXAMPLES)]
+struct Options {
+    /// Prometheus, or what speaks its API. By default `PROMETHEUS_URL`.
+    #[arg(long, value_name = "URL")]
+    prometheus: Option<String>,
+    /// A file with a bearer token for it, which may be renewed.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Where requests are counted, besides CPU, memory and pods.
+    #[arg(long, value_name = "SET", value_parser = ["ingress-nginx", "istio", "linkerd", "opentelemetry"])]
+    requests: Option<String>,
+    /// Cluster, as a context of the kubeconfig. By default the one that the process runs in, or the current context.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The one namespace whose HPAs are watched. By default all.
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// The HPAs that are watched, by their labels.
+    #[arg(long, value_name = "LABELS")]
+    selector: Option<String>,
+    /// The engine of targets that name none.
+    #[arg(long, value_name = "ENGINE", default_value = "predictive", value_parser = ["predictive", "rules"])]
+    engine: String,
+    /// Sizes allowed at all.
+    #[arg(long, value_name = "MIN..MAX", value_parser = examples::limits)]
+    limits: Option<HardLimits>,
+    /// Pods that the whole fleet may let go within 10 minutes.
+    #[arg(long, value_name = "PODS", default_value_t = 100)]
+    removals: u32,
+    /// Seconds between two ticks of a target.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    interval: u64,
+    /// Parts of the interval over which the targets are spread.
+    #[arg(long, value_name = "PARTS", default_value_t = 4)]
+    batches: u32,
+    /// Shares the fleet with other replicas: into so many shards, 1 for a leader. By default this process alone.
+    #[arg(long, value_name = "SHARDS")]
+    shards: Option<u32>,
+    /// Namespace of the Leases. By default `POD_NAMESPACE`.
+    #[arg(long, value_name = "NAME")]
+    lease_namespace: Option<String>,
+    /// Folder of the records, from which the next run takes its cooldowns and floors.
+    #[arg(long, value_name = "DIR")]
+    records: Option<PathBuf>,
+    /// Address of `/healthz`, `/readyz` and `/metrics`.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Changes nothing, whatever the HPAs say.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What the environment says where the command line does not.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn main() -> std::process::ExitCode {
+    examples::exit(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let parts = Parts::of(options, &environment)?;
+    let _traces = scaling_core::telemetry::otlp::init().map_err(Failure::input)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(operate(options, parts))
+}
+
+/// What can be made without asking anybody.
+struct Parts {
+    source: PrometheusSource,
+    cadence: Cadence,
+    leases: Option<LeaseSettings>,
+    budget: RemovalBudget,
+}
+
+impl Parts {
+    fn of(options: &Options, environment: Environment<'_>) -> Result<Self, Failure> {
+        let cadence = Cadence::new(Duration::from_secs(options.interval)).map_err(Failure::input)?;
+        let budget = RemovalBudget::new(options.removals, Duration::from_secs(600)).map_err(Failure::input)?;
+        let (source, leases) = (source(options, cadence, environment)?, leases(options, environment)?);
+        Ok(Self { source, cadence, leases, budget })
+    }
+}
+
+fn source(options: &Options, cadence: Cadence, environment: Environment<'_>) -> Result<PrometheusSource, Failure> {
+    let url = options.prometheus.clone().or_else(|| environment("PROMETHEUS_URL"));
+    let url = url.ok_or_else(|| Failure::input("say where the metrics are: --prometheus URL, or PROMETHEUS_URL"))?;
+    let endpoint = Endpoint::parse(&url).map_err(|error| Failure::input(format!("--prometheus: {error}")))?;
+    let mut config = HttpConfig::default();
+    if let Some(path) = &options.token_file {
+        config = config.auth(Auth::bearer_file(path));
+    }
+    let requests = match options.requests.as_deref() {
+        Some("ingress-nginx") => QuerySet::ingress_nginx(),
+        Some("istio") => QuerySet::istio(),
+        Some("linkerd") => QuerySet::linkerd(),
+        Some(_) => QuerySet::opentelemetry(),
+        None => QuerySet::empty(),
+    };
+    // What has answered before the loop gives up counts, so the source gives up a little earlier.
+    let tick = cadence.source_deadline().mul_f64(0.9) / options.batches.max(1);
+    let client = HttpClient::new(config).map_err(Failure::input)?;
+    let source = PrometheusSource::new(client, endpoint, QuerySet::kubernetes().and(requests));
+    let source = source.with_budget(QueryBudget { tick, ..QueryBudget::default() });
+    Ok(source.with_sync_period(Duration::from_secs(options.interval)))
+}
+
+fn leases(options: &Options, environment: Environment<'_>) -> Result<Option<LeaseSettings>, Failure> {
+    let Some(shards) = options.shards else { return Ok(None) };
+    let missing = || Failure::input("say where the Leases are: --lease-namespace NAME, or POD_NAMESPACE");
+    let namespace = options.lease_namespace.clone().or_else(|| environment("POD_NAMESPACE")).ok_or_else(missing)?;
+    let replica = environment("POD_NAME").or_else(|| environment("HOSTNAME")).unwrap_or_else(|| "operator".to_owned());
+    let settings = LeaseSettings::new("kube-scaling", namespace, &replica).map_err(Failure::input)?;
+    settings.shards(shards).map(Some).map_err(Failure::input)
+}
+
+async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
+    let stop = stop_on_signals()?;
+    let client = match &options.context {
+        Some(context) => scaling_k8s::connect(context).await,
+        None => scaling_k8s::connect_from_environment().await,
+    };
+    let client = client.map_err(Failure::input)?;
+    let (metrics, freeze) = (Arc::new(Metrics::new()), FleetFreeze::default());
+    let mut recorder = Tee::new().with(Arc::clone(&metrics));
+    let mut log = None;
+    if let Some(folder) = &options.records {
+        log = Some(resumed(folder, &freeze)?);
+        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", folder.display()));
+        recorder = recorder.with(RecordFiles::open(folder, Rotation::default()).map_err(|error| failed(&error))?);
+    }
+
+    let mut cache = HpaCache::builder(client.clone());
+    if let Some(namespace) = &options.namespace {
+        cache = cache.namespace(namespace);
+    }
+    if let Some(selector) = &options.selector {
+        cache = cache.label_selector(selector);
+    }
+    let start = Instant::now();
+    let engine = candidates::engine(&options.engine)?().map_err(Failure::input)?;
+    let mut controller = FleetController::builder(client, parts.source, metrics.timed(engine, move || start.elapsed()))
+        .watching(cache)
+        .recorder(recorder)
+        .limits(options.limits.unwrap_or_default())
+        .removal_budget(parts.budget)
+        .freeze(freeze)
+        .cadence(parts.cadence)
+        .batches(options.batches)
+        .mode(if options.dry_run { ApplyMode::Plan } else { ApplyMode::Apply });
+    for name in ["predictive", "rules"] {
+        controller = controller.engine(name, candidates::engine(name)?().map_err(Failure::input)?);
+    }
+    if let Some(leases) = parts.leases {
+        controller = controller.leases(leases);
+    }
+    if let Some(log) = log {
+        controller = controller.change_log(log);
+    }
+    let watch = Watch::new(parts.cadence, metrics);
+    let controller = controller.after_tick(watch.after_tick()).build();
+    watch.run(controller, options.listen, &stop).await
+}
+
+/// State of the controller; none before it is built.
+type State = Arc<OnceLock<Box<dyn Fn() -> FleetHealth + Send + Sync>>>;
+
+/// What is shown of the controller.
+struct Watch {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    state: State,
+}
+
+impl Watch {
+    fn new(cadence: Cadence, metrics: Arc<Metrics>) -> Self {
+        let state = State::default();
+        let asked = Arc::clone(&state);
+        let why_not = move || {
+            let readiness = asked.get().map(|state| state().readiness)?;
+            (!readiness.is_ready()).then(|| readiness.to_string())
+        };
+        let stalled = (cadence.interval().to_std().unwrap_or_default() * 5).max(Duration::from_secs(60));
+        let health = Health::new().stalled_after(stalled, || SystemTime::now().into()).ready_unless(why_not);
+        Self { metrics, health: Arc::new(health), state }
+    }
+
+    fn after_tick(&self) -> impl FnMut(&Ticked, &LoopReport) + Send + use<> {
+        let (metrics, health, mut missed) = (Arc::clone(&self.metrics), Arc::clone(&self.health), 0);
+        move |tick, report| {
+            health.ticked(tick.at, tick.answered);
+            metrics.missed_ticks(report.missed - missed);
+            missed = report.missed;
+        }
+    }
+
+    /// Runs the controller, and serves what is to be known of it until it has ended: alive at once, ready after the first tick.
+    async fn run(self, controller: FleetController, listen: SocketAddr, stop: &Stop) -> Result<(), Failure> {
+        self.state.get_or_init(|| Box::new(controller.health()));
+        let server = Server::new(self.metrics, self.health).on(listen).bind().await;
+        let server = server.map_err(|error| Failure::input(format!("--listen: {error}")))?;
+        say(&format!("serving on http://{}, waiting for the HPAs", server.address()));
+        let ended = Stop::new();
+        let over = ended.clone();
+        let served = tokio::spawn(server.serve(async move { over.requested().await }));
+        let report = controller.run(stop).await;
+        say(&format!("ended: {report}"));
+        ended.request();
+        served.await.map_err(Failure::failed)?.map_err(Failure::failed)
+    }
+}
+
+/// Cooldowns, budgets and floors of an earlier run, and which signals were missing at its end.
+fn resumed(folder: &Path, freeze: &FleetFreeze) -> Result<ChangeLog, Failure> {
+    let mut log = ChangeLog::new();
+    for entry in entries(folder).map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))? {
+        match entry {
+            Entry::Intent(record) => log.replay_intent(&record),
+            Entry::Record(record) => {
+                log.replay(&record);
+                freeze.replay(&record);
+            }
+            Entry::Bad(line) => say(&line.to_string()),
+            _ => {}
+        }
+    }
+    Ok(log)
+}
+
+/// Asks for the end at SIGTERM and SIGINT.
+fn stop_on_signals() -> Result<Stop, Failure> {
+    let stop = Stop::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut asked, stop) = (signal(kind)?, stop.clone());
+        tokio::spawn(async move {
+            asked.recv().await;
+            stop.request();
+        });
+    }
+    Ok(stop)
+}
+
+fn say(line: &str) {
+    let now: scaling_core::chrono::DateTime<scaling_core::chrono::Utc> = SystemTime::now().into();
+    let written = writeln!(MayClose(std::io::stdout().lock()), "{} {line}", now.format("%F %T"));
+    if let Err(error) = written {
+        eprintln!("error: standard output: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(arguments: &[&str], environment: Environment<'_>) -> Result<Parts, String> {
+        let options = Options::parse_from(["operator"].iter().chain(arguments));
+        Parts::of(&options, environment).map_err(|failure| match failure {
+            Failure::Input(what) => what,
+            other => panic!("{other}"),
+        })
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_what_gives_it() {
+        let nothing: Environment<'_> = &|_| None;
+        let metrics = ["--prometheus", "http://localhost:9090"];
+        for (more, what) in [
+            (&["--shards", "4"][..], "POD_NAMESPACE"),
+            (&["--shards", "0", "--lease-namespace", "shop"][..], "shards 0"),
+            (&["--interval", "0"][..], "interval is 0"),
+        ] {
+            let arguments: Vec<&str> = metrics.iter().chain(more).copied().collect();
+            assert!(parts(&arguments, nothing).err().is_some_and(|said| said.contains(what)), "{what}");
+        }
+        assert!(parts(&[], nothing).err().is_some_and(|said| said.contains("PROMETHEUS_URL")));
+        assert!(parts(&["--prometheus", "nonsense"], nothing).err().is_some_and(|said| said.contains("--prometheus")));
+        assert!(parts(&metrics, nothing).is_ok_and(|parts| parts.leases.is_none()));
+    }
+
+    #[test]
+    fn a_pod_says_by_its_environment_who_and_where_it_is() {
+        let environment: Environment<'_> = &|name| match name {
+            "PROMETHEUS_URL" => Some("http://prometheus:9090".to_owned()),
+            "POD_NAMESPACE" => Some("autoscaling".to_owned()),
+            "POD_NAME" => Some("operator-7d9f".to_owned()),
+            _ => None,
+        };
+        let leases = parts(&["--shards", "8"], environment).ok().and_then(|parts| parts.leases);
+        assert!(
+            leases.is_some_and(|leases| leases.identity().starts_with("operator-7d9f_") && leases.shard_count() == 8)
+        );
+    }
+}

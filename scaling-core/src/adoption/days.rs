@@ -1,0 +1,153 @@
+//! Days of one load under two policies: [`replayed_days`].
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::backtest::{BacktestError, Candidate, SampleTime, Scenario, Trace, TraceError, score_one};
+use crate::metrics::ScalingMetrics;
+
+/// Cost of one day, and what its users suffered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DayCost {
+    /// Hours of pods paid for.
+    pub pod_hours: f64,
+    /// Share of requests that waited longer than the objective, or were dropped: 0 to 1.
+    pub violating_share: f64,
+}
+
+/// One day under both: the same load, the same cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairedDay {
+    /// Beginning of the 24 hours.
+    pub begins: DateTime<Utc>,
+    /// What is in force.
+    pub champion: DayCost,
+    /// What wants its place.
+    pub challenger: DayCost,
+}
+
+/// Reason why days cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DaysError {
+    /// What was seen is no load.
+    #[error("what was seen is no load: {0}")]
+    Trace(#[from] TraceError),
+    /// A day cannot be replayed.
+    #[error("the day from {begins}: {source}")]
+    Replay {
+        /// Its beginning.
+        begins: DateTime<Utc>,
+        /// Cause.
+        #[source]
+        source: BacktestError,
+    },
+}
+
+/// Replays each whole day of what was seen, from the second on, under both: all days before it are the history that is learnt from, and
+/// nothing after it is known. Of the scenario everything counts but its trace, its history and its length. The first hour of a day settles
+/// and does not count, unless the scenario says otherwise.
+///
+/// # Errors
+/// [`DaysError`] if what was seen is no load, or a day cannot be replayed. No day is left out in silence. Less than two days is none.
+pub async fn replayed_days(
+    seen: &[ScalingMetrics],
+    scenario: &Scenario,
+    champion: &Candidate,
+    challenger: &Candidate,
+) -> Result<Vec<PairedDay>, DaysError> {
+    let mut days = Vec::new();
+    let Some(first) = seen.iter().map(|sample| sample.timestamp).min() else { return Ok(days) };
+    let last = seen.iter().map(|sample| sample.timestamp).max().unwrap_or(first);
+    for number in 1.. {
+        let (begins, ends) = (first + TimeDelta::days(number), first + TimeDelta::days(number + 1));
+        if ends > last {
+            break;
+        }
+        let until: Vec<ScalingMetrics> = seen.iter().filter(|sample| sample.timestamp < ends).cloned().collect();
+        let trace = Trace::from_samples(scenario.trace.name(), until, SampleTime::Starts)?;
+        let before = number as f64;
+        let day = Scenario { trace: trace.into(), history_share: before / (before + 1.0), ..scenario.clone() };
+        let cost = async |candidate| {
+            let score = score_one(&day, candidate, &()).await;
+            let score = score.map_err(|source| DaysError::Replay { begins, source })?;
+            Ok::<_, DaysError>(DayCost { pod_hours: score.pod_hours, violating_share: score.violating_share })
+        };
+        days.push(PairedDay { begins, champion: cost(champion).await?, challenger: cost(challenger).await? });
+    }
+    Ok(days)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::HardLimits;
+    use crate::adoption::{Trial, TrialVerdict};
+    use crate::backtest::{ClusterModel, Driver};
+    use crate::decision::ScalingDecision;
+    use crate::engine::{DecisionEngine, EngineError};
+    use crate::metrics::{Observation, SignalKind};
+
+    /// So many pods, always.
+    struct Pods(u32);
+
+    #[async_trait::async_trait]
+    impl DecisionEngine for Pods {
+        fn name(&self) -> &'static str {
+            "pods"
+        }
+
+        async fn decide(&self, seen: &Observation) -> Result<ScalingDecision, EngineError> {
+            let current = seen.current.replicas().ok_or(EngineError::NoPodCount)?;
+            Ok(ScalingDecision::replicas("pods", seen.current.timestamp, current, self.0).with_confidence(1.0))
+        }
+    }
+
+    fn pods(number: u32) -> Candidate {
+        Candidate::direct(format!("{number} pods"), move |_| Ok(Driver::direct(Pods(number))))
+    }
+
+    /// A load of 100 requests a second each five minutes; a pod serves 50.
+    fn seen(days: i64) -> (Vec<ScalingMetrics>, Scenario) {
+        let sample = |nth: i64| {
+            let at = DateTime::UNIX_EPOCH + TimeDelta::minutes(5 * nth);
+            ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 100.0)
+        };
+        let samples: Vec<_> = (0..=days * 288).map(sample).collect();
+        let trace = Trace::from_samples("seen", samples.clone(), SampleTime::Starts).unwrap();
+        let limits = HardLimits::new(1, 20).unwrap();
+        let model = ClusterModel { pod_capacity: 50.0, limits, ..ClusterModel::default() };
+        (samples, Scenario::new(trace, model))
+    }
+
+    #[test]
+    fn each_whole_day_but_the_first_is_replayed_under_both() {
+        let (samples, scenario) = seen(10);
+        let days = block_on(replayed_days(&samples, &scenario, &pods(8), &pods(4))).unwrap();
+        let begins: Vec<_> = days.iter().map(|day| (day.begins - DateTime::UNIX_EPOCH).num_days()).collect();
+        assert_eq!(begins, (1..10).collect::<Vec<_>>());
+        for day in &days {
+            // The first hour settles.
+            assert!((day.champion.pod_hours - 8.0 * 23.0).abs() < 1.0, "{day:?}");
+            assert!((day.challenger.pod_hours - 4.0 * 23.0).abs() < 1.0, "{day:?}");
+            assert!(day.challenger.violating_share == 0.0, "{day:?}");
+        }
+        assert!(matches!(Trial::default().verdict(&days), TrialVerdict::Promote(_)));
+        let alike = block_on(replayed_days(&samples, &scenario, &pods(4), &pods(4))).unwrap();
+        assert!(
+            matches!(Trial::default().verdict(&alike), TrialVerdict::Wait(evidence) if evidence.won + evidence.lost == 0)
+        );
+        let too_few = block_on(replayed_days(&samples, &scenario, &pods(8), &pods(1))).unwrap();
+        assert!(matches!(Trial::default().verdict(&too_few), TrialVerdict::Reject(_)), "cheaper, and nobody is served");
+    }
+
+    #[test]
+    fn less_than_two_days_are_none() {
+        let (samples, scenario) = seen(2);
+        let none = block_on(replayed_days(&samples[..500], &scenario, &pods(8), &pods(4))).unwrap();
+        assert!(none.is_empty() && block_on(replayed_days(&[], &scenario, &pods(8), &pods(4))).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,119 @@
+//! What is known of one HPA.
+
+use std::sync::Arc;
+
+use scaling_core::hpa::InvalidHpa;
+use scaling_core::{HpaState, Target};
+use serde_json::Value;
+
+use super::object::Object;
+use super::version::Version;
+use crate::controller::settings::{Mode, SettingErrors, Settings};
+use crate::manifest::{API_VERSION, KIND};
+use crate::resting::{Memory, Seen};
+
+/// A target with what its owner asks for.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct FleetTarget {
+    /// The workload and its HPA.
+    pub target: Target,
+    /// Identity of the HPA: another one of the same name is another target.
+    pub uid: Option<String>,
+    /// Its settings, or their faults: then it is observed only.
+    pub settings: Result<Settings, SettingErrors>,
+}
+
+impl FleetTarget {
+    /// Extent to which it is managed: [`Mode::Observe`] where a setting has a fault.
+    pub fn mode(&self) -> Mode {
+        self.settings.as_ref().map_or(Mode::Observe, |settings| settings.mode)
+    }
+}
+
+/// An HPA in the cache.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) version: Version,
+    pub(super) pods: Option<u32>,
+    /// Shared with the reads, and kept while nothing but the status changes.
+    pub(super) known: Arc<Known>,
+}
+
+#[derive(Debug)]
+pub(super) struct Known {
+    object: Object,
+    pub(super) target: Target,
+    /// None if it is no target.
+    pub(super) listed: Option<Arc<FleetTarget>>,
+    pub(super) state: Result<HpaState, InvalidHpa>,
+    pub(super) memory: Memory,
+}
+
+impl Entry {
+    /// Reads an HPA. What is known of it already is kept where it says the same.
+    pub(super) fn new(mut object: Object, manager: &str, cluster: Option<&str>, before: Option<&Self>) -> Self {
+        let version = Version::of(object.metadata.resource_version.take());
+        let pods = object.pods();
+        object.status = None;
+        let object = object.reduced();
+        let known = match before {
+            Some(before) if before.known.object == object => Arc::clone(&before.known),
+            _ => Arc::new(Known::new(object, manager, cluster)),
+        };
+        Self { version, pods, known }
+    }
+
+    /// The HPA as an applier tells it.
+    pub(super) fn state(&self) -> Result<HpaState, InvalidHpa> {
+        let state = self.known.state.clone()?;
+        Ok(self.pods.map_or(state, |pods| state.with_pods(pods)))
+    }
+
+    /// The object as far as it is kept, in the JSON of the API.
+    pub(super) fn json(&self) -> Value {
+        let mut json = self.known.object.json();
+        if let (Some(metadata), Some(version)) =
+            (json.get_mut("metadata").and_then(Value::as_object_mut), self.version.text())
+        {
+            metadata.insert("resourceVersion".to_owned(), version.into());
+        }
+        json
+    }
+}
+
+impl Object {
+    fn json(&self) -> Value {
+        // Plain data with string keys: it always has a JSON form.
+        let mut json = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = json.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), API_VERSION.into());
+            fields.insert("kind".to_owned(), KIND.into());
+        }
+        json
+    }
+}
+
+impl Known {
+    fn new(object: Object, manager: &str, cluster: Option<&str>) -> Self {
+        let (state, memory) = match Seen::of(&object.json(), manager) {
+            Ok(seen) => (Ok(seen.state.bounds_only()), seen.memory),
+            Err(error) => (Err(error), Memory::Nothing),
+        };
+        let (metadata, scaled) = (&object.metadata, &object.spec.scale_target_ref);
+        let target = Target {
+            cluster: cluster.map(str::to_owned),
+            namespace: metadata.namespace.clone(),
+            name: scaled.name.clone(),
+            kind: scaled.kind.clone(),
+            hpa: metadata.name.clone(),
+        };
+        let listed = |settings| FleetTarget { target: target.clone(), uid: metadata.uid.clone(), settings };
+        let listed = match Settings::of(&metadata.labels, &metadata.annotations) {
+            Ok(None) => None,
+            Ok(Some(settings)) => Some(Arc::new(listed(Ok(settings)))),
+            Err(faults) => Some(Arc::new(listed(Err(faults)))),
+        };
+        Self { object, target, listed, state, memory }
+    }
+}

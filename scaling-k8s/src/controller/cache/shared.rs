@@ -1,0 +1,271 @@
+//! The world as far as it was heard of, shared by the watch that writes it and all that read.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use scaling_core::Target;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::entry::{Entry, FleetTarget};
+use super::health::{CacheHealth, Unread};
+use super::object::Object;
+use super::version::Version;
+use crate::history::cut;
+use crate::resting::Memory;
+
+/// Longest text of a failure that is kept, in bytes.
+const MAX_FAULT: usize = 400;
+
+/// By namespace and name: looked up without making a key.
+type Hpas = HashMap<Box<str>, HashMap<Box<str>, Entry>>;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    manager: String,
+    cluster: Option<String>,
+    pub(super) stale_after: Duration,
+    /// Short locks, never held over an await.
+    world: RwLock<World>,
+    /// Counts what was heard: whoever waits for something looks again.
+    progress: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    hpas: Hpas,
+    /// Everything up to here has been seen.
+    version: Version,
+    /// The world was like this at that instant, or later. None before the first list.
+    heard: Option<Instant>,
+    last_fault: Option<Arc<str>>,
+    /// None if it has to be made anew.
+    targets: Option<Arc<[Arc<FleetTarget>]>>,
+    lists: u64,
+    watches: u64,
+    events: u64,
+    faults: u64,
+}
+
+impl Shared {
+    pub(super) fn new(manager: String, cluster: Option<String>, stale_after: Duration) -> Self {
+        Self { manager, cluster, stale_after, world: RwLock::default(), progress: watch::Sender::new(0) }
+    }
+
+    pub(super) fn manager(&self) -> &str {
+        &self.manager
+    }
+
+    /// Waits until something holds.
+    pub(super) async fn wait(&self, holds: impl Fn(&Self) -> bool) {
+        let mut progress = self.progress.subscribe();
+        loop {
+            progress.mark_unchanged();
+            // The sender is ours, so it does not end.
+            if holds(self) || progress.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn is_filled(&self) -> bool {
+        self.read().heard.is_some()
+    }
+
+    pub(super) fn has_seen(&self, version: &Version) -> bool {
+        let world = self.read();
+        let mut entries = world.hpas.values().flat_map(HashMap::values);
+        world.version.reaches(version) || (!version.is_number() && entries.any(|entry| entry.version.reaches(version)))
+    }
+
+    /// The reason why nothing is told, if there is one.
+    pub(super) fn fresh(&self) -> Result<(), Unread> {
+        self.read().fresh(self.stale_after)
+    }
+
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Result<Option<Entry>, Unread> {
+        let world = self.read();
+        world.fresh(self.stale_after)?;
+        Ok(world.hpas.get(namespace).and_then(|hpas| hpas.get(name)).cloned())
+    }
+
+    pub(super) fn targets(&self) -> Arc<[Arc<FleetTarget>]> {
+        if let Some(targets) = &self.read().targets {
+            return Arc::clone(targets);
+        }
+        let mut world = self.write();
+        let World { hpas, targets, .. } = &mut *world;
+        let list = || {
+            let entries = hpas.values().flat_map(HashMap::values);
+            let mut all: Vec<Arc<FleetTarget>> = entries.filter_map(|entry| entry.known.listed.clone()).collect();
+            all.sort_unstable_by(|one, other| one.target.cmp(&other.target));
+            all.into()
+        };
+        Arc::clone(targets.get_or_insert_with(list))
+    }
+
+    pub(super) fn abandoned(&self) -> Vec<Target> {
+        let world = self.read();
+        let entries = world.hpas.values().flat_map(HashMap::values).map(|entry| &entry.known);
+        let ours = |memory: &Memory| matches!(memory, Memory::Kept | Memory::OwnerChanged { .. });
+        let left = entries.filter(|known| known.listed.is_none() && ours(&known.memory));
+        let mut targets: Vec<Target> = left.map(|known| known.target.clone()).collect();
+        targets.sort_unstable();
+        targets
+    }
+
+    pub(super) fn health(&self) -> CacheHealth {
+        let targets = self.targets();
+        let world = self.read();
+        CacheHealth {
+            ready: world.fresh(self.stale_after).is_ok(),
+            age: world.heard.map(|heard| heard.elapsed()),
+            hpas: world.hpas.values().map(HashMap::len).sum(),
+            targets: targets.len(),
+            faulty: targets.iter().filter(|target| target.settings.is_err()).count(),
+            lists: world.lists,
+            watches: world.watches,
+            events: world.events,
+            faults: world.faults,
+            last_fault: world.last_fault.clone(),
+        }
+    }
+
+    /// The version to watch from; none if everything has to be listed anew.
+    pub(super) fn resume(&self) -> Option<String> {
+        let world = self.read();
+        world.fresh(self.stale_after).ok().and_then(|()| world.version.text().map(str::to_owned))
+    }
+
+    /// A whole list, as it was at some instant after `began`.
+    pub(super) fn replace(&self, objects: Vec<Object>, version: Version, began: Instant) {
+        let mut world = self.write();
+        let mut hpas = Hpas::new();
+        for object in objects {
+            let (namespace, name) = key(&object);
+            let before = world.hpas.get(&*namespace).and_then(|hpas| hpas.get(&*name));
+            let entry = self.entry(object, before);
+            hpas.entry(namespace).or_default().insert(name, entry);
+        }
+        world.hpas = hpas;
+        world.version = version;
+        world.targets = None;
+        world.lists += 1;
+        world.heard_at(began);
+        drop(world);
+        self.progressed();
+    }
+
+    /// An HPA was made or changed.
+    pub(super) fn put(&self, object: Object, version: Version) {
+        let mut world = self.write();
+        let (namespace, name) = key(&object);
+        let hpas = world.hpas.entry(namespace).or_default();
+        let before = hpas.get(&name);
+        if before.is_none_or(|before| !version.is_before(&before.version)) {
+            let entry = self.entry(object, before);
+            let same = before.is_some_and(|before| before.known.listed == entry.known.listed);
+            let listed = entry.known.listed.is_some();
+            let was_listed = before.is_some_and(|before| before.known.listed.is_some());
+            hpas.insert(name, entry);
+            if !same && (listed || was_listed) {
+                world.targets = None;
+            }
+        }
+        self.seen(world, version);
+    }
+
+    /// An HPA was deleted.
+    pub(super) fn remove(&self, object: &Object, version: Version) {
+        let mut world = self.write();
+        let (namespace, name) = key(object);
+        let known = world.hpas.get_mut(&namespace).and_then(|hpas| {
+            // One that was made anew since is another one.
+            let is_newer = hpas.get(&name).is_some_and(|entry| version.is_before(&entry.version));
+            if is_newer { None } else { hpas.remove(&name) }
+        });
+        if world.hpas.get(&namespace).is_some_and(HashMap::is_empty) {
+            world.hpas.remove(&namespace);
+        }
+        if known.is_some_and(|entry| entry.known.listed.is_some()) {
+            world.targets = None;
+        }
+        self.seen(world, version);
+    }
+
+    /// Nothing else has changed up to this version.
+    pub(super) fn bookmark(&self, version: Version) {
+        let mut world = self.write();
+        world.advance(version);
+        world.heard_at(Instant::now());
+        drop(world);
+        self.progressed();
+    }
+
+    /// A watch was accepted, and what is missing comes with it. False if that took too long: what is missing may be much, and the world is
+    /// old until it has come.
+    pub(super) fn watched(&self) -> bool {
+        let mut world = self.write();
+        world.watches += 1;
+        let fresh = world.fresh(self.stale_after).is_ok();
+        if fresh {
+            world.heard_at(Instant::now());
+        }
+        fresh
+    }
+
+    pub(super) fn failed(&self, fault: &str) {
+        let mut world = self.write();
+        world.faults += 1;
+        world.last_fault = Some(cut(fault, MAX_FAULT).into());
+    }
+
+    fn seen(&self, mut world: RwLockWriteGuard<'_, World>, version: Version) {
+        world.events += 1;
+        world.advance(version);
+        world.heard_at(Instant::now());
+        drop(world);
+        self.progressed();
+    }
+
+    fn entry(&self, object: Object, before: Option<&Entry>) -> Entry {
+        Entry::new(object, &self.manager, self.cluster.as_deref(), before)
+    }
+
+    fn progressed(&self) {
+        self.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, World> {
+        self.world.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, World> {
+        self.world.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl World {
+    fn fresh(&self, limit: Duration) -> Result<(), Unread> {
+        let last_fault = || self.last_fault.clone();
+        let Some(heard) = self.heard else { return Err(Unread::NotListed { last_fault: last_fault() }) };
+        let age = heard.elapsed();
+        if age > limit { Err(Unread::Stale { age, limit, last_fault: last_fault() }) } else { Ok(()) }
+    }
+
+    fn heard_at(&mut self, instant: Instant) {
+        self.heard = self.heard.max(Some(instant));
+        self.last_fault = None;
+    }
+
+    fn advance(&mut self, version: Version) {
+        if !version.is_before(&self.version) {
+            self.version = version;
+        }
+    }
+}
+
+fn key(object: &Object) -> (Box<str>, Box<str>) {
+    (object.metadata.namespace.as_str().into(), object.metadata.name.as_str().into())
+}

@@ -1,0 +1,26 @@
+//! The fleet controller, put together: [`FleetController`].
+//!
+//! One call starts it in a host: a [watch cache](super::cache) over the HPAs, their [settings](super::settings), a
+//! [loop](scaling_core::live::Loop) that ticks those that are targets, an [applier](super::applier) that writes what changes and reads
+//! nothing, and, where several replicas share the fleet, the [Leases](super::lease) of its shards.
+//!
+//! # What a tick costs
+//! One question to the source for each batch. No request to the API server where nothing changes, and one write for each HPA that does.
+//!
+//! # Several replicas
+//! A target is ticked by the replica that holds its shard, and written to while the hold is sure. One that a replica takes over counts as
+//! changed at that instant, since its last holder may have changed it: nothing of it is lowered before the cooldown is over (law 12). Of the
+//! removal budget a replica has the part of the shards that it has held for a whole window
+//! ([`BudgetShare`](scaling_core::guard::BudgetShare)), so that all of them together let no more pods go than the budget has.
+
+mod answers;
+mod build;
+mod engines;
+mod guards;
+mod health;
+mod roster;
+mod run;
+mod source;
+
+pub use build::{FleetController, FleetControllerBuilder};
+pub use health::{FleetHealth, FleetReadiness};

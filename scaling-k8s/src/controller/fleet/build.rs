@@ -1,0 +1,392 @@
+//! Settings of a [`FleetController`], and what is made of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use scaling_core::chrono::TimeDelta;
+use scaling_core::guard::{BudgetShare, FleetFreeze};
+use scaling_core::live::{Cadence, Clock, LoopReport, SystemClock, Ticked};
+use scaling_core::source::Watched;
+use scaling_core::{
+    AbsenceGuard, ApplyMode, Autoscaler, BoundsPolicy, ChangeLog, ConfidenceGate, Cooldown, DecisionEngine, Freshness,
+    Guards, HardLimits, HpaApplier, MetricsSource, NoRecorder, Price, Recorder, RemovalBudget, ResourceLimits,
+    StepLimit,
+};
+
+use super::engines::Engines;
+use super::guards::{OwnCooldown, OwnSteps};
+use super::health::{FleetHealth, FleetReadiness, Patience, Ticks};
+use super::roster::{Host, Roster};
+use super::source::WithFacts;
+use crate::KubeHpaApplier;
+use crate::controller::applier::CachedApplier;
+use crate::controller::cache::{HpaCache, HpaCacheBuilder};
+use crate::controller::lease::{LeaseSettings, ShardLeases};
+
+/// Intervals without a tick after which a controller counts as hanging.
+const STALLED_INTERVALS: i32 = 5;
+
+pub(super) type Hook = Box<dyn FnMut(&Ticked, &LoopReport) + Send>;
+
+/// A controller over all HPAs that are targets. See the [module](self::super).
+///
+/// ```no_run
+/// use scaling_core::live::Stop;
+/// use scaling_core::{MetricsSource, RuleBasedEngine};
+/// use scaling_k8s::controller::fleet::FleetController;
+/// use scaling_k8s::controller::lease::LeaseSettings;
+///
+/// # async fn start(client: scaling_k8s::kube::Client, prometheus: impl MetricsSource + 'static) -> Result<(), Box<dyn std::error::Error>> {
+/// let stop = Stop::new();
+/// let leases = LeaseSettings::new("kube-scaling", "autoscaling", "operator-7d9f")?.shards(8)?;
+/// let report = FleetController::builder(client, prometheus, RuleBasedEngine::default())
+///     .leases(leases)
+///     .build()
+///     .run(&stop)
+///     .await;
+/// println!("{report}");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is ticked before `run`"]
+pub struct FleetController {
+    pub(super) client: Client,
+    pub(super) cache: HpaCache,
+    pub(super) applier: CachedApplier,
+    pub(super) leases: Option<ShardLeases>,
+    pub(super) autoscaler: Autoscaler,
+    pub(super) roster: Roster,
+    pub(super) host: Host,
+    pub(super) engines: Vec<String>,
+    pub(super) budget: Option<BudgetShare>,
+    pub(super) freeze: FleetFreeze,
+    pub(super) ticks: Ticks,
+    pub(super) patience: Patience,
+    pub(super) setup: Setup,
+}
+
+/// What the loop takes from the builder as it is.
+pub(super) struct Setup {
+    pub(super) cadence: Cadence,
+    pub(super) batches: u32,
+    pub(super) side_by_side: usize,
+    pub(super) each_within: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) grace: Option<Duration>,
+    pub(super) joining_as_changed: bool,
+    pub(super) answers: bool,
+    pub(super) hook: Hook,
+}
+
+impl fmt::Debug for FleetController {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FleetController")
+            .field("autoscaler", &self.autoscaler)
+            .field("host", &self.host)
+            .field("leases", &self.leases.as_ref().map(ShardLeases::settings))
+            .finish_non_exhaustive()
+    }
+}
+
+impl FleetController {
+    /// Starts building one over the cluster that `client` talks to. What is decided on comes from `source`, and `engine` decides for all
+    /// targets that name no other.
+    pub fn builder(
+        client: Client,
+        source: impl MetricsSource + 'static,
+        engine: impl DecisionEngine + 'static,
+    ) -> FleetControllerBuilder {
+        FleetControllerBuilder {
+            cache: HpaCache::builder(client.clone()),
+            writer: KubeHpaApplier::new(client.clone()),
+            client,
+            source: Box::new(source),
+            engine: Box::new(engine),
+            named: BTreeMap::new(),
+            leases: None,
+            recorder: Box::new(NoRecorder),
+            change_log: None,
+            host: Host { limits: HardLimits::default(), policy: BoundsPolicy::default() },
+            price: None,
+            mode: ApplyMode::Apply,
+            cooldown: Cooldown::default(),
+            steps: StepLimit::default(),
+            confidence: ConfidenceGate::default(),
+            budget: RemovalBudget::default(),
+            freeze: FleetFreeze::default(),
+            setup: Setup {
+                cadence: Cadence::default(),
+                batches: 6,
+                side_by_side: 16,
+                each_within: Duration::from_secs(10),
+                clock: Arc::new(SystemClock),
+                grace: None,
+                joining_as_changed: true,
+                answers: true,
+                hook: Box::new(|_, _| {}),
+            },
+        }
+    }
+
+    /// The watch cache, for what else the host wants to know of the HPAs.
+    pub fn cache(&self) -> &HpaCache {
+        &self.cache
+    }
+
+    /// Returns what tells the state of the controller while it runs, for `/readyz` and `/healthz`.
+    pub fn health(&self) -> impl Fn() -> FleetHealth + Send + Sync + 'static {
+        let (cache, ticks, patience) = (self.cache.clone(), self.ticks.clone(), self.patience);
+        let (clock, freeze) = (Arc::clone(&self.setup.clock), self.freeze.clone());
+        let held = self.leases.as_ref().map(ShardLeases::held);
+        move || {
+            let (told, cache) = (ticks.now(), cache.health());
+            let readiness = patience.readiness(told, &cache, clock.now());
+            let held = held.as_ref().map(|held| held.borrow().clone());
+            FleetHealth {
+                is_alive: !matches!(readiness, FleetReadiness::Stalled { .. }),
+                readiness,
+                cache,
+                shards: held.as_ref().map(|held| held.shards.keys().copied().collect()),
+                lease_trouble: held.and_then(|held| held.trouble),
+                frozen: freeze.frozen(),
+                last_tick: told.newest,
+            }
+        }
+    }
+}
+
+/// Settings of a [`FleetController`].
+#[must_use = "nothing is built before `build`"]
+pub struct FleetControllerBuilder {
+    client: Client,
+    cache: HpaCacheBuilder,
+    writer: KubeHpaApplier,
+    source: Box<dyn MetricsSource>,
+    engine: Box<dyn DecisionEngine>,
+    named: BTreeMap<String, Box<dyn DecisionEngine>>,
+    leases: Option<LeaseSettings>,
+    recorder: Box<dyn Recorder>,
+    change_log: Option<ChangeLog>,
+    host: Host,
+    price: Option<Price>,
+    mode: ApplyMode,
+    cooldown: Cooldown,
+    steps: StepLimit,
+    confidence: ConfidenceGate,
+    budget: RemovalBudget,
+    freeze: FleetFreeze,
+    setup: Setup,
+}
+
+impl fmt::Debug for FleetControllerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FleetControllerBuilder")
+            .field("host", &self.host)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FleetControllerBuilder {
+    /// Sets which HPAs are watched, and under which field manager they are written. Default: all of the cluster.
+    pub fn watching(mut self, cache: HpaCacheBuilder) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Sets how HPAs are written: what is forced, and for how long a write is tried. Its field manager is that of the cache.
+    pub fn writing(mut self, applier: KubeHpaApplier) -> Self {
+        self.writer = applier;
+        self
+    }
+
+    /// Adds an engine for targets that name it in their settings.
+    pub fn engine(mut self, name: impl Into<String>, engine: impl DecisionEngine + 'static) -> Self {
+        self.named.insert(name.into(), Box::new(engine));
+        self
+    }
+
+    /// Shares the fleet with other replicas, or lets one lead, by Leases. Default: this process alone.
+    pub fn leases(mut self, settings: LeaseSettings) -> Self {
+        self.leases = Some(settings);
+        self
+    }
+
+    /// Sets what keeps the records. Default: nothing.
+    pub fn recorder(mut self, recorder: impl Recorder + 'static) -> Self {
+        self.recorder = Box::new(recorder);
+        self
+    }
+
+    /// Sets the log of an earlier run, read back from its records. Default: none, and each workload counts as changed when it is first
+    /// seen. With Leases it does so in any case: another replica may have had it since.
+    pub fn change_log(mut self, log: ChangeLog) -> Self {
+        self.change_log = Some(log);
+        self
+    }
+
+    /// Sets the sizes allowed at all. A target can narrow them.
+    pub fn limits(mut self, limits: HardLimits) -> Self {
+        self.host.limits = limits;
+        self
+    }
+
+    /// Sets the mapping from a request to bounds, for targets that do not say otherwise.
+    pub fn policy(mut self, policy: BoundsPolicy) -> Self {
+        self.host.policy = policy;
+        self
+    }
+
+    /// Sets the price of a pod.
+    pub fn price(mut self, price: Price) -> Self {
+        self.price = Some(price);
+        self
+    }
+
+    /// Sets how far changes go at most. Default: applied, where the settings of a target say so. Below that no Event is written either.
+    pub fn mode(mut self, mode: ApplyMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets the pauses, for targets that do not say otherwise.
+    pub fn cooldown(mut self, cooldown: Cooldown) -> Self {
+        self.cooldown = cooldown;
+        self
+    }
+
+    /// Sets the steps, for targets that do not say otherwise.
+    pub fn steps(mut self, steps: StepLimit) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Sets the confidence that a decision needs.
+    pub fn confidence(mut self, gate: ConfidenceGate) -> Self {
+        self.confidence = gate;
+        self
+    }
+
+    /// Sets the pods that the whole fleet may let go in a window, all replicas together.
+    pub fn removal_budget(mut self, budget: RemovalBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Sets when the fleet freezes because many signals vanish together.
+    pub fn freeze(mut self, freeze: FleetFreeze) -> Self {
+        self.freeze = freeze;
+        self
+    }
+
+    /// Sets the interval of the ticks. Default: a minute.
+    pub fn cadence(mut self, cadence: Cadence) -> Self {
+        self.setup.cadence = cadence;
+        self
+    }
+
+    /// Sets over how many batches of an interval the targets are spread. Default: 6.
+    pub fn batches(mut self, batches: u32) -> Self {
+        self.setup.batches = batches;
+        self
+    }
+
+    /// Sets how many targets are decided on and written side by side. Default: 16.
+    pub fn side_by_side(mut self, targets: usize) -> Self {
+        self.setup.side_by_side = targets;
+        self
+    }
+
+    /// Sets the time that one target may take. Default: 10 s.
+    pub fn each_within(mut self, time: Duration) -> Self {
+        self.setup.each_within = time;
+        self
+    }
+
+    /// Sets the clock. Default: the machine's.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.setup.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets the time that a tick under way may go on for once the end is asked for. Default: that of the loop.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.setup.grace = Some(grace);
+        self
+    }
+
+    /// Says whether faults of settings are answered by Events. Default: yes.
+    pub fn answers(mut self, answers: bool) -> Self {
+        self.setup.answers = answers;
+        self
+    }
+
+    /// Sets what is called after each tick, as by [`Loop::after_tick`](scaling_core::live::Loop::after_tick).
+    pub fn after_tick(mut self, hook: impl FnMut(&Ticked, &LoopReport) + Send + 'static) -> Self {
+        self.setup.hook = Box::new(hook);
+        self
+    }
+
+    /// Begins to watch, and builds the controller.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn build(mut self) -> FleetController {
+        let cache = self.cache.start();
+        let applier = CachedApplier::new(cache.clone(), self.writer);
+        let leases = self.leases.map(|settings| ShardLeases::new(self.client.clone(), settings));
+        let (roster, freeze) = (Roster::default(), self.freeze);
+        let budget = leases.as_ref().map(|leases| BudgetShare::new(self.budget, leases.settings().shard_count()));
+        let guards = Guards::only_hard_limits()
+            .with(Freshness::default())
+            .with(AbsenceGuard)
+            .with(freeze.clone())
+            .with(self.confidence)
+            .with(OwnCooldown { host: self.cooldown, roster: roster.clone() })
+            .with(OwnSteps { host: self.steps, roster: roster.clone() })
+            .with(ResourceLimits::default());
+        let guards = match &budget {
+            Some(share) => guards.with(share.clone()),
+            None => guards.with(self.budget),
+        };
+        let fenced: Box<dyn HpaApplier> = match &leases {
+            Some(leases) => Box::new(leases.fence(applier.clone())),
+            None => Box::new(applier.clone()),
+        };
+        let engines = self.named.keys().cloned().collect();
+        self.setup.joining_as_changed = leases.is_some() || self.change_log.is_none();
+        self.setup.answers &= self.mode == ApplyMode::Apply;
+        let mut autoscaler = Autoscaler::builder()
+            .source(Watched::new(WithFacts { source: self.source, roster: roster.clone() }, freeze.clone()))
+            .engine(Engines { first: self.engine, named: self.named, roster: roster.clone() })
+            .guards(guards)
+            .policy(self.host.policy)
+            .limits(self.host.limits)
+            .applier(fenced)
+            .recorder(self.recorder)
+            .mode(self.mode)
+            .change_log(self.change_log.unwrap_or_default());
+        if let Some(price) = self.price {
+            autoscaler = autoscaler.price(price);
+        }
+        let stalled = (self.setup.cadence.interval() * STALLED_INTERVALS).max(TimeDelta::minutes(1));
+        FleetController {
+            client: self.client,
+            cache,
+            applier,
+            leases,
+            autoscaler: autoscaler.build(),
+            roster,
+            host: self.host,
+            engines,
+            budget,
+            freeze,
+            ticks: Ticks::default(),
+            patience: Patience { failing: TimeDelta::minutes(5), stalled },
+            setup: self.setup,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! State of a controller, for readiness, liveness and status pages: [`FleetHealth`].
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use scaling_core::chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+use crate::controller::cache::CacheHealth;
+
+/// Whether a controller does its work, or why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FleetReadiness {
+    /// Ticks come, the source answers or has failed for a short time only, and the HPAs are known.
+    Ready,
+    /// The HPAs were not listed yet, or no tick is complete.
+    Starting,
+    /// The API server has not been heard for too long: nothing is written, since nobody knows what is there.
+    CacheStale {
+        /// For how long.
+        age: Duration,
+    },
+    /// The source has not answered for any workload for too long.
+    SourceFails {
+        /// The first tick without an answer.
+        since: DateTime<Utc>,
+    },
+    /// No tick has come for too long: a restart may help.
+    Stalled {
+        /// The newest tick.
+        since: DateTime<Utc>,
+    },
+}
+
+impl FleetReadiness {
+    /// Returns true if the controller does its work. One that holds no shard is ready to take one.
+    pub fn is_ready(&self) -> bool {
+        *self == Self::Ready
+    }
+}
+
+impl fmt::Display for FleetReadiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let utc = |at: &DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::Starting => f.write_str("the HPAs were not all read, or no tick is complete yet"),
+            Self::CacheStale { age } => write!(f, "the API server was not heard for {} s", age.as_secs()),
+            Self::SourceFails { since } => write!(f, "the source has failed since {}", utc(since)),
+            Self::Stalled { since } => write!(f, "no tick since {}", utc(since)),
+        }
+    }
+}
+
+/// State of a controller at a moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FleetHealth {
+    /// Whether it does its work.
+    pub readiness: FleetReadiness,
+    /// False only if a restart could help: ticks have stopped coming.
+    pub is_alive: bool,
+    /// State of the watch cache.
+    pub cache: CacheHealth,
+    /// Shards that this replica holds; none without Leases.
+    pub shards: Option<Vec<u32>>,
+    /// Reason why the Leases cannot be read or written; none if they can.
+    pub lease_trouble: Option<String>,
+    /// Since when signals of many workloads are missing together, and of how many: nothing is lowered meanwhile.
+    pub frozen: Option<(DateTime<Utc>, usize)>,
+    /// The newest complete tick.
+    pub last_tick: Option<DateTime<Utc>>,
+}
+
+/// What the loop says of its ticks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ticks(Arc<Mutex<Told>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    pub(super) newest: Option<DateTime<Utc>>,
+    /// The first of the ticks in a row, up to the newest, without an answer of the source.
+    pub(super) failing_since: Option<DateTime<Utc>>,
+}
+
+impl Ticks {
+    pub(super) fn ticked(&self, at: DateTime<Utc>, answered: bool) {
+        let mut told = self.told();
+        told.newest = Some(at);
+        told.failing_since = if answered { None } else { told.failing_since.or(Some(at)) };
+    }
+
+    pub(super) fn now(&self) -> Told {
+        *self.told()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For how long the source may fail, and ticks may stay away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) failing: TimeDelta,
+    pub(super) stalled: TimeDelta,
+}
+
+impl Patience {
+    pub(super) fn readiness(&self, told: Told, cache: &CacheHealth, now: DateTime<Utc>) -> FleetReadiness {
+        if let Some(since) = told.newest.filter(|newest| now.signed_duration_since(*newest) > self.stalled) {
+            return FleetReadiness::Stalled { since };
+        }
+        let Some(newest) = told.newest.filter(|_| cache.age.is_some()) else { return FleetReadiness::Starting };
+        if !cache.ready {
+            return FleetReadiness::CacheStale { age: cache.age.unwrap_or_default() };
+        }
+        match told.failing_since.filter(|since| newest.signed_duration_since(*since) >= self.failing) {
+            Some(since) => FleetReadiness::SourceFails { since },
+            None => FleetReadiness::Ready,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn cache(ready: bool) -> CacheHealth {
+        CacheHealth { ready, age: Some(Duration::from_secs(300)), ..CacheHealth::default() }
+    }
+
+    #[test]
+    fn what_keeps_it_from_its_work_is_said_and_only_missing_ticks_ask_for_a_restart() {
+        let patience = Patience { failing: TimeDelta::minutes(5), stalled: TimeDelta::minutes(5) };
+        let ticks = Ticks::default();
+        let readiness = |cache: &CacheHealth, now| patience.readiness(ticks.now(), cache, at(now));
+        assert_eq!(readiness(&CacheHealth::default(), 0), FleetReadiness::Starting);
+        assert_eq!(readiness(&cache(true), 0), FleetReadiness::Starting, "no tick yet");
+        ticks.ticked(at(0), true);
+        assert_eq!(readiness(&cache(true), 60), FleetReadiness::Ready);
+        assert_eq!(readiness(&cache(false), 60), FleetReadiness::CacheStale { age: Duration::from_secs(300) });
+        for second in [60, 120, 360] {
+            ticks.ticked(at(second), false);
+        }
+        assert_eq!(readiness(&cache(true), 360), FleetReadiness::SourceFails { since: at(60) });
+        assert_eq!(readiness(&cache(true), 661), FleetReadiness::Stalled { since: at(360) });
+        ticks.ticked(at(660), true);
+        assert_eq!(readiness(&cache(true), 661), FleetReadiness::Ready);
+    }
+}
