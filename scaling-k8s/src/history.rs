@@ -2,7 +2,8 @@
 //!
 //! A [`History`] is made of the records of an autoscaler ([`HistoryRecorder`] is one that keeps it) and of bounded size. A
 //! [`Rollback`] goes back to before a change, through the guards as any other change, and only while what stands there is what we
-//! wrote. A history can be seen from outside as an annotation ([`History::annotation`]) and as Kubernetes Events ([`EventSeries`]).
+//! wrote. A [`Watch`] looks at a workload for a while after a change, and goes back when a check of the host says that it
+//! does harm. A history can be seen from outside as an annotation ([`History::annotation`]) and as Kubernetes Events ([`EventSeries`]).
 //!
 //! ```
 //! use scaling_core::{ApplyMode, Bounds, BoundsChange, DecisionRecord, HpaState, Outcome, Target};
@@ -27,6 +28,7 @@
 mod event;
 mod rollback;
 mod text;
+mod watch;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -43,6 +45,7 @@ pub use event::EventSeries;
 pub(crate) use event::{MAX_COMPONENT, MAX_MESSAGE, is_early, name as event_name};
 pub use rollback::{Rollback, RollbackRefused};
 pub use text::{ANNOTATION, InvalidHistory};
+pub use watch::{Health, HealthCheck, Watch, WatchConfig, Watched};
 
 /// Changes of one workload that are kept, if the host does not say otherwise.
 const CHANGES: usize = 50;

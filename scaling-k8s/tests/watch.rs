@@ -1,0 +1,217 @@
+//! Watching a change: undone when it does harm, and neither undone nor taken for harmless where nobody can tell.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use proptest::prelude::*;
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::{ApplyMode, Bounds, BoundsChange, DecisionRecord, HpaState, Outcome, Step, Target};
+use scaling_k8s::history::{Change, Health, History, RollbackRefused, Watch, WatchConfig, Watched};
+
+fn bounds(min: u32, max: u32) -> Bounds {
+    Bounds::new(min, max).unwrap()
+}
+
+fn target() -> Target {
+    Target::deployment("shop", "checkout")
+}
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap() + TimeDelta::minutes(minutes)
+}
+
+fn record(minutes: i64, old: Bounds, new: Bounds) -> DecisionRecord {
+    let mut record = DecisionRecord::new(target(), at(minutes), ApplyMode::Apply);
+    record.bounds = Some(old);
+    record.change = Some(BoundsChange { old, new, released: 0, min_without_floor: None, resources: None });
+    record.outcome = Outcome::Applied;
+    record
+}
+
+fn history(records: &[DecisionRecord]) -> History {
+    let mut history = History::new();
+    for record in records {
+        history.take(record, "kube-scaling");
+    }
+    history
+}
+
+/// A history with a change from 6..12 to 2..12 at minute 0, and a watch of it.
+fn lowered() -> (History, Watch) {
+    let history = history(&[record(0, bounds(6, 12), bounds(2, 12))]);
+    let mut watch = Watch::new(WatchConfig::default());
+    assert_eq!(watch.begin(&target(), &history), None);
+    (history, watch)
+}
+
+fn burning() -> Health {
+    Health::Burning("5 % fail".into())
+}
+
+fn unknown() -> Health {
+    Health::Unknown("the source is down".into())
+}
+
+fn ask(watch: &mut Watch, history: &History, minute: i64, health: Health) -> Option<Watched> {
+    let newest = history.of(&target()).next_back().map_or(bounds(6, 12), |change| change.after);
+    let mut check = |_: &Target, _: &Change, now: DateTime<Utc>| {
+        assert_eq!(now, at(minute), "it is asked for the time of the tick");
+        health.clone()
+    };
+    watch.ask(&target(), history, HpaState::new(newest), &mut check, at(minute))
+}
+
+#[test]
+fn a_change_that_burns_twice_in_a_row_is_undone_once() {
+    let (history, mut watch) = lowered();
+    for (minute, health) in [(1, burning()), (2, Health::Healthy), (3, burning()), (4, unknown())] {
+        let said = ask(&mut watch, &history, minute, health.clone());
+        assert_eq!(said, Some(Watched::Watching { until: at(10), health }));
+    }
+    let Some(Watched::Burns { rollback, why }) = ask(&mut watch, &history, 5, burning()) else { panic!() };
+    assert_eq!((rollback.from(), rollback.to(), why.as_str()), (bounds(2, 12), bounds(6, 12), "5 % fail"));
+    assert_eq!(ask(&mut watch, &history, 6, burning()), None, "it has ended");
+}
+
+#[test]
+fn a_check_that_cannot_tell_is_said_and_taken_for_neither() {
+    for (answers, said) in [
+        (vec![], "the check was not asked within the window"),
+        (vec![unknown(); 9], "the check could not tell: the source is down"),
+        (vec![Health::Healthy, unknown()], "the check could not tell: the source is down"),
+        (vec![Health::Healthy, burning()], "it burnt at last, too late to be sure: 5 % fail"),
+    ] {
+        let (history, mut watch) = lowered();
+        for (minute, health) in (1..).zip(answers) {
+            assert!(matches!(ask(&mut watch, &history, minute, health), Some(Watched::Watching { .. })));
+        }
+        let end = ask(&mut watch, &history, 11, burning()).unwrap();
+        assert_eq!(end, Watched::Unjudged { number: 1, why: said.to_owned() });
+        assert_eq!(end.to_string(), format!("whether change #1 did harm is not known: {said}"));
+    }
+    let (history, mut watch) = lowered();
+    assert!(ask(&mut watch, &history, 10, Health::Healthy).is_some());
+    assert_eq!(ask(&mut watch, &history, 11, burning()), Some(Watched::Passed { number: 1 }));
+}
+
+#[test]
+fn what_somebody_else_changed_is_not_undone_and_that_is_said() {
+    let (history, mut watch) = lowered();
+    let mut check = |_: &Target, _: &Change, _: DateTime<Utc>| burning();
+    let found = HpaState::new(bounds(4, 12));
+    assert!(watch.ask(&target(), &history, found, &mut check, at(1)).is_some());
+    let stuck = watch.ask(&target(), &history, found, &mut check, at(2)).unwrap();
+    let Watched::Stuck { number: 1, refused: RollbackRefused::ChangedSince { .. }, .. } = stuck else {
+        panic!("{stuck:?}")
+    };
+}
+
+#[test]
+fn law_12_a_change_of_which_nobody_knows_is_undone_once_a_read_tells() {
+    let mut lost = record(0, bounds(6, 12), bounds(2, 12));
+    lost.outcome =
+        Outcome::Failed { step: Step::Apply, error: "reset".into(), transient: true, may_have_happened: true };
+    let mut kept = history(&[lost]);
+    let mut watch = Watch::new(WatchConfig::default());
+    watch.begin(&target(), &kept);
+    let never = watch.clone();
+    assert!(matches!(ask(&mut watch, &kept, 1, burning()), Some(Watched::Watching { .. })));
+    // Beyond the window too: that it burns is certain.
+    for (minute, health) in [(2, burning()), (30, Health::Healthy)] {
+        let waiting = ask(&mut watch, &kept, minute, health).unwrap();
+        assert!(matches!(waiting, Watched::Waiting { refused: RollbackRefused::Uncertain { number: 1 }, .. }));
+    }
+    let mut read = DecisionRecord::new(target(), at(31), ApplyMode::Apply);
+    read.bounds = Some(bounds(2, 12));
+    kept.take(&read, "kube-scaling");
+    assert!(matches!(ask(&mut watch, &kept, 32, burning()), Some(Watched::Burns { .. })));
+    // It was never made.
+    let mut watch = never;
+    read.bounds = Some(bounds(6, 12));
+    let said = ask(&mut watch, &history(&[read]), 1, burning());
+    assert!(matches!(said, Some(Watched::Unjudged { number: 1, .. })), "{said:?}");
+}
+
+#[test]
+fn changes_since_the_workload_was_well_are_undone_together() {
+    for (health, to) in [(burning(), bounds(6, 12)), (unknown(), bounds(6, 12)), (Health::Healthy, bounds(4, 12))] {
+        let first = record(0, bounds(6, 12), bounds(4, 12));
+        let both = history(&[first.clone(), record(5, bounds(4, 12), bounds(2, 12))]);
+        let mut watch = Watch::new(WatchConfig::default());
+        watch.begin(&target(), &history(&[first]));
+        assert!(ask(&mut watch, &both, 1, health.clone()).is_some());
+        watch.begin(&target(), &both);
+        watch.begin(&target(), &both);
+        let said: Vec<_> = (6..8).filter_map(|minute| ask(&mut watch, &both, minute, burning())).collect();
+        let Some(Watched::Burns { rollback, .. }) = said.last() else { panic!("{health}: {said:?}") };
+        assert_eq!(rollback.to(), to, "{health}");
+    }
+}
+
+#[test]
+fn nothing_is_watched_without_a_change() {
+    let mut watch = Watch::new(WatchConfig::default());
+    assert_eq!(watch.begin(&target(), &History::new()), None);
+    assert_eq!(ask(&mut watch, &History::new(), 1, burning()), None);
+    let (history, mut watch) = lowered();
+    assert_eq!(watch.targets().count(), 1);
+    watch.forget(&target());
+    assert_eq!(ask(&mut watch, &history, 1, burning()), None);
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    prop_oneof![Just(Health::Healthy), Just(burning()), Just(unknown())]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// It is undone exactly when the window has so many burning answers in a row, and passed only if the last answer was a healthy one.
+    #[test]
+    fn a_watch_ends_as_its_answers_say(
+        answers in proptest::collection::vec((-5..15i64, health()), 0..30),
+        needed in 0..4u32,
+        window in 0..12u64,
+    ) {
+        let mut config = WatchConfig::default();
+        config.burning_in_a_row = needed;
+        config.window = std::time::Duration::from_secs(window * 60);
+        let history = history(&[record(0, bounds(6, 12), bounds(2, 12))]);
+        let mut watch = Watch::new(config);
+        watch.begin(&target(), &history);
+        let (mut row, mut last, mut ended) = (0, None, false);
+        for (minute, health) in answers {
+            let said = ask(&mut watch, &history, minute, health.clone());
+            if ended {
+                prop_assert_eq!(said, None);
+                continue;
+            }
+            let late = minute > i64::try_from(window).unwrap();
+            if !late {
+                row = match health { Health::Healthy => 0, Health::Burning(_) => row + 1, _ => row };
+                last = Some(health.clone());
+            }
+            let burns = !late && row >= needed.max(1) && matches!(health, Health::Burning(_));
+            ended = late || burns;
+            match said.unwrap() {
+                Watched::Watching { health: told, .. } => prop_assert!(!ended && told == health),
+                Watched::Burns { rollback, .. } => prop_assert!(burns && rollback.to() == bounds(6, 12)),
+                Watched::Passed { .. } => prop_assert!(late && last == Some(Health::Healthy)),
+                Watched::Unjudged { .. } => prop_assert!(late && last != Some(Health::Healthy)),
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+
+    /// No instant and no window is beyond it.
+    #[test]
+    fn neither_end_of_time_is_beyond_it(seconds in any::<u64>(), late in any::<bool>()) {
+        let now = if late { DateTime::<Utc>::MAX_UTC } else { DateTime::<Utc>::MIN_UTC };
+        let mut config = WatchConfig::default();
+        config.window = std::time::Duration::from_secs(seconds);
+        let history = history(&[record(0, bounds(6, 12), bounds(2, 12))]);
+        let mut watch = Watch::new(config);
+        watch.begin(&target(), &history);
+        let mut check = |_: &Target, _: &Change, _: DateTime<Utc>| Health::Healthy;
+        prop_assert!(watch.ask(&target(), &history, HpaState::new(bounds(2, 12)), &mut check, now).is_some());
+    }
+}
