@@ -34,7 +34,7 @@ use crate::resting::Seen;
 ///   "kind": "HorizontalPodAutoscaler",
 ///   "metadata": {
 ///     "annotations": {
-///       "kube-scaling/resting-bounds": "{\"v\":1,\"resting\":[2,6],\"written\":[3,11]}"
+///       "kube-scaling/resting-bounds": "{\"v\":1,\"resting\":[1,4],\"written\":[3,11]}"
 ///     },
 ///     "name": "checkout",
 ///     "namespace": "shop"
