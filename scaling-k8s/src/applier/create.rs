@@ -98,8 +98,10 @@ impl KubeHpaApplier {
             }
             match self.post(&target, &body, false, &mut patience).await? {
                 Posted::Yes(hpa) => {
-                    let error = otherwise(&target, wanted, &hpa, "is there now");
-                    return error.map_or(Ok(done), |error| Err(error.into()));
+                    if let Some(error) = otherwise(&target, wanted, &hpa, "is there now") {
+                        return Err(error.into());
+                    }
+                    return Ok(done);
                 }
                 Posted::Look => sent = true,
                 // Somebody was faster, and the list will say so.
@@ -138,7 +140,10 @@ impl KubeHpaApplier {
             .iter()
             .cloned()
             .map(|mut hpa| {
-                (hpa["kind"], hpa["apiVersion"]) = (kind.clone(), version.clone());
+                if let Some(fields) = hpa.as_object_mut() {
+                    fields.insert("kind".to_owned(), kind.clone());
+                    fields.insert("apiVersion".to_owned(), version.clone());
+                }
                 hpa
             })
             .collect();
