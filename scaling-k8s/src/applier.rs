@@ -229,7 +229,7 @@ impl KubeHpaApplier {
                 return Err(refused(target, why));
             }
             if !earlier.was_sent() {
-                self.refuse_if_owned(target, &read).await?;
+                self.refuse_if_owned(target, &read, &patience).await?;
             }
             if let Some(why) = last {
                 // The last read has found the old bounds.

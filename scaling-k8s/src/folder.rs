@@ -204,9 +204,10 @@ impl ManifestApplier {
         }
     }
 
-    fn write(&self, target: &Target, changes: &[FileChange]) -> Result<(), ApplyError> {
+    /// Replaces the files. An error comes with whether one was replaced before.
+    fn write(&self, changes: &[FileChange]) -> Result<(), (FolderError, bool)> {
         for (written, change) in changes.iter().enumerate() {
-            files::replace(&self.root, change).map_err(|error| failed(target, error, written > 0))?;
+            files::replace(&self.root, change).map_err(|error| (error, written > 0))?;
         }
         Ok(())
     }
@@ -268,7 +269,7 @@ impl HpaApplier for ManifestApplier {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.preview(plan).map_err(|error| failed(target, error, false))?;
         if mode == ApplyMode::Apply {
-            self.write(target, &changes)?;
+            self.write(&changes).map_err(|(error, written)| failed(target, error, written))?;
         }
         Ok(Applied { mode, changed: !changes.is_empty() })
     }
@@ -287,10 +288,14 @@ mod tests {
         let stale = |name: &str| FileChange { before: Some("b: 1".to_owned()), ..new(name) };
         std::fs::write(folder.path().join("old.yaml"), "c: 1").unwrap();
 
-        let first = applier.write(&target, &[stale("old.yaml"), new("one.yaml")]);
-        assert!(matches!(first, Err(ApplyError::Unapplied { transient: true, .. })), "{first:?}");
-        let second = applier.write(&target, &[new("one.yaml"), stale("old.yaml")]);
-        assert!(matches!(second, Err(ApplyError::Backend { transient: true, .. })), "{second:?}");
+        let answer = |changes: &[FileChange]| {
+            let (error, written) = applier.write(changes).unwrap_err();
+            failed(&target, error, written)
+        };
+        let first = answer(&[stale("old.yaml"), new("one.yaml")]);
+        assert!(matches!(first, ApplyError::Unapplied { transient: true, .. }), "{first:?}");
+        let second = answer(&[new("one.yaml"), stale("old.yaml")]);
+        assert!(matches!(second, ApplyError::Backend { transient: true, .. }), "{second:?}");
         assert!(folder.path().join("one.yaml").exists());
     }
 }

@@ -12,6 +12,7 @@ use super::KubeHpaApplier;
 use super::answer::refused;
 use super::rehearsed::key;
 use super::request::Read;
+use super::retry::Patience;
 use crate::ownership::{Evidence, Owned, OwnershipPolicy, OwnershipReport, Survey, Writes};
 
 /// Time after which the owners are looked for again: one may have come meanwhile.
@@ -80,14 +81,20 @@ impl Owners {
 
 impl KubeHpaApplier {
     /// Refuses if somebody else sets the size of the workload: an owner that the field managers of the two bounds do not show. Those
-    /// are the server's to refuse, with [`ApplyError::Conflict`], and the host's to [force](Self::force).
-    pub(super) async fn refuse_if_owned(&self, target: &Target, read: &Read) -> Result<(), ApplyError> {
+    /// are the server's to refuse, with [`ApplyError::Conflict`], and the host's to [force](Self::force). Half of the time that is left is for the
+    /// write.
+    pub(super) async fn refuse_if_owned(
+        &self,
+        target: &Target,
+        read: &Read,
+        patience: &Patience,
+    ) -> Result<(), ApplyError> {
         let owners = &self.owners;
         let hpa = key(&read.json);
         if owners.policy == OwnershipPolicy::Take || owners.is_free(&hpa) {
             return Ok(());
         }
-        let survey = owners.survey.clone().field_manager(&self.manager).timeout(self.timeout / 2);
+        let survey = owners.survey.clone().field_manager(&self.manager).timeout(patience.left() / 2);
         let report = survey.report_with(target, Some(&read.json)).await;
         owners.tell(&report);
         let others = report.in_the_way_of(Writes::Bounds).filter(|owned| owned.evidence != Evidence::ManagedFields);

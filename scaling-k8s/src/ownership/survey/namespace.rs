@@ -70,7 +70,10 @@ impl Listed {
 
 /// Lists of the namespaces that were asked for lately.
 #[derive(Clone, Default)]
-pub(super) struct Namespaces(Arc<Mutex<HashMap<String, (Instant, Arc<Listed>)>>>);
+pub(super) struct Namespaces(Arc<Mutex<HashMap<String, Kept>>>);
+
+/// Lists, and when they were read.
+type Kept = (Instant, Arc<Listed>);
 
 impl Namespaces {
     /// The lists of a namespace. The lock is held while they are read, so that a fleet reads them once and not for each of its workloads.
