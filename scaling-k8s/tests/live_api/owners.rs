@@ -122,7 +122,7 @@ pub(crate) async fn everybody_is_found_and_nothing_is_written(world: &World) {
     let record = crate::ticks::tick(world, &target, ApplyMode::Apply).await;
     assert_eq!(world.read("owned").await, before);
     for said in [record.outcome.to_string(), record.explain()] {
-        assert!(said.contains("KEDA (ScaledObject owned)"), "law 10: the record names the owner: {said}");
+        assert!(said.contains("is owned: another HPA, owned-too"), "law 10: the record names the owner: {said}");
     }
     let taken = applier.ownership(OwnershipPolicy::Take).apply(&plan, ApplyMode::Apply).await;
     assert!(taken.unwrap().changed, "the host has decided");
