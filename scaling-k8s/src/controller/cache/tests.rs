@@ -9,7 +9,7 @@ use scaling_core::Bounds;
 use serde_json::{Value, json};
 
 use super::object::Object;
-use super::watch::{Event, Fault, Page};
+use super::watch::{Event, Page};
 
 /// An HPA that is a target.
 fn hpa(name: &str, version: u64, max: u32) -> Value {
@@ -34,16 +34,16 @@ fn page(version: u64, objects: impl IntoIterator<Item = Value>) -> Page {
     Page { objects: objects.into_iter().map(object).collect(), version: Some(version.to_string()), next: None }
 }
 
-fn put(json: Value) -> Result<Event, Fault> {
-    Ok(Event::Put(Box::new(object(json))))
+fn put(json: Value) -> Event {
+    Event::Put(Box::new(object(json)))
 }
 
-fn removed(json: Value) -> Result<Event, Fault> {
-    Ok(Event::Removed(Box::new(object(json))))
+fn removed(json: Value) -> Event {
+    Event::Removed(Box::new(object(json)))
 }
 
-fn bookmark(version: u64) -> Result<Event, Fault> {
-    Ok(Event::Bookmark(Some(version.to_string())))
+fn bookmark(version: u64) -> Event {
+    Event::Bookmark(Some(version.to_string()))
 }
 
 fn bounds(min: u32, max: u32) -> Bounds {

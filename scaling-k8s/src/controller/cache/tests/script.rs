@@ -124,9 +124,9 @@ async fn a_list_in_parts_is_one_world_and_a_watch_goes_on_from_it() {
     assert_eq!((state.bounds, state.pods, state.resizes_pods), (bounds(2, 9), Some(4), false));
     assert!(cache.get("shop", "cart").unwrap().is_none());
 
-    tell.unbounded_send(put(hpa("web", 8, 12))).unwrap();
-    tell.unbounded_send(put(hpa("cart", 9, 3))).unwrap();
-    tell.unbounded_send(removed(hpa("api", 10, 6))).unwrap();
+    tell.unbounded_send(Ok(put(hpa("web", 8, 12)))).unwrap();
+    tell.unbounded_send(Ok(put(hpa("cart", 9, 3)))).unwrap();
+    tell.unbounded_send(Ok(removed(hpa("api", 10, 6)))).unwrap();
     cache.caught_up("10").await;
     assert_eq!(names(&cache), ["cart", "web"]);
     assert_eq!((max(&cache, "web"), max(&cache, "api")), (Some(12), None));
@@ -146,20 +146,20 @@ async fn the_list_of_targets_is_the_same_while_only_pods_and_bounds_change() {
     let before = cache.targets();
     let mut changed = hpa("web", 8, 12);
     changed["status"]["currentReplicas"] = 7.into();
-    tell.unbounded_send(put(changed.clone())).unwrap();
+    tell.unbounded_send(Ok(put(changed.clone()))).unwrap();
     cache.caught_up("8").await;
     assert!(std::sync::Arc::ptr_eq(&before, &cache.targets()));
     assert_eq!(cache.get("shop", "web").unwrap().unwrap().state().unwrap().pods, Some(7));
 
     changed["metadata"]["resourceVersion"] = "9".into();
     changed["metadata"]["annotations"]["kube-scaling/mode"] = "observe".into();
-    tell.unbounded_send(put(changed.clone())).unwrap();
+    tell.unbounded_send(Ok(put(changed.clone()))).unwrap();
     cache.caught_up("9").await;
     assert_eq!(cache.targets()[1].mode().to_string(), "observe");
 
     changed["metadata"]["resourceVersion"] = "10".into();
     changed["metadata"]["annotations"] = serde_json::json!({});
-    tell.unbounded_send(put(changed)).unwrap();
+    tell.unbounded_send(Ok(put(changed))).unwrap();
     cache.caught_up("10").await;
     assert_eq!(names(&cache), ["api"]);
 }
@@ -171,11 +171,11 @@ async fn a_watch_that_ends_is_taken_up_where_it_ended() {
     let (first, second) = (script.watch(), script.watch());
     let cache = script.start();
     cache.ready().await;
-    first.unbounded_send(bookmark(20)).unwrap();
+    first.unbounded_send(Ok(bookmark(20))).unwrap();
     cache.caught_up("20").await;
     drop(first);
     settled().await;
-    second.unbounded_send(put(hpa("web", 21, 10))).unwrap();
+    second.unbounded_send(Ok(put(hpa("web", 21, 10)))).unwrap();
     cache.caught_up("21").await;
     assert_eq!(max(&cache, "web"), Some(10));
     assert_eq!(script.asked(), ["list ", "watch 7", "watch 20"]);
@@ -198,7 +198,7 @@ async fn a_watch_that_cannot_go_on_begins_with_a_list() {
     assert_eq!(names(&cache), ["api", "web"], "the old world stays until the new one is whole");
     cache.caught_up("90").await;
     assert_eq!((names(&cache), max(&cache, "web")), (vec!["web".to_owned()], Some(10)));
-    again.unbounded_send(bookmark(91)).unwrap();
+    again.unbounded_send(Ok(bookmark(91))).unwrap();
     cache.caught_up("91").await;
     assert_eq!(script.asked(), ["list ", "watch 7", "list ", "watch 90"]);
     assert_eq!(cache.health().last_fault, None);
@@ -327,7 +327,7 @@ async fn a_list_without_a_version_is_none() {
 #[tokio::test(start_paused = true)]
 async fn an_event_or_a_bookmark_without_a_version_is_a_missed_one() {
     for bad in [
-        Ok(Event::Bookmark(None)),
+        Event::Bookmark(None),
         put({
             let mut hpa = hpa("web", 8, 12);
             hpa["metadata"].as_object_mut().unwrap().remove("resourceVersion");
@@ -340,7 +340,7 @@ async fn an_event_or_a_bookmark_without_a_version_is_a_missed_one() {
         script.page(page(9, []));
         let cache = script.start();
         cache.ready().await;
-        tell.unbounded_send(bad).unwrap();
+        tell.unbounded_send(Ok(bad)).unwrap();
         cache.caught_up("9").await;
         assert!(cache.get("shop", "web").unwrap().is_none());
     }
@@ -354,9 +354,9 @@ async fn what_is_older_than_what_is_known_changes_nothing() {
     let cache = script.start();
     cache.ready().await;
     for late in [put(hpa("web", 14, 5)), removed(hpa("web", 14, 5)), bookmark(3)] {
-        tell.unbounded_send(late).unwrap();
+        tell.unbounded_send(Ok(late)).unwrap();
     }
-    tell.unbounded_send(bookmark(21)).unwrap();
+    tell.unbounded_send(Ok(bookmark(21))).unwrap();
     cache.caught_up("21").await;
     assert_eq!(max(&cache, "web"), Some(9));
 }
