@@ -102,8 +102,7 @@ async fn a_part_changes(fleet: &mut Fleet, plane: &ControlPlane, hpas: usize) {
     let applied: Vec<usize> = (0..records.len()).filter(|place| records[*place].outcome == Outcome::Applied).collect();
     assert_eq!(applied, changing);
     // A read, a dry run before the first write, and the write.
-    let requests = (after.requests - server.requests) as usize;
-    assert_eq!(requests, 3 * changing.len());
+    assert_eq!(after.requests - server.requests, 3 * changing.len() as u64);
     let now = fleet::versions(&plane.client(ADMIN)).await;
     let written: Vec<&String> =
         now.iter().filter(|(name, version)| versions[*name] != **version).map(|(n, _)| n).collect();
