@@ -14,11 +14,13 @@ use scaling_core::{
 
 use super::world::{Answer, Calendar, Hanging, Scripted, bounds, hpas, minute, start, target};
 
+/// Instant, batch, who joined and who left, of a tick.
+type Seen = (DateTime<Utc>, u32, Vec<Target>, Vec<Target>);
+
 struct Run {
     report: LoopReport,
     records: Vec<DecisionRecord>,
-    /// Instant, batch, who joined and who left, of each tick.
-    ticks: Vec<(DateTime<Utc>, u32, Vec<Target>, Vec<Target>)>,
+    ticks: Vec<Seen>,
     autoscaler: Arc<Autoscaler>,
     asked: Vec<DateTime<Utc>>,
 }
@@ -145,10 +147,10 @@ async fn how_far_a_workload_is_handed_over_is_its_own_affair() {
     let after = [0, 1, 2, 3].map(|nth| hpas.bounds(&target(nth)).unwrap());
     let expected = [bounds(2, 10), bounds(6, 10), bounds(4, 4), bounds(2, 10)];
     assert_eq!(after, expected, "planned alone; held; held as far as the owner's max; outside of its limits");
-    let last = |nth: usize| run.records.iter().rfind(|record| record.target == target(nth)).unwrap();
-    assert_eq!((last(0).mode, &last(0).outcome), (ApplyMode::Plan, &Outcome::Planned));
-    assert!(format!("{:?}", last(2).clamps).contains("floors_only"), "{:?}", last(2).clamps);
-    assert!(last(3).outcome.to_string().contains("hard limits 1..8"), "{}", last(3).outcome);
+    let newest = |nth: usize| run.records.iter().rfind(|record| record.target == target(nth)).unwrap();
+    assert_eq!((newest(0).mode, &newest(0).outcome), (ApplyMode::Plan, &Outcome::Planned));
+    assert!(format!("{:?}", newest(2).clamps).contains("floors_only"), "{:?}", newest(2).clamps);
+    assert!(newest(3).outcome.to_string().contains("hard limits 1..8"), "{}", newest(3).outcome);
 }
 
 proptest! {
