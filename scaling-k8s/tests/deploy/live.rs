@@ -266,8 +266,8 @@ async fn it_works_with_these_rights(operator: &Client, admin: &Client) {
     let mut held = leases.held();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(leases.run(async move { drop(stopped.await) }));
-    let hold = held.wait_for(|held| !held.shards.is_empty());
-    tokio::time::timeout(Duration::from_secs(60), hold).await.unwrap().unwrap();
+    let first = held.wait_for(|held| !held.shards.is_empty());
+    tokio::time::timeout(Duration::from_secs(60), first).await.unwrap().unwrap();
 
     let found = fenced.current(&target).await.unwrap().bounds;
     let plan = scaling_core::conformance::applier::plan(&target, Bounds::new(2, 6).unwrap(), 3, 6);

@@ -165,17 +165,18 @@ impl Group {
         let failure = failure("list leases", &answer);
         let found = answer.ok().map(|list| list.items).map(|all| self.known(&all));
         let (seen, transitions) = found.map_or((None, Vec::new()), |(seen, transitions)| (Some(seen), transitions));
-        Told { event: Event::Listed(seen), transitions, failure }
+        Told { event: Event::Listed(seen), transitions, failure: Some(failure) }
     }
 
     async fn read(&self, key: Key) -> Told {
         let name = object::name(&self.settings, key);
         let answer = self.within(self.api.get_opt(&name)).await;
         let failure = failure(&format!("read lease {name}"), &answer);
-        let found = answer.ok().map(|found| self.known(found.as_slice()));
-        let (seen, transitions) =
-            found.map_or((None, Vec::new()), |(mut seen, transitions)| (Some(seen.pop()), transitions));
-        Told { event: Event::Read(key, seen), transitions, failure }
+        let Ok(found) = answer else {
+            return Told { event: Event::Unread(key), transitions: Vec::new(), failure: Some(failure) };
+        };
+        let (mut seen, transitions) = self.known(found.as_slice());
+        Told { event: Event::Read(key, seen.pop()), transitions, failure: Some(failure) }
     }
 
     async fn write(&self, key: Key, version: Option<&str>, write: Write, transitions: i32) -> Told {
@@ -207,7 +208,8 @@ impl Group {
             },
             Err(_) => (Answer::Unknown, Vec::new()),
         };
-        let failure = failure.filter(|_| answer != Answer::Conflict);
+        // A conflict is no trouble, but how it is decided who holds what.
+        let failure = (answer != Answer::Conflict).then_some(failure);
         Told { event: Event::Wrote(key, answer), transitions, failure }
     }
 
@@ -242,14 +244,14 @@ enum Failed {
     Api(kube::Error),
 }
 
-fn failure<T>(what: &str, answer: &Result<T, Failed>) -> Option<Failure> {
+fn failure<T>(what: &str, answer: &Result<T, Failed>) -> Failure {
     let said = match answer {
         Ok(_) => None,
         Err(Failed::Late) => Some(format!("{what}: no answer in time")),
         Err(Failed::Api(kube::Error::Api(status))) => Some(format!("{what}: {}: {}", status.code, status.message)),
         Err(Failed::Api(error)) => Some(format!("{what}: {error}")),
     };
-    Some(Failure { said })
+    Failure { said }
 }
 
 /// Passed by each write for a shard, and closed before the shard is handed over.

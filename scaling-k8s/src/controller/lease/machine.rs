@@ -36,8 +36,10 @@ pub(super) enum Action {
 pub(super) enum Event {
     /// All Leases of the group; none if they could not be read.
     Listed(Option<Vec<Seen>>),
-    /// One Lease, if it is there; none if it could not be read.
-    Read(Key, Option<Option<Seen>>),
+    /// One Lease, if it is there.
+    Read(Key, Option<Seen>),
+    /// One Lease could not be read.
+    Unread(Key),
     /// Answer to a write.
     Wrote(Key, Answer),
     /// No write for a target of this shard is under way any more.
@@ -163,16 +165,15 @@ impl Machine {
                     self.confirm(now, sent, is_alone);
                 }
             }
-            Event::Read(key, answer) => {
+            Event::Read(key, found) => {
                 let lease = self.leases.entry(key).or_default();
                 let sent = lease.reading.take().unwrap_or(now);
-                match answer {
-                    Some(found) => {
-                        lease.unlisted = found.is_some();
-                        lease.look(now, sent, found, &self.me);
-                    }
-                    None => lease.not_before = Some(now + self.timing.retry()),
-                }
+                lease.look_by_name(now, sent, found, &self.me);
+            }
+            Event::Unread(key) => {
+                let lease = self.leases.entry(key).or_default();
+                lease.reading = None;
+                lease.not_before = Some(now + self.timing.retry());
             }
             Event::Wrote(key, answer) => {
                 let lease = self.leases.entry(key).or_default();
@@ -212,7 +213,7 @@ impl Machine {
             actions.push(Action::List);
         }
         for (key, lease) in &mut self.leases {
-            if lease.unlisted && lease.doubt && lease.is_idle(now) {
+            if lease.is_unlisted() && lease.doubt && lease.is_idle(now) {
                 lease.reading = Some(now);
                 actions.push(Action::Read(*key));
             }
@@ -223,7 +224,7 @@ impl Machine {
     fn is_in_doubt(&self) -> bool {
         let is_unsure = |lease: &Lease| {
             let hold = lease.hold.as_ref();
-            (lease.doubt && !lease.unlisted) || hold.is_some_and(|hold| !hold.sure && hold.yielding == Yield::No)
+            (lease.doubt && !lease.is_unlisted()) || hold.is_some_and(|hold| !hold.sure && hold.yielding == Yield::No)
         };
         self.leases.values().any(is_unsure)
     }
@@ -233,7 +234,6 @@ impl Machine {
         for (key, lease) in &mut self.leases {
             match found.remove(key) {
                 Some(seen) => {
-                    lease.unlisted = false;
                     lease.look(now, sent, Some(seen), &self.me);
                 }
                 None => lease.look_in_vain(now, sent, &self.me),
@@ -274,7 +274,7 @@ impl Machine {
     /// Returns true if no Lease of a shard is missing: its holder might divide the fleet otherwise.
     fn is_whole(&self, seen: &[Seen]) -> bool {
         let there: BTreeSet<Key> = seen.iter().map(|seen| seen.key).collect();
-        let unlisted = |key: &Key| self.leases.get(key).is_some_and(|lease| lease.unlisted);
+        let unlisted = |key: &Key| self.leases.get(key).is_some_and(Lease::is_unlisted);
         (0..self.shards).map(Key::Shard).all(|key| there.contains(&key) || unlisted(&key))
     }
 
@@ -289,7 +289,7 @@ impl Machine {
 
     fn meets_another_division(&self, now: Instant) -> bool {
         self.leases.iter().any(|(key, lease)| {
-            let is_other = lease.missing || lease.is_of_another_division(&self.me, self.shards, &self.timing, now);
+            let is_other = lease.is_missing() || lease.is_of_another_division(&self.me, self.shards, &self.timing, now);
             matches!(key, Key::Shard(_)) && is_other
         })
     }
@@ -321,7 +321,7 @@ impl Machine {
     fn place(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let mut room = MOST_WRITES.saturating_sub(self.writes());
         for (key, lease) in &mut self.leases {
-            let is_due = matches!(key, Key::Shard(shard) if *shard < self.shards) && lease.missing;
+            let is_due = matches!(key, Key::Shard(shard) if *shard < self.shards) && lease.is_missing();
             if is_due && room > 0 && !self.stopping && lease.is_writable(now) {
                 actions.push(lease.write(now, *key, Write::Place));
                 room -= 1;

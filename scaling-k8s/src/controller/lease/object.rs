@@ -64,11 +64,11 @@ pub(super) fn body(
     now: Timestamp,
 ) -> Value {
     let mut metadata = json!({ "name": name(settings, key), "labels": { GROUP: settings.prefix } });
-    if let Some(version) = version {
-        metadata["resourceVersion"] = version.into();
-    }
-    if write != Write::Place {
-        metadata["annotations"] = json!({ SHARDS: settings.shards.to_string() });
+    if let Some(fields) = metadata.as_object_mut() {
+        fields.extend(version.map(|version| ("resourceVersion".to_owned(), version.into())));
+        if write != Write::Place {
+            fields.insert("annotations".to_owned(), json!({ SHARDS: settings.shards.to_string() }));
+        }
     }
     let time = format!("{now:.6}");
     let spec = match write {

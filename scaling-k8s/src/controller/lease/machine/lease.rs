@@ -111,11 +111,23 @@ impl Known {
     }
 }
 
+/// Where it was looked for, and whether it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Lists show it, or nobody has looked yet.
+    #[default]
+    Listed,
+    Missing,
+    /// It could not be created, since it exists.
+    Exists,
+    /// It exists, but lists do not show it: it is read by its name.
+    Unlisted,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Lease {
     known: Option<Known>,
-    /// True if it was looked for, and is not there.
-    pub(super) missing: bool,
+    place: Place,
     pub(super) hold: Option<Hold>,
     /// The write under way, and the instant at which it was sent.
     pub(super) writing: Option<(Write, Instant)>,
@@ -125,10 +137,6 @@ pub(super) struct Lease {
     answered: Option<Instant>,
     /// It must be read before it is written: something may be stored that is not known.
     pub(super) doubt: bool,
-    /// It could not be created, since it exists.
-    exists: bool,
-    /// It exists, but lists do not show it: it is read by its name.
-    pub(super) unlisted: bool,
     pub(super) not_before: Option<Instant>,
 }
 
@@ -142,7 +150,7 @@ impl Lease {
     }
 
     pub(super) fn is_forgotten(&self) -> bool {
-        self.known.is_none() && self.hold.is_none() && self.writing.is_none() && !self.unlisted && !self.doubt
+        self.known.is_none() && self.hold.is_none() && self.writing.is_none() && !self.is_unlisted() && !self.doubt
     }
 
     pub(super) fn holder(&self) -> Option<&str> {
@@ -190,14 +198,30 @@ impl Lease {
         Action::Write { key, version: self.known.as_ref().map(|known| known.version.clone()), write }
     }
 
+    pub(super) fn is_missing(&self) -> bool {
+        self.place == Place::Missing
+    }
+
+    pub(super) fn is_unlisted(&self) -> bool {
+        self.place == Place::Unlisted
+    }
+
+    /// Takes in what was found under its name, though lists do not show it.
+    pub(super) fn look_by_name(&mut self, now: Instant, sent: Instant, found: Option<Seen>, me: &str) {
+        let is_there = found.is_some();
+        self.look(now, sent, found, me);
+        if is_there {
+            self.place = Place::Unlisted;
+        }
+    }
+
     /// Takes in that a list does not show it that was sent at an instant.
     pub(super) fn look_in_vain(&mut self, now: Instant, sent: Instant, me: &str) {
         if self.is_older(sent) {
             return;
         }
-        self.unlisted |= self.exists;
-        if self.unlisted {
-            self.doubt = true;
+        if matches!(self.place, Place::Exists | Place::Unlisted) {
+            (self.place, self.doubt) = (Place::Unlisted, true);
         } else {
             self.look(now, sent, None, me);
         }
@@ -213,14 +237,14 @@ impl Lease {
         if self.is_older(sent) {
             return;
         }
-        (self.doubt, self.exists) = (false, false);
+        self.doubt = false;
         let Some(seen) = found else {
             self.known = None;
             self.hold = None;
-            self.missing = true;
+            self.place = Place::Missing;
             return;
         };
-        self.missing = false;
+        self.place = Place::Listed;
         if self.known.as_ref().is_some_and(|known| known.version == seen.version) {
             return;
         }
@@ -239,7 +263,9 @@ impl Lease {
             Answer::Stored(seen) => self.stored(now, sent, write, seen, timing),
             Answer::Conflict => {
                 self.hold = None;
-                self.exists = self.known.is_none();
+                if self.known.is_none() {
+                    self.place = Place::Exists;
+                }
                 self.doubt = true;
                 // Whatever makes it meet a conflict each time does not make it write without a pause.
                 self.not_before = Some(now + timing.retry() / 4);
@@ -261,7 +287,9 @@ impl Lease {
             self.not_before = Some(now + timing.retry());
             return;
         }
-        self.missing = false;
+        if self.place == Place::Missing {
+            self.place = Place::Listed;
+        }
         self.known = Some(Known { version: seen.version, standing: seen.standing, since: now });
         match (write, self.hold.as_mut()) {
             (Write::Release | Write::Place, _) => self.hold = None,

@@ -290,7 +290,7 @@ impl World {
                 return;
             }
             Action::List => Event::Listed(None),
-            Action::Read(key) => Event::Read(*key, None),
+            Action::Read(key) => Event::Unread(*key),
             Action::Write { key, .. } => Event::Wrote(*key, Answer::Unknown),
         };
         let timeout = u64::try_from(self.processes[process].settings.timing.request().as_millis()).unwrap();
@@ -319,7 +319,7 @@ impl World {
                 let listed = self.objects.iter().filter(|(_, object)| object.is_listed);
                 Event::Listed(Some(listed.filter_map(|(key, _)| self.seen(*key)).collect()))
             }
-            Action::Read(key) => Event::Read(*key, Some(self.seen(*key))),
+            Action::Read(key) => Event::Read(*key, self.seen(*key)),
             Action::Drain(shard) => Event::Drained(*shard),
             Action::Write { key, version, write } => {
                 let there = self.objects.get(key).map(|object| object.version.to_string());
