@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser};
 use examples::manifest::{HpaArguments, HpaFile};
 use examples::{Failure, MayClose};
 use scaling_core::chrono::DateTime;
@@ -47,12 +47,8 @@ struct Arguments {
     /// The cluster, by its context in the kubeconfig.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Lets the API server validate the change. Nothing is stored.
-    #[arg(long, requires = "context", conflicts_with = "apply")]
-    server_dry_run: bool,
-    /// Stores the change.
-    #[arg(long, requires = "context")]
-    apply: bool,
+    #[command(flatten)]
+    extent: Extent,
     /// Creates the HPA of the file where there is none.
     #[arg(long, requires = "context")]
     create: bool,
@@ -62,6 +58,27 @@ struct Arguments {
     /// Takes the bounds over from the field managers that own them.
     #[arg(long, requires = "context")]
     force: bool,
+}
+
+/// How far the change is carried out. Without either it is only shown.
+#[derive(Args, Debug)]
+struct Extent {
+    /// Lets the API server validate the change. Nothing is stored.
+    #[arg(long, requires = "context", conflicts_with = "apply")]
+    server_dry_run: bool,
+    /// Stores the change.
+    #[arg(long, requires = "context")]
+    apply: bool,
+}
+
+impl Extent {
+    fn mode(&self) -> ApplyMode {
+        match (self.apply, self.server_dry_run) {
+            (true, _) => ApplyMode::Apply,
+            (_, true) => ApplyMode::ServerDryRun,
+            _ => ApplyMode::Plan,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -101,11 +118,7 @@ async fn in_cluster(
     wanted: Bounds,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let mode = match (arguments.apply, arguments.server_dry_run) {
-        (true, _) => ApplyMode::Apply,
-        (_, true) => ApplyMode::ServerDryRun,
-        _ => ApplyMode::Plan,
-    };
+    let mode = arguments.extent.mode();
     let target = manifest.target();
     let state = match applier.current(&target).await {
         Ok(state) => state,
@@ -126,8 +139,7 @@ async fn in_cluster(
         return Ok(());
     }
     writeln!(out, "{plan}")?;
-    let applied = applier.apply(&plan, mode).await.map_err(Failure::failed)?;
-    if !applied.changed {
+    if !applier.apply(&plan, mode).await.map_err(Failure::failed)?.changed {
         writeln!(out, "it was there already")?;
     }
     told(mode, out)

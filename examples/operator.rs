@@ -242,11 +242,11 @@ impl Watch {
         say(&format!("serving on http://{}, waiting for the HPAs", server.address()));
         let ended = Stop::new();
         let over = ended.clone();
-        let served = tokio::spawn(server.serve(async move { over.requested().await }));
+        let serving = tokio::spawn(server.serve(async move { over.requested().await }));
         let report = controller.run(stop).await;
         say(&format!("ended: {report}"));
         ended.request();
-        served.await.map_err(Failure::failed)?.map_err(Failure::failed)
+        serving.await.map_err(Failure::failed)?.map_err(Failure::failed)
     }
 }
 

@@ -1,4 +1,5 @@
 //! A fleet from a metrics server, by an Indexed Job of the real controller, and by one process.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::process::Command;
 
@@ -57,22 +58,20 @@ fn answered(form: &str) -> Value {
     let asked = NAMES.iter().enumerate().filter(|(_, name)| form.contains(*name));
     let labels = |name: &str| json!({ "namespace": "shop", "workload": name });
     let known = |at: &i64| (END - DAY..=END).contains(at);
-    let (kind, result): (_, Vec<Value>) = match (number("start"), number("end"), number("step")) {
-        (Some(start), Some(end), Some(step)) => {
-            let instants: Vec<i64> = (start..=end).step_by(usize::try_from(step).unwrap()).filter(known).collect();
-            let one = |(nth, name): (usize, &&str)| {
-                let values: Vec<Value> = instants.iter().map(|at| json!([at, value(nth, *at)])).collect();
-                json!({ "metric": labels(name), "values": values })
-            };
-            ("matrix", asked.map(one).collect())
-        }
-        _ => {
-            let at = number("time").filter(known);
-            let one = |(nth, name): (usize, &&str)| {
-                at.map(|at| json!({ "metric": labels(name), "value": [at, value(nth, at)] }))
-            };
-            ("vector", asked.filter_map(one).collect())
-        }
+    let (kind, result): (_, Vec<Value>) = if let (Some(start), Some(end), Some(step)) =
+        (number("start"), number("end"), number("step"))
+    {
+        let instants: Vec<i64> = (start..=end).step_by(usize::try_from(step).unwrap()).filter(known).collect();
+        let one = |(nth, name): (usize, &&str)| {
+            let values: Vec<Value> = instants.iter().map(|at| json!([at, value(nth, *at)])).collect();
+            json!({ "metric": labels(name), "values": values })
+        };
+        ("matrix", asked.map(one).collect())
+    } else {
+        let at = number("time").filter(known);
+        let one =
+            |(nth, name): (usize, &&str)| at.map(|at| json!({ "metric": labels(name), "value": [at, value(nth, at)] }));
+        ("vector", asked.filter_map(one).collect())
     };
     json!({ "status": "success", "data": { "resultType": kind, "result": result } })
 }

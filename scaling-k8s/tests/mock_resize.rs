@@ -98,7 +98,7 @@ impl World {
         if path.starts_with("PATCH") {
             let mut world = self.clone();
             let (resources, version) = world.objects.get_mut(&name).unwrap();
-            if sent["metadata"]["resourceVersion"] != version.to_string() {
+            if sent["metadata"]["resourceVersion"] != json!(version.to_string()) {
                 return (409, status(409, "Conflict"));
             }
             let spec = if name == "web" { &sent["spec"]["template"]["spec"] } else { &sent["spec"] };
@@ -136,7 +136,7 @@ async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, world: Arc<Mut
         let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
         responder.send_response(response.body(Body::from(answer.to_string().into_bytes())).unwrap());
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Applies against such a server, and returns what is left of it.

@@ -14,7 +14,7 @@ use scaling_k8s::vertical::{Checked, LimitRule, PodSizes, QosClass, Refused, Res
 use serde_json::{Value, json};
 
 /// A pod of one container with these resources.
-fn pod(resources: Value) -> PodSizes {
+fn pod(resources: &Value) -> PodSizes {
     PodSizes::of(&json!({ "containers": [{ "name": "app", "resources": resources }] })).unwrap()
 }
 
@@ -79,7 +79,7 @@ fn a_pod_requests_what_runs_or_what_starts_whichever_is_more() {
 #[test]
 fn limits_follow_or_stay() {
     let burstable = pod(
-        json!({ "requests": { "cpu": "200m", "memory": "256Mi" }, "limits": { "cpu": "500m", "memory": "512Mi" } }),
+        &json!({ "requests": { "cpu": "200m", "memory": "256Mi" }, "limits": { "cpu": "500m", "memory": "512Mi" } }),
     );
     let new = check(&burstable, &resize(50, 25), &situation()).unwrap().new;
     assert_eq!((new.requests.get("cpu"), new.limits.get("cpu")), (Some(300), Some(750)));
@@ -89,7 +89,7 @@ fn limits_follow_or_stay() {
     let answer = check(&burstable, &resize(200, 0).limits(LimitRule::Keep), &situation());
     assert_eq!(said(answer), "container app: request of cpu 600m is above its limit 500m");
 
-    let guaranteed = pod(json!({ "limits": { "cpu": "333m", "memory": "512Mi" } }));
+    let guaranteed = pod(&json!({ "limits": { "cpu": "333m", "memory": "512Mi" } }));
     let checked = check(&guaranteed, &resize(7, -10), &situation()).unwrap();
     assert_eq!((checked.qos, checked.sizes.qos()), (QosClass::Guaranteed, QosClass::Guaranteed));
     let answer = check(&guaranteed, &resize(-10, 0).limits(LimitRule::Keep), &situation());
@@ -98,7 +98,7 @@ fn limits_follow_or_stay() {
 
 #[test]
 fn nothing_comes_below_what_is_used() {
-    let pod = pod(json!({ "requests": { "cpu": "200m", "memory": "200Mi" }, "limits": { "memory": "200Mi" } }));
+    let pod = pod(&json!({ "requests": { "cpu": "200m", "memory": "200Mi" }, "limits": { "memory": "200Mi" } }));
     assert!(check(&pod, &resize(-40, -40), &situation()).is_ok(), "120m and 120Mi are just enough");
     let answer = check(&pod, &resize(-41, -41), &situation());
     assert_eq!(
@@ -115,7 +115,7 @@ fn nothing_comes_below_what_is_used() {
 
 #[test]
 fn what_cannot_be_changed_is_named() {
-    let pod = pod(json!({ "requests": { "cpu": "200m" } }));
+    let pod = pod(&json!({ "requests": { "cpu": "200m" } }));
     assert_eq!(
         said(check(&pod, &resize(0, 5), &situation())),
         "container app requests no memory: there is nothing to change by percent"

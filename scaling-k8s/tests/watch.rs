@@ -51,7 +51,7 @@ fn unknown() -> Health {
     Health::Unknown("the source is down".into())
 }
 
-fn ask(watch: &mut Watch, history: &History, minute: i64, health: Health) -> Option<Watched> {
+fn ask(watch: &mut Watch, history: &History, minute: i64, health: &Health) -> Option<Watched> {
     let newest = history.of(&target()).next_back().map_or(bounds(6, 12), |change| change.after);
     let mut check = |_: &Target, _: &Change, now: DateTime<Utc>| {
         assert_eq!(now, at(minute), "it is asked for the time of the tick");
@@ -64,12 +64,12 @@ fn ask(watch: &mut Watch, history: &History, minute: i64, health: Health) -> Opt
 fn a_change_that_burns_twice_in_a_row_is_undone_once() {
     let (history, mut watch) = lowered();
     for (minute, health) in [(1, burning()), (2, Health::Healthy), (3, burning()), (4, unknown())] {
-        let said = ask(&mut watch, &history, minute, health.clone());
+        let said = ask(&mut watch, &history, minute, &health);
         assert_eq!(said, Some(Watched::Watching { until: at(10), health }));
     }
-    let Some(Watched::Burns { rollback, why }) = ask(&mut watch, &history, 5, burning()) else { panic!() };
+    let Some(Watched::Burns { rollback, why }) = ask(&mut watch, &history, 5, &burning()) else { panic!() };
     assert_eq!((rollback.from(), rollback.to(), why.as_str()), (bounds(2, 12), bounds(6, 12), "5 % fail"));
-    assert_eq!(ask(&mut watch, &history, 6, burning()), None, "it has ended");
+    assert_eq!(ask(&mut watch, &history, 6, &burning()), None, "it has ended");
 }
 
 #[test]
@@ -82,15 +82,15 @@ fn a_check_that_cannot_tell_is_said_and_taken_for_neither() {
     ] {
         let (history, mut watch) = lowered();
         for (minute, health) in (1..).zip(answers) {
-            assert!(matches!(ask(&mut watch, &history, minute, health), Some(Watched::Watching { .. })));
+            assert!(matches!(ask(&mut watch, &history, minute, &health), Some(Watched::Watching { .. })));
         }
-        let end = ask(&mut watch, &history, 11, burning()).unwrap();
+        let end = ask(&mut watch, &history, 11, &burning()).unwrap();
         assert_eq!(end, Watched::Unjudged { number: 1, why: said.to_owned() });
         assert_eq!(end.to_string(), format!("whether change #1 did harm is not known: {said}"));
     }
     let (history, mut watch) = lowered();
-    assert!(ask(&mut watch, &history, 10, Health::Healthy).is_some());
-    assert_eq!(ask(&mut watch, &history, 11, burning()), Some(Watched::Passed { number: 1 }));
+    assert!(ask(&mut watch, &history, 10, &Health::Healthy).is_some());
+    assert_eq!(ask(&mut watch, &history, 11, &burning()), Some(Watched::Passed { number: 1 }));
 }
 
 #[test]
@@ -114,20 +114,20 @@ fn law_12_a_change_of_which_nobody_knows_is_undone_once_a_read_tells() {
     let mut watch = Watch::new(WatchConfig::default());
     watch.begin(&target(), &kept);
     let never = watch.clone();
-    assert!(matches!(ask(&mut watch, &kept, 1, burning()), Some(Watched::Watching { .. })));
+    assert!(matches!(ask(&mut watch, &kept, 1, &burning()), Some(Watched::Watching { .. })));
     // Beyond the window too: that it burns is certain.
     for (minute, health) in [(2, burning()), (30, Health::Healthy)] {
-        let waiting = ask(&mut watch, &kept, minute, health).unwrap();
+        let waiting = ask(&mut watch, &kept, minute, &health).unwrap();
         assert!(matches!(waiting, Watched::Waiting { refused: RollbackRefused::Uncertain { number: 1 }, .. }));
     }
     let mut read = DecisionRecord::new(target(), at(31), ApplyMode::Apply);
     read.bounds = Some(bounds(2, 12));
     kept.take(&read, "kube-scaling");
-    assert!(matches!(ask(&mut watch, &kept, 32, burning()), Some(Watched::Burns { .. })));
+    assert!(matches!(ask(&mut watch, &kept, 32, &burning()), Some(Watched::Burns { .. })));
     // It was never made.
     let mut watch = never;
     read.bounds = Some(bounds(6, 12));
-    let said = ask(&mut watch, &history(&[read]), 1, burning());
+    let said = ask(&mut watch, &history(&[read]), 1, &burning());
     assert!(matches!(said, Some(Watched::Unjudged { number: 1, .. })), "{said:?}");
 }
 
@@ -138,10 +138,10 @@ fn changes_since_the_workload_was_well_are_undone_together() {
         let both = history(&[first.clone(), record(5, bounds(4, 12), bounds(2, 12))]);
         let mut watch = Watch::new(WatchConfig::default());
         watch.begin(&target(), &history(&[first]));
-        assert!(ask(&mut watch, &both, 1, health.clone()).is_some());
+        assert!(ask(&mut watch, &both, 1, &health).is_some());
         watch.begin(&target(), &both);
         watch.begin(&target(), &both);
-        let said: Vec<_> = (6..8).filter_map(|minute| ask(&mut watch, &both, minute, burning())).collect();
+        let said: Vec<_> = (6..8).filter_map(|minute| ask(&mut watch, &both, minute, &burning())).collect();
         let Some(Watched::Burns { rollback, .. }) = said.last() else { panic!("{health}: {said:?}") };
         assert_eq!(rollback.to(), to, "{health}");
     }
@@ -151,11 +151,11 @@ fn changes_since_the_workload_was_well_are_undone_together() {
 fn nothing_is_watched_without_a_change() {
     let mut watch = Watch::new(WatchConfig::default());
     assert_eq!(watch.begin(&target(), &History::new()), None);
-    assert_eq!(ask(&mut watch, &History::new(), 1, burning()), None);
+    assert_eq!(ask(&mut watch, &History::new(), 1, &burning()), None);
     let (history, mut watch) = lowered();
     assert_eq!(watch.targets().count(), 1);
     watch.forget(&target());
-    assert_eq!(ask(&mut watch, &history, 1, burning()), None);
+    assert_eq!(ask(&mut watch, &history, 1, &burning()), None);
 }
 
 fn health() -> impl Strategy<Value = Health> {
@@ -180,7 +180,7 @@ proptest! {
         watch.begin(&target(), &history);
         let (mut row, mut last, mut ended) = (0, None, false);
         for (minute, health) in answers {
-            let said = ask(&mut watch, &history, minute, health.clone());
+            let said = ask(&mut watch, &history, minute, &health);
             if ended {
                 prop_assert_eq!(said, None);
                 continue;

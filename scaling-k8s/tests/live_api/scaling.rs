@@ -54,14 +54,14 @@ pub(crate) async fn create_handed_over(world: &World, kind: &str, name: &str, re
     let target = create(world, kind, name, "host", replicas + 1).await;
     let path = KINDS.iter().find(|known| known.2 == kind).unwrap().0;
     let mut body = json!({ "metadata": { "name": name }, "spec": { "replicas": replicas } });
-    let (params, patch) = if kind == "Rollout" {
+    let (params, change) = if kind == "Rollout" {
         let params = PatchParams { field_manager: Some("kube-scaling".into()), ..PatchParams::default() };
         (params, Patch::Merge(body))
     } else {
         (body["apiVersion"], body["kind"]) = ("autoscaling/v1".into(), "Scale".into());
         (PatchParams { force: true, ..PatchParams::apply("kube-scaling") }, Patch::Apply(body))
     };
-    request(world, Request::new(path).patch_subresource("scale", name, &params, &patch)).await;
+    request(world, Request::new(path).patch_subresource("scale", name, &params, &change)).await;
     target
 }
 

@@ -45,11 +45,11 @@ async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, world: Shared)
         let (parts, body) = request.into_parts();
         let sent = serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap_or(Value::Null);
         let asked = format!("{} {}", parts.method, parts.uri);
-        let (code, answer) = world.lock().unwrap().answer(asked, &sent);
+        let (code, answer) = world.lock().unwrap().answer(&asked, &sent);
         let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
         responder.send_response(response.body(Body::from(answer.to_string().into_bytes())).unwrap());
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 pub(crate) fn status(code: u16, reason: &str) -> Value {
@@ -66,8 +66,8 @@ impl World {
         Arc::new(Mutex::new(Self { deployments, ..Self::default() }))
     }
 
-    fn answer(&mut self, asked: String, sent: &Value) -> (u16, Value) {
-        self.log.push(asked.clone());
+    fn answer(&mut self, asked: &str, sent: &Value) -> (u16, Value) {
+        self.log.push(asked.to_owned());
         let part = |part: &str| match part.strip_suffix('$') {
             Some(end) => asked.trim_end_matches('?').ends_with(end),
             None => asked.contains(part),
@@ -76,11 +76,11 @@ impl World {
         let fault = self.faults.iter().position(hit).map(|at| self.faults.remove(at));
         match fault {
             Some(Fault { code, body, carried_out: true, .. }) => {
-                self.usual(&asked, sent);
+                self.usual(asked, sent);
                 (code, body)
             }
             Some(Fault { code, body, .. }) => (code, body),
-            None => self.usual(&asked, sent),
+            None => self.usual(asked, sent),
         }
     }
 
@@ -106,7 +106,7 @@ impl World {
             ("GET", "scale") => (200, scale(name, replicas, version)),
             ("GET", "") => (200, json!({ "metadata": { "name": name, "namespace": "shop" } })),
             ("PATCH", "scale") => {
-                if sent["metadata"]["resourceVersion"] != version.to_string() {
+                if sent["metadata"]["resourceVersion"] != json!(version.to_string()) {
                     return (409, status(409, "Conflict"));
                 }
                 let wanted = u32::try_from(sent["spec"]["replicas"].as_u64().unwrap()).unwrap();

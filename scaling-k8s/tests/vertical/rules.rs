@@ -17,8 +17,8 @@ fn quota(hard: &Value, used: &Value) -> Value {
 
 #[test]
 fn a_limit_range_is_kept_as_the_server_keeps_it() {
-    let with = pod(json!({ "requests": { "cpu": "200m" }, "limits": { "cpu": "400m" } }));
-    let without = pod(json!({ "requests": { "cpu": "200m" } }));
+    let with = pod(&json!({ "requests": { "cpu": "200m" }, "limits": { "cpu": "400m" } }));
+    let without = pod(&json!({ "requests": { "cpu": "200m" } }));
     let cases = [
         ("Container", json!({ "max": { "cpu": "600m" } }), 50, ""),
         (
@@ -70,7 +70,7 @@ fn a_limit_range_is_kept_as_the_server_keeps_it() {
 
 #[test]
 fn a_quota_has_room_for_all_pods_of_the_workload() {
-    let pods = pod(json!({ "requests": { "cpu": "200m", "memory": "200Mi" }, "limits": { "cpu": "400m" } }));
+    let pods = pod(&json!({ "requests": { "cpu": "200m", "memory": "200Mi" }, "limits": { "cpu": "400m" } }));
     let asked = |hard: Value, used: Value, surge: u32, cpu: i32| {
         let quotas = [quota(&hard, &used)];
         let around = Situation { quotas: &quotas, surge, ..situation() };
@@ -104,7 +104,7 @@ fn a_quota_has_room_for_all_pods_of_the_workload() {
 
 #[test]
 fn a_quota_counts_the_pods_of_its_scopes() {
-    let pods = pod(json!({ "requests": { "cpu": "200m" } }));
+    let pods = pod(&json!({ "requests": { "cpu": "200m" } }));
     let refused = |scope: Value| {
         let mut quota = quota(&json!({ "cpu": 1 }), &json!({ "cpu": 1 }));
         quota["spec"].as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
