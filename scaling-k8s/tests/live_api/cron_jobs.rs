@@ -73,7 +73,7 @@ pub(crate) async fn a_schedule_is_applied_changed_and_removed(world: &World) {
     assert_eq!(there(world).await.len(), 6);
 
     let all = api(&world.admin, "batch", "CronJob");
-    let suspended = json!({ "apiVersion": "batch/v1", "kind": "CronJob", "spec": { "schedule": "1 1 * * *" } });
+    let suspended = json!({ "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": "scheduled-0800" }, "spec": { "schedule": "1 1 * * *" } });
     let by_hand = PatchParams { force: true, ..PatchParams::apply("somebody") };
     all.patch("scheduled-0800", &by_hand, &Patch::Apply(suspended)).await.unwrap();
     let before = there(world).await;
@@ -92,7 +92,7 @@ pub(crate) async fn a_schedule_is_applied_changed_and_removed(world: &World) {
 pub(crate) async fn an_object_of_somebody_else_is_left_alone(world: &World) {
     let applier = CronJobApplier::new(world.admin.clone());
     let accounts = api(&world.admin, "", "ServiceAccount");
-    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount" });
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "scheduled-bounds" } });
     let by_hand = PatchParams::apply("somebody");
     accounts.patch("scheduled-bounds", &by_hand, &Patch::Apply(&account)).await.unwrap();
     let error = applier.apply(&jobs(7), ApplyMode::Apply).await.unwrap_err();
