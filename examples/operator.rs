@@ -258,7 +258,7 @@ fn resumed(folder: &Path, freeze: &FleetFreeze) -> Result<ChangeLog, Failure> {
             Entry::Intent(record) => log.replay_intent(&record),
             Entry::Record(record) => {
                 log.replay(&record);
-                freeze.replay(&record);
+                freeze.replay(&record.target, record.metrics.as_ref(), record.declared, record.at);
             }
             Entry::Bad(line) => say(&line.to_string()),
             _ => {}

@@ -8,8 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::absence::lowers_nothing;
 use super::{Change, Guard, GuardContext, Verdict};
-use crate::metrics::{Observation, SignalSet};
-use crate::record::DecisionRecord;
+use crate::metrics::{Observation, ScalingMetrics, SignalSet};
 use crate::setting::InvalidSetting;
 use crate::target::Target;
 
@@ -122,16 +121,22 @@ impl FleetFreeze {
         self.judge(&mut fleet, now);
     }
 
-    /// Takes in a record of an earlier run, oldest first.
-    pub fn replay(&self, record: &DecisionRecord) {
-        let sight = match (&record.metrics, record.declared) {
+    /// Takes in what a record of an earlier run says, oldest first: its metrics, if there were any, and the signals that were declared.
+    pub fn replay(
+        &self,
+        target: &Target,
+        metrics: Option<&ScalingMetrics>,
+        declared: Option<SignalSet>,
+        at: DateTime<Utc>,
+    ) {
+        let sight = match (metrics, declared) {
             (Some(metrics), Some(declared)) => {
                 let mut expected = metrics.expected_of(declared);
                 if expected.any(|kind| metrics.signal(kind).absence().is_some()) { Sight::Lost } else { Sight::Whole }
             }
             _ => Sight::Lost,
         };
-        self.saw([(&record.target, sight)], record.at);
+        self.saw([(target, sight)], at);
     }
 
     /// Forgets a workload that is gone. It is waited for no longer.
