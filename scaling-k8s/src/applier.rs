@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{Api, Client};
-use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier, HpaPlan, HpaState, Target};
+use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 use serde_json::Value;
 
 pub(crate) use connect::install_provider;
@@ -225,6 +225,11 @@ impl KubeHpaApplier {
             if found != old {
                 return Err(ApplyError::Changed { target: target.clone(), expected: old, found });
             }
+            if let Some(pods) = would_evict(&read, old, new) {
+                let why =
+                    format!("{pods} pods run by now, more than the max of {new} that the plan is for; plan again");
+                return Err(unapplied(backend(target, true, why)));
+            }
             if let Some(why) = self.would_remove(&read.hpa) {
                 return Err(refused(target, why));
             }
@@ -253,6 +258,12 @@ impl KubeHpaApplier {
             }
         }
     }
+}
+
+/// Pods that a lower max would remove, if there are such (law 11): the plan may be older than they are.
+fn would_evict(read: &Read, old: Bounds, new: Bounds) -> Option<u32> {
+    let pods = read.seen.state.pods?.min(old.max());
+    (new.max() < old.max() && pods > new.max()).then_some(pods)
 }
 
 /// The last attempt, of which a read has to tell whether it is stored.

@@ -184,12 +184,12 @@ impl History {
 
     /// Returns the number of workloads with changes.
     pub fn len(&self) -> usize {
-        self.targets.len()
+        self.targets.values().filter(|entry| !entry.changes.is_empty()).count()
     }
 
     /// Returns true if no change is kept.
     pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
+        self.len() == 0
     }
 
     /// A read of the HPA settles a change whose answer was lost: it is there, or it was never made.
@@ -197,10 +197,8 @@ impl History {
         let Some(entry) = self.targets.get_mut(target) else { return };
         let Some(last) = entry.changes.back_mut().filter(|last| last.uncertain) else { return };
         if found == last.before {
+            // The entry stays: its next change has another number.
             entry.changes.pop_back();
-            if entry.changes.is_empty() {
-                self.targets.remove(target);
-            }
         } else {
             // Of other bounds the writer is somebody else, and whether it was after ours or instead of it, nobody can tell.
             last.uncertain = found != last.after;

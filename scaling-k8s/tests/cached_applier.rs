@@ -8,11 +8,13 @@ mod api;
 use std::time::Duration;
 
 use api::{Api, Lost};
+use kube::Client;
 use scaling_core::conformance::{self, applier::plan as plan_of};
 use scaling_core::{ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, Target};
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::applier::CachedApplier;
 use scaling_k8s::controller::cache::HpaCache;
+use scaling_k8s::ownership::OwnershipPolicy;
 
 fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap()
@@ -27,6 +29,11 @@ fn plan() -> HpaPlan {
     plan_of(&web(), bounds(2, 6), 3, 6)
 }
 
+/// An applier that asks for nothing but the HPA.
+fn writer(client: Client) -> KubeHpaApplier {
+    KubeHpaApplier::new(client).ownership(OwnershipPolicy::Take)
+}
+
 /// An API server with one HPA of bounds 2..6, and an applier that has listed it.
 async fn started() -> (Api, CachedApplier) {
     started_with(bounds(2, 6)).await
@@ -37,7 +44,7 @@ async fn started_with(bounds: Bounds) -> (Api, CachedApplier) {
     let client = api.serve();
     let cache = HpaCache::builder(client.clone()).start();
     cache.ready().await;
-    (api, CachedApplier::new(cache, KubeHpaApplier::new(client)))
+    (api, CachedApplier::new(cache, writer(client)))
 }
 
 async fn read(applier: &CachedApplier) -> Bounds {
@@ -180,7 +187,7 @@ async fn an_old_world_is_not_told() {
 async fn before_the_first_list_nothing_is_told() {
     let api = Api::with("web", bounds(2, 6));
     let client = api.serve();
-    let applier = CachedApplier::new(HpaCache::builder(client.clone()).start(), KubeHpaApplier::new(client));
+    let applier = CachedApplier::new(HpaCache::builder(client.clone()).start(), writer(client));
     assert!(matches!(applier.current(&web()).await, Err(ApplyError::Unapplied { transient: true, .. })));
 }
 
@@ -198,7 +205,7 @@ async fn both_write_and_read_under_the_managers_name_of_the_cache() {
     let client = api.serve();
     let cache = HpaCache::builder(client.clone()).field_manager("shop-autoscaler").start();
     cache.ready().await;
-    let applier = CachedApplier::new(cache, KubeHpaApplier::new(client));
+    let applier = CachedApplier::new(cache, writer(client));
     applier.apply(&plan(), ApplyMode::Apply).await.unwrap();
     assert_eq!(api.managers(), ["shop-autoscaler", "shop-autoscaler"]);
 }

@@ -86,6 +86,16 @@ fn a_change_says_why() {
 }
 
 #[test]
+fn a_number_is_not_given_twice() {
+    let never = lost(0, bounds(2, 10), bounds(5, 10));
+    let mut made = lost(60, bounds(2, 10), bounds(6, 10));
+    (made.outcome, made.bounds) = (Outcome::Applied, Some(bounds(2, 10)));
+    let history = history(&[never, made]);
+    assert_eq!(changes(&history), [(2, bounds(2, 10), bounds(6, 10), false)]);
+    assert_eq!(history.len(), 1);
+}
+
+#[test]
 fn law_12_a_lost_answer_counts_until_a_read_tells() {
     let lost = lost(0, bounds(2, 10), bounds(5, 10));
     let after = |found: Bounds| {

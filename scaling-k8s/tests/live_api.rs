@@ -76,6 +76,7 @@ async fn against_a_real_api_server() {
     emitted::one_event_counts(&world).await;
     cron_jobs::a_schedule_is_applied_changed_and_removed(&world).await;
     cron_jobs::an_object_of_somebody_else_is_left_alone(&world).await;
+    cron_jobs::the_rights_that_are_named_are_enough(&world).await;
     resizing::pods_are_resized_where_they_are(&world).await;
     resizing::a_template_is_rolled_out_and_its_owner_asked(&world).await;
     resizing::the_effect_on_the_hpa_is_told_before(&world).await;

@@ -20,10 +20,8 @@ pub async fn connect(context: &str) -> Result<Client, ConnectError> {
     let failed = |error: &dyn std::fmt::Display| ConnectError(format!("context {context:?}: {error}").into());
     let kubeconfig = Kubeconfig::read().map_err(|error| failed(&error))?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?;
-    // It goes on for minutes, and hides what the server says until a deadline is over.
-    config.default_retry = false;
-    Client::try_from(config).map_err(|error| failed(&error))
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?;
+    client(config).map_err(|error| failed(&error))
 }
 
 /// Connects to the cluster that the process runs in, or else to that of the kubeconfig's current context.
@@ -34,7 +32,16 @@ pub async fn connect(context: &str) -> Result<Client, ConnectError> {
 /// [`ConnectError`] if there is no usable configuration.
 pub async fn connect_from_environment() -> Result<Client, ConnectError> {
     install_provider();
-    Client::try_default().await.map_err(|error| ConnectError(Box::new(error)))
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| ConnectError(error);
+    let config = Config::infer().await.map_err(|error| failed(error.into()))?;
+    client(config).map_err(|error| failed(error.into()))
+}
+
+/// A client that asks once. By itself it would send a write again after 429, 503 and 504, for minutes, and what became of the first one could no
+/// longer be told from the answer to the last (law 12).
+pub(crate) fn client(mut config: Config) -> kube::Result<Client> {
+    config.default_retry = false;
+    Client::try_from(config)
 }
 
 /// Without a provider the client panics as soon as two of them are linked, which an application may do without knowing.

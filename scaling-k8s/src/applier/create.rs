@@ -88,7 +88,10 @@ impl KubeHpaApplier {
                 Some(CreateError::Exists { .. }) if sent && self.has_created(&target, &there) => return Ok(done),
                 Some(error) => return Err(error),
             }
-            let validated = self.post(&target, &body, true, &mut patience).await.map_err(unapplied)?;
+            // What was sent before may be stored by now, whatever is answered to this.
+            let unsure = |error: ApplyError| if sent { answer::unknown(error) } else { error };
+            let validated = self.post(&target, &body, true, &mut patience).await;
+            let validated = validated.map_err(|error| unsure(unapplied(error)))?;
             let Posted::Yes(hpa) = validated else { continue };
             if let Some(error) = otherwise(&target, wanted, &hpa, "would be created") {
                 return Err(unapplied(error).into());
@@ -96,7 +99,7 @@ impl KubeHpaApplier {
             if mode == ApplyMode::ServerDryRun {
                 return Ok(done);
             }
-            match self.post(&target, &body, false, &mut patience).await? {
+            match self.post(&target, &body, false, &mut patience).await.map_err(unsure)? {
                 Posted::Yes(hpa) => {
                     if let Some(error) = otherwise(&target, wanted, &hpa, "is there now") {
                         return Err(error.into());

@@ -23,8 +23,8 @@ const PAGE: u32 = 200;
 /// Applies the objects of a [`CronJobs`], and deletes those of an earlier week that are no longer part of it.
 ///
 /// Objects are found by their label, so whatever else is in the namespace is left alone; an object that has one of the names and not the
-/// label is [somebody else's](CronJobErrorKind::Foreign). All of them are validated by the server before the first is written, and nothing is deleted before
-/// all are written. Applying twice equals once, also after a failure in between.
+/// label is [somebody else's](CronJobErrorKind::Foreign). All of them are validated by the server before the first is written (but for a RoleBinding whose Role is not there
+/// yet), and nothing is deleted before all are written. Applying twice equals once, also after a failure in between.
 ///
 /// Needs `get`, `list`, `create`, `patch` and `delete` on `serviceaccounts`, `roles` and `rolebindings` of
 /// `rbac.authorization.k8s.io`, and `cronjobs` of `batch`; and, since nobody may give away what they do not have, `get` and `patch` on the HPA.
@@ -140,11 +140,18 @@ impl CronJobApplier {
             let known = there.get(&name(object)).cloned();
             before.insert(name(object), self.ours(namespace, object, known).await?);
         }
-        for object in &wanted {
+        let dry_run = mode == ApplyMode::ServerDryRun;
+        // The server asks for the Role of a RoleBinding, and in a dry run there is none yet.
+        let has_role = before.iter().any(|(name, there)| name.kind == "Role" && there.is_some());
+        let is_rehearsed = |object: &Value| has_role || name(object).kind != "RoleBinding";
+        for object in wanted.iter().filter(|object| is_rehearsed(object)) {
             self.write(namespace, object, true, &done).await?;
         }
-        let dry_run = mode == ApplyMode::ServerDryRun;
         for object in &wanted {
+            if dry_run && !is_rehearsed(object) {
+                done.written.push(name(object));
+                continue;
+            }
             let written = self.write(namespace, object, dry_run, &done).await?;
             let is_same =
                 before.get(&name(object)).and_then(Option::as_ref).is_some_and(|old| settled(old) == settled(&written));
@@ -284,7 +291,7 @@ fn of_error(error: &kube::Error) -> CronJobErrorKind {
     let said = answer::said(error);
     match error {
         kube::Error::Api(status) if status.code == 409 => CronJobErrorKind::Conflict(said),
-        kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
+        kube::Error::Api(status) if (400..500).contains(&status.code) && !matches!(status.code, 408 | 429) => {
             CronJobErrorKind::Refused(said)
         }
         _ => CronJobErrorKind::Failed(said),

@@ -105,3 +105,43 @@ pub(crate) async fn an_object_of_somebody_else_is_left_alone(world: &World) {
     let error = plain.apply(&jobs(7), ApplyMode::ServerDryRun).await.unwrap_err();
     assert!(matches!(&error.kind, CronJobErrorKind::Refused(why) if why.starts_with("403")), "{error}");
 }
+
+/// The rights that the applier says it needs are enough, and a namespace is all that they are for.
+pub(crate) async fn the_rights_that_are_named_are_enough(world: &World) {
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(world.admin.clone());
+    let named = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "narrow" } });
+    namespaces.patch("narrow", &PatchParams::apply("host"), &Patch::Apply(named)).await.unwrap();
+    let all = ["get", "list", "create", "patch", "delete"];
+    let rbac = "rbac.authorization.k8s.io";
+    let role = json!({ "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": { "name": "scheduler" }, "rules": [
+        { "apiGroups": [""], "resources": ["serviceaccounts"], "verbs": all },
+        { "apiGroups": [rbac], "resources": ["roles", "rolebindings"], "verbs": all },
+        { "apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": all },
+        { "apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "patch"] },
+    ] });
+    let binding = json!({ "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": { "name": "scheduler" },
+        "roleRef": { "apiGroup": rbac, "kind": "Role", "name": "scheduler" },
+        "subjects": [{ "apiGroup": rbac, "kind": "User", "name": "plain" }] });
+    for (kind, object) in [("Role", role), ("RoleBinding", binding)] {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(rbac, "v1", kind));
+        let api: Api<DynamicObject> = Api::namespaced_with(world.admin.clone(), "narrow", &resource);
+        api.patch("scheduler", &PatchParams::apply("host"), &Patch::Apply(object)).await.unwrap();
+    }
+    let target = Target::deployment("narrow", "scheduled");
+    let jobs = CronJobs::new(&target, WeekPlan::new("UTC", bounds(2, 10)).unwrap(), "example/kubectl:1").unwrap();
+    let applier = CronJobApplier::new(world.plain.clone());
+    let tried = loop {
+        // Rights are known a moment after they are stored.
+        match applier.apply(&jobs, ApplyMode::ServerDryRun).await {
+            Err(error) if error.to_string().contains("403") => tokio::task::yield_now().await,
+            tried => break tried.unwrap(),
+        }
+    };
+    assert_eq!(applier.apply(&jobs, ApplyMode::Apply).await.unwrap(), tried);
+    assert!(applier.apply(&jobs, ApplyMode::Apply).await.unwrap().is_empty());
+    assert_eq!(applier.remove(&target).await.unwrap().pruned, {
+        let mut names = tried.written;
+        names.reverse();
+        names
+    });
+}

@@ -116,9 +116,11 @@ async fn law_12_an_answer_that_was_none_is_settled_by_the_next_list() {
         ("the list", vec![no.clone()], false),
         ("the dry run", vec![none.clone(), no.clone()], false),
         ("the dry run: other bounds", vec![none.clone(), (201, with(2, 7))], false),
-        ("a no", vec![none.clone(), made.clone(), no], false),
+        ("a no", vec![none.clone(), made.clone(), no.clone()], false),
         ("no answer", vec![none.clone(), made.clone()], true),
-        ("other bounds", vec![none, made, (201, with(2, 7))], true),
+        ("other bounds", vec![none.clone(), made.clone(), (201, with(2, 7))], true),
+        ("a no to the second dry run", [after(&[]), vec![no.clone()]].concat(), true),
+        ("a no to the second create", [after(&[]), vec![made.clone(), no.clone()]].concat(), true),
     ] {
         let error = create(ApplyMode::Apply, &answers).await.0.unwrap_err();
         assert_eq!(error.may_have_happened(), may_have_happened, "{case}: {error:?}");

@@ -7,7 +7,7 @@ use scaling_core::{ApplyError, ApplyMode, HpaApplier};
 use scaling_k8s::resting::ANNOTATION;
 use serde_json::{Value, json};
 
-use crate::{answer, apply, is_rehearsal, mocked, plan, status, with, written};
+use crate::{answer, apply, bounds, is_rehearsal, mocked, plan, plan_of, status, target, with, written};
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_version_with_the_same_bounds_is_tried_again() {
@@ -177,4 +177,18 @@ async fn a_rehearsal_precedes_the_first_write_to_each_hpa_and_stops_it() {
         let applier = applier.clone();
         assert!(join(applier.apply(&plan, ApplyMode::Apply), serve).await.0.unwrap().changed);
     }
+}
+
+#[tokio::test]
+async fn law_11_a_max_is_not_lowered_below_pods_that_came_since_the_plan() {
+    let (applier, mut server) = mocked();
+    let plan = plan_of(&target(), bounds(2, 50), 18, 18);
+    assert!(plan.new_bounds().max() < 40, "{plan}");
+    let mut there = with(2, 50);
+    there["status"] = json!({ "currentReplicas": 36, "desiredReplicas": 40 });
+    // Nothing is sent but the read.
+    let (answered, _) = join(applier.apply(&plan, ApplyMode::Apply), answer(&mut server, 200, there.to_string())).await;
+    let error = answered.unwrap_err();
+    assert!(!error.may_have_happened() && error.is_transient(), "{error:?}");
+    assert!(error.to_string().contains("40 pods run by now"), "{error}");
 }
