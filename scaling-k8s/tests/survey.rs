@@ -277,6 +277,41 @@ async fn a_fleet_in_one_namespace_reads_its_lists_once_a_minute() {
     assert_eq!(lists(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn lists_that_failed_are_read_again_and_those_that_are_forbidden_are_not() {
+    for (code, again) in [(0, 2), (500, 2), (429, 2), (403, 0)] {
+        let cluster = Cluster::plain().with(CRON_JOBS, json!(code));
+        let survey = cluster.survey();
+        let lists = || cluster.asked().iter().filter(|path| path.contains("limit=")).count();
+        survey.report(&Target::deployment("shop", "checkout")).await;
+        assert_eq!(lists(), 2, "{code}");
+        let report = survey.report(&Target::deployment("shop", "checkout")).await;
+        assert_eq!(lists(), again, "{code}");
+        assert!(report.notes.iter().any(|note| note.starts_with("cronjobs")), "{code}: {report}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_hangs_holds_no_other_and_nobody_waits_for_it_longer_than_his_time() {
+    let cluster = Cluster::plain().with(HPAS, json!(0)).with(CRON_JOBS, json!(0)).with("/apis", json!(0));
+    let survey = cluster.survey();
+    let timed = async |namespace: &str, seconds: u64, after: u64| {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        let begun = tokio::time::Instant::now();
+        let survey = survey.clone().timeout(Duration::from_secs(seconds));
+        let report = survey.report(&Target::deployment(namespace, "checkout")).await;
+        (begun.elapsed(), report)
+    };
+    let (first, second, other) = tokio::join!(timed("shop", 90, 0), timed("shop", 9, 1), timed("bank", 120, 1));
+    assert_eq!(first.0, Duration::from_secs(90));
+    assert!(second.0 <= Duration::from_secs(9), "{:?}", second.0);
+    let late = "the lists of namespace shop were not looked at: no answer in time";
+    assert!(second.1.notes.iter().any(|note| note == late), "{}", second.1);
+    assert!(!second.1.notes.iter().any(|note| note.starts_with("Deployment")), "it is looked at: {}", second.1);
+    // Its own question for the groups hangs, a third of its time.
+    assert_eq!(other.0, Duration::from_secs(40));
+}
+
 #[tokio::test]
 async fn names_that_are_none_are_not_asked_for() {
     let cluster = Cluster::plain();

@@ -17,6 +17,8 @@ use crate::ownership::{Evidence, Owned, OwnershipPolicy, OwnershipReport, Survey
 
 /// Time after which the owners are looked for again: one may have come meanwhile.
 const LIFE: Duration = Duration::from_secs(3600);
+/// The same where something could not be looked at for now.
+const LIFE_IN_DOUBT: Duration = Duration::from_secs(60);
 /// HPAs that are remembered. One that is forgotten is looked at once more.
 const MOST: usize = 16_384;
 /// Remarks on what could not be looked at that are told, each once.
@@ -32,7 +34,7 @@ pub(super) struct Owners {
 
 #[derive(Default)]
 struct Known {
-    /// HPAs that nobody else owns, and when that was seen.
+    /// HPAs that nobody else owns as far as was seen, and until when that is good enough.
     free: HashMap<String, Instant>,
     told: BTreeSet<String>,
 }
@@ -51,18 +53,19 @@ impl Owners {
     }
 
     fn is_free(&self, hpa: &str) -> bool {
-        self.locked().free.get(hpa).is_some_and(|seen| seen.elapsed() < LIFE)
+        self.locked().free.get(hpa).is_some_and(|until| Instant::now() < *until)
     }
 
-    fn set_free(&self, hpa: String) {
+    fn set_free(&self, hpa: String, life: Duration) {
+        let now = Instant::now();
         let mut known = self.locked();
         if known.free.len() >= MOST {
-            known.free.retain(|_, seen| seen.elapsed() < LIFE);
+            known.free.retain(|_, until| now < *until);
         }
         if known.free.len() >= MOST {
             known.free.clear();
         }
-        known.free.insert(hpa, Instant::now());
+        known.free.insert(hpa, now + life);
     }
 
     /// Says what could not be looked at, each thing once.
@@ -95,12 +98,12 @@ impl KubeHpaApplier {
             return Ok(());
         }
         let survey = owners.survey.clone().field_manager(&self.manager).timeout(patience.left() / 2);
-        let report = survey.report_with(target, Some(&read.json)).await;
+        let (report, is_passing) = survey.report_with(target, Some(&read.json)).await;
         owners.tell(&report);
         let others = report.in_the_way_of(Writes::Bounds).filter(|owned| owned.evidence != Evidence::ManagedFields);
         let others: Vec<_> = others.cloned().collect();
         if others.is_empty() {
-            owners.set_free(hpa);
+            owners.set_free(hpa, if is_passing { LIFE_IN_DOUBT } else { LIFE });
             return Ok(());
         }
         Err(refused(target, Owned { target: Box::new(target.clone()), owners: others }.to_string()))

@@ -25,7 +25,8 @@ use namespace::Namespaces;
 /// `horizontalpodautoscalers` of `autoscaling`, `cronjobs` of `batch`, `scaledobjects` of `keda.sh` and `verticalpodautoscalers` of
 /// `autoscaling.k8s.io`, and `get` on `kustomizations`, `helmreleases` and `applications` of the tools in use. Secrets are never read.
 ///
-/// The lists of a namespace are kept for a minute, so that a fleet in one namespace reads them once; clones share them.
+/// The lists of a namespace are kept for a minute, so that a fleet in one namespace reads them once; clones share them. Those that were
+/// not answered are read again.
 ///
 /// ```no_run
 /// use scaling_core::Target;
@@ -79,18 +80,18 @@ impl Survey {
 
     /// The owners of a workload, as far as they can be seen.
     pub async fn report(&self, target: &Target) -> OwnershipReport {
-        self.report_with(target, None).await
+        self.report_with(target, None).await.0
     }
 
-    /// The same where the HPA was read already.
-    pub(crate) async fn report_with(&self, target: &Target, hpa: Option<&Value>) -> OwnershipReport {
+    /// The same where the HPA was read already; and true if something was missed that may be seen soon.
+    pub(crate) async fn report_with(&self, target: &Target, hpa: Option<&Value>) -> (OwnershipReport, bool) {
         let mut inquiry = Inquiry::new(&self.client, self.timeout);
         // These become part of a URL.
         if ![&target.namespace].into_iter().all(|name| is_dns_label(name))
             || ![&target.hpa, &target.name].into_iter().all(|name| is_dns_subdomain(name))
         {
             let report = OwnershipReport::of(target, &self.manager, hpa);
-            return report.unseen("other objects", "the names of the target cannot be those of Kubernetes");
+            return (report.unseen("other objects", "the names of the target cannot be those of Kubernetes"), false);
         }
         let hpa = match hpa {
             Some(hpa) => Some(with_kind(hpa.clone(), API_VERSION, KIND)),
@@ -100,7 +101,8 @@ impl Survey {
         let own = owners::of(&mut inquiry, target, hpa, &listed).await;
         let report = OwnershipReport::of(target, &self.manager, own.iter().chain(&listed.objects));
         let unseen = inquiry.unseen.iter().chain(&listed.unseen);
-        unseen.fold(report, |report, (kind, why)| report.unseen(kind, why))
+        let is_passing = inquiry.is_passing || listed.is_passing;
+        (unseen.fold(report, |report, (kind, why)| report.unseen(kind, why)), is_passing)
     }
 }
 

@@ -83,3 +83,20 @@ async fn few_rights_are_enough_to_write() {
     let (applier, _) = cluster(json!(403));
     assert!(applier.apply(&plan(), ApplyMode::Apply).await.unwrap().changed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_looked_at_for_now_is_looked_at_again_after_a_minute() {
+    for (code, asked_again) in [(500, 6), (429, 6), (403, 2)] {
+        let (applier, asked) = cluster(json!(code));
+        let plan = plan();
+        let dry_run = || applier.apply(&plan, ApplyMode::ServerDryRun);
+        let requests = || std::mem::take(&mut *asked.lock().unwrap()).len();
+        dry_run().await.unwrap();
+        assert_eq!(requests(), 6, "{code}: the HPA, two lists, the groups, the workload, and the write");
+        dry_run().await.unwrap();
+        assert_eq!(requests(), 2, "{code}");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        dry_run().await.unwrap();
+        assert_eq!(requests(), asked_again, "{code}");
+    }
+}

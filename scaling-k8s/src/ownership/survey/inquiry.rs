@@ -19,6 +19,8 @@ const PAGE: u32 = 500;
 /// Objects of one kind in one namespace that are looked at, at most.
 const MOST: usize = 10_000;
 
+const LATE: &str = "no answer in time";
+
 /// One kind of objects.
 pub(super) fn resource(api_version: &str, kind: &str, plural: &str) -> ApiResource {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -38,32 +40,52 @@ pub(super) struct Inquiry<'a> {
     timeout: Duration,
     /// What could not be looked at, and why.
     pub(super) unseen: Vec<(String, String)>,
+    /// True if some of it may be seen soon: no answer came, or the server was busy or failed.
+    pub(super) is_passing: bool,
 }
 
 impl<'a> Inquiry<'a> {
     pub(super) fn new(client: &'a Client, timeout: Duration) -> Self {
-        Self { client, until: Instant::now().checked_add(timeout), timeout, unseen: Vec::new() }
+        Self { client, until: Instant::now().checked_add(timeout), timeout, unseen: Vec::new(), is_passing: false }
     }
 
     pub(super) fn missed(&mut self, what: &str, why: impl Into<String>) {
         self.unseen.push((what.to_owned(), why.into()));
     }
 
+    /// Something that could not be looked at for now.
+    fn missed_for_now(&mut self, what: &str, why: impl Into<String>) {
+        self.is_passing = true;
+        self.missed(what, why);
+    }
+
+    fn left(&self) -> Duration {
+        self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// What others hold, once they are done with it; none if that takes too long, which is noted then. Leaves time to ask for more.
+    pub(super) async fn wait<T>(&mut self, what: &str, held: impl Future<Output = T>) -> Option<T> {
+        let held = tokio::time::timeout(self.left().saturating_sub(self.timeout / 3), held).await.ok();
+        if held.is_none() {
+            self.missed_for_now(what, LATE);
+        }
+        held
+    }
+
     /// The answer to a question; none if there is no such thing, or if it cannot be seen, which is noted then.
     pub(super) async fn ask<T>(&mut self, what: &str, answer: impl Future<Output = kube::Result<T>>) -> Option<T> {
-        let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         // One that hangs leaves time for the others.
-        match tokio::time::timeout(left.min(self.timeout / 3), answer).await {
+        match tokio::time::timeout(self.left().min(self.timeout / 3), answer).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
                 self.missed(what, format!("forbidden: {}", shown(&status.message)));
             }
             Ok(Err(kube::Error::Api(status))) => {
-                self.missed(what, format!("{}: {}", status.code, shown(&status.message)));
+                self.missed_for_now(what, format!("{}: {}", status.code, shown(&status.message)));
             }
-            Ok(Err(error)) => self.missed(what, shown(&error.to_string())),
-            Err(_) => self.missed(what, "no answer in time"),
+            Ok(Err(error)) => self.missed_for_now(what, shown(&error.to_string())),
+            Err(_) => self.missed_for_now(what, LATE),
         }
         None
     }

@@ -1,7 +1,7 @@
 //! Objects of a namespace that may be about any of its workloads.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,6 +26,8 @@ const OPTIONAL: [(&str, &str, &str); 2] = [
 pub(super) struct Listed {
     pub(super) objects: Vec<Value>,
     pub(super) unseen: Vec<(String, String)>,
+    /// True if some of what is missed may be seen soon.
+    pub(super) is_passing: bool,
     /// Version that each API group prefers.
     versions: HashMap<String, String>,
 }
@@ -38,7 +40,7 @@ impl Listed {
 
     async fn of(inquiry: &mut Inquiry<'_>, namespace: &str) -> Self {
         // What is missed here belongs to the lists, which others may use.
-        let before = std::mem::take(&mut inquiry.unseen);
+        let before = (std::mem::take(&mut inquiry.unseen), std::mem::take(&mut inquiry.is_passing));
         let mut listed = Self::default();
         let kinds = [(API_VERSION, KIND, "horizontalpodautoscalers"), ("batch/v1", "CronJob", "cronjobs")];
         for (api_version, kind, plural) in kinds {
@@ -63,31 +65,50 @@ impl Listed {
                 listed.objects.extend(inquiry.list(&resource(&api_version, kind, plural), namespace).await);
             }
         }
-        listed.unseen = std::mem::replace(&mut inquiry.unseen, before);
+        listed.unseen = std::mem::replace(&mut inquiry.unseen, before.0);
+        listed.is_passing = std::mem::replace(&mut inquiry.is_passing, before.1);
         listed
     }
 }
 
 /// Lists of the namespaces that were asked for lately.
 #[derive(Clone, Default)]
-pub(super) struct Namespaces(Arc<Mutex<HashMap<String, Kept>>>);
+pub(super) struct Namespaces(Arc<Lock<HashMap<String, Place>>>);
+
+/// Place of the lists of one namespace, locked while they are read.
+type Place = Arc<Mutex<Option<Kept>>>;
 
 /// Lists, and when they were read.
 type Kept = (Instant, Arc<Listed>);
 
+fn is_fresh(kept: Option<&Kept>) -> bool {
+    kept.is_some_and(|(at, _)| at.elapsed() < LIFE)
+}
+
 impl Namespaces {
-    /// The lists of a namespace. The lock is held while they are read, so that a fleet reads them once and not for each of its workloads.
+    /// The lists of a namespace. Its place is locked while they are read, so that a fleet reads them once and not for each of its
+    /// workloads. What could not be read for now is not kept.
     pub(super) async fn listed(&self, inquiry: &mut Inquiry<'_>, namespace: &str) -> Arc<Listed> {
-        let mut known = self.0.lock().await;
-        known.retain(|_, (at, _)| at.elapsed() < LIFE);
-        if let Some((_, listed)) = known.get(namespace) {
+        let place = self.place(namespace);
+        let Some(mut kept) = inquiry.wait(&format!("the lists of namespace {namespace}"), place.lock()).await else {
+            return Arc::default();
+        };
+        if let Some((_, listed)) = kept.as_ref().filter(|kept| is_fresh(Some(kept))) {
             return Arc::clone(listed);
         }
         let listed = Arc::new(Listed::of(inquiry, namespace).await);
-        if known.len() >= MOST {
-            known.clear();
-        }
-        known.insert(namespace.to_owned(), (Instant::now(), Arc::clone(&listed)));
+        *kept = (!listed.is_passing).then(|| (Instant::now(), Arc::clone(&listed)));
         listed
+    }
+
+    fn place(&self, namespace: &str) -> Place {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that somebody holds is in use, whatever is in it.
+        let is_used = |place: &Place| Arc::strong_count(place) > 1;
+        places.retain(|_, place| is_used(place) || place.try_lock().is_ok_and(|kept| is_fresh(kept.as_ref())));
+        if places.len() >= MOST && !places.contains_key(namespace) {
+            places.retain(|_, place| is_used(place));
+        }
+        Arc::clone(places.entry(namespace.to_owned()).or_default())
     }
 }
