@@ -6,6 +6,8 @@
 mod fake_cluster;
 #[path = "metrics_api/hostile.rs"]
 mod hostile;
+#[path = "metrics_api/in_clusters.rs"]
+mod in_clusters;
 #[path = "metrics_api/metrics.rs"]
 mod metrics;
 #[path = "metrics_api/start_up.rs"]
@@ -311,4 +313,21 @@ fn settings_that_cannot_be_are_refused() {
     assert!(
         ScaledKind::new("a/b", "v1", "x").is_none() && ScaledKind::new("", "v1", "replicationcontrollers").is_some()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_workloads_are_remembered_than_the_limit() {
+    let fake = FakeCluster::web(at(0));
+    fake.state().workloads.extend(["api", "cart"].map(|name| ("deployments", workload(name, 3))));
+    let mut config = MetricsApiConfig::default();
+    config.workloads = 1;
+    let source = MetricsApi::new(fake.client()).with_config(config).unwrap();
+    let targets = ["web", "api", "cart"].map(|name| Target::deployment("shop", name));
+    let remembered = || targets.iter().filter(|target| source.counts(target).is_some()).count();
+    assert!(source.observe_all(&targets, at(0)).await.iter().all(Result::is_ok));
+    assert_eq!(remembered(), 1);
+    // Also where only the pods are seen.
+    fake.fault(USAGE, Fault::Status(404, "404 page not found".into()));
+    assert!(source.observe_all(&targets, at(15)).await.iter().all(Result::is_err));
+    assert_eq!(remembered(), 1);
 }

@@ -10,6 +10,7 @@ use scaling_core::{MetricsSource, Observation, SourceError, Target};
 
 use super::{Cluster, Clusters, Isolated, locked};
 use crate::fan_out::{until, within};
+use crate::metrics_api::ApiFault;
 
 type Seen = Result<Observation, SourceError>;
 
@@ -52,12 +53,14 @@ impl<P: MetricsSource> Clusters<P> {
     }
 }
 
-/// The cause, if nothing at all was answered.
+/// The cause, if nothing at all was answered. What is wrong with one workload or one metric is an answer of the cluster.
 fn failure(seen: &[Seen]) -> Option<String> {
     let mut why = None;
     for one in seen {
         match one {
-            Err(error @ SourceError::Backend { transient: true, .. }) => {
+            Err(error @ SourceError::Backend { transient: true, source, .. })
+                if source.downcast_ref::<ApiFault>().is_none_or(ApiFault::is_of_cluster) =>
+            {
                 why = why.or_else(|| Some(error.to_string()));
             }
             _ => return None,

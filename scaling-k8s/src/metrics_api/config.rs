@@ -20,7 +20,8 @@ pub struct MetricsApiConfig {
     pub deadline: Duration,
     /// Age from which a sample is stale. Default 120 s: metrics-server measures each 15 to 60 s, over windows of about as long.
     pub stale_after: Duration,
-    /// Time after a pod became ready in which it need not have a sample yet. Default 90 s.
+    /// Time after a pod became ready in which it need not have a sample yet. Default 90 s. Not so where the values of pods
+    /// are summed: there one that serves and has none would count as 0.
     pub first_sample_within: Duration,
     /// Time by which a sample may lie ahead of now: clocks of a cluster that agree to it count as right. Default 60 s.
     pub ahead: Duration,

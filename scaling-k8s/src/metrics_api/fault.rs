@@ -77,6 +77,20 @@ impl ApiFault {
                 | ApiCause::NotFound { .. }
         )
     }
+
+    /// Returns true if it tells of the cluster as a whole: its API server is not reached, late or busy. That one metric or workload is not
+    /// found, or the server behind an API of metrics fails, is said by an API server that answers.
+    pub(crate) fn is_of_cluster(&self) -> bool {
+        match &self.cause {
+            ApiCause::Transport(_) | ApiCause::Late { .. } => true,
+            ApiCause::Busy { .. } => {
+                let group = self.asked.strip_prefix("/apis/").and_then(|path| path.split(['/', '?']).next());
+                let of_metrics = [ApiGroup::Resource, ApiGroup::Custom, ApiGroup::External].map(ApiGroup::name);
+                !group.is_some_and(|group| of_metrics.contains(&group))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Reasons why a question has no usable answer.

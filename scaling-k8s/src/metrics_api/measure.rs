@@ -176,7 +176,11 @@ pub(super) fn of_pods(
             Some((true, Age::Stale(age))) => tally.is_stale(age),
             Some((true, Age::Ahead)) | None => {}
         }
-        tally.misses(pod, moment);
+        match combine {
+            // Of a sum a pod without a value would be a 0, however young it is: load has moved to it since it is ready.
+            Combine::Sum => tally.missing += usize::from(pod.serves()),
+            Combine::Mean | Combine::Max => tally.misses(pod, moment),
+        }
     }
     match tally.absence(pods, moment.config) {
         Some(absence) => Err(absence),

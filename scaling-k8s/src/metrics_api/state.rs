@@ -65,7 +65,7 @@ impl States {
         config: &MetricsApiConfig,
     ) -> Option<StartUpTimes> {
         let mut known = self.locked();
-        let state = known.entry(target.clone()).or_insert_with(|| State::new(config));
+        let state = State::of(&mut known, target, config);
         state.start_up.look(pods, now);
         state.start_up.times(config.start_up_quantile, config.starts)
     }
@@ -78,11 +78,7 @@ impl States {
     pub(super) fn take(&self, observation: Observation, config: &MetricsApiConfig) -> Option<Observation> {
         let (target, now) = (Arc::clone(&observation.target), observation.now);
         let mut known = self.locked();
-        if known.len() >= config.workloads && !known.contains_key(&*target) {
-            let oldest = known.iter().min_by_key(|(_, state)| state.samples.newest()).map(|(target, _)| target.clone());
-            oldest.map(|target| known.remove(&target));
-        }
-        let state = known.entry(Target::clone(&target)).or_insert_with(|| State::new(config));
+        let state = State::of(&mut known, &target, config);
         let current = observation.current.clone();
         if state.samples.push(current.clone(), now).is_err() && state.samples.revise(current).is_err() {
             return None;
@@ -105,6 +101,15 @@ impl States {
 }
 
 impl State {
+    /// What is remembered of a workload. One that is new takes the place of the one that was asked for longest ago if there is no other.
+    fn of<'a>(known: &'a mut HashMap<Target, Self>, target: &Target, config: &MetricsApiConfig) -> &'a mut Self {
+        if known.len() >= config.workloads && !known.contains_key(target) {
+            let oldest = known.iter().min_by_key(|(_, state)| state.samples.newest()).map(|(target, _)| target.clone());
+            oldest.map(|target| known.remove(&target));
+        }
+        known.entry(target.clone()).or_insert_with(|| Self::new(config))
+    }
+
     fn new(config: &MetricsApiConfig) -> Self {
         let history = Arc::new(MetricsHistory::with_limit(config.history));
         Self { samples: Accumulator::continuing(history), start_up: StartUp::default(), last: None, behind: None }

@@ -2,10 +2,10 @@
 
 use scaling_core::source::mapping::{Mapping, SignalQuery, Statistic, Unit};
 use scaling_core::{Absence, MetricsSource, Observation, Signal, SignalKind, SourceError};
-use scaling_k8s::metrics_api::{ApiMetric, InvalidMetrics, MetricsApi, WorkloadMetrics};
+use scaling_k8s::metrics_api::{ApiMetric, Combine, InvalidMetrics, MetricsApi, WorkloadMetrics};
 use serde_json::json;
 
-use super::fake_cluster::{FakeCluster, Fault, at, status, value};
+use super::fake_cluster::{FakeCluster, Fault, at, pod, status, value};
 use super::{CPU, USAGE, web};
 
 const PODS: &str = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/pods/*/rps";
@@ -129,6 +129,35 @@ async fn a_sum_of_which_a_part_is_missing_stale_or_odd_is_none() {
         let found = seen(&fake, all()).await.unwrap().current.signal(SignalKind::QueueDepth);
         assert_eq!(found, Signal::Absent(expected), "{values:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sum_misses_the_youngest_pods_too_and_a_mean_waits_for_them() {
+    let combined = |combine| {
+        let rate = ApiMetric::Pods { metric: "rps".into(), selector: None, combine: Some(combine) };
+        let rate = query(SignalKind::RequestRate, rate, Unit::PerSecond);
+        WorkloadMetrics::default().with_metrics(Mapping::new([rate]).unwrap())
+    };
+    let fake = cluster();
+    {
+        let mut state = fake.state();
+        // Three more for the three, ready since 5 s: half of the load is theirs.
+        for name in ["web-d", "web-e", "web-f"] {
+            state.pods.push(pod(name, "web", at(-25), Some(20)));
+        }
+        // Not ready: nothing is sent there.
+        state.pods.push(pod("web-g", "web", at(-25), None));
+    }
+    let rate = |seen: Observation| seen.current.signal(SignalKind::RequestRate);
+    let sum = seen(&fake, combined(Combine::Sum)).await.unwrap();
+    assert_eq!(rate(sum), Signal::Absent(Absence::Partial { covered_percent: 50 }), "law 2: no value is no 0");
+    for (combine, expected) in [(Combine::Mean, 2.0), (Combine::Max, 2.5)] {
+        assert_eq!(rate(seen(&fake, combined(combine)).await.unwrap()), Signal::Present(expected));
+    }
+    for name in ["web-d", "web-e", "web-f"] {
+        fake.state().metrics.get_mut(PODS).unwrap().push(value(name, at(-1), "2"));
+    }
+    assert_eq!(rate(seen(&fake, combined(Combine::Sum)).await.unwrap()), Signal::Present(12.0));
 }
 
 #[test]
