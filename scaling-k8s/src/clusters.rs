@@ -4,9 +4,14 @@
 //! made of is up to the host: a [`KubeHpaApplier`](crate::KubeHpaApplier) for each cluster makes an applier, a
 //! [`MetricsApi`](crate::metrics_api::MetricsApi) for each a source, any other applier or source does as well.
 //!
-//! One cluster that is dead or slow costs the others nothing. It has [a deadline](ClustersConfig) of its own. After some failures in a
-//! row it is left alone for a while, which doubles up to a limit; then a single question tries. Meanwhile its workloads have errors and
-//! nothing is written there: their bounds stay as they are. [`Clusters::health`] tells it.
+//! One cluster that is dead or slow keeps no other from being asked, as long as fewer are so than are asked [at
+//! once](ClustersConfig::at_once). It has [a deadline](ClustersConfig) of its own. After some failures in a row it is left alone for a
+//! while, which doubles up to a limit; then one round of questions tries. Meanwhile its workloads have errors and nothing is written
+//! there: their bounds stay as they are. [`Clusters::health`] tells it.
+//!
+//! The observations of a tick are handed over together: a tick that asks or tries a dead cluster takes its whole deadline
+//! ([`see_within`](ClustersConfig::see_within)), for the others as well. With the usual settings those are two ticks when it dies, and then
+//! one each 15 s to 5 min. A host for which that is too long sets a shorter deadline.
 //!
 //! ```no_run
 //! use scaling_core::{Autoscaler, RuleBasedEngine, Target};
