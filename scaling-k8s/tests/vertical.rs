@@ -4,6 +4,10 @@
 
 #[path = "vertical/effect.rs"]
 mod effect;
+#[path = "support/vertical.rs"]
+mod plans;
+#[path = "vertical/progress.rs"]
+mod progress;
 #[path = "vertical/properties.rs"]
 mod properties;
 #[path = "vertical/rules.rs"]

@@ -167,6 +167,12 @@ impl PodSizes {
         requests.try_fold(0_i64, |sum, request| Some(sum.saturating_add(request?)))
     }
 
+    /// Amount that the containers and sidecars besides this one request together.
+    pub(super) fn beside(&self, container: &str, resource: &str) -> i128 {
+        let others = self.containers.iter().filter(|other| other.role != Role::Init && other.name != container);
+        others.filter_map(|other| other.sizes.requests.get(resource)).map(i128::from).sum()
+    }
+
     /// Request that the pod itself has, beside those of its containers.
     pub(super) fn of_the_whole(&self, resource: &str) -> Option<i64> {
         self.whole.as_ref().and_then(|whole| whole.requests.get(resource))

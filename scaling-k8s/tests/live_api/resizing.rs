@@ -114,7 +114,9 @@ pub(crate) async fn pods_are_resized_where_they_are(world: &World) {
     create(world, &pods("default"), &pod("sized-d", "sized", &other), "host").await;
     let error = applier(world).apply(&plan, "app", &in_use(), ApplyMode::Apply).await.unwrap_err();
     assert!(
-        error.to_string().contains("pod sized-d: container app requests 1 of cpu, and the plan was made for 250m"),
+        error
+            .to_string()
+            .contains("pod sized-d: the pod requests 1 of cpu, and the plan to resize container app was made for 250m"),
         "{error}"
     );
 }
