@@ -7,6 +7,7 @@ mod vertical;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{Either, select};
@@ -30,6 +31,8 @@ struct World {
     faults: Vec<Fault>,
     log: Vec<String>,
     webhook: Option<Value>,
+    /// Time that each answer takes.
+    slow: Duration,
 }
 
 impl World {
@@ -37,7 +40,7 @@ impl World {
         let names = ["web", "web-a", "web-b", "web-c"];
         let size = json!({ "requests": { "cpu": "250m", "memory": "512Mi" } });
         let objects = names.into_iter().map(|name| (name.to_owned(), (size.clone(), 1))).collect();
-        Self { resizes: true, objects, faults: Vec::new(), log: Vec::new(), webhook: None }
+        Self { resizes: true, objects, faults: Vec::new(), log: Vec::new(), webhook: None, slow: Duration::ZERO }
     }
 
     fn with(faults: &[Fault]) -> Self {
@@ -132,6 +135,8 @@ async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, world: Arc<Mut
     while let Some((request, responder)) = handle.next_request().await {
         let (parts, body) = request.into_parts();
         let sent = serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap_or(Value::Null);
+        let slow = world.lock().unwrap().slow;
+        tokio::time::sleep(slow).await;
         let (code, answer) = world.lock().unwrap().answer(&format!("{} {}", parts.method, parts.uri), &sent);
         let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
         responder.send_response(response.body(Body::from(answer.to_string().into_bytes())).unwrap());
@@ -235,6 +240,29 @@ async fn a_newer_version_a_busy_server_and_a_pod_that_is_gone_are_looked_at_agai
     let error = answer.unwrap_err();
     assert!(error.may_have_happened() && error.is_transient(), "{error:?}");
     assert_eq!(left.cpu(), [OLD, NEW, OLD, OLD]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_pods_that_change_often_are_all_done_by_one_call() {
+    let mut many = World { slow: Duration::from_millis(100), ..World::new() };
+    for nth in 0..200 {
+        let size = many.objects["web-a"].clone();
+        many.objects.insert(format!("web-p{nth:03}"), size);
+    }
+    for name in (0..200).step_by(10).map(|nth| format!("web-p{nth:03}")) {
+        for what in ["dryRun", "fieldManager"] {
+            let part: &'static str = format!("{name}/resize?&{what}").leak();
+            many.faults.push((part, 409, status(409, "Conflict"), false));
+        }
+    }
+    for mode in [ApplyMode::ServerDryRun, ApplyMode::Apply] {
+        let (answer, left) = apply(many.clone(), mode, |applier| applier).await;
+        assert!(answer.unwrap_or_else(|error| panic!("{mode}: {error}")).changed);
+        let done = if mode == ApplyMode::Apply { NEW } else { OLD };
+        assert!(left.cpu().iter().skip(1).all(|cpu| *cpu == done), "{mode}");
+        let rehearsed = left.log.iter().filter(|asked| asked.contains("dryRun=All")).count();
+        assert_eq!(rehearsed, 203 + 20, "each once, and once more where it had changed");
+    }
 }
 
 #[tokio::test(start_paused = true)]

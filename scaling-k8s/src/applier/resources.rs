@@ -13,10 +13,10 @@ use scaling_core::{ApplyError, ApplyMode, HpaPlan};
 use super::answer::{backend, unapplied, unknown};
 use super::connect::{self, ConnectError};
 use super::discovery::Kinds;
-use super::retry::Patience;
+use super::retry::ATTEMPTS;
 use crate::vertical::{Checked, Effect, HpaUsage, LimitRule, Usage};
 use seen::Seen;
-use sending::Step;
+use sending::{Rehearsals, Step};
 
 /// Way in which pods get another size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -68,8 +68,11 @@ pub struct Resized {
 ///
 /// A plan that the guards approved is still looked at in the cluster ([`check`](crate::vertical::check)): use, QoS class, LimitRanges,
 /// ResourceQuotas; whatever stands against it is an [`ApplyError::Refused`] that names object, resource and numbers. Then the server
-/// validates every write in a dry run before the first one is made. The effect on an HPA, whose target is a share of what changes, is
-/// computed and told ([`preview`](Self::preview), [`Resized`]); with [`keep_hpa_size`](Self::keep_hpa_size) it is a reason to refuse.
+/// validates every write in a dry run before the first one is made. Pods are written one after the other. Where one has changed meanwhile,
+/// and a change of its status is enough, they are read again: up to five times without progress.
+///
+/// The effect on an HPA, whose target is a share of what changes, is computed and told ([`preview`](Self::preview), [`Resized`]); with
+/// [`keep_hpa_size`](Self::keep_hpa_size) it is a reason to refuse.
 ///
 /// The plan's bounds are not looked at: they are for [`KubeHpaApplier`](super::KubeHpaApplier). A plan that is applied twice changes once,
 /// and one that was made for other requests is refused.
@@ -164,7 +167,8 @@ impl ResizeApplier {
         self
     }
 
-    /// Sets the time that one request to the API server may take. Default: 10 s.
+    /// Sets the time that one request to the API server may take, its retries included. Default: 10 s. A call takes as many requests as
+    /// there are pods, twice; a host that has less time than they need ends the call, and the next one goes on.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -227,10 +231,12 @@ impl ResizeApplier {
         mode: ApplyMode,
     ) -> Result<Resized, ApplyError> {
         let target = plan.target();
-        let mut patience = Patience::new(self.timeout);
+        let mut rehearsals = Rehearsals::default();
+        // Attempts since less was left to do than ever before.
+        let (mut attempts, mut fewest) = (0, usize::MAX);
         // A write was sent, and whether it is stored is not known, or it is.
         let mut sent = false;
-        // The attempts are used up, with the last answer.
+        // Answer because of which the cluster is read again.
         let mut last: Option<String> = None;
         let mut changed = false;
         loop {
@@ -240,7 +246,11 @@ impl ResizeApplier {
                 let changed = changed || preview.checked.is_some();
                 return Ok(Resized { mode, changed, preview });
             }
-            if let Some(why) = last {
+            let left = rehearsals.left(&writes);
+            if left < fewest {
+                (attempts, fewest) = (0, left);
+            }
+            if let Some(why) = last.take_if(|_| attempts >= ATTEMPTS) {
                 let error =
                     backend(target, true, format!("there is still something to change after the last attempt: {why}"));
                 return Err(if sent { error } else { unapplied(error) });
@@ -248,13 +258,14 @@ impl ResizeApplier {
             if let Some(effect) = &preview.effect {
                 tracing::info!(target_workload = %target, %effect, "the HPA counts a share of what changes");
             }
-            let step = self.send(target, &preview, &writes, mode, &mut patience).await;
+            let step = self.send(target, &preview, &writes, mode, &mut rehearsals).await;
+            attempts += 1;
             match step {
                 Ok(Step::Done) => return Ok(Resized { mode, changed: true, preview }),
                 Ok(Step::Look { sent: now, why }) => {
                     tracing::debug!(target_workload = %target, %why, "reading the pods again");
                     (sent, changed) = (sent || now, changed || now);
-                    last = (!patience.again()).then_some(why);
+                    last = Some(why);
                 }
                 Err(error) if sent => return Err(unknown(error)),
                 Err(error) => return Err(error),

@@ -1,7 +1,7 @@
 //! Plans that are applied again: what of them is left.
 
 use proptest::prelude::*;
-use scaling_core::{Bounds, HpaPlan, Target, WorkloadFacts};
+use scaling_core::{Bounds, HpaPlan, Target};
 use scaling_k8s::vertical::{LimitRule, PodSizes, Resize, Situation, Usage, check};
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn pod(cpu: &[Option<u64>], memory: Option<u64>) -> PodSizes {
 }
 
 fn plan(pod: &PodSizes, cpu_percent: i32, memory_percent: i32) -> HpaPlan {
-    let mut facts = WorkloadFacts::default();
+    let mut facts = plans::facts();
     let amount = |resource: &str| pod.requested(resource).map(|amount| u64::try_from(amount).unwrap());
     facts.cpu_request_millicores = amount("cpu");
     facts.memory_request_bytes = amount("memory").map(|milli| milli / 1000);

@@ -1,4 +1,6 @@
-//! Writes of sizes: all of them in a dry run, then one by one.
+//! Writes of sizes: all of them in a dry run, then one by one. Each has a deadline and attempts of its own.
+
+use std::collections::HashSet;
 
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
@@ -23,29 +25,60 @@ pub(super) enum Step {
     },
 }
 
+/// Writes that the server has validated, each as what it says besides the version.
+#[derive(Default)]
+pub(super) struct Rehearsals(HashSet<String>);
+
+impl Rehearsals {
+    fn key(write: &Write) -> String {
+        let part = |pointer: &str| write.body.pointer(pointer).map(ToString::to_string).unwrap_or_default();
+        format!("{} {} {}", write.name, part("/metadata/uid"), part("/spec"))
+    }
+
+    fn contains(&self, write: &Write) -> bool {
+        self.0.contains(&Self::key(write))
+    }
+
+    /// Steps that are left: each write, and each rehearsal.
+    pub(super) fn left(&self, writes: &[Write]) -> usize {
+        writes.len() + writes.iter().filter(|write| !self.contains(write)).count()
+    }
+}
+
 impl ResizeApplier {
+    /// Rehearses what is not yet, and writes once nothing is left to rehearse.
     pub(super) async fn send(
         &self,
         target: &Target,
         preview: &Preview,
         writes: &[Write],
         mode: ApplyMode,
-        patience: &mut Patience,
+        rehearsals: &mut Rehearsals,
     ) -> Result<Step, ApplyError> {
+        let mut outdated = None;
         for write in writes {
-            match self.write(target, preview.way, write, true, patience).await.map_err(unapplied) {
-                Ok(Written::Yes(_)) => {}
-                Ok(Written::Look { why, .. }) => return Ok(Step::Look { sent: false, why }),
-                Err(ApplyError::NotFound { .. }) => return Ok(Step::Look { sent: false, why: gone(write) }),
+            if rehearsals.contains(write) {
+                continue;
+            }
+            match self.write(target, preview.way, write, true).await.map_err(unapplied) {
+                Ok(Written::Yes(_)) => {
+                    rehearsals.0.insert(Rehearsals::key(write));
+                }
+                // The others are rehearsed all the same, so that those that change often do not keep them from it.
+                Ok(Written::Look { why, .. }) => outdated = Some(why),
+                Err(ApplyError::NotFound { .. }) => outdated = Some(gone(write)),
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(why) = outdated {
+            return Ok(Step::Look { sent: false, why });
         }
         if mode != ApplyMode::Apply {
             return Ok(Step::Done);
         }
         let mut sent = false;
         for write in writes {
-            match self.write(target, preview.way, write, false, patience).await {
+            match self.write(target, preview.way, write, false).await {
                 Ok(Written::Yes(_)) => sent = true,
                 // Others may be stored, and this one as well.
                 Ok(Written::Look { fate, why }) => return Ok(Step::Look { sent: sent || fate != Fate::Unsent, why }),
@@ -63,7 +96,6 @@ impl ResizeApplier {
         way: ResizeWay,
         write: &Write,
         dry_run: bool,
-        patience: &mut Patience,
     ) -> Result<Written<Value>, ApplyError> {
         let manager = Some(self.manager.clone());
         let params = PatchParams { dry_run, field_manager: manager, ..PatchParams::default() };
@@ -76,7 +108,8 @@ impl ResizeApplier {
             };
             self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
         };
-        let written = retry::write(target, patience, dry_run, answer::is_outdated, send).await?;
+        let written =
+            retry::write(target, &mut Patience::new(self.timeout), dry_run, answer::is_outdated, send).await?;
         if let Written::Yes(stored) = &written {
             let pod =
                 if way == ResizeWay::Rollout { stored.pointer("/spec/template/spec") } else { stored.get("spec") };
