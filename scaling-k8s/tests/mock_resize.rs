@@ -30,6 +30,8 @@ struct World {
     objects: BTreeMap<String, (Value, u64)>,
     faults: Vec<Fault>,
     log: Vec<String>,
+    /// Controllers of pods that are not the workload's own ReplicaSet.
+    controllers: BTreeMap<&'static str, Value>,
     webhook: Option<Value>,
     /// Time that each answer takes.
     slow: Duration,
@@ -40,7 +42,15 @@ impl World {
         let names = ["web", "web-a", "web-b", "web-c"];
         let size = json!({ "requests": { "cpu": "250m", "memory": "512Mi" } });
         let objects = names.into_iter().map(|name| (name.to_owned(), (size.clone(), 1))).collect();
-        Self { resizes: true, objects, faults: Vec::new(), log: Vec::new(), webhook: None, slow: Duration::ZERO }
+        Self {
+            resizes: true,
+            objects,
+            faults: Vec::new(),
+            log: Vec::new(),
+            controllers: BTreeMap::new(),
+            webhook: None,
+            slow: Duration::ZERO,
+        }
     }
 
     fn with(faults: &[Fault]) -> Self {
@@ -50,11 +60,13 @@ impl World {
     fn object(&self, name: &str) -> Value {
         let (resources, version) = &self.objects[name];
         let containers = json!({ "containers": [{ "name": "app", "resources": resources }] });
-        let metadata = json!({ "name": name, "namespace": "shop", "uid": format!("u-{name}"), "resourceVersion": version.to_string() });
+        let mut metadata = json!({ "name": name, "namespace": "shop", "uid": format!("u-{name}"), "resourceVersion": version.to_string() });
         if name == "web" {
             return json!({ "kind": "Deployment", "metadata": metadata, "spec": { "replicas": 3,
                 "selector": { "matchLabels": { "app": "web" } }, "template": { "spec": containers } } });
         }
+        let own = || json!({ "kind": "ReplicaSet", "name": "web-1", "uid": "u-web-1", "controller": true });
+        metadata["ownerReferences"] = json!([self.controllers.get(name).cloned().unwrap_or_else(own)]);
         json!({ "metadata": metadata, "spec": containers, "status": { "phase": "Running" } })
     }
 
@@ -88,6 +100,14 @@ impl World {
                 let pods: Vec<Value> =
                     self.objects.keys().filter(|name| *name != "web").map(|name| self.object(name)).collect();
                 return (200, json!({ "items": pods }));
+            }
+            "GET /apis/apps/v1/namespaces/shop/replicasets" => {
+                assert!(query.contains("labelSelector=app%3Dweb"), "{query}");
+                let replica_set = |name: &str, of: &str| {
+                    json!({ "metadata": { "name": name, "uid": format!("u-{name}"),
+                        "ownerReferences": [{ "kind": "Deployment", "name": of, "uid": format!("u-{of}"), "controller": true }] } })
+                };
+                return (200, json!({ "items": [replica_set("web-1", "web"), replica_set("canary-1", "canary")] }));
             }
             "GET /api/v1/namespaces/shop/limitranges" | "GET /api/v1/namespaces/shop/resourcequotas" => {
                 return (200, json!({ "items": [] }));
@@ -262,6 +282,23 @@ async fn many_pods_that_change_often_are_all_done_by_one_call() {
         assert!(left.cpu().iter().skip(1).all(|cpu| *cpu == done), "{mode}");
         let rehearsed = left.log.iter().filter(|asked| asked.contains("dryRun=All")).count();
         assert_eq!(rehearsed, 203 + 20, "each once, and once more where it had changed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_others_with_the_same_labels_are_left_alone() {
+    for other in [
+        json!({ "kind": "Job", "name": "web", "uid": "u-job", "controller": true }),
+        json!({ "kind": "ReplicaSet", "name": "canary-1", "uid": "u-canary-1", "controller": true }),
+        json!({ "kind": "ReplicaSet", "name": "web-1", "uid": "u-web-1", "controller": false }),
+        json!({ "kind": "ReplicaSet", "name": "web-1", "uid": "u-of-another-life", "controller": true }),
+        json!({ "kind": "Deployment", "name": "web", "uid": "u-web", "controller": true }),
+        json!(3),
+    ] {
+        let world = World { controllers: BTreeMap::from([("web-b", other.clone())]), ..World::new() };
+        let (answer, left) = apply(world, ApplyMode::Apply, |applier| applier).await;
+        assert_eq!(answer.unwrap().preview.pods, ["web-a", "web-c"], "{other}");
+        assert_eq!(left.cpu(), [OLD, NEW, OLD, NEW], "{other}");
     }
 }
 

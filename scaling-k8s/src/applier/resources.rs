@@ -77,12 +77,14 @@ pub struct Resized {
 /// The plan's bounds are not looked at: they are for [`KubeHpaApplier`](super::KubeHpaApplier). A plan that is applied twice changes once,
 /// and one that was made for other requests is refused.
 ///
+/// Pods are those that the workload controls, by itself or by its ReplicaSets; others with the same labels are left alone.
+///
 /// A resize in place tells what a pod shall have. Whether its node has the room is told by the pod's condition `PodResizePending`. Of a
 /// template, fields that another manager owns are not taken, unless the host [forces](Self::force) it; pods have no owner but their
 /// controller.
 ///
-/// Needs `get` and `patch` on `deployments` and `statefulsets` of `apps` (`patch` for a rollout), `list` on `pods`, `get` and `patch` on
-/// `pods/resize`, `list` on `limitranges` and `resourcequotas`, and `get` on `horizontalpodautoscalers`.
+/// Needs `get` and `patch` on `deployments` and `statefulsets` of `apps` (`patch` for a rollout), `list` on `replicasets` and `pods`, `get`
+/// and `patch` on `pods/resize`, `list` on `limitranges` and `resourcequotas`, and `get` on `horizontalpodautoscalers`.
 ///
 /// ```no_run
 /// use scaling_core::{ApplyMode, HpaPlan};

@@ -30,6 +30,7 @@ fn pods(namespace: &str) -> String {
 }
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+const SETS: &str = "/apis/apps/v1/namespaces/default/replicasets";
 
 /// Pods are admitted with a service account, which a controller makes otherwise.
 async fn service_account(world: &World, namespace: &str) {
@@ -45,6 +46,18 @@ fn pod(name: &str, app: &str, resources: &Value) -> Value {
     })
 }
 
+/// Creates a pod of a ReplicaSet.
+async fn create_owned(world: &World, name: &str, app: &str, resources: &Value, set: &Value) {
+    let mut body = pod(name, app, resources);
+    body["metadata"]["ownerReferences"] = json!([reference("ReplicaSet", set)]);
+    create(world, &pods("default"), &body, "host").await;
+}
+
+fn reference(kind: &str, object: &Value) -> Value {
+    let metadata = &object["metadata"];
+    json!({ "apiVersion": "apps/v1", "kind": kind, "name": metadata["name"], "uid": metadata["uid"], "controller": true })
+}
+
 /// A Deployment whose pods request 250m of CPU and 512Mi of memory, two such pods, and nobody who would make others of them.
 async fn workload(world: &World, name: &str) -> Target {
     let resources = json!({ "requests": { "cpu": "250m", "memory": "512Mi" }, "limits": { "cpu": "500m" } });
@@ -54,9 +67,13 @@ async fn workload(world: &World, name: &str) -> Target {
         "spec": { "replicas": 2, "selector": { "matchLabels": { "app": name } },
             "template": { "metadata": { "labels": { "app": name } }, "spec": template["spec"] } },
     });
-    create(world, DEPLOYMENTS, &body, "host").await;
+    let made = create(world, DEPLOYMENTS, &body, "host").await;
+    let mut set =
+        json!({ "metadata": { "name": format!("{name}-1"), "labels": { "app": name } }, "spec": body["spec"] });
+    set["metadata"]["ownerReferences"] = json!([reference("Deployment", &made)]);
+    let set = create(world, SETS, &set, "host").await;
     for nth in ["a", "b"] {
-        create(world, &pods("default"), &pod(&format!("{name}-{nth}"), name, &resources), "host").await;
+        create_owned(world, &format!("{name}-{nth}"), name, &resources, &set).await;
     }
     Target::deployment("default", name)
 }
@@ -107,11 +124,14 @@ pub(crate) async fn pods_are_resized_where_they_are(world: &World) {
 
     // Some done and some not, as after a failure: the rest follows.
     let late = json!({ "requests": { "cpu": "250m", "memory": "512Mi" }, "limits": { "cpu": "500m" } });
-    create(world, &pods("default"), &pod("sized-c", "sized", &late), "host").await;
+    // One with the same labels that somebody else made is nobody's to resize.
+    create(world, &pods("default"), &pod("sized-z", "sized", &late), "host").await;
+    let set = read(world, SETS, "sized-1").await;
+    create_owned(world, "sized-c", "sized", &late, &set).await;
     let rest = applier(world).apply(&plan, "app", &in_use(), ApplyMode::Apply).await.unwrap();
     assert_eq!(rest.preview.pods, ["sized-c"]);
     let other = json!({ "requests": { "cpu": "1", "memory": "512Mi" } });
-    create(world, &pods("default"), &pod("sized-d", "sized", &other), "host").await;
+    create_owned(world, "sized-d", "sized", &other, &set).await;
     let error = applier(world).apply(&plan, "app", &in_use(), ApplyMode::Apply).await.unwrap_err();
     assert!(
         error

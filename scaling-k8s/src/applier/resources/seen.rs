@@ -7,7 +7,7 @@ use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{ApplyError, HpaPlan, Target};
 use serde_json::{Value, json};
 
-use super::workload::{is_active, selector, surge};
+use super::workload::{is_active, is_controlled_by, selector, surge, uid};
 use super::{InUse, Preview, ResizeApplier, ResizeWay};
 use crate::applier::answer::{backend, refused, unapplied};
 use crate::applier::retry;
@@ -47,7 +47,7 @@ fn denied(target: &Target, why: String) -> Denied {
     Box::new(refused(target, why))
 }
 
-/// A workload with its active pods and the rules of its namespace.
+/// A workload with the active pods that it controls, by itself or by its ReplicaSets, and the rules of its namespace.
 struct World {
     workload: Value,
     pods: Vec<Value>,
@@ -115,7 +115,19 @@ impl ResizeApplier {
             ));
         };
         let core = |plural: &str| format!("/api/v1/namespaces/{}/{plural}", target.namespace);
-        let pods = self.list(target, &core("pods"), ListParams::default().labels(&selector)).await?;
+        let Some(own) = uid(&workload) else {
+            return Err(refused(target, "it has no UID, and without it no pod is known to be its own".to_owned()));
+        };
+        let mut pods = self.list(target, &core("pods"), ListParams::default().labels(&selector)).await?;
+        let mut controllers = vec![own.to_owned()];
+        if target.kind == "Deployment" {
+            // After the pods, so that the ReplicaSet of each is among them.
+            let path = format!("/apis/apps/v1/namespaces/{}/replicasets", target.namespace);
+            let sets = self.list(target, &path, ListParams::default().labels(&selector)).await?;
+            let sets = sets.iter().filter(|set| is_controlled_by(set, &controllers));
+            controllers = sets.filter_map(uid).map(str::to_owned).collect();
+        }
+        pods.retain(|pod| is_active(pod) && is_controlled_by(pod, &controllers));
         let hpas = format!("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers", target.namespace);
         let hpa = match self.get(target, &hpas, &target.hpa).await {
             Ok(hpa) => Some(hpa),
@@ -124,7 +136,7 @@ impl ResizeApplier {
         };
         Ok(World {
             workload,
-            pods: pods.into_iter().filter(is_active).collect(),
+            pods,
             limit_ranges: self.list(target, &core("limitranges"), ListParams::default()).await?,
             quotas: self.list(target, &core("resourcequotas"), ListParams::default()).await?,
             hpa: hpa.filter(|hpa| scales(hpa, target)),

@@ -53,6 +53,20 @@ pub(super) fn is_active(pod: &Value) -> bool {
     !leaves && !matches!(pod.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed"))
 }
 
+/// UID of an object.
+pub(super) fn uid(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/uid").and_then(Value::as_str).filter(|uid| !uid.is_empty())
+}
+
+/// Returns true if the controller of an object is one of these. A label says only who may look for it.
+pub(super) fn is_controlled_by(object: &Value, uids: &[String]) -> bool {
+    let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controls = |reference: &&Value| reference.get("controller") == Some(&Value::Bool(true));
+    let controller = references.into_iter().flatten().find(controls);
+    let uid = controller.and_then(|controller| controller.get("uid")).and_then(Value::as_str);
+    uid.is_some_and(|uid| uids.iter().any(|known| known == uid))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
