@@ -117,7 +117,10 @@ fn run(arguments: &Arguments, command: &str, out: &mut impl Write) -> Result<(),
         Some(part) => report.as_part(part),
         None => report,
     };
-    told(arguments, report.made_by(command), out)
+    let nothing = report.traces.is_empty() && arguments.fleet.part.is_none();
+    let first = report.left_out.first().filter(|_| nothing).map(ToString::to_string);
+    told(arguments, report.made_by(command), out)?;
+    first.map_or(Ok(()), |left| Err(Failure::failed(format!("no workload could be replayed; {left}"))))
 }
 
 /// Replays workloads whose past is fetched.

@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
+use examples::live::Telling;
 use examples::{Failure, MayClose, candidates};
 use scaling_core::guard::FleetFreeze;
 use scaling_core::http::{Auth, Endpoint, HttpClient, HttpConfig};
@@ -23,6 +24,7 @@ use scaling_core::source::prometheus::{PrometheusSource, QueryBudget, QuerySet};
 use scaling_core::telemetry::serve::Server;
 use scaling_core::telemetry::{Health, Metrics};
 use scaling_core::{ApplyMode, ChangeLog, HardLimits, RemovalBudget};
+use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::cache::HpaCache;
 use scaling_k8s::controller::fleet::{FleetController, FleetHealth};
 use scaling_k8s::controller::lease::LeaseSettings;
@@ -71,7 +73,7 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     interval: u64,
     /// Parts of the interval over which the targets are spread.
-    #[arg(long, value_name = "PARTS", default_value_t = 4)]
+    #[arg(long, value_name = "PARTS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=60))]
     batches: u32,
     /// Shares the fleet with other replicas: into so many shards, 1 for a leader. By default this process alone.
     #[arg(long, value_name = "SHARDS")]
@@ -88,6 +90,10 @@ struct Options {
     /// Changes nothing, whatever the HPAs say.
     #[arg(long)]
     dry_run: bool,
+    /// Takes bounds over from the field managers that own them, such as kubectl or Helm. By default the target fails, and it is said who
+    /// owns them. A tool that goes on applying its own numbers must be told to leave them alone: example `ownership` has the text.
+    #[arg(long)]
+    force: bool,
 }
 
 /// What the environment says where the command line does not.
@@ -165,8 +171,10 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
     let mut recorder = Tee::new().with(Arc::clone(&metrics));
     let mut log = None;
     if let Some(folder) = &options.records {
+        let failed =
+            |error: &dyn std::fmt::Display| Failure::failed(format!("--records {}: {error}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
         log = Some(resumed(folder, &freeze)?);
-        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", folder.display()));
         recorder = recorder.with(RecordFiles::open(folder, Rotation::default()).map_err(|error| failed(&error))?);
     }
 
@@ -177,10 +185,12 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
     if let Some(selector) = &options.selector {
         cache = cache.label_selector(selector);
     }
+    let writer = KubeHpaApplier::new(client.clone());
     let start = Instant::now();
     let engine = candidates::engine(&options.engine)?().map_err(Failure::input)?;
     let mut controller = FleetController::builder(client, parts.source, metrics.timed(engine, move || start.elapsed()))
         .watching(cache)
+        .writing(if options.force { writer.force() } else { writer })
         .recorder(recorder)
         .limits(options.limits.unwrap_or_default())
         .removal_budget(parts.budget)
@@ -227,10 +237,12 @@ impl Watch {
 
     fn after_tick(&self) -> impl FnMut(&Ticked, &LoopReport) + Send + use<> {
         let (metrics, health, mut missed) = (Arc::clone(&self.metrics), Arc::clone(&self.health), 0);
+        let mut telling = Telling::new(Arc::new(print));
         move |tick, report| {
             health.ticked(tick.at, tick.answered);
             metrics.missed_ticks(report.missed - missed);
             missed = report.missed;
+            telling.ticked(tick);
         }
     }
 
@@ -282,7 +294,11 @@ fn stop_on_signals() -> Result<Stop, Failure> {
 
 fn say(line: &str) {
     let now: scaling_core::chrono::DateTime<scaling_core::chrono::Utc> = SystemTime::now().into();
-    let written = writeln!(MayClose(std::io::stdout().lock()), "{} {line}", now.format("%F %T"));
+    print(&format!("{} {line}", now.format("%F %T")));
+}
+
+fn print(line: &str) {
+    let written = writeln!(MayClose(std::io::stdout().lock()), "{line}");
     if let Err(error) = written {
         eprintln!("error: standard output: {error}");
     }

@@ -66,9 +66,13 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     }
     let owned = reports.iter().filter(|report| report.in_the_way_of(Writes::Bounds).next().is_some()).count();
     let all = reports.len();
-    match owned {
-        0 => Ok(()),
-        owned => {
+    let unseen = reports.iter().find_map(|report| report.notes.first().map(|note| (&report.target, note)));
+    match (owned, unseen) {
+        (0, Some((target, note))) => {
+            Err(Failure::failed(format!("{target}: whether others set its size is not known: {note}")))
+        }
+        (0, None) => Ok(()),
+        (owned, _) => {
             Err(Failure::failed(format!("others set the size of {owned} of {all} workloads; we would not write there")))
         }
     }

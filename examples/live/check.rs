@@ -51,8 +51,10 @@ pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Resul
                 }
             }
             let report = Survey::new(client.clone()).report(target).await;
-            if report.owners.is_empty() {
-                told(true, "nobody else sets its size, as far as can be seen");
+            match (report.owners.is_empty(), report.notes.is_empty()) {
+                (true, true) => told(true, "nobody else sets its size"),
+                (true, false) => told(false, "whether somebody else sets its size is not known:"),
+                (false, _) => {}
             }
             for owned in &report.owners {
                 told(setup.live.take || !owned.stands_in_the_way_of(Writes::Bounds), &owned.to_string());

@@ -34,6 +34,8 @@ pub use entry::{check, past, pasts, records_replay, run};
 pub use looping::{Tell, looped};
 #[cfg(feature = "live")]
 pub use records::replayed;
+#[cfg(feature = "live")]
+pub use telling::Telling;
 
 /// What the live parts take from the rest of the command line.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use super::looping::Tell;
 use super::source::Finding;
 
 /// Tells what is new, workload by workload.
-pub(super) struct Telling {
+pub struct Telling {
     tell: Tell,
     last: HashMap<Target, News>,
     down: bool,
@@ -27,12 +27,20 @@ struct News {
     bounds: Option<Bounds>,
 }
 
+impl std::fmt::Debug for Telling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Telling").field("down", &self.down).finish_non_exhaustive()
+    }
+}
+
 impl Telling {
-    pub(super) fn new(tell: Tell) -> Self {
+    /// Tells nothing twice in a row.
+    pub fn new(tell: Tell) -> Self {
         Self { tell, last: HashMap::new(), down: false, cut_off: false, findings: BTreeMap::new() }
     }
 
-    pub(super) fn ticked(&mut self, tick: &Ticked) {
+    /// Tells what is new of a tick.
+    pub fn ticked(&mut self, tick: &Ticked) {
         self.source(tick);
         for record in &tick.records {
             let news = News::of(record);

@@ -22,8 +22,8 @@ use kube::{Api, Client};
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 use serde_json::Value;
 
-pub(crate) use connect::install_provider;
 pub use connect::{ConnectError, connect, connect_from_environment};
+pub(crate) use connect::{install_provider, unquoted};
 pub use create::CreateError;
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
 pub use release::Released;

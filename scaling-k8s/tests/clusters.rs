@@ -292,6 +292,13 @@ async fn contexts_become_clusters() {
     let none: [&str; 0] = [];
     assert!(matches!(Clusters::from_kubeconfig(kubeconfig(), none).await, Err(InvalidClusters::Empty)));
     assert!(matches!(Clusters::from_kubeconfig(kubeconfig(), ["eu", "eu"]).await, Err(InvalidClusters::Twice(_))));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    for text in ["secret-token,admin,admin\n", "users: [{ name: a, user: { token: [secret-token] } }]\n"] {
+        std::fs::write(&path, text).unwrap();
+        let error = Clusters::read(&path, ["eu"]).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret-token"), "an error may end in a log: {error}");
+    }
     let error = Clusters::read("/nowhere/config", ["eu"]).await.unwrap_err().to_string();
     assert!(error.starts_with("kubeconfig /nowhere/config: "), "{error}");
 }

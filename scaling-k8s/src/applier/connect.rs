@@ -1,6 +1,6 @@
 //! A client from the environment.
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use rustls::crypto::{CryptoProvider, ring};
 
@@ -18,7 +18,7 @@ pub struct ConnectError(#[source] Box<dyn std::error::Error + Send + Sync>);
 pub async fn connect(context: &str) -> Result<Client, ConnectError> {
     install_provider();
     let failed = |error: &dyn std::fmt::Display| ConnectError(format!("context {context:?}: {error}").into());
-    let kubeconfig = Kubeconfig::read().map_err(|error| failed(&error))?;
+    let kubeconfig = Kubeconfig::read().map_err(|error| failed(&unquoted(error)))?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?;
     client(config).map_err(|error| failed(&error))
@@ -33,8 +33,21 @@ pub async fn connect(context: &str) -> Result<Client, ConnectError> {
 pub async fn connect_from_environment() -> Result<Client, ConnectError> {
     install_provider();
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| ConnectError(error);
-    let config = Config::infer().await.map_err(|error| failed(error.into()))?;
+    let config = Config::infer().await.map_err(|error| failed(unquoted(error)))?;
     client(config).map_err(|error| failed(error.into()))
+}
+
+/// The error without what stands in the file: that may be a token, and an error may end in a log.
+pub(crate) fn unquoted(
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> Box<dyn std::error::Error + Send + Sync> {
+    let quotes = |error: &(dyn std::error::Error + 'static)| {
+        error.downcast_ref().is_some_and(|error| matches!(error, KubeconfigError::Parse(_)))
+    };
+    if quotes(&error) || error.source().is_some_and(quotes) {
+        return "the kubeconfig is no YAML of the form that kubectl takes (kubectl config view)".into();
+    }
+    Box::new(error)
 }
 
 /// A client that asks once. By itself it would send a write again after 429, 503 and 504, for minutes, and what became of the first one could no

@@ -7,7 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::Clusters;
-use crate::applier::install_provider;
+use crate::applier::{install_provider, unquoted};
 
 /// Time for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ impl Clusters<Client> {
         contexts: impl IntoIterator<Item = C>,
     ) -> Result<Self, InvalidClusters> {
         let path = path.as_ref();
-        let failed = |error| InvalidClusters::Kubeconfig { path: path.display().to_string(), source: Box::new(error) };
+        let failed = |error| InvalidClusters::Kubeconfig { path: path.display().to_string(), source: unquoted(error) };
         Self::from_kubeconfig(Kubeconfig::read_from(path).map_err(failed)?, contexts).await
     }
 

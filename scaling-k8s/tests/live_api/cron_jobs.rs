@@ -109,8 +109,8 @@ pub(crate) async fn an_object_of_somebody_else_is_left_alone(world: &World) {
 /// The rights that the applier says it needs are enough, and a namespace is all that they are for.
 pub(crate) async fn the_rights_that_are_named_are_enough(world: &World) {
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(world.admin.clone());
-    let named = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "narrow" } });
-    namespaces.patch("narrow", &PatchParams::apply("host"), &Patch::Apply(named)).await.unwrap();
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "narrow" } });
+    namespaces.patch("narrow", &PatchParams::apply("host"), &Patch::Apply(namespace)).await.unwrap();
     let all = ["get", "list", "create", "patch", "delete"];
     let rbac = "rbac.authorization.k8s.io";
     let role = json!({ "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": { "name": "scheduler" }, "rules": [
