@@ -85,3 +85,59 @@ async fn law_2_when_many_signals_vanish_together_nothing_is_lowered_until_they_r
     assert_eq!(told, frozen, "the workload that kept its signals is held by the fleet, and says so");
     assert!(hpas.bounds(&target(9)).unwrap().max() >= 8, "what grows, grows");
 }
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Hangs,
+    Panics,
+    AnswersForFew,
+}
+
+/// Whole at minute 0, and nothing but its fault after.
+struct Failing(Fault);
+
+#[async_trait]
+impl MetricsSource for Failing {
+    async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
+        self.observe_all(std::slice::from_ref(target), now).await.remove(0)
+    }
+
+    async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
+        let answers = match self.0 {
+            _ if now < minute(1) => targets.len(),
+            Fault::Hangs => std::future::pending().await,
+            Fault::Panics => panic!("a fault of the source"),
+            Fault::AnswersForFew => 2,
+        };
+        let metrics = ScalingMetrics::new(now, 4).with(SignalKind::CpuUtilization, 50.0);
+        let seen = |target: &Target| Ok(Observation::new(target.clone(), metrics.clone()).at(now));
+        targets.iter().take(answers).map(seen).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn law_2_a_source_that_hangs_panics_or_answers_for_few_loses_the_signals_of_those_without_an_answer() {
+    for (fault, missing) in [(Fault::Hangs, 10), (Fault::Panics, 10), (Fault::AnswersForFew, 8)] {
+        let hpas = (0..10).fold(MemoryApplier::new(), |hpas, nth| hpas.with(target(nth), bounds(2, 10)));
+        let freeze = FleetFreeze::default();
+        let autoscaler = Autoscaler::builder()
+            .source(Watched::new(Failing(fault), freeze.clone()))
+            .engine(Eager)
+            .applier(hpas)
+            .build();
+        let (stop, told) = (Stop::new(), Arc::new(std::sync::Mutex::new(Vec::new())));
+        let (enough, frozen, tell) = (stop.clone(), freeze.clone(), Arc::clone(&told));
+        Loop::new(autoscaler, (0..10).map(target), Cadence::default())
+            .clock(SimulatedClock::at(start()))
+            .after_tick(move |_, report| {
+                tell.lock().unwrap().push(frozen.frozen());
+                if report.ticks == 4 {
+                    enough.request();
+                }
+            })
+            .run(&stop)
+            .await;
+        let frozen = Some((minute(1), missing));
+        assert_eq!(*told.lock().unwrap(), [None, frozen, frozen, frozen], "{fault:?}");
+    }
+}
