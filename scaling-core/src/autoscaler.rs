@@ -244,6 +244,12 @@ impl Autoscaler {
         self.log().forget(target);
     }
 
+    /// Hands a workload over to another autoscaler: all but the signals that it has had is forgotten.
+    #[cfg(feature = "live")]
+    pub(crate) fn hand_over(&self, target: &Target) {
+        self.log().hand_over(target);
+    }
+
     /// Counts a workload as changed at `now`, because another autoscaler may have changed it a moment ago: nothing of it is lowered until
     /// the [cooldown](crate::Cooldown) is over (law 12).
     pub fn count_as_changed(&self, target: &Target, now: DateTime<Utc>) {

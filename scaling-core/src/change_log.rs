@@ -227,6 +227,13 @@ impl ChangeLog {
         self.targets.remove(target);
     }
 
+    /// Hands a workload over to another autoscaler. What it does is not known here; which signals the workload has had is.
+    pub(crate) fn hand_over(&mut self, target: &Target) {
+        if let Some(entry) = self.targets.get_mut(target) {
+            *entry = Entry { touched: entry.touched, seen: entry.seen, ..Entry::default() };
+        }
+    }
+
     /// Counts a workload as changed now, by somebody who leaves no record here.
     pub(crate) fn count_as_changed(&mut self, target: &Arc<Target>, now: DateTime<Utc>) {
         let last = &mut self.entry(target).last;

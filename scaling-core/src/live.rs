@@ -165,6 +165,7 @@ impl Loop {
             grace: GRACE,
             side_by_side: SIDE_BY_SIDE,
             each_within: None,
+            elsewhere: Box::new(|_| false),
         };
         let (clock, hook): (_, Hook) = (Box::new(SystemClock), Box::new(|_, _| {}));
         let members = Box::new(members);
@@ -191,6 +192,13 @@ impl Loop {
     /// it is lowered until the [cooldown](crate::Cooldown) is over (law 12). Default: what the change log says.
     pub fn joining_as_changed(mut self) -> Self {
         self.fleet.joining_as_changed = true;
+        self
+    }
+
+    /// Says which workloads that are no longer in the list are ticked by somebody else. They are [handed over](Ticked::handed_over): of them
+    /// the signals that they have had are remembered, until they are not there either. Default: none. It must not block.
+    pub fn elsewhere(mut self, is: impl Fn(&Target) -> bool + Send + Sync + 'static) -> Self {
+        self.fleet.elsewhere = Box::new(is);
         self
     }
 

@@ -56,6 +56,8 @@ struct Workload {
     /// None while it has its signals, or never had them.
     lost: Option<DateTime<Utc>>,
     was_whole: bool,
+    /// Another replica sees it now: it does not count here until it is seen again.
+    away: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,8 @@ struct Frozen {
     since: DateTime<Utc>,
     /// Most workloads that were lost at once.
     worst: usize,
+    /// Since when nobody is waited for, because all were handed over.
+    alone: Option<DateTime<Utc>>,
 }
 
 impl Default for FleetFreeze {
@@ -147,6 +151,24 @@ impl FleetFreeze {
         fleet.thaw();
     }
 
+    /// Hands a workload over to another replica, which sees it from now on. What is known of it is kept until it is [forgotten](Self::forget) or
+    /// seen again. It is waited for no longer, but it has not returned either: a freeze with nobody left to wait for lasts one window more.
+    pub fn hand_over(&self, target: &Target) {
+        let mut fleet = self.fleet();
+        if let Some(workload) = fleet.workloads.get_mut(target) {
+            workload.away = true;
+        }
+        let was_waited_for = fleet.lost.remove(target);
+        if let Some(frozen) = fleet.frozen.as_mut().filter(|_| was_waited_for) {
+            frozen.worst = frozen.worst.saturating_sub(1);
+        }
+        // Those that have returned are not the more for it.
+        let lost = fleet.lost.len();
+        if let Some(frozen) = fleet.frozen.as_mut().filter(|frozen| was_waited_for && lost * 4 <= frozen.worst) {
+            frozen.worst = (lost * 4).saturating_sub(1);
+        }
+    }
+
     /// Returns since when the fleet is frozen, and how many workloads are waited for; none if it is not.
     pub fn frozen(&self) -> Option<(DateTime<Utc>, usize)> {
         let fleet = self.fleet();
@@ -156,19 +178,25 @@ impl FleetFreeze {
     fn judge(&self, fleet: &mut Fleet, now: DateTime<Utc>) {
         // A loss by a clock that was ahead counts as one of now.
         let lately = |lost: DateTime<Utc>| now.signed_duration_since(lost) < self.window;
-        let lost = || fleet.workloads.iter().filter(|(_, workload)| workload.lost.is_some_and(lately));
+        let lost =
+            || fleet.workloads.iter().filter(|(_, workload)| !workload.away && workload.lost.is_some_and(lately));
         if fleet.frozen.is_none() {
             let count = lost().count();
-            if count < self.at_least || count as f64 <= self.share * fleet.workloads.len() as f64 {
+            let here = fleet.workloads.values().filter(|workload| !workload.away).count();
+            if count < self.at_least || count as f64 <= self.share * here as f64 {
                 return;
             }
             fleet.lost = lost().map(|(target, _)| target.clone()).collect();
             tracing::warn!(workloads = count, %now, "many workloads lost signals together, nothing is lowered");
-            fleet.frozen = Some(Frozen { since: now, worst: count });
+            fleet.frozen = Some(Frozen { since: now, worst: count, alone: None });
         }
         let count = fleet.lost.len();
         if let Some(frozen) = &mut fleet.frozen {
             frozen.worst = frozen.worst.max(count);
+            frozen.alone = (frozen.worst == 0).then(|| frozen.alone.unwrap_or(now));
+            if frozen.alone.is_some_and(|alone| now.signed_duration_since(alone) >= self.window) {
+                fleet.frozen = None;
+            }
         }
         fleet.thaw();
     }
@@ -198,13 +226,14 @@ impl Fleet {
     fn saw(&mut self, target: &Target, sight: Sight, now: DateTime<Utc>) {
         let is_frozen = self.frozen.is_some();
         let workload = self.workload(target);
+        let returns = std::mem::take(&mut workload.away);
         match sight {
             Sight::Whole => {
                 (workload.was_whole, workload.lost) = (true, None);
                 self.lost.remove(target);
             }
-            Sight::Lost if workload.was_whole && workload.lost.is_none() => {
-                workload.lost = Some(now);
+            Sight::Lost if workload.was_whole && (returns || workload.lost.is_none()) => {
+                workload.lost = workload.lost.or(Some(now));
                 if is_frozen {
                     self.lost.insert(target.clone());
                 }
@@ -215,7 +244,7 @@ impl Fleet {
 
     /// Ends the freeze once most of its workloads are back. After all of one instant were taken in, since some may be lost as others return.
     fn thaw(&mut self) {
-        if self.frozen.is_none_or(|frozen| self.lost.len() * 4 > frozen.worst) {
+        if self.frozen.is_none_or(|frozen| frozen.worst == 0 || self.lost.len() * 4 > frozen.worst) {
             return;
         }
         tracing::info!("most workloads have their signals back, bounds may be lowered again");
@@ -299,6 +328,32 @@ mod tests {
         assert!(freeze.frozen().is_some());
         freeze.forget(&target(7));
         assert_eq!(freeze.frozen(), None);
+    }
+
+    #[test]
+    fn law_2_a_hand_over_is_no_return_and_what_comes_back_is_known() {
+        let freeze = FleetFreeze::default();
+        see(&freeze, 10, &[], 0);
+        see(&freeze, 10, &(0..8).collect::<Vec<_>>(), 1);
+        (0..8).for_each(|nth| freeze.hand_over(&target(nth)));
+        freeze.saw([(&target(8), Sight::Whole), (&target(9), Sight::Whole)], at(2));
+        assert_eq!(freeze.frozen(), Some((at(1), 0)), "nobody has returned");
+        see(&freeze, 10, &(0..8).collect::<Vec<_>>(), 3);
+        assert_eq!(freeze.frozen(), Some((at(1), 8)), "they came back without their signals");
+        (0..8).for_each(|nth| freeze.hand_over(&target(nth)));
+        for (minute, frozen) in [(4, true), (13, true), (14, false)] {
+            freeze.saw([(&target(8), Sight::Whole), (&target(9), Sight::Whole)], at(minute));
+            assert_eq!(freeze.frozen().is_some(), frozen, "{minute}");
+        }
+    }
+
+    #[test]
+    fn the_share_is_of_those_that_are_seen_here() {
+        let freeze = FleetFreeze::default();
+        see(&freeze, 100, &[], 0);
+        (10..100).for_each(|nth| freeze.hand_over(&target(nth)));
+        see(&freeze, 10, &[0, 1, 2, 3, 4], 1);
+        assert_eq!(freeze.frozen(), Some((at(1), 5)));
     }
 
     #[test]

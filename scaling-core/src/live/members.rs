@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
 use crate::autoscaler::Terms;
 use crate::bounds::HardLimits;
@@ -34,12 +35,15 @@ pub struct Member {
     pub limits: Option<HardLimits>,
     /// Mapping to bounds in the place of that of the autoscaler.
     pub policy: Option<BoundsPolicy>,
+    /// Instant from which this process has it without a break, where several share a fleet. Another one than at the last tick means that it was
+    /// lost and taken over again in between, so it joins.
+    pub tenure: Option<Instant>,
 }
 
 impl Member {
     /// Creates one that is handed over in full, within the limits of the autoscaler.
     pub fn new(target: Target) -> Self {
-        Self { target, adoption: Adoption::Full, limits: None, policy: None }
+        Self { target, adoption: Adoption::Full, limits: None, policy: None, tenure: None }
     }
 
     /// Sets how far it is handed over.
@@ -60,6 +64,13 @@ impl Member {
     #[must_use]
     pub fn mapped_by(mut self, policy: BoundsPolicy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    /// Sets since when this process has it.
+    #[must_use]
+    pub fn held_since(mut self, tenure: Instant) -> Self {
+        self.tenure = Some(tenure);
         self
     }
 

@@ -63,10 +63,12 @@ pub struct Ticked {
     pub at: DateTime<Utc>,
     /// Number of its batch, from 0; always 0 unless workloads are [spread](super::Loop::batches).
     pub batch: u32,
-    /// Workloads that were not there at the last tick of the batch; at the first, all.
+    /// Workloads that were not there at the last tick of the batch, or [held anew](super::Member::tenure) since; at the first, all.
     pub joined: Vec<Target>,
     /// Workloads that are not there any more, and are forgotten.
     pub left: Vec<Target>,
+    /// Workloads that are not in the list any more, but [elsewhere](super::Loop::elsewhere).
+    pub handed_over: Vec<Target>,
     /// Records of the workloads, in their order.
     pub records: Vec<DecisionRecord>,
     /// Records that the recorder did not keep, in the order of the workloads.
@@ -77,14 +79,26 @@ pub struct Ticked {
     pub overrun: bool,
     /// True if the source was asked; false while it is left alone for being down.
     pub asked: bool,
-    /// True if the source answered for at least one workload, be it that it has nothing.
+    /// True if the source answered for at least one workload, be it that it has nothing; and without workloads, of which nothing is asked.
     pub answered: bool,
 }
 
 impl Ticked {
     pub(super) fn new(at: DateTime<Utc>, batch: u32) -> Self {
-        let (joined, left, records, unrecorded, cut_off) = Default::default();
-        Self { at, batch, joined, left, records, unrecorded, cut_off, overrun: false, asked: true, answered: true }
+        let (joined, left, handed_over, records, unrecorded, cut_off) = Default::default();
+        Self {
+            at,
+            batch,
+            joined,
+            left,
+            handed_over,
+            records,
+            unrecorded,
+            cut_off,
+            overrun: false,
+            asked: true,
+            answered: true,
+        }
     }
 
     /// Returns whether a step failed for at least one workload.

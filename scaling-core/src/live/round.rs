@@ -1,6 +1,6 @@
 //! One tick over all workloads of a batch, within its deadline.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,9 @@ type Limit = Shared<BoxFuture<'static, ()>>;
 
 type Seen = Vec<Result<Observation, SourceError>>;
 
+/// Workloads that end before others of the process get their turn.
+const AT_ONCE: usize = 16;
+
 /// What became of one workload in a tick; none if it was cut off.
 type Ended = Option<Result<DecisionRecord, TickError>>;
 
@@ -41,6 +44,8 @@ pub(super) struct Fleet {
     pub(super) grace: Duration,
     pub(super) side_by_side: usize,
     pub(super) each_within: Option<Duration>,
+    /// Whether somebody else ticks a workload that is not called.
+    pub(super) elsewhere: Box<dyn Fn(&Target) -> bool + Send + Sync>,
 }
 
 /// What is remembered of a batch from tick to tick.
@@ -49,14 +54,17 @@ pub(super) struct Batch {
     pub(super) number: u32,
     pub(super) of: u32,
     pub(super) backoff: Backoff,
-    pub(super) present: HashSet<Target>,
+    /// With their tenures.
+    pub(super) present: HashMap<Target, Option<Instant>>,
+    /// Workloads that were handed over.
+    pub(super) away: HashSet<Target>,
     /// Workloads whose last tick was cut off.
     pub(super) cut_off: Vec<Target>,
 }
 
 impl Batch {
     pub(super) fn new(number: u32, of: u32, backoff: Backoff) -> Self {
-        Self { number, of, backoff, present: HashSet::new(), cut_off: Vec::new() }
+        Self { number, of, backoff, present: HashMap::new(), away: HashSet::new(), cut_off: Vec::new() }
     }
 }
 
@@ -67,7 +75,7 @@ impl Fleet {
         let members = self.called(members, batch, &mut tick);
         let targets: Vec<Target> = members.iter().map(|member| member.target.clone()).collect();
         let seen = self.observe(&targets, &mut tick, began, stop, &mut batch.backoff).await;
-        let ended = self.tick_each(&members, at, seen, self.limit(began, 1.0, stop)).await;
+        let ended = self.tick_each(&members, at, seen, began + self.deadline, self.limit(began, 1.0, stop)).await;
         tick.records.reserve(members.len());
         for (target, ended) in targets.into_iter().zip(ended) {
             match ended {
@@ -97,22 +105,33 @@ impl Fleet {
         if !batch.cut_off.is_empty() {
             members.sort_by_cached_key(|member| !batch.cut_off.contains(&member.target));
         }
-        let joined = members.iter().map(|member| &member.target).filter(|target| !batch.present.contains(*target));
-        tick.joined = joined.cloned().collect();
+        let joins = |member: &&Member| batch.present.get(&member.target) != Some(&member.tenure);
+        let joined = members.iter().filter(joins);
+        tick.joined = joined.map(|member| member.target.clone()).collect();
         if self.joining_as_changed {
             tick.joined.iter().for_each(|target| self.autoscaler.count_as_changed(target, tick.at));
         }
-        if batch.present.len() + tick.joined.len() > members.len() {
-            let here: HashSet<&Target> = members.iter().map(|member| &member.target).collect();
-            tick.left = batch.present.iter().filter(|target| !here.contains(target)).cloned().collect();
-            tick.left.sort_unstable();
-            for target in &tick.left {
-                self.autoscaler.forget(target);
-                batch.present.remove(target);
-            }
+        if batch.present.len() + tick.joined.len() > members.len() || !batch.away.is_empty() {
+            self.part_from(&members, batch, tick);
         }
-        batch.present.extend(tick.joined.iter().cloned());
+        batch.present.extend(members.iter().map(|member| (member.target.clone(), member.tenure)));
         members
+    }
+
+    /// Those that were called before and are not now: handed over, if they are elsewhere, or else forgotten.
+    fn part_from(&self, members: &[Member], batch: &mut Batch, tick: &mut Ticked) {
+        let here: HashSet<&Target> = members.iter().map(|member| &member.target).collect();
+        batch.away.retain(|target| !here.contains(target));
+        let left = batch.present.extract_if(|target, _| !here.contains(target));
+        let (handed_over, mut left): (Vec<Target>, Vec<Target>) =
+            left.map(|(target, _)| target).partition(|target| (self.elsewhere)(target));
+        left.extend(batch.away.extract_if(|target| !(self.elsewhere)(target)));
+        batch.away.extend(handed_over.iter().cloned());
+        (tick.left, tick.handed_over) = (left, handed_over);
+        tick.left.sort_unstable();
+        tick.handed_over.sort_unstable();
+        tick.left.iter().for_each(|target| self.autoscaler.forget(target));
+        tick.handed_over.iter().for_each(|target| self.autoscaler.hand_over(target));
     }
 
     /// What the source sees of each workload, or why it does not, in time to hold floors without it.
@@ -171,17 +190,32 @@ impl Fleet {
     }
 
     /// Ticks each workload on what was seen of it, some side by side, until the limit. The answers are in the order of the workloads.
-    async fn tick_each(&self, members: &[Member], at: DateTime<Utc>, seen: Seen, limit: Limit) -> Vec<Ended> {
+    async fn tick_each(
+        &self,
+        members: &[Member],
+        at: DateTime<Utc>,
+        seen: Seen,
+        deadline: Instant,
+        limit: Limit,
+    ) -> Vec<Ended> {
         let none = |target: &Target| Err(SourceError::NoData { target: Box::new(target.clone()), at });
         let mut seen = seen.into_iter();
         let ticks = members.iter().enumerate().map(|(place, member)| {
             let seen = seen.next().unwrap_or_else(|| none(&member.target));
             let limit = limit.clone();
-            async move { (place, self.tick_one(member, at, seen, limit).await) }.boxed()
+            async move { (place, self.tick_one(member, at, seen, deadline, limit).await) }.boxed()
         });
         // Collected, since they borrow from what the stream would otherwise hold.
         let ticks: Vec<BoxFuture<'_, (usize, Ended)>> = ticks.collect();
-        let mut ended: Vec<_> = stream::iter(ticks).buffer_unordered(self.side_by_side).collect().await;
+        let mut ticks = stream::iter(ticks).buffer_unordered(self.side_by_side);
+        let mut ended = Vec::with_capacity(members.len());
+        while let Some(one) = ticks.next().await {
+            ended.push(one);
+            // Ticks that wait for nothing would keep the rest of the process, and the deadline, from their turn.
+            if ended.len().is_multiple_of(AT_ONCE) {
+                tokio::task::yield_now().await;
+            }
+        }
         ended.sort_unstable_by_key(|(place, _)| *place);
         ended.into_iter().map(|(_, ended)| ended).collect()
     }
@@ -191,10 +225,11 @@ impl Fleet {
         member: &Member,
         at: DateTime<Utc>,
         seen: Result<Observation, SourceError>,
+        deadline: Instant,
         limit: Limit,
     ) -> Ended {
         let (target, terms) = (&member.target, member.terms());
-        if limit.peek().is_some() {
+        if Instant::now() >= deadline || limit.peek().is_some() {
             self.autoscaler.cancel(target, terms, at);
             return None;
         }

@@ -83,6 +83,86 @@ async fn law_12_a_workload_that_joins_from_another_replica_counts_as_changed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn law_12_a_workload_that_was_lost_and_taken_over_between_two_ticks_joins() {
+    let first = tokio::time::Instant::now();
+    let list = move |now| {
+        let tenure = first + Duration::from_secs(if now < minute(2) { 0 } else { 1 });
+        vec![Member::new(target(0)).held_since(tenure)]
+    };
+    let run = run(4, hpas(1), vec![], list, Loop::joining_as_changed).await;
+    let joined: Vec<_> = run.ticks.iter().map(|tick| tick.2.len()).collect();
+    assert_eq!(joined, [1, 0, 1, 0]);
+    assert_eq!(run.ticks.iter().map(|tick| tick.3.len()).sum::<usize>(), 0);
+    assert_eq!(run.autoscaler.change_log().last_changes(&target(0)).any(), Some(minute(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_is_elsewhere_is_handed_over_and_forgotten_when_it_is_gone_from_there() {
+    let list = |now| if now == minute(1) || now > minute(2) { members([]) } else { members([0]) };
+    let (asked, told) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let tell = Arc::clone(&told);
+    let elsewhere = move |_: &Target| {
+        *asked.lock().unwrap() += 1;
+        // At minutes 1 and 3; and no more at 4.
+        *asked.lock().unwrap() <= 2
+    };
+    let autoscaler = Autoscaler::builder()
+        .source(Scripted::new(&Arc::new(SimulatedClock::at(start())), vec![]))
+        .engine(Calendar { from: minute(1), replicas: 6 })
+        .applier(hpas(1))
+        .build();
+    let stop = Stop::new();
+    let enough = stop.clone();
+    Loop::over(autoscaler, Cadence::default(), list)
+        .clock(SimulatedClock::at(start()))
+        .elsewhere(elsewhere)
+        .after_tick(move |tick, report| {
+            tell.lock().unwrap().push((tick.joined.len(), tick.handed_over.len(), tick.left.len()));
+            if report.ticks == 6 {
+                enough.request();
+            }
+        })
+        .run(&stop)
+        .await;
+    assert_eq!(*told.lock().unwrap(), [(1, 0, 0), (0, 1, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)]);
+}
+
+/// Time passes over each decision, and nothing is waited for.
+struct Busy;
+
+#[async_trait::async_trait]
+impl scaling_core::DecisionEngine for Busy {
+    fn name(&self) -> &'static str {
+        "busy"
+    }
+
+    async fn decide(
+        &self,
+        seen: &scaling_core::Observation,
+    ) -> Result<scaling_core::ScalingDecision, scaling_core::EngineError> {
+        let _ = futures::FutureExt::now_or_never(tokio::time::advance(Duration::from_secs(10)));
+        Ok(scaling_core::ScalingDecision::replicas("busy", seen.current.timestamp, 3, 3))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_that_wait_for_nothing_end_at_the_deadline_all_the_same() {
+    let clock = Arc::new(SimulatedClock::at(start()));
+    let autoscaler = Autoscaler::builder().source(Scripted::new(&clock, vec![])).engine(Busy).applier(hpas(10)).build();
+    let (stop, cut) = (Stop::new(), Arc::new(Mutex::new(0)));
+    let (enough, tell) = (stop.clone(), Arc::clone(&cut));
+    Loop::over(autoscaler, Cadence::default(), |_| members(0..10))
+        .clock(clock)
+        .after_tick(move |tick, _| {
+            *tell.lock().unwrap() = tick.cut_off.len();
+            enough.request();
+        })
+        .run(&stop)
+        .await;
+    assert_eq!(*cut.lock().unwrap(), 4, "six of ten seconds each fit into 54 s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_workloads_nothing_is_asked_for() {
     let run = run(3, MemoryApplier::new(), vec![], |_| vec![], |looped| looped).await;
     assert_eq!((run.report.ticks, run.report.records, run.report.failed, run.asked.len()), (3, 0, 0, 0));
