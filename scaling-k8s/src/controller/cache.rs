@@ -120,8 +120,8 @@ impl HpaCacheBuilder {
         self
     }
 
-    /// Sets the time without a word from the API server after which nothing is told any more. Default: two minutes. At two thirds of it the
-    /// watch is asked for anew, so less than 90 s means requests to a server whose HPAs do not change. Less than 3 s counts as 3 s.
+    /// Sets the time without a word from the API server after which nothing is told any more. Default: two minutes. At two thirds of it
+    /// without a word everything is listed anew, so less than 90 s means lists of a server whose HPAs do not change. Less than 3 s counts as 3 s.
     pub fn stale_after(mut self, limit: Duration) -> Self {
         self.stale_after = limit.max(Duration::from_secs(3));
         self

@@ -203,13 +203,14 @@ impl Shared {
         self.progressed();
     }
 
-    /// A watch was accepted, and what is missing comes with it. False if that took too long: what is missing may be much, and the world is
-    /// old until it has come.
-    pub(super) fn watched(&self) -> bool {
+    /// A watch was accepted, and what is missing comes with it: a sign of life if what came before it has `told` something, since one that is
+    /// accepted and says nothing may go on so for ever. False if it took too long: what is missing may be much, and the world is old until
+    /// it has come.
+    pub(super) fn watched(&self, told: bool) -> bool {
         let mut world = self.write();
         world.watches += 1;
         let fresh = world.fresh(self.stale_after).is_ok();
-        if fresh {
+        if fresh && told {
             world.heard_at(Instant::now());
         }
         fresh

@@ -77,11 +77,18 @@ pub(super) trait Server: Send + Sync + 'static {
 pub(super) async fn run(server: impl Server, shared: Arc<Shared>) {
     let mut failures = 0_u32;
     let mut missed = false;
+    // The last list or watch told something.
+    let mut told = false;
     loop {
         let began = Instant::now();
         let (good, end) = match shared.resume().filter(|_| !missed) {
-            None => (false, list(&server, &shared).await.map(|()| missed = false)),
-            Some(version) => follow(&server, &shared, version).await,
+            None => (false, list(&server, &shared).await.map(|()| (missed, told) = (false, true))),
+            Some(version) => {
+                let (good, end) = follow(&server, &shared, version, &mut told).await;
+                // Nothing to tell in all that time, or a server that tells nothing: a list says which.
+                missed |= end.is_ok() && !told;
+                (good, end)
+            }
         };
         // A list alone is no good sign: a server that takes no watch would be asked for all its HPAs again and again.
         if good || began.elapsed() >= GOOD {
@@ -118,31 +125,30 @@ async fn list(server: &impl Server, shared: &Shared) -> Result<(), Fault> {
     Err(Fault::new(format!("the list of the HPAs has more than {MAX_PAGES} parts")))
 }
 
-/// Follows a watch to its end. True if it told something.
-async fn follow(server: &impl Server, shared: &Shared, version: String) -> (bool, Result<(), Fault>) {
+/// Follows a watch to its end. True if it told something, which `told` then says; before, that says it of what came before.
+async fn follow(server: &impl Server, shared: &Shared, version: String, told: &mut bool) -> (bool, Result<(), Fault>) {
     let began = Instant::now();
     let mut stream = match timeout(REQUEST, server.watch(version)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(fault)) => return (false, Err(fault)),
         Err(_) => return (false, Err(late("a watch of the HPAs"))),
     };
-    if !shared.watched() {
-        return (false, Ok(()));
+    if !shared.watched(std::mem::take(told)) {
+        return (*told, Ok(()));
     }
     let silence = shared.stale_after * 2 / 3;
-    let mut told = false;
     loop {
         match timeout(silence, stream.next()).await {
             Ok(Some(Ok(event))) => match take(shared, event) {
-                Ok(()) => told = true,
-                Err(fault) => return (told, Err(fault)),
+                Ok(()) => *told = true,
+                Err(fault) => return (*told, Err(fault)),
             },
-            Ok(Some(Err(fault))) => return (told, Err(fault)),
+            Ok(Some(Err(fault))) => return (*told, Err(fault)),
             // The server ends a watch now and then. One that ends at once, again and again, is no watch.
-            Ok(None) if told || began.elapsed() >= FIRST_PAUSE => return (told, Ok(())),
+            Ok(None) if *told || began.elapsed() >= FIRST_PAUSE => return (*told, Ok(())),
             Ok(None) => return (false, Err(Fault::new("a watch of the HPAs ended at once"))),
-            // Perhaps nothing changes, perhaps the connection is gone: a new watch tells.
-            Err(_) => return (told, Ok(())),
+            // Perhaps nothing changes, perhaps the connection is gone: a new watch tells, or a list.
+            Err(_) => return (*told, Ok(())),
         }
     }
 }

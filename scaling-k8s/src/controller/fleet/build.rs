@@ -142,7 +142,7 @@ impl FleetController {
         let (clock, freeze) = (Arc::clone(&self.setup.clock), self.freeze.clone());
         let held = self.leases.as_ref().map(ShardLeases::held);
         move || {
-            let (told, cache) = (ticks.now(), cache.health());
+            let (told, abandoned, cache) = (ticks.now(), cache.abandoned().len(), cache.health());
             let readiness = patience.readiness(told, &cache, clock.now());
             let held = held.as_ref().map(|held| held.borrow().clone());
             FleetHealth {
@@ -152,6 +152,7 @@ impl FleetController {
                 shards: held.as_ref().map(|held| held.shards.keys().copied().collect()),
                 lease_trouble: held.and_then(|held| held.trouble),
                 frozen: freeze.frozen(),
+                abandoned,
                 last_tick: told.newest,
             }
         }

@@ -69,6 +69,8 @@ pub struct FleetHealth {
     pub lease_trouble: Option<String>,
     /// Since when signals of many workloads are missing together, and of how many: nothing is lowered meanwhile.
     pub frozen: Option<(DateTime<Utc>, usize)>,
+    /// HPAs that are targets no more and have bounds of ours: they wait to be [released](crate::KubeHpaApplier::release).
+    pub abandoned: usize,
     /// The newest complete tick.
     pub last_tick: Option<DateTime<Utc>>,
 }
@@ -80,15 +82,20 @@ pub(super) struct Ticks(Arc<Mutex<Told>>);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Told {
     pub(super) newest: Option<DateTime<Utc>>,
-    /// The first of the ticks in a row, up to the newest, without an answer of the source.
-    pub(super) failing_since: Option<DateTime<Utc>>,
+    /// The first and the newest of the ticks in a row without an answer of the source.
+    pub(super) failing: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Ticks {
-    pub(super) fn ticked(&self, at: DateTime<Utc>, answered: bool) {
+    /// Whether the source answered; none for a tick without workloads, which says nothing about it.
+    pub(super) fn ticked(&self, at: DateTime<Utc>, answered: Option<bool>) {
         let mut told = self.told();
         told.newest = Some(at);
-        told.failing_since = if answered { None } else { told.failing_since.or(Some(at)) };
+        match answered {
+            Some(true) => told.failing = None,
+            Some(false) => told.failing = Some((told.failing.map_or(at, |(since, _)| since), at)),
+            None => {}
+        }
     }
 
     pub(super) fn now(&self) -> Told {
@@ -116,8 +123,12 @@ impl Patience {
         if !cache.ready {
             return FleetReadiness::CacheStale { age: cache.age.unwrap_or_default() };
         }
-        match told.failing_since.filter(|since| newest.signed_duration_since(*since) >= self.failing) {
-            Some(since) => FleetReadiness::SourceFails { since },
+        // Long after the last question there is nobody left to ask for.
+        let fails = |(since, last): &(DateTime<Utc>, DateTime<Utc>)| {
+            last.signed_duration_since(*since) >= self.failing && newest.signed_duration_since(*last) < self.failing
+        };
+        match told.failing.filter(fails) {
+            Some((since, _)) => FleetReadiness::SourceFails { since },
             None => FleetReadiness::Ready,
         }
     }
@@ -142,15 +153,20 @@ mod tests {
         let readiness = |cache: &CacheHealth, now| patience.readiness(ticks.now(), cache, at(now));
         assert_eq!(readiness(&CacheHealth::default(), 0), FleetReadiness::Starting);
         assert_eq!(readiness(&cache(true), 0), FleetReadiness::Starting, "no tick yet");
-        ticks.ticked(at(0), true);
+        ticks.ticked(at(0), Some(true));
         assert_eq!(readiness(&cache(true), 60), FleetReadiness::Ready);
         assert_eq!(readiness(&cache(false), 60), FleetReadiness::CacheStale { age: Duration::from_secs(300) });
         for second in [60, 120, 360] {
-            ticks.ticked(at(second), false);
+            ticks.ticked(at(second), Some(false));
+            ticks.ticked(at(second), None);
         }
         assert_eq!(readiness(&cache(true), 360), FleetReadiness::SourceFails { since: at(60) });
         assert_eq!(readiness(&cache(true), 661), FleetReadiness::Stalled { since: at(360) });
-        ticks.ticked(at(660), true);
-        assert_eq!(readiness(&cache(true), 661), FleetReadiness::Ready);
+        ticks.ticked(at(661), None);
+        assert_eq!(readiness(&cache(true), 661), FleetReadiness::Ready, "nothing is asked for any more");
+        ticks.ticked(at(720), Some(false));
+        assert_eq!(readiness(&cache(true), 720), FleetReadiness::SourceFails { since: at(60) });
+        ticks.ticked(at(721), Some(true));
+        assert_eq!(readiness(&cache(true), 721), FleetReadiness::Ready);
     }
 }

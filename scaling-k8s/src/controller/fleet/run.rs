@@ -1,6 +1,6 @@
 //! The run of a [`FleetController`]: who is called at each tick, and the end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use scaling_core::guard::BudgetShare;
 use scaling_core::live::{Clock, Loop, LoopReport, Member, Stop};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::answers;
@@ -63,13 +64,15 @@ impl FleetController {
             clock: Arc::clone(&clock),
         });
         let manager = cache.field_manager().to_owned();
+        let listed = cache.clone();
         let mut call = Call {
             cache,
             roster,
             host,
             engines,
             shards,
-            mine: HashSet::new(),
+            mine: HashMap::new(),
+            abandoned: HashSet::new(),
             list: Arc::default(),
             members: Vec::new(),
             events: answers.then(|| (SettingEvents::new(&manager, BETWEEN_ANSWERS), send)),
@@ -79,8 +82,14 @@ impl FleetController {
             .batches(batches)
             .side_by_side(side_by_side)
             .each_within(each_within)
+            .elsewhere(move |target| is_listed(&listed.targets(), target))
             .after_tick(move |tick, report| {
-                ticks.ticked(tick.at, tick.answered);
+                let is_empty = tick.records.is_empty() && tick.unrecorded.is_empty() && tick.cut_off.is_empty();
+                ticks.ticked(tick.at, (!is_empty).then_some(tick.answered));
+                for other in &tick.handed_over {
+                    applier.forget(other);
+                    freeze.hand_over(other);
+                }
                 for gone in &tick.left {
                     applier.forget(gone);
                     freeze.forget(gone);
@@ -116,10 +125,22 @@ impl FleetController {
 }
 
 async fn hold(leases: Option<ShardLeases>, ended: &Stop) {
-    if let Some(leases) = leases {
-        leases.run(ended.requested()).await;
+    let Some(leases) = leases else { return };
+    // A task of its own, that a tick does not keep from renewing. It ends with the set.
+    let (mut task, ended) = (JoinSet::new(), ended.clone());
+    task.spawn(async move { leases.run(ended.requested()).await });
+    if let Some(Err(error)) = task.join_next().await {
+        tracing::error!(%error, "the leases are not renewed any more");
     }
 }
+
+/// Whether it is in a list of targets, which is in their order.
+fn is_listed(list: &[Arc<FleetTarget>], target: &Target) -> bool {
+    list.binary_search_by(|listed| listed.target.cmp(target)).is_ok()
+}
+
+/// Shards, and since when each is held without a break. Without Leases there is no such instant.
+type Mine = HashMap<u32, Option<Instant>>;
 
 /// The shards of this replica.
 struct Shards {
@@ -130,13 +151,16 @@ struct Shards {
 }
 
 impl Shards {
-    /// Those that are surely held now. Their part of the removal budget goes with them.
-    fn now(&self) -> HashSet<u32> {
+    /// Those that are surely held now. Their part of the removal budget goes with them, and begins anew where one was lost in between.
+    fn now(&self, before: &Mine) -> Mine {
         let (now, held) = (Instant::now(), self.held.borrow());
-        let mine: HashSet<u32> = held.shards.keys().copied().filter(|shard| held.is_sure(*shard, now)).collect();
+        let sure = held.shards.iter().filter(|(shard, _)| held.is_sure(**shard, now));
+        let mine: Mine = sure.map(|(shard, hold)| (*shard, Some(hold.tenure))).collect();
         drop(held);
         if let Some(budget) = &self.budget {
-            budget.hold(mine.iter().copied(), self.clock.now());
+            let kept = mine.iter().filter(|(shard, tenure)| before.get(shard) == Some(tenure));
+            budget.hold(kept.map(|(shard, _)| *shard), self.clock.now());
+            budget.hold(mine.keys().copied(), self.clock.now());
         }
         mine
     }
@@ -150,7 +174,9 @@ struct Call {
     engines: Vec<String>,
     /// Without Leases there is one shard, and it is this process's.
     shards: Option<Shards>,
-    mine: HashSet<u32>,
+    mine: Mine,
+    /// Those that were told of.
+    abandoned: HashSet<Target>,
     list: Arc<[Arc<FleetTarget>]>,
     /// All targets of the list, and their shards.
     members: Vec<(u32, Member)>,
@@ -159,16 +185,23 @@ struct Call {
 
 impl Call {
     fn members(&mut self, at: DateTime<Utc>) -> Vec<Member> {
-        let mine = self.shards.as_ref().map_or_else(|| HashSet::from([0]), Shards::now);
+        let mine = self.shards.as_ref().map_or_else(|| HashMap::from([(0, None)]), |shards| shards.now(&self.mine));
         let list = self.cache.targets();
         // Who has taken over a shard answers for its targets.
-        let takes_over = !mine.is_subset(&self.mine);
+        let takes_over = mine.iter().any(|(shard, tenure)| self.mine.get(shard) != Some(tenure));
         self.mine = mine;
         if takes_over || !Arc::ptr_eq(&list, &self.list) {
             self.renew(list, at);
         }
         self.answer_late(at);
-        self.members.iter().filter(|(shard, _)| self.mine.contains(shard)).map(|(_, member)| member.clone()).collect()
+        let called = self.members.iter().filter_map(|(shard, member)| {
+            let member = member.clone();
+            Some(match self.mine.get(shard)? {
+                Some(tenure) => member.held_since(*tenure),
+                None => member,
+            })
+        });
+        called.collect()
     }
 
     fn renew(&mut self, list: Arc<[Arc<FleetTarget>]>, at: DateTime<Utc>) {
@@ -188,7 +221,7 @@ impl Call {
                 let (member, settings) = member(listed, &self.host, knows);
                 let shard = shard_of(&listed.target, count);
                 if let Some((events, _)) = &mut self.events
-                    && self.mine.contains(&shard)
+                    && self.mine.contains_key(&shard)
                 {
                     told.extend(events.take(&listed.target, listed.uid.as_deref(), settings.as_ref(), at));
                 }
@@ -202,6 +235,16 @@ impl Call {
         }
         self.list = list;
         self.send(told);
+        self.say_abandoned();
+    }
+
+    /// HPAs that are targets no more keep our bounds until they are released, which nobody does unasked.
+    fn say_abandoned(&mut self) {
+        let abandoned: HashSet<Target> = self.cache.abandoned().into_iter().collect();
+        for target in abandoned.difference(&self.abandoned) {
+            tracing::warn!(target_workload = %target, "no target any more, and its HPA has bounds of ours until it is released");
+        }
+        self.abandoned = abandoned;
     }
 
     /// Answers that were held back.

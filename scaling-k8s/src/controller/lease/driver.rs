@@ -100,7 +100,9 @@ impl ShardLeases {
     }
 
     fn publish(&self, machine: &Machine, now: Instant, trouble: Option<&String>) {
-        let of = |(shard, until, yielding)| (shard, Hold { until: Instant::from_std(until), yielding });
+        let of = |(shard, until, tenure, yielding)| {
+            (shard, Hold { until: Instant::from_std(until), tenure: Instant::from_std(tenure), yielding })
+        };
         let held = Held { shards: machine.held(now.into_std()).map(of).collect(), trouble: trouble.cloned() };
         self.held.send_if_modified(|old| {
             let is_new = *old != held;

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 pub struct Hold {
     /// Instant until which no other replica can hold the shard. Each renewal moves it on.
     pub until: Instant,
+    /// Instant from which it is held without a break. Another one than before means that it was lost and taken again.
+    pub tenure: Instant,
     /// True while it is about to be given up: what has begun may end, and nothing more may begin.
     pub yielding: bool,
 }

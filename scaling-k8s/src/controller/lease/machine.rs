@@ -88,13 +88,13 @@ impl Machine {
         }
     }
 
-    /// Shards that are surely held until an instant after `now`, and whether each is about to be given up.
-    pub(super) fn held(&self, now: Instant) -> impl Iterator<Item = (u32, Instant, bool)> + '_ {
+    /// Shards that are surely held until an instant after `now`, since when without a break, and whether each is about to be given up.
+    pub(super) fn held(&self, now: Instant) -> impl Iterator<Item = (u32, Instant, Instant, bool)> + '_ {
         self.leases.iter().filter_map(move |(key, lease)| {
             let Key::Shard(shard) = *key else { return None };
             let hold = lease.hold.as_ref().filter(|hold| hold.sure && hold.yielding != Yield::Drained)?;
             let until = hold.until(&self.timing);
-            (now < until).then_some((shard, until, hold.yielding != Yield::No))
+            (now < until).then_some((shard, until, hold.stored, hold.yielding != Yield::No))
         })
     }
 

@@ -352,7 +352,7 @@ impl World {
     pub(super) fn held(&self) -> BTreeMap<(u32, u32), usize> {
         let mut held = BTreeMap::new();
         for (process, state) in self.processes.iter().enumerate().filter(|(_, state)| state.is_alive) {
-            for (shard, _, _) in state.machine.held(self.clock(process)) {
+            for (shard, ..) in state.machine.held(self.clock(process)) {
                 let other = held.insert((state.settings.shards, shard), process);
                 assert_eq!(other, None, "two holders of shard {shard} at {} ms: {process} and {other:?}", self.now);
             }
