@@ -86,7 +86,7 @@ async fn law_12_a_workload_that_joins_from_another_replica_counts_as_changed() {
 async fn law_12_a_workload_that_was_lost_and_taken_over_between_two_ticks_joins() {
     let first = tokio::time::Instant::now();
     let list = move |now| {
-        let tenure = first + Duration::from_secs(if now < minute(2) { 0 } else { 1 });
+        let tenure = first + Duration::from_secs(u64::from(now >= minute(2)));
         vec![Member::new(target(0)).held_since(tenure)]
     };
     let run = run(4, hpas(1), vec![], list, Loop::joining_as_changed).await;
