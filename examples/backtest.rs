@@ -377,7 +377,7 @@ mod tests {
             let error = output(arguments).unwrap_err();
             assert!(error.contains(what), "{arguments:?}: {error}");
         }
-        let fleet = file(temporary.path(), "fleet.txt", "# ours\nshop/web # the front\nshop\n");
+        let fleet = file(temporary.path(), "fleet.txt", "\u{feff}# ours\nshop/web # the front\nshop\n");
         let asked = ["--prometheus", "http://localhost:1", "--targets", &fleet, "--engine", "hpa"];
         let error = output(&asked).unwrap_err();
         assert!(error.contains("fleet.txt: line 3: \"shop\": expected NAMESPACE/NAME"), "{error}");

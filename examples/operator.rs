@@ -197,6 +197,7 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
         .freeze(freeze)
         .cadence(parts.cadence)
         .batches(options.batches)
+        .change_events(Duration::from_secs(60))
         .mode(if options.dry_run { ApplyMode::Plan } else { ApplyMode::Apply });
     for name in ["predictive", "rules"] {
         controller = controller.engine(name, candidates::engine(name)?().map_err(Failure::input)?);

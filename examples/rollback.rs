@@ -22,7 +22,7 @@ use scaling_core::{
     RemovalBudget, StepLimit, Target,
 };
 use scaling_k8s::KubeHpaApplier;
-use scaling_k8s::history::History;
+use scaling_k8s::history::{History, RollbackRefused};
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --features live --example rollback -- --records records
@@ -131,7 +131,14 @@ fn way_back(
     now: DateTime<Utc>,
     out: &mut impl Write,
 ) -> Result<Option<HpaPlan>, Failure> {
-    let rollback = past.history.rollback(target, number, state).map_err(Failure::failed)?;
+    let rollback = match past.history.rollback(target, number, state) {
+        Ok(rollback) => rollback,
+        Err(there @ RollbackRefused::AlreadyThere { .. }) => {
+            writeln!(out, "{there}: there is nothing to do")?;
+            return Ok(None);
+        }
+        Err(refused) => return Err(Failure::failed(refused)),
+    };
     let context = GuardContext {
         target,
         now,

@@ -98,7 +98,8 @@ fn listed(path: &Path) -> Result<Vec<Target>, Failure> {
     let bytes = crate::read(path)?;
     let place = crate::place(path);
     let text = std::str::from_utf8(&bytes).map_err(|error| Failure::input(format!("{place}: {error}")))?;
-    let lines = (1..).zip(text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()));
+    let lines = (1..)
+        .zip(text.trim_start_matches('\u{feff}').lines().map(|line| line.split('#').next().unwrap_or_default().trim()));
     let targets = lines.filter(|(_, line)| !line.is_empty()).map(|(number, line)| {
         arguments::target(line).map_err(|what| Failure::input(format!("{place}: line {number}: {line:?}: {what}")))
     });

@@ -122,6 +122,9 @@ fn a_rollback_goes_to_before_a_change_and_those_after_it() {
     let back = history(&[record(0, bounds(2, 10), bounds(5, 10)), record(60, bounds(5, 10), bounds(2, 10))]);
     let refused = back.rollback(&target(), 1, HpaState::new(bounds(2, 10)));
     assert_eq!(refused, Err(RollbackRefused::AlreadyThere { number: 1, bounds: bounds(2, 10) }));
+    // By a hand that keeps no record, such as the rollback itself.
+    let refused = kept.rollback(&target(), 1, HpaState::new(bounds(2, 10)));
+    assert_eq!(refused, Err(RollbackRefused::AlreadyThere { number: 1, bounds: bounds(2, 10) }));
 }
 
 #[test]

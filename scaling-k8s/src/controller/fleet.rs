@@ -15,6 +15,7 @@
 
 mod answers;
 mod build;
+mod changes;
 mod engines;
 mod guards;
 mod health;

@@ -87,15 +87,16 @@ impl History {
         if last.uncertain {
             return Err(RollbackRefused::Uncertain { number: last.number });
         }
+        // Whoever made them so.
+        if found.bounds == change.before {
+            return Err(RollbackRefused::AlreadyThere { number, bounds: found.bounds });
+        }
         if found.bounds != last.after {
             return Err(RollbackRefused::ChangedSince { expected: last.after, found: found.bounds });
         }
         let then = change.resting.unwrap_or(change.before);
         if found.resting_is_known && found.resting != then {
             return Err(RollbackRefused::OwnerChanged { number, then, now: found.resting });
-        }
-        if found.bounds == change.before {
-            return Err(RollbackRefused::AlreadyThere { number, bounds: found.bounds });
         }
         let resting = if found.resting_is_known { found.resting } else { then };
         Ok(Rollback { change: change.clone(), from: found.bounds, resting })

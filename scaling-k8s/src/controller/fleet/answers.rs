@@ -1,4 +1,4 @@
-//! Answers to the settings of HPAs, written as Events away from the ticks.
+//! Events of HPAs, written away from the ticks: answers to their settings, and changes of their bounds.
 
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -18,7 +18,7 @@ pub(super) async fn write(client: Client, manager: String, mut events: mpsc::Rec
         let (namespace, name, message) = (text("/metadata/namespace"), text("/metadata/name"), text("/message"));
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind);
         if let Err(error) = api.patch(&name, &how, &Patch::Apply(&event)).await {
-            tracing::warn!(%namespace, %name, %message, %error, "an Event about settings was not written");
+            tracing::warn!(%namespace, %name, %message, %error, "an Event was not written");
         }
     }
 }

@@ -78,6 +78,7 @@ pub(super) struct Setup {
     pub(super) grace: Option<Duration>,
     pub(super) joining_as_changed: bool,
     pub(super) answers: bool,
+    pub(super) change_events: Option<Duration>,
     pub(super) hook: Hook,
 }
 
@@ -126,6 +127,7 @@ impl FleetController {
                 grace: None,
                 joining_as_changed: true,
                 answers: true,
+                change_events: None,
                 hook: Box::new(|_, _| {}),
             },
         }
@@ -325,6 +327,13 @@ impl FleetControllerBuilder {
         self
     }
 
+    /// Tells each change of bounds as an Event `BoundsChanged` of its HPA, one series for each, written once in such a while at most: what
+    /// happens in between is counted. Default: none, since the records tell all of it. Needs `create` and `patch` on `events`.
+    pub fn change_events(mut self, every: Duration) -> Self {
+        self.setup.change_events = Some(every);
+        self
+    }
+
     /// Sets what is called after each tick, as by [`Loop::after_tick`](scaling_core::live::Loop::after_tick).
     pub fn after_tick(mut self, hook: impl FnMut(&Ticked, &LoopReport) + Send + 'static) -> Self {
         self.setup.hook = Box::new(hook);
@@ -360,6 +369,7 @@ impl FleetControllerBuilder {
         let engines = self.named.keys().cloned().collect();
         self.setup.joining_as_changed = leases.is_some() || self.change_log.is_none();
         self.setup.answers &= self.mode == ApplyMode::Apply;
+        self.setup.change_events = self.setup.change_events.filter(|_| self.mode == ApplyMode::Apply);
         let mut autoscaler = Autoscaler::builder()
             .source(Watched::new(WithFacts { source: self.source, roster: roster.clone() }, freeze.clone()))
             .engine(Engines { first: self.engine, named: self.named, roster: roster.clone() })

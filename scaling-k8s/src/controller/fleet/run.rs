@@ -15,10 +15,12 @@ use tokio::time::Instant;
 
 use super::answers;
 use super::build::{FleetController, Setup};
+use super::changes::Changes;
 use super::roster::{Host, Roster, member};
 use crate::controller::cache::{FleetTarget, HpaCache};
 use crate::controller::lease::{Held, ShardLeases, shard_of};
 use crate::controller::settings::{SettingError, SettingEvents};
+use crate::history::EventSeries;
 
 /// Pause between two answers to the settings of one HPA.
 const BETWEEN_ANSWERS: Duration = Duration::from_secs(60);
@@ -54,8 +56,18 @@ impl FleetController {
             setup,
             ..
         } = self;
-        let Setup { cadence, batches, side_by_side, each_within, clock, grace, joining_as_changed, answers, mut hook } =
-            setup;
+        let Setup {
+            cadence,
+            batches,
+            side_by_side,
+            each_within,
+            clock,
+            grace,
+            joining_as_changed,
+            answers,
+            change_events,
+            mut hook,
+        } = setup;
         let (send, events) = mpsc::channel(answers::WAITING);
         let shards = leases.as_ref().map(|leases| Shards {
             held: leases.held(),
@@ -65,6 +77,8 @@ impl FleetController {
         });
         let manager = cache.field_manager().to_owned();
         let listed = cache.clone();
+        let mut changes =
+            change_events.map(|every| Changes::new(cache.clone(), EventSeries::new(&manager, every), send.clone()));
         let mut call = Call {
             cache,
             roster,
@@ -85,6 +99,9 @@ impl FleetController {
             .elsewhere(move |target| is_listed(&listed.targets(), target))
             .after_tick(move |tick, report| {
                 let is_empty = tick.records.is_empty() && tick.unrecorded.is_empty() && tick.cut_off.is_empty();
+                if let Some(changes) = &mut changes {
+                    changes.ticked(tick);
+                }
                 ticks.ticked(tick.at, (!is_empty).then_some(tick.answered));
                 for other in &tick.handed_over {
                     applier.forget(other);
