@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Client;
 use scaling_core::Target;
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::guard::BudgetShare;
@@ -126,18 +127,21 @@ impl FleetController {
             report
         };
         let holding = hold(leases, &ended);
-        let answering = async {
-            let last = async {
-                ended.requested().await;
-                tokio::time::sleep(LAST_ANSWERS).await;
-            };
-            tokio::select! {
-                () = answers::write(client, manager, events) => {}
-                () = last => {}
-            }
-        };
+        let answering = answer(client, manager, events, &ended);
         let (report, (), ()) = tokio::join!(ticking, holding, answering);
         report
+    }
+}
+
+/// Writes Events until the end, and for a while longer those that wait.
+async fn answer(client: Client, manager: String, events: mpsc::Receiver<Value>, ended: &Stop) {
+    let last = async {
+        ended.requested().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        () = answers::write(client, manager, events) => {}
+        () = last => {}
     }
 }
 
