@@ -1,11 +1,12 @@
 //! The fleet controller, put together: [`FleetController`].
 //!
 //! One call starts it in a host: a [watch cache](super::cache) over the HPAs, their [settings](super::settings), a
-//! [loop](scaling_core::live::Loop) that ticks those that are targets, an [applier](super::applier) that writes what changes and reads
-//! nothing, and, where several replicas share the fleet, the [Leases](super::lease) of its shards.
+//! [loop](scaling_core::live::Loop) that ticks those that are targets, an [applier](super::applier) that reads from the cache
+//! and writes what changes, and, where several replicas share the fleet, the [Leases](super::lease) of its shards.
 //!
 //! # What a tick costs
-//! One question to the source for each batch. No request to the API server where nothing changes, and one write for each HPA that does.
+//! One question to the source for each batch. No request to the API server where nothing changes; of an HPA that does, a read and a write,
+//! and before its first write a dry run and a look for other owners.
 //!
 //! # Several replicas
 //! A target is ticked by the replica that holds its shard, and written to while the hold is sure. One that a replica takes over counts as
