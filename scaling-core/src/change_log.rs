@@ -228,6 +228,7 @@ impl ChangeLog {
     }
 
     /// Hands a workload over to another autoscaler. What it does is not known here; which signals the workload has had is.
+    #[cfg(feature = "live")]
     pub(crate) fn hand_over(&mut self, target: &Target) {
         if let Some(entry) = self.targets.get_mut(target) {
             *entry = Entry { touched: entry.touched, seen: entry.seen, ..Entry::default() };

@@ -26,6 +26,7 @@ fn the_types_of_the_crate_root_are_shared_between_threads() {
     shared::<Target>();
     shared::<Bounds>();
     shared::<HardLimits>();
+    shared::<Adoption>();
     shared::<ApplyMode>();
     shared::<HpaState>();
     shared::<HpaSpec>();
