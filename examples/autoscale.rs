@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use examples::adopting::{self, Stage};
 use examples::changes::{Changes, when};
 use examples::comparison::{Comparison, RecorderRecipe};
 use examples::journal::{self, Journal, Recorded, Setting};
@@ -50,6 +51,7 @@ const EXAMPLES: &str = "Examples:
 Against live metrics (cargo run --release --features live --example autoscale -- ...):
   autoscale check --prometheus http://localhost:9090 --target shop/web --context staging
   autoscale backtest --prometheus http://localhost:9090 --target shop/web --context staging
+  autoscale adopt --prometheus http://localhost:9090 --target shop/web --context staging --stage observe
   autoscale --prometheus http://localhost:9090 --target shop/web --hpa hpa.yaml --records records --state state
   autoscale --prometheus http://localhost:9090 --target shop/web --context staging --listen 127.0.0.1:8000 --apply
   autoscale check --cloudwatch examples/deploy/cloudwatch.yaml --target shop/checkout --context staging
@@ -93,6 +95,9 @@ struct Arguments {
     /// Declares an event; may be given several times.
     #[arg(long, value_name = "NAME,START,END,FACTOR", value_parser = examples::event)]
     event: Vec<PlannedEvent>,
+    /// The stage of adoption that is in force, for `adopt`.
+    #[arg(long, value_enum, default_value_t)]
+    stage: Stage,
     #[command(flatten)]
     live: LiveArguments,
     #[command(flatten)]
@@ -128,6 +133,15 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             let alone = hpa.clone().candidate(hpa.manifest.name());
             let scenario = arguments.cluster.fetched(&target.to_string(), samples, &[alone], out)?;
             return compare(arguments, &hpa, &target, &with_events(arguments, &target, scenario), out);
+        }
+        Some(Task::Adopt) => {
+            let (target, hpa, samples) = live::past(&arguments.setup()?)?;
+            let alone = hpa.clone().candidate(hpa.manifest.name());
+            let scenario = arguments.cluster.fetched(&target.to_string(), samples.clone(), &[alone], out)?;
+            let (scenario, engine) =
+                (with_events(arguments, &target, scenario), candidates::engine(&setting(arguments, &hpa)?.engine)?);
+            let days = adopting::days(&samples, &scenario, &hpa.spec, &engine, arguments.stage)?;
+            return adopting::told(&target, &days, arguments.stage, out);
         }
         None => {}
     }

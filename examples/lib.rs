@@ -1,5 +1,7 @@
 //! What the examples share: reading files, and ending like a well-behaved program.
 
+#[path = "shared/adopting.rs"]
+pub mod adopting;
 #[path = "shared/candidates.rs"]
 pub mod candidates;
 #[path = "shared/changes.rs"]

@@ -19,6 +19,9 @@ pub enum Task {
     Check,
     /// Compares on the last 14 days of the workload: its HPA as it is, with us, the recommended target, the clairvoyant. Writes nothing.
     Backtest,
+    /// Replays each day that was seen with the stage of adoption in force and with the next, and says whether they are evidence enough to
+    /// go on. Writes nothing.
+    Adopt,
 }
 
 /// Resources that a metrics API measures.

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clap::Parser;
-use examples::Failure;
+use examples::adopting::{self, Stage};
 use examples::live::arguments::LiveArguments;
 use examples::live::{Setup, Tell, checked, fetched, looped, replayed};
 use examples::manifest::HpaArguments;
 use examples::scenario::ScenarioArguments;
+use examples::{Failure, candidates};
+use scaling_core::adoption::{DayCost, PairedDay};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::live::{Clock, Entry, LoopReport, SimulatedClock, Stop, entries};
 use scaling_core::source::parse;
@@ -426,6 +428,41 @@ async fn the_past_of_a_workload_is_a_load_to_compare_on() {
     let out = String::from_utf8(out).unwrap();
     // What a pod serves is told by its CPU, as from a file.
     assert!(scenario.trace.pod_capacity().is_some() && out.contains("data from "), "{out}");
+}
+
+#[tokio::test]
+async fn the_days_that_were_seen_say_whether_to_go_on() {
+    let mut world = world().await;
+    world.live.from.backfill = 5;
+    let now = world.server.history.end();
+    let (target, hpa, samples) = fetched(&world.setup(), now, world.tell()).await.unwrap();
+    let cluster = Arguments::try_parse_from(["autoscale"]).unwrap().cluster;
+    let alone = hpa.clone().candidate("alone");
+    let scenario = cluster.fetched("shop", samples.clone(), &[alone], &mut Vec::new()).unwrap();
+    // It waits for nobody, and brings its own executor.
+    let replay = |stage| {
+        let engine = candidates::engine("rules").unwrap();
+        let replay = || adopting::days(&samples, &scenario, &hpa.spec, &engine, stage);
+        std::thread::scope(|scope| scope.spawn(replay).join()).unwrap().unwrap()
+    };
+    for (stage, next) in [(Stage::Observe, "floors"), (Stage::Floors, "full")] {
+        let days = replay(stage);
+        assert_eq!(days.len(), 4, "each whole day but the first, which is learnt from");
+        let mut out = Vec::new();
+        adopting::told(&target, &days, stage, &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains(&format!("{next} ")) && out.contains("wait: ") && out.contains("ask again"), "{out}");
+        // A trial of a fortnight as good as the best of them, and one as bad.
+        let (good, bad) =
+            (DayCost { pod_hours: 1.0, violating_share: 0.0 }, DayCost { pod_hours: 9.0, violating_share: 0.5 });
+        let all = |champion, challenger| vec![PairedDay { begins: now, champion, challenger }; 14];
+        let mut out = Vec::new();
+        adopting::told(&target, &all(bad, good), stage, &mut out).unwrap();
+        let command = format!("kubectl annotate hpa shop -n shop --overwrite kube-scaling/mode={next}");
+        assert!(String::from_utf8(out).unwrap().ends_with(&format!("{command}\n")));
+        let refused = adopting::told(&target, &all(good, bad), stage, &mut Vec::new()).unwrap_err();
+        assert!(matches!(&refused, Failure::Failed(why) if why.contains(&format!("{next} is worse"))), "{refused}");
+    }
 }
 
 #[tokio::test]

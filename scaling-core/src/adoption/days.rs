@@ -65,7 +65,7 @@ pub async fn replayed_days(
             break;
         }
         let until: Vec<ScalingMetrics> = seen.iter().filter(|sample| sample.timestamp < ends).cloned().collect();
-        let trace = Trace::from_samples(scenario.trace.name(), until, SampleTime::Starts)?;
+        let trace = Trace::from_samples(scenario.trace.name(), until, SampleTime::Ends)?;
         let before = number as f64;
         let day = Scenario { trace: trace.into(), history_share: before / (before + 1.0), ..scenario.clone() };
         let cost = async |candidate| {
