@@ -12,6 +12,7 @@ mod release;
 mod request;
 mod resources;
 mod retry;
+mod retry_after;
 mod scale;
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, 
 use serde_json::Value;
 
 pub use connect::{ConnectError, connect, connect_from_environment};
-pub(crate) use connect::{install_provider, unquoted};
+pub(crate) use connect::{client, install_provider, unquoted};
 pub use create::CreateError;
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
 pub use release::Released;

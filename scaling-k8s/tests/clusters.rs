@@ -18,6 +18,7 @@ use scaling_k8s::clusters::{
     Clusters, ClustersConfig, InvalidClusters, Isolated, PartHealth, UnknownCluster, contexts,
 };
 use scaling_k8s::kube::config::Kubeconfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -395,5 +396,38 @@ proptest! {
             let _ = whole.observe(&web, now).await;
             assert!(whole.observe(&web, now + TimeDelta::seconds(300)).await.is_ok());
         });
+    }
+}
+
+/// Answers requests in turn, each on a connection of its own.
+async fn answering(answers: &'static [&'static str]) -> Kubeconfig {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let text = KUBECONFIG.replace("https://127.0.0.1:1", &format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked).await.unwrap();
+            stream.write_all(answer.replace('\n', "\r\n").as_bytes()).await.unwrap();
+        }
+    });
+    Kubeconfig::from_yaml(&text).unwrap()
+}
+
+#[tokio::test]
+async fn a_pause_that_only_a_header_asks_for_is_not_lost() {
+    let kubeconfig = answering(&[
+        "HTTP/1.1 429 Too Many Requests\nretry-after: 7\ncontent-type: text/plain\ncontent-length: 5\nconnection: close\n\nlater",
+        "HTTP/1.1 503 Service Unavailable\nretry-after: Fri, 01 Jan 2027 00:00:00 GMT\ncontent-length: 0\nconnection: close\n\n",
+        "HTTP/1.1 429 Too Many Requests\nretry-after: 7\ncontent-type: application/json\ncontent-length: 67\nconnection: close\n\n{\"kind\":\"Status\",\"code\":429,\"details\":{\"retryAfterSeconds\":     3}}",
+        "HTTP/1.1 404 Not Found\nretry-after: 7\ncontent-length: 0\nconnection: close\n\n",
+    ]);
+    let clusters = Clusters::from_kubeconfig(kubeconfig.await, ["eu"]).await.unwrap();
+    let client = clusters.part(&Target::deployment("shop", "web")).unwrap().clone();
+    for (code, seconds) in [(429, 7), (503, 0), (429, 3), (404, 0)] {
+        let request = http::Request::get("/version").body(Vec::new()).unwrap();
+        let kube::Error::Api(status) = client.request_text(request).await.unwrap_err() else { panic!() };
+        let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+        assert_eq!((status.code, asked), (code, seconds), "{status:?}");
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn is_unbegun(error: &kube::Error) -> bool {
 /// The pause after which the same request may be answered better, as the server asks for it; none if it will not. Of a read that took too
 /// long, too.
 ///
-/// The client has its own retries for the header `Retry-After`; what it passes on has the number in its body, or nowhere.
+/// The number is in the body; where only the header `Retry-After` has it, a client of ours has put it there, and of another one it is lost.
 pub(super) fn pause(error: &kube::Error, is_read: bool) -> Option<Duration> {
     let kube::Error::Api(status) = error else { return None };
     let again = matches!(status.code, 429 | 503) || (is_read && matches!(status.code, 408 | 504));
@@ -125,11 +125,14 @@ fn conflict(target: &Target, status: &Status) -> ApplyError {
     ApplyError::Conflict { target: target.clone(), field: listed(fields), owner: listed(owners), since: None }
 }
 
+/// Between the owners of several fields.
+pub(super) const AND: &str = " and ";
+
 fn listed(items: impl Iterator<Item = String>) -> String {
     let mut items: Vec<String> = items.collect();
     items.sort();
     items.dedup();
-    items.join(" and ")
+    items.join(AND)
 }
 
 /// The manager in `conflict with "kubectl-edit" using autoscaling/v2`; all of the message if it is put differently.

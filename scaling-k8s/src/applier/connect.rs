@@ -1,8 +1,12 @@
 //! A client from the environment.
 
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use rustls::crypto::{CryptoProvider, ring};
+use tower::util::MapResponseLayer;
+
+use super::retry_after;
 
 /// There is no usable configuration of a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +58,8 @@ pub(crate) fn unquoted(
 /// longer be told from the answer to the last (law 12).
 pub(crate) fn client(mut config: Config) -> kube::Result<Client> {
     config.default_retry = false;
-    Client::try_from(config)
+    let layer = MapResponseLayer::new(retry_after::told as fn(_) -> _);
+    Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
 }
 
 /// Without a provider the client panics as soon as two of them are linked, which an application may do without knowing.

@@ -5,6 +5,7 @@ use scaling_core::ApplyError;
 use scaling_core::chrono::DateTime;
 use serde_json::Value;
 
+use super::answer::AND;
 use crate::resting::ANNOTATION;
 
 /// The fields besides the two bounds and our annotation that `manager` has applied before. An apply of these alone would give them up, and the
@@ -30,7 +31,10 @@ pub(super) fn would_be_lost(metadata: &ObjectMeta, manager: &str) -> Vec<String>
 /// A conflict, with the instant of the owner's last write if the metadata tell.
 pub(super) fn dated(mut error: ApplyError, metadata: &ObjectMeta) -> ApplyError {
     if let ApplyError::Conflict { owner, since, .. } = &mut error {
-        let writes = metadata.managed_fields.iter().flatten().filter(|entry| entry.manager.as_ref() == Some(owner));
+        // Several owners are told in one text; the newest write is that of one of them.
+        let is_owner = |manager: &String| owner == manager || owner.split(AND).any(|one| one == manager);
+        let writes =
+            metadata.managed_fields.iter().flatten().filter(|entry| entry.manager.as_ref().is_some_and(is_owner));
         let newest = writes.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
         // The client's clock type is another crate's; both know milliseconds since the epoch.
         *since = newest.and_then(|time| DateTime::from_timestamp_millis(time.as_millisecond()));
@@ -55,6 +59,8 @@ fn leaves(fields: &Value, path: &str, found: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use scaling_core::Target;
+
     use super::*;
 
     fn seen(manager: &str, operation: &str, subresource: &str) -> ObjectMeta {
@@ -72,6 +78,23 @@ mod tests {
             [seen("them", "Apply", ""), seen("us", "Update", ""), seen("us", "Apply", "status"), ObjectMeta::default()]
         {
             assert!(would_be_lost(&other, "us").is_empty());
+        }
+    }
+
+    #[test]
+    fn a_conflict_with_several_owners_has_the_time_of_the_newest() {
+        let entry =
+            |manager: &str, time: &str| serde_json::json!({ "manager": manager, "operation": "Update", "time": time });
+        let metadata: ObjectMeta = serde_json::from_value(serde_json::json!({ "managedFields": [
+            entry("a", "2026-01-01T00:00:00Z"), entry("b", "2026-01-02T00:00:00Z"), entry("c", "2026-01-03T00:00:00Z"),
+        ] }))
+        .unwrap();
+        for (owners, day) in [("a", Some(1)), ("b and a", Some(2)), ("d", None)] {
+            let target = Target::deployment("shop", "web");
+            let error = ApplyError::Conflict { target, field: "f".into(), owner: owners.into(), since: None };
+            let ApplyError::Conflict { since, .. } = dated(error, &metadata) else { panic!() };
+            let expected = day.map(|day| format!("2026-01-0{day} 00:00:00 UTC"));
+            assert_eq!(since.map(|since| since.to_string()), expected, "{owners}");
         }
     }
 }

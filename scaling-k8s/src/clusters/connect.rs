@@ -132,7 +132,5 @@ impl Clusters<Client> {
 
 fn client(mut config: Config) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
     config.connect_timeout = Some(CONNECT);
-    // It goes on for minutes, and hides what the server says until a deadline is over.
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
+    Ok(crate::applier::client(config)?)
 }
