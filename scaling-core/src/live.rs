@@ -145,7 +145,7 @@ impl Loop {
     /// # let autoscaler = Autoscaler::builder()
     /// #     .source(MemorySource::new()).engine(RuleBasedEngine::default()).applier(MemoryApplier::new()).build();
     /// let trial = Target::deployment("shop", "trial");
-    /// let opening: scaling_core::chrono::DateTime<_> = "2026-12-01T00:00:00Z".parse()?;
+    /// let opening: scaling_core::chrono::DateTime<scaling_core::chrono::Utc> = "2026-12-01T00:00:00Z".parse()?;
     /// let looped = Loop::over(autoscaler, Cadence::default(), move |now| {
     ///     let adoption = if now < opening { Adoption::Observe } else { Adoption::Full };
     ///     vec![Member::new(trial.clone()).adopted(adoption)]
