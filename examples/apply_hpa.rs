@@ -60,7 +60,7 @@ struct Arguments {
     force: bool,
 }
 
-/// How far the change is carried out. Without either it is only shown.
+/// Extent of the change: validated, or stored. Without either flag it is only shown.
 #[derive(Args, Debug)]
 struct Extent {
     /// Lets the API server validate the change. Nothing is stored.
@@ -145,7 +145,7 @@ async fn in_cluster(
     told(mode, out)
 }
 
-/// How far it went.
+/// Tells the extent to which it was carried out.
 fn told(mode: ApplyMode, out: &mut impl Write) -> Result<(), Failure> {
     let said = match mode {
         ApplyMode::Plan => "plan: nothing was sent (--server-dry-run, --apply)",
@@ -155,7 +155,7 @@ fn told(mode: ApplyMode, out: &mut impl Write) -> Result<(), Failure> {
     Ok(writeln!(out, "{said}")?)
 }
 
-/// What the guards leave of it. Law 11: no bound makes a pod leave; law 4: there is no other way to a plan.
+/// The plan that the guards allow: no bound makes a pod leave (law 11), and there is no other way to a plan (law 4).
 fn approved(target: &Target, state: HpaState, wanted: Bounds, out: &mut impl Write) -> Result<HpaPlan, Failure> {
     let policy = BoundsPolicy::default();
     let context = GuardContext {

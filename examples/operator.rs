@@ -96,7 +96,7 @@ struct Options {
     force: bool,
 }
 
-/// What the environment says where the command line does not.
+/// Variables of the environment, for settings that the command line leaves out.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 fn main() -> std::process::ExitCode {
@@ -111,7 +111,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     runtime.block_on(operate(options, parts))
 }
 
-/// What can be made without asking anybody.
+/// Parts that are made before anything is asked of a server.
 struct Parts {
     source: PrometheusSource,
     cadence: Cadence,
@@ -216,7 +216,7 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
 /// State of the controller; none before it is built.
 type State = Arc<OnceLock<Box<dyn Fn() -> FleetHealth + Send + Sync>>>;
 
-/// What is shown of the controller.
+/// The metrics, health and news of the controller.
 struct Watch {
     metrics: Arc<Metrics>,
     health: Arc<Health>,

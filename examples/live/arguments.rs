@@ -124,7 +124,7 @@ impl SourceArguments {
         self.validate_beside(false)
     }
 
-    /// The same, where the metrics may come from a cluster too.
+    /// Checks the origin of the metrics; `cluster` says that the cluster itself is one.
     fn validate_beside(&self, cluster: bool) -> Result<(), Failure> {
         let files = [&self.cloudwatch, &self.azure, &self.datadog].into_iter().flatten().count();
         match usize::from(self.prometheus.is_some()) + usize::from(cluster) + files {

@@ -1,4 +1,4 @@
-//! Whether to hand a workload over one stage further: the days that were seen, replayed under the stage in force and under the next.
+//! The decision to hand a workload over one stage further: each day that was seen is replayed under the stage in force and under the next.
 
 use std::io::Write;
 
