@@ -92,7 +92,7 @@ fn schedule(out: &mut impl Write) -> Result<(), Failure> {
     for reason in &compiled.reasons {
         writeln!(out, "   {reason}")?;
     }
-    let peak = compiled.schedule.windows().iter().map(scaling_schedule::Window::replicas).max().unwrap_or(1);
+    let peak = compiled.schedule.windows().iter().map(scaling_schedule::Window::min).max().unwrap_or(1);
     let price = Price::per_pod_hour(0.05, Currency::USD).map_err(Failure::input)?;
     let scheduled = Size::Scheduled { schedule: &compiled.schedule, outside: 1 };
     let report = CostReport::new(Size::Constant(peak), scheduled, &price);

@@ -177,8 +177,8 @@ fn a_schedule_becomes_its_floors_on_top_of_what_is_outside() {
     let monday: scaling_core::chrono::DateTime<scaling_core::chrono::Utc> = "2026-11-09T05:00:00Z".parse().unwrap();
     for minute in 0..10_080_u32 {
         let floor = schedule
-            .floor_at(monday + scaling_core::chrono::TimeDelta::minutes(minute.into()))
-            .map_or(0, |(_, floor)| floor);
+            .open_at(monday + scaling_core::chrono::TimeDelta::minutes(minute.into()))
+            .map_or(0, |open| open.min);
         let expected = bounds(floor.max(2), floor.max(10));
         assert_eq!(week.at(moment(minute / 1440, minute % 1440 / 60, minute % 60)), expected, "{minute}");
     }

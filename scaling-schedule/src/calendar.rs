@@ -1,13 +1,15 @@
 //! Recurring windows of size on the wall clock of a time zone.
 
+mod dated;
 mod days;
 mod schedule;
 mod table;
 mod week;
 mod window;
 
+pub use dated::DatedWindow;
 pub use days::Days;
-pub use schedule::Schedule;
+pub use schedule::{Open, Schedule};
 pub use week::{Segment, Week};
 pub use window::Window;
 

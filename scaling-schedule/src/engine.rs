@@ -36,9 +36,9 @@ impl FloorSource for Schedule {
     }
 
     fn floor(&self, _: &Target, now: DateTime<Utc>) -> Option<Floor> {
-        let (window, replicas) = self.floor_at(now)?;
-        let reason = Reason::Schedule { window: window.name().to_owned(), replicas };
-        Some(Floor { replicas, until: self.next_change(now), reason })
+        let open = self.open_at(now)?;
+        let reason = Reason::Schedule { window: open.window.to_owned(), replicas: open.min };
+        Some(Floor { replicas: open.min, until: self.next_floor(now), reason })
     }
 }
 

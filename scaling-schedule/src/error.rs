@@ -35,9 +35,28 @@ pub enum WindowFault {
         /// The text, as given.
         text: String,
     },
+    /// A text is no date and time.
+    #[error("`{field}` is {text:?}, not a date and time written YYYY-MM-DDTHH:MM")]
+    Date {
+        /// `from` or `to`.
+        field: &'static str,
+        /// The text, as given.
+        text: String,
+    },
+    /// It ends before it begins, or as it begins.
+    #[error("`to` is not after `from`")]
+    Ends,
     /// The floor is out of range.
-    #[error("{0} replicas are not between 1 and {MAX_REPLICAS}")]
-    Replicas(u32),
+    #[error("`min` is {0}, not between 1 and {MAX_REPLICAS}")]
+    Min(u32),
+    /// The ceiling is out of range.
+    #[error("`max` is {max}, not between its min of {min} and {MAX_REPLICAS}")]
+    Max {
+        /// The floor.
+        min: u32,
+        /// The ceiling.
+        max: u32,
+    },
 }
 
 /// A schedule that is refused.

@@ -10,7 +10,7 @@ mod error;
 pub mod forecast;
 mod predictive;
 
-pub use calendar::{Days, Schedule, Segment, Week, Window};
+pub use calendar::{DatedWindow, Days, Open, Schedule, Segment, Week, Window};
 pub use compile::{
     CompileConfig, CompileError, CompiledSchedule, Profile, WindowReason, compile, need_by_cpu, need_by_load,
 };

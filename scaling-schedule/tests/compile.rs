@@ -26,7 +26,7 @@ fn compiled(history: &MetricsHistory) -> CompiledSchedule {
 }
 
 fn floor(compiled: &CompiledSchedule, at: DateTime<Utc>) -> u32 {
-    compiled.schedule.floor_at(at).map_or(1, |(_, floor)| floor)
+    compiled.schedule.open_at(at).map_or(1, |open| open.min)
 }
 
 fn is_weekend(at: DateTime<Utc>) -> bool {
@@ -68,8 +68,8 @@ fn weekdays_and_weekends_get_their_own_windows_where_they_differ() {
     println!("{}", compiled.schedule);
     let windows = compiled.schedule.windows();
     assert_eq!(windows.len(), 2);
-    assert_eq!((windows[0].days(), windows[0].replicas()), (Days::DAILY, 2), "the same for both: one window");
-    assert_eq!((windows[1].days(), windows[1].replicas()), (Days::WEEKDAYS, 8));
+    assert_eq!((windows[0].days(), windows[0].min()), (Days::DAILY, 2), "the same for both: one window");
+    assert_eq!((windows[1].days(), windows[1].min()), (Days::WEEKDAYS, 8));
     assert_eq!(windows[1].from().to_string(), "08:40:00");
     assert_eq!(windows[1].to().to_string(), "17:00:00");
     assert!(compiled.confidence.value() > 0.75, "four weekend days, all alike: {:?}", compiled.confidence);
@@ -117,7 +117,7 @@ fn what_comes_on_more_than_a_tenth_of_the_days_is_held_for() {
     let rate = |at: DateTime<Utc>| if (at - monday()).num_days() % 7 == 2 && at.hour() == 9 { 75.0 } else { 5.0 };
     let compiled = compiled(&history(21, rate));
     assert_eq!(compiled.schedule.windows().len(), 1, "{}", compiled.schedule);
-    assert_eq!(compiled.schedule.windows()[0].replicas(), 8);
+    assert_eq!(compiled.schedule.windows()[0].min(), 8);
     assert!(compiled.confidence.value() < 0.95, "and the days that differ cost confidence: {:?}", compiled.confidence);
 }
 
@@ -164,7 +164,7 @@ fn a_lead_over_midnight_opens_on_the_evening_before_each_day_of_the_peak_and_say
     let windows = compiled.schedule.windows();
     assert_eq!(windows.len(), 2, "{}", compiled.schedule);
     let evenings = Days::of([Weekday::Sun, Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu]);
-    assert_eq!((windows[1].days(), windows[1].replicas()), (evenings, 20));
+    assert_eq!((windows[1].days(), windows[1].min()), (evenings, 20));
     assert_eq!(
         (windows[1].from().to_string().as_str(), windows[1].to().to_string().as_str()),
         ("23:40:00", "01:00:00")
@@ -252,7 +252,7 @@ proptest! {
         // Law 10: the reason says the need that the window holds pods for.
         for (reason, window) in compiled.reasons.iter().zip(compiled.schedule.windows()) {
             prop_assert_eq!(&reason.window, window.name());
-            let (need, pods) = (reason.peak_need, window.replicas());
+            let (need, pods) = (reason.peak_need, window.min());
             let tolerance = merge_pods.max(pods / 5);
             prop_assert!(need <= f64::from(pods) + 1e-6, "{reason}: {pods} pods");
             prop_assert!(need + f64::from(tolerance) + 1.0 > f64::from(pods), "{reason}: {pods} pods, tolerance {tolerance}");

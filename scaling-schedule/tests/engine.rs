@@ -202,7 +202,7 @@ proptest! {
     fn law_7_over_any_request_the_answer_is_the_larger_of_request_and_floor(request in requests(), hour in 0_i64..24) {
         let at = "2026-11-24T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::hours(hour);
         let observation = pods(at, request.current_replicas);
-        let floor = schedule().floor_at(at).map_or(0, |(_, floor)| floor);
+        let floor = schedule().open_at(at).map_or(0, |open| open.min);
         let decision = decide(&over(Wants(request.clone())), &observation);
         prop_assert_eq!(decision.wanted(), request.desired_replicas.max(floor));
         prop_assert_eq!(ScalingDecision { floor: None, ..decision }, request.clone());

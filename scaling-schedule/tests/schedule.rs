@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc, Weekday};
 use proptest::prelude::*;
-use scaling_schedule::{Days, Schedule, Tz, Window};
+use scaling_schedule::{DatedWindow, Days, Schedule, Tz, Window};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -14,7 +14,7 @@ fn one(zone: Tz, days: Days, from: &str, to: &str) -> Schedule {
 }
 
 fn is_open(schedule: &Schedule, text: &str) -> bool {
-    schedule.floor_at(at(text)).is_some()
+    schedule.open_at(at(text)).is_some()
 }
 
 /// The next changes after an instant, as text.
@@ -49,12 +49,57 @@ fn the_largest_open_floor_counts() {
     let windows =
         vec![window("day", "06:00", "22:00", 4), window("peak", "08:00", "10:00", 9), window("a", "09:00", "12:00", 9)];
     let schedule = Schedule::new(Tz::UTC, windows).unwrap();
-    let floor = |text| schedule.floor_at(at(text)).map(|(window, pods)| (window.name(), pods));
+    let floor = |text| schedule.open_at(at(text)).map(|open| (open.window, open.min));
     assert_eq!(floor("2026-11-24T07:00:00Z"), Some(("day", 4)));
     assert_eq!(floor("2026-11-24T09:30:00Z"), Some(("peak", 9)), "of equal floors the first");
     assert_eq!(floor("2026-11-24T23:00:00Z"), None);
     // At 10:00 the peak ends but the floor stays: no change.
     assert_eq!(changes(&schedule, "2026-11-24T05:00:00Z", 4), ["24T06:00", "24T08:00", "24T12:00", "24T22:00"]);
+}
+
+#[test]
+fn the_largest_ceiling_counts_whichever_window_states_it() {
+    let window = |name, from, to, min| Window::parse(name, Days::DAILY, from, to, min).unwrap();
+    let windows = vec![window("day", "06:00", "22:00", 4).with_max(30).unwrap(), window("peak", "08:00", "10:00", 9)];
+    let schedule = Schedule::new(Tz::UTC, windows).unwrap();
+    let open = |text| schedule.open_at(at(text)).map(|open| (open.window, open.min, open.max));
+    assert_eq!(open("2026-11-24T09:00:00Z"), Some(("peak", 9, Some(30))));
+    assert!(window("w", "06:00", "22:00", 4).with_max(3).is_err_and(|error| error.to_string().contains("`max` is 3")));
+    let week = schedule.week();
+    let segments: Vec<_> = week.segments().iter().take(3).map(|segment| (segment.floor, segment.ceiling)).collect();
+    assert_eq!(segments, [(None, None), (Some(4), Some(30)), (Some(9), Some(30))]);
+}
+
+#[test]
+fn an_event_opens_once_by_the_wall_clock() {
+    let sale = DatedWindow::parse("sale", "2026-11-27T18:00", "2026-11-28T02:00", 40).unwrap();
+    let day = Window::parse("day", Days::DAILY, "06:00", "22:00", 4).unwrap();
+    let schedule = Schedule::new(Tz::Europe__Berlin, vec![day]).unwrap().with_events(vec![sale.clone()]).unwrap();
+    let floor = |text| schedule.open_at(at(text)).map(|open| (open.window, open.min));
+    assert_eq!(floor("2026-11-27T16:59:59Z"), Some(("day", 4)));
+    assert_eq!(floor("2026-11-27T17:00:00Z"), Some(("sale", 40)));
+    assert_eq!(floor("2026-11-28T01:00:00Z"), None);
+    assert_eq!(floor("2027-11-27T18:00:00Z"), Some(("day", 4)), "another year");
+    assert_eq!(changes(&schedule, "2026-11-27T12:00:00Z", 3), ["27T17:00", "28T01:00", "28T05:00"]);
+    assert!(schedule.week().pod_hours(0) < 7.0 * 16.0 * 4.0 + 0.1, "a week without events");
+    let twice = schedule.with_events(vec![sale]).unwrap_err();
+    assert!(twice.to_string().contains("\"sale\": another window"), "{twice}");
+}
+
+#[test]
+fn what_is_wrong_with_an_event_is_said_with_its_name() {
+    let read =
+        |from: &str, to: &str, min: u32| DatedWindow::parse("sale", from, to, min).map_err(|error| error.to_string());
+    for (from, to, min, expected) in [
+        ("2026-11-27T18:00", "2026-11-27T18:00", 4, "`to` is not after `from`"),
+        ("2026-11-27 18:00", "2026-11-27T20:00", 4, "`from` is \"2026-11-27 18:00\""),
+        ("2026-11-27T18:00", "2026-11-31T20:00", 4, "`to` is \"2026-11-31T20:00\""),
+        ("2026-1-27T18:00:0", "2026-11-30T20:00", 4, "`from` is"),
+        ("2026-11-27T18:00", "2026-11-27T20:00", 0, "`min` is 0"),
+    ] {
+        let error = read(from, to, min).unwrap_err();
+        assert!(error.contains("window \"sale\"") && error.contains(expected), "{error}");
+    }
 }
 
 #[test]
@@ -96,7 +141,7 @@ fn the_ends_of_the_calendar_do_no_harm() {
     for zone in [Tz::Pacific__Kiritimati, Tz::Pacific__Pago_Pago] {
         let schedule = one(zone, Days::DAILY, "00:00", "12:00");
         for at in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
-            let _ = (schedule.floor_at(at), schedule.next_change(at));
+            let _ = (schedule.open_at(at), schedule.next_change(at));
         }
     }
 }
@@ -110,8 +155,9 @@ fn what_never_changes_has_no_next_change() {
 #[test]
 fn written_form_reads_back_and_errors_name_the_window() {
     let text = r#"{"time_zone":"Europe/Berlin","windows":[
-        {"name":"peak","days":"weekdays","from":"08:00","to":"11:00","replicas":8},
-        {"name":"sale","days":["mon","thu"],"from":"20:00","to":"02:00","replicas":12}]}"#;
+        {"name":"peak","days":"weekdays","from":"08:00","to":"11:00","min":8},
+        {"name":"sale","days":["mon","thu"],"from":"20:00","to":"02:00","min":12,"max":40}],
+        "events":[{"name":"flash","from":"2026-11-27T18:00","to":"2026-11-27T20:00","min":9}]}"#;
     let schedule: Schedule = serde_json::from_str(text).unwrap();
     let written = serde_json::to_string(&schedule).unwrap();
     assert_eq!(serde_json::from_str::<Schedule>(&written).unwrap(), schedule);
@@ -124,9 +170,9 @@ fn written_form_reads_back_and_errors_name_the_window() {
         ("02:00", "24:00", "window \"sale\": `to` is \"24:00\""),
         ("\"thu\"", "\"thursday\"", "window \"sale\": \"thursday\" is none of"),
         ("[\"mon\",\"thu\"]", "[]", "window \"sale\": it has no days"),
-        ("\"replicas\":8", "\"replicas\":0", "window \"peak\": 0 replicas"),
+        ("\"min\":8", "\"min\":0", "window \"peak\": `min` is 0"),
         ("\"sale\"", "\"peak\"", "window \"peak\": another window"),
-        ("\"replicas\":8", "\"pods\":8", "unknown field `pods`"),
+        ("\"min\":8", "\"pods\":8", "unknown field `pods`"),
         ("Europe/Berlin", "Mars/Phobos", "Mars/Phobos"),
     ] {
         let error = with(from, to);
@@ -175,7 +221,7 @@ proptest! {
 
     #[test]
     fn the_floor_is_constant_up_to_the_next_change_and_another_one_from_it_on(schedule in schedules(), after in instants()) {
-        let floor = |at| schedule.floor_at(at).map(|(_, replicas)| replicas);
+        let floor = |at| schedule.open_at(at).map(|open| open.min);
         let now = floor(after);
         let next = schedule.next_change(after);
         let end = next.unwrap_or(after + TimeDelta::days(9));
@@ -199,7 +245,7 @@ proptest! {
         for window in schedule.windows() {
             let alone = Schedule::new(Tz::UTC, vec![window.clone()]).unwrap();
             // Windows of a day may overlap with those of the next only when they last 24 hours at most: never.
-            let pod_hours = window.hours_per_week() * f64::from(window.replicas());
+            let pod_hours = window.hours_per_week() * f64::from(window.min());
             prop_assert!((alone.week().pod_hours(0) - pod_hours).abs() < 1e-6);
         }
     }

@@ -14,9 +14,11 @@ fn types_are_shared_between_threads() {
     shared::<CompileConfig>();
     shared::<CompiledSchedule>();
     shared::<CostReport>();
+    shared::<DatedWindow>();
     shared::<Days>();
     shared::<Forecaster>();
     shared::<LearntForecast>();
+    shared::<Open<'static>>();
     shared::<PredictiveConfig>();
     shared::<PredictiveEngine>();
     shared::<Profile>();

@@ -4,12 +4,13 @@ use chrono::{DateTime, MappedLocalTime, NaiveDateTime, NaiveTime, Offset, TimeDe
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use crate::{InvalidSchedule, Window};
+use crate::{DatedWindow, InvalidSchedule, Window};
 
 /// Two weeks and a day: a window of one weekday may be skipped once by a clock change, and then opens a week later.
 const SEARCH_DAYS: i64 = 15;
 
-/// Windows on the wall clock of a time zone. Where several are open, the largest floor counts.
+/// Windows on the wall clock of a time zone: recurring ones, and events of one date. Where several are open, the largest floor counts, and
+/// the largest ceiling.
 ///
 /// A window is open whenever the wall clock shows a time inside it. So a window whose start is skipped by a clock change opens
 /// at the first instant after the gap, one that lies wholly inside the gap does not open that day, and a time that comes
@@ -25,7 +26,7 @@ const SEARCH_DAYS: i64 = 15;
 /// let schedule = Schedule::new(Tz::Europe__Berlin, vec![peak])?;
 /// // A Tuesday, half past nine in Berlin.
 /// let at: DateTime<_> = "2026-11-24T08:30:00Z".parse().unwrap();
-/// assert_eq!(schedule.floor_at(at).map(|(window, pods)| (window.name(), pods)), Some(("morning", 8)));
+/// assert_eq!(schedule.open_at(at).map(|open| (open.window, open.min)), Some(("morning", 8)));
 /// assert_eq!(schedule.next_change(at), Some("2026-11-24T10:00:00Z".parse().unwrap()));
 /// # Ok::<(), scaling_schedule::InvalidSchedule>(())
 /// ```
@@ -34,6 +35,18 @@ const SEARCH_DAYS: i64 = 15;
 pub struct Schedule {
     time_zone: Tz,
     windows: Vec<Window>,
+    events: Vec<DatedWindow>,
+}
+
+/// Bounds that a schedule holds at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open<'a> {
+    /// Name of the open window with the largest floor; of equal ones the first.
+    pub window: &'a str,
+    /// That floor, in pods.
+    pub min: u32,
+    /// The largest ceiling of the open windows that state one.
+    pub max: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,18 +54,28 @@ pub struct Schedule {
 struct Raw {
     time_zone: Tz,
     windows: Vec<Window>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Vec<DatedWindow>,
 }
 
 impl TryFrom<Raw> for Schedule {
     type Error = InvalidSchedule;
     fn try_from(raw: Raw) -> Result<Self, InvalidSchedule> {
-        Self::new(raw.time_zone, raw.windows)
+        Self::new(raw.time_zone, raw.windows)?.with_events(raw.events)
     }
 }
 
 impl From<Schedule> for Raw {
     fn from(schedule: Schedule) -> Self {
-        Self { time_zone: schedule.time_zone, windows: schedule.windows }
+        Self { time_zone: schedule.time_zone, windows: schedule.windows, events: schedule.events }
+    }
+}
+
+impl Open<'_> {
+    /// Both at once.
+    fn and(self, other: Self) -> Self {
+        let higher = if other.min > self.min { other } else { self };
+        Open { max: self.max.max(other.max), ..higher }
     }
 }
 
@@ -62,11 +85,25 @@ impl Schedule {
     /// # Errors
     /// [`InvalidSchedule::DuplicateName`] if two windows have the same name.
     pub fn new(time_zone: Tz, windows: Vec<Window>) -> Result<Self, InvalidSchedule> {
+        Self { time_zone, windows, events: Vec::new() }.checked()
+    }
+
+    /// Adds windows of one date.
+    ///
+    /// # Errors
+    /// [`InvalidSchedule::DuplicateName`] if two windows have the same name.
+    pub fn with_events(mut self, events: Vec<DatedWindow>) -> Result<Self, InvalidSchedule> {
+        self.events.extend(events);
+        self.checked()
+    }
+
+    fn checked(self) -> Result<Self, InvalidSchedule> {
+        let names = self.windows.iter().map(Window::name).chain(self.events.iter().map(DatedWindow::name));
         let mut seen = std::collections::BTreeSet::new();
-        if let Some(window) = windows.iter().find(|window| !seen.insert(window.name())) {
-            return Err(InvalidSchedule::DuplicateName { name: window.name().to_owned() });
+        match names.into_iter().find(|name| !seen.insert(*name)) {
+            Some(name) => Err(InvalidSchedule::DuplicateName { name: name.to_owned() }),
+            None => Ok(self),
         }
-        Ok(Self { time_zone, windows })
     }
 
     /// Returns the time zone of the wall clock.
@@ -79,20 +116,35 @@ impl Schedule {
         &self.windows
     }
 
-    /// Returns the open window with the largest floor, and that floor in pods; of equal ones the first. `None` if no window is
-    /// open.
-    pub fn floor_at(&self, at: DateTime<Utc>) -> Option<(&Window, u32)> {
-        self.floor_on_wall_clock(self.wall_clock(at)?)
+    /// Returns the windows of one date, in the order given.
+    pub fn events(&self) -> &[DatedWindow] {
+        &self.events
     }
 
-    pub(crate) fn floor_on_wall_clock(&self, local: NaiveDateTime) -> Option<(&Window, u32)> {
-        let open = self.windows.iter().rev().filter(|window| window.is_open(local));
-        open.max_by_key(|window| window.replicas()).map(|window| (window, window.replicas()))
+    /// Returns the bounds that the open windows hold. `None` if no window is open.
+    pub fn open_at(&self, at: DateTime<Utc>) -> Option<Open<'_>> {
+        let local = self.wall_clock(at)?;
+        let dated = self.events.iter().filter(|event| event.is_open(local));
+        let dated = dated.map(|event| Open { window: event.name(), min: event.min(), max: event.max() });
+        self.recurring_on_wall_clock(local).into_iter().chain(dated).reduce(Open::and)
     }
 
-    /// Returns the first instant after `after` at which the floor is another one, if there is one within two weeks.
+    /// As [`Schedule::open_at`], of the recurring windows alone.
+    pub(crate) fn recurring_on_wall_clock(&self, local: NaiveDateTime) -> Option<Open<'_>> {
+        let open = self.windows.iter().filter(|window| window.is_open(local));
+        open.map(|window| Open { window: window.name(), min: window.min(), max: window.max() }).reduce(Open::and)
+    }
+
+    /// Returns the first instant after `after` at which the floor or the ceiling is another one, if there is one within two weeks.
     pub fn next_change(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let floor = |at| self.floor_at(at).map(|(_, replicas)| replicas);
+        let bounds = |at| self.open_at(at).map(|open| (open.min, open.max));
+        let now = bounds(after);
+        self.candidates(after).into_iter().find(|at| bounds(*at) != now)
+    }
+
+    /// As [`Schedule::next_change`], of the floor alone.
+    pub(crate) fn next_floor(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let floor = |at| self.open_at(at).map(|open| open.min);
         let now = floor(after);
         self.candidates(after).into_iter().find(|at| floor(*at) != now)
     }
@@ -108,18 +160,28 @@ impl Schedule {
         for day in -1..=SEARCH_DAYS {
             let Some(at) = after.checked_add_signed(TimeDelta::days(day)) else { continue };
             for time in &times {
-                match self.time_zone.from_local_datetime(&at.date_naive().and_time(*time)) {
-                    MappedLocalTime::Single(one) => found.push(one.to_utc()),
-                    MappedLocalTime::Ambiguous(first, second) => found.extend([first.to_utc(), second.to_utc()]),
-                    MappedLocalTime::None => {}
-                }
+                self.add_instants(at.date_naive().and_time(*time), &mut found);
             }
             found.extend(self.clock_change(at));
         }
-        found.retain(|at| *at > after);
+        for event in &self.events {
+            self.add_instants(event.from(), &mut found);
+            self.add_instants(event.to(), &mut found);
+        }
+        let latest = after.checked_add_signed(TimeDelta::days(SEARCH_DAYS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        found.retain(|at| *at > after && *at <= latest);
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// The instants at which the wall clock shows a time: none, one or two.
+    fn add_instants(&self, local: NaiveDateTime, found: &mut Vec<DateTime<Utc>>) {
+        match self.time_zone.from_local_datetime(&local) {
+            MappedLocalTime::Single(one) => found.push(one.to_utc()),
+            MappedLocalTime::Ambiguous(first, second) => found.extend([first.to_utc(), second.to_utc()]),
+            MappedLocalTime::None => {}
+        }
     }
 
     /// The clock change in the day that starts at `at`, to the second.

@@ -30,7 +30,7 @@ impl fmt::Display for Schedule {
         let width = |title: usize, cells: &mut dyn Iterator<Item = usize>| cells.fold(title, usize::max);
         let name = width(6, &mut self.windows().iter().map(|window| window.name().chars().count()));
         let days = width(4, &mut self.windows().iter().map(|window| window.days().to_string().len()));
-        let pods = width(4, &mut self.windows().iter().map(|window| window.replicas().to_string().len()));
+        let pods = width(4, &mut self.windows().iter().map(|window| window.min().to_string().len()));
         writeln!(f, "{:name$}  {:days$}  FROM   TO     {:>pods$}  HOURS/WEEK", "WINDOW", "DAYS", "PODS")?;
         for window in self.windows() {
             writeln!(
@@ -40,7 +40,7 @@ impl fmt::Display for Schedule {
                 window.days().to_string(),
                 window.from().format("%H:%M"),
                 window.to().format("%H:%M"),
-                window.replicas(),
+                window.min(),
                 window.hours_per_week(),
             )?;
         }

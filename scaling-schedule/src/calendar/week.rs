@@ -1,4 +1,4 @@
-//! The floor over an ordinary week.
+//! The bounds over an ordinary week.
 
 use chrono::{NaiveDate, NaiveDateTime, TimeDelta, Weekday};
 
@@ -7,7 +7,7 @@ use crate::Schedule;
 const MINUTES_PER_DAY: u32 = 24 * 60;
 const MINUTES_PER_WEEK: u32 = 7 * MINUTES_PER_DAY;
 
-/// A stretch of the week with one floor.
+/// A stretch of the week with one floor and one ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Start, in minutes since Monday 00:00.
@@ -16,6 +16,8 @@ pub struct Segment {
     pub end_minute: u32,
     /// The floor; `None` where no window is open.
     pub floor: Option<u32>,
+    /// The ceiling; `None` where no open window states one.
+    pub ceiling: Option<u32>,
 }
 
 impl Segment {
@@ -31,7 +33,7 @@ impl Segment {
     }
 }
 
-/// The floor over a week without a clock change, Monday 00:00 to Sunday 24:00: neighbouring segments differ.
+/// The bounds over a week without a clock change, Monday 00:00 to Sunday 24:00: neighbouring segments differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Week(Vec<Segment>);
 
@@ -55,7 +57,7 @@ fn moment(minute: u32) -> NaiveDateTime {
 }
 
 impl Schedule {
-    /// Returns the floor over a week without a clock change, for bills and previews.
+    /// Returns the bounds over a week without a clock change and without events, for bills and previews.
     pub fn week(&self) -> Week {
         use chrono::Timelike;
         let minute_of_day = |time: chrono::NaiveTime| time.num_seconds_from_midnight() / 60;
@@ -70,10 +72,11 @@ impl Schedule {
         edges.dedup();
         let mut segments: Vec<Segment> = Vec::new();
         for (start, end) in edges.iter().zip(edges.iter().skip(1)) {
-            let floor = self.floor_on_wall_clock(moment(*start)).map(|(_, replicas)| replicas);
+            let open = self.recurring_on_wall_clock(moment(*start));
+            let (floor, ceiling) = (open.map(|open| open.min), open.and_then(|open| open.max));
             match segments.last_mut() {
-                Some(last) if last.floor == floor => last.end_minute = *end,
-                _ => segments.push(Segment { start_minute: *start, end_minute: *end, floor }),
+                Some(last) if (last.floor, last.ceiling) == (floor, ceiling) => last.end_minute = *end,
+                _ => segments.push(Segment { start_minute: *start, end_minute: *end, floor, ceiling }),
             }
         }
         Week(segments)

@@ -10,10 +10,13 @@ use crate::{Days, InvalidWindow, WindowFault};
 /// Names this long fit into a label value of Kubernetes.
 pub(crate) const MAX_NAME: usize = 63;
 
-/// A floor of pods on some weekdays, from one wall-clock time to another.
+/// Bounds of size on some weekdays, from one wall-clock time to another: a floor, and a ceiling if one is stated.
 ///
 /// It opens on each of its days at `from` and closes at `to`; with `to` at or before `from` it closes on the next day, so
 /// `00:00` to `00:00` is the whole day. The closing minute is not part of it.
+///
+/// The ceiling is for where the schedule alone moves the bounds, as CronJobs in a cluster do: the max is at least that while the window is
+/// open. In process a floor moves the min alone (law 6), and the max follows what is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Raw", into = "Raw")]
 pub struct Window {
@@ -21,7 +24,8 @@ pub struct Window {
     days: Days,
     from: NaiveTime,
     to: NaiveTime,
-    replicas: u32,
+    min: u32,
+    max: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -31,7 +35,9 @@ struct Raw {
     days: WrittenDays,
     from: String,
     to: String,
-    replicas: u32,
+    min: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max: Option<u32>,
 }
 
 impl TryFrom<Raw> for Window {
@@ -43,9 +49,25 @@ impl TryFrom<Raw> for Window {
             Ok((days, time("from", &raw.from)?, time("to", &raw.to)?))
         };
         match read() {
-            Ok((days, from, to)) => Self::new(raw.name, days, from, to, raw.replicas),
+            Ok((days, from, to)) => Self::new(raw.name, days, from, to, raw.min)?.with_ceiling(raw.max),
             Err(fault) => Err(InvalidWindow { name: raw.name, fault }),
         }
+    }
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), WindowFault> {
+    let fits = !name.is_empty() && name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(WindowFault::Name) }
+}
+
+pub(super) fn check_min(min: u32) -> Result<(), WindowFault> {
+    if min == 0 || min > MAX_REPLICAS { Err(WindowFault::Min(min)) } else { Ok(()) }
+}
+
+pub(super) fn check_max(min: u32, max: Option<u32>) -> Result<(), WindowFault> {
+    match max.filter(|max| *max < min || *max > MAX_REPLICAS) {
+        Some(max) => Err(WindowFault::Max { min, max }),
+        None => Ok(()),
     }
 }
 
@@ -66,7 +88,8 @@ impl From<Window> for Raw {
             days: window.days.into(),
             from: window.from.format("%H:%M").to_string(),
             to: window.to.format("%H:%M").to_string(),
-            replicas: window.replicas,
+            min: window.min,
+            max: window.max,
         }
     }
 }
@@ -76,13 +99,13 @@ impl Window {
     ///
     /// # Errors
     /// [`InvalidWindow`] if the name is empty, longer than 63 characters or holds control characters, there is no day, a time
-    /// is not a whole minute, or the replicas are 0 or more than Kubernetes can store.
+    /// is not a whole minute, or the min is 0 or more than Kubernetes can store.
     pub fn new(
         name: impl Into<String>,
         days: Days,
         from: NaiveTime,
         to: NaiveTime,
-        replicas: u32,
+        min: u32,
     ) -> Result<Self, InvalidWindow> {
         let name = name.into();
         let whole = |field, time: NaiveTime| {
@@ -94,18 +117,16 @@ impl Window {
             }
         };
         let check = || {
-            if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-                return Err(WindowFault::Name);
-            }
+            check_name(&name)?;
             if days.is_empty() {
                 return Err(WindowFault::NoDays);
             }
             whole("from", from)?;
             whole("to", to)?;
-            if replicas == 0 || replicas > MAX_REPLICAS { Err(WindowFault::Replicas(replicas)) } else { Ok(()) }
+            check_min(min)
         };
         match check() {
-            Ok(()) => Ok(Self { name, days, from, to, replicas }),
+            Ok(()) => Ok(Self { name, days, from, to, min, max: None }),
             Err(fault) => Err(InvalidWindow { name, fault }),
         }
     }
@@ -114,17 +135,29 @@ impl Window {
     ///
     /// # Errors
     /// As [`Window::new`], or if a time is not written so.
-    pub fn parse(
-        name: impl Into<String>,
-        days: Days,
-        from: &str,
-        to: &str,
-        replicas: u32,
-    ) -> Result<Self, InvalidWindow> {
+    pub fn parse(name: impl Into<String>, days: Days, from: &str, to: &str, min: u32) -> Result<Self, InvalidWindow> {
         let name = name.into();
         match time("from", from).and_then(|from| Ok((from, time("to", to)?))) {
-            Ok((from, to)) => Self::new(name, days, from, to, replicas),
+            Ok((from, to)) => Self::new(name, days, from, to, min),
             Err(fault) => Err(InvalidWindow { name, fault }),
+        }
+    }
+
+    /// States a ceiling: while the window is open, the max is at least that.
+    ///
+    /// # Errors
+    /// [`InvalidWindow`] if it is lower than the floor, or more than Kubernetes can store.
+    pub fn with_max(self, max: u32) -> Result<Self, InvalidWindow> {
+        self.with_ceiling(Some(max))
+    }
+
+    fn with_ceiling(mut self, max: Option<u32>) -> Result<Self, InvalidWindow> {
+        match check_max(self.min, max) {
+            Ok(()) => {
+                self.max = max;
+                Ok(self)
+            }
+            Err(fault) => Err(InvalidWindow { name: self.name, fault }),
         }
     }
 
@@ -149,8 +182,13 @@ impl Window {
     }
 
     /// Returns the floor in pods.
-    pub fn replicas(&self) -> u32 {
-        self.replicas
+    pub fn min(&self) -> u32 {
+        self.min
+    }
+
+    /// Returns the ceiling in pods, if one is stated.
+    pub fn max(&self) -> Option<u32> {
+        self.max
     }
 
     /// Returns true if it closes on the day after it opens.
