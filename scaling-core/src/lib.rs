@@ -43,6 +43,7 @@ pub mod target;
 pub mod telemetry;
 #[cfg(any(feature = "http", feature = "telemetry", feature = "otlp"))]
 mod trace_context;
+pub mod web;
 
 #[doc(inline)]
 pub use applier::{Applied, ApplyError, HpaApplier, MemoryApplier};

@@ -34,8 +34,7 @@ use crate::target::Target;
 
 const HTML: &str = include_str!("page/page.html");
 /// Palette, shared with the report of a backtest, and style.
-static STYLE: LazyLock<String> =
-    LazyLock::new(|| [include_str!("../web/palette.css"), include_str!("page/page.css")].concat());
+static STYLE: LazyLock<String> = LazyLock::new(|| [crate::web::PALETTE, include_str!("page/page.css")].concat());
 /// One script in parts, in this order.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     let parts = [

@@ -10,9 +10,10 @@ use std::fmt::Write;
 
 use super::{Report, TraceReport};
 use crate::stats::{grouped, significant};
+use crate::web::{PALETTE, escaped};
 
 /// Palette, shared with the status page, and style.
-const STYLE: [&str; 2] = [include_str!("../../web/palette.css"), include_str!("html/style.css")];
+const STYLE: [&str; 2] = [PALETTE, include_str!("html/style.css")];
 /// One script in four parts, in this order: what numbers look like, as on the status page, and instants, a chart, the page.
 const SCRIPT: [&str; 4] = [
     include_str!("../../web/numbers.js"),
@@ -149,10 +150,6 @@ fn circumstances(html: &mut String, trace: &TraceReport) {
 }
 
 /// Text that is only text.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 /// A number as people read it: thousands apart, no more digits than it has.
 fn number(value: f64) -> String {
     let text = if value.abs() >= 100.0 || value == 0.0 {
