@@ -9,6 +9,7 @@ mod engine;
 mod error;
 pub mod forecast;
 mod predictive;
+mod strip;
 
 pub use calendar::{DatedWindow, Days, Open, Schedule, Segment, Week, Window};
 pub use compile::{
@@ -20,5 +21,12 @@ pub use error::{InvalidSchedule, InvalidWindow, WindowFault};
 pub use forecast::Forecaster;
 pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine, Snapshot, SnapshotError};
 
+pub use strip::{Band, WeekBand, WeekStrip};
+
 pub use chrono_tz;
 pub use chrono_tz::Tz;
+
+/// A name in a line of text: without what would move the cursor of a terminal.
+fn one_line(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
+}

@@ -27,7 +27,10 @@ fn types_are_shared_between_threads() {
     shared::<Segment>();
     shared::<Size<'static>>();
     shared::<Snapshot>();
+    shared::<Band>();
     shared::<Week>();
+    shared::<WeekBand>();
+    shared::<WeekStrip<'static>>();
     shared::<Window>();
     shared::<WindowFault>();
     shared::<WindowReason>();

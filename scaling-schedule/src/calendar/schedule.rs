@@ -208,7 +208,12 @@ impl Schedule {
 
     /// Time on the wall clock; `None` at the ends of the calendar, where chrono would panic.
     pub(crate) fn wall_clock(&self, at: DateTime<Utc>) -> Option<NaiveDateTime> {
+        Self::clock(self.time_zone, at)
+    }
+
+    /// Time on the wall clock of a zone; `None` at the ends of the calendar.
+    pub(crate) fn clock(time_zone: Tz, at: DateTime<Utc>) -> Option<NaiveDateTime> {
         let utc = at.naive_utc();
-        utc.checked_add_offset(self.time_zone.offset_from_utc_datetime(&utc).fix())
+        utc.checked_add_offset(time_zone.offset_from_utc_datetime(&utc).fix())
     }
 }
