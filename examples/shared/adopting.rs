@@ -4,9 +4,9 @@ use std::io::Write;
 
 use clap::ValueEnum;
 use futures::executor::block_on;
-use scaling_core::adoption::{PairedDay, Trial, TrialVerdict, replayed_days};
-use scaling_core::backtest::{Candidate, CandidateSetup, Driver, Scenario};
-use scaling_core::hpa::{ControllerConfig, HpaSpec};
+use scaling_core::adoption::{PairedDay, Trial, TrialVerdict, deployed, replayed_days};
+use scaling_core::backtest::{Driver, Scenario};
+use scaling_core::hpa::HpaSpec;
 use scaling_core::{Adoption, ScalingMetrics, Target};
 
 use crate::Failure;
@@ -39,23 +39,6 @@ impl Stage {
     }
 }
 
-/// An HPA with an engine handed over so far.
-fn handed_over(adoption: Adoption, spec: &HpaSpec, engine: &EngineRecipe) -> Candidate {
-    let (spec, engine) = (spec.clone(), engine.clone());
-    Candidate::new(adoption.to_string(), move |_| {
-        let setup = CandidateSetup::hpa(spec.clone(), ControllerConfig::default());
-        Ok(match adoption {
-            Adoption::Observe => setup,
-            Adoption::Floors => {
-                let mut driver = Driver::bounds(engine()?);
-                driver.policy.floors_only = true;
-                setup.driven_by(driver)
-            }
-            Adoption::Full => setup.driven_by(Driver::bounds(engine()?)),
-        })
-    })
-}
-
 /// Replays each whole day but the first under the stage in force and under the next.
 ///
 /// # Errors
@@ -67,7 +50,10 @@ pub fn days(
     engine: &EngineRecipe,
     stage: Stage,
 ) -> Result<Vec<PairedDay>, Failure> {
-    let [champion, challenger] = [stage.adoption(), stage.next()].map(|adoption| handed_over(adoption, spec, engine));
+    let [champion, challenger] = [stage.adoption(), stage.next()].map(|adoption| {
+        let engine = engine.clone();
+        deployed(adoption, spec.clone(), move |_| Ok(Driver::bounds(engine()?)))
+    });
     block_on(replayed_days(samples, scenario, &champion, &challenger)).map_err(Failure::failed)
 }
 

@@ -453,8 +453,8 @@ async fn the_days_that_were_seen_say_whether_to_go_on() {
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains(&format!("{next} ")) && out.contains("wait: ") && out.contains("ask again"), "{out}");
         // A trial of a fortnight as good as the best of them, and one as bad.
-        let (good, bad) =
-            (DayCost { pod_hours: 1.0, violating_share: 0.0 }, DayCost { pod_hours: 9.0, violating_share: 0.5 });
+        let cost = |pod_hours, violating_share| DayCost { pod_hours, violating_share, ..DayCost::default() };
+        let (good, bad) = (cost(1.0, 0.0), cost(9.0, 0.5));
         let all = |champion, challenger| vec![PairedDay { begins: now, champion, challenger }; 14];
         let mut out = Vec::new();
         adopting::told(&target, &all(bad, good), stage, &mut out).unwrap();

@@ -10,6 +10,7 @@ mod backoff;
 mod cadence;
 mod clock;
 mod files;
+mod jitter;
 mod members;
 mod report;
 mod round;
@@ -32,6 +33,7 @@ pub use stop::Stop;
 use crate::autoscaler::Autoscaler;
 use crate::target::Target;
 use backoff::Backoff;
+use jitter::Jitter;
 use members::Members;
 use round::{Batch, Fleet};
 use timetable::{Due, Timetable};
@@ -110,6 +112,7 @@ pub struct Loop {
     longest_backoff: TimeDelta,
     batches: u32,
     deadline: Option<Duration>,
+    jitter: Option<Jitter>,
     hook: Hook,
 }
 
@@ -169,7 +172,17 @@ impl Loop {
         };
         let (clock, hook): (_, Hook) = (Box::new(SystemClock), Box::new(|_, _| {}));
         let members = Box::new(members);
-        Self { fleet, members, cadence, clock, longest_backoff: LONGEST_BACKOFF, batches: 1, deadline: None, hook }
+        Self {
+            fleet,
+            members,
+            cadence,
+            clock,
+            longest_backoff: LONGEST_BACKOFF,
+            batches: 1,
+            deadline: None,
+            jitter: None,
+            hook,
+        }
     }
 
     /// Sets the clock. Default: [`SystemClock`].
@@ -185,6 +198,14 @@ impl Loop {
     /// A [deadline](Self::deadline), [what is missed](LoopReport::missed) and a source that is down then go by the batch.
     pub fn batches(mut self, batches: u32) -> Self {
         self.batches = batches;
+        self
+    }
+
+    /// Begins each tick late, by a random while below `most` that follows from the seed and the instant of the tick: loops with different
+    /// seeds do not ask one server at one moment, though they tick for the same instants. Never by more than a tenth of the interval, or of a
+    /// batch's part of it, so that a tick with the usual [deadline](Self::deadline) is over before the next. Default: none.
+    pub fn jitter(mut self, most: Duration, seed: u64) -> Self {
+        self.jitter = Some(Jitter { seed, most });
         self
     }
 
@@ -251,6 +272,7 @@ impl Loop {
         let backoff = || Backoff::new(self.cadence.interval(), self.longest_backoff);
         let mut batches: Vec<Batch> = (0..parts).map(|number| Batch::new(number, parts, backoff())).collect();
         let mut timetable = Timetable::new(cadence);
+        let jitter = self.jitter.map(|jitter| jitter.within(part));
         while !stop.is_requested() {
             let now = self.clock.now();
             match timetable.look(now) {
@@ -264,6 +286,13 @@ impl Loop {
                         tracing::warn!(missed, %at, "ticks were missed");
                     }
                     report.missed += missed;
+                    if let Some(jitter) = &jitter {
+                        tokio::select! {
+                            biased;
+                            () = stop.requested() => continue,
+                            () = self.clock.sleep(jitter.of(at)) => {}
+                        }
+                    }
                     let number = usize::try_from(cadence.part(at, parts)).unwrap_or(0);
                     let Some(batch) = batches.get_mut(number) else { continue };
                     let tick = self.fleet.tick(at, (self.members)(at), stop, batch).await;

@@ -1,5 +1,5 @@
 //! Seeing: the trait [`MetricsSource`], sources that the host feeds ([`MemorySource`]) or that replay a [`Recording`], several as one
-//! ([`Composite`]), declared events added to one ([`WithEvents`]), the [`Accumulator`] that makes a history of samples as they come, and
+//! ([`Composite`]), the past of a workload ([`PastSource`]), declared events added to one ([`WithEvents`]), the [`Accumulator`] that makes a history of samples as they come, and
 //! [`parse`] for files.
 
 mod accumulate;
@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod mapping;
 mod memory;
 pub mod parse;
+mod past;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod replay;
@@ -30,6 +31,7 @@ use chrono::{DateTime, Utc};
 pub use accumulate::{Accumulator, DEFAULT_LIMIT, SampleCounts, SampleError};
 pub use composite::{AllFailed, Composite, Part};
 pub use memory::MemorySource;
+pub use past::{Observed, PastSource};
 pub use replay::{Recording, Replay};
 pub use watched::Watched;
 pub use with_events::WithEvents;

@@ -1,9 +1,9 @@
-//! Days of one load under two policies: [`replayed_days`].
+//! Days of one load under two policies: [`replayed_days`], and [`replayed_day`] for one of them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::backtest::{BacktestError, Candidate, SampleTime, Scenario, Trace, TraceError, score_one};
+use crate::backtest::{BacktestError, Candidate, SampleTime, Scenario, Score, Trace, TraceError, score_one};
 use crate::metrics::ScalingMetrics;
 
 /// Cost of one day, and what its users suffered.
@@ -13,6 +13,9 @@ pub struct DayCost {
     pub pod_hours: f64,
     /// Share of requests that waited longer than the objective, or were dropped: 0 to 1.
     pub violating_share: f64,
+    /// Times that the bounds of the HPA were moved; none under the HPA as it is.
+    #[serde(default)]
+    pub changes: u64,
 }
 
 /// One day under both: the same load, the same cluster.
@@ -57,25 +60,42 @@ pub async fn replayed_days(
     challenger: &Candidate,
 ) -> Result<Vec<PairedDay>, DaysError> {
     let mut days = Vec::new();
-    let Some(first) = seen.iter().map(|sample| sample.timestamp).min() else { return Ok(days) };
-    let last = seen.iter().map(|sample| sample.timestamp).max().unwrap_or(first);
     for number in 1.. {
-        let (begins, ends) = (first + TimeDelta::days(number), first + TimeDelta::days(number + 1));
-        if ends > last {
-            break;
-        }
-        let until: Vec<ScalingMetrics> = seen.iter().filter(|sample| sample.timestamp < ends).cloned().collect();
-        let trace = Trace::from_samples(scenario.trace.name(), until, SampleTime::Ends)?;
-        let before = number as f64;
-        let day = Scenario { trace: trace.into(), history_share: before / (before + 1.0), ..scenario.clone() };
-        let cost = async |candidate| {
-            let score = score_one(&day, candidate, &()).await;
-            let score = score.map_err(|source| DaysError::Replay { begins, source })?;
-            Ok::<_, DaysError>(DayCost { pod_hours: score.pod_hours, violating_share: score.violating_share })
-        };
-        days.push(PairedDay { begins, champion: cost(champion).await?, challenger: cost(challenger).await? });
+        let Some(day) = replayed_day(seen, scenario, champion, challenger, number).await? else { break };
+        days.push(day);
     }
     Ok(days)
+}
+
+/// Replays one of the days of [`replayed_days`], for a host that does something else in between: the first is number 1. None if it is not
+/// over in what was seen.
+///
+/// # Errors
+/// Those of [`replayed_days`].
+pub async fn replayed_day(
+    seen: &[ScalingMetrics],
+    scenario: &Scenario,
+    champion: &Candidate,
+    challenger: &Candidate,
+    number: u32,
+) -> Result<Option<PairedDay>, DaysError> {
+    let instants = || seen.iter().map(|sample| sample.timestamp);
+    let (Some(first), Some(last)) = (instants().min(), instants().max()) else { return Ok(None) };
+    let day = |number: u32| first.checked_add_signed(TimeDelta::days(number.into()));
+    let (Some(begins), Some(ends)) = (day(number), day(number.saturating_add(1)).filter(|ends| *ends <= last)) else {
+        return Ok(None);
+    };
+    let until: Vec<ScalingMetrics> = seen.iter().filter(|sample| sample.timestamp < ends).cloned().collect();
+    let trace = Trace::from_samples(scenario.trace.name(), until, SampleTime::Ends)?;
+    let before = f64::from(number);
+    let day = Scenario { trace: trace.into(), history_share: before / (before + 1.0), ..scenario.clone() };
+    let cost = async |candidate| {
+        let score = score_one(&day, candidate, &()).await;
+        let Score { pod_hours, violating_share, bound_changes: changes, .. } =
+            score.map_err(|source| DaysError::Replay { begins, source })?;
+        Ok::<_, DaysError>(DayCost { pod_hours, violating_share, changes })
+    };
+    Ok(Some(PairedDay { begins, champion: cost(champion).await?, challenger: cost(challenger).await? }))
 }
 
 #[cfg(test)]
@@ -135,6 +155,8 @@ mod tests {
             assert!((day.challenger.pod_hours - 4.0 * 23.0).abs() < 1.0, "{day:?}");
             assert!(day.challenger.violating_share == 0.0, "{day:?}");
         }
+        let one = |number| block_on(replayed_day(&samples, &scenario, &pods(8), &pods(4), number)).unwrap();
+        assert_eq!((one(1), one(9), one(10), one(u32::MAX)), (Some(days[0]), Some(days[8]), None, None));
         assert!(matches!(Trial::default().verdict(&days), TrialVerdict::Promote(_)));
         let alike = block_on(replayed_days(&samples, &scenario, &pods(4), &pods(4))).unwrap();
         assert!(

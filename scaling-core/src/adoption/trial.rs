@@ -33,8 +33,8 @@ use crate::state::Adoption;
 ///
 /// let day = |number| PairedDay {
 ///     begins: DateTime::UNIX_EPOCH + TimeDelta::days(number),
-///     champion: DayCost { pod_hours: 240.0, violating_share: 0.002 },
-///     challenger: DayCost { pod_hours: 190.0, violating_share: 0.001 },
+///     champion: DayCost { pod_hours: 240.0, violating_share: 0.002, changes: 0 },
+///     challenger: DayCost { pod_hours: 190.0, violating_share: 0.001, changes: 40 },
 /// };
 /// let week: Vec<_> = (0..7).map(day).collect();
 /// let verdict = Trial::default().verdict(&week);
@@ -186,7 +186,7 @@ mod tests {
     use crate::adoption::DayCost;
 
     fn day(champion: (f64, f64), challenger: (f64, f64)) -> PairedDay {
-        let cost = |(pod_hours, violating_share)| DayCost { pod_hours, violating_share };
+        let cost = |(pod_hours, violating_share)| DayCost { pod_hours, violating_share, ..DayCost::default() };
         PairedDay {
             begins: DateTime::UNIX_EPOCH + TimeDelta::days(1),
             champion: cost(champion),

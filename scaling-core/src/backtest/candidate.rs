@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use super::{ClusterModel, Control, DemandBasis};
 use crate::baseline::{KpaConfig, KpaEngine};
@@ -86,6 +87,9 @@ pub struct Driver {
     pub policy: BoundsPolicy,
     /// Receives the record of every tick, settling time included. Default: none.
     pub recorder: Option<Box<dyn Recorder>>,
+    /// Time between two of its ticks, rounded to whole sync periods of the cluster; the HPA beneath goes on at each of them. Default: none,
+    /// so that it decides at every sync.
+    pub interval: Option<Duration>,
 }
 
 impl fmt::Debug for Driver {
@@ -106,12 +110,26 @@ impl Driver {
             guards: Guards::only_hard_limits(),
             policy: BoundsPolicy::exact(),
             recorder: None,
+            interval: None,
         }
     }
 
     /// Creates a driver of an HPA's bounds with the default guards and policy, as in production.
     pub fn bounds(engine: impl DecisionEngine + 'static) -> Self {
-        Self { engine: Box::new(engine), guards: Guards::default(), policy: BoundsPolicy::default(), recorder: None }
+        Self {
+            engine: Box::new(engine),
+            guards: Guards::default(),
+            policy: BoundsPolicy::default(),
+            recorder: None,
+            interval: None,
+        }
+    }
+
+    /// Sets the time between two of its ticks, as a host has it whose loop is slower than the HPA.
+    #[must_use]
+    pub fn ticking(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
     }
 
     /// Records every tick.

@@ -302,6 +302,11 @@ impl<'a> Prepared<'a> {
         let fault = |source| self.fault(candidate, source);
         let CandidateSetup { control, driver } = candidate.make(&self.training()).map_err(fault)?;
         self.check_bounds(candidate, &control)?;
+        let mut facts = self.facts.clone();
+        if let Some(interval) = driver.as_ref().and_then(|driver| driver.interval) {
+            // An engine looks ahead to its own next decision.
+            facts.sync_period = interval;
+        }
         let cluster = Cluster::new(ClusterSetup {
             target: self.target.clone(),
             model: self.scenario.model.clone(),
@@ -310,7 +315,7 @@ impl<'a> Prepared<'a> {
             first_step: self.first_step,
             counted: Arc::clone(&self.counted),
             control,
-            facts: self.facts.clone(),
+            facts,
             events: self.scenario.events.clone().into(),
             history: Arc::clone(&self.history),
         });
@@ -370,7 +375,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Lets an engine decide at every sync period, on the path that runs live: an [`Autoscaler`] over the simulated cluster.
+    /// Lets an engine decide at every sync period, or as often as its driver says, on the path that runs live: an [`Autoscaler`] over the simulated cluster.
     async fn drive(
         &self,
         cluster: &Arc<Cluster>,
@@ -394,6 +399,8 @@ impl<'a> Prepared<'a> {
         // Building fails only without a source, an engine or an applier.
         let autoscaler = builder.build();
         let sync = model.steps(model.sync_period).max(1);
+        let interval = driver.interval.map_or(0, |interval| model.steps(interval));
+        let sync = (interval / sync).max(1) * sync;
         let mut reported = self.first_step;
         for step in (self.first_step..self.end).step_by(sync) {
             let now = self.arrivals.instant(step);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 
@@ -13,6 +14,7 @@ use super::query::{self, Query};
 use super::source::{Known, PrometheusSource, locked, pods};
 use super::template::{Measure, QueryTemplate};
 use crate::metrics::{MetricsHistory, ScalingMetrics, SignalKind};
+use crate::source::{PastSource, SourceError};
 use crate::target::Target;
 
 /// Points that a server returns of one series at most (Prometheus refuses more than 11,000).
@@ -79,6 +81,18 @@ impl PrometheusSource {
     ///
     /// Samples stand on multiples of the step, so that the same past fetched again is the same.
     pub async fn backfill(&self, targets: &[Target], now: DateTime<Utc>, backfill: Backfill) -> BackfillReport {
+        let (ours, past, mut report) = self.fetched(targets, now, backfill).await;
+        self.take(&ours, past, &mut report);
+        report
+    }
+
+    /// The pasts of those targets that are not another cluster's.
+    async fn fetched(
+        &self,
+        targets: &[Target],
+        now: DateTime<Utc>,
+        backfill: Backfill,
+    ) -> (Vec<Target>, Vec<MetricsHistory>, BackfillReport) {
         let is_foreign = |target: &&Target| self.set.foreign(target).is_some();
         let (foreign, ours): (Vec<_>, Vec<_>) = targets.iter().partition(is_foreign);
         let (foreign, ours): (Vec<_>, Vec<_>) =
@@ -120,8 +134,7 @@ impl PrometheusSource {
             }
             from = to + 1;
         }
-        self.take(targets, past, &mut report);
-        report
+        (ours, past, report)
     }
 
     /// Fetches one query over one piece of time.
@@ -207,6 +220,40 @@ impl PrometheusSource {
             }
             known.insert(target.clone(), joined);
         }
+    }
+}
+
+/// A piece of the past is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("{pieces} pieces of the past are missing; the first: {first}")]
+struct Missing {
+    pieces: usize,
+    #[source]
+    first: QueryError,
+}
+
+#[async_trait]
+impl PastSource for PrometheusSource {
+    /// One sample a minute, asked for as gently as a [`backfill`](PrometheusSource::backfill) does. Nothing of it is kept.
+    async fn past(
+        &self,
+        target: &Target,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<ScalingMetrics>, SourceError> {
+        let span = until.signed_duration_since(since).to_std().unwrap_or_default();
+        let backfill = Backfill { span, ..Backfill::default() };
+        let (_, past, report) = self.fetched(std::slice::from_ref(target), until, backfill).await;
+        let pieces = report.failed.len();
+        if let Some(first) = report.failed.into_iter().next() {
+            let source = Box::new(Missing { pieces, first });
+            return Err(SourceError::Backend { target: Box::new(target.clone()), transient: true, source });
+        }
+        let samples: Vec<ScalingMetrics> = past.iter().flat_map(MetricsHistory::iter).collect();
+        if samples.is_empty() {
+            return Err(SourceError::NoData { target: Box::new(target.clone()), at: until });
+        }
+        Ok(samples)
     }
 }
 
