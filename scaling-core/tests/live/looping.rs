@@ -246,3 +246,43 @@ async fn a_record_that_is_not_kept_is_counted() {
     assert_eq!((report.records, report.unrecorded), (2, 1), "and a workload that is named twice is ticked once");
     assert!(report.to_string().contains("2 records, 1 of them not kept"), "{report}");
 }
+
+/// The instants of ten ticks, and how late each began.
+async fn delays(seed: u64, most: Duration) -> (LoopReport, Vec<(DateTime<Utc>, TimeDelta)>) {
+    let clock = Arc::new(SimulatedClock::at(start()));
+    let autoscaler = Autoscaler::builder()
+        .source(Scripted::new(&clock, []))
+        .engine(Calendar { from: minute(100), replicas: 6 })
+        .applier(hpas(1))
+        .build();
+    let (stop, seen) = (Stop::new(), Arc::new(Mutex::new(Vec::new())));
+    let (enough, kept, hand) = (stop.clone(), Arc::clone(&seen), Arc::clone(&clock));
+    let looped = Loop::new(autoscaler, [target(0)], Cadence::default()).clock(clock).jitter(most, seed);
+    let looped = looped.after_tick(move |tick, _| {
+        use scaling_core::live::Clock;
+        let mut kept = kept.lock().unwrap();
+        kept.push((tick.at, hand.now() - tick.at));
+        if kept.len() == 10 {
+            enough.request();
+        }
+    });
+    let report = looped.run(&stop).await;
+    let seen = seen.lock().unwrap().clone();
+    (report, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_begin_a_random_while_late_that_the_seed_decides_and_none_is_missed_for_it() {
+    let (report, one) = delays(1, Duration::from_secs(3600)).await;
+    assert_eq!((report.ticks, report.missed), (10, 0));
+    let instants: Vec<_> = one.iter().map(|(at, _)| *at).collect();
+    assert_eq!(instants, (0..10).map(minute).collect::<Vec<_>>(), "they tick for the same instants");
+    let late: Vec<_> = one.iter().map(|(_, late)| *late).collect();
+    assert!(late.iter().all(|late| *late >= TimeDelta::zero() && *late <= TimeDelta::seconds(6)), "{late:?}");
+    assert!(late.iter().max().unwrap() > &TimeDelta::seconds(3), "{late:?}");
+    assert_eq!(delays(1, Duration::from_secs(3600)).await.1, one, "law 5");
+    let (_, other) = delays(2, Duration::from_secs(3600)).await;
+    assert!(one.iter().zip(&other).all(|(one, other)| one.0 == other.0 && one.1 != other.1), "{other:?}");
+    let (_, none) = delays(1, Duration::ZERO).await;
+    assert!(none.iter().all(|(_, late)| late.is_zero()));
+}
