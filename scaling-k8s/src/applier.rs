@@ -14,6 +14,7 @@ mod resources;
 mod retry;
 mod retry_after;
 mod scale;
+mod stage;
 
 use std::time::Duration;
 
@@ -190,6 +191,13 @@ impl KubeHpaApplier {
     pub(crate) async fn read_now(&self, target: &Target) -> Result<(HpaState, Option<String>), ApplyError> {
         let read = self.read(target, &Patience::new(self.timeout)).await?;
         Ok((read.seen.state.bounds_only(), read.hpa.metadata.resource_version))
+    }
+
+    /// The whole HPA as the API server has it now, with its resting bounds.
+    #[cfg(feature = "controller")]
+    pub(crate) async fn read_whole(&self, target: &Target) -> Result<(HorizontalPodAutoscaler, Bounds), ApplyError> {
+        let read = self.read(target, &Patience::new(self.timeout)).await?;
+        Ok((read.hpa, read.seen.state.resting))
     }
 
     /// The same of an HPA that was read or written already.

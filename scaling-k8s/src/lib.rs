@@ -23,6 +23,7 @@ pub mod metrics_api;
 pub mod ownership;
 pub mod repository;
 pub mod resting;
+pub mod stage;
 pub mod vertical;
 
 #[cfg(feature = "client")]

@@ -280,10 +280,14 @@ fn annotation(hpa: &Value) -> Option<&Value> {
 /// The field manager under which a whole HPA is created.
 #[cfg(feature = "client")]
 pub(crate) fn creator(manager: &str) -> String {
-    const ENDING: &str = "-create";
-    let most = memory::MAX_MANAGER - ENDING.len();
+    derived(manager, "-create")
+}
+
+/// A manager of ours for something else than the bounds: the name with an ending, of no more bytes than the API server takes.
+pub(crate) fn derived(manager: &str, ending: &str) -> String {
+    let most = memory::MAX_MANAGER - ending.len();
     let end = (0..=most.min(manager.len())).rev().find(|end| manager.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}{ENDING}", manager.get(..end).unwrap_or_default())
+    format!("{}{ending}", manager.get(..end).unwrap_or_default())
 }
 
 /// Returns true if nobody owns the bounds and the annotation but ourselves and who has created the HPA for us.

@@ -8,6 +8,7 @@ use super::answer::{backend, refused, unapplied, unknown};
 use super::request::{Body, Written};
 use super::retry::{Fate, Patience};
 use crate::resting::{Release, ReleaseError, release};
+use crate::stage;
 
 /// Result of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub enum Released {
 }
 
 impl KubeHpaApplier {
-    /// Gives an HPA back: the owner's bounds, no annotation of ours, and the two fields under the managers that owned them before us
+    /// Gives an HPA back: the owner's bounds, no annotation of ours, the [stage](crate::stage) of its adoption included, and the two fields under the managers that owned them before us
     /// ([`release()`](crate::resting::release()) has the details). Released twice equals once.
     ///
     /// The bounds go back at once, whatever guards say; a host that wants a removal budget to be kept lets
@@ -49,6 +50,14 @@ impl KubeHpaApplier {
         loop {
             let read = self.read(target, &patience).await;
             let read = if sent { read.map_err(unknown)? } else { read? };
+            if let Some(uid) =
+                read.hpa.metadata.uid.as_deref().filter(|_| last.is_none() && stage::is_kept(&read.json, &self.manager))
+            {
+                self.keep_stage(target, uid, None).await.map_err(|error| if sent { unknown(error) } else { error })?;
+                sent = true;
+                last = (!patience.again()).then(|| "the stage of its adoption was taken away".to_owned());
+                continue;
+            }
             let step = release(&read.json, &self.manager).map_err(|error| match error {
                 ReleaseError::NoManagedFields => refused(target, error.to_string()),
                 error @ ReleaseError::Invalid(_) => unapplied(backend(target, false, error)),

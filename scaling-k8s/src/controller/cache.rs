@@ -192,6 +192,12 @@ impl HpaCache {
         self.shared.abandoned()
     }
 
+    /// The HPAs with a [stage](crate::stage) of ours that tells nothing any more, since they are no targets, are not promoted by evidence, or began
+    /// anew; with their identities.
+    pub(crate) fn outdated_stages(&self) -> Vec<(Target, String)> {
+        self.shared.outdated_stages()
+    }
+
     /// The HPA of this namespace and name; none if there is none.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //! removal budget a replica has the part of the shards that it has held for a whole window
 //! ([`BudgetShare`](scaling_core::guard::BudgetShare)), so that all of them together let no more pods go than the budget has.
 
+mod adopting;
 mod answers;
 mod build;
 mod changes;
@@ -24,5 +25,6 @@ mod roster;
 mod run;
 mod source;
 
+pub use adopting::{AdoptionHealth, AdoptionReport, AdoptionStep, AdoptionTrials, StageTrial, Untried};
 pub use build::{FleetController, FleetControllerBuilder};
 pub use health::{FleetHealth, FleetReadiness};

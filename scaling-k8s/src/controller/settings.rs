@@ -3,6 +3,7 @@
 //! | annotation | value | effect |
 //! | --- | --- | --- |
 //! | `kube-scaling/mode` | `observe`, `floors`, `full` | makes it a target; may be a label instead |
+//! | `kube-scaling/promotion` | `host`, `evidence` | who hands it over further: the owner, by the mode (the default), or evidence, from the mode on ([`Promotion`]) |
 //! | `kube-scaling/engine` | a name | the engine that the host knows by this name |
 //! | `kube-scaling/hard-min`, `kube-scaling/hard-max` | pods | [`HardLimits`] of this workload, within those of the host |
 //! | `kube-scaling/cooldown` | a duration, such as `90s` or `10m` | no bound is lowered sooner after any change |
@@ -44,7 +45,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scaling_core::{BoundsPolicy, Ceiling, Cooldown, HardLimits, StepLimit, WorkloadFacts};
+use scaling_core::{Adoption, BoundsPolicy, Ceiling, Cooldown, HardLimits, StepLimit, WorkloadFacts};
 use serde::{Deserialize, Serialize};
 
 pub use error::{SettingError, SettingErrors};
@@ -56,8 +57,9 @@ use value::Reader;
 pub const PREFIX: &str = "kube-scaling/";
 
 /// Keys that are settings, without the [`PREFIX`].
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "mode",
+    "promotion",
     "engine",
     "hard-min",
     "hard-max",
@@ -72,7 +74,7 @@ const KNOWN: [&str; 12] = [
 ];
 
 /// Keys of ours that are no settings: what we keep at an HPA ourselves, and what belongs on CronJobs.
-const OTHERS: [&str; 5] = ["resting-bounds", "history", "schedule", "week", "hpa"];
+const OTHERS: [&str; 6] = ["resting-bounds", "adoption", "history", "schedule", "week", "hpa"];
 
 /// Extent to which a target is managed. Each includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -99,12 +101,36 @@ impl fmt::Display for Mode {
     }
 }
 
+impl From<Mode> for Adoption {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Observe => Self::Observe,
+            Mode::Floors => Self::Floors,
+            Mode::Full => Self::Full,
+        }
+    }
+}
+
+/// Who hands a target over further than its mode says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promotion {
+    /// Its owner, by the mode. Reports tell them when.
+    #[default]
+    Host,
+    /// The evidence of the days that were seen, if the controller [makes trials](super::fleet::AdoptionTrials). The mode is the stage to begin
+    /// with, and the least. The stage that was reached stands in an annotation of ours ([`stage`](crate::stage)).
+    Evidence,
+}
+
 /// Settings of one target. What is none is for the host to say.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
     /// Extent to which it is managed.
     pub mode: Mode,
+    /// Who hands it over further than that.
+    pub promotion: Promotion,
     /// Name of the engine, which the host resolves.
     pub engine: Option<Arc<str>>,
     /// Fewest pods allowed.
@@ -144,6 +170,7 @@ impl Settings {
         }
         let settings = Self {
             mode: reader.mode().unwrap_or_default(),
+            promotion: reader.promotion().unwrap_or_default(),
             engine: reader.name("engine"),
             hard_min: reader.pods("hard-min", 0),
             hard_max: reader.pods("hard-max", 1),

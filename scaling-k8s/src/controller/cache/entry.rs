@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use scaling_core::hpa::InvalidHpa;
-use scaling_core::{HpaState, Target};
+use scaling_core::{Adoption, HpaState, Target};
 use serde_json::Value;
 
 use super::object::Object;
 use super::version::Version;
-use crate::controller::settings::{Mode, SettingErrors, Settings};
+use crate::controller::settings::{Mode, Promotion, SettingErrors, Settings};
 use crate::manifest::{API_VERSION, KIND};
 use crate::resting::{Memory, Seen};
+use crate::stage::{self, DamagedStage, ReachedStage};
 
 /// A target with what its owner asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,12 +23,29 @@ pub struct FleetTarget {
     pub uid: Option<String>,
     /// Its settings, or their faults: then it is observed only.
     pub settings: Result<Settings, SettingErrors>,
+    /// The stage of adoption that its HPA says it has reached by evidence, or the reason why what it says is not used. None without the
+    /// annotation.
+    pub reached: Result<Option<ReachedStage>, DamagedStage>,
 }
 
 impl FleetTarget {
     /// Extent to which it is managed: [`Mode::Observe`] where a setting has a fault.
     pub fn mode(&self) -> Mode {
         self.settings.as_ref().map_or(Mode::Observe, |settings| settings.mode)
+    }
+
+    /// Stage of adoption that is in force: the mode, or what evidence has [reached](Self::in_force) from it.
+    pub fn stage(&self) -> Adoption {
+        self.in_force().map_or_else(|| self.mode().into(), |reached| reached.stage)
+    }
+
+    /// The stage that was reached, where it holds: for a target that is promoted by evidence, from the mode and with the engine that it has now.
+    pub fn in_force(&self) -> Option<&ReachedStage> {
+        let (settings, reached) = (self.settings.as_ref().ok()?, self.reached.as_ref().ok()?.as_ref()?);
+        let holds = settings.promotion == Promotion::Evidence
+            && reached.begins == settings.mode.into()
+            && reached.engine.as_deref() == settings.engine.as_deref();
+        holds.then_some(reached)
     }
 }
 
@@ -48,6 +66,8 @@ pub(super) struct Known {
     pub(super) listed: Option<Arc<FleetTarget>>,
     pub(super) state: Result<HpaState, InvalidHpa>,
     pub(super) memory: Memory,
+    /// True if there is a stage of ours that tells nothing any more: it is to be taken away.
+    pub(super) outdated: bool,
 }
 
 impl Entry {
@@ -62,6 +82,10 @@ impl Entry {
             _ => Arc::new(Known::new(object, manager, cluster)),
         };
         Self { version, pods, known }
+    }
+
+    pub(super) fn uid(&self) -> Option<&str> {
+        self.known.object.metadata.uid.as_deref()
     }
 
     /// The HPA as an applier tells it.
@@ -96,7 +120,8 @@ impl Object {
 
 impl Known {
     fn new(object: Object, manager: &str, cluster: Option<&str>) -> Self {
-        let (state, memory) = match Seen::of(&object.json(), manager) {
+        let json = object.json();
+        let (state, memory) = match Seen::of(&json, manager) {
             Ok(seen) => (Ok(seen.state.bounds_only()), seen.memory),
             Err(error) => (Err(error), Memory::Nothing),
         };
@@ -108,12 +133,21 @@ impl Known {
             kind: scaled.kind.clone(),
             hpa: metadata.name.clone(),
         };
-        let listed = |settings| FleetTarget { target: target.clone(), uid: metadata.uid.clone(), settings };
+        let reached = ReachedStage::of(&json, manager);
+        let listed = |settings| FleetTarget {
+            target: target.clone(),
+            uid: metadata.uid.clone(),
+            settings,
+            reached: reached.clone(),
+        };
         let listed = match Settings::of(&metadata.labels, &metadata.annotations) {
             Ok(None) => None,
             Ok(Some(settings)) => Some(Arc::new(listed(Ok(settings)))),
             Err(faults) => Some(Arc::new(listed(Err(faults)))),
         };
-        Self { object, target, listed, state, memory }
+        // A typing error in another setting costs no evidence.
+        let is_kept = listed.as_ref().is_some_and(|listed| listed.settings.is_err() || listed.in_force().is_some());
+        let outdated = !is_kept && stage::is_kept(&json, manager);
+        Self { object, target, listed, state, memory, outdated }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::controller::settings::PREFIX;
-use crate::resting::ANNOTATION;
+use crate::{resting, stage};
 
 /// Labels and annotations that are kept: ours, and the marks by which [`ownership`](crate::ownership) knows other owners.
 const KEPT: [&str; 6] = [
@@ -102,7 +102,7 @@ pub(super) struct Status {
     desired_replicas: Option<i64>,
 }
 
-/// One entry of the managed fields, with those of our three fields that it owns.
+/// One entry of the managed fields, with those of our four fields that it owns.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Managed {
@@ -121,7 +121,8 @@ struct Managed {
 /// The fields of ours that an entry owns.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Owned {
-    annotation: bool,
+    resting: bool,
+    stage: bool,
     min: bool,
     max: bool,
 }
@@ -169,6 +170,8 @@ struct MetadataFields {
 struct AnnotationFields {
     #[serde(rename = "f:kube-scaling/resting-bounds", default)]
     resting: Option<IgnoredAny>,
+    #[serde(rename = "f:kube-scaling/adoption", default)]
+    stage: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -183,24 +186,26 @@ impl<'de> Deserialize<'de> for Owned {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Some(fields) = Option::<Fields>::deserialize(deserializer)? else { return Ok(Self::default()) };
         let annotations = fields.metadata.and_then(|metadata| metadata.annotations);
-        let annotation = annotations.is_some_and(|annotations| annotations.resting.is_some());
+        let (resting, stage) = annotations
+            .map_or((false, false), |annotations| (annotations.resting.is_some(), annotations.stage.is_some()));
         let (min, max) = fields.spec.map_or((false, false), |spec| (spec.min.is_some(), spec.max.is_some()));
-        Ok(Self { annotation, min, max })
+        Ok(Self { resting, stage, min, max })
     }
 }
 
 impl Serialize for Owned {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bounds = [(self.min, "f:minReplicas"), (self.max, "f:maxReplicas")];
-        let bounds: Map<String, Value> =
-            bounds.iter().filter(|(owned, _)| *owned).map(|(_, bound)| ((*bound).to_owned(), json!({}))).collect();
+        let owned = |fields: [(bool, &str); 2]| -> Map<String, Value> {
+            fields.iter().filter(|(owned, _)| *owned).map(|(_, field)| (format!("f:{field}"), json!({}))).collect()
+        };
+        let bounds = owned([(self.min, "minReplicas"), (self.max, "maxReplicas")]);
+        let annotations = owned([(self.resting, resting::ANNOTATION), (self.stage, stage::ANNOTATION)]);
         let mut fields = Map::new();
         if !bounds.is_empty() {
             fields.insert("f:spec".to_owned(), bounds.into());
         }
-        if self.annotation {
-            let annotation = json!({ "f:annotations": { format!("f:{ANNOTATION}"): {} } });
-            fields.insert("f:metadata".to_owned(), annotation);
+        if !annotations.is_empty() {
+            fields.insert("f:metadata".to_owned(), json!({ "f:annotations": annotations }));
         }
         fields.serialize(serializer)
     }

@@ -115,6 +115,16 @@ impl Shared {
         targets
     }
 
+    /// The HPAs with a stage of ours that tells nothing any more, with their identities.
+    pub(super) fn outdated_stages(&self) -> Vec<(Target, String)> {
+        let world = self.read();
+        let entries = world.hpas.values().flat_map(HashMap::values).filter(|entry| entry.known.outdated);
+        let mut outdated: Vec<_> =
+            entries.filter_map(|entry| Some((entry.known.target.clone(), entry.uid()?.to_owned()))).collect();
+        outdated.sort_unstable();
+        outdated
+    }
+
     pub(super) fn health(&self) -> CacheHealth {
         let targets = self.targets();
         let world = self.read();

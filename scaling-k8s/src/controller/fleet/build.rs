@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
@@ -11,13 +11,13 @@ use scaling_core::guard::{BudgetShare, FleetFreeze};
 use scaling_core::live::{Cadence, Clock, LoopReport, SystemClock, Ticked};
 use scaling_core::source::Watched;
 use scaling_core::{
-    AbsenceGuard, ApplyMode, Autoscaler, BoundsPolicy, ChangeLog, ConfidenceGate, Cooldown, DecisionEngine, Freshness,
-    Guards, HardLimits, HpaApplier, MetricsSource, NoRecorder, Price, Recorder, RemovalBudget, ResourceLimits,
-    StepLimit,
+    ApplyMode, Autoscaler, BoundsPolicy, ChangeLog, ConfidenceGate, Cooldown, DecisionEngine, HardLimits, HpaApplier,
+    MetricsSource, NoRecorder, Price, Recorder, RemovalBudget, StepLimit,
 };
 
+use super::adopting::{Adopting, AdoptionTrials, Terms};
 use super::engines::Engines;
-use super::guards::{OwnCooldown, OwnSteps};
+use super::guards::{OwnCooldown, OwnSteps, chain};
 use super::health::{FleetHealth, FleetReadiness, Patience, Ticks};
 use super::roster::{Host, Roster};
 use super::source::WithFacts;
@@ -65,6 +65,7 @@ pub struct FleetController {
     pub(super) freeze: FleetFreeze,
     pub(super) ticks: Ticks,
     pub(super) patience: Patience,
+    pub(super) adopting: Option<Adopting>,
     pub(super) setup: Setup,
 }
 
@@ -77,6 +78,7 @@ pub(super) struct Setup {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) grace: Option<Duration>,
     pub(super) joining_as_changed: bool,
+    pub(super) jitter: Option<(Duration, u64)>,
     pub(super) answers: bool,
     pub(super) change_events: Option<Duration>,
     pub(super) hook: Hook,
@@ -110,7 +112,7 @@ impl FleetController {
             leases: None,
             recorder: Box::new(NoRecorder),
             change_log: None,
-            host: Host { limits: HardLimits::default(), policy: BoundsPolicy::default() },
+            host: Host { limits: HardLimits::default(), policy: BoundsPolicy::default(), trials: false },
             price: None,
             mode: ApplyMode::Apply,
             cooldown: Cooldown::default(),
@@ -118,6 +120,7 @@ impl FleetController {
             confidence: ConfidenceGate::default(),
             budget: RemovalBudget::default(),
             freeze: FleetFreeze::default(),
+            trials: None,
             setup: Setup {
                 cadence: Cadence::default(),
                 batches: 6,
@@ -126,6 +129,7 @@ impl FleetController {
                 clock: Arc::new(SystemClock),
                 grace: None,
                 joining_as_changed: true,
+                jitter: None,
                 answers: true,
                 change_events: None,
                 hook: Box::new(|_, _| {}),
@@ -143,6 +147,7 @@ impl FleetController {
         let (cache, ticks, patience) = (self.cache.clone(), self.ticks.clone(), self.patience);
         let (clock, freeze) = (Arc::clone(&self.setup.clock), self.freeze.clone());
         let held = self.leases.as_ref().map(ShardLeases::held);
+        let adoption = self.adopting.as_ref().map(|adopting| Arc::clone(&adopting.health));
         move || {
             let (told, abandoned, cache) = (ticks.now(), cache.abandoned().len(), cache.health());
             let readiness = patience.readiness(told, &cache, clock.now());
@@ -155,6 +160,7 @@ impl FleetController {
                 lease_trouble: held.and_then(|held| held.trouble),
                 frozen: freeze.frozen(),
                 abandoned,
+                adoption: adoption.as_ref().map(|told| told.lock().unwrap_or_else(PoisonError::into_inner).clone()),
                 last_tick: told.newest,
             }
         }
@@ -181,6 +187,7 @@ pub struct FleetControllerBuilder {
     confidence: ConfidenceGate,
     budget: RemovalBudget,
     freeze: FleetFreeze,
+    trials: Option<AdoptionTrials>,
     setup: Setup,
 }
 
@@ -285,6 +292,22 @@ impl FleetControllerBuilder {
         self
     }
 
+    /// Tries the next stage of [adoption](AdoptionTrials) of each target on the days that were seen of it, beside the ticks. Default: nothing is
+    /// tried, and the setting `kube-scaling/promotion: evidence` is a fault.
+    pub fn adopting(mut self, trials: AdoptionTrials) -> Self {
+        self.host.trials = true;
+        self.trials = Some(trials);
+        self
+    }
+
+    /// Begins each tick late, by a random while below `most` that follows from the seed, as by
+    /// [`Loop::jitter`](scaling_core::live::Loop::jitter): controllers do not ask in step. Default with Leases: as late as the loop lets it,
+    /// from a seed that follows from the [identity](LeaseSettings::identity), which is random. Default without: not at all.
+    pub fn jitter(mut self, most: Duration, seed: u64) -> Self {
+        self.setup.jitter = Some((most, seed));
+        self
+    }
+
     /// Sets the interval of the ticks. Default: a minute.
     pub fn cadence(mut self, cadence: Cadence) -> Self {
         self.setup.cadence = cadence;
@@ -347,20 +370,19 @@ impl FleetControllerBuilder {
     pub fn build(mut self) -> FleetController {
         let cache = self.cache.start();
         let applier = CachedApplier::new(cache.clone(), self.writer);
+        let source: Arc<dyn MetricsSource> = Arc::from(self.source);
+        if let Some(leases) = &self.leases {
+            self.setup.jitter.get_or_insert_with(|| (Duration::MAX, seed(leases.identity())));
+        }
         let leases = self.leases.map(|settings| ShardLeases::new(self.client.clone(), settings));
         let (roster, freeze) = (Roster::default(), self.freeze);
         let budget = leases.as_ref().map(|leases| BudgetShare::new(self.budget, leases.settings().shard_count()));
-        let guards = Guards::only_hard_limits()
-            .with(Freshness::default())
-            .with(AbsenceGuard)
-            .with(freeze.clone())
-            .with(self.confidence)
-            .with(OwnCooldown { host: self.cooldown, roster: roster.clone() })
-            .with(OwnSteps { host: self.steps, roster: roster.clone() })
-            .with(ResourceLimits::default());
+        let cooldown = OwnCooldown { host: self.cooldown, roster: roster.clone() };
+        let steps = OwnSteps { host: self.steps, roster: roster.clone() };
+        let held = Some(freeze.clone());
         let guards = match &budget {
-            Some(share) => guards.with(share.clone()),
-            None => guards.with(self.budget),
+            Some(share) => chain(held, self.confidence, cooldown, steps, share.clone()),
+            None => chain(held, self.confidence, cooldown, steps, self.budget),
         };
         let fenced: Box<dyn HpaApplier> = match &leases {
             Some(leases) => Box::new(leases.fence(applier.clone())),
@@ -371,7 +393,7 @@ impl FleetControllerBuilder {
         self.setup.answers &= self.mode == ApplyMode::Apply;
         self.setup.change_events = self.setup.change_events.filter(|_| self.mode == ApplyMode::Apply);
         let mut autoscaler = Autoscaler::builder()
-            .source(Watched::new(WithFacts { source: self.source, roster: roster.clone() }, freeze.clone()))
+            .source(Watched::new(WithFacts { source: Arc::clone(&source), roster: roster.clone() }, freeze.clone()))
             .engine(Engines { first: self.engine, named: self.named, roster: roster.clone() })
             .guards(guards)
             .policy(self.host.policy)
@@ -383,6 +405,24 @@ impl FleetControllerBuilder {
         if let Some(price) = self.price {
             autoscaler = autoscaler.price(price);
         }
+        let adopting = self.trials.map(|trials| Adopting {
+            trials,
+            terms: Terms {
+                limits: self.host.limits,
+                policy: self.host.policy,
+                cooldown: self.cooldown,
+                steps: self.steps,
+                confidence: self.confidence,
+                budget: self.budget,
+                price: self.price,
+                interval: self.setup.cadence.interval().to_std().unwrap_or_default(),
+                mode: self.mode,
+            },
+            source: Arc::new(WithFacts { source, roster: roster.clone() }),
+            cache: cache.clone(),
+            applier: applier.writer().clone(),
+            health: Arc::default(),
+        });
         let stalled = (self.setup.cadence.interval() * STALLED_INTERVALS).max(TimeDelta::minutes(1));
         FleetController {
             client: self.client,
@@ -396,8 +436,15 @@ impl FleetControllerBuilder {
             budget,
             freeze,
             ticks: Ticks::default(),
+            adopting,
             patience: Patience { failing: TimeDelta::minutes(5), stalled },
             setup: self.setup,
         }
     }
+}
+
+/// FNV-1a: the identity is random, and its hash is a seed as good as it.
+fn seed(identity: &str) -> u64 {
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    identity.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }

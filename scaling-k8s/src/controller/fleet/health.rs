@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use scaling_core::chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
+use super::adopting::AdoptionHealth;
 use crate::controller::cache::CacheHealth;
 
 /// Whether a controller does its work, or why not.
@@ -71,6 +72,8 @@ pub struct FleetHealth {
     pub frozen: Option<(DateTime<Utc>, usize)>,
     /// HPAs that are targets no more and have bounds of ours: they wait to be [released](crate::KubeHpaApplier::release).
     pub abandoned: usize,
+    /// What came of the trials of adoption; none without any.
+    pub adoption: Option<AdoptionHealth>,
     /// The newest complete tick.
     pub last_tick: Option<DateTime<Utc>>,
 }

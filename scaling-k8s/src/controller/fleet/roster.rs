@@ -7,13 +7,15 @@ use scaling_core::live::Member;
 use scaling_core::{Adoption, BoundsPolicy, HardLimits, Target};
 
 use crate::controller::cache::FleetTarget;
-use crate::controller::settings::{Mode, SettingError, SettingErrors, Settings};
+use crate::controller::settings::{Promotion, SettingError, SettingErrors, Settings};
 
 /// What a host allows, where the settings of a target say nothing else.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Host {
     pub(super) limits: HardLimits,
     pub(super) policy: BoundsPolicy,
+    /// Whether it makes trials, without which there is no evidence.
+    pub(super) trials: bool,
 }
 
 /// Settings of all targets, by target. Clones are one and the same; short locks.
@@ -44,16 +46,15 @@ pub(super) fn member(
     let usable = listed.settings.clone().and_then(|settings| {
         let limits = settings.limits(host.limits)?;
         settings.engine.as_deref().map_or(Ok(()), knows)?;
+        if settings.promotion == Promotion::Evidence && !host.trials {
+            let must = "\"host\", since this controller makes no trials";
+            return Err(SettingError::Value { key: "promotion", value: "evidence".to_owned(), must }.into());
+        }
         Ok((settings, limits))
     });
     match usable {
         Ok((settings, limits)) => {
-            let adoption = match settings.mode {
-                Mode::Observe => Adoption::Observe,
-                Mode::Floors => Adoption::Floors,
-                Mode::Full => Adoption::Full,
-            };
-            (member.adopted(adoption).within(limits).mapped_by(settings.policy(host.policy)), Ok(settings))
+            (member.adopted(listed.stage()).within(limits).mapped_by(settings.policy(host.policy)), Ok(settings))
         }
         Err(faults) => (member.adopted(Adoption::Observe), Err(faults)),
     }
@@ -62,14 +63,15 @@ pub(super) fn member(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::settings::Mode;
 
     #[allow(clippy::unwrap_used)]
     fn host() -> Host {
-        Host { limits: HardLimits::new(1, 100).unwrap(), policy: BoundsPolicy::default() }
+        Host { limits: HardLimits::new(1, 100).unwrap(), policy: BoundsPolicy::default(), trials: true }
     }
 
     fn listed(settings: Settings) -> FleetTarget {
-        FleetTarget { target: Target::deployment("shop", "web"), uid: None, settings: Ok(settings) }
+        FleetTarget { target: Target::deployment("shop", "web"), uid: None, settings: Ok(settings), reached: Ok(None) }
     }
 
     #[test]
@@ -88,6 +90,17 @@ mod tests {
         let (observed, read) = member(&listed(outside), &host(), |_| Ok(()));
         assert_eq!(observed.adoption, Adoption::Observe);
         assert!(read.is_err_and(|faults| faults.to_string().contains("the host allows")));
+    }
+
+    #[test]
+    fn evidence_is_for_controllers_that_make_trials() {
+        let mut settings = Settings::default();
+        (settings.mode, settings.promotion) = (Mode::Floors, Promotion::Evidence);
+        let (tried, read) = member(&listed(settings.clone()), &host(), |_| Ok(()));
+        assert_eq!((tried.adoption, read.is_ok()), (Adoption::Floors, true));
+        let (observed, read) = member(&listed(settings), &Host { trials: false, ..host() }, |_| Ok(()));
+        assert_eq!(observed.adoption, Adoption::Observe);
+        assert!(read.is_err_and(|faults| faults.to_string().contains("makes no trials")));
     }
 
     #[test]

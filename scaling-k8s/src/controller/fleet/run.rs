@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::answers;
 use super::build::{FleetController, Setup};
 use super::changes::Changes;
 use super::roster::{Host, Roster, member};
+use super::{adopting, answers};
 use crate::controller::cache::{FleetTarget, HpaCache};
 use crate::controller::lease::{Held, ShardLeases, shard_of};
 use crate::controller::settings::{SettingError, SettingEvents};
@@ -54,6 +54,7 @@ impl FleetController {
             budget,
             freeze,
             ticks,
+            adopting,
             setup,
             ..
         } = self;
@@ -65,6 +66,7 @@ impl FleetController {
             clock,
             grace,
             joining_as_changed,
+            jitter,
             answers,
             change_events,
             mut hook,
@@ -75,6 +77,13 @@ impl FleetController {
             count: leases.settings().shard_count(),
             budget,
             clock: Arc::clone(&clock),
+        });
+        let (told, heard) = watch::channel(None);
+        let trying = adopting.map(|adopting| {
+            let shards = leases
+                .as_ref()
+                .map(|leases| adopting::Shards { held: leases.held(), count: leases.settings().shard_count() });
+            adopting.run(shards, send.clone(), heard, stop.clone())
         });
         let manager = cache.field_manager().to_owned();
         let listed = cache.clone();
@@ -112,8 +121,12 @@ impl FleetController {
                     applier.forget(gone);
                     freeze.forget(gone);
                 }
+                told.send_replace(Some(tick.at));
                 hook(tick, report);
             });
+        if let Some((most, seed)) = jitter {
+            looped = looped.jitter(most, seed);
+        }
         if let Some(grace) = grace {
             looped = looped.grace(grace);
         }
@@ -128,7 +141,7 @@ impl FleetController {
         };
         let holding = hold(leases, &ended);
         let answering = answer(client, manager, events, &ended);
-        let (report, (), ()) = tokio::join!(ticking, holding, answering);
+        let (report, (), (), ()) = tokio::join!(ticking, holding, answering, beside(trying));
         report
     }
 }
@@ -142,6 +155,15 @@ async fn answer(client: Client, manager: String, events: mpsc::Receiver<Value>, 
     tokio::select! {
         () = answers::write(client, manager, events) => {}
         () = last => {}
+    }
+}
+
+/// Tries stages of adoption in a task of its own, which no tick waits for. It ends with the set.
+async fn beside(trying: Option<impl Future<Output = ()> + Send + 'static>) {
+    let mut task = JoinSet::new();
+    trying.map(|trying| task.spawn(trying));
+    if let Some(Err(error)) = task.join_next().await {
+        tracing::error!(%error, "stages of adoption are not tried any more");
     }
 }
 

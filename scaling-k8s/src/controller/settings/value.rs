@@ -7,7 +7,7 @@ use std::time::Duration;
 use scaling_core::{Ceiling, MAX_REPLICAS};
 
 use super::error::{SettingError, SettingErrors};
-use super::{KNOWN, Mode, OTHERS, PREFIX};
+use super::{KNOWN, Mode, OTHERS, PREFIX, Promotion};
 
 /// Longest text of a value or key that an error shows, in bytes.
 const SHOWN: usize = 64;
@@ -48,6 +48,16 @@ impl<'a> Reader<'a> {
         };
         let mode = Mode::NAMES.iter().find(|(name, _)| *name == value).map(|(_, mode)| *mode);
         self.checked("mode", value, mode, "\"observe\", \"floors\" or \"full\"")
+    }
+
+    pub(super) fn promotion(&mut self) -> Option<Promotion> {
+        let value = self.value("promotion")?;
+        let promotion = match value {
+            "host" => Some(Promotion::Host),
+            "evidence" => Some(Promotion::Evidence),
+            _ => None,
+        };
+        self.checked("promotion", value, promotion, "\"host\" or \"evidence\"")
     }
 
     pub(super) fn name(&mut self, key: &'static str) -> Option<Arc<str>> {

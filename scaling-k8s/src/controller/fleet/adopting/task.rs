@@ -1,0 +1,288 @@
+//! The task of the trials, beside the ticks: [`Adopting`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use scaling_core::chrono::{DateTime, Utc};
+use scaling_core::live::Stop;
+use scaling_core::{
+    Adoption, ApplyMode, BoundsPolicy, ConfidenceGate, Cooldown, HardLimits, MetricsSource, Price, RemovalBudget,
+    StepLimit, Target,
+};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::event::AdoptionEvents;
+use super::prepare::{Asking, Case};
+use super::report::{AdoptionHealth, AdoptionReport, AdoptionStep, StageTrial, Untried};
+use super::round::{self, Share};
+use super::schedule::Schedule;
+use super::{AdoptionTrials, Recipe, rules};
+use crate::KubeHpaApplier;
+use crate::controller::cache::{FleetTarget, HpaCache};
+use crate::controller::lease::{Held, shard_of};
+use crate::controller::settings::Settings;
+use crate::stage::ReachedStage;
+
+/// What the controller has for all targets, where their settings say nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Terms {
+    pub(in super::super) limits: HardLimits,
+    pub(in super::super) policy: BoundsPolicy,
+    pub(in super::super) cooldown: Cooldown,
+    pub(in super::super) steps: StepLimit,
+    pub(in super::super) confidence: ConfidenceGate,
+    pub(in super::super) budget: RemovalBudget,
+    pub(in super::super) price: Option<Price>,
+    pub(in super::super) interval: Duration,
+    pub(in super::super) mode: ApplyMode,
+}
+
+/// The shards of this replica.
+pub(in super::super) struct Shards {
+    pub(in super::super) held: watch::Receiver<Held>,
+    pub(in super::super) count: u32,
+}
+
+impl Shards {
+    /// Tenure of the shard of a target; none if it is not surely held.
+    fn tenure(&self, target: &Target) -> Option<Instant> {
+        let (shard, held) = (shard_of(target, self.count), self.held.borrow());
+        if held.is_sure(shard, Instant::now()) { held.shards.get(&shard).map(|hold| hold.tenure) } else { None }
+    }
+}
+
+/// Parts of the task.
+pub(in super::super) struct Adopting {
+    pub(in super::super) trials: AdoptionTrials,
+    pub(in super::super) terms: Terms,
+    pub(in super::super) source: Arc<dyn MetricsSource>,
+    pub(in super::super) cache: HpaCache,
+    pub(in super::super) applier: KubeHpaApplier,
+    pub(in super::super) health: Arc<Mutex<AdoptionHealth>>,
+}
+
+impl Adopting {
+    /// Tries target after target until the end is asked for, or the ticks end: `ticks` says for which instant the last one was. What is under way
+    /// at the end is dropped, and nothing is lost with it.
+    pub(in super::super) async fn run(
+        self,
+        shards: Option<Shards>,
+        events: mpsc::Sender<Value>,
+        ticks: watch::Receiver<Option<DateTime<Utc>>>,
+        stop: Stop,
+    ) {
+        let schedule = Schedule::new(self.trials.every);
+        let told = AdoptionEvents::new(self.cache.field_manager());
+        let mut work = Work { parts: self, shards, schedule, since: HashMap::new(), sweep: None, told, events };
+        tokio::select! {
+            biased;
+            () = stop.requested() => {}
+            () = work.go_on(ticks) => {}
+        }
+    }
+}
+
+struct Work {
+    parts: Adopting,
+    shards: Option<Shards>,
+    schedule: Schedule,
+    /// Tenure of each shard, and the instant from which on its trials are ours.
+    since: HashMap<Option<u32>, (Option<Instant>, DateTime<Utc>)>,
+    /// Instant at which stages that could not be taken away are tried again.
+    sweep: Option<DateTime<Utc>>,
+    told: AdoptionEvents,
+    events: mpsc::Sender<Value>,
+}
+
+impl Work {
+    async fn go_on(&mut self, mut ticks: watch::Receiver<Option<DateTime<Utc>>>) {
+        while ticks.changed().await.is_ok() {
+            // A trial may last for many ticks, and what is due is looked for anew.
+            loop {
+                let Some(at) = *ticks.borrow_and_update() else { break };
+                let list = self.parts.cache.targets();
+                if self.schedule.renew(&list) || self.sweep.is_some_and(|again| again <= at) {
+                    self.sweep(at).await;
+                }
+                self.hold(at);
+                let Some(listed) = self.schedule.next(at, |target| self.since(target)) else { break };
+                self.schedule.tried(&listed.target, at);
+                self.try_one(&listed, at).await;
+            }
+        }
+    }
+
+    /// Notes which shards were taken over.
+    fn hold(&mut self, at: DateTime<Utc>) {
+        let owed = self.schedule.owed_since(at);
+        let Some(shards) = &self.shards else {
+            self.since.entry(None).or_insert((None, owed));
+            return;
+        };
+        let (now, held) = (Instant::now(), shards.held.borrow());
+        for (shard, hold) in held.shards.iter().filter(|(shard, _)| held.is_sure(**shard, now)) {
+            let since = self.since.entry(Some(*shard)).or_insert((None, owed));
+            if since.0 != Some(hold.tenure) {
+                *since = (Some(hold.tenure), owed);
+            }
+        }
+    }
+
+    /// From when on the trials of a target are ours; none if it is not.
+    fn since(&self, target: &Target) -> Option<DateTime<Utc>> {
+        let shard = match &self.shards {
+            Some(shards) => Some(shards.tenure(target).map(|_| shard_of(target, shards.count))?),
+            None => None,
+        };
+        self.since.get(&shard).map(|(_, since)| *since)
+    }
+
+    fn is_ours(&self, target: &Target) -> bool {
+        self.shards.as_ref().is_none_or(|shards| shards.tenure(target).is_some())
+    }
+
+    /// Takes away the stages that tell nothing any more.
+    async fn sweep(&mut self, at: DateTime<Utc>) {
+        self.sweep = None;
+        if self.parts.terms.mode != ApplyMode::Apply {
+            return;
+        }
+        for (target, uid) in self.parts.cache.outdated_stages() {
+            if !self.is_ours(&target) {
+                continue;
+            }
+            if let Err(error) = self.parts.applier.keep_stage(&target, &uid, None).await {
+                tracing::warn!(target_workload = %target, %error, "a stage of its adoption that tells nothing any more could not be taken away");
+                let later = self.schedule.later(at);
+                self.sweep = Some(self.sweep.map_or(later, |sooner| sooner.min(later)));
+            }
+        }
+    }
+
+    async fn try_one(&mut self, listed: &Arc<FleetTarget>, at: DateTime<Utc>) {
+        let Ok(settings) = &listed.settings else { return };
+        let pairs = rules::pairs(listed);
+        if pairs.is_empty() {
+            return;
+        }
+        let in_force = listed.stage();
+        if let Err(why) = &listed.reached {
+            tracing::warn!(target_workload = %listed.target, %why, "the stage of its adoption at its HPA tells nothing: it begins anew");
+        }
+        let mut share = Share { of_a_core: self.parts.trials.cpu_share, busy: Duration::ZERO };
+        let trials = match self.case(listed, settings, at).await {
+            Ok(case) => {
+                let (trial, price) = (self.parts.trials.trial, self.parts.terms.price);
+                round::trials(&Arc::new(case), pairs, in_force, &trial, price, &mut share).await
+            }
+            Err(why) => Err(why),
+        };
+        {
+            let mut health = self.parts.health.lock().unwrap_or_else(PoisonError::into_inner);
+            health.busy = health.busy.saturating_add(share.busy);
+        }
+        if !self.is_still(listed) {
+            self.count(|health| health.overtaken += 1);
+            return;
+        }
+        let report = self.report(listed, settings, trials, at).await;
+        self.tell(listed, &report);
+    }
+
+    /// Asks for what is replayed. A part of the host that panics over it costs this trial alone.
+    async fn case(&mut self, listed: &FleetTarget, settings: &Settings, at: DateTime<Utc>) -> Result<Case, Untried> {
+        let parts = &self.parts;
+        let asking = Asking {
+            target: listed.target.clone(),
+            settings: settings.clone(),
+            recipe: self.recipe(settings)?,
+            terms: parts.terms,
+            source: Arc::clone(&parts.source),
+            past: parts.trials.past.clone(),
+            span: parts.trials.span,
+            applier: parts.applier.clone(),
+        };
+        // It ends with the set.
+        let mut task = JoinSet::new();
+        task.spawn(asking.case(at));
+        match task.join_next().await {
+            Some(case) => case.map_err(round::panicked)?,
+            None => Err(Untried::Panicked { why: "nothing was asked".to_owned() }),
+        }
+    }
+
+    fn recipe(&self, settings: &Settings) -> Result<Recipe, Untried> {
+        let trials = &self.parts.trials;
+        match settings.engine.as_deref() {
+            None => Ok(Arc::clone(&trials.first)),
+            Some(name) => trials.named.get(name).cloned().ok_or_else(|| Untried::NoRecipe { engine: name.to_owned() }),
+        }
+    }
+
+    /// Whether a target is what it was when its trial began, and ours.
+    fn is_still(&self, listed: &Arc<FleetTarget>) -> bool {
+        let list = self.parts.cache.targets();
+        let place = list.binary_search_by(|other| other.target.cmp(&listed.target));
+        let now = place.ok().and_then(|place| list.get(place));
+        now.is_some_and(|now| now == listed) && self.is_ours(&listed.target)
+    }
+
+    async fn report(
+        &mut self,
+        listed: &FleetTarget,
+        settings: &Settings,
+        trials: Result<Vec<StageTrial>, Untried>,
+        at: DateTime<Utc>,
+    ) -> AdoptionReport {
+        let (in_force, promotion) = (listed.stage(), settings.promotion);
+        let step = trials.as_ref().map_or(AdoptionStep::Stay, |trials| rules::step(in_force, promotion, trials));
+        let not_kept = match step {
+            AdoptionStep::Promote(stage) | AdoptionStep::StepBack(stage) => {
+                self.keep(listed, settings, stage, at).await.err()
+            }
+            AdoptionStep::Stay | AdoptionStep::Advise(_) => None,
+        };
+        AdoptionReport { target: listed.target.clone(), at, in_force, promotion, trials, step, not_kept }
+    }
+
+    /// Keeps a stage at the HPA, from where the next tick has it.
+    async fn keep(
+        &mut self,
+        listed: &FleetTarget,
+        settings: &Settings,
+        stage: Adoption,
+        at: DateTime<Utc>,
+    ) -> Result<(), String> {
+        if self.parts.terms.mode != ApplyMode::Apply {
+            return Err(format!("nothing is written in mode {}", self.parts.terms.mode));
+        }
+        let uid = listed.uid.as_deref().ok_or("the HPA has no uid")?;
+        let begins = Adoption::from(settings.mode);
+        let engine = settings.engine.as_deref().map(str::to_owned);
+        let reached = ReachedStage { stage, begins, engine, since: at, uid: Some(uid.to_owned()) };
+        // At the stage to begin with there is nothing to be kept.
+        let reached = (stage > begins).then_some(&reached);
+        self.parts.applier.keep_stage(&listed.target, uid, reached).await.map_err(|error| error.to_string())
+    }
+
+    fn tell(&mut self, listed: &FleetTarget, report: &AdoptionReport) {
+        self.count(|health| health.take(report));
+        if self.parts.trials.events
+            && self.parts.terms.mode == ApplyMode::Apply
+            && let Some(event) = self.told.take(report, listed.uid.as_deref())
+            && let Err(error) = self.events.try_send(event)
+        {
+            let message = error.into_inner().pointer("/message").map(Value::to_string);
+            tracing::warn!(?message, "an Event about an adoption was not written: too many wait");
+        }
+        (self.parts.trials.hook)(report);
+    }
+
+    fn count(&self, change: impl FnOnce(&mut AdoptionHealth)) {
+        change(&mut self.parts.health.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
