@@ -1,6 +1,7 @@
 //! The whole path, once: [`Autoscaler::tick`].
 
 mod caught;
+mod review;
 mod spans;
 mod underway;
 
@@ -26,7 +27,8 @@ use crate::state::{Adoption, ApplyMode, HpaState};
 use crate::target::Target;
 #[cfg(feature = "live")]
 pub(crate) use caught::caught as caught_panic;
-use caught::{Panicked, caught, kept};
+use caught::{Panicked, called, caught, kept};
+pub use review::{Review, Undo};
 use underway::{Underway, begin};
 
 /// Wires a source, an engine, guards, a policy, an applier and a recorder, and runs them once per [`tick`](Self::tick).
@@ -76,6 +78,7 @@ pub struct Autoscaler {
     price: Option<Price>,
     applier: Box<dyn HpaApplier>,
     recorder: Box<dyn Recorder>,
+    review: Option<Box<dyn Review>>,
     mode: ApplyMode,
     /// Short locks, never held over an await.
     log: Mutex<ChangeLog>,
@@ -113,6 +116,23 @@ pub(crate) struct Terms {
     pub(crate) policy: Option<BoundsPolicy>,
 }
 
+/// What a wish is judged by.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    terms: Terms,
+    guards: &'a Guards,
+}
+
+/// Wish that the guards judge.
+enum Wish<'a> {
+    /// The engine's decision, or how the tick ends without one: then floors that are due are held.
+    Decided(Result<ScalingDecision, Outcome>),
+    /// An earlier change is undone.
+    Undo(&'a Undo),
+    /// Everything goes back to the owner.
+    GiveBack,
+}
+
 /// A part that an [`AutoscalerBuilder`] does not have yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Missing;
@@ -129,6 +149,7 @@ pub struct AutoscalerBuilder<Source = Missing, Engine = Missing, Applier = Missi
     engine: Engine,
     applier: Applier,
     recorder: Box<dyn Recorder>,
+    review: Option<Box<dyn Review>>,
     guards: Guards,
     policy: BoundsPolicy,
     limits: HardLimits,
@@ -149,9 +170,9 @@ impl<Source, Engine, Applier> AutoscalerBuilder<Source, Engine, Applier> {
         self,
         source: impl MetricsSource + 'static,
     ) -> AutoscalerBuilder<Box<dyn MetricsSource>, Engine, Applier> {
-        let Self { source: _, engine, applier, recorder, guards, policy, limits, price, mode, log } = self;
+        let Self { source: _, engine, applier, recorder, review, guards, policy, limits, price, mode, log } = self;
         let source: Box<dyn MetricsSource> = Box::new(source);
-        AutoscalerBuilder { source, engine, applier, recorder, guards, policy, limits, price, mode, log }
+        AutoscalerBuilder { source, engine, applier, recorder, review, guards, policy, limits, price, mode, log }
     }
 
     /// Sets the engine. Required.
@@ -159,21 +180,27 @@ impl<Source, Engine, Applier> AutoscalerBuilder<Source, Engine, Applier> {
         self,
         engine: impl DecisionEngine + 'static,
     ) -> AutoscalerBuilder<Source, Box<dyn DecisionEngine>, Applier> {
-        let Self { source, engine: _, applier, recorder, guards, policy, limits, price, mode, log } = self;
+        let Self { source, engine: _, applier, recorder, review, guards, policy, limits, price, mode, log } = self;
         let engine: Box<dyn DecisionEngine> = Box::new(engine);
-        AutoscalerBuilder { source, engine, applier, recorder, guards, policy, limits, price, mode, log }
+        AutoscalerBuilder { source, engine, applier, recorder, review, guards, policy, limits, price, mode, log }
     }
 
     /// Sets the applier, which reads and changes HPAs. Required.
     pub fn applier(self, applier: impl HpaApplier + 'static) -> AutoscalerBuilder<Source, Engine, Box<dyn HpaApplier>> {
-        let Self { source, engine, applier: _, recorder, guards, policy, limits, price, mode, log } = self;
+        let Self { source, engine, applier: _, recorder, review, guards, policy, limits, price, mode, log } = self;
         let applier: Box<dyn HpaApplier> = Box::new(applier);
-        AutoscalerBuilder { source, engine, applier, recorder, guards, policy, limits, price, mode, log }
+        AutoscalerBuilder { source, engine, applier, recorder, review, guards, policy, limits, price, mode, log }
     }
 
     /// Sets the recorder. Default: none; [`Autoscaler::tick`] returns each record.
     pub fn recorder(mut self, recorder: impl Recorder + 'static) -> Self {
         self.recorder = Box::new(recorder);
+        self
+    }
+
+    /// Sets what looks at each workload before it is decided on, and may undo an earlier change instead. Default: nothing does.
+    pub fn review(mut self, review: impl Review + 'static) -> Self {
+        self.review = Some(Box::new(review));
         self
     }
 
@@ -217,8 +244,20 @@ impl<Source, Engine, Applier> AutoscalerBuilder<Source, Engine, Applier> {
 impl AutoscalerBuilder<Box<dyn MetricsSource>, Box<dyn DecisionEngine>, Box<dyn HpaApplier>> {
     /// The autoscaler.
     pub fn build(self) -> Autoscaler {
-        let Self { source, engine, applier, recorder, guards, policy, limits, price, mode, log } = self;
-        Autoscaler { source, engine, applier, recorder, guards, policy, limits, price, mode, log: Mutex::new(log) }
+        let Self { source, engine, applier, recorder, review, guards, policy, limits, price, mode, log } = self;
+        Autoscaler {
+            source,
+            engine,
+            applier,
+            recorder,
+            review,
+            guards,
+            policy,
+            limits,
+            price,
+            mode,
+            log: Mutex::new(log),
+        }
     }
 }
 
@@ -230,6 +269,7 @@ impl Autoscaler {
             engine: Missing,
             applier: Missing,
             recorder: Box::new(NoRecorder),
+            review: None,
             guards: Guards::default(),
             policy: BoundsPolicy::default(),
             limits: HardLimits::default(),
@@ -309,6 +349,43 @@ impl Autoscaler {
         drop(Underway::new(&mut record, &*self.recorder));
     }
 
+    /// Gives a workload that is ticked no more back to the bounds that its owner set, as far as `guards` let pods go, once, and records it with
+    /// the reason `why`. Floors are held no longer, and no metrics are asked for: whoever hands a workload back has nothing to decide on. What is
+    /// let go counts for the removal budget of all.
+    ///
+    /// The limits are those of `limits`, which may be wider than the autoscaler's own: what the owner had set before may lie outside of these.
+    ///
+    /// # Errors
+    /// [`TickError`] if the record could not be kept.
+    pub async fn give_back(
+        &self,
+        target: &Target,
+        why: &str,
+        (guards, limits): (&Guards, HardLimits),
+        now: DateTime<Utc>,
+    ) -> Result<DecisionRecord, TickError> {
+        let terms = Terms { limits: Some(limits), ..Terms::default() };
+        let mut record = DecisionRecord::new(target.clone(), now, self.mode);
+        record.undo = Some(why.to_owned());
+        {
+            let tick = Underway::new(&mut record, &*self.recorder);
+            let back = async {
+                begin(tick.record, Step::Read);
+                let state = match self.applier.current(target).await {
+                    Ok(state) => state,
+                    Err(error) => return failed(Step::Read, &error, error.is_transient()),
+                };
+                begin(tick.record, Step::Decide);
+                let ask = Ask { terms, guards };
+                let (approved, target) = self.approve(tick.record, ask, state, None, Wish::GiveBack);
+                self.finish(tick.record, approved, &target).await
+            };
+            let outcome = caught(back).await.unwrap_or_else(|panic| ended_by(&panic, &tick.record.outcome));
+            tick.end(outcome);
+        }
+        self.keep(record)
+    }
+
     /// Has the recorder keep what it was given so far ([`Recorder::flush`]).
     ///
     /// # Errors
@@ -346,6 +423,10 @@ impl Autoscaler {
         .await;
         spans::ticked(&span, &record);
         tracing::debug!(target_workload = %record.target, outcome = ?record.outcome, "tick");
+        self.keep(record)
+    }
+
+    fn keep(&self, record: DecisionRecord) -> Result<DecisionRecord, TickError> {
         match kept(|| self.recorder.record(&record)) {
             Ok(()) => Ok(record),
             Err(source) => Err(TickError { record: Box::new(record), source }),
@@ -360,11 +441,21 @@ impl Autoscaler {
             Err(error) => return failed(Step::Read, &error, error.is_transient()),
         };
         begin(record, Step::Decide);
+        let ask = Ask { terms, guards: &self.guards };
+        if let Some((approved, target)) = self.undone(record, ask, state, &observation) {
+            return self.finish(record, approved, &target).await;
+        }
         let decision = match &observation {
             Ok(observation) => self.decide(observation).await,
             Err(outcome) => Err(outcome.clone()),
         };
-        let (approved, target) = self.approve(record, terms, state, observation.as_ref().ok(), decision);
+        let wish = Wish::Decided(decision);
+        let (approved, target) = self.approve(record, ask, state, observation.as_ref().ok(), wish);
+        self.finish(record, approved, &target).await
+    }
+
+    /// Carries out what was approved, and says how it ended.
+    async fn finish(&self, record: &mut DecisionRecord, approved: Approved, target: &Target) -> Outcome {
         let plan = HpaPlan::of(&approved);
         record.change = (!plan.is_empty()).then(|| plan.change());
         let refused = refusal(&approved);
@@ -378,9 +469,40 @@ impl Autoscaler {
         begin(record, Step::Apply);
         self.intend(record);
         let span = spans::update(&plan, record.mode);
-        let outcome = self.carry_out(&plan, record.mode, &target).instrument(span.clone()).await;
+        let outcome = self.carry_out(&plan, record.mode, target).instrument(span.clone()).await;
         spans::updated(&span, &outcome);
         outcome
+    }
+
+    /// The undo that the review asks for, as far as the guards leave something of it; none if nothing is to be undone now.
+    fn undone(
+        &self,
+        record: &mut DecisionRecord,
+        ask: Ask<'_>,
+        state: HpaState,
+        observation: &Result<Observation, Outcome>,
+    ) -> Option<(Approved, Arc<Target>)> {
+        let (seen, review) = (observation.as_ref().ok(), self.review.as_ref()?);
+        let undo = match called(|| review.review(&record.target, state, seen, record.at)) {
+            Ok(undo) => undo?,
+            Err(panic) => {
+                tracing::error!(target_workload = %record.target, %panic, "the review panicked");
+                record.undo = Some(format!("whether a change is to be undone is not known: {panic}"));
+                return None;
+            }
+        };
+        let (approved, target) = self.approve(record, ask, state, seen, Wish::Undo(&undo));
+        if HpaPlan::of(&approved).is_empty() {
+            let held = approved.clamps().last().map_or_else(
+                || "no bound can be moved for it".to_owned(),
+                |clamp| format!("{} holds it back: {}", clamp.guard, clamp.why),
+            );
+            record.undo = Some(format!("{}; not now: {held}", undo.why));
+            return None;
+        }
+        record.withheld = observation.as_ref().err().cloned();
+        record.undo = Some(undo.why);
+        Some((approved, target))
     }
 
     /// The observation, or how the tick ends without one.
@@ -426,27 +548,33 @@ impl Autoscaler {
     fn approve(
         &self,
         record: &mut DecisionRecord,
-        terms: Terms,
+        Ask { terms, guards }: Ask<'_>,
         state: HpaState,
         observation: Option<&Observation>,
-        decision: Result<ScalingDecision, Outcome>,
+        wish: Wish<'_>,
     ) -> (Approved, Arc<Target>) {
         let now = record.at;
         let target = observation.map_or_else(|| Arc::new(record.target.clone()), |seen| Arc::clone(&seen.target));
         let due = self.engine.floor(&target, now);
+        let is_decided = matches!(wish, Wish::Decided(_));
         let mut log = self.log();
         let mut state = log.settle(&target, state, now);
         // A plan that stays one may be written as manifests, which hold resources whatever the applier can write.
         state.resizes_pods |= record.mode == ApplyMode::Plan;
         record.bounds = Some(state.bounds);
         record.resting = (state.resting != state.bounds).then_some(state.resting);
-        let proposal = match decision {
-            Ok(decision) => {
+        let proposal = match wish {
+            Wish::GiveBack => Proposal::restore(),
+            Wish::Undo(undo) => {
+                state = state.with_resting(undo.resting);
+                Proposal::restore_to(undo.to).with_floor(Floor::highest([due, log.floor(&target, now)]))
+            }
+            Wish::Decided(Ok(decision)) => {
                 let proposal = Proposal::decided(decision).with_floor(due);
                 log.hold(&target, proposal.floor_in_force().cloned());
                 proposal
             }
-            Err(outcome) => {
+            Wish::Decided(Err(outcome)) => {
                 record.withheld = Some(outcome);
                 Proposal::floor(Floor::highest([due, log.floor(&target, now)]))
             }
@@ -464,13 +592,13 @@ impl Autoscaler {
             last: log.last_changes(&target),
             released: log.released(),
         };
-        let approved = self.guards.approve(proposal, &context);
+        let approved = guards.approve(proposal, &context);
         let change = approved.change();
         let empty = change.old == change.new && change.resources.is_none();
         record.min_without_floor = change.min_without_floor;
         match (record.mode, empty) {
             (ApplyMode::Apply, false) => log.begin(&target, change, state.resting, now),
-            (_, true) => log.note(&target, change),
+            (_, true) if is_decided => log.note(&target, change),
             _ => {}
         }
         drop(log);

@@ -59,6 +59,9 @@ pub struct DecisionRecord {
     pub min_without_floor: Option<u32>,
     /// Changes by the guards, in order.
     pub clamps: Vec<Clamp>,
+    /// Reason why an earlier change was undone in place of a decision, or was to be and is held back; none as a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
     /// The planned change; none if nothing was planned.
     pub change: Option<BoundsChange>,
     /// End of the tick.
@@ -85,6 +88,7 @@ impl DecisionRecord {
             floor: None,
             min_without_floor: None,
             clamps: Vec::new(),
+            undo: None,
             change: None,
             outcome: Outcome::Unchanged { why: Unchanged::Undecided },
             withheld: None,

@@ -35,7 +35,12 @@ pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panick
     .await
 }
 
+/// The answer of a function, or the panic that ended it.
+pub(super) fn called<T>(ask: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|payload| Panicked::of(&*payload))
+}
+
 /// What a recorder answers; a panic of it is an error.
 pub(super) fn kept(ask: impl FnOnce() -> Result<(), RecordError>) -> Result<(), RecordError> {
-    catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|payload| Err(RecordError::backend(Panicked::of(&*payload))))
+    called(ask).unwrap_or_else(|panic| Err(RecordError::backend(panic)))
 }

@@ -131,6 +131,7 @@ pub fn records() -> Vec<DecisionRecord> {
         floor: Some(floor),
         min_without_floor: Some(2),
         clamps: vec![clamp],
+        undo: Some("change #1 is undone:\n5 % fail".into()),
         change: Some(change),
         outcome: Outcome::Applied,
         withheld: Some(Outcome::Refused { guard: "confidence".into(), why: "0.30 is below 0.75".into() }),
