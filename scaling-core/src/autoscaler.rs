@@ -21,7 +21,7 @@ use crate::guard::{Approved, GuardContext, Guards, Limit, Proposal};
 use crate::metrics::Observation;
 use crate::plan::HpaPlan;
 use crate::policy::BoundsPolicy;
-use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, Step, Unchanged};
+use crate::record::{DecisionRecord, NoRecorder, Outcome, RecordError, Recorder, Step, Unchanged, Undoing};
 use crate::source::{MetricsSource, SourceError};
 use crate::state::{Adoption, ApplyMode, HpaState};
 use crate::target::Target;
@@ -366,7 +366,7 @@ impl Autoscaler {
     ) -> Result<DecisionRecord, TickError> {
         let terms = Terms { limits: Some(limits), ..Terms::default() };
         let mut record = DecisionRecord::new(target.clone(), now, self.mode);
-        record.undo = Some(why.to_owned());
+        record.undo = Some(Undoing { why: why.to_owned(), held: None });
         {
             let tick = Underway::new(&mut record, &*self.recorder);
             let back = async {
@@ -487,7 +487,8 @@ impl Autoscaler {
             Ok(undo) => undo?,
             Err(panic) => {
                 tracing::error!(target_workload = %record.target, %panic, "the review panicked");
-                record.undo = Some(format!("whether a change is to be undone is not known: {panic}"));
+                let (why, held) = ("whether a change is to be undone is not known".to_owned(), Some(panic.to_string()));
+                record.undo = Some(Undoing { why, held });
                 return None;
             }
         };
@@ -497,11 +498,11 @@ impl Autoscaler {
                 || "no bound can be moved for it".to_owned(),
                 |clamp| format!("{} holds it back: {}", clamp.guard, clamp.why),
             );
-            record.undo = Some(format!("{}; not now: {held}", undo.why));
+            record.undo = Some(Undoing { why: undo.why, held: Some(held) });
             return None;
         }
         record.withheld = observation.as_ref().err().cloned();
-        record.undo = Some(undo.why);
+        record.undo = Some(Undoing { why: undo.why, held: None });
         Some((approved, target))
     }
 

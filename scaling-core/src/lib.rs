@@ -48,7 +48,7 @@ pub mod web;
 #[doc(inline)]
 pub use applier::{Applied, ApplyError, HpaApplier, MemoryApplier};
 #[doc(inline)]
-pub use autoscaler::{Autoscaler, AutoscalerBuilder, Missing, TickError};
+pub use autoscaler::{Autoscaler, AutoscalerBuilder, Missing, Review, TickError, Undo};
 #[doc(inline)]
 pub use bounds::{Bounds, HardLimits, InvalidBounds, MAX_REPLICAS};
 #[doc(inline)]
@@ -86,7 +86,7 @@ pub use policy::{BoundsChange, BoundsPolicy, Ceiling};
 #[doc(inline)]
 pub use record::{
     DecisionRecord, JsonLinesRecorder, MemoryRecorder, MinHolder, NoRecorder, Outcome, RecordError, Recorder, Step,
-    Tee, Unchanged,
+    Tee, Unchanged, Undoing,
 };
 #[doc(inline)]
 pub use resources::{Requests, ResourceChange};

@@ -5,6 +5,7 @@ mod outcome;
 mod tee;
 
 use std::error::Error;
+use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -59,9 +60,9 @@ pub struct DecisionRecord {
     pub min_without_floor: Option<u32>,
     /// Changes by the guards, in order.
     pub clamps: Vec<Clamp>,
-    /// Reason why an earlier change was undone in place of a decision, or was to be and is held back; none as a rule.
+    /// An earlier change that was undone in place of a decision, or was to be; none as a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undo: Option<String>,
+    pub undo: Option<Undoing>,
     /// The planned change; none if nothing was planned.
     pub change: Option<BoundsChange>,
     /// End of the tick.
@@ -69,6 +70,26 @@ pub struct DecisionRecord {
     /// Reason for no decision, or the refusal of one, where something was changed all the same: a floor is held then too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<Outcome>,
+}
+
+/// Undo of an earlier change, in the record of a tick.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undoing {
+    /// Reason, for people.
+    pub why: String,
+    /// Reason why nothing of it could be done now, so that the engine decided as ever; none where it took the place of a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+}
+
+impl fmt::Display for Undoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { why, held } = self;
+        match held {
+            Some(held) => write!(f, "{why}; not now, {held}"),
+            None => f.write_str(why),
+        }
+    }
 }
 
 impl DecisionRecord {
@@ -93,6 +114,11 @@ impl DecisionRecord {
             outcome: Outcome::Unchanged { why: Unchanged::Undecided },
             withheld: None,
         }
+    }
+
+    /// Returns true if its change undoes an earlier one.
+    pub fn is_undo(&self) -> bool {
+        self.undo.as_ref().is_some_and(|undo| undo.held.is_none())
     }
 
     /// Returns true if a bound or a resource was changed for good.

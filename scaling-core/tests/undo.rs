@@ -103,7 +103,8 @@ fn an_undo_takes_the_place_of_the_decision_and_counts_as_a_change() {
     let autoscaler = builder.review(Back(bounds(6, 12))).build();
     let record = tick(&autoscaler, 0);
     assert_eq!((&record.outcome, applier.bounds(&target())), (&Outcome::Applied, Some(bounds(6, 12))));
-    assert_eq!(record.undo.as_deref(), Some("change #1 is undone: 5 % fail"));
+    assert_eq!(record.undo.as_ref().unwrap().to_string(), "change #1 is undone: 5 % fail");
+    assert!(record.is_undo());
     assert_eq!((record.decision.is_none(), engine.times.load(Ordering::SeqCst)), (true, 0));
     assert!(record.explain().contains("5 % fail"), "{}", record.explain());
     assert_eq!(recorder.records(), [record]);
@@ -122,8 +123,8 @@ fn what_guards_hold_back_of_an_undo_leaves_the_tick_to_the_engine_and_is_said() 
     let autoscaler = builder.guards(guards).review(Back(bounds(2, 12))).build();
     autoscaler.count_as_changed(&target(), at(0));
     let record = tick(&autoscaler, 1);
-    let said = record.undo.unwrap();
-    assert!(said.contains("5 % fail; not now: cooldown holds it back: "), "{said}");
+    let said = record.undo.as_ref().unwrap().to_string();
+    assert!(said.contains("5 % fail; not now, cooldown holds it back: ") && !record.is_undo(), "{said}");
     // Growth is not held up by what is to be undone.
     assert_eq!(engine.times.load(Ordering::SeqCst), 1);
     assert_eq!(applier.bounds(&target()).unwrap().max(), 14);
@@ -147,7 +148,7 @@ fn law_2_without_metrics_an_undo_raises_and_lowers_nothing() {
     assert!(record.withheld.is_some() && record.metrics.is_none(), "{record:?}");
     let (builder, applier, _) = scaling(MemorySource::new(), Asks::default(), bounds(6, 12));
     let record = tick(&builder.guards(guards()).review(Back(bounds(2, 12))).build(), 0);
-    assert!(record.undo.unwrap().contains("absence holds it back"), "{:?}", record.outcome);
+    assert!(record.undo.unwrap().to_string().contains("absence holds it back"), "{:?}", record.outcome);
     assert_eq!(applier.bounds(&target()), Some(bounds(6, 12)));
 }
 
@@ -157,7 +158,7 @@ fn a_review_that_panics_costs_no_tick() {
     let (builder, applier, _) = scaling(observed(6), engine, bounds(2, 8));
     let record = tick(&builder.guards(Guards::only_hard_limits()).review(Panics).build(), 0);
     assert_eq!(record.outcome, Outcome::Applied);
-    assert!(record.undo.unwrap().ends_with("it panicked: out of its mind"));
+    assert!(record.undo.unwrap().to_string().ends_with("it panicked: out of its mind"));
     assert_eq!(applier.bounds(&target()).unwrap().max(), 14);
 }
 
@@ -176,7 +177,7 @@ fn giving_back_ends_floors_asks_no_metrics_and_keeps_the_budget_of_all() {
     };
     let record = back(10);
     assert_eq!(record.outcome, Outcome::Applied, "{record:?}");
-    assert_eq!((record.undo.as_deref(), record.change.unwrap().released), (Some("it is no target any more"), 4));
+    assert_eq!((record.undo.unwrap().why.as_str(), record.change.unwrap().released), ("it is no target any more", 4));
     assert_eq!(applier.bounds(&target()).unwrap().min(), 5, "the budget holds the rest");
     assert!(matches!(back(20).outcome, Outcome::Refused { .. } | Outcome::Unchanged { .. }));
     for (seconds, min) in [(700, 3), (1400, 2)] {

@@ -16,6 +16,7 @@ mod retry_after;
 mod scale;
 mod stage;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +33,7 @@ pub use release::Released;
 pub use resources::{InUse, Preview, ResizeApplier, ResizeWay, Resized};
 pub use scale::ScaleApplier;
 
+use crate::history::{self, HistoryRecorder};
 use crate::ownership::OwnershipPolicy;
 use answer::{backend, refused, unapplied, unknown};
 use owners::Owners;
@@ -41,10 +43,13 @@ use retry::{Fate, Patience};
 
 use crate::resting;
 
+/// Longest history that is written to an HPA, in bytes.
+const HISTORY_BYTES: usize = 2 << 10;
+
 /// Reads HPAs and moves their bounds by server-side apply, under a field manager of its own.
 ///
 /// A field that another manager owns is not taken: that is an [`ApplyError::Conflict`], unless the host [forces](Self::force) it.
-/// Nothing but `minReplicas`, `maxReplicas` and one annotation is written; a plan that changes what pods request is refused as a whole
+/// Nothing but `minReplicas`, `maxReplicas` and one annotation is written (two with [`history`](Self::history)); a plan that changes what pods request is refused as a whole
 /// ([`crate::repository`] writes it as manifests). The annotation keeps the **resting bounds**, those that the owner of the HPA set:
 /// every read tells them, whichever process wrote before, and a bound that somebody changed since is the owner's from then on
 /// ([`crate::resting`]). [`release`](Self::release) gives everything back and leaves no trace.
@@ -79,6 +84,7 @@ pub struct KubeHpaApplier {
     timeout: Duration,
     rehearsed: Rehearsed,
     owners: Owners,
+    history: Option<Arc<HistoryRecorder>>,
 }
 
 impl std::fmt::Debug for KubeHpaApplier {
@@ -102,6 +108,7 @@ impl KubeHpaApplier {
             force: false,
             timeout: Duration::from_secs(10),
             rehearsed: Rehearsed::default(),
+            history: None,
         }
     }
 
@@ -146,6 +153,18 @@ impl KubeHpaApplier {
     #[must_use]
     pub fn ownership(mut self, policy: OwnershipPolicy) -> Self {
         self.owners = self.owners.with_policy(policy);
+        self
+    }
+
+    /// Writes the latest changes of each HPA to it as an annotation ([`history::ANNOTATION`](crate::history::ANNOTATION)), in the request that makes
+    /// the change, under our field manager: the next process reads them back ([`history::of_hpa`](crate::history::of_hpa)) and knows what it may go back from. 2 KiB at
+    /// most, the newest that fit. Default: none is written, and one that is there goes with the next change.
+    ///
+    /// The recorder must be one of those of the autoscaler (a [`Tee`](scaling_core::record::Tee) has several): when and why a change is made is known from
+    /// its records. Of a change without a record nothing is added.
+    #[must_use]
+    pub fn history(mut self, recorder: Arc<HistoryRecorder>) -> Self {
+        self.history = Some(recorder);
         self
     }
 
@@ -200,6 +219,12 @@ impl KubeHpaApplier {
         Ok((read.hpa, read.seen.state.resting))
     }
 
+    /// The HPA as the API server has it now, in the JSON of the API.
+    #[cfg(feature = "controller")]
+    pub(crate) async fn json_now(&self, target: &Target) -> Result<Value, ApplyError> {
+        Ok(self.read(target, &Patience::new(self.timeout)).await?.json)
+    }
+
     /// The same of an HPA that was read or written already.
     #[cfg(feature = "controller")]
     pub(crate) fn told(&self, hpa: &HorizontalPodAutoscaler) -> Option<(HpaState, Option<String>)> {
@@ -250,7 +275,8 @@ impl KubeHpaApplier {
                 let why = format!("not written: others wrote to the HPA in between, or the server was busy: {why}");
                 return Err(unapplied(backend(target, true, why)));
             }
-            let body = read.seen.apply_body(new, plan.resting());
+            let mut body = read.seen.apply_body(new, plan.resting());
+            self.add_history(plan, &read, &mut body);
             let written = match mode {
                 ApplyMode::Apply => {
                     self.rehearse_and_write(target, Body::Apply(&body), new, &read, &mut patience).await?
@@ -265,6 +291,22 @@ impl KubeHpaApplier {
                     last = (!patience.again()).then_some(why);
                 }
             }
+        }
+    }
+}
+
+impl KubeHpaApplier {
+    /// Adds the annotation with the history to the body of a write, where it is wanted.
+    fn add_history(&self, plan: &HpaPlan, read: &Read, body: &mut Value) {
+        let Some(recorder) = &self.history else { return };
+        let earlier = history::of_hpa(&read.json, &self.manager).unwrap_or_else(|why| {
+            let target = plan.target();
+            tracing::warn!(target_workload = %target, %why, "annotation {} is not used and begun anew", history::ANNOTATION);
+            Vec::new()
+        });
+        let text = history::with_change(earlier, recorder.intended(plan), HISTORY_BYTES);
+        if let Some(annotations) = body.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+            annotations.insert(history::ANNOTATION.to_owned(), text.into());
         }
     }
 }

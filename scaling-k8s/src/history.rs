@@ -26,26 +26,29 @@
 //! ```
 
 mod event;
+mod observed;
+mod recorder;
 mod rollback;
 mod text;
 mod watch;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::{
-    Applied, ApplyError, ApplyMode, Bounds, DecisionRecord, HpaPlan, Outcome, RecordError, Recorder, Target,
-};
+use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, DecisionRecord, HpaPlan, Outcome, Target};
 use serde::{Deserialize, Serialize};
 
 pub use event::EventSeries;
 #[cfg(feature = "controller")]
-pub(crate) use event::{MAX_COMPONENT, MAX_MESSAGE, is_early, name as event_name};
+pub(crate) use event::{MAX_COMPONENT, MAX_MESSAGE, is_early, name as event_name, notice};
+pub use observed::ObservedHealth;
+pub use recorder::HistoryRecorder;
 pub use rollback::{Rollback, RollbackRefused};
-pub use text::{ANNOTATION, InvalidHistory};
-pub use watch::{Health, HealthCheck, Watch, WatchConfig, Watched};
+#[cfg(feature = "client")]
+pub(crate) use text::with_change;
+pub use text::{ANNOTATION, InvalidHistory, of_hpa};
+pub use watch::{Health, HealthCheck, Look, Watch, WatchConfig, Watched};
 
 /// Changes of one workload that are kept, if the host does not say otherwise.
 const CHANGES: usize = 50;
@@ -77,6 +80,16 @@ pub struct Change {
     /// True if the answer to the write was lost, and no read has told since whether it was made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
+    /// True if it undoes an earlier change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo: bool,
+}
+
+impl Change {
+    /// Returns true if it lowers a bound.
+    pub fn lowers(&self) -> bool {
+        self.after.min() < self.before.min() || self.after.max() < self.before.max()
+    }
 }
 
 impl fmt::Display for Change {
@@ -132,22 +145,8 @@ impl History {
             Outcome::Failed { may_have_happened: true, .. } => true,
             _ => return,
         };
-        let (Some(change), ApplyMode::Apply) = (record.change, record.mode) else { return };
-        if change.old == change.new {
-            return;
-        }
-        let resting = record.resting.filter(|resting| *resting != change.old);
-        let why = why(record);
-        self.push(&record.target, |number| Change {
-            number,
-            at: record.at,
-            who: cut(who, MAX_WHY),
-            why,
-            before: change.old,
-            after: change.new,
-            resting,
-            uncertain,
-        });
+        let Some(change) = made(record, who) else { return };
+        self.push(&record.target, |number| Change { number, uncertain, ..change });
     }
 
     /// Takes in what a host applied by itself, a [`Rollback`] for one: the plan, and the applier's answer to it.
@@ -169,12 +168,42 @@ impl History {
         }
         let (who, why) = (cut(who, MAX_WHY), cut(why, MAX_WHY));
         let resting = Some(plan.resting()).filter(|resting| *resting != before);
-        self.push(plan.target(), |number| Change { number, at, who, why, before, after, resting, uncertain });
+        self.push(plan.target(), |number| Change {
+            number,
+            at,
+            who,
+            why,
+            before,
+            after,
+            resting,
+            uncertain,
+            undo: false,
+        });
     }
 
     /// The changes of a workload that are kept, oldest first.
     pub fn of<'a>(&'a self, target: &Target) -> impl DoubleEndedIterator<Item = &'a Change> + use<'a> {
         self.targets.get(target).into_iter().flat_map(|entry| &entry.changes)
+    }
+
+    /// Takes in the changes of a workload that were read back from its HPA ([`of_hpa`]), oldest first. What is kept of it already stays, and
+    /// nothing is taken in then: it knows as much, and more.
+    pub fn resume(&mut self, target: &Target, changes: Vec<Change>) {
+        let Some(newest) = changes.last().map(|change| change.number) else { return };
+        if self.of(target).next().is_some() {
+            return;
+        }
+        for change in changes {
+            self.push(target, |_| change);
+        }
+        if let Some(entry) = self.targets.get_mut(target) {
+            entry.next = entry.next.max(newest);
+        }
+    }
+
+    /// Returns the number that the next change of a workload will have.
+    pub fn next_number(&self, target: &Target) -> u64 {
+        self.targets.get(target).map_or(0, |entry| entry.next).saturating_add(1)
     }
 
     /// Forgets a workload.
@@ -193,7 +222,7 @@ impl History {
     }
 
     /// A read of the HPA settles a change whose answer was lost: it is there, or it was never made.
-    fn settle(&mut self, target: &Target, found: Bounds) {
+    pub(crate) fn settle(&mut self, target: &Target, found: Bounds) {
         let Some(entry) = self.targets.get_mut(target) else { return };
         let Some(last) = entry.changes.back_mut().filter(|last| last.uncertain) else { return };
         if found == last.before {
@@ -214,7 +243,7 @@ impl History {
         }
         self.clock += 1;
         let entry = self.targets.entry(target.clone()).or_default();
-        (entry.touched, entry.next) = (self.clock, entry.next + 1);
+        (entry.touched, entry.next) = (self.clock, entry.next.saturating_add(1));
         entry.changes.push_back(change(entry.next));
         if entry.changes.len() > self.changes {
             entry.changes.pop_front();
@@ -222,8 +251,28 @@ impl History {
     }
 }
 
-/// The reason of a change: the floor, where the min is what it asks for; otherwise the engine's, first to last.
+/// The change that a record is about, without its number; none if it is about none.
+fn made(record: &DecisionRecord, who: &str) -> Option<Change> {
+    let (Some(change), ApplyMode::Apply) = (record.change, record.mode) else { return None };
+    let resting = record.resting.filter(|resting| *resting != change.old);
+    (change.old != change.new).then(|| Change {
+        number: 0,
+        at: record.at,
+        who: cut(who, MAX_WHY),
+        why: why(record),
+        before: change.old,
+        after: change.new,
+        resting,
+        uncertain: false,
+        undo: record.is_undo(),
+    })
+}
+
+/// The reason of a change: what is undone; the floor, where the min is what it asks for; otherwise the engine's, first to last.
 fn why(record: &DecisionRecord) -> String {
+    if let Some(undo) = record.undo.as_ref().filter(|undo| undo.held.is_none()) {
+        return cut(&undo.why, MAX_WHY);
+    }
     let new = record.change.map(|change| change.new);
     let floor = record.floor.as_ref().filter(|floor| new.is_some_and(|new| new.min() == floor.replicas));
     let reasons: Vec<String> = match (floor, &record.decision) {
@@ -241,30 +290,4 @@ pub(crate) fn cut(text: &str, bytes: usize) -> String {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let kept = text.get(..end).unwrap_or_default();
     kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// A [`Recorder`] that keeps a [`History`]. A [`Tee`](scaling_core::record::Tee) has it beside another.
-#[derive(Debug, Default)]
-pub struct HistoryRecorder {
-    history: Mutex<History>,
-    who: String,
-}
-
-impl HistoryRecorder {
-    /// Keeps the changes of `who`, the field manager as a rule, in a history.
-    pub fn new(history: History, who: impl Into<String>) -> Self {
-        Self { history: Mutex::new(history), who: who.into() }
-    }
-
-    /// Looks at the history, or changes it.
-    pub fn with<T>(&self, look: impl FnOnce(&mut History) -> T) -> T {
-        look(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Recorder for HistoryRecorder {
-    fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
-        self.with(|history| history.take(record, &self.who));
-        Ok(())
-    }
 }

@@ -38,6 +38,7 @@ use serde_json::{Value, json};
 pub use memory::{DamagedMemory, FormerOwner, RestingBounds};
 pub use release::{Release, ReleaseError, release};
 
+use crate::history::ANNOTATION as HISTORY;
 use crate::manifest::{API_VERSION, KIND};
 use crate::ownership::{Entry, Operation, entries};
 use scaling_core::hpa::InvalidHpa;
@@ -213,17 +214,20 @@ struct Ours {
     /// True if the object says who owns what.
     known: bool,
     annotation: bool,
+    /// True if the annotation with the history is ours.
+    history: bool,
     bounds: Vec<Bound>,
 }
 
 impl Ours {
     fn of(hpa: &Value, manager: &str) -> Self {
-        let mut ours = Self { known: false, annotation: false, bounds: Vec::new() };
-        let key = format!("f:{ANNOTATION}");
+        let mut ours = Self { known: false, annotation: false, history: false, bounds: Vec::new() };
+        let (key, history) = (format!("f:{ANNOTATION}"), format!("f:{HISTORY}"));
         for entry in entries(hpa) {
             ours.known = true;
             if is_ours(&entry, manager) {
                 ours.annotation |= entry.owns(&["f:metadata", "f:annotations", &key]);
+                ours.history |= entry.owns(&["f:metadata", "f:annotations", &history]);
                 ours.bounds.extend(Bound::BOTH.into_iter().filter(|bound| entry.owns(&["f:spec", bound.key()])));
             }
         }

@@ -316,7 +316,7 @@ proptest! {
 
     #[test]
     fn an_event_stays_within_what_kubernetes_takes(why in "\\PC{0,2000}", who in "\\PC{0,300}", hpa in "[a-z0-9.-]{0,253}") {
-        let change = Change { number: 1, at: at(0), who: who.clone(), why, before: bounds(1, 2), after: bounds(2, 3), resting: None, uncertain: false };
+        let change = Change { number: 1, at: at(0), who: who.clone(), why, before: bounds(1, 2), after: bounds(2, 3), resting: None, uncertain: false, undo: false };
         let target = target().with_hpa(hpa);
         let event = EventSeries::new(who, Duration::ZERO).take(&target, None, &change).unwrap();
         prop_assert!(event["message"].as_str().unwrap().len() <= 1024);

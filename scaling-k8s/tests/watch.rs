@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{ApplyMode, Bounds, BoundsChange, DecisionRecord, HpaState, Outcome, Step, Target};
-use scaling_k8s::history::{Change, Health, History, RollbackRefused, Watch, WatchConfig, Watched};
+use scaling_k8s::history::{Change, Health, History, Look, RollbackRefused, Watch, WatchConfig, Watched};
 
 fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap()
@@ -53,11 +53,11 @@ fn unknown() -> Health {
 
 fn ask(watch: &mut Watch, history: &History, minute: i64, health: &Health) -> Option<Watched> {
     let newest = history.of(&target()).next_back().map_or(bounds(6, 12), |change| change.after);
-    let mut check = |_: &Target, _: &Change, now: DateTime<Utc>| {
-        assert_eq!(now, at(minute), "it is asked for the time of the tick");
+    let mut check = |_: &Target, _: &Change, look: &Look<'_>| {
+        assert_eq!(look.now, at(minute), "it is asked for the time of the tick");
         health.clone()
     };
-    watch.ask(&target(), history, HpaState::new(newest), &mut check, at(minute))
+    watch.ask(&target(), history, &Look::new(HpaState::new(newest), at(minute)), &mut check)
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn a_check_that_cannot_tell_is_said_and_taken_for_neither() {
 #[test]
 fn what_somebody_else_changed_is_not_undone_and_that_is_said() {
     let (history, mut watch) = lowered();
-    let mut check = |_: &Target, _: &Change, _: DateTime<Utc>| burning();
+    let mut check = |_: &Target, _: &Change, _: &Look<'_>| burning();
     let found = HpaState::new(bounds(4, 12));
-    assert!(watch.ask(&target(), &history, found, &mut check, at(1)).is_some());
-    let stuck = watch.ask(&target(), &history, found, &mut check, at(2)).unwrap();
+    assert!(watch.ask(&target(), &history, &Look::new(found, at(1)), &mut check).is_some());
+    let stuck = watch.ask(&target(), &history, &Look::new(found, at(2)), &mut check).unwrap();
     let Watched::Stuck { number: 1, refused: RollbackRefused::ChangedSince { .. }, .. } = stuck else {
         panic!("{stuck:?}")
     };
@@ -211,7 +211,7 @@ proptest! {
         let history = history(&[record(0, bounds(6, 12), bounds(2, 12))]);
         let mut watch = Watch::new(config);
         watch.begin(&target(), &history);
-        let mut check = |_: &Target, _: &Change, _: DateTime<Utc>| Health::Healthy;
-        prop_assert!(watch.ask(&target(), &history, HpaState::new(bounds(2, 12)), &mut check, now).is_some());
+        let mut check = |_: &Target, _: &Change, _: &Look<'_>| Health::Healthy;
+        prop_assert!(watch.ask(&target(), &history, &Look::new(HpaState::new(bounds(2, 12)), now), &mut check).is_some());
     }
 }

@@ -6,7 +6,7 @@ use super::engine::steady;
 use crate::{
     Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Floor, Limit, Outcome, Provenance, Reason,
     Recorder, ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, Step, Target,
-    Unchanged,
+    Unchanged, Undoing,
 };
 
 /// Runs every promise of a recorder. `make` gives an empty one; `read` takes one and gives back what it kept, oldest first.
@@ -131,7 +131,7 @@ pub fn records() -> Vec<DecisionRecord> {
         floor: Some(floor),
         min_without_floor: Some(2),
         clamps: vec![clamp],
-        undo: Some("change #1 is undone:\n5 % fail".into()),
+        undo: Some(Undoing { why: "change #1 is undone:\n5 % fail".into(), held: Some("cooldown".into()) }),
         change: Some(change),
         outcome: Outcome::Applied,
         withheld: Some(Outcome::Refused { guard: "confidence".into(), why: "0.30 is below 0.75".into() }),

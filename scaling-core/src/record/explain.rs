@@ -49,7 +49,7 @@ impl DecisionRecord {
             Some(seen(self)),
             self.decision.as_ref().map(decided),
             self.floor.as_ref().map(held),
-            self.undo.as_ref().map(|why| told(why, QUOTED)),
+            self.undo.as_ref().map(|undo| told(&undo.to_string(), QUOTED)),
             limited(self),
             Some(ended(self)),
             self.withheld.as_ref().map(|withheld| format!("Besides, {}", told(&withheld.to_string(), QUOTED))),

@@ -6,9 +6,10 @@ use scaling_core::chrono::DateTime;
 use serde_json::Value;
 
 use super::answer::AND;
+use crate::history;
 use crate::resting::ANNOTATION;
 
-/// The fields besides the two bounds and our annotation that `manager` has applied before. An apply of these alone would give them up, and the
+/// The fields besides the two bounds and our annotations that `manager` has applied before. An apply of these alone would give them up, and the
 /// API server removes an applied field that has no owner left: metrics and behavior would be gone.
 pub(super) fn would_be_lost(metadata: &ObjectMeta, manager: &str) -> Vec<String> {
     let applied = |entry: &&ManagedFieldsEntry| {
@@ -22,9 +23,10 @@ pub(super) fn would_be_lost(metadata: &ObjectMeta, manager: &str) -> Vec<String>
             leaves(&fields.0, "", &mut paths);
         }
     }
-    let ours =
-        ["spec.minReplicas".to_owned(), "spec.maxReplicas".to_owned(), format!("metadata.annotations.{ANNOTATION}")];
-    paths.retain(|path| !ours.contains(path));
+    let annotations = [ANNOTATION, history::ANNOTATION].map(|key| format!("metadata.annotations.{key}"));
+    let is_ours =
+        |path: &String| ["spec.minReplicas", "spec.maxReplicas"].contains(&path.as_str()) || annotations.contains(path);
+    paths.retain(|path| !is_ours(path));
     paths
 }
 

@@ -74,6 +74,11 @@ impl CachedApplier {
         &self.applier
     }
 
+    /// Has the next read of a workload ask the API server, and not the cache.
+    pub fn doubt(&self, target: &Target) {
+        self.ahead().insert(target.clone(), Ahead::Unknown);
+    }
+
     /// Forgets a workload that is gone.
     pub fn forget(&self, target: &Target) {
         self.ahead().remove(target);

@@ -27,6 +27,7 @@ pub use entry::FleetTarget;
 pub use health::{CacheHealth, Unread};
 pub(crate) use version::Version;
 
+use crate::history::{self, Change, InvalidHistory};
 use crate::resting::Memory;
 use entry::Entry;
 use server::KubeServer;
@@ -133,7 +134,7 @@ impl HpaCacheBuilder {
     /// Outside of a tokio runtime.
     pub fn start(self) -> HpaCache {
         let Self { client, namespace, labels, cluster, manager, stale_after } = self;
-        let shared = Shared::new(manager, cluster, stale_after);
+        let shared = Shared::new(manager, cluster, stale_after).selected(labels.is_some());
         HpaCache::over(KubeServer::new(client, namespace.as_deref(), labels), shared)
     }
 }
@@ -198,12 +199,33 @@ impl HpaCache {
         self.shared.outdated_stages()
     }
 
+    /// The HPAs whose bounds we have moved and of which a watch with a [selector](HpaCacheBuilder::label_selector) tells no more: it selects
+    /// them no longer, or they were deleted. Known since the start of the process alone, and until the HPA is selected again.
+    pub fn departed(&self) -> Vec<Target> {
+        self.shared.departed()
+    }
+
+    /// Forgets an HPA that has departed.
+    pub(crate) fn forget_departed(&self, target: &Target) {
+        self.shared.forget_departed(target);
+    }
+
     /// The HPA of this namespace and name; none if there is none.
     ///
     /// # Errors
     /// [`Unread`] if the cache does not know.
     pub fn get(&self, namespace: &str, name: &str) -> Result<Option<CachedHpa>, Unread> {
         Ok(self.shared.get(namespace, name)?.map(CachedHpa))
+    }
+
+    /// The latest changes that the HPA of a target itself tells, oldest first ([`history::of_hpa`]). None where it tells of none, or is
+    /// not known.
+    ///
+    /// # Errors
+    /// [`InvalidHistory`] if what stands there is no history of ours.
+    pub fn history(&self, target: &Target) -> Result<Vec<Change>, InvalidHistory> {
+        let hpa = self.shared.get(&target.namespace, &target.hpa).ok().flatten();
+        hpa.map_or(Ok(Vec::new()), |hpa| history::of_hpa(&hpa.json(), self.field_manager()))
     }
 
     /// Field manager that we write under.
@@ -243,6 +265,11 @@ impl CachedHpa {
     /// Origin of its resting bounds.
     pub fn memory(&self) -> &Memory {
         &self.0.known.memory
+    }
+
+    /// Its uid.
+    pub fn uid(&self) -> Option<&str> {
+        self.0.known.uid()
     }
 
     /// Its `resourceVersion`.

@@ -21,10 +21,15 @@ mod changes;
 mod engines;
 mod guards;
 mod health;
+mod leaving;
+mod notices;
 mod roster;
 mod run;
 mod source;
+mod watching;
 
 pub use adopting::{AdoptionHealth, AdoptionReport, AdoptionStep, AdoptionTrials, StageTrial, Untried};
 pub use build::{FleetController, FleetControllerBuilder};
 pub use health::{FleetHealth, FleetReadiness};
+pub use leaving::Leaving;
+pub use watching::WatchHealth;

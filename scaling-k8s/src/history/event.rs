@@ -110,6 +110,37 @@ impl EventSeries {
     }
 }
 
+/// An Event about an HPA: its type, its reason and its text. All of one reason are one object.
+#[cfg(feature = "controller")]
+pub(crate) fn notice(
+    component: &str,
+    (target, uid): (&Target, Option<&str>),
+    (kind, reason, text): (&str, &str, &str),
+    at: DateTime<Utc>,
+) -> Value {
+    let component = cut(component, MAX_COMPONENT);
+    let time = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut regarding =
+        json!({ "apiVersion": API_VERSION, "kind": KIND, "namespace": target.namespace, "name": target.hpa });
+    if let (Some(fields), Some(uid)) = (regarding.as_object_mut(), uid) {
+        fields.insert("uid".to_owned(), uid.into());
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": { "namespace": target.namespace, "name": name(&target.hpa, &format!("{component}/{reason}")) },
+        "involvedObject": regarding,
+        "type": kind,
+        "reason": reason,
+        "message": cut(text, MAX_MESSAGE),
+        "source": { "component": component },
+        "reportingComponent": component,
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
+    })
+}
+
 /// A clock that was set back holds nothing up.
 pub(crate) fn is_early(now: DateTime<Utc>, sent: DateTime<Utc>, every: TimeDelta) -> bool {
     let past = now.signed_duration_since(sent);

@@ -1,6 +1,6 @@
 //! Going back to before a change.
 
-use scaling_core::{Approved, Bounds, GuardContext, Guards, HpaState, Proposal, Target};
+use scaling_core::{Approved, Bounds, GuardContext, Guards, HpaState, Proposal, Target, Undo};
 
 use super::{Change, History};
 
@@ -117,6 +117,11 @@ impl Rollback {
     /// The bounds that it goes back to, as far as the guards let pods go.
     pub fn to(&self) -> Bounds {
         self.change.before
+    }
+
+    /// The same as what a [`Review`](scaling_core::Review) answers: an autoscaler passes it through its guards, and records it.
+    pub fn undo(&self, why: impl Into<String>) -> Undo {
+        Undo { to: self.to(), resting: self.resting, why: why.into() }
     }
 
     /// Passes it through the guards: an undo that goes back to the bounds before the change, while those of the owner stay what they are. No bound makes a pod leave

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::{HpaState, Target};
+use scaling_core::{HpaState, Observation, Target};
 
 use super::{Change, History, Rollback, RollbackRefused, cut};
 
@@ -26,18 +26,50 @@ pub enum Health {
     Unknown(String),
 }
 
-/// A check of a workload after a change. Any function of this form is one.
-///
-/// It is asked at instants that the host chooses, and answers for the time since the change. What it needs for that, such as the error
-/// budget before the change, is its own to remember.
-pub trait HealthCheck {
-    /// Judges the workload, from the change on.
-    fn check(&mut self, target: &Target, change: &Change, now: DateTime<Utc>) -> Health;
+/// A workload at an instant, for a check of it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Look<'a> {
+    /// The instant.
+    pub now: DateTime<Utc>,
+    /// The HPA as it was just read.
+    pub state: HpaState,
+    /// What the source sees of the workload; none while it is down, or if the host does not say.
+    pub observation: Option<&'a Observation>,
 }
 
-impl<F: FnMut(&Target, &Change, DateTime<Utc>) -> Health> HealthCheck for F {
-    fn check(&mut self, target: &Target, change: &Change, now: DateTime<Utc>) -> Health {
-        self(target, change, now)
+impl<'a> Look<'a> {
+    /// The HPA at an instant, and nothing of the workload.
+    pub fn new(state: HpaState, now: DateTime<Utc>) -> Self {
+        Self { now, state, observation: None }
+    }
+
+    /// Adds what the source sees of the workload.
+    #[must_use]
+    pub fn seen(mut self, observation: Option<&'a Observation>) -> Self {
+        self.observation = observation;
+        self
+    }
+}
+
+/// A check of a workload after a change. Any function of the form of [`check`](Self::check) is one.
+///
+/// It is asked at instants that the host chooses, and answers for the time since the change. What it needs for that and the [`Look`] does not
+/// have, such as restarts or an error budget that is kept elsewhere, is its own to remember.
+pub trait HealthCheck {
+    /// Judges the workload, from the change on. It must not block.
+    fn check(&mut self, target: &Target, change: &Change, look: &Look<'_>) -> Health;
+
+    /// Whether this change is to be watched. Default: each is.
+    fn watches(&self, change: &Change) -> bool {
+        let _ = change;
+        true
+    }
+}
+
+impl<F: FnMut(&Target, &Change, &Look<'_>) -> Health> HealthCheck for F {
+    fn check(&mut self, target: &Target, change: &Change, look: &Look<'_>) -> Health {
+        self(target, change, look)
     }
 }
 
@@ -50,11 +82,14 @@ pub struct WatchConfig {
     /// Answers in a row that say that it burns before it is undone, at least one. An unknown one in between neither counts nor starts anew.
     /// Default: 2.
     pub burning_in_a_row: u32,
+    /// Time after an undo for which no bound of the workload is lowered again, so that the same change is not made at once. Whoever
+    /// carries out the undo sees to it, as the fleet controller does; growth waits for nothing. Default: 30 minutes.
+    pub hold: Duration,
 }
 
 impl Default for WatchConfig {
     fn default() -> Self {
-        Self { window: Duration::from_secs(600), burning_in_a_row: 2 }
+        Self { window: Duration::from_secs(600), burning_in_a_row: 2, hold: Duration::from_secs(1800) }
     }
 }
 
@@ -112,12 +147,12 @@ pub enum Watched {
 ///
 /// It has no clock and asks nothing of its own accord: the host calls [`begin`](Self::begin) after a change, and [`ask`](Self::ask) in
 /// each tick, with the time. A later change of ours that is watched takes the place of the earlier one, and a rollback goes to before the **first**
-/// one since the workload was last seen to be well. A rollback is not to be watched: to undo it would bring the harm back.
+/// one since the workload was last seen to be well. A change that [undoes](Change::undo) one is not watched: to undo it would bring the harm back.
 ///
 /// ```
 /// use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 /// use scaling_core::{ApplyMode, Bounds, BoundsChange, DecisionRecord, HpaState, Outcome, Target};
-/// use scaling_k8s::history::{Change, Health, History, Watch, WatchConfig, Watched};
+/// use scaling_k8s::history::{Change, Health, History, Look, Watch, WatchConfig, Watched};
 ///
 /// # let target = Target::deployment("shop", "checkout");
 /// # let mut record = DecisionRecord::new(target.clone(), DateTime::UNIX_EPOCH, ApplyMode::Apply);
@@ -129,11 +164,11 @@ pub enum Watched {
 /// let mut watch = Watch::new(WatchConfig::default());
 /// watch.begin(&target, &history);
 ///
-/// let mut errors = |_: &Target, _: &Change, _: DateTime<Utc>| Health::Burning("5 % of requests fail".into());
+/// let mut errors = |_: &Target, _: &Change, _: &Look<'_>| Health::Burning("5 % of requests fail".into());
 /// let minute = |n| record.at + TimeDelta::minutes(n);
-/// let state = HpaState::new(new);
-/// assert!(matches!(watch.ask(&target, &history, state, &mut errors, minute(1)), Some(Watched::Watching { .. })));
-/// let Some(Watched::Burns { rollback, why }) = watch.ask(&target, &history, state, &mut errors, minute(2)) else { panic!() };
+/// let look = |n| Look::new(HpaState::new(new), minute(n));
+/// assert!(matches!(watch.ask(&target, &history, &look(1), &mut errors), Some(Watched::Watching { .. })));
+/// let Some(Watched::Burns { rollback, why }) = watch.ask(&target, &history, &look(2), &mut errors) else { panic!() };
 /// assert_eq!((rollback.to(), why.as_str()), (old, "5 % of requests fail"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -161,11 +196,16 @@ impl Watch {
         Self { config, targets: BTreeMap::new() }
     }
 
-    /// Watches the newest change of a workload from now on. Without a newer one than is watched already, nothing changes.
+    /// Watches the newest change of a workload from now on. Without a newer one than is watched already, nothing changes. An undo ends the
+    /// watch instead.
     ///
     /// Of 20,000 workloads at most; beyond that the one whose change is the oldest is let go, and given back as [`Watched::Unjudged`].
     pub fn begin(&mut self, target: &Target, history: &History) -> Option<(Target, Watched)> {
         let newest = history.of(target).next_back()?;
+        if newest.undo {
+            self.targets.remove(target);
+            return None;
+        }
         match self.targets.get_mut(target) {
             Some(watching) if watching.newest.number >= newest.number => return None,
             Some(watching) => {
@@ -184,15 +224,15 @@ impl Watch {
         gone
     }
 
-    /// Asks the check about a workload at this instant, with the HPA as it was just read. `None` if no change of it is watched.
+    /// Asks the check about a workload at an instant. `None` if no change of it is watched.
     pub fn ask(
         &mut self,
         target: &Target,
         history: &History,
-        found: HpaState,
+        look: &Look<'_>,
         check: &mut (impl HealthCheck + ?Sized),
-        now: DateTime<Utc>,
     ) -> Option<Watched> {
+        let Look { now, state: found, .. } = *look;
         let watching = self.targets.get_mut(target)?;
         let number = watching.newest.number;
         if history.of(target).all(|change| change.number != number) {
@@ -207,7 +247,7 @@ impl Watch {
                 let watching = self.targets.remove(target)?;
                 return Some(ended(&watching));
             }
-            let health = limited(check.check(target, &watching.newest, now));
+            let health = limited(check.check(target, &watching.newest, look));
             watching.judge(&health, self.config);
             watching.health = Some(health.clone());
             if watching.burns.is_none() {

@@ -4,7 +4,7 @@ use scaling_core::Bounds;
 use scaling_core::hpa::InvalidHpa;
 use serde_json::{Map, Value, json};
 
-use super::{ANNOTATION, Bound, FormerOwner, Ours, Seen, annotation};
+use super::{ANNOTATION, Bound, FormerOwner, HISTORY, Ours, Seen, annotation};
 use crate::manifest::API_VERSION;
 use crate::ownership::Operation;
 
@@ -27,7 +27,7 @@ pub enum Release {
         /// Body of the server-side apply under our field manager.
         body: Value,
     },
-    /// The bounds are the owner's; the annotation and our ownership are to go.
+    /// The bounds are the owner's; our annotations and our ownership are to go.
     Disown {
         /// Body of the JSON patch.
         patch: Value,
@@ -70,7 +70,7 @@ pub fn release(hpa: &Value, manager: &str) -> Result<Release, ReleaseError> {
         // One on which we never wrote may well have none.
         return if annotation(hpa).is_none() { Ok(Release::Done) } else { Err(ReleaseError::NoManagedFields) };
     }
-    if !ours.annotation && ours.bounds.is_empty() {
+    if !ours.annotation && !ours.history && ours.bounds.is_empty() {
         return Ok(Release::Done);
     }
     let (now, resting) = (seen.state.bounds, seen.state.resting);
@@ -84,8 +84,9 @@ pub fn release(hpa: &Value, manager: &str) -> Result<Release, ReleaseError> {
     if let Some(version) = &seen.identity.version {
         patch.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version }));
     }
-    if ours.annotation {
-        let key = ANNOTATION.replace('~', "~0").replace('/', "~1");
+    for (_, key) in [(ours.annotation, ANNOTATION), (ours.history, HISTORY)].into_iter().filter(|(is_ours, _)| *is_ours)
+    {
+        let key = key.replace('~', "~0").replace('/', "~1");
         patch.push(json!({ "op": "remove", "path": format!("/metadata/annotations/{key}") }));
     }
     patch.push(
@@ -118,8 +119,9 @@ fn without_ours(mut entry: Value, manager: &str) -> Option<Value> {
         return Some(entry);
     }
     let fields = entry.get_mut("fieldsV1").and_then(Value::as_object_mut)?;
-    let annotation = format!("f:{ANNOTATION}");
-    remove(fields, &["f:metadata", "f:annotations"], &annotation);
+    for annotation in [ANNOTATION, HISTORY] {
+        remove(fields, &["f:metadata", "f:annotations"], &format!("f:{annotation}"));
+    }
     for bound in Bound::BOTH {
         remove(fields, &["f:spec"], bound.key());
     }

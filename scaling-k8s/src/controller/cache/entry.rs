@@ -119,6 +119,10 @@ impl Object {
 }
 
 impl Known {
+    pub(super) fn uid(&self) -> Option<&str> {
+        self.object.metadata.uid.as_deref()
+    }
+
     fn new(object: Object, manager: &str, cluster: Option<&str>) -> Self {
         let json = object.json();
         let (state, memory) = match Seen::of(&json, manager) {

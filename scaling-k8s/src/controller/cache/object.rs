@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::controller::settings::PREFIX;
-use crate::{resting, stage};
+use crate::{history, resting, stage};
 
 /// Labels and annotations that are kept: ours, and the marks by which [`ownership`](crate::ownership) knows other owners.
 const KEPT: [&str; 6] = [
@@ -121,10 +121,10 @@ struct Managed {
 /// The fields of ours that an entry owns.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Owned {
-    resting: bool,
-    stage: bool,
-    min: bool,
-    max: bool,
+    /// The resting bounds, the stage of adoption, and the history.
+    annotations: [bool; 3],
+    /// Min and max.
+    bounds: [bool; 2],
 }
 
 impl Object {
@@ -172,6 +172,8 @@ struct AnnotationFields {
     resting: Option<IgnoredAny>,
     #[serde(rename = "f:kube-scaling/adoption", default)]
     stage: Option<IgnoredAny>,
+    #[serde(rename = "f:kube-scaling/history", default)]
+    history: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -186,20 +188,21 @@ impl<'de> Deserialize<'de> for Owned {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Some(fields) = Option::<Fields>::deserialize(deserializer)? else { return Ok(Self::default()) };
         let annotations = fields.metadata.and_then(|metadata| metadata.annotations);
-        let (resting, stage) = annotations
-            .map_or((false, false), |annotations| (annotations.resting.is_some(), annotations.stage.is_some()));
-        let (min, max) = fields.spec.map_or((false, false), |spec| (spec.min.is_some(), spec.max.is_some()));
-        Ok(Self { resting, stage, min, max })
+        let annotations = annotations
+            .map_or([false; 3], |owned| [owned.resting.is_some(), owned.stage.is_some(), owned.history.is_some()]);
+        let bounds = fields.spec.map_or([false; 2], |spec| [spec.min.is_some(), spec.max.is_some()]);
+        Ok(Self { annotations, bounds })
     }
 }
 
 impl Serialize for Owned {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let owned = |fields: [(bool, &str); 2]| -> Map<String, Value> {
-            fields.iter().filter(|(owned, _)| *owned).map(|(_, field)| (format!("f:{field}"), json!({}))).collect()
+        let owned = |owned: &[bool], keys: &[&str]| -> Map<String, Value> {
+            let keys = owned.iter().zip(keys).filter(|(owned, _)| **owned);
+            keys.map(|(_, key)| (format!("f:{key}"), json!({}))).collect()
         };
-        let bounds = owned([(self.min, "minReplicas"), (self.max, "maxReplicas")]);
-        let annotations = owned([(self.resting, resting::ANNOTATION), (self.stage, stage::ANNOTATION)]);
+        let bounds = owned(&self.bounds, &["minReplicas", "maxReplicas"]);
+        let annotations = owned(&self.annotations, &[resting::ANNOTATION, stage::ANNOTATION, history::ANNOTATION]);
         let mut fields = Map::new();
         if !bounds.is_empty() {
             fields.insert("f:spec".to_owned(), bounds.into());

@@ -1,6 +1,6 @@
 //! The world as far as it was heard of, shared by the watch that writes it and all that read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use crate::resting::Memory;
 /// Longest text of a failure that is kept, in bytes.
 const MAX_FAULT: usize = 400;
 
+/// HPAs that have departed and are kept, at most.
+const MOST_DEPARTED: usize = 20_000;
+
 /// By namespace and name: looked up without making a key.
 type Hpas = HashMap<Box<str>, HashMap<Box<str>, Entry>>;
 
@@ -25,6 +28,8 @@ type Hpas = HashMap<Box<str>, HashMap<Box<str>, Entry>>;
 pub(super) struct Shared {
     manager: String,
     cluster: Option<String>,
+    /// True if a selector says which HPAs are watched: one that is not told of any more may be there still.
+    selected: bool,
     pub(super) stale_after: Duration,
     /// Short locks, never held over an await.
     world: RwLock<World>,
@@ -40,6 +45,8 @@ struct World {
     /// The world was like this at that instant, or later. None before the first list.
     heard: Option<Instant>,
     last_fault: Option<Arc<str>>,
+    /// HPAs with bounds of ours that a selector does not select any more, or that were deleted.
+    departed: BTreeSet<Target>,
     /// None if it has to be made anew.
     targets: Option<Arc<[Arc<FleetTarget>]>>,
     lists: u64,
@@ -50,7 +57,18 @@ struct World {
 
 impl Shared {
     pub(super) fn new(manager: String, cluster: Option<String>, stale_after: Duration) -> Self {
-        Self { manager, cluster, stale_after, world: RwLock::default(), progress: watch::Sender::new(0) }
+        Self {
+            manager,
+            cluster,
+            selected: false,
+            stale_after,
+            world: RwLock::default(),
+            progress: watch::Sender::new(0),
+        }
+    }
+
+    pub(super) fn selected(self, selected: bool) -> Self {
+        Self { selected, ..self }
     }
 
     pub(super) fn manager(&self) -> &str {
@@ -108,8 +126,7 @@ impl Shared {
     pub(super) fn abandoned(&self) -> Vec<Target> {
         let world = self.read();
         let entries = world.hpas.values().flat_map(HashMap::values).map(|entry| &entry.known);
-        let ours = |memory: &Memory| matches!(memory, Memory::Kept | Memory::OwnerChanged { .. });
-        let left = entries.filter(|known| known.listed.is_none() && ours(&known.memory));
+        let left = entries.filter(|known| known.listed.is_none() && is_ours(&known.memory));
         let mut targets: Vec<Target> = left.map(|known| known.target.clone()).collect();
         targets.sort_unstable();
         targets
@@ -123,6 +140,14 @@ impl Shared {
             entries.filter_map(|entry| Some((entry.known.target.clone(), entry.uid()?.to_owned()))).collect();
         outdated.sort_unstable();
         outdated
+    }
+
+    pub(super) fn departed(&self) -> Vec<Target> {
+        self.read().departed.iter().cloned().collect()
+    }
+
+    pub(super) fn forget_departed(&self, target: &Target) {
+        self.write().departed.remove(target);
     }
 
     pub(super) fn health(&self) -> CacheHealth {
@@ -158,7 +183,16 @@ impl Shared {
             let entry = self.entry(object, before);
             hpas.entry(namespace).or_default().insert(name, entry);
         }
-        world.hpas = hpas;
+        let before = std::mem::replace(&mut world.hpas, hpas);
+        let World { hpas, departed, .. } = &mut *world;
+        for (namespace, name, entry) in
+            before.iter().flat_map(|(space, hpas)| hpas.iter().map(move |(name, entry)| (space, name, entry)))
+        {
+            if hpas.get(namespace).is_none_or(|hpas| !hpas.contains_key(name)) {
+                self.depart(departed, entry);
+            }
+        }
+        departed.retain(|target| hpas.get(&*target.namespace).is_none_or(|hpas| !hpas.contains_key(&*target.hpa)));
         world.version = version;
         world.targets = None;
         world.lists += 1;
@@ -171,6 +205,9 @@ impl Shared {
     pub(super) fn put(&self, object: Object, version: Version) {
         let mut world = self.write();
         let (namespace, name) = key(&object);
+        if !world.departed.is_empty() {
+            world.departed.retain(|target| *target.namespace != *namespace || *target.hpa != *name);
+        }
         let hpas = world.hpas.entry(namespace).or_default();
         let before = hpas.get(&name);
         if before.is_none_or(|before| !version.is_before(&before.version)) {
@@ -198,8 +235,11 @@ impl Shared {
         if world.hpas.get(&namespace).is_some_and(HashMap::is_empty) {
             world.hpas.remove(&namespace);
         }
-        if known.is_some_and(|entry| entry.known.listed.is_some()) {
-            world.targets = None;
+        if let Some(entry) = known {
+            if entry.known.listed.is_some() {
+                world.targets = None;
+            }
+            self.depart(&mut world.departed, &entry);
         }
         self.seen(world, version);
     }
@@ -240,6 +280,13 @@ impl Shared {
         self.progressed();
     }
 
+    /// An HPA is told of no more. Without a selector it was deleted.
+    fn depart(&self, departed: &mut BTreeSet<Target>, entry: &Entry) {
+        if self.selected && is_ours(&entry.known.memory) && departed.len() < MOST_DEPARTED {
+            departed.insert(entry.known.target.clone());
+        }
+    }
+
     fn entry(&self, object: Object, before: Option<&Entry>) -> Entry {
         Entry::new(object, &self.manager, self.cluster.as_deref(), before)
     }
@@ -275,6 +322,11 @@ impl World {
             self.version = version;
         }
     }
+}
+
+/// Returns true if the bounds that are there are ours, or some of them.
+fn is_ours(memory: &Memory) -> bool {
+    matches!(memory, Memory::Kept | Memory::OwnerChanged { .. })
 }
 
 fn key(object: &Object) -> (Box<str>, Box<str>) {

@@ -11,21 +11,28 @@ use scaling_core::guard::{BudgetShare, FleetFreeze};
 use scaling_core::live::{Cadence, Clock, LoopReport, SystemClock, Ticked};
 use scaling_core::source::Watched;
 use scaling_core::{
-    ApplyMode, Autoscaler, BoundsPolicy, ChangeLog, ConfidenceGate, Cooldown, DecisionEngine, HardLimits, HpaApplier,
-    MetricsSource, NoRecorder, Price, Recorder, RemovalBudget, StepLimit,
+    ApplyMode, Autoscaler, BoundsPolicy, ChangeLog, ConfidenceGate, Cooldown, DecisionEngine, Guards, HardLimits,
+    HpaApplier, MetricsSource, NoRecorder, Price, Recorder, RemovalBudget, StepLimit, Tee,
 };
 
 use super::adopting::{Adopting, AdoptionTrials, Terms};
 use super::engines::Engines;
 use super::guards::{OwnCooldown, OwnSteps, chain};
 use super::health::{FleetHealth, FleetReadiness, Patience, Ticks};
+use super::leaving::{Leavers, Leaving};
+use super::notices::Notices;
 use super::roster::{Host, Roster};
 use super::source::WithFacts;
+use super::watching::{AfterUndo, Watching};
 use crate::KubeHpaApplier;
 use crate::controller::applier::CachedApplier;
 use crate::controller::cache::{HpaCache, HpaCacheBuilder};
 use crate::controller::lease::{LeaseSettings, ShardLeases};
+use crate::history::{HealthCheck, History, HistoryRecorder, WatchConfig};
 
+/// Changes of each workload that are kept, and workloads of which some are.
+const CHANGES: usize = 10;
+const WORKLOADS: usize = 20_000;
 /// Intervals without a tick after which a controller counts as hanging.
 const STALLED_INTERVALS: i32 = 5;
 
@@ -57,7 +64,7 @@ pub struct FleetController {
     pub(super) cache: HpaCache,
     pub(super) applier: CachedApplier,
     pub(super) leases: Option<ShardLeases>,
-    pub(super) autoscaler: Autoscaler,
+    pub(super) autoscaler: Arc<Autoscaler>,
     pub(super) roster: Roster,
     pub(super) host: Host,
     pub(super) engines: Vec<String>,
@@ -66,6 +73,8 @@ pub struct FleetController {
     pub(super) ticks: Ticks,
     pub(super) patience: Patience,
     pub(super) adopting: Option<Adopting>,
+    pub(super) watching: Option<Watching>,
+    pub(super) leavers: Leavers,
     pub(super) setup: Setup,
 }
 
@@ -81,6 +90,8 @@ pub(super) struct Setup {
     pub(super) jitter: Option<(Duration, u64)>,
     pub(super) answers: bool,
     pub(super) change_events: Option<Duration>,
+    /// False where nothing is written, no Event either.
+    pub(super) writes: bool,
     pub(super) hook: Hook,
 }
 
@@ -121,6 +132,10 @@ impl FleetController {
             budget: RemovalBudget::default(),
             freeze: FleetFreeze::default(),
             trials: None,
+            history: false,
+            past: History::with_limits(CHANGES, WORKLOADS),
+            check: None,
+            leaving: Leaving::default(),
             setup: Setup {
                 cadence: Cadence::default(),
                 batches: 6,
@@ -132,6 +147,7 @@ impl FleetController {
                 jitter: None,
                 answers: true,
                 change_events: None,
+                writes: true,
                 hook: Box::new(|_, _| {}),
             },
         }
@@ -146,10 +162,11 @@ impl FleetController {
     pub fn health(&self) -> impl Fn() -> FleetHealth + Send + Sync + 'static {
         let (cache, ticks, patience) = (self.cache.clone(), self.ticks.clone(), self.patience);
         let (clock, freeze) = (Arc::clone(&self.setup.clock), self.freeze.clone());
-        let held = self.leases.as_ref().map(ShardLeases::held);
+        let (held, watching) = (self.leases.as_ref().map(ShardLeases::held), self.watching.clone());
         let adoption = self.adopting.as_ref().map(|adopting| Arc::clone(&adopting.health));
         move || {
-            let (told, abandoned, cache) = (ticks.now(), cache.abandoned().len(), cache.health());
+            let abandoned = cache.abandoned().len() + cache.departed().len();
+            let (told, cache) = (ticks.now(), cache.health());
             let readiness = patience.readiness(told, &cache, clock.now());
             let held = held.as_ref().map(|held| held.borrow().clone());
             FleetHealth {
@@ -161,6 +178,7 @@ impl FleetController {
                 frozen: freeze.frozen(),
                 abandoned,
                 adoption: adoption.as_ref().map(|told| told.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+                watch: watching.as_ref().map(Watching::health),
                 last_tick: told.newest,
             }
         }
@@ -188,6 +206,11 @@ pub struct FleetControllerBuilder {
     budget: RemovalBudget,
     freeze: FleetFreeze,
     trials: Option<AdoptionTrials>,
+    /// True if the history is written to the HPAs.
+    history: bool,
+    past: History,
+    check: Option<(Box<dyn HealthCheck + Send>, WatchConfig)>,
+    leaving: Leaving,
     setup: Setup,
 }
 
@@ -357,6 +380,39 @@ impl FleetControllerBuilder {
         self
     }
 
+    /// Watches each change for a while, and undoes those that do harm as `check` sees it: in the tick that makes it certain, through the guards, and
+    /// not if somebody else has changed the bounds since. After an undo nothing of the workload is lowered for
+    /// [`hold`](WatchConfig::hold). Each undo has its record, an Event of its HPA (`ChangeUndone`; `UndoRefused`, `UndoFailed` where there is no way back) and
+    /// a place in [`FleetHealth::watch`]. Default: no change is watched. [`ObservedHealth`](crate::history::ObservedHealth) is a check of what
+    /// the source sees.
+    ///
+    /// A replica that takes over a workload, or a process that was started anew, watches its last change on if the HPA tells of it
+    /// ([`history`](Self::history)) or the host does ([`past`](Self::past)); how often it burnt until then is not known, and counts from
+    /// 0. Else that change is not watched, and counted as [`unknown`](super::WatchHealth::unknown).
+    pub fn watch(mut self, check: impl HealthCheck + Send + 'static, config: WatchConfig) -> Self {
+        self.check = Some((Box::new(check), config));
+        self
+    }
+
+    /// Says whether the latest changes of each HPA are written to it as an annotation, in the request that changes its bounds
+    /// ([`KubeHpaApplier::history`]): the next process, or the replica that takes over, reads them back. Default: no.
+    pub fn history(mut self, write: bool) -> Self {
+        self.history = write;
+        self
+    }
+
+    /// Sets the changes of an earlier run, read back from its records. Default: those that the HPAs tell.
+    pub fn past(mut self, past: History) -> Self {
+        self.past = past;
+        self
+    }
+
+    /// Sets what is done with HPAs that are targets no more and have bounds of ours. Default: [`Leaving::Tell`].
+    pub fn leaving(mut self, leaving: Leaving) -> Self {
+        self.leaving = leaving;
+        self
+    }
+
     /// Sets what is called after each tick, as by [`Loop::after_tick`](scaling_core::live::Loop::after_tick).
     pub fn after_tick(mut self, hook: impl FnMut(&Ticked, &LoopReport) + Send + 'static) -> Self {
         self.setup.hook = Box::new(hook);
@@ -369,7 +425,9 @@ impl FleetControllerBuilder {
     /// Outside of a tokio runtime.
     pub fn build(mut self) -> FleetController {
         let cache = self.cache.start();
-        let applier = CachedApplier::new(cache.clone(), self.writer);
+        let changes = Arc::new(HistoryRecorder::new(self.past, cache.field_manager()));
+        let writer = if self.history { self.writer.history(Arc::clone(&changes)) } else { self.writer };
+        let applier = CachedApplier::new(cache.clone(), writer);
         let source: Arc<dyn MetricsSource> = Arc::from(self.source);
         if let Some(leases) = &self.leases {
             self.setup.jitter.get_or_insert_with(|| (Duration::MAX, seed(leases.identity())));
@@ -384,13 +442,26 @@ impl FleetControllerBuilder {
             Some(share) => chain(held, self.confidence, cooldown, steps, share.clone()),
             None => chain(held, self.confidence, cooldown, steps, self.budget),
         };
-        let fenced: Box<dyn HpaApplier> = match &leases {
-            Some(leases) => Box::new(leases.fence(applier.clone())),
+        let watching =
+            self.check.map(|(check, config)| Watching::new(check, config, Arc::clone(&changes), cache.clone()));
+        let guards = match &watching {
+            Some(watching) => guards.with(AfterUndo(watching.clone())),
+            None => guards,
+        };
+        let fence = leases.as_ref().map(|leases| leases.fence(applier.clone()));
+        let fenced: Box<dyn HpaApplier> = match &fence {
+            Some(fence) => Box::new(fence.clone()),
             None => Box::new(applier.clone()),
+        };
+        let recorder: Box<dyn Recorder> = if self.history || watching.is_some() {
+            Box::new(Tee::new().with(changes).with(self.recorder))
+        } else {
+            self.recorder
         };
         let engines = self.named.keys().cloned().collect();
         self.setup.joining_as_changed = leases.is_some() || self.change_log.is_none();
         self.setup.answers &= self.mode == ApplyMode::Apply;
+        self.setup.writes = self.mode == ApplyMode::Apply;
         self.setup.change_events = self.setup.change_events.filter(|_| self.mode == ApplyMode::Apply);
         let mut autoscaler = Autoscaler::builder()
             .source(Watched::new(WithFacts { source: Arc::clone(&source), roster: roster.clone() }, freeze.clone()))
@@ -399,7 +470,7 @@ impl FleetControllerBuilder {
             .policy(self.host.policy)
             .limits(self.host.limits)
             .applier(fenced)
-            .recorder(self.recorder)
+            .recorder(recorder)
             .mode(self.mode)
             .change_log(self.change_log.unwrap_or_default());
         if let Some(price) = self.price {
@@ -423,13 +494,34 @@ impl FleetControllerBuilder {
             applier: applier.writer().clone(),
             health: Arc::default(),
         });
+        if let Some(watching) = &watching {
+            autoscaler = autoscaler.review(watching.clone());
+        }
+        let autoscaler = Arc::new(autoscaler.build());
+        let given_back = Guards::only_hard_limits().with(StepLimit::default());
+        let leavers = Leavers {
+            leaving: if self.mode == ApplyMode::Apply { self.leaving } else { Leaving::Tell },
+            autoscaler: Arc::clone(&autoscaler),
+            applier: applier.clone(),
+            fence: leases
+                .as_ref()
+                .zip(fence)
+                .map(|(leases, fence)| (fence, leases.held(), leases.settings().shard_count())),
+            guards: match &budget {
+                Some(share) => given_back.with(share.clone()),
+                None => given_back.with(self.budget),
+            },
+            clock: Arc::clone(&self.setup.clock),
+            every: self.setup.cadence.interval().to_std().unwrap_or_default(),
+            notices: Notices::new(cache.clone(), None),
+        };
         let stalled = (self.setup.cadence.interval() * STALLED_INTERVALS).max(TimeDelta::minutes(1));
         FleetController {
             client: self.client,
             cache,
             applier,
             leases,
-            autoscaler: autoscaler.build(),
+            autoscaler,
             roster,
             host: self.host,
             engines,
@@ -438,6 +530,8 @@ impl FleetControllerBuilder {
             ticks: Ticks::default(),
             adopting,
             patience: Patience { failing: TimeDelta::minutes(5), stalled },
+            watching,
+            leavers,
             setup: self.setup,
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use scaling_core::chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::adopting::AdoptionHealth;
+use super::watching::WatchHealth;
 use crate::controller::cache::CacheHealth;
 
 /// Whether a controller does its work, or why not.
@@ -70,10 +71,13 @@ pub struct FleetHealth {
     pub lease_trouble: Option<String>,
     /// Since when signals of many workloads are missing together, and of how many: nothing is lowered meanwhile.
     pub frozen: Option<(DateTime<Utc>, usize)>,
-    /// HPAs that are targets no more and have bounds of ours: they wait to be [released](crate::KubeHpaApplier::release).
+    /// HPAs that are targets no more and have bounds of ours, or had when the selector of the watch told of them last: they wait to be
+    /// [released](crate::KubeHpaApplier::release), by the controller where it was told so ([`Leaving`](super::Leaving)).
     pub abandoned: usize,
     /// What came of the trials of adoption; none without any.
     pub adoption: Option<AdoptionHealth>,
+    /// State of the watch over changes; none if none is watched.
+    pub watch: Option<WatchHealth>,
     /// The newest complete tick.
     pub last_tick: Option<DateTime<Utc>>,
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::build::{FleetController, Setup};
 use super::changes::Changes;
+use super::notices::Notices;
 use super::roster::{Host, Roster, member};
 use super::{adopting, answers};
 use crate::controller::cache::{FleetTarget, HpaCache};
@@ -55,6 +56,8 @@ impl FleetController {
             freeze,
             ticks,
             adopting,
+            watching,
+            mut leavers,
             setup,
             ..
         } = self;
@@ -69,6 +72,7 @@ impl FleetController {
             jitter,
             answers,
             change_events,
+            writes,
             mut hook,
         } = setup;
         let (send, events) = mpsc::channel(answers::WAITING);
@@ -87,6 +91,8 @@ impl FleetController {
         });
         let manager = cache.field_manager().to_owned();
         let listed = cache.clone();
+        let notices = Notices::new(cache.clone(), writes.then(|| send.clone()));
+        leavers.notices = notices.clone();
         let mut changes =
             change_events.map(|every| Changes::new(cache.clone(), EventSeries::new(&manager, every), send.clone()));
         let mut call = Call {
@@ -111,6 +117,9 @@ impl FleetController {
                 let is_empty = tick.records.is_empty() && tick.unrecorded.is_empty() && tick.cut_off.is_empty();
                 if let Some(changes) = &mut changes {
                     changes.ticked(tick);
+                }
+                if let Some(watching) = &watching {
+                    watching.ticked(tick, &notices);
                 }
                 ticks.ticked(tick.at, (!is_empty).then_some(tick.answered));
                 for other in &tick.handed_over {
@@ -141,7 +150,8 @@ impl FleetController {
         };
         let holding = hold(leases, &ended);
         let answering = answer(client, manager, events, &ended);
-        let (report, (), (), ()) = tokio::join!(ticking, holding, answering, beside(trying));
+        let releasing = leavers.run(&ended);
+        let (report, (), (), (), ()) = tokio::join!(ticking, holding, answering, releasing, beside(trying));
         report
     }
 }

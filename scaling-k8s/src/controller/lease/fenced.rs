@@ -68,7 +68,22 @@ impl<A: HpaApplier> HpaApplier for Fenced<A> {
         if mode != ApplyMode::Apply {
             return self.inner.apply(plan, mode).await;
         }
-        let (target, shards) = (plan.target(), self.shards);
+        self.while_held(plan.target(), self.inner.apply(plan, mode)).await
+    }
+}
+
+impl<A> Fenced<A> {
+    /// Does some work that writes to a target, while the target's shard is surely held: without the hold it is not begun, and it ends when the
+    /// hold does, as an [`apply`](HpaApplier::apply) does.
+    ///
+    /// # Errors
+    /// [`ApplyError::NotHeld`] before anything is done, [`ApplyError::Backend`] if the hold ended meanwhile, and those of the work.
+    pub async fn while_held<T>(
+        &self,
+        target: &Target,
+        work: impl Future<Output = Result<T, ApplyError>>,
+    ) -> Result<T, ApplyError> {
+        let shards = self.shards;
         let shard = shard_of(target, shards);
         let refused = |why: NotHeld| ApplyError::NotHeld { target: target.clone(), source: Box::new(why) };
         // Kept until the write has ended: a hand-over waits for it.
@@ -86,12 +101,10 @@ impl<A: HpaApplier> HpaApplier for Fenced<A> {
             () = self.lapse(shard) => {
                 Err(ApplyError::Backend { target: target.clone(), transient: true, source: Box::new(Lapsed { shard }) })
             }
-            applied = self.inner.apply(plan, mode) => applied,
+            done = work => done,
         }
     }
-}
 
-impl<A> Fenced<A> {
     /// Returns when the shard is not surely held any more.
     async fn lapse(&self, shard: u32) {
         let mut held = self.held.clone();

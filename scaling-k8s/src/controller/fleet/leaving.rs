@@ -1,0 +1,289 @@
+//! Giving back the HPAs that are targets no more.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::live::{Clock, Stop};
+use scaling_core::{ApplyError, Autoscaler, Bounds, Guards, HardLimits, MAX_REPLICAS, Outcome, Target};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::notices::{Notice, Notices};
+use crate::Released;
+use crate::controller::applier::CachedApplier;
+use crate::controller::lease::{Fenced, Held, shard_of};
+use crate::controller::settings::Settings;
+use crate::resting::{Memory, Seen};
+
+/// Longest pause after a failure.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Workloads that are given back in one round, at most: their requests come one after the other.
+const AT_ONCE: usize = 100;
+
+/// What is done with an HPA that has bounds of ours and is no target any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Leaving {
+    /// It is told, in the log and in [`FleetHealth::abandoned`](super::FleetHealth::abandoned), and left as it is. The default: an HPA without
+    /// a mode has asked for nothing, what stands there goes on serving, and a mode that was lost by mistake, with all others of a bad deploy for
+    /// example, takes nothing away from a fleet that rests on floors of ours.
+    #[default]
+    Tell,
+    /// One whose mode was removed is given back to its owner: the bounds that the owner set, step by step as the removal budget of the fleet
+    /// and half of the min at a time allow, and then no trace of ours ([`KubeHpaApplier::release`](crate::KubeHpaApplier::release)).
+    GiveBack,
+    /// The same, and those that the label selector of the watch selects no more although they name a mode. Only where no other controller
+    /// under this field manager watches them: it would begin anew.
+    GiveBackUnselected,
+}
+
+/// State of the giving back, of one HPA.
+#[derive(Debug, Default)]
+struct Leaver {
+    /// Not before this instant.
+    next: Option<DateTime<Utc>>,
+    failures: u32,
+    /// The newest that was told: the same is told once.
+    told: Option<String>,
+}
+
+/// How far a step went.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing of ours is left, and these are the bounds; none if there is no such HPA any more.
+    Done(Option<Bounds>),
+    /// A part of the way; the rest is for later.
+    Part,
+    /// Something stands in the way that time removes.
+    Waits(String),
+    /// It is not ours to give back.
+    Theirs(String),
+}
+
+/// Gives HPAs back, beside the ticks.
+pub(super) struct Leavers {
+    pub(super) leaving: Leaving,
+    pub(super) autoscaler: Arc<Autoscaler>,
+    pub(super) applier: CachedApplier,
+    /// None without Leases: then all are this process's.
+    pub(super) fence: Option<(Fenced<CachedApplier>, watch::Receiver<Held>, u32)>,
+    pub(super) guards: Guards,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) every: Duration,
+    pub(super) notices: Notices,
+}
+
+impl Leavers {
+    /// Looks for those that leave until the end.
+    pub(super) async fn run(self, ended: &Stop) {
+        if self.leaving == Leaving::Tell {
+            return;
+        }
+        let mut leavers = HashMap::new();
+        let rounds = async {
+            loop {
+                self.round(&mut leavers).await;
+                tokio::time::sleep(self.every).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ended.requested() => {}
+            () = rounds => {}
+        }
+    }
+
+    async fn round(&self, leavers: &mut HashMap<Target, Leaver>) {
+        let cache = self.applier.cache();
+        if !cache.is_ready() {
+            return;
+        }
+        let abandoned = cache.abandoned().into_iter().map(|target| (target, false));
+        let all: BTreeMap<Target, bool> =
+            abandoned.chain(cache.departed().into_iter().map(|target| (target, true))).collect();
+        leavers.retain(|target, _| all.contains_key(target));
+        let now = self.clock.now();
+        let is_due = |target: &Target| leavers.get(target).is_none_or(|leaver| leaver.next.is_none_or(|at| at <= now));
+        let due: Vec<(Target, bool)> =
+            all.into_iter().filter(|(target, _)| is_due(target) && self.is_mine(target)).take(AT_ONCE).collect();
+        for (target, departed) in due {
+            let now = self.clock.now();
+            let step = self.step(&target, departed, now).await;
+            let leaver = leavers.entry(target.clone()).or_default();
+            if let Some(notice) = leaver.took(&target, step, self.every, now) {
+                self.notices.tell(notice);
+            }
+        }
+    }
+
+    fn is_mine(&self, target: &Target) -> bool {
+        let holds = |(_, held, count): &(_, watch::Receiver<Held>, u32)| {
+            held.borrow().is_sure(shard_of(target, *count), Instant::now())
+        };
+        self.fence.as_ref().is_none_or(holds)
+    }
+
+    async fn step(&self, target: &Target, departed: bool, now: DateTime<Utc>) -> Result<Step, ApplyError> {
+        let read = match self.applier.writer().json_now(target).await {
+            Ok(read) => read,
+            Err(ApplyError::NotFound { .. }) => {
+                self.over(target);
+                return Ok(Step::Done(None));
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(why) = self.is_theirs(&read, departed) {
+            if !departed {
+                self.over(target);
+            }
+            return Ok(Step::Theirs(why));
+        }
+        let manager = self.applier.cache().field_manager();
+        let state = match Seen::of(&read, manager) {
+            // Nothing of ours is there: released already, or another object of this name.
+            Ok(Seen { memory: Memory::Nothing, state, .. }) => {
+                self.over(target);
+                return Ok(Step::Done(Some(state.bounds)));
+            }
+            Ok(seen) => seen.state,
+            Err(why) => return Ok(Step::Waits(why.to_string())),
+        };
+        if state.bounds != state.resting
+            && let Some(step) = self.restore(target, state.resting, now).await
+        {
+            return Ok(step);
+        }
+        let release = self.applier.writer().release(target);
+        let released = match &self.fence {
+            Some((fence, ..)) => fence.while_held(target, release).await,
+            None => release.await,
+        };
+        match released? {
+            Released::Done { bounds, .. } => {
+                self.over(target);
+                Ok(Step::Done(Some(bounds)))
+            }
+            Released::Held { pods, max } => {
+                Ok(Step::Waits(format!("{pods} pods run, and the owner's max is {max}: none leaves for it")))
+            }
+        }
+    }
+
+    /// Whether somebody wants it to be managed, by this controller or by another.
+    fn is_theirs(&self, read: &Value, departed: bool) -> Option<String> {
+        let texts = |field: &str| {
+            let texts = read.pointer("/metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_object);
+            let texts = texts.into_iter().flatten();
+            texts.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned()))).collect()
+        };
+        let wanted = !matches!(Settings::of(&texts("labels"), &texts("annotations")), Ok(None));
+        match (wanted, departed) {
+            (false, _) => None,
+            (true, true) if self.leaving == Leaving::GiveBackUnselected => None,
+            (true, true) => Some("it is not selected any more and names a mode: another controller may have it".into()),
+            (true, false) => Some("it names a mode again".into()),
+        }
+    }
+
+    /// Brings the bounds back as far as the guards let pods go; none once they are the owner's.
+    async fn restore(&self, target: &Target, resting: Bounds, now: DateTime<Utc>) -> Option<Step> {
+        self.applier.doubt(target);
+        let limits = HardLimits::new(0, MAX_REPLICAS).unwrap_or_default();
+        let why = "it is no target any more and goes back to its owner";
+        let given = self.autoscaler.give_back(target, why, (&self.guards, limits), now).await;
+        let record = given.unwrap_or_else(|error| {
+            tracing::error!(target_workload = %target, %error, "a record was not kept");
+            *error.record
+        });
+        match (&record.outcome, record.change) {
+            (Outcome::Applied, Some(change)) if change.new == resting => None,
+            (Outcome::Applied, _) => Some(Step::Part),
+            (Outcome::Unchanged { .. }, _) if record.bounds == Some(resting) => None,
+            (outcome, _) => {
+                let clamp = record.clamps.last().map(|clamp| format!("{} holds it: {}", clamp.guard, clamp.why));
+                Some(Step::Waits(clamp.unwrap_or_else(|| outcome.to_string())))
+            }
+        }
+    }
+
+    /// Nothing is left to do about it.
+    fn over(&self, target: &Target) {
+        self.applier.cache().forget_departed(target);
+        self.applier.forget(target);
+        self.autoscaler.forget(target);
+    }
+}
+
+impl Leaver {
+    /// What a step has come to, and the notice of it, if it says something new.
+    fn took(
+        &mut self,
+        target: &Target,
+        step: Result<Step, ApplyError>,
+        every: Duration,
+        now: DateTime<Utc>,
+    ) -> Option<Notice> {
+        let (pause, text) = match &step {
+            Ok(Step::Done(bounds)) => {
+                // The watch tells of it in a moment; until then it is not taken up again.
+                (
+                    every.max(Duration::from_secs(60)),
+                    bounds.map(|bounds| format!("given back to its owner with {bounds}")),
+                )
+            }
+            Ok(Step::Part) => (every, None),
+            Ok(Step::Waits(why)) => (every, Some(format!("not given back yet: {why}"))),
+            Ok(Step::Theirs(why)) => (LONGEST, Some(format!("not given back: {why}"))),
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                let pause = every.saturating_mul(2_u32.saturating_pow(self.failures - 1)).min(LONGEST);
+                (pause, Some(format!("not given back, tried again later: {error}")))
+            }
+        };
+        if step.is_ok() {
+            self.failures = 0;
+        }
+        self.next = TimeDelta::from_std(pause).ok().and_then(|pause| now.checked_add_signed(pause));
+        let text = text.filter(|text| self.told.as_ref() != Some(text))?;
+        self.told = Some(text.clone());
+        Some(match step {
+            Ok(Step::Done(_)) => Notice::normal(target, "Released", text, now),
+            Ok(Step::Theirs(_)) => Notice::normal(target, "NotReleased", text, now),
+            _ => Notice::warning(target, "NotReleased", text, now),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    #[test]
+    fn failures_are_told_once_and_tried_ever_later() {
+        let (target, every) = (Target::deployment("shop", "web"), Duration::from_secs(60));
+        let mut leaver = Leaver::default();
+        let failed = || ApplyError::NotFound { target: Target::deployment("shop", "web") };
+        let (mut now, mut pauses, mut told) = (at(0), Vec::new(), 0);
+        for _ in 0..9 {
+            told += u32::from(leaver.took(&target, Err(failed()), every, now).is_some());
+            let next = leaver.next.unwrap();
+            pauses.push((next - now).num_seconds());
+            now = next;
+        }
+        assert_eq!((pauses, told), (vec![60, 120, 240, 480, 960, 1920, 3600, 3600, 3600], 1));
+        assert!(leaver.took(&target, Ok(Step::Part), every, now).is_none());
+        assert_eq!((leaver.failures, leaver.next), (0, Some(now + TimeDelta::seconds(60))));
+        let bounds = Bounds::new(2, 6).unwrap();
+        let notice = leaver.took(&target, Ok(Step::Done(Some(bounds))), every, now).unwrap();
+        assert_eq!(notice.text, "given back to its owner with 2..6");
+        assert!(leaver.took(&target, Ok(Step::Done(None)), every, now).is_none(), "one that was deleted is no news");
+    }
+}

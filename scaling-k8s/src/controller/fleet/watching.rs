@@ -1,0 +1,318 @@
+//! Watching what changes do, and undoing those that do harm, in the ticks.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::live::Ticked;
+use scaling_core::{
+    Change as Asked, DecisionRecord, Guard, GuardContext, HpaState, Observation, Outcome, Review, Target, Undo, Verdict,
+};
+
+use super::notices::{Notice, Notices};
+use crate::controller::cache::HpaCache;
+use crate::history::{HealthCheck, HistoryRecorder, Look, Rollback, RollbackRefused, Watch, WatchConfig, Watched, cut};
+
+/// Longest text that is kept for the state of the watch, in bytes.
+const MAX_TOLD: usize = 400;
+
+/// State of the watch over changes, at a moment. Numbers count from the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchHealth {
+    /// Workloads with a change that is watched.
+    pub watched: usize,
+    /// Workloads whose change is to be undone, and guards or failures hold it up.
+    pub pending: usize,
+    /// Undos that were written, each part of one that went in parts.
+    pub undone: u64,
+    /// Changes that did harm and were not undone: somebody else has changed the bounds since, or it could not be done in time.
+    pub stuck: u64,
+    /// Changes of which it is not known whether they did harm.
+    pub unjudged: u64,
+    /// Workloads that were taken over with bounds of ours, and their HPA does not tell which change made them: that change is not watched.
+    pub unknown: u64,
+    /// The newest that was told.
+    pub last: Option<Arc<str>>,
+}
+
+/// Watch over the changes of a fleet. Clones are one and the same; short locks.
+#[derive(Clone)]
+pub(super) struct Watching {
+    state: Arc<Mutex<State>>,
+    recorder: Arc<HistoryRecorder>,
+    cache: HpaCache,
+}
+
+struct State {
+    config: WatchConfig,
+    watch: Watch,
+    check: Box<dyn HealthCheck + Send>,
+    /// Workloads whose HPA was asked for its history.
+    known: HashSet<Target>,
+    undos: HashMap<Target, Pending>,
+    /// Until when nothing is lowered, and what was undone.
+    held: HashMap<Target, (DateTime<Utc>, String)>,
+    notices: Vec<Notice>,
+    health: WatchHealth,
+}
+
+/// An undo that is certain and not complete.
+struct Pending {
+    number: u64,
+    why: String,
+    until: DateTime<Utc>,
+}
+
+impl fmt::Debug for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watching").field("health", &self.health()).finish_non_exhaustive()
+    }
+}
+
+impl Watching {
+    pub(super) fn new(
+        check: Box<dyn HealthCheck + Send>,
+        config: WatchConfig,
+        recorder: Arc<HistoryRecorder>,
+        cache: HpaCache,
+    ) -> Self {
+        let state = State {
+            config,
+            watch: Watch::new(config),
+            check,
+            known: HashSet::new(),
+            undos: HashMap::new(),
+            held: HashMap::new(),
+            notices: Vec::new(),
+            health: WatchHealth::default(),
+        };
+        Self { state: Arc::new(Mutex::new(state)), recorder, cache }
+    }
+
+    pub(super) fn health(&self) -> WatchHealth {
+        let state = self.state();
+        WatchHealth { watched: state.watch.targets().count(), pending: state.undos.len(), ..state.health.clone() }
+    }
+
+    /// Takes in a tick: the changes that are watched from now on, what became of undos, and who has left.
+    pub(super) fn ticked(&self, tick: &Ticked, notices: &Notices) {
+        let mut state = self.state();
+        for gone in tick.left.iter().chain(&tick.handed_over) {
+            state.forget(gone);
+            self.recorder.with(|history| history.forget(gone));
+        }
+        for record in &tick.records {
+            self.recorded(&mut state, record);
+        }
+        state.held.retain(|_, (until, _)| tick.at < *until);
+        let told = std::mem::take(&mut state.notices);
+        drop(state);
+        told.into_iter().for_each(|notice| notices.tell(notice));
+    }
+
+    fn recorded(&self, state: &mut State, record: &DecisionRecord) {
+        let Some(change) = record.change.filter(|change| change.old != change.new) else { return };
+        let is_made = match record.outcome {
+            Outcome::Applied => true,
+            Outcome::Failed { may_have_happened, .. } => may_have_happened,
+            _ => false,
+        };
+        let target = &record.target;
+        if let (true, Some(undo)) = (record.is_undo(), &record.undo) {
+            if is_made {
+                state.health.undone += 1;
+                let until = later(record.at, state.config.hold);
+                state.held.insert(target.clone(), (until, undo.why.clone()));
+                state.watch.forget(target);
+                let text = format!("bounds changed back from {} to {}: {}", change.old, change.new, undo.why);
+                state.tell(Notice::normal(target, "ChangeUndone", text, record.at));
+            } else {
+                let text = format!("not undone yet, {}: {}", record.outcome, undo.why);
+                state.tell(Notice::warning(target, "UndoFailed", text, record.at));
+            }
+        } else if is_made {
+            self.recorder.with(|history| state.begin(target, history, record.at));
+        }
+    }
+
+    /// Takes over a workload: what its HPA tells of its changes.
+    fn take_over(&self, state: &mut State, target: &Target, found: HpaState, now: DateTime<Utc>) {
+        if !state.known.insert(target.clone()) {
+            return;
+        }
+        let changes = self.cache.history(target).unwrap_or_else(|why| {
+            let text = format!("the history that the HPA tells is not used: {why}");
+            state.tell(Notice::warning(target, "HistoryIgnored", text, now));
+            Vec::new()
+        });
+        self.recorder.with(|history| {
+            history.resume(target, changes);
+            history.settle(target, found.bounds);
+            let newest = history.of(target).next_back();
+            match newest {
+                Some(newest) if newest.undo => {
+                    let until = later(newest.at, state.config.hold);
+                    if now < until {
+                        state.held.insert(target.clone(), (until, newest.why.clone()));
+                    }
+                }
+                Some(newest) if now <= later(newest.at, state.config.window) => state.begin(target, history, now),
+                Some(_) => {}
+                None if found.resting_is_known && found.bounds != found.resting => {
+                    state.health.unknown += 1;
+                    tracing::info!(target_workload = %target, bounds = %found.bounds, "taken over with bounds of ours; which change made them is not known, and it is not watched");
+                }
+                None => {}
+            }
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Watches the newest change of a workload. One that the check does not watch ends the watch: what is there is not what the watched
+    /// change has made any more, and the engine has answered by itself.
+    fn begin(&mut self, target: &Target, history: &crate::history::History, now: DateTime<Utc>) {
+        let Some(newest) = history.of(target).next_back() else { return };
+        if !self.check.watches(newest) {
+            self.watch.forget(target);
+            self.undos.remove(target);
+            return;
+        }
+        if let Some((other, end)) = self.watch.begin(target, history) {
+            self.ended(&other, &end, now);
+        }
+    }
+
+    fn ended(&mut self, target: &Target, end: &Watched, now: DateTime<Utc>) {
+        match end {
+            Watched::Stuck { .. } => {
+                self.health.stuck += 1;
+                self.tell(Notice::warning(target, "UndoRefused", end.to_string(), now));
+            }
+            Watched::Unjudged { .. } => {
+                self.health.unjudged += 1;
+                self.health.last = Some(cut(&format!("{target}: {end}"), MAX_TOLD).into());
+                tracing::warn!(target_workload = %target, "{end}");
+            }
+            Watched::Waiting { .. } => tracing::warn!(target_workload = %target, "{end}"),
+            other => tracing::debug!(target_workload = %target, "{other}"),
+        }
+    }
+
+    /// The way back that is due for a workload, if one is.
+    fn due(
+        &mut self,
+        target: &Target,
+        history: &crate::history::History,
+        look: &Look<'_>,
+    ) -> Option<(Rollback, String)> {
+        if let Some(Pending { number, why, until }) = self.undos.get(target) {
+            let (number, why, is_late) = (*number, why.clone(), look.now > *until);
+            return match history.rollback(target, number, look.state) {
+                Ok(rollback) if !is_late => Some((rollback, why)),
+                Err(RollbackRefused::Uncertain { .. }) if !is_late => None,
+                Ok(_) => {
+                    self.undos.remove(target);
+                    self.health.stuck += 1;
+                    let text = format!("change #{number} burns and could not be undone in time: {why}");
+                    self.tell(Notice::warning(target, "UndoRefused", text, look.now));
+                    None
+                }
+                Err(RollbackRefused::AlreadyThere { .. }) => {
+                    self.undos.remove(target);
+                    None
+                }
+                Err(refused) => {
+                    self.undos.remove(target);
+                    self.ended(target, &Watched::Stuck { number, why, refused }, look.now);
+                    None
+                }
+            };
+        }
+        match self.watch.ask(target, history, look, &mut *self.check)? {
+            Watched::Burns { rollback, why } => {
+                let (number, until) = (rollback.change().number, later(look.now, self.config.window));
+                self.undos.insert(target.clone(), Pending { number, why: why.clone(), until });
+                Some((rollback, why))
+            }
+            Watched::Watching { .. } => None,
+            end => {
+                self.ended(target, &end, look.now);
+                None
+            }
+        }
+    }
+
+    fn forget(&mut self, target: &Target) {
+        self.known.remove(target);
+        self.watch.forget(target);
+        self.undos.remove(target);
+        self.held.remove(target);
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.health.last = Some(cut(&format!("{}: {}", notice.target, notice.text), MAX_TOLD).into());
+        self.notices.push(notice);
+    }
+}
+
+impl Review for Watching {
+    fn review(
+        &self,
+        target: &Target,
+        state: HpaState,
+        observation: Option<&Observation>,
+        now: DateTime<Utc>,
+    ) -> Option<Undo> {
+        let mut watching = self.state();
+        self.take_over(&mut watching, target, state, now);
+        self.recorder.with(|history| {
+            history.settle(target, state.bounds);
+            let (rollback, why) = watching.due(target, history, &Look::new(state, now).seen(observation))?;
+            let why = format!("change #{} is undone: {why}", rollback.change().number);
+            Some(rollback.undo(why))
+        })
+    }
+}
+
+/// Lowers no bound for a while after a change was undone: the engine would make it again.
+pub(super) struct AfterUndo(pub(super) Watching);
+
+impl Guard for AfterUndo {
+    fn name(&self) -> &'static str {
+        "undone"
+    }
+
+    fn check(&self, change: &Asked<'_>, context: &GuardContext<'_>) -> Verdict {
+        if !(change.lowers() || change.shrinks()) {
+            return Verdict::Pass;
+        }
+        let state = self.0.state();
+        let (target, now) = (context.target, context.now);
+        if let Some(undo) = state.undos.get(target) {
+            // What is not the engine's is the undo itself.
+            return match change.decision {
+                Some(_) => Verdict::lower_nothing(format!("change #{} is to be undone: {}", undo.number, undo.why)),
+                None => Verdict::Pass,
+            };
+        }
+        match state.held.get(target).filter(|(until, _)| now < *until) {
+            Some((until, why)) => Verdict::lower_nothing(format!(
+                "nothing is lowered for {} s more: {why}",
+                until.signed_duration_since(now).num_seconds()
+            )),
+            None => Verdict::Pass,
+        }
+    }
+}
+
+fn later(at: DateTime<Utc>, time: std::time::Duration) -> DateTime<Utc> {
+    let time = TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
+    at.checked_add_signed(time).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
