@@ -12,15 +12,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser};
+use clap::Parser;
+use examples::by_hand::{self, Extent};
 use examples::manifest::{HpaArguments, HpaFile};
 use examples::{Failure, MayClose};
-use scaling_core::chrono::DateTime;
-use scaling_core::guard::LastChanges;
-use scaling_core::{
-    ApplyError, ApplyMode, Approved, Bounds, BoundsPolicy, GuardContext, Guards, HardLimits, HpaApplier, HpaPlan,
-    HpaState, MAX_REPLICAS, Proposal, StepLimit, Target,
-};
+use scaling_core::{ApplyError, ApplyMode, Bounds, BoundsPolicy, HpaApplier, HpaPlan, HpaState, Proposal, Target};
 use scaling_k8s::{HpaManifest, KubeHpaApplier, diff};
 
 const EXAMPLES: &str = "Examples:
@@ -58,27 +54,6 @@ struct Arguments {
     /// Takes the bounds over from the field managers that own them.
     #[arg(long, requires = "context")]
     force: bool,
-}
-
-/// Extent of the change: validated, or stored. Without either flag it is only shown.
-#[derive(Args, Debug)]
-struct Extent {
-    /// Lets the API server validate the change. Nothing is stored.
-    #[arg(long, requires = "context", conflicts_with = "apply")]
-    server_dry_run: bool,
-    /// Stores the change.
-    #[arg(long, requires = "context")]
-    apply: bool,
-}
-
-impl Extent {
-    fn mode(&self) -> ApplyMode {
-        match (self.apply, self.server_dry_run) {
-            (true, _) => ApplyMode::Apply,
-            (_, true) => ApplyMode::ServerDryRun,
-            _ => ApplyMode::Plan,
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -147,36 +122,14 @@ async fn in_cluster(
 
 /// Tells the extent to which it was carried out.
 fn told(mode: ApplyMode, out: &mut impl Write) -> Result<(), Failure> {
-    let said = match mode {
-        ApplyMode::Plan => "plan: nothing was sent (--server-dry-run, --apply)",
-        ApplyMode::ServerDryRun => "server dry-run: the API server takes it, and nothing is stored (--apply)",
-        ApplyMode::Apply => "applied: it is stored in the cluster",
-    };
-    Ok(writeln!(out, "{said}")?)
+    Ok(writeln!(out, "{}", by_hand::carried_out(mode))?)
 }
 
 /// The plan that the guards allow: no bound makes a pod leave (law 11), and there is no other way to a plan (law 4).
 fn approved(target: &Target, state: HpaState, wanted: Bounds, out: &mut impl Write) -> Result<HpaPlan, Failure> {
     let policy = BoundsPolicy::default();
-    let context = GuardContext {
-        target,
-        // No guard here looks at the time.
-        now: DateTime::UNIX_EPOCH,
-        observation: None,
-        state,
-        limits: HardLimits::new(0, MAX_REPLICAS).map_err(Failure::input)?,
-        policy: &policy,
-        min_without_floor: None,
-        last: LastChanges::default(),
-        released: &[],
-    };
-    // Half of the pods at most are let go at once.
-    let guards = Guards::only_hard_limits().with(StepLimit::default());
-    let approved: Approved = guards.approve(Proposal::restore_to(wanted), &context);
-    let plan = HpaPlan::of(&approved);
-    for clamp in approved.clamps() {
-        writeln!(out, "limited by {clamp}")?;
-    }
+    let (plan, limits) = by_hand::approved(target, state, Proposal::restore_to(wanted), &policy)?;
+    limits.iter().try_for_each(|limit| writeln!(out, "{limit}"))?;
     let new = plan.new_bounds();
     if plan.is_empty() && new != wanted {
         return Err(Failure::failed(format!("{target}: nothing of {wanted} is allowed, and it stays within {new}")));

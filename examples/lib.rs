@@ -2,6 +2,8 @@
 
 #[path = "shared/adopting.rs"]
 pub mod adopting;
+#[path = "shared/by_hand.rs"]
+pub mod by_hand;
 #[path = "shared/candidates.rs"]
 pub mod candidates;
 #[path = "shared/changes.rs"]
@@ -46,6 +48,9 @@ use scaling_core::{Currency, HardLimits, PlannedEvent, Price, Repairs};
 #[cfg(doctest)]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The log on standard error where `RUST_LOG` asks for no other: what the programs have to say is in their own lines.
+pub const QUIET: &str = "error,kube_client=off";
 
 /// Why an example ends early: exit code 2 for input that cannot be used, 1 for all else.
 #[derive(Debug)]

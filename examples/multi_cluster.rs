@@ -14,7 +14,7 @@ use clap::Parser;
 use comfy_table::{Table, TableStyle};
 use examples::Failure;
 use examples::live::arguments::target;
-use scaling_core::{HpaApplier, MetricsSource, SignalKind, Target};
+use scaling_core::{HpaApplier, MetricsSource, Observation, SignalKind, Target};
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::clusters::{Clusters, ClustersConfig, contexts};
 use scaling_k8s::kube::Client;
@@ -102,7 +102,7 @@ async fn show(clients: Clusters<Client>, options: &Options, out: &mut impl Write
     );
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_header(["cluster", "workload", "bounds", "ready", "desired", "CPU %"]);
-    let mut faults = Vec::new();
+    let (mut faults, mut unknown) = (Vec::new(), Vec::new());
     for ((target, seen), state) in targets.iter().zip(seen).zip(states) {
         let workload = Target { cluster: None, ..target.clone() }.to_string();
         let cluster = target.cluster.clone().unwrap_or_default();
@@ -111,6 +111,9 @@ async fn show(clients: Clusters<Client>, options: &Options, out: &mut impl Write
         let number = |value: Option<u32>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
         let current = seen.as_ref().map(|seen| &seen.current);
         let cpu = current.and_then(|current| current.value(SignalKind::CpuUtilization));
+        if let Some(seen) = &seen {
+            unknown.extend(absent(target, seen));
+        }
         table.add_row([
             cluster,
             workload,
@@ -121,12 +124,25 @@ async fn show(clients: Clusters<Client>, options: &Options, out: &mut impl Write
         ]);
     }
     writeln!(out, "{table}\n")?;
+    unknown.iter().try_for_each(|why| writeln!(out, "? {why}"))?;
     let seeing: BTreeMap<_, _> = sources.health(now).into_iter().map(|one| (one.cluster, one.seeing)).collect();
     for health in appliers.health(now) {
         let metrics = seeing.get(&health.cluster).map_or_else(String::new, ToString::to_string);
-        writeln!(out, "{}: HPAs {}; metrics {metrics}", health.cluster, health.acting)?;
+        writeln!(out, "{}: HPAs {}\n{}: metrics {metrics}", health.cluster, health.acting, health.cluster)?;
     }
     if faults.is_empty() { Ok(()) } else { Err(Failure::failed(faults.join("\n       "))) }
+}
+
+/// What of a workload is not known although its cluster answers, and why.
+fn absent(target: &Target, seen: &Observation) -> Vec<String> {
+    let mut unknown: Vec<String> =
+        seen.current.absent_of(seen.declared()).map(|(kind, why)| format!("{target}: {kind}: {why}")).collect();
+    for (what, pods) in [("ready", seen.current.current_pod_count), ("desired", seen.current.desired_pod_count)] {
+        if pods.is_none() {
+            unknown.push(format!("{target}: {what}: the cluster tells no number of pods"));
+        }
+    }
+    unknown
 }
 
 #[cfg(test)]
@@ -136,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    /// An API server of one HPA, one Deployment and no metrics.
+    /// An API server of one HPA, one Deployment and no metrics; a max of 401 or 403 is the status of all that it answers.
     fn server(max: u32) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -173,6 +189,14 @@ mod tests {
         });
         let web = serde_json::json!({ "metadata": { "name": "web", "namespace": "shop" },
             "spec": { "replicas": 4, "selector": { "matchLabels": { "app": "web" } } } });
+        if matches!(max, 401 | 403) {
+            let message = match max {
+                401 => "Unauthorized",
+                _ => r#"x is forbidden: User "ada" cannot get resource "x" in API group "y" in the namespace "shop""#,
+            };
+            let status = serde_json::json!({ "kind": "Status", "status": "Failure", "code": max, "message": message });
+            return (if max == 401 { "401 Unauthorized" } else { "403 Forbidden" }, status.to_string());
+        }
         match path {
             "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/web" => ("200 OK", hpa.to_string()),
             "/apis/apps/v1/namespaces/shop/deployments/web" => ("200 OK", web.to_string()),
@@ -218,16 +242,37 @@ mod tests {
         let text =
             asked(&[("eu", eu.clone()), ("us", us)], &["--context", "eu", "--context", "us", "--target", "shop/web"])
                 .unwrap();
-        for said in ["2..6", "2..9", "eu: HPAs up; metrics up", "us: HPAs up; metrics up"] {
+        for said in ["2..6", "2..9", "eu: HPAs up", "eu: metrics up", "us: HPAs up", "? eu/shop/Deployment/web: CPU: "]
+        {
             assert!(text.contains(said), "{said:?} is not in:\n{text}");
         }
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let down = [("eu", eu), ("us", format!("http://{free}"))];
         let text = asked(&down, &["--context", "us", "--context", "eu", "--target", "shop/web"]).unwrap_err();
-        for said in
-            ["1: ", "2..6", "eu: HPAs up; metrics up", "us: HPAs failing (1 in a row)", "us/shop/Deployment/web: "]
-        {
+        for said in [
+            "1: ",
+            "2..6",
+            "eu: metrics up",
+            "us: HPAs failing (1 in a row)",
+            "us/shop/Deployment/web: ",
+            "nobody listens",
+        ] {
             assert!(text.contains(said), "{said:?} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_know_who_asks_is_not_up() {
+        for (code, said) in [(401, "does not know who asks (401)"), (403, "ada may not get")] {
+            let text = asked(
+                &[("eu", server(6)), ("us", server(code))],
+                &["--context", "eu", "--context", "us", "--target", "shop/web"],
+            )
+            .unwrap_err();
+            for said in ["eu: HPAs up", "us: HPAs denied: ", "us: metrics denied: ", said] {
+                assert!(text.contains(said), "{said:?} is not in:\n{text}");
+            }
+            assert!(!text.contains("us: HPAs up") && !text.contains("us: metrics up"), "{text}");
         }
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
-use examples::live::Telling;
+use examples::live::{Telling, arguments};
 use examples::{Failure, MayClose, candidates};
 use scaling_core::guard::FleetFreeze;
 use scaling_core::http::{Auth, Endpoint, HttpClient, HttpConfig};
@@ -55,10 +55,10 @@ struct Options {
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
     /// The one namespace whose HPAs are watched. By default all.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = arguments::namespace)]
     namespace: Option<String>,
     /// The HPAs that are watched, by their labels.
-    #[arg(long, value_name = "LABELS")]
+    #[arg(long, value_name = "LABELS", value_parser = arguments::selector)]
     selector: Option<String>,
     /// The engine of targets that name none.
     #[arg(long, value_name = "ENGINE", default_value = "predictive", value_parser = ["predictive", "rules"])]
@@ -79,7 +79,7 @@ struct Options {
     #[arg(long, value_name = "SHARDS")]
     shards: Option<u32>,
     /// Namespace of the Leases. By default `POD_NAMESPACE`.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = arguments::namespace)]
     lease_namespace: Option<String>,
     /// Folder of the records, from which the next run takes its cooldowns and floors.
     #[arg(long, value_name = "DIR")]
@@ -106,7 +106,7 @@ fn main() -> std::process::ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let parts = Parts::of(options, &environment)?;
-    let _traces = scaling_core::telemetry::otlp::init().map_err(Failure::input)?;
+    let _traces = scaling_core::telemetry::otlp::init_with(examples::QUIET).map_err(Failure::input)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(operate(options, parts))
 }
@@ -134,6 +134,7 @@ fn source(options: &Options, cadence: Cadence, environment: Environment<'_>) -> 
     let endpoint = Endpoint::parse(&url).map_err(|error| Failure::input(format!("--prometheus: {error}")))?;
     let mut config = HttpConfig::default();
     if let Some(path) = &options.token_file {
+        arguments::readable("--token-file", path)?;
         config = config.auth(Auth::bearer_file(path));
     }
     let requests = match options.requests.as_deref() {
@@ -256,10 +257,29 @@ impl Watch {
         let ended = Stop::new();
         let over = ended.clone();
         let serving = tokio::spawn(server.serve(async move { over.requested().await }));
+        let troubles = tokio::spawn(tell_trouble(controller.health(), ended.clone()));
         let report = controller.run(stop).await;
         say(&format!("ended: {report}"));
         ended.request();
+        troubles.await.map_err(Failure::failed)?;
         serving.await.map_err(Failure::failed)?.map_err(Failure::failed)
+    }
+}
+
+/// Says what keeps the controller from its work when that begins, changes and ends: the log by `RUST_LOG` is for other eyes.
+async fn tell_trouble(state: impl Fn() -> FleetHealth + Send + Sync, ended: Stop) {
+    let mut told = None;
+    loop {
+        let FleetHealth { cache, lease_trouble, .. } = state();
+        let trouble = lease_trouble.or(cache.last_fault.map(|fault| fault.to_string()));
+        if trouble != told {
+            say(trouble.as_deref().unwrap_or("the API server answers again"));
+        }
+        told = trouble;
+        tokio::select! {
+            () = ended.requested() => return,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 //!
 //! Everything on the page comes from decision records, here those of a replay whose clock is set so that it is now what it was then.
 //! What lies ahead of now is recorded when its time comes, so that the page moves. Notice the hour in which the recording has a
-//! gap: the source fails, nothing is shrunk, and the page says since when.
+//! gap: the source fails, nothing is shrunk, and the page says since when. Notice `media/thumbnails`, whose bounds Argo CD has applied: the
+//! page says so, with the text that makes the two live together.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -27,7 +28,9 @@ use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::telemetry::board::HpaAlone;
 use scaling_core::telemetry::serve::Server;
 use scaling_core::telemetry::{Board, Health, Metrics, page};
-use scaling_core::{DecisionRecord, MemoryRecorder, RecordError, Recorder, Target, Tee};
+use scaling_core::{DecisionRecord, MemoryRecorder, RecordError, Recorder, SizeOwner, Target, Tee};
+use scaling_k8s::ownership::{OwnershipReport, Writes};
+use serde_json::json;
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --features page --example status_page
@@ -90,6 +93,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let mut records = replayed(arguments, &board, now, out)?;
     let coming = records.split_off(records.partition_point(|record| record.at <= now));
     record_all(&recorder, &records)?;
+    let (thumbnails, owners) = owned();
+    board.owned(&thumbnails, &owners, now);
     if let Some(file) = &arguments.once {
         let targets: Vec<_> = workloads().map(|workload| workload.target).into();
         return examples::write(file, &page::snapshot(&board, &targets, now), out);
@@ -105,6 +110,26 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         go_on(&recorder, coming.into()).await?;
         ended.await.map_err(Failure::failed)?.map_err(Failure::failed)
     })
+}
+
+/// Who else sets the size of one of the workloads: Argo CD has applied its HPA, as `managedFields` tell. A host that works on a cluster has
+/// it from `scaling_k8s::ownership::Survey`.
+fn owned() -> (Target, Vec<SizeOwner>) {
+    let target = Target::deployment("media", "thumbnails");
+    let fields = json!({ "f:spec": { "f:minReplicas": {}, "f:maxReplicas": {} } });
+    let hpa = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {
+            "namespace": target.namespace, "name": target.hpa,
+            "labels": { "argocd.argoproj.io/instance": "media" },
+            "managedFields": [{ "manager": "argocd-controller", "operation": "Apply", "time": "2026-01-05T08:00:00Z",
+                "fieldsType": "FieldsV1", "fieldsV1": fields }],
+        },
+        "spec": { "scaleTargetRef": { "kind": target.kind, "name": target.name }, "maxReplicas": 10 },
+    });
+    let report = OwnershipReport::of(&target, "kube-scaling", [&hpa]);
+    let owners = report.size_owners(Writes::Bounds);
+    (target, owners)
 }
 
 /// The records of every workload, in the order of time.
@@ -209,7 +234,15 @@ mod tests {
         // A minute between two decisions: as few as show it.
         output(&["--once", file.to_str().unwrap(), "--sync", "60", "--scrape", "60", "--lag", "60"]).unwrap();
         let html = std::fs::read_to_string(file).unwrap();
-        for shown in ["checkout", "thumbnails", "pod_hours", "\"quantile\":", "api/targets/shop/search"] {
+        for shown in [
+            "checkout",
+            "thumbnails",
+            "pod_hours",
+            "\"quantile\":",
+            "api/targets/shop/search",
+            "Argo CD (application media)",
+            "ignoreDifferences",
+        ] {
             assert!(html.contains(shown), "{shown}");
         }
     }

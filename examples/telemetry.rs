@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         );
     }
     // Dropped at the end, which sends the last spans.
-    let traces = match otlp::init() {
+    let traces = match otlp::init_with(examples::QUIET) {
         Ok(traces) => traces,
         Err(OtlpError::Config(error)) => return examples::exit(Err(Failure::input(error))),
         Err(error) => return examples::exit(Err(Failure::failed(error))),

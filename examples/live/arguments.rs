@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use scaling_core::Target;
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 
 use crate::Failure;
 
@@ -70,6 +71,9 @@ pub struct SourceArguments {
     /// Tenant, for the header `X-Scope-OrgID`.
     #[arg(long, value_name = "NAME")]
     pub tenant: Option<String>,
+    /// Seconds that the metrics server has to answer one question, from 1 to 300. By default 10.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub deadline: Option<u64>,
     /// Seconds between two ticks.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub interval: u64,
@@ -98,6 +102,9 @@ pub struct LiveArguments {
     /// The cluster whose HPAs are read: a context of the kubeconfig.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
+    /// The kubeconfig that has it. By default the files of `KUBECONFIG`, or `~/.kube/config`.
+    #[arg(long, value_name = "FILE", requires = "context")]
+    pub kubeconfig: Option<PathBuf>,
     /// Changes the HPAs in that cluster. Without it nothing is changed.
     #[arg(long)]
     pub apply: bool,
@@ -114,6 +121,19 @@ impl SourceArguments {
             || self.azure.is_some()
             || self.datadog.is_some()
             || !self.targets.is_empty()
+    }
+
+    /// Name of the origin, for people, without credentials.
+    pub fn origin(&self) -> String {
+        let without_user = |url: &str| match url.split_once("://") {
+            Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host)),
+            None => url.to_owned(),
+        };
+        let named = self.prometheus.as_ref().map(|url| format!("Prometheus at {}", without_user(url)));
+        let clouds =
+            [(&self.cloudwatch, "Amazon CloudWatch"), (&self.azure, "Azure Monitor"), (&self.datadog, "Datadog")];
+        let of_cloud = || clouds.iter().find(|(file, _)| file.is_some()).map(|(_, name)| (*name).to_owned());
+        named.or_else(of_cloud).unwrap_or_else(|| "the metrics API of the cluster".to_owned())
     }
 
     /// Checks what can be told without asking anybody.
@@ -190,6 +210,86 @@ impl LiveArguments {
     }
 }
 
+/// Reads a file once, so that one that cannot be read is said at once and not at each request.
+///
+/// # Errors
+/// [`Failure::Input`] with the flag and the file.
+pub fn readable(flag: &str, path: &Path) -> Result<(), Failure> {
+    let place = crate::place(path);
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => Err(Failure::input(format!("{flag} {place}: the file is empty"))),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::input(format!("{flag} {place}: {error}"))),
+    }
+}
+
+/// Reads the name of a namespace.
+///
+/// # Errors
+/// A sentence with the form that is expected.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let must =
+        "a namespace has at most 63 lower-case letters, digits and dashes, and neither begins nor ends with a dash";
+    if is_dns_label(text) { Ok(text.to_owned()) } else { Err(must.to_owned()) }
+}
+
+/// Reads a selector of labels, as `kubectl get -l` takes it: `team=shop,tier!=test,track in (a,b),!old`.
+///
+/// # Errors
+/// A sentence with the part that is none.
+pub fn selector(text: &str) -> Result<String, String> {
+    let mut depth = 0_u32;
+    // Commas within brackets are between values.
+    let parts = text.split(|c| {
+        depth = if c == '(' {
+            depth + 1
+        } else if c == ')' {
+            depth.saturating_sub(1)
+        } else {
+            depth
+        };
+        c == ',' && depth == 0
+    });
+    for part in parts {
+        if !is_requirement(part.trim()) {
+            return Err(format!(
+                "{part:?} selects no label; expected KEY=VALUE, KEY!=VALUE, KEY in (A,B), KEY notin (A,B), KEY or !KEY"
+            ));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+fn is_requirement(part: &str) -> bool {
+    if let Some(key) = part.strip_prefix('!') {
+        return is_key(key.trim());
+    }
+    for operator in [" notin ", " in ", " notin(", " in("] {
+        if let Some((key, values)) = part.split_once(operator) {
+            let values = values.trim().trim_start_matches('(');
+            return is_key(key.trim())
+                && values
+                    .strip_suffix(')')
+                    .is_some_and(|values| values.split(',').all(|value| is_value(value.trim())));
+        }
+    }
+    match ["!=", "==", "="].into_iter().find_map(|operator| part.split_once(operator)) {
+        Some((key, value)) => is_key(key.trim()) && is_value(value.trim()),
+        None => is_key(part),
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    prefix.is_none_or(is_dns_subdomain) && !name.is_empty() && is_value(name)
+}
+
+fn is_value(value: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let ends = [value.chars().next(), value.chars().next_back()];
+    value.len() <= 63 && value.chars().all(inner) && ends.iter().flatten().all(char::is_ascii_alphanumeric)
+}
+
 /// Reads `NAMESPACE/[KIND/]NAME[=HPA]`.
 ///
 /// # Errors
@@ -210,7 +310,15 @@ pub fn target(text: &str) -> Result<Target, String> {
         None => named,
     };
     let is_empty = [&named.namespace, &named.kind, &named.name, &named.hpa].into_iter().any(String::is_empty);
-    if is_empty { Err("a name is empty; expected NAMESPACE/NAME".to_owned()) } else { Ok(named) }
+    if is_empty {
+        return Err("a name is empty; expected NAMESPACE/NAME".to_owned());
+    }
+    if !is_dns_label(&named.namespace) || ![&named.name, &named.hpa].into_iter().all(|name| is_dns_subdomain(name)) {
+        return Err(
+            "Kubernetes has no such names; expected NAMESPACE/NAME of lower-case letters, digits and dashes".to_owned()
+        );
+    }
+    Ok(named)
 }
 
 #[cfg(test)]
@@ -225,6 +333,33 @@ mod tests {
         for text in ["", "web", "shop/", "/web", "a/b/c/d", "shop/web="] {
             assert!(target(text).unwrap_err().contains("NAMESPACE/NAME"), "{text}");
         }
+    }
+
+    #[test]
+    fn selectors_and_namespaces_are_those_that_an_api_server_takes() {
+        for good in
+            ["team=shop", "team==shop,tier!=test", "track in (a, b),!old", "kube-scaling/mode", "a notin (b)", "x="]
+        {
+            assert_eq!(selector(good), Ok(good.to_owned()));
+        }
+        for bad in ["===", "", "a=b,", "a b", "=x", "a in b", "a in (b", "-a=b", "a=b c", "A_/x=y", "a=\u{e4}"] {
+            assert!(selector(bad).is_err(), "{bad}");
+        }
+        assert_eq!(namespace("shop-1"), Ok("shop-1".to_owned()));
+        for bad in ["", "NO_", "-a", "a-", "a/b", &"a".repeat(64)] {
+            assert!(namespace(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_origin_is_named_without_credentials() {
+        let prometheus = Some("http://ada:secret@prometheus:9090/x".to_owned());
+        let from = SourceArguments { prometheus, ..SourceArguments::default() };
+        assert_eq!(from.origin(), "Prometheus at http://prometheus:9090/x");
+        assert_eq!(
+            readable("--token-file", Path::new("/no/such/file")).unwrap_err().to_string().split(':').next(),
+            Some("--token-file /no/such/file")
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{MetricsSource, Observation, ScalingMetrics, SourceError, Target};
+use scaling_k8s::ClientFault;
 use scaling_k8s::k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -29,11 +30,28 @@ pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Resul
         bad += usize::from(!good);
         tell(&format!("  {} {line}", if good { "ok " } else { "BAD" }));
     };
+    let within = source::question(&setup.live.from);
+    source::tell_asked(&setup.live.from, "an hour", &tell);
     let tried = source.tried(&setup.live.from.targets, now).await;
+    let is_answered = match (&client, &setup.live.context) {
+        (Some(client), Some(context)) => {
+            tell(&format!("asking the cluster {context:?}; {} s at most for an answer", within.as_secs()));
+            let reached = cluster::reached(client, within).await;
+            if let Err(why) = &reached {
+                told(false, &format!("cluster {context:?}: {why}; nothing else is asked of it"));
+            }
+            reached.is_ok()
+        }
+        _ => true,
+    };
+    let client = client.filter(|_| is_answered);
     for target in &setup.live.from.targets {
         tell(&target.to_string());
         for query in tried.iter().filter(|query| query.target == *target) {
             told(query.works, &query.said);
+        }
+        if !is_answered && matches!(hpas, Hpas::Cluster(..)) {
+            continue;
         }
         match hpas.manifest(target).await {
             Ok(hpa) => match hpa.spec.bounds() {
@@ -44,16 +62,27 @@ pub async fn checked(setup: &Setup<'_>, now: DateTime<Utc>, tell: Tell) -> Resul
         }
         if let Some(client) = &client {
             for verb in ["get", "patch"] {
-                match is_allowed(client, target, verb).await {
-                    Ok(true) => told(true, &format!("may {verb} the HPA")),
-                    Ok(false) => told(false, &format!("may not {verb} horizontalpodautoscalers of autoscaling")),
-                    Err(error) => told(false, &format!("whether it may {verb} the HPA is not known: {error}")),
+                let allowed = tokio::time::timeout(within, is_allowed(client, target, verb)).await;
+                match allowed {
+                    Ok(Ok(true)) => told(true, &format!("may {verb} the HPA")),
+                    Ok(Ok(false)) => told(
+                        false,
+                        &format!(
+                            "may not {verb} horizontalpodautoscalers.autoscaling in namespace {}: grant the verb {verb} on it by a Role",
+                            target.namespace
+                        ),
+                    ),
+                    Ok(Err(error)) => {
+                        let why = ClientFault::explain(&error);
+                        told(false, &format!("whether it may {verb} the HPA is not known: {why}"));
+                    }
+                    Err(_) => told(false, &format!("whether it may {verb} the HPA is not known: no answer in time")),
                 }
             }
-            let report = Survey::new(client.clone()).report(target).await;
+            let report = Survey::new(client.clone()).timeout(within).report(target).await;
             match (report.owners.is_empty(), report.notes.is_empty()) {
                 (true, true) => told(true, "nobody else sets its size"),
-                (true, false) => told(false, "whether somebody else sets its size is not known:"),
+                (true, false) => told(true, "nobody else is seen to set its size; what could not be looked at:"),
                 (false, _) => {}
             }
             for owned in &report.owners {
@@ -111,7 +140,11 @@ pub async fn fetched(
     let source = source::source(&setup.live.from).await?;
     let client = cluster::client(setup).await?;
     let hpa = Hpas::new(setup, client.as_ref())?.file(setup, target).await?;
-    source::backfill(&*source, std::slice::from_ref(target), days, now, &tell).await;
+    source::tell_asked(&setup.live.from, &format!("the past {days} days"), &tell);
+    let past = source::backfill(&*source, std::slice::from_ref(target), days, now, &tell).await;
+    if let (0, Some(why)) = (past.samples, past.why) {
+        return Err(Failure::failed(format!("{target}: nothing of its past could be fetched: {why}")));
+    }
     let seen = newest(&*source, target, now, days, &tell).await?;
     let mut samples: Vec<ScalingMetrics> = seen.history.iter().collect();
     samples.push(seen.current);
@@ -135,10 +168,12 @@ pub async fn pasts(
         return Err(Failure::input("--backfill 0: there is nothing to replay without a past"));
     }
     let source = source::source(&from).await?;
-    let missing = source::backfill(&*source, targets, days, now, &tell).await;
-    if missing > 0 {
+    source::tell_asked(&from, &format!("the past {days} days"), &tell);
+    let past = source::backfill(&*source, targets, days, now, &tell).await;
+    if past.missing > 0 {
+        let (missing, why) = (past.missing, past.why.unwrap_or_default());
         return Err(Failure::failed(format!(
-            "the past is not whole, {missing} pieces of it are missing; run it again"
+            "the past is not whole, {missing} pieces of it are missing; run it again ({why})"
         )));
     }
     let mut pasts = Vec::with_capacity(targets.len());

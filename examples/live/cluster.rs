@@ -3,22 +3,35 @@
 use std::time::Duration;
 
 use scaling_core::{ApplyMode, HpaApplier, MemoryApplier, Requests, Target};
+use scaling_k8s::clusters::Clusters;
 use scaling_k8s::k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use scaling_k8s::kube::{Api, Client};
+use scaling_k8s::kube::{self, Api, Client};
 use scaling_k8s::ownership::OwnershipPolicy;
-use scaling_k8s::{HpaManifest, KubeHpaApplier, Manifests};
+use scaling_k8s::{ClientFault, HpaManifest, KubeHpaApplier, Manifests};
 
 use super::Setup;
+use super::source::question;
 use crate::Failure;
 use crate::manifest::{self, HpaFile};
-
-/// Time for the API server to answer a question for one HPA.
-const ANSWER: Duration = Duration::from_secs(20);
 
 /// Connects to the cluster of the context, if one is named.
 pub(super) async fn client(setup: &Setup<'_>) -> Result<Option<Client>, Failure> {
     let Some(context) = &setup.live.context else { return Ok(None) };
-    scaling_k8s::connect(context).await.map(Some).map_err(Failure::input)
+    let Some(path) = &setup.live.kubeconfig else {
+        return scaling_k8s::connect(context).await.map(Some).map_err(Failure::input);
+    };
+    let clusters = Clusters::read(path, [context]).await.map_err(Failure::input)?;
+    let any = Target::deployment("default", "any").in_cluster(context);
+    clusters.part(&any).map(|client| Some(client.clone())).map_err(Failure::input)
+}
+
+/// Asks an API server for its version. A no is an answer; none at all is the error.
+pub(super) async fn reached(client: &Client, within: Duration) -> Result<(), String> {
+    match tokio::time::timeout(within, client.apiserver_version()).await {
+        Ok(Ok(_) | Err(kube::Error::Api(_))) => Ok(()),
+        Ok(Err(error)) => Err(ClientFault::explain(&error)),
+        Err(_) => Err(format!("no answer within {} s", within.as_secs())),
+    }
 }
 
 /// What reads and changes the HPAs, and how far it goes.
@@ -43,15 +56,20 @@ pub(super) fn applier(
 
 /// Where the HPAs are read from: the file that is named, or else the cluster.
 pub(super) enum Hpas {
-    File { place: String, manifests: Manifests },
-    Cluster(Client),
+    File {
+        place: String,
+        manifests: Manifests,
+    },
+    /// With the time that it has to answer.
+    Cluster(Client, Duration),
 }
 
 impl Hpas {
     pub(super) fn new(setup: &Setup<'_>, client: Option<&Client>) -> Result<Self, Failure> {
         let Some(path) = setup.hpa else {
             let what = "say where the HPA is: --context NAME for a cluster, or --hpa FILE for a manifest";
-            return client.cloned().map(Self::Cluster).ok_or_else(|| Failure::input(what));
+            let within = question(&setup.live.from);
+            return client.cloned().map(|client| Self::Cluster(client, within)).ok_or_else(|| Failure::input(what));
         };
         let place = crate::place(path);
         let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{place}: {what}"));
@@ -64,7 +82,7 @@ impl Hpas {
     pub(super) async fn manifest(&self, target: &Target) -> Result<HpaManifest, Failure> {
         match self {
             Self::File { .. } => self.in_file(target),
-            Self::Cluster(client) => in_cluster(client, target).await,
+            Self::Cluster(client, within) => in_cluster(client, target, *within).await,
         }
     }
 
@@ -75,7 +93,7 @@ impl Hpas {
             manifest.spec.clone().without_metrics(&setup.hpas.leave_out).map_err(Failure::input)?;
         let workload = match self {
             Self::File { manifests, .. } => manifests.workload(target),
-            Self::Cluster(_) => None,
+            Self::Cluster(..) => None,
         };
         let requests = workload.map_or_else(Requests::default, |workload| manifest::requests(&mut spec, workload));
         Ok(HpaFile { manifest, spec, left_out, requests })
@@ -95,11 +113,17 @@ impl Hpas {
     }
 }
 
-async fn in_cluster(client: &Client, target: &Target) -> Result<HpaManifest, Failure> {
+async fn in_cluster(client: &Client, target: &Target, within: Duration) -> Result<HpaManifest, Failure> {
     let api: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), &target.namespace);
     let bad = |what: &dyn std::fmt::Display| Failure::failed(format!("{target}: HPA {:?}: {what}", target.hpa));
-    let found = tokio::time::timeout(ANSWER, api.get(&target.hpa)).await;
-    let found = found.map_err(|_| bad(&"no answer within 20 s"))?.map_err(|error| bad(&error))?;
+    let found = tokio::time::timeout(within, api.get(&target.hpa)).await;
+    let late = || bad(&format!("no answer from the API server within {} s", within.as_secs()));
+    let found = found.map_err(|_| late())?.map_err(|error| match &error {
+        kube::Error::Api(status) if status.code == 404 => {
+            bad(&"there is none of that name; --target NAMESPACE/NAME=HPA says another")
+        }
+        other => bad(&ClientFault::explain(other)),
+    })?;
     let mut written = serde_json::to_value(&found).map_err(|error| bad(&error))?;
     if let Some(object) = written.as_object_mut() {
         object.insert("apiVersion".to_owned(), "autoscaling/v2".into());

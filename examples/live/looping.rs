@@ -52,6 +52,10 @@ pub async fn looped(
     learnt.restore(&live.from.targets, setup.engine)?.iter().for_each(|line| tell(line));
     let begun = async {
         watch.compare(setup, &hpas, &tell).await;
+        watch.survey(setup, client.as_ref(), clock.now()).await;
+        if live.from.backfill > 0 && live.metrics_api.is_empty() {
+            source::tell_asked(&live.from, &format!("the past {} days", live.from.backfill), &tell);
+        }
         source::backfill(&*source, &live.from.targets, live.from.backfill, clock.now(), &tell).await;
     };
     tokio::select! {

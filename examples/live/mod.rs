@@ -174,7 +174,7 @@ mod entry {
     /// [`Failure`] if it cannot begin, or what was learnt is not kept at the end.
     pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
         // Dropped after the runtime, so that the last spans are sent.
-        let _traces = match otlp::init() {
+        let _traces = match otlp::init_with(crate::QUIET) {
             Ok(traces) => Some(traces),
             // Whoever set one up before logs for us.
             Err(OtlpError::SubscriberSet) => None,

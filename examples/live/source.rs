@@ -32,11 +32,22 @@ pub(super) trait LiveSource: MetricsSource {
     /// Tries every query for these workloads once.
     async fn tried(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Tried>;
 
-    /// Fetches the past that the engine learns from, and tells what came of it. Returns how many pieces are missing since a query failed.
-    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> usize;
+    /// Fetches the past that the engine learns from, and tells what came of it.
+    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> Past;
 
     /// Faults of the answers of the last tick.
     fn findings(&self) -> Vec<Finding>;
+}
+
+/// A past that was fetched.
+#[derive(Default)]
+pub(super) struct Past {
+    /// Samples that came.
+    pub(super) samples: usize,
+    /// Pieces that are missing since a query failed.
+    pub(super) missing: usize,
+    /// Reason why the first of them is.
+    pub(super) why: Option<String>,
 }
 
 /// Outcome of a query that was tried.
@@ -88,15 +99,40 @@ pub(super) async fn source(from: &SourceArguments) -> Result<Arc<dyn LiveSource>
     Err(Failure::input("say where the metrics come from"))
 }
 
-/// Fetches a past of so many days, if any. Returns how many pieces are missing since a query failed.
+/// Fetches a past of so many days, if any, and says before what is waited for.
 pub(super) async fn backfill(
     source: &dyn LiveSource,
     targets: &[Target],
     days: u64,
     now: DateTime<Utc>,
     tell: &Tell,
-) -> usize {
-    if days == 0 { 0 } else { source.fetch_past(targets, days, now, tell).await }
+) -> Past {
+    if days == 0 {
+        return Past::default();
+    }
+    source.fetch_past(targets, days, now, tell).await
+}
+
+/// Seconds that one question for metrics may take: as long as a person waits.
+const QUESTION_S: u64 = 10;
+
+/// The longest wait for one answer, by the command line.
+pub(super) fn question(from: &SourceArguments) -> Duration {
+    Duration::from_secs(from.deadline.unwrap_or(QUESTION_S))
+}
+
+/// Says what is asked, and how long an answer is waited for.
+pub(super) fn tell_asked(from: &SourceArguments, what: &str, tell: &Tell) {
+    let workloads = from.targets.len();
+    let whose = match from.targets.as_slice() {
+        [one] => one.to_string(),
+        _ => format!("{workloads} workloads"),
+    };
+    tell(&format!(
+        "asking {} for {what} of {whose}; {} s at most for an answer",
+        from.origin(),
+        question(from).as_secs()
+    ));
 }
 
 /// Time that all questions of a tick may take. What has answered by the source's own deadline counts; what the loop waits for in vain is
@@ -108,7 +144,7 @@ fn deadline(from: &SourceArguments) -> Result<Duration, Failure> {
 
 /// The settings of HTTP that all sources share.
 fn http(from: &SourceArguments) -> Result<HttpConfig, Failure> {
-    let config = HttpConfig::default();
+    let config = HttpConfig::default().timeout(question(from)).attempt_timeout(question(from));
     match &from.certificate_authority {
         Some(path) => Ok(config.certificate_authority(crate::read(path)?)),
         None => Ok(config),

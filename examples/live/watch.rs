@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::live::{Cadence, Clock, Stop};
 use scaling_core::telemetry::board::HpaAlone;
 use scaling_core::telemetry::serve::{ServeError, Server};
 use scaling_core::telemetry::{Board, Health, Metrics, page as status_page};
 use scaling_core::{Bounds, DecisionRecord, Target, WorkloadFacts};
+use scaling_k8s::kube::Client;
+use scaling_k8s::ownership::{Survey, Writes};
 use tokio::task::JoinHandle;
 
 use super::Setup;
@@ -84,6 +87,21 @@ impl Watch {
         }
         if let Some(error) = first {
             tell(&format!("note: {failed} workloads have no HPA to be compared with: {error}"));
+        }
+    }
+
+    /// Shows on the page who else sets the size of each workload, before the first write meets them.
+    pub(super) async fn survey(&self, setup: &Setup<'_>, client: Option<&Client>, now: DateTime<Utc>) {
+        let Some(client) = client.filter(|_| self.served.is_some()) else { return };
+        let survey = Survey::new(client.clone());
+        let ask = |target: &Target| {
+            let (survey, target) = (survey.clone(), target.clone());
+            async move { (survey.report(&target).await, target) }
+        };
+        let asking: Vec<_> = setup.live.from.targets.iter().map(ask).collect();
+        let mut asking = stream::iter(asking).buffer_unordered(AT_ONCE);
+        while let Some((report, target)) = asking.next().await {
+            self.board.owned(&target, &report.size_owners(Writes::Bounds), now);
         }
     }
 

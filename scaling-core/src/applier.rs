@@ -13,6 +13,7 @@ pub use memory::MemoryApplier;
 
 use crate::bounds::Bounds;
 use crate::plan::HpaPlan;
+use crate::size_owner::{OwnerSetting, SizeOwner};
 use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
@@ -59,6 +60,19 @@ pub enum ApplyError {
         owner: String,
         /// Time of the last write of the owner, where that is known.
         since: Option<DateTime<Utc>>,
+        /// The setting by which the owner leaves the field alone, where there is one.
+        setting: Option<Box<OwnerSetting>>,
+    },
+    /// Others set the size of the workload, and the host did not say to write all the same. Nothing was sent.
+    #[error("{target}: refused: {source}")]
+    Owned {
+        /// The workload.
+        target: Target,
+        /// The others, at least one.
+        owners: Vec<SizeOwner>,
+        /// All of it in words.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The API server refused it.
     #[error("{target}: refused: {detail}")]
@@ -67,6 +81,8 @@ pub enum ApplyError {
         target: Target,
         /// Answer of the API server.
         detail: String,
+        /// True if it does not know who asks, or does not allow it: nothing like it will be answered, whatever it is about.
+        denied: bool,
     },
     /// Another process decides about the target, or may soon: this one is not sure to be the only one. Nothing was sent.
     #[error("{target}: not written: {source}")]
@@ -107,11 +123,29 @@ impl ApplyError {
         matches!(self, Self::Backend { .. })
     }
 
+    /// The others who set the size of the workload, where that is why nothing was written.
+    pub fn size_owners(&self) -> Vec<SizeOwner> {
+        match self {
+            Self::Owned { owners, .. } => owners.clone(),
+            Self::Conflict { field, owner, since, setting, .. } => vec![SizeOwner {
+                owner: owner.clone(),
+                field: field.clone(),
+                since: *since,
+                advice: match setting {
+                    Some(setting) => format!("let {owner} leave the field to us: {}", setting.place),
+                    None => format!("let {owner} give the field up, or take it over by force"),
+                },
+                setting: setting.as_deref().cloned(),
+            }],
+            _ => Vec::new(),
+        }
+    }
+
     /// Returns true if trying again later can help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Changed { .. } | Self::NotHeld { .. } => true,
-            Self::NotFound { .. } | Self::Conflict { .. } | Self::Refused { .. } => false,
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::Owned { .. } | Self::Refused { .. } => false,
             Self::Unapplied { transient, .. } | Self::Backend { transient, .. } => *transient,
         }
     }

@@ -469,7 +469,7 @@ impl Autoscaler {
         begin(record, Step::Apply);
         self.intend(record);
         let span = spans::update(&plan, record.mode);
-        let outcome = self.carry_out(&plan, record.mode, target).instrument(span.clone()).await;
+        let outcome = self.carry_out(record, &plan, target).instrument(span.clone()).await;
         spans::updated(&span, &outcome);
         outcome
     }
@@ -616,7 +616,8 @@ impl Autoscaler {
         }
     }
 
-    async fn carry_out(&self, plan: &HpaPlan, mode: ApplyMode, target: &Target) -> Outcome {
+    async fn carry_out(&self, record: &mut DecisionRecord, plan: &HpaPlan, target: &Target) -> Outcome {
+        let mode = record.mode;
         if mode == ApplyMode::Plan {
             return Outcome::Planned;
         }
@@ -631,12 +632,15 @@ impl Autoscaler {
             }
         }
         match answer {
-            Err(error) => Outcome::Failed {
-                step: Step::Apply,
-                error: error.to_string(),
-                transient: error.is_transient(),
-                may_have_happened: mode == ApplyMode::Apply && error.may_have_happened(),
-            },
+            Err(error) => {
+                record.owners = error.size_owners();
+                Outcome::Failed {
+                    step: Step::Apply,
+                    error: error.to_string(),
+                    transient: error.is_transient(),
+                    may_have_happened: mode == ApplyMode::Apply && error.may_have_happened(),
+                }
+            }
             Ok(_) if mode == ApplyMode::ServerDryRun => Outcome::Validated,
             Ok(applied) if applied.changed => Outcome::Applied,
             Ok(_) => Outcome::Unchanged { why: Unchanged::AlreadyThere { bounds: plan.new_bounds() } },

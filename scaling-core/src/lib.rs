@@ -35,6 +35,7 @@ pub mod resources;
 pub mod rules;
 mod serde_seconds;
 mod setting;
+mod size_owner;
 pub mod source;
 pub mod state;
 pub mod stats;
@@ -94,6 +95,8 @@ pub use resources::{Requests, ResourceChange};
 pub use rules::{Rule, RuleBasedEngine, RuleConfig};
 #[doc(inline)]
 pub use setting::InvalidSetting;
+#[doc(inline)]
+pub use size_owner::{OwnerSetting, SizeOwner};
 #[doc(inline)]
 pub use source::{MemorySource, MetricsSource, SourceError};
 #[doc(inline)]

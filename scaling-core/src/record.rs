@@ -22,6 +22,7 @@ use crate::decision::{Floor, ScalingDecision};
 use crate::guard::Clamp;
 use crate::metrics::{Provenance, ScalingMetrics, SignalSet};
 use crate::policy::BoundsChange;
+use crate::size_owner::SizeOwner;
 use crate::state::ApplyMode;
 use crate::target::Target;
 
@@ -67,6 +68,9 @@ pub struct DecisionRecord {
     pub change: Option<BoundsChange>,
     /// End of the tick.
     pub outcome: Outcome,
+    /// Others who set the size of the workload, where they stood in the way of the write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<SizeOwner>,
     /// Reason for no decision, or the refusal of one, where something was changed all the same: a floor is held then too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<Outcome>,
@@ -112,6 +116,7 @@ impl DecisionRecord {
             undo: None,
             change: None,
             outcome: Outcome::Unchanged { why: Unchanged::Undecided },
+            owners: Vec::new(),
             withheld: None,
         }
     }

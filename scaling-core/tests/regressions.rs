@@ -660,8 +660,15 @@ fn every_error_prints() {
     for error in [
         ApplyError::NotFound { target: target() },
         ApplyError::Changed { target: target(), expected: bounds, found: bounds },
-        ApplyError::Conflict { target: target(), field: String::new(), owner: String::new(), since: None },
-        ApplyError::Refused { target: target(), detail: String::new() },
+        ApplyError::Conflict {
+            target: target(),
+            field: String::new(),
+            owner: String::new(),
+            since: None,
+            setting: None,
+        },
+        ApplyError::Owned { target: target(), owners: Vec::new(), source: "".into() },
+        ApplyError::Refused { target: target(), detail: String::new(), denied: true },
         ApplyError::Backend { target: target(), transient: false, source: "".into() },
         ApplyError::Unapplied { target: target(), transient: true, source: "".into() },
     ] {

@@ -47,7 +47,7 @@ use scaling_core::{InvalidSetting, Target};
 use tokio::time::Instant;
 
 use breaker::Breaker;
-pub use connect::{InvalidClusters, contexts};
+pub use connect::{InvalidClusters, ServiceAccount, contexts};
 pub use health::{ClusterHealth, Isolated, PartHealth};
 
 /// Limits and times of [`Clusters`].

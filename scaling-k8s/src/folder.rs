@@ -261,7 +261,7 @@ impl HpaApplier for ManifestApplier {
         let target = plan.target();
         if plan.resources().is_some() {
             let detail = "the plan changes what pods request, and this applier writes bounds alone".to_owned();
-            return Err(ApplyError::Refused { target: target.clone(), detail });
+            return Err(ApplyError::Refused { target: target.clone(), detail, denied: false });
         }
         if mode == ApplyMode::Plan {
             return Ok(Applied { mode, changed: !plan.is_empty() });

@@ -6,6 +6,8 @@ pub mod api;
 #[cfg(feature = "client")]
 mod applier;
 #[cfg(feature = "client")]
+mod client_fault;
+#[cfg(feature = "client")]
 pub mod clusters;
 #[cfg(feature = "controller")]
 pub mod controller;
@@ -31,6 +33,8 @@ pub use applier::{
     ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, InUse, KubeHpaApplier,
     Preview, Released, ResizeApplier, ResizeWay, Resized, ScaleApplier, connect, connect_from_environment,
 };
+#[cfg(feature = "client")]
+pub use client_fault::{ClientFault, MissingRight};
 pub use error::ManifestError;
 pub use folder::{FileChange, FolderError, ManifestApplier};
 pub use manifest::{HpaManifest, Manifests, Metadata, MissingRequest, TemplateSyntax, Workload, diff, with_bounds};

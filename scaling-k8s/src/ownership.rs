@@ -37,6 +37,7 @@ mod object;
 mod others;
 mod owner;
 mod policy;
+mod size;
 #[cfg(feature = "client")]
 mod survey;
 

@@ -15,7 +15,7 @@ use scaling_core::{
     Observation, ScalingMetrics, SignalKind, SourceError, Target, conformance,
 };
 use scaling_k8s::clusters::{
-    Clusters, ClustersConfig, InvalidClusters, Isolated, PartHealth, UnknownCluster, contexts,
+    Clusters, ClustersConfig, InvalidClusters, Isolated, PartHealth, ServiceAccount, UnknownCluster, contexts,
 };
 use scaling_k8s::kube::config::Kubeconfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -430,4 +430,55 @@ async fn a_pause_that_only_a_header_asks_for_is_not_lost() {
         let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
         assert_eq!((status.code, asked), (code, seconds), "{status:?}");
     }
+}
+
+/// The files that Kubernetes gives a pod, in a folder of the test's own.
+fn pod(folder: &std::path::Path, files: &[(&str, &str)]) -> ServiceAccount {
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    ServiceAccount::default().folder(folder)
+}
+
+#[tokio::test]
+async fn the_cluster_of_a_pod_is_asked_with_its_token() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 8192];
+        let read = stream.read(&mut request).await.unwrap();
+        let body = r#"{"major":"1","minor":"34","gitVersion":"v1.34.0","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).await.unwrap();
+        String::from_utf8_lossy(&request[..read]).into_owned()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let account = pod(folder.path(), &[("token", "own-token\n"), ("ca.crt", ""), ("namespace", "shop\n")]).server(url);
+    let clusters = Clusters::in_cluster("here", &account).await.unwrap();
+    assert_eq!((clusters.names().collect::<Vec<_>>(), clusters.default_cluster()), (vec!["here"], Some("here")));
+    let client = clusters.part(&Target::deployment("shop", "web")).unwrap();
+    assert_eq!(client.default_namespace(), "shop");
+    client.apiserver_version().await.unwrap();
+    let request = asked.await.unwrap().to_ascii_lowercase();
+    assert!(
+        request.starts_with("get /version ") && request.contains("authorization: bearer own-token\r\n"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn outside_of_a_pod_it_says_which_file_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let failed = async |account: &ServiceAccount| Clusters::in_cluster("here", account).await.unwrap_err().to_string();
+    let mut files = Vec::new();
+    for (name, text) in [("token", "t"), ("ca.crt", "no certificate"), ("namespace", "shop")] {
+        let said = failed(&pod(folder.path(), &files)).await;
+        assert!(said.starts_with(&folder.path().join(name).display().to_string()), "{said}");
+        assert!(said.contains("is this a pod"), "{said}");
+        files.push((name, text));
+    }
+    let account = pod(folder.path(), &files).server("not a url");
+    assert!(failed(&account).await.starts_with("context \"here\": "), "{}", failed(&account).await);
 }

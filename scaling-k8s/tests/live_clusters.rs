@@ -15,7 +15,7 @@ use kube::Client;
 use scaling_core::conformance::applier::plan;
 use scaling_core::{ApplyError, ApplyMode, Bounds, HpaApplier, MetricsSource, Target};
 use scaling_k8s::KubeHpaApplier;
-use scaling_k8s::clusters::{Clusters, ClustersConfig, PartHealth};
+use scaling_k8s::clusters::{Clusters, ClustersConfig, PartHealth, ServiceAccount};
 use scaling_k8s::metrics_api::MetricsApi;
 use serde_json::{Value, json};
 use support::{ADMIN, ControlPlane, PLAIN};
@@ -32,7 +32,23 @@ async fn against_two_real_api_servers() {
     let (eu, us) = (ControlPlane::start(&assets).await, ControlPlane::start(&assets).await);
     metrics::without_a_metrics_server_it_says_so(&eu.client(ADMIN)).await;
     metrics::through_the_aggregation_layer(&eu.client(ADMIN), &eu.client(PLAIN)).await;
+    the_cluster_that_a_pod_runs_in(&eu).await;
     one_of_two_is_killed(eu, us).await;
+}
+
+/// With the certificates that the API server has made for itself, which nobody else would trust.
+async fn the_cluster_that_a_pod_runs_in(plane: &ControlPlane) {
+    let folder = plane.folder().join("serviceaccount");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in [("token", ADMIN), ("namespace", "default")] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    std::fs::copy(plane.folder().join("certs/apiserver.crt"), folder.join("ca.crt")).unwrap();
+    let account = ServiceAccount::default().folder(folder).server(plane.server());
+    let here = Clusters::in_cluster("here", &account).await.unwrap();
+    let here = here.each(|_, client| KubeHpaApplier::new(client.clone()));
+    let error = here.current(&Target::deployment("default", "nobody")).await.unwrap_err();
+    assert!(matches!(error, ApplyError::NotFound { .. }), "{error}");
 }
 
 async fn one_of_two_is_killed(eu: ControlPlane, us: ControlPlane) {

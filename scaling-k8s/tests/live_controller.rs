@@ -21,8 +21,8 @@ use kube::{Api, Client};
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::live::{Cadence, LoopReport, Stop};
 use scaling_core::{
-    DecisionEngine, DecisionRecord, EngineError, MetricsSource, Observation, Outcome, RecordError, Recorder,
-    ScalingDecision, ScalingMetrics, SignalKind, SourceError, Target,
+    DecisionEngine, DecisionRecord, EngineError, Floor, MetricsSource, Observation, Outcome, Reason, RecordError,
+    Recorder, ScalingDecision, ScalingMetrics, SignalKind, SourceError, Target,
 };
 use scaling_k8s::controller::fleet::{FleetController, FleetHealth};
 use scaling_k8s::controller::lease::{LeaseSettings, LeaseTiming};
@@ -213,4 +213,81 @@ fn nothing_is_decided_twice(book: &[(usize, Instant, DecisionRecord)], report: &
     let own = book.iter().filter(|(who, ..)| *who == 1).count();
     assert_eq!((report.records, report.unrecorded), (own as u64, 0), "no record is lost at the end");
     println!("{} records, {} by the replica that stayed; {report}", book.len(), own);
+}
+
+/// An engine that would give every workload as many pods as a floor has, and a floor until an instant.
+struct Opening {
+    load: Load,
+    until: DateTime<Utc>,
+}
+
+#[async_trait]
+impl DecisionEngine for Opening {
+    fn name(&self) -> &'static str {
+        "opening"
+    }
+
+    fn floor(&self, _: &Target, now: DateTime<Utc>) -> Option<Floor> {
+        let window = Reason::Schedule { window: "opening".into(), replicas: 7 };
+        (now < self.until).then(|| Floor::new(7, window).until(self.until))
+    }
+
+    async fn decide(&self, seen: &Observation) -> Result<ScalingDecision, EngineError> {
+        let decision = self.load.decide(seen).await?;
+        let floor = self.floor(&seen.target, seen.now);
+        Ok(floor.into_iter().fold(decision, ScalingDecision::with_floor))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_floors_alone_a_floor_that_is_due_is_held_and_given_back_and_nothing_else_is_written() {
+    let Some(assets) = support::assets() else { return };
+    let plane = ControlPlane::start(&assets).await;
+    let client = plane.client(ADMIN);
+    for mode in ["observe", "floors", "full"] {
+        hpa(&client, mode, mode).await;
+    }
+    let (load, book) = (Load::default(), Book::default());
+    // More than the floor, which the engine alone asks for: only the one that is under it in full gets them.
+    load.set(3, 9);
+    let until_then = Utc::now() + scaling_core::chrono::TimeDelta::seconds(8);
+    let engine = Opening { load: load.clone(), until: until_then };
+    let controller = FleetController::builder(client.clone(), load, engine)
+        .recorder(Keeps(0, Arc::clone(&book)))
+        .cadence(Cadence::new(INTERVAL).unwrap())
+        .change_events(Duration::ZERO)
+        .build();
+    let stop = Stop::new();
+    let theirs = stop.clone();
+    let run = tokio::spawn(async move { controller.run(&theirs).await });
+    let min_is = |name: &'static str, minimum: i32| {
+        let client = client.clone();
+        async move { mins(&client).await[name] == minimum }
+    };
+    until("the floor that is due is held", || min_is("floors", 7)).await;
+    until("in full, what the engine asks for is there", || min_is("full", 9)).await;
+    until("the floor is given back when it ends", || min_is("floors", 1)).await;
+    assert!(until_then <= Utc::now(), "not before");
+    stop.request();
+    run.await.unwrap();
+    assert_eq!(mins(&client).await["observe"], 1, "nothing is written to one that is observed");
+    let book = book.lock().unwrap();
+    let of = |name: &str| {
+        book.iter()
+            .map(|(_, _, record)| record)
+            .filter(move |record| record.target.name == name)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let changes: Vec<_> = of("floors")
+        .iter()
+        .filter(|record| record.outcome == Outcome::Applied)
+        .map(|record| {
+            record.change.map(|change| (change.old.min(), change.new.min(), change.old.max() == change.new.max()))
+        })
+        .collect();
+    assert_eq!(changes, [Some((1, 7, true)), Some((7, 1, true))], "law 6: a floor moves the min alone, up and back");
+    assert!(of("observe").iter().all(|record| record.outcome != Outcome::Applied));
+    let api: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), "default");
+    assert_eq!(api.get("floors").await.unwrap().spec.max_replicas, 20);
 }

@@ -18,7 +18,7 @@ use super::mapping::{OwnQuery, Query, Workloads, Written, joined, read};
 use super::{deadline, http};
 use crate::Failure;
 use crate::clouds::azure_identity;
-use crate::live::arguments::SourceArguments;
+use crate::live::arguments::{SourceArguments, readable};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,6 +181,7 @@ impl Config {
         let http = http(from)?;
         if let (Some(endpoint), Some(token)) = (&self.endpoint, &from.token_file) {
             let endpoint = Endpoint::parse(endpoint).map_err(|error| workloads.at(&format!("endpoint: {error}")))?;
+            readable("--token-file", token)?;
             let api = AzureMonitorApi::at(endpoint, Auth::bearer_file(token), http, self.region.is_some());
             return api.map_err(|error| workloads.at(&error));
         }

@@ -8,7 +8,7 @@ use scaling_core::source::fleet::{Backend, Checked, Fault, FleetConfig, FleetSou
 use scaling_core::{Target, WorkloadFacts};
 use serde::Deserialize;
 
-use super::{Finding, LiveSource, Tried};
+use super::{Finding, LiveSource, Past, Tried};
 use crate::live::arguments::SourceArguments;
 use crate::live::looping::Tell;
 
@@ -64,7 +64,7 @@ impl<B: Backend> LiveSource for FleetSource<B> {
         checked.filter(|checked| targets.contains(&checked.target)).map(tried).collect()
     }
 
-    async fn fetch_past(&self, _: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> usize {
+    async fn fetch_past(&self, _: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> Past {
         let span = TimeDelta::days(i64::try_from(days).unwrap_or(i64::MAX));
         match self.backfill(now, span).await {
             Ok(brought) => {
@@ -82,11 +82,12 @@ impl<B: Backend> LiveSource for FleetSource<B> {
                 if brought.samples == 0 {
                     tell("note: there is no past; what is asked for: autoscale check");
                 }
-                brought.gaps.len()
+                let why = brought.gaps.first().map(|gap| gap.error.to_string());
+                Past { samples: brought.samples, missing: brought.gaps.len(), why }
             }
             Err(error) => {
                 tell(&format!("note: the past could not be fetched: {error}"));
-                1
+                Past { samples: 0, missing: 1, why: Some(error.to_string()) }
             }
         }
     }

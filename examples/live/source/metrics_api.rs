@@ -5,7 +5,7 @@ use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::{Absence, MetricsSource, Target};
 use scaling_k8s::metrics_api::{MetricsApi, MetricsApiConfig, ScaledKind, WorkloadMetrics};
 
-use super::{Finding, LiveSource, Tried, deadline};
+use super::{Finding, LiveSource, Past, Tried, deadline};
 use crate::Failure;
 use crate::live::arguments::{LiveArguments, Resource};
 use crate::live::looping::Tell;
@@ -68,9 +68,9 @@ impl LiveSource for MetricsApi {
         tried
     }
 
-    async fn fetch_past(&self, _: &[Target], _: u64, _: DateTime<Utc>, tell: &Tell) -> usize {
+    async fn fetch_past(&self, _: &[Target], _: u64, _: DateTime<Utc>, tell: &Tell) -> Past {
         tell("note: the metrics API tells the present alone; what is learnt begins now, and --state keeps it");
-        0
+        Past::default()
     }
 
     fn findings(&self) -> Vec<Finding> {

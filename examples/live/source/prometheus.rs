@@ -8,13 +8,13 @@ use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::http::{Auth, Endpoint, HttpClient};
 use scaling_core::source::DEFAULT_LIMIT;
 use scaling_core::source::prometheus::{
-    Backfill, Measure, PrometheusSource, QueryBudget, QueryCheck, QuerySet, QueryTemplate, Unit,
+    Backfill, Measure, PrometheusSource, QueryBudget, QueryCheck, QuerySet, QueryTemplate, Unit, Verdict,
 };
 use scaling_core::{SignalKind, Target};
 
-use super::{Finding, LiveSource, Tried, deadline, http};
+use super::{Finding, LiveSource, Past, Tried, deadline, http};
 use crate::Failure;
-use crate::live::arguments::SourceArguments;
+use crate::live::arguments::{SourceArguments, readable};
 use crate::live::looping::Tell;
 
 const SETS: &str = "kubernetes, ingress-nginx, istio, linkerd, opentelemetry";
@@ -24,6 +24,7 @@ pub(super) fn source(from: &SourceArguments, address: &str) -> Result<Prometheus
     let endpoint = Endpoint::parse(address).map_err(|error| Failure::input(format!("--prometheus: {error}")))?;
     let mut config = http(from)?;
     if let Some(path) = &from.token_file {
+        readable("--token-file", path)?;
         config = config.auth(Auth::bearer_file(path));
     }
     if let Some(tenant) = &from.tenant {
@@ -83,8 +84,15 @@ fn measure(name: &str) -> Result<Measure, Failure> {
 impl LiveSource for PrometheusSource {
     async fn tried(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Tried> {
         let mut tried = Vec::new();
+        let mut is_silent = false;
         for target in targets {
-            let checks = self.check(target, now).await.into_iter();
+            if is_silent {
+                tried.push(Tried { target: target.clone(), works: false, said: Verdict::NotAsked.to_string() });
+                continue;
+            }
+            let checks = self.check(target, now).await;
+            is_silent = checks.iter().any(|check| check.verdict == Verdict::NotAsked);
+            let checks = checks.into_iter();
             let one = |check: QueryCheck| Tried {
                 target: target.clone(),
                 works: check.verdict.is_good(),
@@ -95,17 +103,20 @@ impl LiveSource for PrometheusSource {
         tried
     }
 
-    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> usize {
+    async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> Past {
         let span = Duration::from_secs(days.saturating_mul(86_400));
         let report = self.backfill(targets, now, Backfill { span, ..Backfill::default() }).await;
         tell(&format!("fetched {} samples of the past {days} days in {} queries", report.samples, report.queries));
         for target in &report.empty {
             tell(&format!("note: {target}: there is no past; what is asked for: autoscale check"));
         }
-        for error in report.failed.iter().take(5) {
-            tell(&format!("note: a piece of the past is missing: {error}"));
+        let mut causes: Vec<String> = report.failed.iter().map(|error| error.fault.to_string()).collect();
+        let why = causes.first().cloned();
+        causes.dedup();
+        for cause in causes.iter().take(5) {
+            tell(&format!("note: pieces of the past are missing: {cause}"));
         }
-        report.failed.len()
+        Past { samples: report.samples, missing: report.failed.len(), why }
     }
 
     fn findings(&self) -> Vec<Finding> {

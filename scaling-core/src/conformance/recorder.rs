@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::engine::steady;
 use crate::{
-    Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Floor, Limit, Outcome, Provenance, Reason,
-    Recorder, ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, Step, Target,
-    Unchanged, Undoing,
+    Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Floor, Limit, Outcome, OwnerSetting, Provenance,
+    Reason, Recorder, ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, SizeOwner,
+    Step, Target, Unchanged, Undoing,
 };
 
 /// Runs every promise of a recorder. `make` gives an empty one; `read` takes one and gives back what it kept, oldest first.
@@ -134,6 +134,13 @@ pub fn records() -> Vec<DecisionRecord> {
         undo: Some(Undoing { why: "change #1 is undone:\n5 % fail".into(), held: Some("cooldown".into()) }),
         change: Some(change),
         outcome: Outcome::Applied,
+        owners: vec![SizeOwner {
+            owner: "Argo CD \"1\"".to_owned(),
+            field: "spec.maxReplicas".to_owned(),
+            since: Some(at),
+            advice: "let it leave the field to us".to_owned(),
+            setting: Some(OwnerSetting { place: "Application".to_owned(), text: "spec:\n  a: 1\n".to_owned() }),
+        }],
         withheld: Some(Outcome::Refused { guard: "confidence".into(), why: "0.30 is below 0.75".into() }),
         ..blank.clone()
     };

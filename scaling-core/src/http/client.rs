@@ -101,7 +101,11 @@ impl HttpClient {
                 Ok(done) => return done,
                 Err(_) => {
                     let after = started.elapsed();
-                    let last = last.take().map(Box::new);
+                    // Of several that were not answered one says it all; what went wrong before them is more than that.
+                    let last = match last.take() {
+                        Some(HttpError::Timeout { last, .. }) => last,
+                        other => other.map(Box::new),
+                    };
                     let outcome = Err(HttpError::Timeout { url: url.clone(), after, attempts: attempt, last });
                     Failed { undone: false, outcome }
                 }

@@ -12,11 +12,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::kept::Kept;
+use self::kept::{Kept, Others};
 #[cfg(feature = "backtest")]
 pub use self::savings::{Cost, HpaAlone, NoSavings, Savings};
 pub use self::view::{Overview, Row, Status, TargetView};
 use crate::record::{DecisionRecord, RecordError, Recorder};
+use crate::size_owner::SizeOwner;
 use crate::target::Target;
 
 /// Workloads that are kept where no limit is set.
@@ -30,7 +31,7 @@ const NAME: usize = 64;
 /// refusals by guard, absent signals since when, failures. It is a [`Recorder`]: all that it knows comes from records, so that what
 /// a record does not hold is not shown. Join it with a host's own by a [`Tee`](crate::Tee).
 ///
-/// A day is kept of each workload, at most 32 KiB beside the workload's name: tick by tick while that fits, then in slots that
+/// A day is kept of each workload, at most 35 KiB beside the workload's name: tick by tick while that fits, then in slots that
 /// double up to four minutes. Text is cut, and says so.
 ///
 /// ```
@@ -58,6 +59,8 @@ pub struct Board {
 #[derive(Debug, Default)]
 struct State {
     targets: BTreeMap<Target, Kept>,
+    /// Others who set the size of workloads that had no tick yet.
+    found: BTreeMap<Target, Others>,
     version: u64,
     as_of: Option<DateTime<Utc>>,
     /// Ticks of workloads for which there was no room.
@@ -95,9 +98,27 @@ impl Board {
         #[cfg(feature = "backtest")]
         self.comparisons.forget(target);
         let mut state = self.state();
+        state.found.remove(target);
         if state.targets.remove(target).is_some() {
             state.version += 1;
             state.is_full = false;
+        }
+    }
+
+    /// Shows who else sets the size of a workload, as a host that looked for them found; none takes away what was shown. Without it
+    /// they are shown once they stand in the way of a write, until one gets through. It may be said before the first tick.
+    pub fn owned(&self, target: &Target, owners: &[SizeOwner], at: DateTime<Utc>) {
+        let mut state = self.state();
+        let found = Others::new(at, owners);
+        if let Some(kept) = state.targets.get_mut(target) {
+            kept.others = found;
+            state.version += 1;
+        } else if let Some(found) = found
+            && state.found.len() < self.limit
+        {
+            state.found.insert(target.clone(), found);
+        } else {
+            state.found.remove(target);
         }
     }
 
@@ -183,7 +204,10 @@ impl Recorder for Board {
             }
             return Ok(());
         }
-        state.targets.entry(record.target.clone()).or_insert_with(|| Kept::new(record.at)).take(record);
+        let found = if is_new { state.found.remove(&record.target) } else { None };
+        let kept = state.targets.entry(record.target.clone()).or_insert_with(|| Kept::new(record.at));
+        kept.others = found.or_else(|| kept.others.take());
+        kept.take(record);
         drop(state);
         #[cfg(feature = "backtest")]
         if let Some(gone) = gone {

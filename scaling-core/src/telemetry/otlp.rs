@@ -73,12 +73,21 @@ pub enum OtlpError {
 /// # Errors
 /// [`OtlpError`] if the environment holds something that cannot be used, the exporter cannot be made, or a subscriber is set already.
 pub fn init() -> Result<OtlpGuard, OtlpError> {
+    init_with("info")
+}
+
+/// The same with another log where `RUST_LOG` is not set, such as `error`: for a program whose output is for people.
+///
+/// # Errors
+/// As [`init`]; of `filter` too, if it is none.
+pub fn init_with(filter: &str) -> Result<OtlpGuard, OtlpError> {
     let config = OtlpConfig::from_env()?;
     let (layer, guard) = config.as_ref().map(layer).transpose()?.unzip();
     let problem = "is no filter of a log, such as info,scaling_core=debug";
+    let said = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|said| !said.is_empty());
     let by_level = EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
-        .from_env()
+        .parse(said.as_deref().unwrap_or(filter))
         .map_err(|_| InvalidOtlpConfig { variable: EnvFilter::DEFAULT_ENV.to_owned(), problem })?;
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let subscriber = tracing_subscriber::registry().with(layer).with(log.with_filter(by_level));

@@ -145,7 +145,7 @@ impl HpaApplier for Applier {
             return Err(lost());
         }
         if self.chance.of("refused", call, 50) {
-            return Err(ApplyError::Refused { target: target.clone(), detail: "by a webhook".into() });
+            return Err(ApplyError::Refused { target: target.clone(), detail: "by a webhook".into(), denied: false });
         }
         let applied = self.hpas.apply(plan, mode).await;
         if self.chance.of("lost after", call, 50) {

@@ -210,6 +210,34 @@ async fn one_workload_is_told_with_charts_floors_decisions_guards_and_what_is_ab
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn others_who_set_the_size_are_told_with_the_text_that_makes_them_leave_it_and_none_becomes_markup() {
+    let Some(browser) = chromium() else { return };
+    let tell = "return { all: read('.owned'), label: document.querySelector('.owned').getAttribute('aria-label'), \
+        settings: [...document.querySelectorAll('.owned pre')].map((one) => one.textContent), images: document.images.length, \
+        scripts: document.querySelectorAll('article script').length, title: document.title };";
+    let found = probed(&browser, board(), "#/shop/cart", WIDE, tell).await;
+    let all = found["all"].as_str().unwrap();
+    for said in [
+        "Argo CD (application shop) sets spec.minReplicas and spec.maxReplicas of HorizontalPodAutoscaler shop/cart",
+        "since Mon 5 Jan, 01:00:00 (00:00:00 UTC)",
+        "To live together: have it leave both bounds to us",
+        HOSTILE,
+    ] {
+        assert!(all.contains(said), "{said}\n{all}");
+    }
+    assert_eq!(found["settings"].as_array().unwrap().len(), 1, "there is room for one");
+    assert!(found["settings"][0].as_str().unwrap().starts_with("spec:\n  ignoreDifferences:\n"));
+    assert_eq!(
+        (&found["images"], &found["scripts"], &found["label"]),
+        (&json!(0), &json!(0), &json!("Others who set its size"))
+    );
+    assert!(found["title"].as_str().unwrap().starts_with("shop / cart"));
+    let found = probed(&browser, board(), "", WIDE, "return { rows: rows() };").await;
+    let row = found["rows"].as_array().unwrap().iter().find(|row| row[0] == "shop/cart").unwrap();
+    assert!(row[7].as_str().unwrap().starts_with("size also set by Argo CD (application shop), "), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_workloads_are_searched_and_sorted_by_keyboard() {
     let Some(browser) = chromium() else { return };
     let use_it = "\
@@ -259,7 +287,9 @@ async fn nothing_is_wider_than_the_screen_in_light_and_dark() {
     for (view, paper) in [(narrow, false), (narrow, true), (wide, false), (wide, true)]
         .map(|(width, dark)| (View { width, dark }, if dark { "rgb(13, 17, 23)" } else { "rgb(255, 255, 255)" }))
     {
-        for (hash, name) in [("", "list"), ("#/shop/checkout", "one"), ("#/shop/search", "absent")] {
+        for (hash, name) in
+            [("", "list"), ("#/shop/checkout", "one"), ("#/shop/search", "absent"), ("#/shop/cart", "owned")]
+        {
             let address = served(board(), tell).await;
             let found = probed_at(&browser, address, hash, view).await;
             assert_eq!((&found["width"], &found["paper"]), (&json!(view.width), &json!(paper)), "{name}: {found}");

@@ -11,8 +11,8 @@ use scaling_core::telemetry::serve::Server;
 use scaling_core::telemetry::serve::axum::Router;
 use scaling_core::telemetry::{Board, Health, Metrics, page};
 use scaling_core::{
-    Absence, ApplyMode, Bounds, DecisionRecord, Floor, Outcome, Reason, Recorder, ScalingDecision, ScalingMetrics,
-    SignalKind, SignalSet, Target,
+    Absence, ApplyMode, Bounds, DecisionRecord, Floor, Outcome, OwnerSetting, Reason, Recorder, ScalingDecision,
+    ScalingMetrics, SignalKind, SignalSet, SizeOwner, Target,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -97,10 +97,23 @@ fn others(second: i64) -> [DecisionRecord; 4] {
     let mut refused = tick(&target("cart"), second, 80.0);
     refused.outcome = Outcome::Refused { guard: "freshness".into(), why: "metrics are 200 s old".into() };
     let (from, to) = (Limit::Replicas(30), Limit::Replicas(12));
+    refused.owners = vec![owner("Argo CD (application shop)"), owner(HOSTILE)];
     refused.clamps = vec![Clamp { guard: "step_limit".into(), from, to, why: "at most double".into() }];
     let mut hostile = failed(&Target::deployment(HOSTILE, "a/b?c=d#e").in_cluster("eu-1"), second, SCRIPT);
     hostile.floor = Some(Floor::new(3, Reason::Custom { rule: SCRIPT.into(), text: HOSTILE.into() }));
     [blind, refused, failed(&target("mail"), second, "deadline has elapsed"), hostile]
+}
+
+/// Somebody else who sets the size, with a setting whose text is longer than a screen is wide.
+fn owner(name: &str) -> SizeOwner {
+    let text = "spec:\n  ignoreDifferences:\n    - group: autoscaling\n      kind: HorizontalPodAutoscaler\n      name: cart-of-a-name-that-is-as-long-as-names-in-a-cluster-may-be-and-longer\n";
+    SizeOwner {
+        owner: name.to_owned(),
+        field: "spec.minReplicas and spec.maxReplicas of HorizontalPodAutoscaler shop/cart".to_owned(),
+        since: Some(start()),
+        advice: format!("have it leave both bounds to us {SCRIPT}"),
+        setting: Some(OwnerSetting { place: "Argo CD Application shop".to_owned(), text: format!("{text}{SCRIPT}") }),
+    }
 }
 
 pub(crate) fn failed(target: &Target, second: i64, error: &str) -> DecisionRecord {

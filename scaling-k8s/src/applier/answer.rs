@@ -11,6 +11,8 @@ use kube::core::Status;
 use kube::core::response::StatusCause;
 use scaling_core::{ApplyError, Target};
 
+use crate::client_fault::{self, ClientFault};
+
 type Source = Box<dyn Error + Send + Sync>;
 
 /// A failure after which the change may be stored.
@@ -19,7 +21,7 @@ pub(super) fn backend(target: &Target, transient: bool, source: impl Into<Source
 }
 
 pub(super) fn refused(target: &Target, detail: String) -> ApplyError {
-    ApplyError::Refused { target: target.clone(), detail }
+    ApplyError::Refused { target: target.clone(), detail, denied: false }
 }
 
 /// Turns an error into that of a request that stores nothing: a read, or a dry run.
@@ -34,7 +36,7 @@ pub(super) fn unapplied(error: ApplyError) -> ApplyError {
 pub(super) fn unknown(error: ApplyError) -> ApplyError {
     match error {
         ApplyError::Unapplied { target, transient, source } => ApplyError::Backend { target, transient, source },
-        ApplyError::Refused { target, detail } => backend(&target, false, detail),
+        ApplyError::Refused { target, detail, .. } => backend(&target, false, detail),
         other => other,
     }
 }
@@ -50,12 +52,9 @@ pub(super) fn may_have_failed_a_test(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 422)
 }
 
-/// The words of the server.
+/// The failure in a sentence.
 pub(super) fn said(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{}: {}", status.code, status.message),
-        other => other.to_string(),
-    }
+    ClientFault::explain(error)
 }
 
 /// Returns true if the server did not begin with the request.
@@ -81,10 +80,14 @@ pub(super) fn failure(target: &Target, error: kube::Error) -> ApplyError {
         // A path that the server does not know is 404 too, but without this reason: then it has no autoscaling/v2.
         404 if status.reason == "NotFound" => ApplyError::NotFound { target: target.clone() },
         409 if ownership(&status).next().is_some() => conflict(target, &status),
-        400 | 401 | 403 | 422 => refused(target, status.message),
+        401 | 403 => {
+            let detail = client_fault::answered(status.code, &status.message);
+            ApplyError::Refused { target: target.clone(), detail, denied: true }
+        }
+        400 | 422 => refused(target, status.message),
         code => {
             let transient = matches!(code, 0 | 408 | 409 | 429 | 500..);
-            let error = backend(target, transient, format!("{code}: {}", status.message));
+            let error = backend(target, transient, client_fault::answered(code, &status.message));
             // The server answers so instead of carrying the request out, but for 408: that is a request that took too long. 0 is an
             // error whose body is JSON but no Status: something between us and the API server, and its status code is lost.
             if matches!(code, 400..=499) && code != 408 { unapplied(error) } else { error }
@@ -99,7 +102,7 @@ fn transport(target: &Target, error: kube::Error) -> ApplyError {
     // is no HPA, or a request that cannot be built, will stay so.
     let transient = matches!(error, HyperError(_) | Service(_) | FromUtf8(_));
     let unsent = matches!(error, Auth(_) | BuildRequest(_) | HttpError(_)) || never_connected(&error);
-    let failure = backend(target, transient, error);
+    let failure = backend(target, transient, ClientFault::from(error));
     if unsent { unapplied(failure) } else { failure }
 }
 
@@ -122,7 +125,13 @@ fn ownership(status: &Status) -> impl Iterator<Item = &StatusCause> {
 fn conflict(target: &Target, status: &Status) -> ApplyError {
     let fields = ownership(status).map(|cause| cause.field.trim_start_matches('.').to_owned());
     let owners = ownership(status).map(|cause| owner(&cause.message).to_owned());
-    ApplyError::Conflict { target: target.clone(), field: listed(fields), owner: listed(owners), since: None }
+    ApplyError::Conflict {
+        target: target.clone(),
+        field: listed(fields),
+        owner: listed(owners),
+        since: None,
+        setting: None,
+    }
 }
 
 /// Between the owners of several fields.

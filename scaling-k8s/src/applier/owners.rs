@@ -9,7 +9,6 @@ use scaling_core::{ApplyError, Target};
 use tokio::time::Instant;
 
 use super::KubeHpaApplier;
-use super::answer::refused;
 use super::rehearsed::key;
 use super::request::Read;
 use super::retry::Patience;
@@ -102,10 +101,12 @@ impl KubeHpaApplier {
         owners.tell(&report);
         let others = report.in_the_way_of(Writes::Bounds).filter(|owned| owned.evidence != Evidence::ManagedFields);
         let others: Vec<_> = others.cloned().collect();
+        let as_data = others.iter().map(|owned| report.size_owner(owned)).collect();
         if others.is_empty() {
             owners.set_free(hpa, if is_passing { LIFE_IN_DOUBT } else { LIFE });
             return Ok(());
         }
-        Err(refused(target, Owned { target: Box::new(target.clone()), owners: others }.to_string()))
+        let source = Owned { target: Box::new(target.clone()), owners: others };
+        Err(ApplyError::Owned { target: target.clone(), owners: as_data, source: Box::new(source) })
     }
 }

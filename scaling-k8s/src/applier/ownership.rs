@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::answer::AND;
 use crate::history;
+use crate::ownership::{Ownership, OwnershipReport, Writes};
 use crate::resting::ANNOTATION;
 
 /// The fields besides the two bounds and our annotations that `manager` has applied before. An apply of these alone would give them up, and the
@@ -40,6 +41,20 @@ pub(super) fn dated(mut error: ApplyError, metadata: &ObjectMeta) -> ApplyError 
         let newest = writes.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
         // The client's clock type is another crate's; both know milliseconds since the epoch.
         *since = newest.and_then(|time| DateTime::from_timestamp_millis(time.as_millisecond()));
+    }
+    error
+}
+
+/// A conflict, with the setting by which a GitOps tool leaves the field alone, if it is one that owns it.
+pub(super) fn with_setting(mut error: ApplyError, hpa: &Value, manager: &str) -> ApplyError {
+    if let ApplyError::Conflict { target, owner, setting, .. } = &mut error {
+        let report = OwnershipReport::of(target, manager, [hpa]);
+        let is_owner = |owned: &&Ownership| {
+            owned.manager.as_ref().is_some_and(|manager| owner.split(AND).any(|one| one == manager))
+        };
+        let found =
+            report.in_the_way_of(Writes::Bounds).filter(is_owner).find_map(|owned| report.size_owner(owned).setting);
+        *setting = found.map(Box::new);
     }
     error
 }
@@ -93,7 +108,8 @@ mod tests {
         .unwrap();
         for (owners, day) in [("a", Some(1)), ("b and a", Some(2)), ("d", None)] {
             let target = Target::deployment("shop", "web");
-            let error = ApplyError::Conflict { target, field: "f".into(), owner: owners.into(), since: None };
+            let error =
+                ApplyError::Conflict { target, field: "f".into(), owner: owners.into(), since: None, setting: None };
             let ApplyError::Conflict { since, .. } = dated(error, &metadata) else { panic!() };
             let expected = day.map(|day| format!("2026-01-0{day} 00:00:00 UTC"));
             assert_eq!(since.map(|since| since.to_string()), expected, "{owners}");

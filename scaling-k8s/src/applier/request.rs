@@ -129,7 +129,8 @@ impl KubeHpaApplier {
         };
         let send = || self.patch(target, body, dry_run, read);
         let written = retry::write(target, patience, dry_run, is_outdated, send).await;
-        written.map_err(|error| ownership::dated(error, &read.hpa.metadata))
+        let dated = written.map_err(|error| ownership::dated(error, &read.hpa.metadata));
+        dated.map_err(|error| ownership::with_setting(error, &read.json, &self.manager))
     }
 
     async fn patch(

@@ -33,7 +33,12 @@ impl<P: HpaApplier> Clusters<P> {
             ) => Some(error.to_string()),
             _ => None,
         };
-        locked(&cluster.acting).end(pass, failure, self.running_ms(), &self.config);
+        let mut acting = locked(&cluster.acting);
+        acting.end(pass, failure, self.running_ms(), &self.config);
+        if let Err(ApplyError::Refused { detail, denied: true, .. }) = &answer {
+            acting.deny(detail);
+        }
+        drop(acting);
         answer
     }
 }

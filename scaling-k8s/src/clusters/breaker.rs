@@ -16,6 +16,8 @@ pub(super) struct Breaker {
     doubled: u32,
     open_until: Option<i64>,
     why: String,
+    /// Reason why the last answer was a no to whoever asks.
+    denied: Option<String>,
 }
 
 /// A question that may be asked.
@@ -31,6 +33,7 @@ pub(super) struct Pass {
 pub(super) enum State {
     Unasked,
     Up,
+    Denied { why: String },
     Failing { failures: u32, why: String },
     Open { failures: u32, why: String, left: Duration },
 }
@@ -56,7 +59,7 @@ impl Breaker {
             *self = Self { asked: true, ..Self::default() };
             return;
         };
-        self.asked = true;
+        (self.asked, self.denied) = (true, None);
         self.failures = self.failures.saturating_add(1);
         self.why = why.chars().take(LONGEST).collect();
         if pass.is_trial {
@@ -68,11 +71,18 @@ impl Breaker {
         self.open_until = Some(now_ms.saturating_add(self.pause(config)));
     }
 
+    /// Takes in that the question that ended last was answered, with a no to whoever asked. That is no reason to leave a cluster alone:
+    /// another question may be allowed.
+    pub(super) fn deny(&mut self, why: &str) {
+        self.denied = Some(why.chars().take(LONGEST).collect());
+    }
+
     pub(super) fn state(&self, now_ms: i64) -> State {
         let (failures, why) = (self.failures, self.why.clone());
         match self.open_until {
             Some(until) => State::Open { failures, why, left: left(until, now_ms) },
             None if failures > 0 => State::Failing { failures, why },
+            None if self.denied.is_some() => State::Denied { why: self.denied.clone().unwrap_or_default() },
             None if self.asked => State::Up,
             None => State::Unasked,
         }
@@ -121,6 +131,20 @@ mod tests {
         breaker.end(pass, None, now, &config);
         assert_eq!(breaker.state(now), State::Up);
         assert!(breaker.begin(now, &config).is_ok());
+    }
+
+    #[test]
+    fn a_cluster_that_knows_nobody_is_not_up_and_is_still_asked() {
+        let (mut breaker, config) = (Breaker::default(), CONFIG());
+        for _ in 0..5 {
+            let pass = breaker.begin(0, &config).unwrap();
+            breaker.end(pass, None, 0, &config);
+            breaker.deny("401");
+        }
+        assert_eq!(breaker.state(0), State::Denied { why: "401".into() });
+        let pass = breaker.begin(0, &config).unwrap();
+        breaker.end(pass, None, 0, &config);
+        assert_eq!(breaker.state(0), State::Up);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Clusters from a kubeconfig, and the one that the process runs in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{
+    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
+};
 use kube::{Client, Config};
 
 use super::Clusters;
@@ -38,6 +40,14 @@ pub enum InvalidClusters {
         /// The contexts that there are.
         known: Vec<String>,
     },
+    /// The credentials of the pod that the process runs in cannot be read; outside of a cluster there are none.
+    #[error("{path}: {source}; is this a pod, and has it a service account (automountServiceAccountToken)?")]
+    ServiceAccount {
+        /// The file.
+        path: String,
+        /// Cause.
+        source: std::io::Error,
+    },
     /// A context cannot be used.
     #[error("context {context:?}: {source}")]
     Context {
@@ -46,6 +56,72 @@ pub enum InvalidClusters {
         /// Cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// The service account of a pod: where it finds its cluster, and its credentials.
+///
+/// The default is what Kubernetes gives every pod: `https://kubernetes.default.svc`, and the files below
+/// `/var/run/secrets/kubernetes.io/serviceaccount`. The token is read again while it is used, since Kubernetes renews it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    server: String,
+    folder: PathBuf,
+}
+
+impl Default for ServiceAccount {
+    fn default() -> Self {
+        Self {
+            server: "https://kubernetes.default.svc".to_owned(),
+            folder: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
+        }
+    }
+}
+
+impl ServiceAccount {
+    /// Sets the URL of the API server, where the name of its service is not known to the pod.
+    #[must_use]
+    pub fn server(mut self, url: impl Into<String>) -> Self {
+        self.server = url.into();
+        self
+    }
+
+    /// Sets the folder of the files `token`, `ca.crt` and `namespace`, where it is mounted elsewhere.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = folder.into();
+        self
+    }
+
+    /// A kubeconfig of one context that says the same.
+    fn kubeconfig(&self, name: &str) -> Result<Kubeconfig, InvalidClusters> {
+        let file = |name: &str| {
+            let path = self.folder.join(name);
+            let read = std::fs::read_to_string(&path);
+            let failed = |source| InvalidClusters::ServiceAccount { path: path.display().to_string(), source };
+            read.map(|text| (path.display().to_string(), text)).map_err(failed)
+        };
+        let ((token, _), (authority, _), (_, namespace)) = (file("token")?, file("ca.crt")?, file("namespace")?);
+        let cluster =
+            Cluster { server: Some(self.server.clone()), certificate_authority: Some(authority), ..Cluster::default() };
+        let context = Context {
+            cluster: name.to_owned(),
+            user: Some(name.to_owned()),
+            namespace: Some(namespace.trim().to_owned()),
+            ..Context::default()
+        };
+        let user = AuthInfo { token_file: Some(token), ..AuthInfo::default() };
+        Ok(Kubeconfig {
+            clusters: vec![NamedCluster { name: name.to_owned(), cluster: Some(cluster), ..NamedCluster::default() }],
+            auth_infos: vec![NamedAuthInfo {
+                name: name.to_owned(),
+                auth_info: Some(user),
+                ..NamedAuthInfo::default()
+            }],
+            contexts: vec![NamedContext { name: name.to_owned(), context: Some(context), ..NamedContext::default() }],
+            current_context: Some(name.to_owned()),
+            ..Kubeconfig::default()
+        })
+    }
 }
 
 /// The contexts of a kubeconfig, in its order.
@@ -102,16 +178,15 @@ impl Clusters<Client> {
         Ok(clusters)
     }
 
-    /// The cluster that the process runs in, by its service account, under a name; it is the default.
+    /// The cluster that the process runs in, by its [service account](ServiceAccount), under a name; it is the default. Nothing is sent
+    /// yet, and no variable of the environment is looked at but those of proxies.
     ///
     /// # Errors
-    /// [`InvalidClusters::Context`] if the process runs in none.
-    pub fn in_cluster(name: impl Into<String>) -> Result<Self, InvalidClusters> {
-        install_provider();
+    /// [`InvalidClusters::ServiceAccount`] if the process runs in none, [`InvalidClusters::Context`] if its certificates or its address
+    /// cannot be used.
+    pub async fn in_cluster(name: impl Into<String>, account: &ServiceAccount) -> Result<Self, InvalidClusters> {
         let name = name.into();
-        let client = Config::incluster_dns().map_err(Into::into).and_then(client);
-        let client = client.map_err(|source| InvalidClusters::Context { context: name.clone(), source })?;
-        Self::new([(name, client)])
+        Self::from_kubeconfig(account.kubeconfig(&name)?, [name]).await
     }
 
     /// These clusters and others. The default stays, if there is one among these.

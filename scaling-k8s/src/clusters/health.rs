@@ -34,6 +34,11 @@ pub enum PartHealth {
     Unasked,
     /// The last answer was one.
     Up,
+    /// It answers, and does not know who asks, or does not allow it.
+    Denied {
+        /// Its words.
+        why: String,
+    },
     /// It failed, and is still asked.
     Failing {
         /// Failures in a row.
@@ -57,6 +62,7 @@ impl fmt::Display for PartHealth {
         match self {
             Self::Unasked => f.write_str("not asked yet"),
             Self::Up => f.write_str("up"),
+            Self::Denied { why } => write!(f, "denied: {why}"),
             Self::Failing { failures, why } => write!(f, "failing ({failures} in a row): {why}"),
             Self::Isolated { failures, why, retry_in } => {
                 write!(f, "left alone for {} s ({failures} in a row): {why}", retry_in.as_secs_f64().ceil())
@@ -70,6 +76,7 @@ impl From<State> for PartHealth {
         match state {
             State::Unasked => Self::Unasked,
             State::Up => Self::Up,
+            State::Denied { why } => Self::Denied { why },
             State::Failing { failures, why } => Self::Failing { failures, why },
             State::Open { failures, why, left } => Self::Isolated { failures, why, retry_in: left },
         }

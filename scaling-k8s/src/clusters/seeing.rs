@@ -10,7 +10,7 @@ use scaling_core::{MetricsSource, Observation, SourceError, Target};
 
 use super::{Cluster, Clusters, Isolated, locked};
 use crate::fan_out::{until, within};
-use crate::metrics_api::ApiFault;
+use crate::metrics_api::{ApiCause, ApiFault};
 
 type Seen = Result<Observation, SourceError>;
 
@@ -48,7 +48,12 @@ impl<P: MetricsSource> Clusters<P> {
         if let Some(why) = &failure {
             tracing::debug!(cluster = name, %why, "a cluster failed");
         }
-        locked(&cluster.seeing).end(pass, failure, now_ms, &self.config);
+        let mut seeing = locked(&cluster.seeing);
+        seeing.end(pass, failure, now_ms, &self.config);
+        if let Some(why) = denial(&seen) {
+            seeing.deny(&why);
+        }
+        drop(seeing);
         seen
     }
 }
@@ -65,6 +70,17 @@ fn failure(seen: &[Seen]) -> Option<String> {
             }
             _ => return None,
         }
+    }
+    why
+}
+
+/// The words of the server, if it answered nothing but that whoever asks may not.
+fn denial(seen: &[Seen]) -> Option<String> {
+    let mut why = None;
+    for one in seen {
+        let Err(SourceError::Backend { source, .. }) = one else { return None };
+        let fault = source.downcast_ref::<ApiFault>().filter(|fault| matches!(fault.cause, ApiCause::Forbidden { .. }));
+        why = why.or(Some(fault?.to_string()));
     }
     why
 }

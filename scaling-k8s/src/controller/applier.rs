@@ -94,7 +94,7 @@ impl CachedApplier {
         if scaled.kind != target.kind || scaled.name != target.name {
             let Target { hpa, kind, name, .. } = target;
             let detail = format!("HPA {hpa:?} scales {}/{}, not {kind}/{name}", scaled.kind, scaled.name);
-            return Err(ApplyError::Refused { target: target.clone(), detail }.into());
+            return Err(ApplyError::Refused { target: target.clone(), detail, denied: false }.into());
         }
         hpa.state().map_err(|why| unapplied(false, why.into()))
     }
@@ -158,7 +158,12 @@ impl HpaApplier for CachedApplier {
                 }
             }
             // Nothing was written, and nothing was learnt.
-            Err(ApplyError::Conflict { .. } | ApplyError::Refused { .. } | ApplyError::Unapplied { .. }) => {
+            Err(
+                ApplyError::Conflict { .. }
+                | ApplyError::Owned { .. }
+                | ApplyError::Refused { .. }
+                | ApplyError::Unapplied { .. },
+            ) => {
                 match before {
                     Some(before) => self.ahead().insert(target.clone(), before),
                     None => self.ahead().remove(target),

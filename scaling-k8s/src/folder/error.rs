@@ -141,6 +141,6 @@ pub(super) fn failed(target: &Target, error: FolderError, written: bool) -> Appl
             let transient = matches!(error, FolderError::Changed { .. });
             ApplyError::Unapplied { target, transient, source: Box::new(error) }
         }
-        other => ApplyError::Refused { target, detail: other.to_string() },
+        other => ApplyError::Refused { target, detail: other.to_string(), denied: false },
     }
 }

@@ -161,3 +161,25 @@ async fn refusals_do_not_make_it_ask_without_a_pause() {
         replica.task.abort();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_the_namespace_is_missing_it_creates_ever_more_slowly_and_says_why() {
+    let server = Server::default();
+    server.set(Mood::NoNamespace);
+    let mut replica = run(leases(&server, "a", 8));
+    let mut said = replica.held.clone();
+    sleep(SECOND * 120).await;
+    let created = |from: usize| server.seen().iter().skip(from).filter(|(method, ..)| method == "POST").count();
+    // At 0, 2, 6, 14, 30 s, then each 30 s; a few go out together.
+    let first = created(0);
+    assert!((4..=40).contains(&first), "{first} in 2 min");
+    let trouble = said.borrow_and_update().trouble.clone().unwrap();
+    assert_eq!(trouble, "no Lease can be created, as there is no namespace \"ops\": create it, or name another");
+    let before = server.seen().len();
+    sleep(SECOND * 60).await;
+    assert!(created(before) <= 16, "{}", created(before));
+    assert_eq!(replica.held.borrow().trouble.as_ref(), Some(&trouble), "lists that succeed do not hide it");
+    server.set(Mood::Answers);
+    replica.holds(8, 8, SECOND * 60).await;
+    assert_eq!(replica.held.borrow().trouble, None);
+}

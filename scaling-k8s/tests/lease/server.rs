@@ -19,6 +19,8 @@ pub(crate) enum Mood {
     /// Writes are stored, and their answers are lost.
     LosesAnswers,
     Refuses(u16),
+    /// The namespace is missing: lists are empty, and nothing can be created.
+    NoNamespace,
 }
 
 #[derive(Default)]
@@ -90,7 +92,8 @@ impl Server {
         match state.mood {
             Mood::Hangs => return None,
             Mood::Refuses(code) => return Some(status(code, "no")),
-            Mood::Answers | Mood::LosesAnswers => {}
+            Mood::NoNamespace if method == "POST" => return Some(status(404, "NotFound")),
+            Mood::Answers | Mood::LosesAnswers | Mood::NoNamespace => {}
         }
         let answer = match method {
             "GET" if name.is_empty() => {
@@ -112,7 +115,7 @@ impl Server {
             "PATCH" => state.patch(name, &body),
             _ => panic!("another method: {method}"),
         };
-        (state.mood == Mood::Answers).then_some(answer)
+        (state.mood != Mood::LosesAnswers).then_some(answer)
     }
 }
 

@@ -115,7 +115,9 @@ pub(crate) async fn everybody_is_found_and_nothing_is_written(world: &World) {
     let applier = world.applier();
     for mode in [ApplyMode::ServerDryRun, ApplyMode::Apply] {
         let error = applier.apply(&plan, mode).await.unwrap_err();
-        let ApplyError::Refused { detail, .. } = &error else { panic!("{error:?}") };
+        let ApplyError::Owned { owners, source, .. } = &error else { panic!("{error:?}") };
+        assert!(owners.iter().any(|owner| owner.owner == "KEDA (ScaledObject owned)"), "{owners:?}");
+        let detail = source.to_string();
         assert!(detail.contains("KEDA (ScaledObject owned)") && detail.contains("CronJob nightly"), "{detail}");
         assert_eq!(world.read("owned").await, before);
     }
@@ -124,6 +126,7 @@ pub(crate) async fn everybody_is_found_and_nothing_is_written(world: &World) {
     for said in [record.outcome.to_string(), record.explain()] {
         assert!(said.contains("is owned: another HPA, owned-too"), "law 10: the record names the owner: {said}");
     }
+    assert!(record.owners.iter().any(|owner| owner.owner == "another HPA, owned-too"), "{:?}", record.owners);
     let taken = applier.ownership(OwnershipPolicy::Take).apply(&plan, ApplyMode::Apply).await;
     assert!(taken.unwrap().changed, "the host has decided");
 }

@@ -50,9 +50,12 @@ async fn what_somebody_else_owns_is_refused_with_the_owner_and_not_written() {
     let (applier, asked) = cluster(second());
     for mode in [ApplyMode::ServerDryRun, ApplyMode::Apply] {
         let error = applier.apply(&plan(), mode).await.unwrap_err();
-        let ApplyError::Refused { detail, .. } = &error else { panic!("{error:?}") };
+        let ApplyError::Owned { owners, source, .. } = &error else { panic!("{error:?}") };
+        let said: Vec<String> = owners.iter().map(|owner| format!("{owner}: {}", owner.advice)).collect();
+        assert_eq!(said, ["another HPA, second sets the size of the same workload: delete one of the two HPAs"]);
+        assert_eq!(error.size_owners(), *owners);
         assert_eq!(
-            detail,
+            source.to_string(),
             "shop/Deployment/checkout is owned: another HPA, second, sets the size of the same workload"
         );
     }

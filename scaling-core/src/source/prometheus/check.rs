@@ -12,12 +12,16 @@ use super::index::{Index, covered_percent, is_coverage};
 use super::query::{self, Names};
 use super::source::PrometheusSource;
 use super::template::{Measure, QueryTemplate, Unit};
+use crate::http::HttpError;
 use crate::metrics::SignalKind;
 use crate::target::Target;
 
 /// How far back is looked, and how often: enough for a counter to show, and little for a server.
 const BACK: TimeDelta = TimeDelta::hours(1);
 const STEP: Duration = Duration::from_secs(300);
+
+/// Queries in a row without an answer after which no more are asked.
+const PATIENCE: u32 = 2;
 
 /// Most label sets shown.
 const SHOWN: usize = 10;
@@ -54,6 +58,11 @@ pub enum Verdict {
         /// The unit that would fit.
         looks_like: Unit,
     },
+    /// It counts pods, and the value is no whole number: it is not taken.
+    Fractional {
+        /// The value now.
+        value: f64,
+    },
     /// It is a counter: values only rise, or its name says so, and no rate is taken.
     Counter,
     /// There was a value, and there is none now.
@@ -68,6 +77,8 @@ pub enum Verdict {
     },
     /// The query failed.
     Failed(QueryFault),
+    /// It was not asked, as the server did not answer those before.
+    NotAsked,
 }
 
 impl Verdict {
@@ -102,7 +113,11 @@ impl fmt::Display for Verdict {
             Self::Ambiguous { found } => {
                 write!(f, "ambiguous: {} series for one workload: {}; add them up", found.len(), found.join(", "))
             }
+            Self::Fractional { value } => {
+                write!(f, "not whole: {value} pods; count them, without a mean over time or a division")
+            }
             Self::Failed(fault) => write!(f, "failed: {fault}"),
+            Self::NotAsked => f.write_str("not asked, as the server did not answer"),
         }
     }
 }
@@ -126,12 +141,14 @@ impl fmt::Display for QueryCheck {
 
 impl PrometheusSource {
     /// Runs each query of the set for one target, over the last hour, and says what is right or wrong with it. At most three queries
-    /// each: those without a series are asked again without the workload, and without the namespace, to see what there is.
+    /// each: those without a series are asked again without the workload, and without the namespace, to see what there is. Once two in a row had no
+    /// answer at all, the rest is not asked: whoever waits has waited long enough.
     ///
     /// A share of failures below 1 cannot be told from a percentage below 1, so it is not called a wrong unit.
     pub async fn check(&self, target: &Target, now: DateTime<Utc>) -> Vec<QueryCheck> {
         let mut checks = Vec::new();
         let foreign = self.set.foreign(target);
+        let mut unanswered = 0;
         for template in self.set.templates() {
             let namespaces = BTreeSet::from([target.namespace.as_str()]);
             let workloads = BTreeSet::from([query::label_of(&self.set, template, target)]);
@@ -139,9 +156,17 @@ impl PrometheusSource {
             let promql = query::rendered(&self.set, template, names);
             let verdict = match &foreign {
                 Some(fault) => Err(fault.clone()),
+                None if unanswered >= PATIENCE => Ok(Verdict::NotAsked),
                 None => self.verdict(template, target, &promql, &namespaces, now).await,
             };
             let verdict = verdict.unwrap_or_else(Verdict::Failed);
+            match &verdict {
+                Verdict::Failed(QueryFault::Http(HttpError::Timeout { .. } | HttpError::Connect { .. })) => {
+                    unanswered += 1
+                }
+                Verdict::NotAsked => {}
+                _ => unanswered = 0,
+            }
             checks.push(QueryCheck { measure: template.measure(), promql, verdict });
         }
         checks
@@ -221,6 +246,9 @@ fn judged(template: &QueryTemplate, samples: &[Sample], now: DateTime<Utc>) -> V
         own if own.is_nan() && may_be_nan(template.measure()) => Verdict::NothingToMeasure,
         own if !own.is_finite() => Verdict::NotFinite,
         own if own < 0.0 || own > limit => Verdict::OutOfRange { value: own },
+        own if own.fract() != 0.0 && matches!(template.measure(), Measure::ReadyPods | Measure::DesiredPods) => {
+            Verdict::Fractional { value: own }
+        }
         own => match looks_like(template, largest) {
             Some(looks_like) => Verdict::WrongUnit { largest, looks_like },
             None => Verdict::Works { value: own },

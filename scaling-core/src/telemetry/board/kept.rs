@@ -12,12 +12,19 @@ use crate::bounds::Bounds;
 use crate::decision::{CapacityModel, Floor, Reason, ScalingAction, ScalingDecision, Urgency};
 use crate::metrics::{Absence, ScalingMetrics, SignalKind, SignalSet};
 use crate::record::{DecisionRecord, Outcome, Step};
+use crate::size_owner::{OwnerSetting, SizeOwner};
 use crate::state::ApplyMode;
 
 /// Guards that are counted by name; what others refuse is counted together.
 const GUARDS: usize = 16;
 /// Bytes of an error or of the reason of a floor.
 const WORDS: usize = 200;
+/// Others who set the size that are kept, and bytes of their texts. The first of them may say more than the rest: what makes it leave the
+/// size to us.
+const OWNERS: usize = 2;
+const OWNER: usize = 120;
+const ADVICE: usize = 320;
+const SETTING: usize = 600;
 /// Forecasts that wait for the moment that they are for.
 const WAITING: usize = 40;
 
@@ -130,6 +137,42 @@ pub(super) struct Newest {
     pub(super) engine: String,
 }
 
+/// Others who set the size of a workload.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Others {
+    /// Instant at which they were seen last.
+    pub(super) seen: DateTime<Utc>,
+    pub(super) owners: Vec<SizeOwner>,
+    /// How many more there are.
+    pub(super) more: usize,
+}
+
+impl Others {
+    pub(super) fn new(seen: DateTime<Utc>, owners: &[SizeOwner]) -> Option<Self> {
+        let kept = |(nth, owner): (usize, &SizeOwner)| SizeOwner {
+            owner: capped(&owner.owner, OWNER),
+            field: capped(&owner.field, OWNER),
+            since: owner.since,
+            advice: capped(&owner.advice, if nth == 0 { ADVICE } else { OWNER }),
+            // A text that is cut is of no use to anybody.
+            setting: owner.setting.as_ref().filter(|setting| nth == 0 && setting.text.len() <= SETTING).map(
+                |setting| OwnerSetting { place: capped(&setting.place, OWNER), text: setting.text.as_str().into() },
+            ),
+        };
+        let more = owners.len().saturating_sub(OWNERS);
+        let owners: Vec<_> = owners.iter().take(OWNERS).enumerate().map(kept).collect();
+        (!owners.is_empty()).then_some(Self { seen, owners, more })
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = |owner: &SizeOwner| {
+            let setting = owner.setting.as_ref().map_or(0, |one| one.place.capacity() + one.text.capacity());
+            owner.owner.capacity() + owner.field.capacity() + owner.advice.capacity() + setting
+        };
+        self.owners.capacity() * size_of::<SizeOwner>() + self.owners.iter().map(texts).sum::<usize>()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) first: DateTime<Utc>,
@@ -160,6 +203,8 @@ pub(super) struct Kept {
     pub(super) other_guards: u64,
     pub(super) absent: [Option<(DateTime<Utc>, Absence)>; SignalKind::ALL.len()],
     pub(super) failing: Option<Failing>,
+    /// Others who set the size, until a write gets through.
+    pub(super) others: Option<Others>,
     /// Failures by step.
     pub(super) failures: [u64; STEPS.len()],
 }
@@ -193,6 +238,7 @@ impl Kept {
             other_guards: 0,
             absent: [None; SignalKind::ALL.len()],
             failing: None,
+            others: None,
             failures: [0; STEPS.len()],
         }
     }
@@ -212,6 +258,11 @@ impl Kept {
             (self.bounds, self.resting) = (record.bounds, record.resting.or(record.bounds));
             self.floor = record.floor.as_ref().map(FloorTold::of);
             self.min_without_floor = record.min_without_floor;
+        }
+        match record.outcome {
+            _ if !record.owners.is_empty() => self.others = Others::new(record.at, &record.owners),
+            Outcome::Applied | Outcome::Validated => self.others = None,
+            _ => {}
         }
         self.count_guards(record);
         self.told.take(record);
@@ -381,6 +432,7 @@ impl Kept {
             + self.waiting.capacity() * size_of::<(DateTime<Utc>, f64)>()
             + self.guards.capacity() * size_of::<GuardCount>()
             + guards
+            + self.others.as_ref().map_or(0, Others::bytes)
             + texts.into_iter().flatten().map(String::capacity).sum::<usize>()
     }
 }

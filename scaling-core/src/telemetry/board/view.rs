@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::kept::{Coverage, Failing, FloorTold, Forecasted, GuardCount, Kept, LoadUnit, Newest, STEPS};
+use super::kept::{Coverage, Failing, FloorTold, Forecasted, GuardCount, Kept, LoadUnit, Newest, Others, STEPS};
 use super::told::{Entry, Kind};
 use crate::bounds::Bounds;
 use crate::metrics::{Absence, ScalingMetrics, SignalKind};
@@ -91,6 +91,9 @@ pub struct Row {
     failing: Option<Step>,
     /// Ticks in which a guard refused, since the board began.
     refused: u64,
+    /// Others who set its size.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owned_by: Vec<String>,
     /// What happened in the last tick.
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<String>,
@@ -116,6 +119,7 @@ impl Row {
             absent: signals.filter_map(|(kind, absent)| absent.map(|_| kind)).collect(),
             failing: kept.failing.as_ref().map(|failing| failing.step),
             refused: kept.guards.iter().map(|count| count.refused).sum(),
+            owned_by: kept.others.iter().flat_map(|others| &others.owners).map(|one| one.owner.clone()).collect(),
             words: kept.told.last().map(|(_, words)| words.to_owned()),
         }
     }
@@ -169,6 +173,9 @@ pub struct TargetView {
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failing>,
     failures: Vec<StepFailures>,
+    /// Others who set its size, and how to live with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others: Option<Others>,
     guards: Vec<GuardCount>,
     other_guards: u64,
     decisions: Vec<Entry>,
@@ -241,6 +248,7 @@ impl TargetView {
             absent_signals: absent.collect(),
             failure: kept.failing.clone(),
             failures: failures.map(|(step, ticks)| StepFailures { step, ticks }).collect(),
+            others: kept.others.clone(),
             guards: kept.guards.clone(),
             other_guards: kept.other_guards,
             decisions: kept.told.newest_first(),

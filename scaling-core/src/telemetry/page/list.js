@@ -91,7 +91,7 @@ class List {
 
   searched(row) {
     const { target } = row;
-    return text([fullName(target), `${target.namespace}/${target.name}`, target.kind, target.hpa, stateWord(row), row.words || "", (row.absent || []).map(words)].join(" "));
+    return text([fullName(target), `${target.namespace}/${target.name}`, target.kind, target.hpa, stateWord(row), row.words || "", (row.absent || []).map(words), (row.owned_by || [])].join(" "));
   }
 
   draw(entry) {
@@ -114,7 +114,8 @@ class List {
       cell("number wanted", "Wanted", row.wanted === undefined ? "–" : number(row.wanted)),
       cell("number floor", "Floor", row.floor === undefined ? "–" : number(row.floor)),
       cell("number refused", "Refusals", number(row.refused)),
-      cell("last", "Last decision", (row.absent || []).length > 0 && h("span", { class: "gone" }, `no ${row.absent.map(words).join(", ")}. `), row.words || "–"),
+      cell("last", "Last decision", (row.absent || []).length > 0 && h("span", { class: "gone" }, `no ${row.absent.map(words).join(", ")}. `),
+        (row.owned_by || []).length > 0 && h("span", { class: "gone" }, `size also set by ${row.owned_by.join(", ")}. `), row.words || "–"),
     );
     if (focused) node.querySelector("a").focus();
   }

@@ -27,9 +27,9 @@ class One {
 
   build() {
     const section = (title, ...inside) => h("section", {}, h("h3", {}, title), ...inside);
-    const parts = { title: h("h2", {}), line: h("p", { class: "verdict" }), notices: h("div", {}), facts: h("dl", { class: "facts" }), charts: h("section", { "aria-label": "Charts" }),
+    const parts = { title: h("h2", {}), line: h("p", { class: "verdict" }), notices: h("div", {}), others: h("div", {}), facts: h("dl", { class: "facts" }), charts: h("section", { "aria-label": "Charts" }),
       decisions: h("ol", { class: "decisions" }), guards: h("div", {}), signals: h("div", {}), savings: h("p", { class: "soft" }, "…"), failures: h("div", {}) };
-    this.host.replaceChildren(this.back(), parts.title, parts.line, parts.notices, parts.facts, parts.charts,
+    this.host.replaceChildren(this.back(), parts.title, parts.line, parts.notices, parts.others, parts.facts, parts.charts,
       h("div", { class: "pair" }, section("Last decisions", parts.decisions),
         h("div", {}, section("Against the HPA alone", parts.savings), section("Refused and limited by guards", parts.guards), section("Signals", parts.signals), section("Failures", parts.failures))));
     parts.drawn = new Charts(parts.charts);
@@ -45,6 +45,10 @@ class One {
     const last = view.decisions[0];
     parts.line.replaceChildren(badge(view), " ", last ? last.words : "");
     parts.notices.replaceChildren(...this.notices(view, now));
+    // Only when they are others: what somebody has marked to copy stays marked.
+    const others = JSON.stringify([view.others && view.others.owners, view.others && view.others.more, dayHere.format(now)]);
+    if (parts.shownOthers !== others) parts.others.replaceChildren(...this.others(view, now));
+    parts.shownOthers = others;
     parts.facts.replaceChildren(...this.facts(view, now));
     parts.drawn.take(view);
     const told = JSON.stringify([view.decisions, dayHere.format(now)]);
@@ -66,6 +70,15 @@ class One {
     if (view.no_forecast) add("absent", h("b", {}, "No forecast"), `: ${view.no_forecast}.`);
     if (view.mode !== "apply") add("dry", h("b", {}, words(view.mode)), ` (${modeWords[view.mode]}).`);
     return notices;
+  }
+
+  others(view, now) {
+    if (!view.others) return [];
+    const { owners, more } = view.others;
+    const one = ({ owner, field, since, advice, setting }) => h("li", {}, h("b", {}, owner), " sets ", field, since && [", since ", time(new Date(since), now)], ". ",
+      h("span", {}, `To live together: ${advice}.`), setting && h("figure", {}, h("figcaption", {}, setting.place), h("pre", { tabindex: "0" }, setting.text)));
+    return [h("section", { class: "notice owned", "aria-label": "Others who set its size" }, h("b", {}, "Somebody else sets its size"), h("ul", {}, owners.map(one)),
+      more > 0 && h("p", {}, `And ${plural(more, "other", "others")}.`))];
   }
 
   facts(view, now) {

@@ -236,7 +236,7 @@ impl ResizeApplier {
         };
         let owner = joined(found.iter().map(|(owner, ..)| owner.clone()).collect());
         let field = joined(found.into_iter().map(|(_, field, _)| field).collect());
-        Err(Box::new(ApplyError::Conflict { target: target.clone(), field, owner, since }))
+        Err(Box::new(ApplyError::Conflict { target: target.clone(), field, owner, since, setting: None }))
     }
 
     fn effect(

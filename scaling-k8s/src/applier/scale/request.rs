@@ -157,7 +157,7 @@ impl ScaleApplier {
         let mut names: Vec<&str> = owners.into_iter().map(|(manager, _)| manager).collect();
         names.dedup();
         let (target, field, owner) = (target.clone(), "spec.replicas".to_owned(), names.join(" and "));
-        Err(ApplyError::Conflict { target, field, owner, since })
+        Err(ApplyError::Conflict { target, field, owner, since, setting: None })
     }
 
     /// A conflict, with the instant of the owner's last write. A scale subresource does not tell it, the workload does.

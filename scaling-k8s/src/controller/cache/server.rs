@@ -9,6 +9,7 @@ use kube::{Client, Resource};
 
 use super::object::Object;
 use super::watch::{Event, Fault, Page, Server};
+use crate::ClientFault;
 
 /// HPAs of one part of a list.
 const PAGE: u32 = 500;
@@ -70,23 +71,5 @@ fn fault(what: &str, error: &kube::Error) -> Fault {
         kube::Error::SerdeError(_) | kube::Error::LinesCodecMaxLineLengthExceeded => true,
         _ => false,
     };
-    let why = match error {
-        kube::Error::Api(status) => format!("{}: {}", status.code, status.message),
-        other => chain(other),
-    };
-    Fault { why: format!("the {what} of the HPAs failed: {why}"), relist }
-}
-
-/// An error with its causes, which the client's own errors leave out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let said = inner.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = inner.source();
-    }
-    text
+    Fault { why: format!("the {what} of the HPAs failed: {}", ClientFault::explain(error)), relist }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -19,6 +20,7 @@ use super::held::{Held, Hold};
 use super::machine::{Action, Answer, Event, Key, Machine, Seen, Standing, Write};
 use super::object;
 use super::settings::LeaseSettings;
+use crate::ClientFault;
 
 /// The Leases of the shards of a fleet, and this replica's part in them.
 ///
@@ -67,12 +69,12 @@ impl ShardLeases {
         let mut stop = pin!(stop);
         let mut stopped: Option<Instant> = None;
         let mut transitions = BTreeMap::new();
-        let mut trouble = None;
+        let mut trouble = Trouble::default();
         loop {
             let now = Instant::now();
             let actions = machine.next(now.into_std());
             // Before anything goes out: what is about to be given up must be known to be.
-            self.publish(&machine, now, trouble.as_ref());
+            self.publish(&machine, now, trouble.said());
             for action in actions {
                 under_way.push(self.carry_out(action, &transitions));
             }
@@ -88,7 +90,7 @@ impl ShardLeases {
                 }
                 Some(told) = under_way.next() => {
                     if let Some(failure) = told.failure {
-                        trouble = failure.said;
+                        trouble.take(failure, now);
                     }
                     transitions.extend(told.transitions);
                     machine.on(Instant::now().into_std(), told.event);
@@ -96,7 +98,7 @@ impl ShardLeases {
                 () = sleep_until(Instant::from_std(machine.wake(now.into_std()))) => {}
             }
         }
-        self.held.send_replace(Held { trouble, ..Held::default() });
+        self.held.send_replace(Held { trouble: trouble.said().cloned(), ..Held::default() });
     }
 
     fn publish(&self, machine: &Machine, now: Instant, trouble: Option<&String>) {
@@ -150,7 +152,33 @@ struct Told {
 
 /// What is wrong, if anything is.
 struct Failure {
+    of_write: bool,
     said: Option<String>,
+}
+
+/// Time for which the failure of a write is told, if no other one succeeds: one that holds nothing writes nothing.
+const TOLD: Duration = Duration::from_secs(120);
+
+/// Troubles that last. A list that succeeds says nothing about a write that was refused: in a namespace that is missing, lists are empty.
+#[derive(Default)]
+struct Trouble {
+    look: Option<String>,
+    write: Option<(Instant, String)>,
+}
+
+impl Trouble {
+    fn take(&mut self, failure: Failure, now: Instant) {
+        if failure.of_write {
+            self.write = failure.said.map(|said| (now, said));
+        } else {
+            self.look = failure.said;
+            self.write.take_if(|(since, _)| TOLD <= now.duration_since(*since));
+        }
+    }
+
+    fn said(&self) -> Option<&String> {
+        self.look.as_ref().or(self.write.as_ref().map(|(_, said)| said))
+    }
 }
 
 /// The Leases as the API server has them.
@@ -164,7 +192,7 @@ impl Group {
     async fn list(&self) -> Told {
         let params = ListParams::default().labels(&format!("{}={}", object::GROUP, self.settings.prefix));
         let answer = self.within(self.api.list(&params)).await;
-        let failure = failure("list leases", &answer);
+        let failure = failure("list leases", false, &answer);
         let found = answer.ok().map(|list| list.items).map(|all| self.known(&all));
         let (seen, transitions) = found.map_or((None, Vec::new()), |(seen, transitions)| (Some(seen), transitions));
         Told { event: Event::Listed(seen), transitions, failure: Some(failure) }
@@ -173,7 +201,7 @@ impl Group {
     async fn read(&self, key: Key) -> Told {
         let name = object::name(&self.settings, key);
         let answer = self.within(self.api.get_opt(&name)).await;
-        let failure = failure(&format!("read lease {name}"), &answer);
+        let failure = failure(&format!("read lease {name}"), false, &answer);
         let Ok(found) = answer else {
             return Told { event: Event::Unread(key), transitions: Vec::new(), failure: Some(failure) };
         };
@@ -195,7 +223,13 @@ impl Group {
                 Err(error) => Err(Failed::Api(kube::Error::SerdeError(error))),
             }
         };
-        let failure = failure(&format!("write lease {name}"), &answer);
+        let mut failure = failure(&format!("write lease {name}"), true, &answer);
+        if version.is_none() && matches!(&answer, Err(Failed::Api(kube::Error::Api(status))) if status.code == 404) {
+            let namespace = &self.settings.namespace;
+            failure.said = Some(format!(
+                "no Lease can be created, as there is no namespace {namespace:?}: create it, or name another"
+            ));
+        }
         let (answer, transitions) = match answer {
             Ok(lease) => {
                 let (mut seen, transitions) = self.known(std::slice::from_ref(&lease));
@@ -246,14 +280,13 @@ enum Failed {
     Api(kube::Error),
 }
 
-fn failure<T>(what: &str, answer: &Result<T, Failed>) -> Failure {
+fn failure<T>(what: &str, of_write: bool, answer: &Result<T, Failed>) -> Failure {
     let said = match answer {
         Ok(_) => None,
         Err(Failed::Late) => Some(format!("{what}: no answer in time")),
-        Err(Failed::Api(kube::Error::Api(status))) => Some(format!("{what}: {}: {}", status.code, status.message)),
-        Err(Failed::Api(error)) => Some(format!("{what}: {error}")),
+        Err(Failed::Api(error)) => Some(format!("{what}: {}", ClientFault::explain(error))),
     };
-    Failure { said }
+    Failure { of_write, said }
 }
 
 /// Passed by each write for a shard, and closed before the shard is handed over.

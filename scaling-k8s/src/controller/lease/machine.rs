@@ -64,6 +64,10 @@ pub(super) struct Machine {
     alive: BTreeMap<String, Instant>,
     /// Nothing is taken before: replicas with another number of shards were met.
     claim_after: Option<Instant>,
+    /// Creations that were refused in a row, and when the next one may be sent: each refusal doubles the pause. What is refused for one
+    /// Lease, since its namespace or the right is missing, is refused for all.
+    refused: u32,
+    create_after: Option<Instant>,
     /// No surplus is given up before: what was given up last found no taker.
     give_after: Option<Instant>,
     stopping: bool,
@@ -83,6 +87,8 @@ impl Machine {
             list_after: now,
             alive: BTreeMap::new(),
             claim_after: None,
+            refused: 0,
+            create_after: None,
             give_after: None,
             stopping: false,
         }
@@ -143,7 +149,7 @@ impl Machine {
                 available.map(|from| from + self.grace()),
             ]
         };
-        let own = [Some(self.next_list), Some(self.list_after), self.claim_after, self.give_after];
+        let own = [Some(self.next_list), Some(self.list_after), self.claim_after, self.create_after, self.give_after];
         let all = own.into_iter().chain(self.leases.values().flat_map(of_lease)).flatten();
         all.filter(|at| now < *at).min().unwrap_or(now + self.timing.retry())
     }
@@ -177,6 +183,14 @@ impl Machine {
             }
             Event::Wrote(key, answer) => {
                 let lease = self.leases.entry(key).or_default();
+                let was_creation = lease.is_unknown();
+                if was_creation && answer == Answer::Refused {
+                    let pause = self.timing.retry() * 2_u32.saturating_pow(self.refused.min(16));
+                    self.create_after = Some(now + pause.min(self.timing.duration() * 2));
+                    self.refused = self.refused.saturating_add(1);
+                } else if was_creation {
+                    (self.refused, self.create_after) = (0, None);
+                }
                 lease.written(now, answer, &self.timing);
                 if self.stopping {
                     lease.give_up();
@@ -319,6 +333,9 @@ impl Machine {
 
     /// Creates the Leases of shards that are not there. Nobody holds them at once: if they were deleted, a holder may not know it yet.
     fn place(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if !self.may_create(now) {
+            return;
+        }
         let mut room = MOST_WRITES.saturating_sub(self.writes());
         for (key, lease) in &mut self.leases {
             let is_due = matches!(key, Key::Shard(shard) if *shard < self.shards) && lease.is_missing();
@@ -327,6 +344,10 @@ impl Machine {
                 room -= 1;
             }
         }
+    }
+
+    fn may_create(&self, now: Instant) -> bool {
+        self.create_after.is_none_or(|at| at <= now)
     }
 
     /// Announces this replica: the first member Lease that is free, or one more.
@@ -346,8 +367,9 @@ impl Machine {
         // One that names this process is its own, its answer was lost.
         let named = self.leases.iter().find(|(key, lease)| matches!(key, Key::Member(_)) && lease.names(&self.me));
         if let Some(key) = named.map(|(key, _)| *key).or_else(|| members().find(is_free)) {
+            let may_create = self.may_create(now);
             let lease = self.leases.entry(key).or_default();
-            if lease.is_writable(now) {
+            if lease.is_writable(now) && (may_create || !lease.is_unknown()) {
                 actions.push(lease.write(now, key, Write::Claim));
             }
         }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::with_kind;
+use crate::client_fault::{self, ClientFault};
 use crate::manifest::{API_VERSION, KIND};
 use crate::ownership::object::shown;
 
@@ -79,12 +80,12 @@ impl<'a> Inquiry<'a> {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-                self.missed(what, format!("forbidden: {}", shown(&status.message)));
+                self.missed(what, shown(&client_fault::answered(403, &status.message)));
             }
             Ok(Err(kube::Error::Api(status))) => {
-                self.missed_for_now(what, format!("{}: {}", status.code, shown(&status.message)));
+                self.missed_for_now(what, shown(&client_fault::answered(status.code, &status.message)));
             }
-            Ok(Err(error)) => self.missed_for_now(what, shown(&error.to_string())),
+            Ok(Err(error)) => self.missed_for_now(what, shown(&ClientFault::explain(&error))),
             Err(_) => self.missed_for_now(what, LATE),
         }
         None

@@ -153,6 +153,11 @@ impl Lease {
         self.known.is_none() && self.hold.is_none() && self.writing.is_none() && !self.is_unlisted() && !self.doubt
     }
 
+    /// Returns true if it was not seen yet, so that a write creates it.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.known.is_none()
+    }
+
     pub(super) fn holder(&self) -> Option<&str> {
         match &self.known.as_ref()?.standing {
             Standing::Free => None,
