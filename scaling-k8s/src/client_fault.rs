@@ -134,7 +134,7 @@ pub(crate) fn answered(code: u16, message: &str) -> String {
             .to_owned(),
         403 => match MissingRight::read(message) {
             Some(right) => right.to_string(),
-            None => format!("refused (403): {said}"),
+            None => format!("not allowed (403): {said}"),
         },
         // JSON that is no status: something between us and the API server.
         0 => format!("a proxy or load balancer answered in place of the API server: {}", if said.is_empty() { "nothing" } else { &said }),
@@ -171,6 +171,9 @@ fn unanswered(error: &kube::Error) -> String {
         }
         _ if text.contains("deadline has elapsed") || text.contains("timed out") => {
             "no answer from the API server in time; is `server` of the context right?"
+        }
+        _ if text.contains("bearer") => {
+            "the token of the context cannot be sent; has its file a line break at the end?"
         }
         _ if matches!(error, kube::Error::Auth(_)) => {
             "the credentials of the context cannot be had; does its token file or its exec command work?"
@@ -214,7 +217,7 @@ mod tests {
         let all = of("list resource \"pods\" in API group \"\" at the cluster scope");
         assert!(said(403, &all).contains("may not list pods in the whole cluster (403)"), "{}", said(403, &all));
         let webhook = "admission webhook \"a.b\" denied the request: no";
-        assert_eq!(said(403, webhook), format!("refused (403): {webhook}"));
+        assert_eq!(said(403, webhook), format!("not allowed (403): {webhook}"));
         assert!(said(401, "Unauthorized").contains("(401)"));
         for hostile in ["", "User \"", "User \"a\" cannot get resource \"", &"User \"".repeat(1000)] {
             assert_eq!(MissingRight::read(hostile), None, "{hostile}");

@@ -455,7 +455,7 @@ async fn the_cluster_of_a_pod_is_asked_with_its_token() {
         String::from_utf8_lossy(&request[..read]).into_owned()
     });
     let folder = tempfile::tempdir().unwrap();
-    let account = pod(folder.path(), &[("token", "own-token\n"), ("ca.crt", ""), ("namespace", "shop\n")]).server(url);
+    let account = pod(folder.path(), &[("token", "own-token"), ("ca.crt", ""), ("namespace", "shop\n")]).server(url);
     let clusters = Clusters::in_cluster("here", &account).await.unwrap();
     assert_eq!((clusters.names().collect::<Vec<_>>(), clusters.default_cluster()), (vec!["here"], Some("here")));
     let client = clusters.part(&Target::deployment("shop", "web")).unwrap();

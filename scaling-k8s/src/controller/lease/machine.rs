@@ -336,7 +336,9 @@ impl Machine {
         if !self.may_create(now) {
             return;
         }
-        let mut room = MOST_WRITES.saturating_sub(self.writes());
+        // After a refusal one tries for all.
+        let most = if self.refused > 0 { 1 } else { MOST_WRITES };
+        let mut room = most.saturating_sub(self.writes());
         for (key, lease) in &mut self.leases {
             let is_due = matches!(key, Key::Shard(shard) if *shard < self.shards) && lease.is_missing();
             if is_due && room > 0 && !self.stopping && lease.is_writable(now) {
