@@ -204,7 +204,7 @@ async fn what_a_gitops_tool_says_of_our_fields_is_read() {
     let report = cluster.clone().with(path, settled).report().await;
     assert_eq!((report.owners.len(), report.in_the_way_of(Writes::Bounds).count()), (1, 0), "{report}");
     let unknown = cluster.with(path, json!(403)).report().await;
-    assert!(unknown.notes[0].starts_with("Kustomization apps were not looked at: forbidden"), "{unknown}");
+    assert!(unknown.notes[0].starts_with("Kustomization apps were not looked at: not allowed (403)"), "{unknown}");
     assert_eq!(unknown.in_the_way_of(Writes::Bounds).count(), 1);
 }
 
@@ -220,10 +220,10 @@ async fn what_may_not_be_read_is_said() {
     assert_eq!(
         report.notes,
         [
-            "Deployment checkout were not looked at: forbidden: no right",
-            "horizontalpodautoscalers of namespace shop were not looked at: forbidden: no right",
-            "cronjobs of namespace shop were not looked at: forbidden: no right",
-            "verticalpodautoscalers of namespace shop were not looked at: 500: no right",
+            "Deployment checkout were not looked at: not allowed (403): no right",
+            "horizontalpodautoscalers of namespace shop were not looked at: not allowed (403): no right",
+            "cronjobs of namespace shop were not looked at: not allowed (403): no right",
+            "verticalpodautoscalers of namespace shop were not looked at: the API server failed (500): no right; try again later",
         ],
         "ScaledObjects are served by nobody, although their group is"
     );

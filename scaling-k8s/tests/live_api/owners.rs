@@ -152,7 +152,7 @@ pub(crate) async fn with_few_rights_the_rest_is_said_to_be_unseen(world: &World)
         report = survey().report(&target).await;
     }
     for unseen in ["Deployment narrow", "horizontalpodautoscalers of namespace", "cronjobs", "scaledobjects"] {
-        let noted = |note: &String| note.starts_with(unseen) && note.contains("forbidden: ");
+        let noted = |note: &String| note.starts_with(unseen) && note.contains("(403): grant the verb ");
         assert!(report.notes.iter().any(noted), "{unseen}: {report}");
     }
     let applier = KubeHpaApplier::new(world.plain.clone());
