@@ -162,7 +162,7 @@ impl PrometheusSource {
             let verdict = verdict.unwrap_or_else(Verdict::Failed);
             match &verdict {
                 Verdict::Failed(QueryFault::Http(HttpError::Timeout { .. } | HttpError::Connect { .. })) => {
-                    unanswered += 1
+                    unanswered += 1;
                 }
                 Verdict::NotAsked => {}
                 _ => unanswered = 0,
