@@ -1,7 +1,11 @@
-//! A fleet of HPAs under one controller, as a program: the HPAs of a cluster that are annotated, their metrics from Prometheus.
+//! A fleet of HPAs under one controller, as a program: the HPAs of a cluster that are annotated, their metrics from a server or from the
+//! metrics API of the cluster itself.
 //!
 //!     cargo build --release --features live --example operator
 //!     operator --prometheus http://prometheus.monitoring:9090 --shards 8
+//!     operator --metrics-api --context staging --namespace shop --dry-run
+//!
+//! With the features `cloudwatch`, `azure-monitor` and `datadog` as well, the metrics can come from there.
 //!
 //! An HPA is a target once it has an annotation `kube-scaling/mode`: `observe` plans and records, `floors` holds floors alone, `full` does
 //! what the guards leave. Several replicas share the fleet by Leases (`--shards`). `/healthz`, `/readyz` and `/metrics` are served until the
@@ -14,13 +18,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
-use examples::live::{Telling, arguments};
+use examples::live::arguments::{self, OriginArguments, Resource};
+use examples::live::{FleetMetrics, Telling};
 use examples::{Failure, MayClose, candidates};
 use scaling_core::guard::FleetFreeze;
-use scaling_core::http::{Auth, Endpoint, HttpClient, HttpConfig};
 use scaling_core::live::{Cadence, Entry, LoopReport, RecordFiles, Rotation, Stop, Ticked, entries};
 use scaling_core::record::Tee;
-use scaling_core::source::prometheus::{PrometheusSource, QueryBudget, QuerySet};
 use scaling_core::telemetry::serve::Server;
 use scaling_core::telemetry::{Health, Metrics};
 use scaling_core::{ApplyMode, ChangeLog, HardLimits, RemovalBudget};
@@ -32,25 +35,25 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "Examples:
   operator --prometheus http://prometheus.monitoring:9090
-  operator --prometheus http://localhost:9090 --context staging --namespace shop --dry-run
+  operator --prometheus http://localhost:9090 --queries kubernetes,ingress-nginx --context staging --namespace shop --dry-run
+  operator --metrics-api=cpu --context staging --namespace shop --dry-run
   operator --prometheus http://prometheus.monitoring:9090 --shards 16 --lease-namespace autoscaling --records /records
 
 Then, for each HPA that it shall scale:
   kubectl annotate hpa checkout kube-scaling/mode=observe";
 
-/// Scales the HPAs of a cluster that are annotated, by their metrics in Prometheus.
+/// Scales the HPAs of a cluster that are annotated, by their metrics.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "operator", version, after_help = EXAMPLES)]
 struct Options {
-    /// Prometheus, or what speaks its API. By default `PROMETHEUS_URL`.
-    #[arg(long, value_name = "URL")]
-    prometheus: Option<String>,
-    /// A file with a bearer token for it, which may be renewed.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// Where requests are counted, besides CPU, memory and pods.
-    #[arg(long, value_name = "SET", value_parser = ["ingress-nginx", "istio", "linkerd", "opentelemetry"])]
-    requests: Option<String>,
+    /// Where the metrics are; without any of it, `PROMETHEUS_URL`.
+    #[command(flatten)]
+    origin: OriginArguments,
+    /// The metrics API of the cluster, in place of a monitoring service: CPU, memory and pods, as an HPA sees them. Where pods request no
+    /// memory, say `--metrics-api=cpu`: what is asked for and absent lets nothing shrink. It needs the rights of
+    /// `examples/deploy/operator/metrics-api`.
+    #[arg(long, value_name = "RESOURCES", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "cpu,memory")]
+    metrics_api: Vec<Resource>,
     /// Cluster, as a context of the kubeconfig. By default the one that the process runs in, or the current context.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
@@ -69,9 +72,6 @@ struct Options {
     /// Pods that the whole fleet may let go within 10 minutes.
     #[arg(long, value_name = "PODS", default_value_t = 100)]
     removals: u32,
-    /// Seconds between two ticks of a target.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    interval: u64,
     /// Parts of the interval over which the targets are spread.
     #[arg(long, value_name = "PARTS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=60))]
     batches: u32,
@@ -113,7 +113,7 @@ fn run(options: &Options) -> Result<(), Failure> {
 
 /// Parts that are made before anything is asked of a server.
 struct Parts {
-    source: PrometheusSource,
+    origin: OriginArguments,
     cadence: Cadence,
     leases: Option<LeaseSettings>,
     budget: RemovalBudget,
@@ -121,35 +121,25 @@ struct Parts {
 
 impl Parts {
     fn of(options: &Options, environment: Environment<'_>) -> Result<Self, Failure> {
-        let cadence = Cadence::new(Duration::from_secs(options.interval)).map_err(Failure::input)?;
+        let origin = origin(options, environment)?;
+        let cadence = Cadence::new(Duration::from_secs(origin.interval)).map_err(Failure::input)?;
         let budget = RemovalBudget::new(options.removals, Duration::from_secs(600)).map_err(Failure::input)?;
-        let (source, leases) = (source(options, cadence, environment)?, leases(options, environment)?);
-        Ok(Self { source, cadence, leases, budget })
+        Ok(Self { origin, cadence, leases: leases(options, environment)?, budget })
     }
 }
 
-fn source(options: &Options, cadence: Cadence, environment: Environment<'_>) -> Result<PrometheusSource, Failure> {
-    let url = options.prometheus.clone().or_else(|| environment("PROMETHEUS_URL"));
-    let url = url.ok_or_else(|| Failure::input("say where the metrics are: --prometheus URL, or PROMETHEUS_URL"))?;
-    let endpoint = Endpoint::parse(&url).map_err(|error| Failure::input(format!("--prometheus: {error}")))?;
-    let mut config = HttpConfig::default();
-    if let Some(path) = &options.token_file {
-        arguments::readable("--token-file", path)?;
-        config = config.auth(Auth::bearer_file(path));
+fn origin(options: &Options, environment: Environment<'_>) -> Result<OriginArguments, Failure> {
+    let (mut origin, of_cluster) = (options.origin.clone(), !options.metrics_api.is_empty());
+    if !of_cluster && !origin.is_wanted() {
+        origin.prometheus = environment("PROMETHEUS_URL");
     }
-    let requests = match options.requests.as_deref() {
-        Some("ingress-nginx") => QuerySet::ingress_nginx(),
-        Some("istio") => QuerySet::istio(),
-        Some("linkerd") => QuerySet::linkerd(),
-        Some(_) => QuerySet::opentelemetry(),
-        None => QuerySet::empty(),
-    };
-    // What has answered before the loop gives up counts, so the source gives up a little earlier.
-    let tick = cadence.source_deadline().mul_f64(0.9) / options.batches.max(1);
-    let client = HttpClient::new(config).map_err(Failure::input)?;
-    let source = PrometheusSource::new(client, endpoint, QuerySet::kubernetes().and(requests));
-    let source = source.with_budget(QueryBudget { tick, ..QueryBudget::default() });
-    Ok(source.with_sync_period(Duration::from_secs(options.interval)))
+    if !of_cluster && !origin.is_wanted() {
+        return Err(Failure::input(
+            "say where the metrics are: --prometheus URL (or PROMETHEUS_URL), --cloudwatch FILE, --azure FILE, --datadog FILE or --metrics-api",
+        ));
+    }
+    origin.validate(of_cluster)?;
+    Ok(origin)
 }
 
 fn leases(options: &Options, environment: Environment<'_>) -> Result<Option<LeaseSettings>, Failure> {
@@ -163,11 +153,19 @@ fn leases(options: &Options, environment: Environment<'_>) -> Result<Option<Leas
 
 async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
+    let of_server = match options.metrics_api.as_slice() {
+        [] => Some(FleetMetrics::of_server(&parts.origin, options.batches).await?),
+        _ => None,
+    };
     let client = match &options.context {
         Some(context) => scaling_k8s::connect(context).await,
         None => scaling_k8s::connect_from_environment().await,
     };
     let client = client.map_err(Failure::input)?;
+    let source = match of_server {
+        Some(source) => source,
+        None => FleetMetrics::of_cluster(client.clone(), &options.metrics_api, &parts.origin, options.batches)?,
+    };
     let (metrics, freeze) = (Arc::new(Metrics::new()), FleetFreeze::default());
     let mut recorder = Tee::new().with(Arc::clone(&metrics));
     let mut log = None;
@@ -189,17 +187,18 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
     let writer = KubeHpaApplier::new(client.clone());
     let start = Instant::now();
     let engine = candidates::engine(&options.engine)?().map_err(Failure::input)?;
-    let mut controller = FleetController::builder(client, parts.source, metrics.timed(engine, move || start.elapsed()))
-        .watching(cache)
-        .writing(if options.force { writer.force() } else { writer })
-        .recorder(recorder)
-        .limits(options.limits.unwrap_or_default())
-        .removal_budget(parts.budget)
-        .freeze(freeze)
-        .cadence(parts.cadence)
-        .batches(options.batches)
-        .change_events(Duration::from_secs(60))
-        .mode(if options.dry_run { ApplyMode::Plan } else { ApplyMode::Apply });
+    let mut controller =
+        FleetController::builder(client, source.clone(), metrics.timed(engine, move || start.elapsed()))
+            .watching(cache)
+            .writing(if options.force { writer.force() } else { writer })
+            .recorder(recorder)
+            .limits(options.limits.unwrap_or_default())
+            .removal_budget(parts.budget)
+            .freeze(freeze)
+            .cadence(parts.cadence)
+            .batches(options.batches)
+            .change_events(Duration::from_secs(60))
+            .mode(if options.dry_run { ApplyMode::Plan } else { ApplyMode::Apply });
     for name in ["predictive", "rules"] {
         controller = controller.engine(name, candidates::engine(name)?().map_err(Failure::input)?);
     }
@@ -210,7 +209,7 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
         controller = controller.change_log(log);
     }
     let watch = Watch::new(parts.cadence, metrics);
-    let controller = controller.after_tick(watch.after_tick()).build();
+    let controller = controller.after_tick(watch.after_tick(source)).build();
     watch.run(controller, options.listen, &stop).await
 }
 
@@ -237,7 +236,7 @@ impl Watch {
         Self { metrics, health: Arc::new(health), state }
     }
 
-    fn after_tick(&self) -> impl FnMut(&Ticked, &LoopReport) + Send + use<> {
+    fn after_tick(&self, source: FleetMetrics) -> impl FnMut(&Ticked, &LoopReport) + Send + use<> {
         let (metrics, health, mut missed) = (Arc::clone(&self.metrics), Arc::clone(&self.health), 0);
         let mut telling = Telling::new(Arc::new(print));
         move |tick, report| {
@@ -245,6 +244,7 @@ impl Watch {
             metrics.missed_ticks(report.missed - missed);
             missed = report.missed;
             telling.ticked(tick);
+            source.tell(tick, &mut telling);
         }
     }
 
@@ -350,8 +350,16 @@ mod tests {
             assert!(parts(&arguments, nothing).err().is_some_and(|said| said.contains(what)), "{what}");
         }
         assert!(parts(&[], nothing).err().is_some_and(|said| said.contains("PROMETHEUS_URL")));
-        assert!(parts(&["--prometheus", "nonsense"], nothing).err().is_some_and(|said| said.contains("--prometheus")));
+        let both = ["--prometheus", "http://localhost:9090", "--metrics-api=cpu"];
+        assert!(parts(&both, nothing).err().is_some_and(|said| said.contains("one source at a time")));
         assert!(parts(&metrics, nothing).is_ok_and(|parts| parts.leases.is_none()));
+        let set: Environment<'_> = &|name| (name == "PROMETHEUS_URL").then(|| "http://prometheus:9090".to_owned());
+        for (arguments, prometheus) in
+            [(&["--metrics-api"][..], false), (&["--datadog", "datadog.yaml"][..], false), (&[][..], true)]
+        {
+            let made = parts(arguments, set);
+            assert!(made.is_ok_and(|parts| parts.origin.prometheus.is_some() == prometheus), "{arguments:?}");
+        }
     }
 
     #[test]

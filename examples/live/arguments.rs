@@ -34,10 +34,10 @@ pub enum Resource {
     Memory,
 }
 
-/// Origin of live metrics, and the workloads that they are of.
+/// Origin of live metrics.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Live metrics (built with --features live)")]
-pub struct SourceArguments {
+pub struct OriginArguments {
     /// Prometheus, or what speaks its API: VictoriaMetrics, Thanos, Mimir.
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
@@ -53,9 +53,6 @@ pub struct SourceArguments {
     /// and `DD_APP_KEY`.
     #[arg(long, value_name = "FILE")]
     pub datadog: Option<PathBuf>,
-    /// A workload, with `Deployment` as its kind and an HPA of its own name unless they are given; may be given several times.
-    #[arg(long = "target", value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target)]
-    pub targets: Vec<Target>,
     /// Sets of queries: kubernetes, ingress-nginx, istio, linkerd, opentelemetry; several with commas, or none. By default kubernetes.
     #[arg(long, value_name = "SETS", value_delimiter = ',', default_value = "kubernetes")]
     pub queries: Vec<String>,
@@ -74,12 +71,27 @@ pub struct SourceArguments {
     /// Seconds that the metrics server has to answer one question, from 1 to 300. By default 10.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
     pub deadline: Option<u64>,
-    /// Seconds between two ticks.
+    /// Seconds between two ticks of a workload.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub interval: u64,
+}
+
+/// Origin of live metrics, and the workloads that they are of.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Live metrics (built with --features live)")]
+pub struct SourceArguments {
+    /// Where the metrics are.
+    #[command(flatten)]
+    pub origin: OriginArguments,
+    /// A workload, with `Deployment` as its kind and an HPA of its own name unless they are given; may be given several times.
+    #[arg(long = "target", value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target)]
+    pub targets: Vec<Target>,
     /// Days of the past that are fetched at the start, to learn from: 90 at most.
     #[arg(long, value_name = "DAYS", default_value_t = 14)]
     pub backfill: u64,
+    /// Parts of an interval over which the workloads are spread: each has as much less time for its questions. 0 as 1.
+    #[arg(skip)]
+    pub batches: u32,
 }
 
 /// Arguments of a run on live metrics.
@@ -113,14 +125,47 @@ pub struct LiveArguments {
     pub take: bool,
 }
 
+impl OriginArguments {
+    /// Returns whether a server is named.
+    pub fn is_wanted(&self) -> bool {
+        self.prometheus.is_some() || self.cloudwatch.is_some() || self.azure.is_some() || self.datadog.is_some()
+    }
+
+    /// Checks what can be told without asking anybody; `cluster` says that the cluster itself is the origin.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with what is missing, or given twice.
+    pub fn validate(&self, cluster: bool) -> Result<(), Failure> {
+        let files = [&self.cloudwatch, &self.azure, &self.datadog].into_iter().flatten().count();
+        match usize::from(self.prometheus.is_some()) + usize::from(cluster) + files {
+            1 => {}
+            0 => {
+                return Err(Failure::input(
+                    "say where the metrics come from: --prometheus URL, --cloudwatch FILE, --azure FILE or --datadog FILE, or from a cluster itself",
+                ));
+            }
+            _ => {
+                return Err(Failure::input(
+                    "one source at a time: --prometheus, --cloudwatch, --azure, --datadog or --metrics-api",
+                ));
+            }
+        }
+        if self.prometheus.is_none() && (self.tenant.is_some() || !self.own_queries.is_empty()) {
+            return Err(Failure::input(
+                "--query and --tenant are for --prometheus; of a cloud, the file says what is asked",
+            ));
+        }
+        if self.token_file.is_some() && self.prometheus.is_none() && self.azure.is_none() {
+            return Err(Failure::input("--token-file is for --prometheus and --azure"));
+        }
+        Ok(())
+    }
+}
+
 impl SourceArguments {
     /// Returns whether anything here was asked for.
     pub fn is_wanted(&self) -> bool {
-        self.prometheus.is_some()
-            || self.cloudwatch.is_some()
-            || self.azure.is_some()
-            || self.datadog.is_some()
-            || !self.targets.is_empty()
+        self.origin.is_wanted() || !self.targets.is_empty()
     }
 
     /// Name of the origin, for people, without credentials.
@@ -129,9 +174,12 @@ impl SourceArguments {
             Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host)),
             None => url.to_owned(),
         };
-        let named = self.prometheus.as_ref().map(|url| format!("Prometheus at {}", without_user(url)));
-        let clouds =
-            [(&self.cloudwatch, "Amazon CloudWatch"), (&self.azure, "Azure Monitor"), (&self.datadog, "Datadog")];
+        let named = self.origin.prometheus.as_ref().map(|url| format!("Prometheus at {}", without_user(url)));
+        let clouds = [
+            (&self.origin.cloudwatch, "Amazon CloudWatch"),
+            (&self.origin.azure, "Azure Monitor"),
+            (&self.origin.datadog, "Datadog"),
+        ];
         let of_cloud = || clouds.iter().find(|(file, _)| file.is_some()).map(|(_, name)| (*name).to_owned());
         named.or_else(of_cloud).unwrap_or_else(|| "the metrics API of the cluster".to_owned())
     }
@@ -146,24 +194,7 @@ impl SourceArguments {
 
     /// Checks the origin of the metrics; `cluster` says that the cluster itself is one.
     fn validate_beside(&self, cluster: bool) -> Result<(), Failure> {
-        let files = [&self.cloudwatch, &self.azure, &self.datadog].into_iter().flatten().count();
-        match usize::from(self.prometheus.is_some()) + usize::from(cluster) + files {
-            1 => {}
-            0 => {
-                return Err(Failure::input(
-                    "say where the metrics come from: --prometheus URL, --cloudwatch FILE, --azure FILE or --datadog FILE, or from a cluster itself",
-                ));
-            }
-            _ => return Err(Failure::input("one source at a time: --prometheus, --cloudwatch, --azure or --datadog")),
-        }
-        if self.prometheus.is_none() && (self.tenant.is_some() || !self.own_queries.is_empty()) {
-            return Err(Failure::input(
-                "--query and --tenant are for --prometheus; of a cloud, the file says what is asked",
-            ));
-        }
-        if self.token_file.is_some() && self.prometheus.is_none() && self.azure.is_none() {
-            return Err(Failure::input("--token-file is for --prometheus and --azure"));
-        }
+        self.origin.validate(cluster)?;
         if self.targets.is_empty() {
             return Err(Failure::input("say which workload: --target NAMESPACE/NAME"));
         }
@@ -366,30 +397,28 @@ mod tests {
     fn what_is_missing_is_said_with_the_flag_that_gives_it() {
         let prometheus = Some("http://localhost:9090".to_owned());
         let targets = vec![Target::deployment("shop", "web")];
-        let good = SourceArguments { prometheus, targets, ..SourceArguments::default() };
+        let origin = OriginArguments { prometheus, ..OriginArguments::default() };
+        let good = SourceArguments { origin: origin.clone(), targets, ..SourceArguments::default() };
         assert!(good.validate().is_ok() && good.is_wanted() && !SourceArguments::default().is_wanted());
-        let twice = vec![Target::deployment("shop", "web"), Target::deployment("shop", "web")];
-        for (arguments, what) in [
-            (SourceArguments { prometheus: None, ..good.clone() }, "--prometheus URL"),
-            (SourceArguments { datadog: Some("file".into()), ..good.clone() }, "one source at a time"),
+        let none = OriginArguments::default();
+        for (origin, what) in [
+            (none.clone(), "--prometheus URL"),
+            (OriginArguments { datadog: Some("file".into()), ..origin }, "one source at a time"),
             (
-                SourceArguments {
-                    prometheus: None,
-                    azure: Some("file".into()),
-                    own_queries: vec!["a=b".to_owned()],
-                    ..good.clone()
-                },
+                OriginArguments { azure: Some("file".into()), own_queries: vec!["a=b".to_owned()], ..none.clone() },
                 "--query and --tenant are for --prometheus",
             ),
             (
-                SourceArguments {
-                    prometheus: None,
-                    cloudwatch: Some("file".into()),
-                    token_file: Some("token".into()),
-                    ..good.clone()
-                },
+                OriginArguments { cloudwatch: Some("file".into()), token_file: Some("token".into()), ..none.clone() },
                 "--token-file is for --prometheus and --azure",
             ),
+        ] {
+            assert!(origin.validate(false).unwrap_err().to_string().contains(what), "{what}");
+            let whole = SourceArguments { origin, ..good.clone() };
+            assert!(whole.validate().unwrap_err().to_string().contains(what), "{what}");
+        }
+        let twice = vec![Target::deployment("shop", "web"), Target::deployment("shop", "web")];
+        for (arguments, what) in [
             (SourceArguments { targets: Vec::new(), ..good.clone() }, "--target NAMESPACE/NAME"),
             (SourceArguments { targets: twice, ..good.clone() }, "given twice"),
             (SourceArguments { backfill: 91, ..good.clone() }, "--backfill 91: at most 90 days"),
@@ -401,7 +430,7 @@ mod tests {
             metrics_api: vec![Resource::Cpu],
             ..LiveArguments::default()
         };
-        let of_cluster = SourceArguments { prometheus: None, ..good.clone() };
+        let of_cluster = SourceArguments { origin: none, ..good.clone() };
         let named = LiveArguments { context: Some("staging".to_owned()), ..in_cluster(of_cluster.clone()) };
         assert!(named.validate().is_ok() && named.is_wanted());
         for (arguments, what) in

@@ -34,7 +34,7 @@ pub async fn looped(
 ) -> Result<LoopReport, Failure> {
     let live = setup.live;
     live.validate()?;
-    let cadence = Cadence::new(Duration::from_secs(live.from.interval)).map_err(Failure::input)?;
+    let cadence = Cadence::new(Duration::from_secs(live.from.origin.interval)).map_err(Failure::input)?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let source = source::live_source(live).await?;
     let (engine, learnt) = Learnt::engine(setup.engine, live.state.as_deref())?;
@@ -82,7 +82,7 @@ pub async fn looped(
     tell(&format!(
         "{} workloads every {} s; {}",
         live.from.targets.len(),
-        live.from.interval,
+        live.from.origin.interval,
         if mode == ApplyMode::Apply { "changes are applied" } else { "dry run, nothing is changed" }
     ));
     let keeping = Keeping::new(learnt, live.from.targets.clone(), setup.engine.to_owned());

@@ -7,6 +7,8 @@ mod check;
 #[cfg(feature = "live")]
 mod cluster;
 #[cfg(feature = "live")]
+mod fleet;
+#[cfg(feature = "live")]
 mod learnt;
 #[cfg(feature = "live")]
 mod looping;
@@ -30,6 +32,8 @@ use arguments::{LiveArguments, SourceArguments};
 pub use check::{checked, fetched, pasts as fetched_pasts};
 #[cfg(feature = "live")]
 pub use entry::{check, past, pasts, records_replay, run};
+#[cfg(feature = "live")]
+pub use fleet::FleetMetrics;
 #[cfg(feature = "live")]
 pub use looping::{Tell, looped};
 #[cfg(feature = "live")]

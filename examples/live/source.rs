@@ -10,7 +10,7 @@ mod datadog;
 mod fleet;
 #[cfg(any(feature = "azure-monitor", feature = "cloudwatch", feature = "datadog"))]
 mod mapping;
-mod metrics_api;
+pub(super) mod metrics_api;
 mod prometheus;
 
 use std::sync::Arc;
@@ -37,6 +37,11 @@ pub(super) trait LiveSource: MetricsSource {
 
     /// Faults of the answers of the last tick.
     fn findings(&self) -> Vec<Finding>;
+
+    /// The workloads that it knows; none if it knows any that it is asked for.
+    fn known(&self) -> Option<Vec<Target>> {
+        None
+    }
 }
 
 /// A past that was fetched.
@@ -75,22 +80,28 @@ pub(super) async fn live_source(live: &LiveArguments) -> Result<Arc<dyn LiveSour
 /// Makes the source. Nothing is asked yet.
 pub(super) async fn source(from: &SourceArguments) -> Result<Arc<dyn LiveSource>, Failure> {
     from.validate()?;
-    if let Some(address) = &from.prometheus {
+    made(from).await
+}
+
+/// Makes the source of what was checked, of all workloads of a file if none is named.
+pub(super) async fn made(from: &SourceArguments) -> Result<Arc<dyn LiveSource>, Failure> {
+    let origin = &from.origin;
+    if let Some(address) = &origin.prometheus {
         return Ok(Arc::new(prometheus::source(from, address)?));
     }
-    if let Some(file) = &from.cloudwatch {
+    if let Some(file) = &origin.cloudwatch {
         #[cfg(feature = "cloudwatch")]
         return Ok(Arc::new(cloudwatch::source(from, file).await?));
         #[cfg(not(feature = "cloudwatch"))]
         return Err(left_out("--cloudwatch", file, "cloudwatch"));
     }
-    if let Some(file) = &from.azure {
+    if let Some(file) = &origin.azure {
         #[cfg(feature = "azure-monitor")]
         return Ok(Arc::new(azure::source(from, file)?));
         #[cfg(not(feature = "azure-monitor"))]
         return Err(left_out("--azure", file, "azure-monitor"));
     }
-    if let Some(file) = &from.datadog {
+    if let Some(file) = &origin.datadog {
         #[cfg(feature = "datadog")]
         return Ok(Arc::new(datadog::source(from, file)?));
         #[cfg(not(feature = "datadog"))]
@@ -118,7 +129,7 @@ const QUESTION_S: u64 = 10;
 
 /// The longest wait for one answer, by the command line.
 pub(super) fn question(from: &SourceArguments) -> Duration {
-    Duration::from_secs(from.deadline.unwrap_or(QUESTION_S))
+    Duration::from_secs(from.origin.deadline.unwrap_or(QUESTION_S))
 }
 
 /// Says what is asked, and how long an answer is waited for.
@@ -138,14 +149,14 @@ pub(super) fn tell_asked(from: &SourceArguments, what: &str, tell: &Tell) {
 /// Time that all questions of a tick may take. What has answered by the source's own deadline counts; what the loop waits for in vain is
 /// lost whole. So the first comes before the second, by as much as answers take to be read.
 fn deadline(from: &SourceArguments) -> Result<Duration, Failure> {
-    let cadence = Cadence::new(Duration::from_secs(from.interval)).map_err(Failure::input)?;
-    Ok(cadence.source_deadline().mul_f64(0.9))
+    let cadence = Cadence::new(Duration::from_secs(from.origin.interval)).map_err(Failure::input)?;
+    Ok(cadence.source_deadline().mul_f64(0.9) / from.batches.max(1))
 }
 
 /// The settings of HTTP that all sources share.
 fn http(from: &SourceArguments) -> Result<HttpConfig, Failure> {
     let config = HttpConfig::default().timeout(question(from)).attempt_timeout(question(from));
-    match &from.certificate_authority {
+    match &from.origin.certificate_authority {
         Some(path) => Ok(config.certificate_authority(crate::read(path)?)),
         None => Ok(config),
     }
@@ -162,14 +173,18 @@ fn left_out(flag: &str, file: &std::path::Path, feature: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::arguments::OriginArguments;
 
     #[test]
     fn the_source_gives_what_it_has_before_the_loop_gives_it_up() {
         for interval in [1, 15, 60, 86_400] {
-            let from = SourceArguments { interval, ..SourceArguments::default() };
+            let origin = OriginArguments { interval, ..OriginArguments::default() };
+            let from = SourceArguments { origin, ..SourceArguments::default() };
             let loops = Cadence::new(Duration::from_secs(interval)).unwrap().source_deadline();
             let own = deadline(&from).unwrap();
             assert!(own < loops && own > loops / 2, "{own:?} {loops:?}");
+            let spread = SourceArguments { batches: 4, ..from };
+            assert_eq!(deadline(&spread).unwrap(), own / 4);
         }
     }
 }

@@ -406,7 +406,7 @@ async fn what_works_and_what_does_not_is_said_query_by_query() {
     assert!(said.contains("ok  request rate: works: ") && said.contains("ok  HPA \"shop\": 4..10 pods"), "{said}");
     assert!(!said.contains("BAD"), "{said}");
 
-    world.live.from.own_queries.push(r#"queue_depth=shop_queue{namespace=~"{namespace}"}"#.to_owned());
+    world.live.from.origin.own_queries.push(r#"queue_depth=shop_queue{namespace=~"{namespace}"}"#.to_owned());
     let error = checked(&world.setup(), now, world.tell()).await.unwrap_err();
     assert!(matches!(&error, Failure::Failed(what) if what == "1 checks have failed"), "{error}");
     let said = world.said();
@@ -483,7 +483,7 @@ async fn what_was_recorded_is_decided_again() {
 async fn what_cannot_begin_says_what_is_missing() {
     let mut world = world().await;
     let start = world.server.history.end();
-    world.live.from.own_queries = vec!["requests=up".to_owned()];
+    world.live.from.origin.own_queries = vec!["requests=up".to_owned()];
     let error = world.run(start, Vec::new()).await.unwrap_err();
     assert!(matches!(&error, Failure::Input(what) if what.contains("no signal \"requests\"")), "{error}");
 }

@@ -179,13 +179,13 @@ pub(super) fn source(from: &SourceArguments, path: &Path) -> Result<AzureMonitor
 impl Config {
     fn api(&self, from: &SourceArguments, workloads: &Workloads<'_>) -> Result<AzureMonitorApi, Failure> {
         let http = http(from)?;
-        if let (Some(endpoint), Some(token)) = (&self.endpoint, &from.token_file) {
+        if let (Some(endpoint), Some(token)) = (&self.endpoint, &from.origin.token_file) {
             let endpoint = Endpoint::parse(endpoint).map_err(|error| workloads.at(&format!("endpoint: {error}")))?;
             readable("--token-file", token)?;
             let api = AzureMonitorApi::at(endpoint, Auth::bearer_file(token), http, self.region.is_some());
             return api.map_err(|error| workloads.at(&error));
         }
-        if self.endpoint.is_some() || from.token_file.is_some() {
+        if self.endpoint.is_some() || from.origin.token_file.is_some() {
             return Err(workloads.at(&"endpoint and --token-file go together: a proxy, and the token for it"));
         }
         let cloud = match self.cloud {

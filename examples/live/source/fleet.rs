@@ -40,7 +40,7 @@ impl Facts {
         facts.start_up = self.start_up_seconds.map_or(facts.start_up, Duration::from_secs);
         facts.metrics_lag = config.settle.map_or(facts.metrics_lag, time);
         facts.metrics_window = time(config.step);
-        facts.sync_period = Duration::from_secs(from.interval);
+        facts.sync_period = Duration::from_secs(from.origin.interval);
         facts
     }
 }
@@ -108,5 +108,9 @@ impl<B: Backend> LiveSource for FleetSource<B> {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    fn known(&self) -> Option<Vec<Target>> {
+        Some(self.workloads().map(|workload| workload.target.clone()).collect())
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
 /// Builder of the workloads of a file.
 pub(super) struct Workloads<'a> {
     pub(super) path: &'a Path,
-    /// Those of the command line.
+    /// Those of the command line; without any, all of the file.
     pub(super) targets: &'a [Target],
 }
 
@@ -106,6 +106,9 @@ impl Workloads<'_> {
                 self.at(&format!("workloads: there is no {target}; there are: {}", names.join(", ")))
             })
         };
+        if self.targets.is_empty() {
+            return Ok(known.values().cloned().collect());
+        }
         self.targets.iter().map(chosen).collect()
     }
 

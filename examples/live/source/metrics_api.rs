@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::{Absence, MetricsSource, Target};
+use scaling_k8s::kube::Client;
 use scaling_k8s::metrics_api::{MetricsApi, MetricsApiConfig, ScaledKind, WorkloadMetrics};
 
 use super::{Finding, LiveSource, Past, Tried, deadline};
 use crate::Failure;
-use crate::live::arguments::{LiveArguments, Resource};
+use crate::live::arguments::{LiveArguments, Resource, SourceArguments};
 use crate::live::looping::Tell;
 
 /// Makes the source. Nothing is asked yet.
@@ -17,12 +18,21 @@ pub(super) async fn source(live: &LiveArguments) -> Result<MetricsApi, Failure> 
         .as_ref()
         .ok_or_else(|| Failure::input("--metrics-api asks a cluster; say which: --context NAME"))?;
     let client = scaling_k8s::connect(context).await.map_err(Failure::input)?;
-    let config = MetricsApiConfig::default().with_deadline(deadline(&live.from)?);
+    made(client, &live.metrics_api, &live.from)
+}
+
+/// Makes the source over a cluster.
+pub(in crate::live) fn made(
+    client: Client,
+    resources: &[Resource],
+    from: &SourceArguments,
+) -> Result<MetricsApi, Failure> {
+    let config = MetricsApiConfig::default().with_deadline(deadline(from)?);
     let mut metrics = WorkloadMetrics::default();
-    if !live.metrics_api.contains(&Resource::Memory) {
+    if !resources.contains(&Resource::Memory) {
         metrics = metrics.without_memory();
     }
-    if !live.metrics_api.contains(&Resource::Cpu) {
+    if !resources.contains(&Resource::Cpu) {
         metrics = metrics.without_cpu();
     }
     let source = MetricsApi::new(client).with_config(config).map_err(Failure::input)?;

@@ -23,11 +23,11 @@ const SETS: &str = "kubernetes, ingress-nginx, istio, linkerd, opentelemetry";
 pub(super) fn source(from: &SourceArguments, address: &str) -> Result<PrometheusSource, Failure> {
     let endpoint = Endpoint::parse(address).map_err(|error| Failure::input(format!("--prometheus: {error}")))?;
     let mut config = http(from)?;
-    if let Some(path) = &from.token_file {
+    if let Some(path) = &from.origin.token_file {
         readable("--token-file", path)?;
         config = config.auth(Auth::bearer_file(path));
     }
-    if let Some(tenant) = &from.tenant {
+    if let Some(tenant) = &from.origin.tenant {
         config = config.header("X-Scope-OrgID", tenant);
     }
     let client = HttpClient::new(config).map_err(Failure::input)?;
@@ -35,12 +35,12 @@ pub(super) fn source(from: &SourceArguments, address: &str) -> Result<Prometheus
     let source = PrometheusSource::new(client, endpoint, queries(from)?).with_budget(budget);
     // A sample a minute is fetched, and kept, of as many days as are asked for.
     let fetched = usize::try_from(from.backfill.saturating_mul(24 * 60)).unwrap_or(usize::MAX);
-    Ok(source.with_limit(fetched.max(DEFAULT_LIMIT)).with_sync_period(Duration::from_secs(from.interval)))
+    Ok(source.with_limit(fetched.max(DEFAULT_LIMIT)).with_sync_period(Duration::from_secs(from.origin.interval)))
 }
 
 fn queries(from: &SourceArguments) -> Result<QuerySet, Failure> {
     let mut queries = QuerySet::empty();
-    for name in &from.queries {
+    for name in &from.origin.queries {
         queries = queries.and(match name.trim() {
             "none" | "" => QuerySet::empty(),
             "kubernetes" => QuerySet::kubernetes(),
@@ -51,7 +51,7 @@ fn queries(from: &SourceArguments) -> Result<QuerySet, Failure> {
             other => return Err(Failure::input(format!("--queries: there is no set {other:?}; there are: {SETS}"))),
         });
     }
-    for text in &from.own_queries {
+    for text in &from.origin.own_queries {
         let (name, promql) =
             text.split_once('=').ok_or_else(|| Failure::input(format!("--query {text:?}: expected SIGNAL=PROMQL")))?;
         let template = QueryTemplate::new(measure(name)?, Unit::Own, promql);

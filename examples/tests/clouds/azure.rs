@@ -61,7 +61,7 @@ fn program(server: &Server, file: &str) -> Program {
     let mut program = Program::new("--azure", &file, &[]);
     let token = program.folder.path().join("token");
     std::fs::write(&token, TOKEN).unwrap();
-    program.live.from.token_file = Some(token);
+    program.live.from.origin.token_file = Some(token);
     program
 }
 

@@ -58,7 +58,7 @@ fn program(file: &str) -> Program {
     std::fs::write(&application, APP_KEY).unwrap();
     let keys =
         |file: &str| file.replace("API", api.to_str().unwrap()).replace("APPLICATION", application.to_str().unwrap());
-    std::fs::write(program.live.from.datadog.as_ref().unwrap(), keys(file)).unwrap();
+    std::fs::write(program.live.from.origin.datadog.as_ref().unwrap(), keys(file)).unwrap();
     program
 }
 

@@ -104,7 +104,7 @@ async fn a_file_is_refused_with_its_place_and_what_is_wrong() {
 #[tokio::test]
 async fn a_file_that_is_not_there_is_named() {
     let mut program = Program::new("--cloudwatch", "", &[]);
-    program.live.from.cloudwatch = Some(program.folder.path().join("none.yaml"));
+    program.live.from.origin.cloudwatch = Some(program.folder.path().join("none.yaml"));
     let (result, _) = program.check(DateTime::UNIX_EPOCH).await;
     assert!(matches!(&result, Err(Failure::Input(what)) if what.contains("none.yaml: ")), "{result:?}");
 }

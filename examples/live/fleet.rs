@@ -1,0 +1,108 @@
+//! Metrics for a fleet whose workloads a cluster tells: [`FleetMetrics`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use scaling_core::chrono::{DateTime, Utc};
+use scaling_core::live::Ticked;
+use scaling_core::{MetricsSource, Observation, SourceError, Target};
+use scaling_k8s::kube::Client;
+
+use super::arguments::{OriginArguments, Resource, SourceArguments};
+use super::source::{self, LiveSource, metrics_api};
+use super::telling::Telling;
+use crate::Failure;
+
+/// Metrics of whichever workload is asked for. Clones are one and the same.
+///
+/// Of a cloud, the file says what is asked for each workload; one that is not there is unknown, and left alone. A workload is found
+/// by its namespace, kind and name: which HPA scales it, the cluster says.
+#[derive(Clone)]
+pub struct FleetMetrics {
+    source: Arc<dyn LiveSource>,
+    /// The workloads of a file; none where the source knows any.
+    known: Option<Arc<HashMap<Key, Target>>>,
+}
+
+/// Namespace, kind and name.
+type Key = (String, String, String);
+
+impl std::fmt::Debug for FleetMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let known = self.known.as_ref().map(|known| known.len());
+        f.debug_struct("FleetMetrics").field("known", &known).finish_non_exhaustive()
+    }
+}
+
+impl FleetMetrics {
+    /// Makes the source of a server that is named, whose targets are ticked in so many batches of an interval. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with what is missing or cannot be.
+    pub async fn of_server(origin: &OriginArguments, batches: u32) -> Result<Self, Failure> {
+        origin.validate(false)?;
+        let from = SourceArguments { origin: origin.clone(), batches, ..SourceArguments::default() };
+        Ok(Self::over(source::made(&from).await?))
+    }
+
+    /// Makes the source of the metrics API of the cluster that `client` talks to. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with what cannot be.
+    pub fn of_cluster(
+        client: Client,
+        resources: &[Resource],
+        origin: &OriginArguments,
+        batches: u32,
+    ) -> Result<Self, Failure> {
+        origin.validate(true)?;
+        let from = SourceArguments { origin: origin.clone(), batches, ..SourceArguments::default() };
+        Ok(Self::over(Arc::new(metrics_api::made(client, resources, &from)?)))
+    }
+
+    fn over(source: Arc<dyn LiveSource>) -> Self {
+        let by_key = |known: Vec<Target>| known.into_iter().map(|target| (key(&target), target)).collect();
+        let known = source.known().map(|known| Arc::new(by_key(known)));
+        Self { source, known }
+    }
+
+    /// Tells what is wrong with the answers, when it begins and when it ends.
+    pub fn tell(&self, tick: &Ticked, telling: &mut Telling) {
+        // Otherwise it is of an earlier tick.
+        if tick.answered {
+            telling.asked(tick.at, self.source.findings());
+        }
+    }
+
+    /// The name under which the source knows a workload.
+    fn known_as<'a>(&'a self, target: &'a Target) -> &'a Target {
+        self.known.as_ref().and_then(|known| known.get(&key(target))).unwrap_or(target)
+    }
+}
+
+fn key(target: &Target) -> Key {
+    (target.namespace.clone(), target.kind.clone(), target.name.clone())
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl MetricsSource for FleetMetrics {
+    async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
+        let mut seen = self.source.observe(self.known_as(target), now).await?;
+        seen.target = Arc::new(target.clone());
+        Ok(seen)
+    }
+
+    async fn observe_all(&self, targets: &[Target], now: DateTime<Utc>) -> Vec<Result<Observation, SourceError>> {
+        if self.known.is_none() {
+            return self.source.observe_all(targets, now).await;
+        }
+        let known: Vec<Target> = targets.iter().map(|target| self.known_as(target).clone()).collect();
+        let seen = self.source.observe_all(&known, now).await;
+        let named = |(target, seen): (&Target, Result<Observation, SourceError>)| {
+            seen.map(|seen| Observation { target: Arc::new(target.clone()), ..seen })
+        };
+        targets.iter().zip(seen).map(named).collect()
+    }
+}
