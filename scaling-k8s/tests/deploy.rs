@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "deploy/kustomize.rs"]
+mod kustomize;
 #[path = "deploy/live.rs"]
 mod live;
 #[path = "deploy/rights.rs"]
@@ -32,7 +34,8 @@ pub(crate) fn documents(of: &str) -> Vec<(String, String)> {
     documents
 }
 
-pub(crate) const FOLDERS: [&str; 4] = ["base", "cluster", "namespaced", "monitoring"];
+pub(crate) const FOLDERS: [&str; 6] =
+    ["base", "cluster", "namespaced", "monitoring", "metrics-api/cluster", "metrics-api/namespaced"];
 
 /// The value of a key of one indentation, the first one.
 pub(crate) fn value<'a>(document: &'a str, key: &str) -> Option<&'a str> {
@@ -73,6 +76,7 @@ fn both_roles_have_the_same_rules() {
         role.split_once("\nrules:\n").unwrap().1.to_owned()
     };
     assert_eq!(rules("cluster", "ClusterRole"), rules("namespaced", "Role"));
+    assert_eq!(rules("metrics-api/cluster", "ClusterRole"), rules("metrics-api/namespaced", "Role"));
 }
 
 /// Instruction and arguments of each line; lines that go on are joined.
@@ -112,7 +116,7 @@ fn faults(text: &str) -> Vec<String> {
             }
             "ADD" => faults.push("ADD fetches and unpacks: use COPY".to_owned()),
             "RUN" if rest.contains("cargo build") => {
-                for wanted in ["--release", "--locked", "--example operator"] {
+                for wanted in ["--release", "--locked", "--features \"$FEATURES\"", "--example \"$PROGRAM\""] {
                     if !rest.contains(wanted) {
                         faults.push(format!("cargo build without {wanted}"));
                     }
@@ -147,10 +151,33 @@ fn the_dockerfile_is_as_it_should_be() {
         ("debian:13.1-slim", "debian"),
         ("debian:13.1-slim", "debian:latest"),
         ("WORKDIR /source", "ENV API_TOKEN=abc"),
-        ("ENTRYPOINT [\"/usr/local/bin/operator\"]", "ENTRYPOINT /usr/local/bin/operator"),
+        ("ENTRYPOINT [\"/usr/local/bin/program\"]", "ENTRYPOINT /usr/local/bin/program"),
+        (" --example \"$PROGRAM\"", " --examples"),
     ] {
         assert!(text.contains(good), "{good}");
         assert_eq!(faults(&text.replace(good, bad)).len(), 1, "{good} -> {bad}");
+    }
+}
+
+/// Each image that a manifest names is one that the Dockerfile says how to build, of an example that is there.
+#[test]
+fn each_image_can_be_built() {
+    let text = fs::read_to_string(folder().join("Dockerfile")).unwrap();
+    let examples = fs::read_to_string(folder().join("../Cargo.toml")).unwrap();
+    let of_stage = |stage: &str| stage.lines().filter(|line| *line == "ARG PROGRAM=operator").count();
+    // An argument ends with its stage.
+    let stages: Vec<&str> = text.split("\nFROM ").skip(1).collect();
+    assert_eq!(stages.iter().map(|stage| of_stage(stage)).collect::<Vec<_>>(), [1, 1]);
+    for (manifest, program) in [("operator/base/deployment.yaml", "operator"), ("fleet-backtest.yaml", "backtest")] {
+        let manifest = fs::read_to_string(folder().join(manifest)).unwrap();
+        let image = manifest.lines().find_map(|line| line.trim().strip_prefix("image: ")).unwrap();
+        let build = text.lines().find(|line| line.contains(&format!(" -t {image} ."))).unwrap();
+        let asked = build.split_once("PROGRAM=").map_or("operator", |(_, rest)| rest.split(' ').next().unwrap());
+        assert_eq!(asked, program, "{build}");
+        assert!(examples.contains(&format!("name = \"{program}\"")), "{program}");
+        let user = instructions(&text).into_iter().rfind(|(word, _)| word == "USER").unwrap().1;
+        let user = user.split(':').next().unwrap();
+        assert!(manifest.contains(&format!("runAsUser: {user}")) && manifest.contains("readOnlyRootFilesystem: true"));
     }
 }
 

@@ -10,7 +10,7 @@ use scaling_k8s::controller::lease::{LeaseSettings, LeaseTiming, ShardLeases};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::rights::{LEASES, NEVER, Right, TARGETS};
+use crate::rights::{LEASES, METRICS_API, NEVER, Right, TARGETS};
 use crate::support::{ADMIN, ControlPlane, assets};
 use crate::{FOLDERS, documents, value};
 
@@ -36,11 +36,24 @@ async fn on_a_real_api_server() {
     the_account_may(&operator, "shop", TARGETS).await;
     the_account_may_not(&operator, "other", TARGETS).await;
     the_account_may(&operator, OWN, LEASES).await;
-    nothing_more_is_granted(&plane, &admin, &operator).await;
+    the_account_may_not(&operator, "shop", METRICS_API).await;
+    let bare = bare(&plane, &admin).await;
+    for (namespace, rights) in [("shop", TARGETS), (OWN, LEASES), ("other", &[])] {
+        nothing_more_is_granted(&bare, &operator, namespace, &[rights]).await;
+    }
     it_works_with_these_rights(&operator, &admin).await;
+    apply(&admin, "metrics-api/namespaced", "role.yaml").await;
+    the_account_may(&operator, "shop", METRICS_API).await;
+    the_account_may_not(&operator, "other", METRICS_API).await;
+    nothing_more_is_granted(&bare, &operator, "shop", &[TARGETS, METRICS_API]).await;
 
     apply(&admin, "cluster", "cluster-role.yaml").await;
     the_account_may(&operator, "other", TARGETS).await;
+    the_account_may_not(&operator, "other", METRICS_API).await;
+    nothing_more_is_granted(&bare, &operator, "other", &[TARGETS]).await;
+    apply(&admin, "metrics-api/cluster", "cluster-role.yaml").await;
+    the_account_may(&operator, "other", METRICS_API).await;
+    nothing_more_is_granted(&bare, &operator, "other", &[TARGETS, METRICS_API]).await;
     the_account_may_not(&operator, "other", LEASES).await;
     for namespace in [OWN, "shop", "other"] {
         for (group, resource, verb) in NEVER {
@@ -57,7 +70,11 @@ fn path(document: &str) -> String {
         "NetworkPolicy" => "networkpolicies".to_owned(),
         other => format!("{}s", other.to_lowercase()),
     };
-    match value(document, "  namespace") {
+    // Of the metadata: subjects have namespaces as well.
+    let (_, metadata) = document.split_once("\nmetadata:\n").unwrap();
+    let metadata: String =
+        metadata.lines().take_while(|line| line.starts_with(' ')).map(|l| format!("{l}\n")).collect();
+    match value(&metadata, "  namespace") {
         Some(namespace) => format!("{base}/namespaces/{namespace}/{plural}"),
         None => format!("{base}/{plural}"),
     }
@@ -67,6 +84,18 @@ async fn post(client: &Client, path: &str, body: &str) -> kube::Result<Value> {
     let content = if body.starts_with('{') { "application/json" } else { "application/yaml" };
     let request = http::Request::post(path).header("content-type", content).body(body.as_bytes().to_vec()).unwrap();
     client.request(request).await
+}
+
+/// Takes documents by a strict dry run, in namespaces that are there.
+pub(crate) async fn accepted(admin: &Client, documents: &[String]) {
+    for name in [OWN, "shop"] {
+        post(admin, "/api/v1/namespaces", &json!({ "metadata": { "name": name } }).to_string()).await.unwrap();
+    }
+    install_service_monitors(admin).await;
+    for document in documents.iter().filter(|document| value(document, "kind") != Some("Namespace")) {
+        let answer = post(admin, &format!("{}?dryRun=All&fieldValidation=Strict", path(document)), document).await;
+        assert!(answer.is_ok(), "{answer:?}:\n{document}");
+    }
 }
 
 async fn every_manifest_is_accepted(admin: &Client) {
@@ -234,21 +263,23 @@ async fn rules(client: &Client, namespace: &str) -> BTreeSet<(String, String, St
     all
 }
 
-/// What the account has beyond an account without any role is what the features need.
-async fn nothing_more_is_granted(plane: &ControlPlane, admin: &Client, operator: &Client) {
+/// An account without any role.
+async fn bare(plane: &ControlPlane, admin: &Client) -> Client {
     let bare = json!({ "metadata": { "name": "bare" } });
     post(admin, &format!("/api/v1/namespaces/{OWN}/serviceaccounts"), &bare.to_string()).await.unwrap();
-    let bare = as_account(plane, admin, "bare").await;
-    for (namespace, rights) in [("shop", TARGETS), (OWN, LEASES), ("other", &[])] {
-        let usual = rules(&bare, namespace).await;
-        let granted: BTreeSet<_> = rules(operator, namespace).await.difference(&usual).cloned().collect();
-        let of = |(_, group, resource, verbs): &Right| {
-            let (group, resource) = ((*group).to_owned(), (*resource).to_owned());
-            verbs.iter().map(move |verb| (group.clone(), resource.clone(), (*verb).to_owned())).collect::<Vec<_>>()
-        };
-        let needed: BTreeSet<_> = rights.iter().flat_map(of).collect();
-        assert_eq!(granted, needed, "{namespace}");
-    }
+    as_account(plane, admin, "bare").await
+}
+
+/// What the account has beyond one without any role is what the features need.
+async fn nothing_more_is_granted(bare: &Client, operator: &Client, namespace: &str, rights: &[&[Right]]) {
+    let usual = rules(bare, namespace).await;
+    let granted: BTreeSet<_> = rules(operator, namespace).await.difference(&usual).cloned().collect();
+    let of = |(_, group, resource, verbs): &Right| {
+        let (group, resource) = ((*group).to_owned(), (*resource).to_owned());
+        verbs.iter().map(move |verb| (group.clone(), resource.clone(), (*verb).to_owned())).collect::<Vec<_>>()
+    };
+    let needed: BTreeSet<_> = rights.iter().flat_map(|rights| rights.iter().flat_map(of)).collect();
+    assert_eq!(granted, needed, "{namespace}");
 }
 
 /// Not only by the word of the reviews.

@@ -17,15 +17,17 @@ pub(crate) const TARGETS: &[Right] = &[
     ("ownership", "kustomize.toolkit.fluxcd.io", "kustomizations", &["get"]),
     ("ownership", "helm.toolkit.fluxcd.io", "helmreleases", &["get"]),
     ("ownership", "argoproj.io", "applications", &["get"]),
-    ("metrics API", "apps", "deployments", &["get", "list"]),
-    ("metrics API", "apps", "statefulsets", &["get", "list"]),
-    ("metrics API", "apps", "replicasets", &["get", "list"]),
-    ("metrics API", "apps", "deployments/scale", &["get"]),
-    ("metrics API", "apps", "statefulsets/scale", &["get"]),
-    ("metrics API", "apps", "replicasets/scale", &["get"]),
-    ("metrics API", "", "pods", &["get", "list"]),
-    ("metrics API", "metrics.k8s.io", "pods", &["get", "list"]),
     ("events", "", "events", &["create", "patch"]),
+];
+
+/// Beside these, where the metrics are those of the cluster.
+pub(crate) const METRICS_API: &[Right] = &[
+    ("metrics API", "apps", "deployments", &["list"]),
+    ("metrics API", "apps", "statefulsets", &["list"]),
+    ("metrics API", "apps", "replicasets", &["list"]),
+    ("metrics API", "argoproj.io", "rollouts/scale", &["get"]),
+    ("metrics API", "", "pods", &["list"]),
+    ("metrics API", "metrics.k8s.io", "pods", &["list"]),
 ];
 
 /// In the namespace of the operator.
@@ -36,10 +38,12 @@ pub(crate) const NEVER: &[(&str, &str, &str)] = &[
     ("", "secrets", "get"),
     ("", "secrets", "list"),
     ("", "configmaps", "get"),
+    ("", "pods", "get"),
     ("", "pods", "delete"),
     ("", "pods/exec", "create"),
     ("", "nodes", "list"),
     ("apps", "deployments", "patch"),
+    ("apps", "deployments/scale", "get"),
     ("apps", "deployments", "delete"),
     ("apps", "deployments/scale", "patch"),
     ("autoscaling", "horizontalpodautoscalers", "create"),

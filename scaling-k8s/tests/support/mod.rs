@@ -29,6 +29,17 @@ pub(crate) const PLAIN: &str = "user-token";
 /// Node on which pods run. There is no scheduler, so the template of a pod names it.
 pub(crate) const NODE: &str = "node";
 
+/// Of service accounts, who has asked for what, and the code of the answer.
+const AUDIT: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+  - level: Metadata
+    userGroups: ["system:serviceaccounts"]
+  - level: None
+"#;
+
 /// How long a start may take: about 3 s alone, much more beside a build.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
@@ -115,6 +126,7 @@ impl ControlPlane {
         let [client, peer, port] = free_ports();
         let mut this = Self { assets: assets.to_owned(), folder, port, etcd: client, children: Vec::new() };
         this.write_credentials();
+        fs::write(this.folder.join("audit.yaml"), AUDIT).unwrap();
         this.start_etcd(peer);
         this.start_api_server();
         if this.is_ready().await { Some(this) } else { None }
@@ -147,6 +159,8 @@ impl ControlPlane {
             file("service-account-key-file", "sa.pub"),
             file("service-account-signing-key-file", "sa.key"),
             file("token-auth-file", "tokens.csv"),
+            file("audit-policy-file", "audit.yaml"),
+            file("audit-log-path", "audit.log"),
         ];
         let fixed = [
             "--bind-address=127.0.0.1",
@@ -198,6 +212,13 @@ impl ControlPlane {
         }
         self.show_logs();
         false
+    }
+
+    /// Requests of service accounts that the API server has answered, as its audit log has them.
+    pub(crate) fn audited(&self) -> Vec<serde_json::Value> {
+        let log = fs::read_to_string(self.folder.join("audit.log")).unwrap_or_default();
+        // The last line may not be whole yet.
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Everything that one of the programs has said.
