@@ -106,3 +106,58 @@ impl MetricsSource for FleetMetrics {
         targets.iter().zip(seen).map(named).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use scaling_core::ScalingMetrics;
+
+    use super::super::looping::Tell;
+    use super::super::source::{Finding, Tried};
+    use super::*;
+
+    /// A source with a file of one workload.
+    #[derive(Debug)]
+    struct One(Target);
+
+    #[async_trait]
+    impl MetricsSource for One {
+        async fn observe(&self, target: &Target, now: DateTime<Utc>) -> Result<Observation, SourceError> {
+            if *target != self.0 {
+                return Err(SourceError::UnknownTarget { target: Box::new(target.clone()) });
+            }
+            Ok(Observation::new(target.clone(), ScalingMetrics::new(now, 3)))
+        }
+    }
+
+    #[async_trait]
+    impl LiveSource for One {
+        async fn tried(&self, _: &[Target], _: DateTime<Utc>) -> Vec<Tried> {
+            Vec::new()
+        }
+
+        async fn fetch_past(&self, _: &[Target], _: u64, _: DateTime<Utc>, _: &Tell) -> usize {
+            0
+        }
+
+        fn findings(&self) -> Vec<Finding> {
+            Vec::new()
+        }
+
+        fn known(&self) -> Option<Vec<Target>> {
+            Some(vec![self.0.clone()])
+        }
+    }
+
+    #[test]
+    fn a_workload_is_found_whichever_hpa_scales_it_and_another_is_unknown() {
+        let metrics = FleetMetrics::over(Arc::new(One(Target::deployment("shop", "web"))));
+        let (now, scaled) = (DateTime::UNIX_EPOCH, Target::deployment("shop", "web").with_hpa("web-autoscaler"));
+        let other = Target::deployment("shop", "web").of_kind("StatefulSet");
+        let (one, all) = futures::executor::block_on(async {
+            (metrics.observe(&scaled, now).await, metrics.observe_all(&[scaled.clone(), other.clone()], now).await)
+        });
+        assert_eq!(*one.unwrap().target, scaled, "under the name that it was asked for by");
+        assert_eq!(*all[0].as_ref().unwrap().target, scaled);
+        assert!(matches!(&all[1], Err(SourceError::UnknownTarget { target }) if **target == other));
+    }
+}

@@ -12,6 +12,8 @@ mod creating;
 mod cron_jobs;
 #[path = "live_api/emitted.rs"]
 mod emitted;
+#[path = "live_api/kubectl.rs"]
+mod kubectl;
 #[path = "live_api/manifests.rs"]
 mod manifests;
 #[path = "support/odd.rs"]
@@ -72,6 +74,12 @@ async fn against_a_real_api_server() {
     creating::what_is_there_or_scaled_by_another_is_not_created(&world).await;
     owners::everybody_is_found_and_nothing_is_written(&world).await;
     owners::with_few_rights_the_rest_is_said_to_be_unseen(&world).await;
+    if assets.join("kubectl").exists() {
+        kubectl::what_is_printed_does_what_the_applier_does(&world, &plane, &assets).await;
+    } else {
+        assert!(std::env::var_os("CI").is_none(), "the folder in KUBEBUILDER_ASSETS has no kubectl");
+        eprintln!("skipped: what kubectl does; the folder in KUBEBUILDER_ASSETS has none");
+    }
     emitted::cron_jobs_are_accepted(&world).await;
     emitted::one_event_counts(&world).await;
     cron_jobs::a_schedule_is_applied_changed_and_removed(&world).await;

@@ -1,10 +1,13 @@
 //! A fleet against a real API server: what a tick costs where nothing changes, where a part changes, and after an outage.
 //!
 //! The numbers are printed (`--nocapture`). The fleet of ten thousand is held to a second of CPU for a tick in which nothing changes, and to
-//! 300 MiB: `cargo test -p scaling-k8s --test live_fleet -- --ignored --nocapture`.
+//! 300 MiB: `cargo test -p scaling-k8s --test live_fleet -- --ignored --nocapture`. The whole controller over as many is the example
+//! `fleet_scale`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "live_fleet/assembled.rs"]
+mod assembled;
 #[path = "live_fleet/fleet.rs"]
 mod fleet;
 #[path = "live_fleet/measure.rs"]
@@ -13,7 +16,7 @@ mod support;
 
 use std::time::Duration;
 
-use scaling_core::{ApplyError, HpaApplier, Outcome, Step};
+use scaling_core::{ApplyError, HpaApplier, Outcome, RuleBasedEngine, Step};
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::applier::CachedApplier;
 use scaling_k8s::controller::cache::HpaCache;
@@ -33,6 +36,13 @@ async fn a_thousand() {
 #[ignore = "takes a minute"]
 async fn ten_thousand() {
     a_fleet_of(10_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_under_the_whole_controller() {
+    let Some(assets) = support::assets() else { return };
+    let plane = ControlPlane::start(&assets).await;
+    assembled::run(&plane, 1000, Duration::from_secs(4), RuleBasedEngine::default()).await;
 }
 
 async fn a_fleet_of(hpas: usize) {

@@ -8,6 +8,10 @@ use crate::support::{ADMIN, ControlPlane};
 /// Ticks of the clock by which Linux counts CPU time, a second.
 const CLOCK: f64 = 100.0;
 
+/// What a controller of HPAs asks for, whatever for.
+const ASKED: [&str; 7] =
+    ["horizontalpodautoscalers", "deployments", "statefulsets", "replicasets", "cronjobs", "events", "pods"];
+
 /// CPU used so far, and memory held.
 pub(crate) struct Usage {
     cpu: Duration,
@@ -49,8 +53,10 @@ impl fmt::Display for Used {
 
 /// The API server's own account.
 pub(crate) struct Server {
-    /// Requests for HPAs that it has answered, but for watches.
+    /// Requests that it has answered for HPAs and for what is looked at besides, but for watches.
     pub(crate) requests: u64,
+    /// Requests for Leases.
+    pub(crate) leases: u64,
     /// CPU that it has used, in seconds.
     pub(crate) cpu: f64,
 }
@@ -60,15 +66,19 @@ impl Server {
         let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
         let text = plane.client(ADMIN).request_text(request).await.unwrap();
         let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
-        let counts = text.lines().filter(|line| {
-            line.starts_with("apiserver_request_total{")
-                && line.contains("resource=\"horizontalpodautoscalers\"")
-                && !line.contains("verb=\"WATCH\"")
-        });
-        // A count far below 2⁵³.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let requests = counts.map(value).sum::<f64>() as u64;
+        let count = |resources: &[&str]| {
+            let is_of = |line: &&str| {
+                line.starts_with("apiserver_request_total{")
+                    && resources.iter().any(|name| line.contains(&format!("resource=\"{name}\"")))
+                    && !line.contains("verb=\"WATCH\"")
+            };
+            // A count far below 2⁵³.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let count = text.lines().filter(is_of).map(value).sum::<f64>() as u64;
+            count
+        };
+        let (requests, leases) = (count(&ASKED), count(&["leases"]));
         let cpu = text.lines().find(|line| line.starts_with("process_cpu_seconds_total ")).map_or(0.0, value);
-        Self { requests, cpu }
+        Self { requests, leases, cpu }
     }
 }

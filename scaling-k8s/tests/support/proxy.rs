@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use futures::{StreamExt, TryStreamExt};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::body::{Bytes, Incoming};
 use kube::{Client, Config};
 use scaling_core::chrono::{DateTime, Utc};
@@ -64,6 +66,10 @@ struct Shared {
     rules: Mutex<HashMap<String, Rule>>,
     /// Number of requests that are not answered yet.
     underway: watch::Sender<usize>,
+    /// Number of times that watches were cut.
+    cuts: watch::Sender<usize>,
+    /// Number of watches that the API server has ended with 410.
+    gone: AtomicUsize,
     remembers: fn(&str) -> bool,
 }
 
@@ -84,6 +90,8 @@ impl Proxy {
             length: watch::Sender::new(0),
             rules: Mutex::default(),
             underway: watch::Sender::new(0),
+            cuts: watch::Sender::new(0),
+            gone: AtomicUsize::new(0),
             remembers,
         });
         let of_handler = shared.clone();
@@ -114,6 +122,16 @@ impl Proxy {
     /// Waits until every request is answered, those too that nobody waits for.
     pub(crate) async fn idle(&self) {
         let _ = self.shared.underway.subscribe().wait_for(|underway| *underway == 0).await.unwrap();
+    }
+
+    /// Cuts all watches that are under way.
+    pub(crate) fn cut_watches(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Number of watches that the API server has ended since the version is gone that they went on from.
+    pub(crate) fn gone(&self) -> usize {
+        self.shared.gone.load(Ordering::SeqCst)
     }
 
     /// What was remembered of a namespace, in the order of the answers.
@@ -174,7 +192,7 @@ async fn forward(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
     let (mut head, body) = answer.into_parts();
     remove_hop_by_hop(&mut head.headers);
     if query.contains("watch=true") || query.contains("watch=1") {
-        return Ok(Response::from_parts(head, body.map_err(Into::into).boxed_unsync()));
+        return Ok(Response::from_parts(head, watched(&shared, body.map_err(Into::into))));
     }
     let got = body.collect().await.map_err(io::Error::other)?.to_bytes();
     if (shared.remembers)(&path) {
@@ -200,6 +218,37 @@ async fn forward(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
     }
     let body: Body = Full::from(got).map_err(|never| match never {}).boxed_unsync();
     Ok(Response::from_parts(head, body))
+}
+
+/// A watch, until it is cut.
+fn watched(
+    shared: &Arc<Shared>,
+    body: impl hyper::body::Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+) -> Body {
+    let mut cuts = shared.cuts.subscribe();
+    let cut = async move {
+        // The sender outlives every watch.
+        let _ = cuts.changed().await;
+    };
+    let of_frames = Arc::clone(shared);
+    let frames = BodyStream::new(body).inspect_ok(move |frame| {
+        let text = frame.data_ref().map_or("", |data| std::str::from_utf8(data).unwrap_or_default());
+        if text.contains("\"type\":\"ERROR\"") && text.contains("\"code\":410") {
+            of_frames.gone.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let broken = futures::stream::once(async { Err(io::Error::from(io::ErrorKind::ConnectionReset).into()) });
+    let frames = frames.boxed().take_until(Box::pin(cut));
+    let ended = futures::stream::unfold((frames, Some(broken)), |(mut frames, broken)| async move {
+        if let Some(frame) = frames.next().await {
+            return Some((frame, (frames, broken)));
+        }
+        // The server's own end is no cut.
+        let broken = broken.filter(|_| frames.take_result().is_some())?;
+        let error = Box::pin(broken).next().await?;
+        Some((error, (frames, None)))
+    });
+    StreamBody::new(ended).boxed_unsync()
 }
 
 /// The API server's word for a code.

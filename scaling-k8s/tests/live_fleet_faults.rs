@@ -1,0 +1,213 @@
+//! A whole fleet controller whose API server refuses, loses, delays, drops its watches, forgets old versions, stops and comes back: no
+//! change is lost or made twice, nothing panics, and two ticks after a fault everything is as it should be (law 12).
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "live_fleet_faults/controller.rs"]
+mod controller;
+mod support;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use controller::{Controller, FLEET_LEASES};
+use support::proxy::{Proxy, Treatment};
+use support::{ADMIN, ControlPlane};
+
+/// Longer than the applier of these tests waits for an answer.
+const TOO_LATE: Duration = Duration::from_millis(2500);
+const LIMIT: Duration = Duration::from_secs(90);
+/// The collection, which is listed and watched.
+const HPAS: &str = "horizontalpodautoscalers";
+
+/// Kinds of request that an applier sends.
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    Read,
+    DryRun,
+    Write,
+}
+
+impl Request {
+    fn is(self, method: &str, query: &str) -> bool {
+        let dry_run = query.contains("dryRun=All");
+        match self {
+            Self::Read => method == "GET",
+            Self::DryRun => method == "PATCH" && dry_run,
+            Self::Write => method == "PATCH" && !dry_run,
+        }
+    }
+}
+
+fn is_watch(query: &str) -> bool {
+    query.contains("watch=")
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Each fault has an HPA of its own, so that all happen at once.
+fn cases() -> Vec<(Treatment, Request, usize)> {
+    let mut cases = Vec::new();
+    for treatment in [
+        Treatment::Refuse(409),
+        Treatment::Refuse(429),
+        Treatment::Refuse(500),
+        Treatment::Refuse(503),
+        Treatment::LoseRequest,
+        Treatment::LoseAnswer,
+        Treatment::Delay(Duration::from_millis(100)),
+        Treatment::Delay(TOO_LATE),
+        Treatment::DelayAnswer(TOO_LATE),
+    ] {
+        for request in [Request::Read, Request::DryRun, Request::Write] {
+            cases.extend([1, usize::MAX].map(|times| (treatment, request, times)));
+        }
+    }
+    cases
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_fault_loses_or_doubles_a_change_of_the_whole_controller() {
+    let Some(assets) = support::assets() else { return };
+    let mut plane = ControlPlane::start(&assets).await;
+    let proxy = Proxy::start(plane.config(ADMIN), |_| false).await;
+    let names: Vec<String> = (0..cases().len()).map(|number| format!("case-{number}")).collect();
+    let mut controller = Controller::start(plane.client(ADMIN), proxy.client(), &names).await;
+
+    for pods in [6, 9, 12] {
+        requests_for_hpas_fail(&proxy, &mut controller, &names, pods).await;
+    }
+    the_leases_cannot_be_written(&proxy, &mut controller, 15).await;
+    watches_fail(&proxy, &mut controller).await;
+    old_versions_are_gone(&mut plane, &proxy, &mut controller).await;
+    the_api_server_stops_and_comes_back(&mut plane, &mut controller, 18).await;
+    controller.end().await;
+}
+
+async fn requests_for_hpas_fail(proxy: &Proxy, controller: &mut Controller, names: &[String], pods: u32) {
+    let before = controller.stored().await;
+    for (name, (treatment, request, times)) in names.iter().zip(cases()) {
+        let mut left = times;
+        proxy.treat(name, move |method, query| {
+            if left == 0 || !request.is(method, query) {
+                return Treatment::Pass;
+            }
+            left -= 1;
+            treatment
+        });
+    }
+    controller.want(pods);
+    controller.ticks(3).await;
+    for name in names {
+        proxy.treat(name, |_, _| Treatment::Pass);
+    }
+    // What was late has come by now, and was too late.
+    proxy.idle().await;
+    controller.ticks(2).await;
+    let what = |name: &String| {
+        let place = names.iter().position(|one| one == name);
+        place.map_or_else(|| name.clone(), |place| format!("{:?}", cases()[place]))
+    };
+    for (name, (min, generation)) in controller.stored().await {
+        assert_eq!(min, pods, "{}: two ticks after the fault", what(&name));
+        assert_eq!(generation, before[&name].1 + 1, "{}: one change, not two", what(&name));
+    }
+}
+
+/// Whoever cannot renew writes nothing any more, and goes on once it can.
+async fn the_leases_cannot_be_written(proxy: &Proxy, controller: &mut Controller, pods: u32) {
+    let before = controller.stored().await;
+    for treatment in [Treatment::Refuse(500), Treatment::LoseRequest] {
+        for lease in FLEET_LEASES {
+            proxy.treat(lease, move |method, _| if method == "GET" { Treatment::Pass } else { treatment });
+        }
+        until("nothing is held any more", || async { controller.shards() == 0 }).await;
+        controller.want(pods);
+        controller.ticks(2).await;
+        assert_eq!(controller.stored().await, before, "{treatment:?}: nothing is written without a hold");
+        controller.want(12);
+        for lease in FLEET_LEASES {
+            proxy.treat(lease, |_, _| Treatment::Pass);
+        }
+        until("all is held again", || async { controller.shards() == 4 }).await;
+    }
+    assert_eq!(controller.stored().await, before);
+    controller.want(pods);
+    controller.ticks(2).await;
+    for (name, (min, generation)) in controller.stored().await {
+        assert_eq!((min, generation), (pods, before[&name].1 + 1), "{name}");
+    }
+}
+
+/// While the watch fails, an HPA comes, one goes, and one is changed by its owner: all of it is known afterwards.
+async fn watches_fail(proxy: &Proxy, controller: &mut Controller) {
+    for (number, (treatment, times)) in [
+        (Treatment::Pass, 0),
+        (Treatment::Refuse(410), 1),
+        (Treatment::Refuse(500), 2),
+        (Treatment::Refuse(503), 2),
+        (Treatment::LoseRequest, 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let what = format!("{treatment:?} of the watch, {times} times");
+        let mut left = times;
+        // The list after a 410 fails once as well.
+        let mut lists = usize::from(treatment == Treatment::Refuse(410));
+        proxy.treat(HPAS, move |method, query| match (method, is_watch(query)) {
+            ("GET", true) if left > 0 => {
+                left -= 1;
+                treatment
+            }
+            ("GET", false) if lists > 0 => {
+                lists -= 1;
+                Treatment::Refuse(503)
+            }
+            _ => Treatment::Pass,
+        });
+        let lists = controller.cache.health().lists;
+        proxy.cut_watches();
+        controller.a_world_that_goes_on(&format!("while-{number}")).await;
+        if treatment == Treatment::Refuse(410) {
+            assert!(controller.cache.health().lists > lists, "{what}: everything is listed anew");
+        }
+        controller.is_as_it_should_be(&what).await;
+    }
+    proxy.treat(HPAS, |_, _| Treatment::Pass);
+}
+
+/// The API server itself says 410: it was started anew, and has no events from before.
+async fn old_versions_are_gone(plane: &mut ControlPlane, proxy: &Proxy, controller: &mut Controller) {
+    let (gone, lists) = (proxy.gone(), controller.cache.health().lists);
+    proxy.treat(HPAS, |method, _| if method == "GET" { Treatment::Refuse(503) } else { Treatment::Pass });
+    proxy.cut_watches();
+    controller.edit("case-0", "unseen", "1").await;
+    plane.stop_api_server();
+    plane.start_api_server_again().await;
+    proxy.treat(HPAS, |_, _| Treatment::Pass);
+    controller.a_world_that_goes_on("after-410").await;
+    assert!(proxy.gone() > gone, "the API server has said 410");
+    assert!(controller.cache.health().lists > lists, "and everything was listed anew");
+    controller.is_as_it_should_be("410 of the API server").await;
+}
+
+async fn the_api_server_stops_and_comes_back(plane: &mut ControlPlane, controller: &mut Controller, pods: u32) {
+    let before: BTreeMap<_, _> = controller.stored().await;
+    plane.stop_api_server();
+    controller.want(pods);
+    controller.ticks(2).await;
+    plane.start_api_server_again().await;
+    until("all is held again", || async { controller.shards() == 4 && controller.cache.is_ready() }).await;
+    controller.ticks(3).await;
+    for (name, (min, generation)) in controller.stored().await {
+        assert_eq!((min, generation), (pods, before[&name].1 + 1), "{name}");
+    }
+}
