@@ -168,6 +168,16 @@ impl KubeHpaApplier {
         self
     }
 
+    /// Asks for no list of HPAs to find others of a workload: `hpas` knows them.
+    #[cfg(feature = "controller")]
+    pub(crate) fn knowing_hpas(
+        mut self,
+        hpas: impl Fn(&Target) -> Option<Vec<serde_json::Value>> + Send + Sync + 'static,
+    ) -> Self {
+        self.owners = self.owners.knowing_hpas(hpas);
+        self
+    }
+
     fn api(&self, target: &Target) -> Api<HorizontalPodAutoscaler> {
         Api::namespaced(self.client.clone(), &target.namespace)
     }

@@ -52,6 +52,7 @@ async fn against_a_real_api_server() {
     cached::namespaces_labels_and_modes_are_selected(&world).await;
     cached::faults_of_settings_are_one_event(&world).await;
     cached::a_target_no_more_is_abandoned_and_released(&world).await;
+    cached::another_hpa_of_the_workload_is_found(&world).await;
     applying::an_applier_keeps_its_promises(&world).await;
     applying::a_dry_run_leaves_the_object_as_it_is(&world).await;
     applying::applying_changes_the_bounds_alone_and_owns_them_alone(&world).await;

@@ -47,6 +47,14 @@ impl Owners {
         Self { policy, ..self }
     }
 
+    #[cfg(feature = "controller")]
+    pub(super) fn knowing_hpas(
+        self,
+        hpas: impl Fn(&Target) -> Option<Vec<serde_json::Value>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { survey: self.survey.knowing_hpas(hpas), ..self }
+    }
+
     fn locked(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -61,6 +61,8 @@ const STALE_AFTER: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct HpaCache {
     shared: Arc<Shared>,
+    /// No HPA of a namespace is left out by a selector.
+    is_whole: bool,
     /// Held for its end: the watch ends with it.
     _task: Arc<Task>,
 }
@@ -135,7 +137,9 @@ impl HpaCacheBuilder {
     pub fn start(self) -> HpaCache {
         let Self { client, namespace, labels, cluster, manager, stale_after } = self;
         let shared = Shared::new(manager, cluster, stale_after).selected(labels.is_some());
-        HpaCache::over(KubeServer::new(client, namespace.as_deref(), labels), shared)
+        let is_whole = labels.is_none();
+        let cache = HpaCache::over(KubeServer::new(client, namespace.as_deref(), labels), shared);
+        HpaCache { is_whole, ..cache }
     }
 }
 
@@ -155,7 +159,7 @@ impl HpaCache {
     fn over(server: impl watch::Server, shared: Shared) -> Self {
         let shared = Arc::new(shared);
         let task = tokio::spawn(watch::run(server, Arc::clone(&shared)));
-        Self { shared, _task: Arc::new(Task(task)) }
+        Self { shared, is_whole: false, _task: Arc::new(Task(task)) }
     }
 
     /// Waits until all HPAs were listed once.
@@ -226,6 +230,16 @@ impl HpaCache {
     pub fn history(&self, target: &Target) -> Result<Vec<Change>, InvalidHistory> {
         let hpa = self.shared.get(&target.namespace, &target.hpa).ok().flatten();
         hpa.map_or(Ok(Vec::new()), |hpa| history::of_hpa(&hpa.json(), self.field_manager()))
+    }
+
+    /// Whether all HPAs of a namespace are known whose HPAs are.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Other HPAs that scale the workload of a target; none if the API server has not been heard for too long.
+    pub(super) fn others_of(&self, target: &Target) -> Option<Vec<Value>> {
+        self.shared.others_of(target)
     }
 
     /// Field manager that we write under.

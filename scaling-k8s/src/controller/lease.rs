@@ -8,8 +8,10 @@
 //!
 //! - **The API server is the arbiter.** Every write is bound to the `resourceVersion` that was read; of two replicas that write at once,
 //!   one is answered with 409, and has lost.
-//! - **No clocks are compared.** A Lease of somebody else has expired when *this* replica has seen it unchanged for the whole duration, on
-//!   its own monotonic clock. The times in the object are for people; a wall clock that jumps changes nothing.
+//! - **No clocks are compared.** A Lease of somebody else has expired when the whole duration has gone by since *this* replica first saw it
+//!   as it is, on its own monotonic clock. Of the pause between that look and the one before, in which it was stored, at most a
+//!   [`retry`](LeaseTiming::retry) is taken off, and never more than half of what lies between deadline and duration. The times in the
+//!   object are for people; a wall clock that jumps changes nothing.
 //! - **A holder stops first.** A hold is sure until [`renew_deadline`](LeaseTiming::renew_deadline) after its last successful renewal was
 //!   *sent*, which is sooner than others may take it. [`Fenced`] refuses a write once the hold is not sure, before anything is sent.
 //! - **A Lease that vanished, or was cleared by hand, is waited for** as one that is held: its holder may not know yet. So the first start
@@ -19,6 +21,13 @@
 //!
 //! What no Lease can exclude: a process that is halted between its last check and the sending of a request, for longer than a Lease lasts.
 //! Such a write is bound to the version that was read, so it fails if the next holder has written since.
+//!
+//! # How soon
+//!
+//! The shards of a replica that is killed are held by others one duration after the kill at the latest, by the clock of whoever takes them,
+//! and some round trips: renewals are younger than that, and the pause between two looks is taken off. Simulated with clocks up to 3 % slow and
+//! answers that take up to 80 ms, the default times and thousands of kills: 12.5 s in the middle, 99 % within 15 s, none later than
+//! 15.5 s. What a replica that ends gives up is taken at the next look.
 //!
 //! # Fair shares
 //!

@@ -4,6 +4,7 @@ mod inquiry;
 mod namespace;
 mod owners;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -15,6 +16,9 @@ use super::OwnershipReport;
 use crate::manifest::{API_VERSION, KIND};
 use inquiry::Inquiry;
 use namespace::Namespaces;
+
+/// Other HPAs of the workload of a target, told by somebody who knows them without asking; none while that is not so.
+type KnownHpas = Arc<dyn Fn(&Target) -> Option<Vec<Value>> + Send + Sync>;
 
 /// Collects from a live cluster what an [`OwnershipReport`] is made of: the HPA of a target and its workload, the objects that own these,
 /// one above the other, the GitOps objects that their labels name; and of the namespace all HPAs and CronJobs, and where the cluster
@@ -44,6 +48,7 @@ pub struct Survey {
     manager: String,
     timeout: Duration,
     namespaces: Namespaces,
+    hpas: Option<KnownHpas>,
 }
 
 impl std::fmt::Debug for Survey {
@@ -60,6 +65,7 @@ impl Survey {
             manager: "kube-scaling".to_owned(),
             timeout: Duration::from_secs(10),
             namespaces: Namespaces::default(),
+            hpas: None,
         }
     }
 
@@ -75,6 +81,13 @@ impl Survey {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Takes other HPAs of a workload from somebody who knows them, in place of a list of the namespace.
+    #[cfg(feature = "controller")]
+    pub(crate) fn knowing_hpas(mut self, hpas: impl Fn(&Target) -> Option<Vec<Value>> + Send + Sync + 'static) -> Self {
+        self.hpas = Some(Arc::new(hpas));
         self
     }
 
@@ -97,9 +110,11 @@ impl Survey {
             Some(hpa) => Some(with_kind(hpa.clone(), API_VERSION, KIND)),
             None => inquiry.hpa(&target.namespace, &target.hpa).await,
         };
-        let listed = self.namespaces.listed(&mut inquiry, &target.namespace).await;
+        let known = self.hpas.as_ref().and_then(|hpas| hpas(target));
+        let listed = self.namespaces.listed(&mut inquiry, &target.namespace, known.is_none()).await;
         let own = owners::of(&mut inquiry, target, hpa, &listed).await;
-        let report = OwnershipReport::of(target, &self.manager, own.iter().chain(&listed.objects));
+        let report =
+            OwnershipReport::of(target, &self.manager, own.iter().chain(&listed.objects).chain(known.iter().flatten()));
         let unseen = inquiry.unseen.iter().chain(&listed.unseen);
         let is_passing = inquiry.is_passing || listed.is_passing;
         (unseen.fold(report, |report, (kind, why)| report.unseen(kind, why)), is_passing)

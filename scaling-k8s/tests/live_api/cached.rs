@@ -107,10 +107,34 @@ pub(crate) async fn a_target_no_more_is_abandoned_and_released(world: &World) {
     assert!(applier.current(&target).await.unwrap().resting_is_known);
 }
 
+/// A second HPA of the workload is found, in the cache of all and, where a selector leaves it out, in the cluster.
+pub(crate) async fn another_hpa_of_the_workload_is_found(world: &World) {
+    let all = HpaCache::builder(world.admin.clone()).namespace("default").start();
+    let some = HpaCache::builder(world.admin.clone()).namespace("default").label_selector("part=one").start();
+    for (number, cache) in [all, some].into_iter().enumerate() {
+        let (name, second) = (format!("twice-{number}"), format!("twice-{number}-too"));
+        let target = world.create_handed_over(&name, bounds(2, 6)).await;
+        patch(world, &name, &json!({ "metadata": { "labels": { "part": "one" } } })).await;
+        let scaled = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name });
+        let spec = json!({ "spec": { "scaleTargetRef": scaled, "maxReplicas": 4 } });
+        let made = world.apply("host", &second, spec, false).await.unwrap();
+        cache.ready().await;
+        let here = caught_up(world, &cache, &name).await;
+        if number == 0 {
+            cache.caught_up(&made.metadata.resource_version.unwrap()).await;
+        }
+        let applier = CachedApplier::new(cache, world.applier());
+        let error = applier.apply(&plan(&target, bounds(2, 6), 3, 6), ApplyMode::Apply).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("another HPA, {second}")), "{number}: {error}");
+        assert_eq!(world.api().get(&name).await.unwrap().metadata.resource_version, Some(here), "nothing is written");
+    }
+}
+
 /// Waits until the cache has an HPA as the API server has it.
-async fn caught_up(world: &World, cache: &HpaCache, name: &str) {
+async fn caught_up(world: &World, cache: &HpaCache, name: &str) -> String {
     let version = world.api().get(name).await.unwrap().metadata.resource_version.unwrap();
     cache.caught_up(&version).await;
+    version
 }
 
 async fn patch(world: &World, name: &str, change: &Value) -> String {

@@ -15,7 +15,7 @@ use scaling_core::{
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::cache::HpaCache;
 use scaling_k8s::controller::fleet::FleetController;
-use scaling_k8s::controller::lease::{LeaseSettings, LeaseTiming};
+use scaling_k8s::controller::lease::LeaseSettings;
 
 use super::fleet;
 use super::measure::{Server, Usage};
@@ -90,7 +90,8 @@ impl Book {
         let begun = self.0.lock().unwrap().seen.values().copied().max().unwrap_or(0);
         let ticked = async {
             while least() < begun + more {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                // Seldom: to look costs as much as some records.
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
         let in_time = tokio::time::timeout(LIMIT, ticked).await;
@@ -136,10 +137,12 @@ pub(crate) async fn run(
     let (used, after) = (Usage::now().since(&before), Server::now(plane).await);
     let asked = after.requests - server.requests;
     println!("{hpas} HPAs, {} change: {used}, {asked} requests for HPAs and owners", changing.len());
-    // On a busy machine a batch may end before a write is answered: the next round finds what came of it.
+    // The first write looks for owners in the whole namespace. A batch may end meanwhile, and the next round goes on.
     let taken = book.taken();
-    println!("{} of them were cut off by the end of their batch at first", taken.failed.len());
-    assert!(taken.applied.is_subset(&changing) && taken.failed.len() <= changing.len(), "{:?}", taken.failed.first());
+    let cut_off = |said: &String| said.contains("the tick was cancelled before its end");
+    assert!(taken.failed.iter().all(cut_off), "{:?}", taken.failed.iter().find(|said| !cut_off(said)));
+    println!("{} ticks of a target were cut off meanwhile", taken.failed.len());
+    assert!(taken.applied.is_subset(&changing), "{:?}", taken.applied);
     let now = fleet::versions(&client).await;
     let written: BTreeSet<String> =
         now.into_iter().filter(|(name, version)| versions[name] != *version).map(|(name, _)| name).collect();
@@ -161,8 +164,7 @@ fn start(
     (shop, book): (&Shop, &Book),
     stop: &Stop,
 ) -> tokio::task::JoinHandle<LoopReport> {
-    let timing = LeaseTiming::new(Duration::from_secs(6), Duration::from_secs(4), Duration::from_millis(500)).unwrap();
-    let leases = LeaseSettings::new("fleet", "default", "replica").unwrap().shards(8).unwrap().timing(timing);
+    let leases = LeaseSettings::new("fleet", "default", "replica").unwrap().shards(8).unwrap();
     let controller = FleetController::builder(client.clone(), shop.clone(), engine)
         .watching(HpaCache::builder(client.clone()).namespace("default"))
         // The bounds of these HPAs are their host's: it decides.

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use scaling_core::Target;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -106,6 +107,17 @@ impl Shared {
         let world = self.read();
         world.fresh(self.stale_after)?;
         Ok(world.hpas.get(namespace).and_then(|hpas| hpas.get(name)).cloned())
+    }
+
+    pub(super) fn others_of(&self, target: &Target) -> Option<Vec<Value>> {
+        let world = self.read();
+        world.fresh(self.stale_after).ok()?;
+        let is_other = |entry: &&Entry| {
+            let known = &entry.known.target;
+            (&known.kind, &known.name) == (&target.kind, &target.name) && known.hpa != target.hpa
+        };
+        let hpas = world.hpas.get(&*target.namespace).into_iter().flat_map(HashMap::values);
+        Some(hpas.filter(is_other).map(Entry::json).collect())
     }
 
     pub(super) fn targets(&self) -> Arc<[Arc<FleetTarget>]> {

@@ -23,7 +23,7 @@ impl Default for LeaseTiming {
 }
 
 impl LeaseTiming {
-    /// Creates times: how long a Lease must be seen unchanged until others take it; how long after its last renewal a holder is sure; and
+    /// Creates times: how long a Lease must be unchanged until others take it; how long after its last renewal a holder is sure; and
     /// the pause between two looks at the Leases.
     ///
     /// Shorter ones hand a killed replica's shards over sooner, and hold nothing while the API server does not answer for longer than
@@ -70,6 +70,12 @@ impl LeaseTiming {
     /// Age of a renewal at which it is renewed: early enough for a second attempt after one that took all its time.
     pub(super) fn renew_after(&self) -> Duration {
         self.renew_deadline * 2 / 5
+    }
+
+    /// Part of the duration that has gone by, at most, when a Lease is first seen as it is: the pause since the look before, if that leaves
+    /// half of the time between the deadline and the duration for clocks that do not run equally fast.
+    pub(super) fn credit(&self) -> Duration {
+        self.retry.min((self.duration - self.renew_deadline) / 2)
     }
 
     /// Time that one request may take.

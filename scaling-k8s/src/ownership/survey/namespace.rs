@@ -25,6 +25,8 @@ const OPTIONAL: [(&str, &str, &str); 2] = [
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     pub(super) objects: Vec<Value>,
+    /// True if the HPAs are among them.
+    has_hpas: bool,
     pub(super) unseen: Vec<(String, String)>,
     /// True if some of what is missed may be seen soon.
     pub(super) is_passing: bool,
@@ -38,12 +40,12 @@ impl Listed {
         self.versions.get(group).map(|version| format!("{group}/{version}"))
     }
 
-    async fn of(inquiry: &mut Inquiry<'_>, namespace: &str) -> Self {
+    async fn of(inquiry: &mut Inquiry<'_>, namespace: &str, with_hpas: bool) -> Self {
         // What is missed here belongs to the lists, which others may use.
         let before = (std::mem::take(&mut inquiry.unseen), std::mem::take(&mut inquiry.is_passing));
-        let mut listed = Self::default();
-        let kinds = [(API_VERSION, KIND, "horizontalpodautoscalers"), ("batch/v1", "CronJob", "cronjobs")];
-        for (api_version, kind, plural) in kinds {
+        let mut listed = Self { has_hpas: with_hpas, ..Self::default() };
+        let hpas = with_hpas.then_some((API_VERSION, KIND, "horizontalpodautoscalers"));
+        for (api_version, kind, plural) in hpas.into_iter().chain([("batch/v1", "CronJob", "cronjobs")]) {
             listed.objects.extend(inquiry.list(&resource(api_version, kind, plural), namespace).await);
         }
         let client = inquiry.client;
@@ -88,15 +90,17 @@ fn is_fresh(kept: Option<&Kept>) -> bool {
 impl Namespaces {
     /// The lists of a namespace. Its place is locked while they are read, so that a fleet reads them once and not for each of its
     /// workloads. What could not be read for now is not kept.
-    pub(super) async fn listed(&self, inquiry: &mut Inquiry<'_>, namespace: &str) -> Arc<Listed> {
+    pub(super) async fn listed(&self, inquiry: &mut Inquiry<'_>, namespace: &str, with_hpas: bool) -> Arc<Listed> {
         let place = self.place(namespace);
         let Some(mut kept) = inquiry.wait(&format!("the lists of namespace {namespace}"), place.lock()).await else {
             return Arc::default();
         };
-        if let Some((_, listed)) = kept.as_ref().filter(|kept| is_fresh(Some(kept))) {
+        if let Some((_, listed)) = kept.as_ref().filter(|kept| is_fresh(Some(kept)))
+            && (listed.has_hpas || !with_hpas)
+        {
             return Arc::clone(listed);
         }
-        let listed = Arc::new(Listed::of(inquiry, namespace).await);
+        let listed = Arc::new(Listed::of(inquiry, namespace, with_hpas).await);
         *kept = (!listed.is_passing).then(|| (Instant::now(), Arc::clone(&listed)));
         listed
     }

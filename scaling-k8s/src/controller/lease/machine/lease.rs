@@ -99,6 +99,10 @@ struct Known {
     standing: Standing,
     /// Instant at which this version was seen first.
     since: Instant,
+    /// Instant at which the newest read was sent that showed this version.
+    looked: Instant,
+    /// The same of the version before it: this one was stored later. None if that was not seen.
+    after: Option<Instant>,
 }
 
 impl Known {
@@ -106,8 +110,18 @@ impl Known {
     fn expiry(&self, timing: &LeaseTiming) -> Instant {
         match &self.standing {
             Standing::Free => self.since,
-            Standing::Held { duration, .. } => self.since + (*duration).min(LONGEST).max(timing.duration()),
+            Standing::Held { duration, .. } => {
+                let waited = (*duration).min(LONGEST).max(timing.duration());
+                // Of a holder with other times it is not known for how long it is sure.
+                let credit = if *duration == timing.duration() { timing.credit() } else { Duration::ZERO };
+                self.since.checked_sub(credit).map_or(self.since, |from| self.stored_after().max(from)) + waited
+            }
         }
+    }
+
+    /// Instant before which it cannot have been stored.
+    fn stored_after(&self) -> Instant {
+        self.after.map_or(self.since, |after| after.min(self.since))
     }
 }
 
@@ -250,10 +264,12 @@ impl Lease {
             return;
         };
         self.place = Place::Listed;
-        if self.known.as_ref().is_some_and(|known| known.version == seen.version) {
+        if let Some(known) = self.known.as_mut().filter(|known| known.version == seen.version) {
+            known.looked = known.looked.max(sent);
             return;
         }
-        self.known = Some(Known { version: seen.version, standing: seen.standing, since: now });
+        let after = self.known.as_ref().map(|known| known.looked);
+        self.known = Some(Known { version: seen.version, standing: seen.standing, since: now, looked: sent, after });
         if !self.names(me) {
             self.hold = None;
         }
@@ -295,7 +311,8 @@ impl Lease {
         if self.place == Place::Missing {
             self.place = Place::Listed;
         }
-        self.known = Some(Known { version: seen.version, standing: seen.standing, since: now });
+        self.known =
+            Some(Known { version: seen.version, standing: seen.standing, since: now, looked: sent, after: None });
         match (write, self.hold.as_mut()) {
             (Write::Release | Write::Place, _) => self.hold = None,
             (Write::Renew, Some(hold)) => {

@@ -1,14 +1,15 @@
 //! What holds of every run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::world::{Fault, Millis, World};
 
-/// A lease by a slow clock; a look that came just before the last renewal; and the two that are waited where a replica takes what another
-/// should have taken. Most are handed over within a lease and a retry.
-const HANDED_OVER: Millis = (15_000 + 4 * 2_000) * 100 / 97 + 500;
+/// A lease; the part of the pause between two looks that is not taken off it where the requests take their time; both by the slowest
+/// clock; and a claim, the look after it, and one more of both where two have asked for the same. From the kill on, of whose last renewal
+/// the answer may be under way.
+const HANDED_OVER: Millis = (15_000 + 500) * 100 / 97 + 7 * 80;
 
 /// Each case is some minutes of several replicas: a sixteenth of the usual number.
 fn config() -> ProptestConfig {
@@ -89,11 +90,15 @@ proptest! {
         world.run_until(at);
         prop_assert_eq!(world.held().len(), shards as usize);
         let killed = world.held()[&(shards, 0)];
+        let mut left: BTreeSet<_> = world.held().into_iter().filter(|(_, process)| *process == killed).collect();
         world.kill(killed);
-        world.run_until(at + HANDED_OVER);
-        let held = world.held();
-        prop_assert_eq!(held.len(), shards as usize, "not all are held: {:?}", held);
-        prop_assert!(held.values().all(|process| *process != killed));
+        // At some time of it: later, a shard may be on its way from one that has too many to one that has too few.
+        while !left.is_empty() && world.now < at + HANDED_OVER {
+            world.run_until(world.now + 50);
+            let held = world.held();
+            left.retain(|(shard, _)| !held.contains_key(shard));
+        }
+        prop_assert!(left.is_empty(), "not held: {:?}", left);
     }
 
     #[test]
