@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::live::Ticked;
-use scaling_core::{MetricsSource, Observation, SourceError, Target};
+use scaling_core::source::PastSource;
+use scaling_core::{MetricsSource, Observation, ScalingMetrics, SourceError, Target};
 use scaling_k8s::kube::Client;
 
 use super::arguments::{OriginArguments, Resource, SourceArguments};
@@ -67,6 +68,11 @@ impl FleetMetrics {
         Self { source, known }
     }
 
+    /// The past of its workloads; none if the source has none that it could be asked for.
+    pub fn past(&self) -> Option<FleetPast> {
+        self.source.past().is_some().then(|| FleetPast(self.clone()))
+    }
+
     /// Tells what is wrong with the answers, when it begins and when it ends.
     pub fn tell(&self, tick: &Ticked, telling: &mut Telling) {
         // Otherwise it is of an earlier tick.
@@ -78,6 +84,25 @@ impl FleetMetrics {
     /// The name under which the source knows a workload.
     fn known_as<'a>(&'a self, target: &'a Target) -> &'a Target {
         self.known.as_ref().and_then(|known| known.get(&key(target))).unwrap_or(target)
+    }
+}
+
+/// The past of whichever workload is asked for.
+#[derive(Clone, Debug)]
+pub struct FleetPast(FleetMetrics);
+
+#[async_trait]
+impl PastSource for FleetPast {
+    async fn past(
+        &self,
+        target: &Target,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<ScalingMetrics>, SourceError> {
+        match self.0.source.past() {
+            Some(source) => source.past(self.0.known_as(target), since, until).await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -109,8 +134,6 @@ impl MetricsSource for FleetMetrics {
 
 #[cfg(test)]
 mod tests {
-    use scaling_core::ScalingMetrics;
-
     use super::super::looping::Tell;
     use super::super::source::{Finding, Tried};
     use super::*;

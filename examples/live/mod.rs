@@ -33,7 +33,7 @@ pub use check::{checked, fetched, pasts as fetched_pasts};
 #[cfg(feature = "live")]
 pub use entry::{check, past, pasts, records_replay, run};
 #[cfg(feature = "live")]
-pub use fleet::FleetMetrics;
+pub use fleet::{FleetMetrics, FleetPast};
 #[cfg(feature = "live")]
 pub use looping::{Tell, looped};
 #[cfg(feature = "live")]

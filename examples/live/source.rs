@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::http::HttpConfig;
 use scaling_core::live::Cadence;
+use scaling_core::source::PastSource;
 use scaling_core::{MetricsSource, Target};
 
 use super::arguments::{LiveArguments, SourceArguments};
@@ -34,6 +35,11 @@ pub(super) trait LiveSource: MetricsSource {
 
     /// Fetches the past that the engine learns from, and tells what came of it.
     async fn fetch_past(&self, targets: &[Target], days: u64, now: DateTime<Utc>, tell: &Tell) -> Past;
+
+    /// The past of a workload as samples; none if it has none that it could be asked for.
+    fn past(&self) -> Option<&dyn PastSource> {
+        None
+    }
 
     /// Faults of the answers of the last tick.
     fn findings(&self) -> Vec<Finding>;

@@ -31,7 +31,7 @@ use chrono::{DateTime, Utc};
 pub use accumulate::{Accumulator, DEFAULT_LIMIT, SampleCounts, SampleError};
 pub use composite::{AllFailed, Composite, Part};
 pub use memory::MemorySource;
-pub use past::{Observed, PastSource};
+pub use past::PastSource;
 pub use replay::{Recording, Replay};
 pub use watched::Watched;
 pub use with_events::WithEvents;

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "live_controller/adopting.rs"]
+mod adopting;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

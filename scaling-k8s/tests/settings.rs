@@ -8,13 +8,16 @@ use std::time::Duration;
 use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{BoundsPolicy, Ceiling, Cooldown, HardLimits, StepLimit, Target, WorkloadFacts};
-use scaling_k8s::controller::settings::{Mode, PREFIX, SettingError, SettingErrors, SettingEvents, Settings};
-use scaling_k8s::{history, resting};
+use scaling_k8s::controller::settings::{
+    Mode, PREFIX, Promotion, SettingError, SettingErrors, SettingEvents, Settings,
+};
+use scaling_k8s::{history, resting, stage};
 
 type Map = BTreeMap<String, String>;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "mode",
+    "promotion",
     "engine",
     "hard-min",
     "hard-max",
@@ -45,6 +48,7 @@ fn full(key: &str, value: &str) -> Result<Settings, String> {
 fn each_setting_is_read() {
     let settings = read(&[
         ("mode", "full"),
+        ("promotion", "evidence"),
         ("engine", "predictive-v2"),
         ("hard-min", "0"),
         ("hard-max", "40"),
@@ -59,6 +63,7 @@ fn each_setting_is_read() {
     ]);
     let settings = settings.unwrap().unwrap();
     assert_eq!((settings.mode, settings.engine.as_deref()), (Mode::Full, Some("predictive-v2")));
+    assert_eq!(settings.promotion, Promotion::Evidence);
     assert_eq!((settings.hard_min, settings.hard_max), (Some(0), Some(40)));
     assert_eq!((settings.step_up, settings.step_down, settings.headroom), (Some(1.5), Some(0.8), Some(0.125)));
 
@@ -90,7 +95,9 @@ fn without_settings_the_host_decides() {
 #[test]
 fn an_hpa_without_anything_of_ours_is_no_target_and_neither_is_one_that_we_only_wrote_to() {
     assert_eq!(read(&[]).unwrap(), None);
-    let ours: Map = [resting::ANNOTATION, history::ANNOTATION].map(|key| (key.to_owned(), "{}".to_owned())).into();
+    let ours: Map = [resting::ANNOTATION, history::ANNOTATION, stage::ANNOTATION]
+        .map(|key| (key.to_owned(), "{}".to_owned()))
+        .into();
     assert_eq!(Settings::of(&Map::new(), &ours).unwrap(), None);
     let others = Map::from([("kube-scaling".to_owned(), "full".to_owned()), ("x/mode".to_owned(), "full".to_owned())]);
     assert_eq!(Settings::of(&others, &others).unwrap(), None);
@@ -153,6 +160,8 @@ fn a_value_is_exactly_what_it_may_be_or_a_fault() {
         ("step-down", "-1%"),
         ("step-down", "%"),
         ("step-down", "NaN%"),
+        ("promotion", "Evidence"),
+        ("promotion", "me"),
         ("ceiling", "Rest"),
         ("headroom", "25"),
         ("headroom", "25 %"),

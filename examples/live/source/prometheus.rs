@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::http::{Auth, Endpoint, HttpClient};
-use scaling_core::source::DEFAULT_LIMIT;
 use scaling_core::source::prometheus::{
     Backfill, Measure, PrometheusSource, QueryBudget, QueryCheck, QuerySet, QueryTemplate, Unit, Verdict,
 };
+use scaling_core::source::{DEFAULT_LIMIT, PastSource};
 use scaling_core::{SignalKind, Target};
 
 use super::{Finding, LiveSource, Past, Tried, deadline, http};
@@ -117,6 +117,10 @@ impl LiveSource for PrometheusSource {
             tell(&format!("note: pieces of the past are missing: {cause}"));
         }
         Past { samples: report.samples, missing: report.failed.len(), why }
+    }
+
+    fn past(&self) -> Option<&dyn PastSource> {
+        Some(self)
     }
 
     fn findings(&self) -> Vec<Finding> {

@@ -1,5 +1,5 @@
 //! The Prometheus source against a server made by hand: what may come instead of a number, and what is asked.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
 mod decoder;
 mod queries;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::http::{Auth, Endpoint, HttpClient, HttpConfig, Retry};
+use scaling_core::source::PastSource;
 use scaling_core::source::prometheus::{
     Backfill, Measure, PrometheusSource, QueryBudget, QueryFault, QuerySet, QueryTemplate, Unit, Verdict,
 };
@@ -532,6 +533,28 @@ async fn a_backfill_stops_when_query_after_query_fails_and_leaves_gaps_for_singl
     let hour = Backfill { span: Duration::from_secs(3600), pause: Duration::ZERO, ..Backfill::default() };
     let report = source(&server, small()).backfill(&[web()], at(0), hour).await;
     assert_eq!((report.samples, report.failed.len(), report.stopped), (60, 1, false));
+}
+
+#[tokio::test]
+async fn a_past_is_whole_or_none_and_the_present_knows_nothing_of_it() {
+    let server = Server::start(|seen, _| answered("matrix", &stepped(seen, |_| Some("1".into())), "")).await;
+    let source = source(&server, set(&[(Measure::Signal(RATE), "load"), (Measure::ReadyPods, "ready")]));
+    let past = source.past(&web(), at(0) - TimeDelta::hours(1), at(0)).await.unwrap();
+    assert_eq!(past.len(), 60);
+    assert!(past.iter().all(|sample| sample.timestamp >= at(-3600) && sample.timestamp < at(0)));
+    assert!(past.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp));
+    assert_eq!(source.past(&web(), at(-3600), at(0)).await.unwrap(), past, "the same whoever asks");
+    assert_eq!(source.observe(&web(), at(60)).await.map(|seen| seen.history.len()).unwrap_or(0), 0);
+    // A piece that is missing is no gap in the load.
+    let server = Server::start(|seen, _| {
+        let is_load = field(seen, "query").unwrap().starts_with("load");
+        if is_load { answered("matrix", &stepped(seen, |_| Some("1".into())), "") } else { Reply::answer(404, &[], "") }
+    });
+    let torn = self::source(&server.await, small()).past(&web(), at(-3600), at(0)).await;
+    assert!(matches!(&torn, Err(error) if error.is_transient() && error.to_string().contains("missing")), "{torn:?}");
+    let server = Server::start(|_, _| answered("matrix", "", "")).await;
+    let none = self::source(&server, small()).past(&web(), at(-3600), at(0)).await;
+    assert!(matches!(none, Err(SourceError::NoData { .. })));
 }
 
 #[tokio::test]

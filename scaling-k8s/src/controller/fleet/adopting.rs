@@ -127,7 +127,9 @@ impl AdoptionTrials {
         self
     }
 
-    /// Sets the rule. Default: [`Trial::default`]. Its error rate holds for the days of one history, however often they are looked at.
+    /// Sets the rule. Default: [`Trial::default`], by which a stage has to cost less. One that only raises floors over the HPA never does, so a
+    /// host says what better service [may cost](Trial::dearer_by). The error rate holds for the days of one history, however often they
+    /// are looked at.
     pub fn judged_by(mut self, trial: Trial) -> Self {
         self.trial = trial;
         self
@@ -157,9 +159,9 @@ impl AdoptionTrials {
         Ok(self)
     }
 
-    /// Says whether reports are told as Events of their HPAs: `AdoptionReport`, `AdoptionPromoted` and `AdoptionSteppedBack`, one series for
-    /// each HPA, one an hour at most. Default: yes. Needs `create` and `patch` on `events`. Below [`Apply`](scaling_core::ApplyMode::Apply)
-    /// none is written.
+    /// Says whether reports are told as Events of their HPAs: `AdoptionReport`, `AdoptionPromoted`, `AdoptionSteppedBack` and
+    /// `AdoptionNotKept`, one series for each HPA, and of what is no step one an hour at most. Default: yes. Needs `create` and `patch` on
+    /// `events`. Below [`Apply`](scaling_core::ApplyMode::Apply) none is written.
     pub fn events(mut self, events: bool) -> Self {
         self.events = events;
         self

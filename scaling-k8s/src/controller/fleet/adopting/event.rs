@@ -10,7 +10,7 @@ use super::report::{AdoptionReport, AdoptionStep};
 use crate::history::{MAX_COMPONENT, MAX_MESSAGE, cut, event_name, is_early};
 use crate::manifest::{API_VERSION, KIND};
 
-/// Shortest time between two Events of one HPA that say the same kind of thing.
+/// Shortest time between an Event of an HPA and one that tells of no step.
 const EVERY: TimeDelta = TimeDelta::hours(1);
 /// Workloads that are kept.
 const TARGETS: usize = 20_000;
@@ -29,7 +29,6 @@ struct Series {
     uid: Option<String>,
     first: DateTime<Utc>,
     sent: DateTime<Utc>,
-    reason: &'static str,
     message: String,
     count: u32,
 }
@@ -49,15 +48,16 @@ impl AdoptionEvents {
             self.series.remove(&oldest);
         }
         let before = self.series.get(target).filter(|series| series.uid.as_deref() == uid);
-        let is_told =
-            |series: &Series| series.message == message || series.reason == reason && is_early(at, series.sent, EVERY);
+        // A step is told at once, and stands for a while.
+        let is_step = matches!(report.step, AdoptionStep::Promote(_) | AdoptionStep::StepBack(_));
+        let is_told = |series: &Series| series.message == message || !is_step && is_early(at, series.sent, EVERY);
         if before.is_some_and(is_told) {
             return None;
         }
         let (first, count) = before.map_or((at, 1), |series| (series.first, series.count.saturating_add(1)));
         let event = self.event(report, uid, reason, &message, (first, count));
         let uid = uid.map(str::to_owned);
-        self.series.insert(target.clone(), Series { uid, first, sent: at, reason, message, count });
+        self.series.insert(target.clone(), Series { uid, first, sent: at, message, count });
         Some(event)
     }
 
@@ -140,6 +140,7 @@ mod tests {
         assert_eq!((&second["count"], &second["metadata"]["name"]), (&json!(2), &first["metadata"]["name"]));
         let step = events.take(&report(92, 3, AdoptionStep::StepBack(Adoption::Observe)), Some("a")).unwrap();
         assert_eq!((&step["reason"], &step["type"]), (&json!("AdoptionSteppedBack"), &json!("Warning")));
+        assert_eq!(events.take(&report(93, 4, AdoptionStep::Stay), Some("a")), None, "a step stands for a while");
         let other = events.take(&report(93, 3, AdoptionStep::StepBack(Adoption::Observe)), Some("b")).unwrap();
         assert_eq!(other["count"], 1, "another object has been told nothing");
     }

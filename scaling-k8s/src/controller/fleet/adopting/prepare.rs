@@ -64,11 +64,11 @@ impl Asking {
     /// Asks the source and the API server.
     pub(super) async fn case(self, at: DateTime<Utc>) -> Result<Case, Untried> {
         let no_past = |why: String| Untried::NoPast { why };
+        let hpa = self.applier.read_whole(&self.target).await;
+        let (hpa, resting) = hpa.map_err(|error| Untried::NoHpa { why: error.to_string() })?;
         let asked = tokio::time::timeout(ASKING, self.seen(at)).await;
         let (seen, samples) =
             asked.map_err(|_| no_past(format!("no answer within {} s", ASKING.as_secs())))?.map_err(no_past)?;
-        let hpa = self.applier.read_whole(&self.target).await;
-        let (hpa, resting) = hpa.map_err(|error| Untried::NoHpa { why: error.to_string() })?;
         let mut spec =
             crate::hpa::from_api_spec(&hpa.spec).map_err(|error| Untried::NoHpa { why: error.to_string() })?;
         // As its owner has it: what we hold now is what is tried.
@@ -95,10 +95,8 @@ impl Asking {
     }
 
     fn scenario(&self, seen: &Observation, samples: &[ScalingMetrics]) -> Result<Scenario, Untried> {
-        let instants = || samples.iter().map(|sample| sample.timestamp);
-        let length = instants().max().zip(instants().min()).map_or(TimeDelta::zero(), |(last, first)| last - first);
-        if length < TimeDelta::days(2) {
-            return Err(Untried::TooFewDays { samples: samples.len(), hours: length.num_hours() });
+        if length(samples) < TimeDelta::days(2) {
+            return Err(too_few(samples));
         }
         let no_load = |why: String| Untried::NoLoad { why };
         let trace = Trace::from_samples(self.target.to_string(), samples.to_vec(), SampleTime::Ends);
@@ -131,6 +129,16 @@ impl Asking {
             ..Scenario::new(trace, model)
         })
     }
+}
+
+/// Time from the first sample to the last.
+fn length(samples: &[ScalingMetrics]) -> TimeDelta {
+    let instants = || samples.iter().map(|sample| sample.timestamp);
+    instants().max().zip(instants().min()).map_or(TimeDelta::zero(), |(last, first)| last - first)
+}
+
+pub(super) fn too_few(samples: &[ScalingMetrics]) -> Untried {
+    Untried::TooFewDays { samples: samples.len(), hours: length(samples).num_hours() }
 }
 
 /// A time in whole steps of the replay, rounded up.

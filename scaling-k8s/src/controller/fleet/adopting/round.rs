@@ -4,15 +4,19 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scaling_core::adoption::{DaysError, PairedDay, Trial, replayed_day};
+use scaling_core::adoption::{PairedDay, Trial, replayed_day};
 use scaling_core::{Adoption, Price};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::Instant;
 
-use super::prepare::Case;
+use super::prepare::{Case, too_few};
 use super::report::{StageTrial, Untried};
 use super::rules::{Pair, is_rejected};
+
+/// Time that an engine may wait for something within the replays of one day.
+const LONGEST_DAY: Duration = Duration::from_secs(600);
 
 /// What a replay may take.
 pub(super) struct Share {
@@ -35,7 +39,7 @@ pub(super) async fn trials(
     for (champion, challenger) in pairs {
         let days = days(case, (champion, challenger), share).await?;
         if days.is_empty() {
-            return Err(Untried::TooFewDays { samples: case.samples.len(), hours: 24 });
+            return Err(too_few(&case.samples));
         }
         let verdict = trial.verdict(&days);
         let saved = price.map(|price| (price.pod_hour() * verdict.evidence().saved_pod_hours, price.currency()));
@@ -54,26 +58,42 @@ async fn days(case: &Arc<Case>, (champion, challenger): Pair, share: &mut Share)
     let mut days = Vec::new();
     for number in 1.. {
         let (case, pair, began) = (Arc::clone(case), Arc::clone(&pair), Instant::now());
-        // An engine may wait for something: it finds the runtime here.
+        // Gone with this future: an engine that waits for something is not waited for at the end.
+        let (_wanted, unwanted) = oneshot::channel::<()>();
         let replay = move || {
             let (champion, challenger) = &*pair;
-            Handle::current().block_on(replayed_day(&case.samples, &case.scenario, champion, challenger, number))
+            let replay = replayed_day(&case.samples, &case.scenario, champion, challenger, number);
+            // It finds the runtime here.
+            Handle::current().block_on(async {
+                tokio::select! {
+                    biased;
+                    day = tokio::time::timeout(LONGEST_DAY, replay) => day.ok(),
+                    _ = unwanted => None,
+                }
+            })
         };
         let day = spawn_blocking(replay).await.map_err(panicked)?;
         let took = began.elapsed();
         share.busy = share.busy.saturating_add(took);
-        tokio::time::sleep(took.mul_f64(1.0 / share.of_a_core - 1.0)).await;
+        tokio::time::sleep(rest(took, share.of_a_core)).await;
         match day {
-            Ok(Some(day)) => days.push(day),
-            Ok(None) => break,
-            Err(error) => return Err(Untried::Replay { why: told(&error) }),
+            Some(Ok(Some(day))) => days.push(day),
+            Some(Ok(None)) => break,
+            Some(Err(error)) => return Err(Untried::Replay { why: error.to_string() }),
+            None => {
+                let why = format!("the engine was waited for {} s over one day", LONGEST_DAY.as_secs());
+                return Err(Untried::Replay { why });
+            }
         }
     }
     Ok(days)
 }
 
-fn told(error: &DaysError) -> String {
-    error.to_string()
+/// Pause after which something that took so long has had its share.
+fn rest(took: Duration, share: f64) -> Duration {
+    let seconds = took.as_secs_f64() * (1.0 / share - 1.0);
+    // A share so small that the pause is no time any more is one that is never had again.
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }
 
 /// The words of a panic.
@@ -88,4 +108,20 @@ pub(super) fn panicked(error: JoinError) -> Untried {
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_leaves_the_rest_of_the_machine_its_share_whatever_that_is() {
+        let second = Duration::from_secs(1);
+        assert_eq!((rest(second, 1.0), rest(second, 0.5)), (Duration::ZERO, second));
+        assert!(rest(second, 0.1).abs_diff(9 * second) < Duration::from_millis(1));
+        assert_eq!(
+            (rest(second, f64::MIN_POSITIVE), rest(Duration::ZERO, f64::MIN_POSITIVE)),
+            (Duration::MAX, Duration::ZERO)
+        );
+    }
 }
