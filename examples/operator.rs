@@ -30,8 +30,9 @@ use scaling_core::telemetry::{Health, Metrics};
 use scaling_core::{ApplyMode, ChangeLog, HardLimits, RemovalBudget};
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::cache::HpaCache;
-use scaling_k8s::controller::fleet::{AdoptionTrials, FleetController, FleetHealth};
+use scaling_k8s::controller::fleet::{AdoptionTrials, FleetController, FleetHealth, Leaving};
 use scaling_k8s::controller::lease::LeaseSettings;
+use scaling_k8s::history::{History, ObservedHealth, WatchConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "Examples:
@@ -99,7 +100,17 @@ struct Options {
     /// owns them. A tool that goes on applying its own numbers must be told to leave them alone: example `ownership` has the text.
     #[arg(long)]
     force: bool,
+    /// Watches each change that lowers a bound for 10 minutes, and undoes it if more than 1 % of the requests fail since, or responses take
+    /// longer than the target allows, or pods do not get ready. The latest changes are then kept at the HPA, for the next process.
+    #[arg(long)]
+    undo: bool,
+    /// Gives an HPA back to its owner once its mode is removed. By default it is told, and its bounds stay.
+    #[arg(long)]
+    give_back: bool,
 }
+
+/// Field manager of the operator.
+const MANAGER: &str = "kube-scaling";
 
 /// Variables of the environment, for settings that the command line leaves out.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -173,12 +184,12 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
     };
     let (metrics, freeze) = (Arc::new(Metrics::new()), FleetFreeze::default());
     let mut recorder = Tee::new().with(Arc::clone(&metrics));
-    let mut log = None;
+    let mut past = None;
     if let Some(folder) = &options.records {
         let failed =
             |error: &dyn std::fmt::Display| Failure::failed(format!("--records {}: {error}", folder.display()));
         std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-        log = Some(resumed(folder, &freeze)?);
+        past = Some(resumed(folder, &freeze)?);
         recorder = recorder.with(RecordFiles::open(folder, Rotation::default()).map_err(|error| failed(&error))?);
     }
 
@@ -213,8 +224,14 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
     if let Some(leases) = parts.leases {
         controller = controller.leases(leases);
     }
-    if let Some(log) = log {
-        controller = controller.change_log(log);
+    if let Some((log, history)) = past {
+        controller = controller.change_log(log).past(history);
+    }
+    if options.undo {
+        controller = controller.watch(ObservedHealth::default(), WatchConfig::default()).history(true);
+    }
+    if options.give_back {
+        controller = controller.leaving(Leaving::GiveBack);
     }
     let watch = Watch::new(parts.cadence, metrics);
     let controller = controller.after_tick(watch.after_tick(source)).build();
@@ -308,21 +325,22 @@ async fn tell_trouble(state: impl Fn() -> FleetHealth + Send + Sync, ended: Stop
     }
 }
 
-/// Cooldowns, budgets and floors of an earlier run, and which signals were missing at its end.
-fn resumed(folder: &Path, freeze: &FleetFreeze) -> Result<ChangeLog, Failure> {
-    let mut log = ChangeLog::new();
+/// Changes, cooldowns, budgets and floors of an earlier run, and which signals were missing at its end.
+fn resumed(folder: &Path, freeze: &FleetFreeze) -> Result<(ChangeLog, History), Failure> {
+    let (mut log, mut history) = (ChangeLog::new(), History::new());
     for entry in entries(folder).map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))? {
         match entry {
             Entry::Intent(record) => log.replay_intent(&record),
             Entry::Record(record) => {
                 log.replay(&record);
+                history.take(&record, MANAGER);
                 freeze.replay(&record.target, record.metrics.as_ref(), record.declared, record.at);
             }
             Entry::Bad(line) => say(&line.to_string()),
             _ => {}
         }
     }
-    Ok(log)
+    Ok((log, history))
 }
 
 /// Asks for the end at SIGTERM and SIGINT.

@@ -1,11 +1,13 @@
 //! Giving an HPA back to its owner.
 
-use scaling_core::{ApplyError, Bounds, Target};
+use std::fmt;
+
+use scaling_core::{ApplyError, ApplyMode, Bounds, Target};
 use serde_json::Value;
 
 use super::KubeHpaApplier;
 use super::answer::{backend, refused, unapplied, unknown};
-use super::request::{Body, Written};
+use super::request::{Body, Read, Written};
 use super::retry::{Fate, Patience};
 use crate::resting::{Release, ReleaseError, release};
 use crate::stage;
@@ -31,7 +33,66 @@ pub enum Released {
     },
 }
 
+impl fmt::Display for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done { changed: true, bounds } => write!(f, "given back with {bounds}"),
+            Self::Done { bounds, .. } => write!(f, "nothing of ours was there, the bounds are {bounds}"),
+            Self::Held { pods, max } => {
+                write!(
+                    f,
+                    "not given back: {pods} pods run and the owner's max is {max}, and none of them leaves for it"
+                )
+            }
+        }
+    }
+}
+
 impl KubeHpaApplier {
+    /// A [`release`](Self::release) as far as `mode` goes: told alone ([`ApplyMode::Plan`], one read), validated by the API server as far as its next
+    /// step, or carried out. Below that nothing is changed (law 3), and `changed` says whether something would be.
+    ///
+    /// # Errors
+    /// [`ApplyError`] as of a release.
+    pub async fn release_as(&self, target: &Target, mode: ApplyMode) -> Result<Released, ApplyError> {
+        if mode == ApplyMode::Apply {
+            return self.release(target).await;
+        }
+        let mut patience = Patience::new(self.timeout);
+        let read = self.read(target, &patience).await?;
+        let (step, bounds) = match self.next_step(target, &read)? {
+            Next::Ended(released) => return Ok(released),
+            Next::Step(step, bounds) => (step, bounds),
+        };
+        if mode == ApplyMode::ServerDryRun {
+            let checked = self.checked(target, step.body(), bounds, true, &read, &mut patience).await;
+            if let Written::Look { why, .. } = checked.map_err(unapplied)? {
+                return Err(unapplied(backend(target, true, format!("not validated: {why}"))));
+            }
+        }
+        Ok(Released::Done { changed: true, bounds })
+    }
+
+    /// The next step for an HPA as it was read, and the bounds after it.
+    fn next_step(&self, target: &Target, read: &Read) -> Result<Next, ApplyError> {
+        let step = release(&read.json, &self.manager).map_err(|error| match error {
+            ReleaseError::NoManagedFields => refused(target, error.to_string()),
+            error @ ReleaseError::Invalid(_) => unapplied(backend(target, false, error)),
+        });
+        let bounds = read.seen.state.bounds;
+        Ok(match step? {
+            Release::Done => Next::Ended(Released::Done { changed: false, bounds }),
+            Release::Held { pods, max } => Next::Ended(Released::Held { pods, max }),
+            Release::Restore { body, bounds } => {
+                if let Some(why) = self.would_remove(&read.hpa) {
+                    return Err(refused(target, why));
+                }
+                Next::Step(Step::Restore(body), bounds)
+            }
+            Release::Disown { patch } => Next::Step(Step::Disown(patch), bounds),
+        })
+    }
+
     /// Gives an HPA back: the owner's bounds, no annotation of ours, the [stage](crate::stage) of its adoption included, and the two fields under the managers that owned them before us
     /// ([`release()`](crate::resting::release()) has the details). Released twice equals once.
     ///
@@ -58,21 +119,10 @@ impl KubeHpaApplier {
                 last = (!patience.again()).then(|| "the stage of its adoption was taken away".to_owned());
                 continue;
             }
-            let step = release(&read.json, &self.manager).map_err(|error| match error {
-                ReleaseError::NoManagedFields => refused(target, error.to_string()),
-                error @ ReleaseError::Invalid(_) => unapplied(backend(target, false, error)),
-            });
-            let bounds = read.seen.state.bounds;
-            let (body, bounds) = match &step? {
-                Release::Done => return Ok(Released::Done { changed: sent, bounds }),
-                Release::Held { pods, max } => return Ok(Released::Held { pods: *pods, max: *max }),
-                Release::Restore { body, bounds } => {
-                    if let Some(why) = self.would_remove(&read.hpa) {
-                        return Err(refused(target, why));
-                    }
-                    (Step::Restore(body.clone()), *bounds)
-                }
-                Release::Disown { patch } => (Step::Disown(patch.clone()), bounds),
+            let (body, bounds) = match self.next_step(target, &read)? {
+                Next::Ended(Released::Done { bounds, .. }) => return Ok(Released::Done { changed: sent, bounds }),
+                Next::Ended(held) => return Ok(held),
+                Next::Step(step, bounds) => (step, bounds),
             };
             if let Some(why) = last {
                 let why = format!("there is still something to give back after the last attempt: {why}");
@@ -96,6 +146,12 @@ impl KubeHpaApplier {
             last = (!patience.again()).then_some(why);
         }
     }
+}
+
+/// What is left to do.
+enum Next {
+    Ended(Released),
+    Step(Step, Bounds),
 }
 
 /// A step that is to be sent.
