@@ -36,6 +36,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use memory::{DamagedMemory, FormerOwner, RestingBounds};
+#[cfg(feature = "client")]
+pub(crate) use release::remove;
 pub use release::{Release, ReleaseError, release};
 
 use crate::history::ANNOTATION as HISTORY;

@@ -93,6 +93,7 @@ async fn against_a_real_api_server() {
     resizing::a_quota_is_looked_at_before(&world).await;
     scaling::every_kind_keeps_the_promises(&world).await;
     scaling::the_replicas_alone_change_and_a_dry_run_leaves_no_trace(&world).await;
+    scaling::what_is_released_leaves_no_manager_of_ours_and_keeps_its_replicas(&world).await;
     scaling::replicas_of_somebody_else_are_a_conflict(&world).await;
     scaling::what_an_hpa_or_keda_scales_is_left_alone(&world).await;
     scaling::what_another_object_owns_is_left_to_it(&world).await;

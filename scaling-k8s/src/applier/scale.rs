@@ -1,6 +1,7 @@
 //! The applier for workloads without an HPA: [`ScaleApplier`].
 
 mod others;
+mod release;
 mod request;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use super::retry::{Fate, Patience, Written};
 /// There is nothing between us and the pods then: what is written is what runs, and what is written lower makes pods leave at once. So
 /// it wants the policy [`BoundsPolicy::exact`](scaling_core::BoundsPolicy::exact), by which the bounds of a workload are one number,
 /// its replicas, and every pod less counts for the guards. A plan with a min and another max is refused. Resting bounds, which an HPA
-/// has, there are none: the number that is there is where it rests.
+/// has, there are none: the number that is there is where it rests, and [`release`](Self::release) leaves it there under no manager of ours.
 ///
 /// A workload is left alone, with the reason, while
 /// - an HPA or a KEDA ScaledObject scales it, which is looked for before each write, or another object owns it and sets its replicas;

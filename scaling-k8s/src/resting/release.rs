@@ -130,7 +130,7 @@ fn without_ours(mut entry: Value, manager: &str) -> Option<Value> {
 }
 
 /// Removes a key beneath a path, and what is empty then on the way up.
-fn remove(fields: &mut Map<String, Value>, path: &[&str], key: &str) {
+pub(crate) fn remove(fields: &mut Map<String, Value>, path: &[&str], key: &str) {
     let Some((first, rest)) = path.split_first() else {
         fields.remove(key);
         return;

@@ -158,6 +158,20 @@ pub(crate) async fn the_replicas_alone_change_and_a_dry_run_leaves_no_trace(worl
     }
 }
 
+pub(crate) async fn what_is_released_leaves_no_manager_of_ours_and_keeps_its_replicas(world: &World) {
+    for (_, _, kind) in KINDS {
+        let name = format!("released-{}", kind.to_lowercase());
+        let target = create_handed_over(world, kind, &name, 4).await;
+        assert!(applier(world).release(&target).await.unwrap(), "{kind}");
+        let after = read(world, kind, &name).await;
+        assert_eq!(after["spec"]["replicas"], 4, "{kind}");
+        let managers = after["metadata"]["managedFields"].as_array().unwrap();
+        assert!(managers.iter().all(|entry| entry["manager"] != "kube-scaling"), "{kind}: {managers:?}");
+        assert!(!applier(world).release(&target).await.unwrap(), "{kind}: twice equals once");
+        assert_eq!(read(world, kind, &name).await, after, "{kind}");
+    }
+}
+
 pub(crate) async fn replicas_of_somebody_else_are_a_conflict(world: &World) {
     for (_, _, kind) in KINDS {
         let name = format!("theirs-{}", kind.to_lowercase());
