@@ -11,7 +11,10 @@ use scaling_core::{
     Applied, ApplyError, ApplyMode, Bounds, BoundsChange, BoundsPolicy, DecisionRecord, Floor, GuardContext, Guards,
     HardLimits, HpaPlan, HpaState, Outcome, Reason, Recorder, ScalingDecision, Step, Target,
 };
-use scaling_k8s::history::{Change, EventSeries, History, HistoryRecorder, InvalidHistory, RollbackRefused};
+use scaling_k8s::history::{
+    ANNOTATION, Change, EventSeries, History, HistoryRecorder, InvalidHistory, RollbackRefused, of_hpa,
+};
+use serde_json::{Value, json};
 
 fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap()
@@ -257,6 +260,74 @@ fn a_recorder_keeps_it() {
 }
 
 #[test]
+fn a_recorder_knows_the_change_that_is_about_to_be_written() {
+    let recorder = HistoryRecorder::new(History::new(), "kube-scaling");
+    let plan = scaling_core::conformance::applier::plan(&target(), bounds(2, 6), 3, 6);
+    assert_eq!(recorder.intended(&plan), None);
+    let mut record = record(0, bounds(2, 6), plan.new_bounds());
+    recorder.intend(&record).unwrap();
+    let intended = recorder.intended(&plan).unwrap();
+    assert_eq!((intended.number, intended.after, intended.uncertain), (1, plan.new_bounds(), false));
+    let other = scaling_core::conformance::applier::plan(&target(), bounds(2, 6), 3, 5);
+    assert_eq!(recorder.intended(&other), None, "another change than it was told of");
+    record.outcome = Outcome::Applied;
+    recorder.record(&record).unwrap();
+    assert_eq!(recorder.intended(&plan), None);
+    assert_eq!(recorder.with(|history| history.of(&target()).next().cloned()), Some(intended), "the same number");
+}
+
+/// An HPA with this annotation, which `manager` owns.
+fn telling(text: &Value, manager: &str) -> Value {
+    let key = format!("f:{ANNOTATION}");
+    json!({ "metadata": { "annotations": { ANNOTATION: text }, "managedFields": [
+        { "manager": manager, "operation": "Apply", "fieldsV1": { "f:metadata": { "f:annotations": { key: {} } } } } ] } })
+}
+
+#[test]
+fn an_hpa_tells_its_changes_if_they_are_ours() {
+    let kept = history(&[record(0, bounds(2, 10), bounds(5, 10)), record(60, bounds(5, 10), bounds(4, 10))]);
+    let text = Value::from(kept.annotation(&target(), 2000));
+    let told = of_hpa(&telling(&text, "us"), "us").unwrap();
+    assert_eq!(told, kept.of(&target()).cloned().collect::<Vec<_>>());
+    assert_eq!(of_hpa(&json!({}), "us"), Ok(Vec::new()), "none is no fault");
+    assert_eq!(of_hpa(&telling(&text, "them"), "us"), Err(InvalidHistory::Foreign));
+    let mut hidden = telling(&text, "us");
+    hidden["metadata"]["managedFields"] = Value::Null;
+    assert!(of_hpa(&hidden, "us").is_ok_and(|told| told.len() == 2));
+    for damaged in [json!(3), json!("[{]"), json!("[{\"n\":1}]"), json!("{}")] {
+        assert!(matches!(of_hpa(&telling(&damaged, "us"), "us"), Err(InvalidHistory::Unreadable { .. })), "{damaged}");
+    }
+    let mut turned = told.clone();
+    turned.reverse();
+    let turned = Value::from(serde_json::to_string(&turned).unwrap());
+    assert_eq!(of_hpa(&telling(&turned, "us"), "us"), Err(InvalidHistory::Disordered { number: 1, before: 2 }));
+
+    // Taken over, numbers go on, and what is known already stays.
+    let mut next = History::new();
+    next.resume(&target(), told.clone());
+    assert_eq!(next.next_number(&target()), 3);
+    let newest = HpaState::new(bounds(4, 10));
+    assert_eq!(next.rollback(&target(), 1, newest).unwrap().to(), bounds(2, 10));
+    next.take(&record(120, bounds(4, 10), bounds(3, 10)), "us");
+    next.resume(&target(), told);
+    assert_eq!(next.of(&target()).map(|change| change.number).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn an_undo_is_told_from_a_decision() {
+    let mut undone = record(0, bounds(2, 10), bounds(6, 10));
+    undone.undo = Some(scaling_core::Undoing { why: "change #1 is undone: 5 % fail".into(), held: None });
+    let mut held = undone.clone();
+    held.undo.as_mut().unwrap().held = Some("cooldown".into());
+    let told = |record: &DecisionRecord| {
+        let change = history(std::slice::from_ref(record)).of(&target()).next().cloned().unwrap();
+        (change.undo, change.why)
+    };
+    assert_eq!(told(&undone), (true, "change #1 is undone: 5 % fail".to_owned()));
+    assert_eq!(told(&held), (false, "no reason was recorded".to_owned()));
+}
+
+#[test]
 fn an_annotation_holds_the_latest_that_fit() {
     let records: Vec<DecisionRecord> =
         (1..40).map(|n| record(i64::from(n), bounds(n, 50), bounds(n + 1, 50))).collect();
@@ -322,6 +393,19 @@ proptest! {
         prop_assert!(event["message"].as_str().unwrap().len() <= 1024);
         prop_assert!(event["reportingComponent"].as_str().unwrap().len() <= 128);
         prop_assert!(event["metadata"]["name"].as_str().unwrap().len() <= 253);
+    }
+
+    /// Whatever stands there, it is read or refused.
+    #[test]
+    fn any_annotation_is_read_or_refused(text in "\\PC{0,300}", n in any::<u64>()) {
+        let _ = of_hpa(&telling(&Value::from(text), "us"), "us");
+        let change = json!([{ "n": n, "at": "2027-01-15T08:00:00Z", "who": "us", "why": "", "before": { "min": 1, "max": 2 }, "after": { "min": 2, "max": 3 } }]);
+        if let Ok(told) = of_hpa(&telling(&Value::from(change.to_string()), "us"), "us") {
+            let mut history = History::new();
+            history.resume(&target(), told);
+            history.take(&record(0, bounds(2, 3), bounds(1, 3)), "us");
+            prop_assert!(history.len() <= 1);
+        }
     }
 
     /// A rollback that is allowed goes to where some change of ours began, with nobody else's change in between.

@@ -10,6 +10,8 @@ mod failures;
 mod owners;
 #[path = "mock_api/releasing.rs"]
 mod releasing;
+#[path = "mock_api/telling.rs"]
+mod telling;
 #[path = "mock_api/transient.rs"]
 mod transient;
 #[path = "support/vertical.rs"]

@@ -194,6 +194,19 @@ fn a_release_leaves_no_trace() {
 }
 
 #[test]
+fn a_release_takes_the_history_with_it() {
+    for raised in [true, false] {
+        let mut server = Server::with("kubectl", "Update", 2, 10);
+        let before = server.hpa.clone();
+        let mut body = body(&server.hpa, bounds(if raised { 6 } else { 2 }, 10));
+        body["metadata"]["annotations"][scaling_k8s::history::ANNOTATION] = "[]".into();
+        server.apply(US, &body);
+        released(&mut server);
+        assert_eq!(server.hpa, before, "raised: {raised}");
+    }
+}
+
+#[test]
 fn a_release_gives_a_bound_to_who_changed_it_since() {
     let mut server = Server::with("kubectl", "Update", 2, 10);
     server.apply(US, &body(&server.hpa, bounds(6, 12)));

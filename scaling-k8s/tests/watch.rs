@@ -4,8 +4,13 @@
 
 use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::{ApplyMode, Bounds, BoundsChange, DecisionRecord, HpaState, Outcome, Step, Target};
-use scaling_k8s::history::{Change, Health, History, Look, RollbackRefused, Watch, WatchConfig, Watched};
+use scaling_core::{
+    ApplyMode, Bounds, BoundsChange, DecisionRecord, HpaState, Observation, Outcome, ScalingMetrics, SignalKind, Step,
+    Target,
+};
+use scaling_k8s::history::{
+    Change, Health, HealthCheck, History, Look, ObservedHealth, RollbackRefused, Watch, WatchConfig, Watched,
+};
 
 fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap()
@@ -145,6 +150,89 @@ fn changes_since_the_workload_was_well_are_undone_together() {
         let Some(Watched::Burns { rollback, .. }) = said.last() else { panic!("{health}: {said:?}") };
         assert_eq!(rollback.to(), to, "{health}");
     }
+}
+
+#[test]
+fn an_undo_is_not_watched() {
+    let (mut history, mut watch) = lowered();
+    let mut undone = record(1, bounds(2, 12), bounds(6, 12));
+    undone.undo = Some(scaling_core::Undoing { why: "it burnt".into(), held: None });
+    history.take(&undone, "us");
+    assert_eq!(watch.begin(&target(), &history), None);
+    assert_eq!(watch.targets().count(), 0);
+    assert_eq!(ask(&mut watch, &history, 2, &burning()), None);
+}
+
+/// The change of [`lowered`] as [`ObservedHealth`] judges it by these samples, each with its minute, errors, response time and pods.
+fn observed(samples: &[(i64, Option<f64>, Option<f64>, (u32, u32))], rate: f64) -> Health {
+    let (history, _) = lowered();
+    let change = history.of(&target()).next().unwrap();
+    let samples = samples.iter().map(|(minute, errors, wait, (ready, asked))| {
+        let mut metrics = ScalingMetrics::new(at(*minute), *ready).with(SignalKind::RequestRate, rate);
+        metrics.desired_pod_count = Some(*asked);
+        for (kind, value) in [(SignalKind::ErrorRate, errors), (SignalKind::ResponseTime, wait)] {
+            metrics = value.map_or(metrics.clone(), |value| metrics.with(kind, value));
+        }
+        metrics
+    });
+    let (seen, _) = Observation::from_samples(target(), samples.collect()).unwrap();
+    let look = Look::new(HpaState::new(bounds(2, 12)), seen.now).seen(Some(&seen));
+    ObservedHealth::default().check(&target(), change, &look)
+}
+
+#[test]
+fn what_the_source_sees_is_judged_against_what_it_was_before() {
+    let well = (6, 6);
+    let said = |samples: &[_], rate| observed(samples, rate).to_string();
+    // Errors.
+    assert_eq!(said(&[(-1, Some(0.2), None, well), (3, Some(0.9), None, (2, 2))], 50.0), "healthy");
+    assert_eq!(
+        said(&[(-1, Some(0.2), None, well), (3, Some(4.0), None, (2, 2))], 50.0),
+        "burning: 4 % of the requests fail, the budget is 1 %, and it was 0.2 % before the change"
+    );
+    assert_eq!(
+        said(&[(-1, Some(3.0), None, well), (3, Some(4.0), None, (2, 2))], 50.0),
+        "healthy",
+        "it was ill already"
+    );
+    assert!(said(&[(3, Some(4.0), None, (2, 2))], 50.0).starts_with("unknown: 4 % of the requests fail"));
+    assert!(
+        said(&[(-1, Some(0.2), None, well), (3, None, None, (2, 2))], 50.0).starts_with("unknown: "),
+        "errors vanished"
+    );
+    assert_eq!(said(&[(-1, Some(0.2), None, well), (3, Some(4.0), None, (2, 2))], 0.0), "healthy", "nothing arrives");
+    // Response times, against an objective of one second.
+    assert!(
+        said(&[(-1, None, Some(300.0), well), (3, None, Some(2500.0), (2, 2))], 50.0)
+            .contains("2500 ms is the response time, the objective is 1000 ms")
+    );
+    // Pods.
+    assert!(
+        said(&[(-1, Some(0.0), None, well), (3, Some(0.0), None, (1, 4))], 50.0)
+            .contains("burning: 1 pods are ready, of 4")
+    );
+    assert_eq!(
+        said(&[(-1, Some(0.0), None, well), (1, Some(0.0), None, (1, 4))], 50.0),
+        "healthy",
+        "they may be starting"
+    );
+    assert_eq!(said(&[(-1, Some(0.0), None, well), (3, Some(0.0), None, (6, 40))], 50.0), "healthy", "most are new");
+    // Metrics of before the change say nothing of it.
+    assert!(said(&[(-1, Some(9.0), None, well)], 50.0).contains("not newer than the change"));
+}
+
+#[test]
+fn a_check_without_anything_to_see_says_so_and_raised_bounds_are_not_watched() {
+    let (history, _) = lowered();
+    let lowered = history.of(&target()).next().unwrap();
+    let mut check = ObservedHealth::default();
+    let blind = check.check(&target(), lowered, &Look::new(HpaState::new(bounds(2, 12)), at(3)));
+    assert_eq!(blind.to_string(), "unknown: nothing is seen of the workload");
+    let mut raised = lowered.clone();
+    (raised.before, raised.after) = (bounds(2, 12), bounds(6, 12));
+    assert!(check.watches(lowered) && !check.watches(&raised));
+    let function = |_: &Target, _: &Change, _: &Look<'_>| Health::Healthy;
+    assert!(HealthCheck::watches(&function, &raised));
 }
 
 #[test]

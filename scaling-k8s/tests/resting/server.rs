@@ -53,6 +53,13 @@ impl Server {
         }
         let annotations = body["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
         let fields: Map<String, Value> = annotations.keys().map(|key| (format!("f:{key}"), json!({}))).collect();
+        // What a manager applies no more is removed.
+        let before = self.entry(manager, "Apply").map(|entry| entry["fieldsV1"]["f:metadata"]["f:annotations"].clone());
+        for key in before.as_ref().and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key) {
+            if !fields.contains_key(key) {
+                self.hpa["metadata"]["annotations"].as_object_mut().unwrap().remove(key.trim_start_matches("f:"));
+            }
+        }
         for (key, value) in annotations {
             self.hpa["metadata"]["annotations"][key] = value;
         }
