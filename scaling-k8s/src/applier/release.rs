@@ -61,7 +61,11 @@ impl KubeHpaApplier {
         let mut patience = Patience::new(self.timeout);
         let read = self.read(target, &patience).await?;
         let (step, bounds) = match self.next_step(target, &read)? {
-            Next::Ended(released) => return Ok(released),
+            Next::Ended(Released::Done { bounds, .. }) => {
+                // The stage of its adoption is no part of the steps, and goes as well.
+                return Ok(Released::Done { changed: stage::is_kept(&read.json, &self.manager), bounds });
+            }
+            Next::Ended(held) => return Ok(held),
             Next::Step(step, bounds) => (step, bounds),
         };
         if mode == ApplyMode::ServerDryRun {

@@ -103,7 +103,8 @@ impl Watching {
             state.forget(gone);
             self.recorder.with(|history| history.forget(gone));
         }
-        for record in &tick.records {
+        let unrecorded = tick.unrecorded.iter().map(|error| &*error.record);
+        for record in tick.records.iter().chain(unrecorded) {
             self.recorded(&mut state, record);
         }
         state.held.retain(|_, (until, _)| tick.at < *until);
@@ -139,9 +140,10 @@ impl Watching {
 
     /// Takes over a workload: what its HPA tells of its changes.
     fn take_over(&self, state: &mut State, target: &Target, found: HpaState, now: DateTime<Utc>) {
-        if !state.known.insert(target.clone()) {
+        if state.known.contains(target) {
             return;
         }
+        state.known.insert(target.clone());
         let changes = self.cache.history(target).unwrap_or_else(|why| {
             let text = format!("the history that the HPA tells is not used: {why}");
             state.tell(Notice::warning(target, "HistoryIgnored", text, now));
@@ -226,6 +228,9 @@ impl State {
                 }
                 Err(RollbackRefused::AlreadyThere { .. }) => {
                     self.undos.remove(target);
+                    // Made in a tick that was cut off, perhaps.
+                    let until = later(look.now, self.config.hold);
+                    self.held.entry(target.clone()).or_insert((until, why));
                     None
                 }
                 Err(refused) => {
