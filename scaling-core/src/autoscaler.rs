@@ -126,7 +126,7 @@ struct Ask<'a> {
 /// Wish that the guards judge.
 enum Wish<'a> {
     /// The engine's decision, or how the tick ends without one: then floors that are due are held.
-    Decided(Result<ScalingDecision, Outcome>),
+    Decided(Box<Result<ScalingDecision, Outcome>>),
     /// An earlier change is undone.
     Undo(&'a Undo),
     /// Everything goes back to the owner.
@@ -449,7 +449,7 @@ impl Autoscaler {
             Ok(observation) => self.decide(observation).await,
             Err(outcome) => Err(outcome.clone()),
         };
-        let wish = Wish::Decided(decision);
+        let wish = Wish::Decided(Box::new(decision));
         let (approved, target) = self.approve(record, ask, state, observation.as_ref().ok(), wish);
         self.finish(record, approved, &target).await
     }
@@ -570,15 +570,17 @@ impl Autoscaler {
                 state = state.with_resting(undo.resting);
                 Proposal::restore_to(undo.to).with_floor(Floor::highest([due, log.floor(&target, now)]))
             }
-            Wish::Decided(Ok(decision)) => {
-                let proposal = Proposal::decided(decision).with_floor(due);
-                log.hold(&target, proposal.floor_in_force().cloned());
-                proposal
-            }
-            Wish::Decided(Err(outcome)) => {
-                record.withheld = Some(outcome);
-                Proposal::floor(Floor::highest([due, log.floor(&target, now)]))
-            }
+            Wish::Decided(decision) => match *decision {
+                Ok(decision) => {
+                    let proposal = Proposal::decided(decision).with_floor(due);
+                    log.hold(&target, proposal.floor_in_force().cloned());
+                    proposal
+                }
+                Err(outcome) => {
+                    record.withheld = Some(outcome);
+                    Proposal::floor(Floor::highest([due, log.floor(&target, now)]))
+                }
+            },
         };
         let mut policy = terms.policy.unwrap_or(self.policy);
         policy.floors_only |= terms.adoption == Adoption::Floors;

@@ -23,7 +23,7 @@ use scaling_k8s::history::{Change, InvalidHistory, ObservedHealth, WatchConfig, 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-const LIMIT: Duration = Duration::from_secs(45);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// Pods that run, pods that are asked for, and requests that fail, of every workload.
 #[derive(Clone, Default)]
