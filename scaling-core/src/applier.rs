@@ -93,6 +93,17 @@ pub enum ApplyError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The bounds of a plan are written, and its change of what pods request is not, or may be for a part of the pods.
+    #[error("{target}: the bounds are {bounds} now, but the change of what its pods request failed: {source}")]
+    BoundsAlone {
+        /// The workload.
+        target: Target,
+        /// The bounds as they are now.
+        bounds: Bounds,
+        /// Reason why the requests were not changed.
+        #[source]
+        source: Box<Self>,
+    },
     /// The API server, or the way to it, failed before the change was sent, or while it was only validated. Nothing was changed.
     #[error("{target}: the API server failed, and nothing was changed: {source}")]
     Unapplied {
@@ -118,9 +129,9 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// Returns true if the change may have happened all the same: an answer that got lost says nothing (law 12).
+    /// Returns true if the change, or a part of it, may have happened all the same: an answer that got lost says nothing (law 12).
     pub fn may_have_happened(&self) -> bool {
-        matches!(self, Self::Backend { .. })
+        matches!(self, Self::Backend { .. } | Self::BoundsAlone { .. })
     }
 
     /// The others who set the size of the workload, where that is why nothing was written.
@@ -146,6 +157,7 @@ impl ApplyError {
         match self {
             Self::Changed { .. } | Self::NotHeld { .. } => true,
             Self::NotFound { .. } | Self::Conflict { .. } | Self::Owned { .. } | Self::Refused { .. } => false,
+            Self::BoundsAlone { source, .. } => source.is_transient(),
             Self::Unapplied { transient, .. } | Self::Backend { transient, .. } => *transient,
         }
     }

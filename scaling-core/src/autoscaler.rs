@@ -458,6 +458,7 @@ impl Autoscaler {
     async fn finish(&self, record: &mut DecisionRecord, approved: Approved, target: &Target) -> Outcome {
         let plan = HpaPlan::of(&approved);
         record.change = (!plan.is_empty()).then(|| plan.change());
+        record.requests = plan.requests();
         let refused = refusal(&approved);
         let unchanged = plan.is_empty().then(|| Outcome::Unchanged { why: unchanged(&approved) });
         let (decision, floor, clamps, _) = approved.into_parts();

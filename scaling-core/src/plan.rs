@@ -70,6 +70,12 @@ impl HpaPlan {
         self.requests
     }
 
+    /// The same without its change of resources: for an applier that writes bounds and leaves what pods request to another. A part of what
+    /// was approved is approved.
+    pub fn bounds_alone(&self) -> Self {
+        Self { change: BoundsChange { resources: None, ..self.change }, requests: None, ..self.clone() }
+    }
+
     /// Both as plain data.
     pub fn change(&self) -> BoundsChange {
         self.change

@@ -22,6 +22,7 @@ use crate::decision::{Floor, ScalingDecision};
 use crate::guard::Clamp;
 use crate::metrics::{Provenance, ScalingMetrics, SignalSet};
 use crate::policy::BoundsChange;
+use crate::resources::Requests;
 use crate::size_owner::SizeOwner;
 use crate::state::ApplyMode;
 use crate::target::Target;
@@ -66,6 +67,9 @@ pub struct DecisionRecord {
     pub undo: Option<Undoing>,
     /// The planned change; none if nothing was planned.
     pub change: Option<BoundsChange>,
+    /// What a pod requests before and after, as far as it is known, where the planned change is one of resources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<(Requests, Requests)>,
     /// End of the tick.
     pub outcome: Outcome,
     /// Others who set the size of the workload, where they stood in the way of the write.
@@ -115,6 +119,7 @@ impl DecisionRecord {
             clamps: Vec::new(),
             undo: None,
             change: None,
+            requests: None,
             outcome: Outcome::Unchanged { why: Unchanged::Undecided },
             owners: Vec::new(),
             withheld: None,

@@ -10,6 +10,8 @@
 //! - **ResourceQuotas**: room for all pods of the workload, and for those that a rollout has on top.
 //!
 //! [`Effect`] is what it means to an HPA whose target is a share of the request: the target stays, and what it stands for moves.
+//! [`Simulation`] is what the HPA then does over time, by the algorithm of its controller, and beside it what it would do if its targets were
+//! changed with the requests.
 //!
 //! ```
 //! use scaling_core::ResourceChange;
@@ -29,6 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod course;
 mod effect;
 mod limit_range;
 mod pod;
@@ -37,6 +40,7 @@ mod quota;
 mod resize;
 mod violation;
 
+pub use course::{Coordinated, Course, Hazard, NewTarget, Pace, Simulation};
 pub use effect::{Effect, HpaUsage, MetricEffect};
 pub use pod::{ContainerSizes, InvalidSize, PodSizes, QosClass, Role, Sizes};
 pub use progress::Stale;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "vertical/course.rs"]
+mod course;
 #[path = "vertical/effect.rs"]
 mod effect;
 #[path = "support/vertical.rs"]

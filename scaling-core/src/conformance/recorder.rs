@@ -5,8 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::engine::steady;
 use crate::{
     Absence, ApplyMode, Bounds, BoundsChange, Clamp, DecisionRecord, Floor, Limit, Outcome, OwnerSetting, Provenance,
-    Reason, Recorder, ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet, SizeOwner,
-    Step, Target, Unchanged, Undoing,
+    Reason, Recorder, Requests, ResourceChange, ScalingDecision, ShadowDecision, ShadowOutcome, SignalKind, SignalSet,
+    SizeOwner, Step, Target, Unchanged, Undoing,
 };
 
 /// Runs every promise of a recorder. `make` gives an empty one; `read` takes one and gives back what it kept, oldest first.
@@ -133,6 +133,7 @@ pub fn records() -> Vec<DecisionRecord> {
         clamps: vec![clamp],
         undo: Some(Undoing { why: "change #1 is undone:\n5 % fail".into(), held: Some("cooldown".into()) }),
         change: Some(change),
+        requests: Some((requests(250, 512 << 20), requests(375, 512 << 20))),
         outcome: Outcome::Applied,
         owners: vec![SizeOwner {
             owner: "Argo CD \"1\"".to_owned(),
@@ -172,4 +173,8 @@ pub fn records() -> Vec<DecisionRecord> {
         DecisionRecord { outcome: failed(Step::Read, false), metrics: whole.metrics.clone(), ..blank.clone() },
         DecisionRecord { outcome: failed(Step::Decide, false), at: DateTime::<Utc>::UNIX_EPOCH, ..blank },
     ]
+}
+
+fn requests(cpu_millicores: u64, memory_bytes: u64) -> Requests {
+    Requests { cpu_millicores: Some(cpu_millicores), memory_bytes: Some(memory_bytes) }
 }

@@ -221,7 +221,7 @@ fn limited(record: &DecisionRecord) -> Option<String> {
 
 fn ended(record: &DecisionRecord) -> String {
     let change = record.change.map(|change| change.to_string().replace('\n', ", ").replace(" -> ", " → "));
-    let change = change.filter(|change| !change.is_empty());
+    let change = change.filter(|change| !change.is_empty()).map(|change| change + &amounts(record));
     match (&record.outcome, change) {
         (Outcome::Unchanged { why }, _) => format!("Nothing was changed: {why}"),
         (Outcome::Planned, Some(change)) => format!("Planned only, nothing left the process: {change}"),
@@ -238,6 +238,20 @@ fn ended(record: &DecisionRecord) -> String {
             format!("It failed to {step}: {}{after}", told(error, QUOTED))
         }
     }
+}
+
+/// What a pod requests before and after, where that is known.
+fn amounts(record: &DecisionRecord) -> String {
+    let Some((old, new)) = record.requests else { return String::new() };
+    let each = [
+        (old.cpu_millicores.zip(new.cpu_millicores), "millicores"),
+        (old.memory_bytes.zip(new.memory_bytes), "bytes of memory"),
+    ];
+    let changed = each.into_iter().filter_map(|(amounts, unit)| {
+        amounts.filter(|(old, new)| old != new).map(|(old, new)| format!("{old} → {new} {unit}"))
+    });
+    let changed: Vec<_> = changed.collect();
+    if changed.is_empty() { String::new() } else { format!(" (a pod: {})", changed.join(", ")) }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use scaling_core::hpa::{
     Calculator, ControllerConfig, Hpa, HpaController, HpaSpec, InvalidHpa, Metric, MetricKind, PodTally, Resources,
     Scale, TargetValue,
 };
+use serde::Serialize;
 
 use super::pod::PodSizes;
 
@@ -21,12 +22,15 @@ pub struct HpaUsage {
     pub of_a_pod: Resources,
     /// Mean use of the containers of one pod, by name.
     pub of_containers: Vec<(String, Resources)>,
+    /// Load over the time to come as it was seen before, a value for each sync of the controller, in thousandths of the present load. The
+    /// last one goes on; without any the load stays as it is.
+    pub load_permille: Vec<u32>,
 }
 
 /// Replicas that an HPA wants for its present use, before and after a change of requests.
 ///
 /// As text it is one line for each metric that the change moves, and one for the size.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Effect {
     /// The metrics that count a share of a request, whether the change moves them or not.
     pub metrics: Vec<MetricEffect>,
@@ -39,7 +43,7 @@ pub struct Effect {
 }
 
 /// One metric of an HPA before and after.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MetricEffect {
     /// The resource.
     pub resource: String,
@@ -116,15 +120,12 @@ impl Share<'_> {
             MetricKind::ContainerResource { resource, container } => (resource, Some(container)),
             _ => return None,
         };
-        let used = match container {
-            None => self.usage.of_a_pod.get(resource),
-            Some(name) => {
-                let of = self.usage.of_containers.iter().find(|(known, _)| known == name);
-                of.and_then(|(_, amounts)| amounts.get(resource))
-            }
-        }?;
+        let container_name = container.map(String::as_str);
+        let used = self.usage.of(resource, container_name)?;
         let target = self.metric.target_value()?;
-        let requests = (self.request(before, resource, container)?, self.request(after, resource, container)?);
+        let pod_level = self.calculator.config.release.pod_level_resources;
+        let request = |pod: &PodSizes| pod.measured_against(resource, container_name, pod_level);
+        let requests = (request(before)?, request(after)?);
         let propose = |request: i64| {
             let proposal =
                 self.calculator.tallied(&PodTally::alike(self.usage.ready, 0, used, request), target).ok()?;
@@ -144,18 +145,9 @@ impl Share<'_> {
         };
         Some((effect, (one.0, other.0)))
     }
-
-    /// Request that the HPA measures against: of one container, or the sum over those that go on running, unless the pod has its own.
-    fn request(&self, pod: &PodSizes, resource: &str, container: Option<&String>) -> Option<i64> {
-        if let Some(name) = container {
-            return pod.container(name)?.sizes.requests.get(resource);
-        }
-        let whole = pod.of_the_whole(resource).filter(|_| self.calculator.config.release.pod_level_resources);
-        whole.or_else(|| pod.running(resource))
-    }
 }
 
-fn same_use(target: i32, (before, after): (i64, i64)) -> i32 {
+pub(super) fn same_use(target: i32, (before, after): (i64, i64)) -> i32 {
     let percent = (i128::from(target) * i128::from(before) + i128::from(after) / 2) / i128::from(after.max(1));
     i32::try_from(percent).unwrap_or(i32::MAX).max(1)
 }

@@ -178,6 +178,14 @@ impl PodSizes {
         self.whole.as_ref().and_then(|whole| whole.requests.get(resource))
     }
 
+    /// Request that an HPA measures against: of one container, or the sum over those that go on running, unless the pod has its own.
+    pub(super) fn measured_against(&self, resource: &str, container: Option<&str>, pod_level: bool) -> Option<i64> {
+        if let Some(name) = container {
+            return self.container(name)?.sizes.requests.get(resource);
+        }
+        self.of_the_whole(resource).filter(|_| pod_level).or_else(|| self.running(resource))
+    }
+
     /// Limit of a resource over the pod, summed as requests are. None if no container has one.
     pub fn limit(&self, resource: &str) -> Option<i64> {
         self.total(resource, |sizes| &sizes.limits)

@@ -21,7 +21,13 @@ fn cpu_at(percent: i32) -> Value {
 /// Ten pods that use 175 millicores each.
 fn usage() -> HpaUsage {
     let used = Resources::from([("cpu", 175)]);
-    HpaUsage { replicas: 10, ready: 10, of_a_pod: used.clone(), of_containers: vec![("app".into(), used)] }
+    HpaUsage {
+        replicas: 10,
+        ready: 10,
+        of_a_pod: used.clone(),
+        of_containers: vec![("app".into(), used)],
+        ..HpaUsage::default()
+    }
 }
 
 fn effect(spec: &HpaSpec, before: &PodSizes, cpu_percent: i32) -> Effect {
