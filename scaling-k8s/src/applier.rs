@@ -1,4 +1,4 @@
-//! The appliers over a live cluster: [`KubeHpaApplier`] and [`ScaleApplier`].
+//! The appliers over a live cluster: [`KubeHpaApplier`], [`ScaleApplier`], [`ResizeApplier`] and [`VerticalApplier`].
 
 mod answer;
 mod connect;
@@ -15,6 +15,7 @@ mod retry;
 mod retry_after;
 mod scale;
 mod stage;
+mod vertical;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +31,9 @@ pub(crate) use connect::{client, install_provider, unquoted};
 pub use create::CreateError;
 pub use cron_jobs::{CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied};
 pub use release::Released;
-pub use resources::{InUse, Preview, ResizeApplier, ResizeWay, Resized};
+pub use resources::{EffectPolicy, InUse, PodUsage, Preview, ResizeApplier, ResizeWay, Resized, UsedWithin};
 pub use scale::ScaleApplier;
+pub use vertical::VerticalApplier;
 
 use crate::history::{self, HistoryRecorder};
 use crate::ownership::OwnershipPolicy;

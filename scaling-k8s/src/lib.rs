@@ -30,8 +30,9 @@ pub mod vertical;
 
 #[cfg(feature = "client")]
 pub use applier::{
-    ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, InUse, KubeHpaApplier,
-    Preview, Released, ResizeApplier, ResizeWay, Resized, ScaleApplier, connect, connect_from_environment,
+    ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, EffectPolicy, InUse,
+    KubeHpaApplier, PodUsage, Preview, Released, ResizeApplier, ResizeWay, Resized, ScaleApplier, UsedWithin,
+    VerticalApplier, connect, connect_from_environment,
 };
 #[cfg(feature = "client")]
 pub use client_fault::{ClientFault, MissingRight};

@@ -11,6 +11,7 @@
 //! | CPU and memory, percent of request | `PodMetrics` of the pods that the HPA's controller would count, total over total |
 //! | request rate, response time, … | metrics that the host [maps](WorkloadMetrics::with_metrics), of pods, of an object or external, in units that it states |
 //! | requests and limits | the newest pod: those to come will be like it |
+//! | highest use of a container | the same samples, over all pods and [a window](MetricsApiConfig::usage_window): [`PodUsage`](crate::PodUsage) |
 //! | start-up time | creation of a pod to its readiness, at a quantile of the [starts seen](MetricsApi::start_up) |
 //!
 //! What can go wrong, and what is done about it:
@@ -61,6 +62,7 @@ mod query;
 mod source;
 mod start_up;
 mod state;
+mod usage;
 
 pub use config::{ApiMetric, Combine, InvalidMetrics, MetricsApiConfig, ScaledKind, WorkloadMetrics};
 pub use fault::{ApiCause, ApiFault, ApiGroup};

@@ -45,4 +45,6 @@ pub use effect::{Effect, HpaUsage, MetricEffect};
 pub use pod::{ContainerSizes, InvalidSize, PodSizes, QosClass, Role, Sizes};
 pub use progress::Stale;
 pub use resize::{Checked, LimitRule, Resize, Situation, Usage, check};
+#[cfg(feature = "client")]
+pub(crate) use violation::shown;
 pub use violation::{Bound, Part, Refused, Violation};

@@ -33,6 +33,8 @@ mod ticks;
 mod validation;
 #[path = "support/vertical.rs"]
 mod vertical;
+#[path = "live_api/vertical_loop.rs"]
+mod vertical_loop;
 #[path = "live_api/world.rs"]
 mod world;
 
@@ -91,6 +93,9 @@ async fn against_a_real_api_server() {
     resizing::the_effect_on_the_hpa_is_told_before(&world).await;
     resizing::the_rules_are_the_servers(&world).await;
     resizing::a_quota_is_looked_at_before(&world).await;
+    vertical_loop::a_stateful_set_is_resized_in_place_and_by_a_rollout(&world).await;
+    vertical_loop::beside_a_vertical_pod_autoscaler_nothing_is_written(&world).await;
+    vertical_loop::one_applier_keeps_its_promises_and_writes_both(&world).await;
     scaling::every_kind_keeps_the_promises(&world).await;
     scaling::the_replicas_alone_change_and_a_dry_run_leaves_no_trace(&world).await;
     scaling::what_is_released_leaves_no_manager_of_ours_and_keeps_its_replicas(&world).await;

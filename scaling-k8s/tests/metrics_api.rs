@@ -12,6 +12,8 @@ mod in_clusters;
 mod metrics;
 #[path = "metrics_api/start_up.rs"]
 mod start_up;
+#[path = "metrics_api/usage.rs"]
+mod usage;
 
 use fake_cluster::{FakeCluster, Fault, at, pod, sample, status, text, workload};
 

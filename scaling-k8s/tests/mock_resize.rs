@@ -2,8 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "mock_resize/kinds.rs"]
+mod kinds;
+#[path = "mock_resize/looped.rs"]
+mod looped;
+#[path = "mock_resize/owned.rs"]
+mod owned;
 #[path = "support/vertical.rs"]
 mod vertical;
+#[path = "mock_resize/world.rs"]
+mod world;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,157 +19,19 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{Either, select};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
 use scaling_core::{ApplyError, ApplyMode, Bounds, HpaPlan, Target};
 use scaling_k8s::vertical::Usage;
 use scaling_k8s::{InUse, ResizeApplier, ResizeWay, Resized};
-use serde_json::{Value, json};
-use tower_test::mock::{Handle, pair};
-
-/// Answers of the server that are not the usual ones, by a part of method and path; each once. The flag: after it was carried out.
-type Fault = (&'static str, u16, Value, bool);
-
-#[derive(Clone)]
-struct World {
-    resizes: bool,
-    /// Resources and version of the pods and of the template, which is called `web`.
-    objects: BTreeMap<String, (Value, u64)>,
-    faults: Vec<Fault>,
-    log: Vec<String>,
-    /// Controllers of pods that are not the workload's own ReplicaSet.
-    controllers: BTreeMap<&'static str, Value>,
-    webhook: Option<Value>,
-    /// Time that each answer takes.
-    slow: Duration,
-}
-
-impl World {
-    fn new() -> Self {
-        let names = ["web", "web-a", "web-b", "web-c"];
-        let size = json!({ "requests": { "cpu": "250m", "memory": "512Mi" } });
-        let objects = names.into_iter().map(|name| (name.to_owned(), (size.clone(), 1))).collect();
-        Self {
-            resizes: true,
-            objects,
-            faults: Vec::new(),
-            log: Vec::new(),
-            controllers: BTreeMap::new(),
-            webhook: None,
-            slow: Duration::ZERO,
-        }
-    }
-
-    fn with(faults: &[Fault]) -> Self {
-        Self { faults: faults.to_vec(), ..Self::new() }
-    }
-
-    fn object(&self, name: &str) -> Value {
-        let (resources, version) = &self.objects[name];
-        let containers = json!({ "containers": [{ "name": "app", "resources": resources }] });
-        let mut metadata = json!({ "name": name, "namespace": "shop", "uid": format!("u-{name}"), "resourceVersion": version.to_string() });
-        if name == "web" {
-            return json!({ "kind": "Deployment", "metadata": metadata, "spec": { "replicas": 3,
-                "selector": { "matchLabels": { "app": "web" } }, "template": { "spec": containers } } });
-        }
-        let own = || json!({ "kind": "ReplicaSet", "name": "web-1", "uid": "u-web-1", "controller": true });
-        metadata["ownerReferences"] = json!([self.controllers.get(name).cloned().unwrap_or_else(own)]);
-        json!({ "metadata": metadata, "spec": containers, "status": { "phase": "Running" } })
-    }
-
-    fn answer(&mut self, asked: &str, sent: &Value) -> (u16, Value) {
-        self.log.push(asked.to_owned());
-        let hit = self.faults.iter().position(|fault| asked.contains(fault.0));
-        let Some((_, code, body, carried_out)) = hit.map(|at| self.faults.remove(at)) else {
-            return self.usual(asked, sent);
-        };
-        if carried_out {
-            self.usual(asked, sent);
-        }
-        (code, body)
-    }
-
-    fn usual(&mut self, asked: &str, sent: &Value) -> (u16, Value) {
-        let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
-        let resource = |plural: &str, kind: &str, parts: &[&str]| {
-            let parts: Vec<Value> = parts.iter().map(|name| json!({ "subresource": name })).collect();
-            json!({ "resource": plural, "responseKind": { "kind": kind }, "scope": "Namespaced", "subresources": parts })
-        };
-        let served = |group: &str, version: &str, resource: Value| json!({ "items": [{ "metadata": { "name": group }, "versions": [{ "version": version, "resources": [resource] }] }] });
-        match path {
-            "GET /apis" => return (200, served("apps", "v1", resource("deployments", "Deployment", &["scale"]))),
-            "GET /api" => {
-                let parts: &[&str] = if self.resizes { &["log", "resize"] } else { &["log"] };
-                return (200, served("", "v1", resource("pods", "Pod", parts)));
-            }
-            "GET /api/v1/namespaces/shop/pods" => {
-                assert!(query.contains("labelSelector=app%3Dweb"), "{query}");
-                let pods: Vec<Value> =
-                    self.objects.keys().filter(|name| *name != "web").map(|name| self.object(name)).collect();
-                return (200, json!({ "items": pods }));
-            }
-            "GET /apis/apps/v1/namespaces/shop/replicasets" => {
-                assert!(query.contains("labelSelector=app%3Dweb"), "{query}");
-                let replica_set = |name: &str, of: &str| {
-                    json!({ "metadata": { "name": name, "uid": format!("u-{name}"),
-                        "ownerReferences": [{ "kind": "Deployment", "name": of, "uid": format!("u-{of}"), "controller": true }] } })
-                };
-                return (200, json!({ "items": [replica_set("web-1", "web"), replica_set("canary-1", "canary")] }));
-            }
-            "GET /api/v1/namespaces/shop/limitranges" | "GET /api/v1/namespaces/shop/resourcequotas" => {
-                return (200, json!({ "items": [] }));
-            }
-            _ => {}
-        }
-        let name = path.trim_end_matches("/resize").rsplit('/').next().unwrap().to_owned();
-        if !self.objects.contains_key(&name) || path.contains("horizontalpodautoscalers") {
-            return (404, status(404, "NotFound"));
-        }
-        if path.starts_with("PATCH") {
-            let mut world = self.clone();
-            let (resources, version) = world.objects.get_mut(&name).unwrap();
-            if sent["metadata"]["resourceVersion"] != json!(version.to_string()) {
-                return (409, status(409, "Conflict"));
-            }
-            let spec = if name == "web" { &sent["spec"]["template"]["spec"] } else { &sent["spec"] };
-            *resources = self.webhook.clone().unwrap_or_else(|| spec["containers"][0]["resources"].clone());
-            *version += 1;
-            let object = world.object(&name);
-            if !query.contains("dryRun=All") {
-                self.objects = world.objects;
-            }
-            return (200, object);
-        }
-        (200, self.object(&name))
-    }
-
-    /// CPU requests of the pods and of the template.
-    fn cpu(&self) -> Vec<&str> {
-        self.objects.values().map(|(resources, _)| resources["requests"]["cpu"].as_str().unwrap()).collect()
-    }
-}
-
-fn status(code: u16, reason: &str) -> Value {
-    json!({ "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason })
-}
+use serde_json::json;
+use tower_test::mock::pair;
+use world::{Fault, World, serve, status};
 
 fn plan() -> HpaPlan {
     let target = Target::deployment("shop", "web");
     vertical::plan(&target, Bounds::new(2, 6).unwrap(), &vertical::facts(), 50, 0)
-}
-
-async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, world: Arc<Mutex<World>>) {
-    while let Some((request, responder)) = handle.next_request().await {
-        let (parts, body) = request.into_parts();
-        let sent = serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap_or(Value::Null);
-        let slow = world.lock().unwrap().slow;
-        tokio::time::sleep(slow).await;
-        let (code, answer) = world.lock().unwrap().answer(&format!("{} {}", parts.method, parts.uri), &sent);
-        let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
-        responder.send_response(response.body(Body::from(answer.to_string().into_bytes())).unwrap());
-    }
-    std::future::pending::<()>().await;
 }
 
 /// Applies against such a server, and returns what is left of it.
@@ -170,13 +40,22 @@ async fn apply(
     mode: ApplyMode,
     of: impl FnOnce(ResizeApplier) -> ResizeApplier,
 ) -> (Result<Resized, ApplyError>, World) {
+    let used = InUse { container: Usage { cpu_millicores: Some(100), memory_bytes: None }, ..InUse::default() };
+    apply_plan(world, mode, &plan(), &used, of).await
+}
+
+async fn apply_plan(
+    world: World,
+    mode: ApplyMode,
+    plan: &HpaPlan,
+    used: &InUse,
+    of: impl FnOnce(ResizeApplier) -> ResizeApplier,
+) -> (Result<Resized, ApplyError>, World) {
     let (service, handle) = pair::<Request<Body>, Response<Body>>();
     let applier = of(ResizeApplier::new(Client::new(service, "other")));
     let world = Arc::new(Mutex::new(world));
-    let used = InUse { container: Usage { cpu_millicores: Some(100), memory_bytes: None }, ..InUse::default() };
-    let plan = plan();
     let answer = {
-        let applying = Box::pin(applier.apply(&plan, "app", &used, mode));
+        let applying = Box::pin(applier.apply(plan, "app", used, mode));
         match select(applying, Box::pin(serve(handle, Arc::clone(&world)))).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => panic!("the server does not end"),
@@ -251,7 +130,11 @@ async fn a_newer_version_a_busy_server_and_a_pod_that_is_gone_are_looked_at_agai
         let body = status(code, if code == 404 { "NotFound" } else { "Busy" });
         let (answer, left) =
             apply(World::with(&[(fault, code, body, false)]), ApplyMode::Apply, |applier| applier).await;
-        assert!(answer.unwrap_or_else(|error| panic!("{fault} {code}: {error}")).changed);
+        let done = answer.unwrap_or_else(|error| panic!("{fault} {code}: {error}"));
+        assert!(done.changed && done.preview.checked.is_some());
+        // A pod that was gone for one request is left out, although it is there in this world.
+        let named: &[&str] = if code == 404 { &["web-a", "web-c"] } else { &["web-a", "web-b", "web-c"] };
+        assert_eq!(done.preview.pods, named, "the pods of all rounds: {fault} {code}");
         assert_eq!(left.cpu(), [OLD, NEW, NEW, NEW], "{fault} {code}");
     }
     let restless: Vec<Fault> =

@@ -1,4 +1,4 @@
-//! Owners of an HPA, looked for before the first write to it.
+//! Owners of an HPA or of a workload, looked for before the first write to it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use kube::Client;
 use scaling_core::{ApplyError, Target};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::KubeHpaApplier;
 use super::rehearsed::key;
 use super::request::Read;
 use super::retry::Patience;
-use crate::ownership::{Evidence, Owned, OwnershipPolicy, OwnershipReport, Survey, Writes};
+use crate::ownership::{Coexistence, Evidence, Owned, Ownership, OwnershipPolicy, OwnershipReport, Survey, Writes};
 
 /// Time after which the owners are looked for again: one may have come meanwhile.
 const LIFE: Duration = Duration::from_secs(3600);
@@ -89,6 +90,51 @@ impl Owners {
     }
 }
 
+/// A write that somebody else may stand in the way of.
+pub(super) struct Intended<'a> {
+    /// Identity of the object that is written.
+    pub(super) key: String,
+    /// Field manager that it is written under.
+    pub(super) manager: &'a str,
+    /// The HPA, if it was read already.
+    pub(super) hpa: Option<&'a Value>,
+    /// Time that the search may take.
+    pub(super) within: Duration,
+}
+
+impl Owners {
+    /// Refuses if one of those that `stands` says stands in the way of a write; the error names them, and for a GitOps tool the text that
+    /// makes the two live together.
+    pub(super) async fn refuse(
+        &self,
+        target: &Target,
+        write: Intended<'_>,
+        stands: impl Fn(&Ownership) -> bool,
+        with_texts: bool,
+    ) -> Result<(), ApplyError> {
+        let Intended { key, manager, hpa, within } = write;
+        if self.policy == OwnershipPolicy::Take || self.is_free(&key) {
+            return Ok(());
+        }
+        let survey = self.survey.clone().field_manager(manager).timeout(within);
+        let (report, is_passing) = survey.report_with(target, hpa).await;
+        self.tell(&report);
+        let owners: Vec<Ownership> = report.owners.iter().filter(|owned| stands(owned)).cloned().collect();
+        if owners.is_empty() {
+            self.set_free(key, if is_passing { LIFE_IN_DOUBT } else { LIFE });
+            return Ok(());
+        }
+        if !with_texts {
+            let as_data = owners.iter().map(|owned| report.size_owner(owned)).collect();
+            let source = Owned { target: Box::new(target.clone()), owners };
+            return Err(ApplyError::Owned { target: target.clone(), owners: as_data, source: Box::new(source) });
+        }
+        let texts = owners.iter().filter_map(|owned| Coexistence::of(owned, target, manager));
+        let texts: String = texts.map(|text| format!("\n\n{text}")).collect();
+        Err(refused(target, format!("{}{texts}", Owned { target: Box::new(target.clone()), owners })))
+    }
+}
+
 impl KubeHpaApplier {
     /// Refuses if somebody else sets the size of the workload: an owner that the field managers of the two bounds do not show. Those
     /// are the server's to refuse, with [`ApplyError::Conflict`], and the host's to [force](Self::force). Half of the time that is left is for the
@@ -99,22 +145,10 @@ impl KubeHpaApplier {
         read: &Read,
         patience: &Patience,
     ) -> Result<(), ApplyError> {
-        let owners = &self.owners;
-        let hpa = key(&read.json);
-        if owners.policy == OwnershipPolicy::Take || owners.is_free(&hpa) {
-            return Ok(());
-        }
-        let survey = owners.survey.clone().field_manager(&self.manager).timeout(patience.left() / 2);
-        let (report, is_passing) = survey.report_with(target, Some(&read.json)).await;
-        owners.tell(&report);
-        let others = report.in_the_way_of(Writes::Bounds).filter(|owned| owned.evidence != Evidence::ManagedFields);
-        let others: Vec<_> = others.cloned().collect();
-        let as_data = others.iter().map(|owned| report.size_owner(owned)).collect();
-        if others.is_empty() {
-            owners.set_free(hpa, if is_passing { LIFE_IN_DOUBT } else { LIFE });
-            return Ok(());
-        }
-        let source = Owned { target: Box::new(target.clone()), owners: others };
-        Err(ApplyError::Owned { target: target.clone(), owners: as_data, source: Box::new(source) })
+        let (key, manager, within) = (key(&read.json), self.manager.as_str(), patience.left() / 2);
+        let write = Intended { key, manager, hpa: Some(&read.json), within };
+        let stands =
+            |owned: &Ownership| owned.stands_in_the_way_of(Writes::Bounds) && owned.evidence != Evidence::ManagedFields;
+        self.owners.refuse(target, write, stands, false).await
     }
 }

@@ -1,7 +1,9 @@
 //! The applier of requests and limits: [`ResizeApplier`].
 
+mod preview;
 mod seen;
 mod sending;
+mod usage;
 mod workload;
 
 use std::time::Duration;
@@ -13,10 +15,15 @@ use scaling_core::{ApplyError, ApplyMode, HpaPlan};
 use super::answer::{backend, unapplied, unknown};
 use super::connect::{self, ConnectError};
 use super::discovery::Kinds;
+use super::owners::Owners;
 use super::retry::ATTEMPTS;
-use crate::vertical::{Checked, Effect, HpaUsage, LimitRule, Usage};
+use crate::ownership::OwnershipPolicy;
+use crate::vertical::LimitRule;
+pub use preview::{Preview, Resized};
 use seen::Seen;
-use sending::{Rehearsals, Step};
+pub(super) use sending::Rehearsals;
+use sending::Step;
+pub use usage::{InUse, PodUsage, UsedWithin};
 
 /// Way in which pods get another size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,37 +38,17 @@ pub enum ResizeWay {
     Rollout,
 }
 
-/// Use of a workload now, as the host measured it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct InUse {
-    /// The highest use of the container that is resized, over its pods.
-    pub container: Usage,
-    /// The mean use, for the effect on an HPA.
-    pub hpa: HpaUsage,
-}
-
-/// A change that the checks allow, before anything of it is made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Preview {
-    /// Way that would be taken: in place or by a rollout.
-    pub way: ResizeWay,
-    /// The pods that would be resized in place; those of the right size already are not among them.
-    pub pods: Vec<String>,
-    /// The new size; none if nothing is left to do.
-    pub checked: Option<Checked>,
-    /// The effect on the HPA of the target; none if it has none.
-    pub effect: Option<Effect>,
-}
-
-/// Result of a change of sizes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Resized {
-    /// Mode that was carried out.
-    pub mode: ApplyMode,
-    /// True if anything is, or with a dry run would be, different.
-    pub changed: bool,
-    /// What was looked at before.
-    pub preview: Preview,
+/// Treatment of what an HPA would do after a change of the requests that its targets are a share of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EffectPolicy {
+    /// A change is refused after which the HPA would flap, would not come to rest, or would want more pods than its max
+    /// ([`Hazard`](crate::vertical::Hazard)).
+    #[default]
+    RefuseHazards,
+    /// A change is refused as well after which the HPA would come to rest at another number of pods.
+    KeepSize,
+    /// The effect is told, and nothing is refused for it: the host has decided.
+    Tell,
 }
 
 /// Changes what a container of a workload requests, as a plan says, in place or by a rollout.
@@ -71,10 +58,12 @@ pub struct Resized {
 /// validates every write in a dry run before the first one is made. Pods are written one after the other. Where one has changed meanwhile,
 /// and a change of its status is enough, they are read again: up to five times without progress.
 ///
-/// The effect on an HPA, whose target is a share of what changes, is computed and told ([`preview`](Self::preview), [`Resized`]); with
-/// [`keep_hpa_size`](Self::keep_hpa_size) it is a reason to refuse.
+/// The effect on an HPA, whose target is a share of what changes, is computed for now, simulated for the time to come and told
+/// ([`preview`](Self::preview), [`Resized`]); what would make it flap or run into its max is refused, unless the host says otherwise
+/// ([`effect`](Self::effect)). Beside a VerticalPodAutoscaler that sets requests nothing is written, and no template that a GitOps tool
+/// applies ([`ownership`](Self::ownership)).
 ///
-/// The plan's bounds are not looked at: they are for [`KubeHpaApplier`](super::KubeHpaApplier). A plan that is applied twice changes once,
+/// The plan's bounds are not looked at: [`VerticalApplier`](super::VerticalApplier) carries out both, in the loop of an autoscaler. A plan that is applied twice changes once,
 /// and one that was made for other requests is refused.
 ///
 /// Pods are those that the workload controls, by itself or by its ReplicaSets; others with the same labels are left alone.
@@ -84,7 +73,8 @@ pub struct Resized {
 /// controller.
 ///
 /// Needs `get` and `patch` on `deployments` and `statefulsets` of `apps` (`patch` for a rollout), `list` on `replicasets` and `pods`, `get`
-/// and `patch` on `pods/resize`, `list` on `limitranges` and `resourcequotas`, and `get` on `horizontalpodautoscalers`.
+/// and `patch` on `pods/resize`, `list` on `limitranges` and `resourcequotas`, and `get` on `horizontalpodautoscalers`; to see other
+/// owners, the verbs of [`Survey`](crate::ownership::Survey).
 ///
 /// ```no_run
 /// use scaling_core::{ApplyMode, HpaPlan};
@@ -93,9 +83,7 @@ pub struct Resized {
 /// # async fn run(plan: HpaPlan, used: InUse) -> Result<(), Box<dyn std::error::Error>> {
 /// let applier = ResizeApplier::connect().await?;
 /// let preview = applier.preview(&plan, "app", &used).await?;
-/// if let Some(effect) = &preview.effect {
-///     println!("{effect}");
-/// }
+/// println!("{preview}");
 /// applier.apply(&plan, "app", &used, ApplyMode::Apply).await?;
 /// # Ok(())
 /// # }
@@ -109,9 +97,11 @@ pub struct ResizeApplier {
     way: ResizeWay,
     limits: LimitRule,
     margin_percent: u32,
-    keep_hpa_size: bool,
+    effect: EffectPolicy,
+    start_up: Duration,
     controller: ControllerConfig,
     kinds: Kinds,
+    owners: Owners,
 }
 
 impl std::fmt::Debug for ResizeApplier {
@@ -132,6 +122,7 @@ impl ResizeApplier {
     /// several has an applier for each.
     pub fn new(client: Client) -> Self {
         Self {
+            owners: Owners::new(client.clone()),
             client,
             manager: "kube-scaling".to_owned(),
             force: false,
@@ -139,7 +130,8 @@ impl ResizeApplier {
             way: ResizeWay::default(),
             limits: LimitRule::default(),
             margin_percent: 20,
-            keep_hpa_size: false,
+            effect: EffectPolicy::default(),
+            start_up: Duration::from_secs(60),
             controller: ControllerConfig::default(),
             kinds: Kinds::default(),
         }
@@ -198,10 +190,28 @@ impl ResizeApplier {
         self
     }
 
-    /// Refuses a change after which the HPA would want another number of pods for the same use. Default: the effect is only told.
+    /// Sets the treatment of what the HPA would do. Default: hazards are refused.
     #[must_use]
-    pub fn keep_hpa_size(mut self) -> Self {
-        self.keep_hpa_size = true;
+    pub fn effect(mut self, policy: EffectPolicy) -> Self {
+        self.effect = policy;
+        self
+    }
+
+    /// Sets what is done beside others who set the requests: a VerticalPodAutoscaler whose mode is not `Off`, and with a rollout whoever
+    /// applies the template, as [`crate::ownership`] finds them. Default: nothing is written then, and the error names them and, for a
+    /// GitOps tool, the setting that makes the two live together. Fields of a template that another manager owns are for
+    /// [`force`](Self::force).
+    #[must_use]
+    pub fn ownership(mut self, policy: OwnershipPolicy) -> Self {
+        self.owners = self.owners.with_policy(policy);
+        self
+    }
+
+    /// Sets the time from the creation of a pod until it serves, by which the HPA is simulated where the use does not tell it
+    /// ([`InUse::start_up`]). Default: 60 s.
+    #[must_use]
+    pub fn start_up(mut self, start_up: Duration) -> Self {
+        self.start_up = start_up;
         self
     }
 
@@ -232,8 +242,19 @@ impl ResizeApplier {
         used: &InUse,
         mode: ApplyMode,
     ) -> Result<Resized, ApplyError> {
+        self.carry_out(plan, container, used, mode, &mut Rehearsals::default()).await
+    }
+
+    /// The same, without another rehearsal of what was rehearsed.
+    pub(super) async fn carry_out(
+        &self,
+        plan: &HpaPlan,
+        container: &str,
+        used: &InUse,
+        mode: ApplyMode,
+        rehearsals: &mut Rehearsals,
+    ) -> Result<Resized, ApplyError> {
         let target = plan.target();
-        let mut rehearsals = Rehearsals::default();
         // Attempts since less was left to do than ever before.
         let (mut attempts, mut fewest) = (0, usize::MAX);
         // A write was sent, and whether it is stored is not known, or it is.
@@ -241,12 +262,17 @@ impl ResizeApplier {
         // Answer because of which the cluster is read again.
         let mut last: Option<String> = None;
         let mut changed = false;
+        let mut told: Option<Preview> = None;
         loop {
             let seen = self.seen(plan, container, used).await;
             let Seen { preview, writes, .. } = if sent { seen.map_err(unknown)? } else { seen? };
-            if preview.checked.is_none() || mode == ApplyMode::Plan {
-                let changed = changed || preview.checked.is_some();
-                return Ok(Resized { mode, changed, preview });
+            let is_done = preview.checked.is_none() || mode == ApplyMode::Plan;
+            let (way, changes) = (preview.way, preview.checked.is_some());
+            let earlier = told.take();
+            let preview = &*told.insert(preview.after(earlier));
+            if is_done {
+                let preview = rehearsals.without_gone(preview.clone());
+                return Ok(Resized { mode, changed: changed || changes, preview });
             }
             let left = rehearsals.left(&writes);
             if left < fewest {
@@ -260,10 +286,13 @@ impl ResizeApplier {
             if let Some(effect) = &preview.effect {
                 tracing::info!(target_workload = %target, %effect, "the HPA counts a share of what changes");
             }
-            let step = self.send(target, &preview, &writes, mode, &mut rehearsals).await;
+            let step = self.send(target, way, &writes, mode, rehearsals).await;
             attempts += 1;
             match step {
-                Ok(Step::Done) => return Ok(Resized { mode, changed: true, preview }),
+                Ok(Step::Done) => {
+                    let preview = rehearsals.without_gone(preview.clone());
+                    return Ok(Resized { mode, changed: true, preview });
+                }
                 Ok(Step::Look { sent: now, why }) => {
                     tracing::debug!(target_workload = %target, %why, "reading the pods again");
                     (sent, changed) = (sent || now, changed || now);

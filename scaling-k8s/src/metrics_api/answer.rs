@@ -180,19 +180,20 @@ pub(super) struct Usage {
     pub(super) pod: String,
     pub(super) at: DateTime<Utc>,
     pub(super) window_s: i64,
-    containers: Vec<Resources>,
+    /// Use of each container, by its name.
+    pub(super) containers: Vec<(String, Resources)>,
 }
 
 impl Usage {
     /// The sum over the containers, in thousandths; none if one of them lacks it, or there is none (as the HPA's controller has it).
     pub(super) fn of(&self, resource: &str) -> Option<i64> {
-        let sum = |sum: i64, container: &Resources| Some(sum.saturating_add(container.get(resource)?));
+        let sum = |sum: i64, (_, used): &(String, Resources)| Some(sum.saturating_add(used.get(resource)?));
         self.containers.iter().try_fold(0, sum).filter(|_| !self.containers.is_empty())
     }
 
     /// True if a container says that it uses less than nothing.
     pub(super) fn is_negative(&self, resource: &str) -> bool {
-        self.containers.iter().any(|container| container.get(resource).is_some_and(|amount| amount < 0))
+        self.containers.iter().any(|(_, used)| used.get(resource).is_some_and(|amount| amount < 0))
     }
 }
 
@@ -208,6 +209,8 @@ struct RawUsage {
 
 #[derive(Deserialize)]
 struct RawContainer {
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
     #[serde(default, deserialize_with = "or_default")]
     usage: HashMap<String, Value>,
 }
@@ -231,7 +234,7 @@ pub(super) fn usage(body: &[u8]) -> Result<Page<Usage>, Unreadable> {
         pod: raw.metadata.name,
         at: raw.timestamp,
         window_s: window(raw.window.as_deref()),
-        containers: raw.containers.into_iter().map(|container| amounts(container.usage)).collect(),
+        containers: raw.containers.into_iter().map(|container| (container.name, amounts(container.usage))).collect(),
     };
     Ok(Page { items: lenient(items).into_iter().map(read).collect(), next })
 }

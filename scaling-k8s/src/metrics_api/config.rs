@@ -45,6 +45,8 @@ pub struct MetricsApiConfig {
     pub start_up_quantile: f64,
     /// Starts that must have been seen before they replace the start-up time that is stated. Default 3.
     pub starts: usize,
+    /// Time over which the highest use of a container is remembered: what a smaller request must still hold. Default 1 h.
+    pub usage_window: Duration,
     /// Readiness as the HPA's controller judges it.
     pub controller: ControllerConfig,
 }
@@ -65,6 +67,7 @@ impl Default for MetricsApiConfig {
             workloads: 10_000,
             start_up_quantile: 0.9,
             starts: 3,
+            usage_window: Duration::from_secs(3600),
             controller: ControllerConfig::default(),
         }
     }
@@ -99,6 +102,13 @@ impl MetricsApiConfig {
         self
     }
 
+    /// Sets the time over which the highest use of a container is remembered.
+    #[must_use]
+    pub fn with_usage_window(mut self, window: Duration) -> Self {
+        self.usage_window = window;
+        self
+    }
+
     /// Sets how a list is cut: items of a page, pages at most, bytes of an answer at most.
     #[must_use]
     pub fn with_pages(mut self, items: usize, pages: usize, bytes: usize) -> Self {
@@ -127,7 +137,8 @@ impl MetricsApiConfig {
         within("history", self.history as f64, 1.0, 1e8, "1 to 10^8")?;
         within("workloads", self.workloads as f64, 1.0, 1e8, "1 to 10^8")?;
         within("start_up_quantile", self.start_up_quantile, 0.5, 1.0, "0.5 to 1")?;
-        within("starts", self.starts as f64, 1.0, 64.0, "1 to 64")
+        within("starts", self.starts as f64, 1.0, 64.0, "1 to 64")?;
+        within("usage_window", self.usage_window.as_secs_f64(), 1.0, 31.0 * day, "1 s to 31 days")
     }
 }
 

@@ -37,12 +37,16 @@ impl Moment<'_> {
         }
     }
 
+    pub(super) fn is_fresh(&self, at: DateTime<Utc>) -> bool {
+        matches!(self.age(at), Age::Fresh)
+    }
+
     pub(super) fn is_ahead(&self, at: DateTime<Utc>) -> bool {
         matches!(self.age(at), Age::Ahead)
     }
 
     /// True for a pod that has been ready for long enough to have a sample.
-    fn expects(&self, pod: &PodView) -> bool {
+    pub(super) fn expects(&self, pod: &PodView) -> bool {
         let wait = TimeDelta::from_std(self.config.first_sample_within).unwrap_or(TimeDelta::MAX);
         let due = |since: DateTime<Utc>| since.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC);
         pod.ready_since().is_some_and(|since| due(since) <= self.now)

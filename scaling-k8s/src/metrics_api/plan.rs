@@ -189,6 +189,14 @@ impl Found<'_> {
         Ok(pods.iter().filter(is_ours).collect())
     }
 
+    /// The samples of its namespace, if they were asked for and answered.
+    pub(super) fn samples<'p>(&self, answers: &'p Answers) -> Option<&'p BTreeMap<String, Usage>> {
+        match answers.get(&self.usage()) {
+            Some(Ok(Answer::Usage(usage))) => Some(usage),
+            _ => None,
+        }
+    }
+
     /// The observation of now.
     ///
     /// # Errors

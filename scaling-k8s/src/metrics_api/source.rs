@@ -13,10 +13,12 @@ use scaling_core::{InvalidSetting, MetricsSource, Observation, SourceError, Targ
 use super::client::{Answers, Asker};
 use super::config::{InvalidMetrics, MetricsApiConfig, ScaledKind, WorkloadMetrics};
 use super::fault::ApiFault;
+use super::measure::Moment;
 use super::plan;
 use super::start_up::StartUpTimes;
 use super::state::States;
-use crate::fan_out;
+use super::usage::Look;
+use crate::{InUse, PodUsage, fan_out};
 
 /// A source over the metrics that a cluster serves: see [the module](super).
 ///
@@ -152,6 +154,9 @@ impl MetricsApi {
             let seen = one.its_pods(&answers).and_then(|pods| {
                 // Also where no metric was answered for: how long pods take is told by the pods.
                 let start_up = self.states.look(one.target, &pods, now, &self.config);
+                let moment = Moment { now, config: &self.config };
+                let (samples, replicas) = (one.samples(&answers), one.replicas);
+                self.states.look_at_use(one.target, &Look { pods: &pods, samples, replicas, moment });
                 let mut seen = one.observation(&pods, &answers, now, &self.config)?;
                 if let Some(times) = start_up.filter(|_| one.metrics.measure_start_up) {
                     seen.facts.start_up = times.from_creation;
@@ -164,6 +169,11 @@ impl MetricsApi {
             }
         }
         self.keep_faults([workloads, answers]);
+        for (result, target) in results.iter().zip(targets) {
+            if !matches!(result, Some(Ok(_))) {
+                self.states.lose_use(target);
+            }
+        }
         let none = |target: &&Target| SourceError::NoData { target: Box::new((*target).clone()), at: now };
         results.into_iter().zip(targets).map(|(result, target)| result.unwrap_or_else(|| Err(none(target)))).collect()
     }
@@ -211,5 +221,11 @@ impl MetricsSource for MetricsApi {
         // A workload that is asked for twice is answered for from what is known by then.
         let again = |target: &Target| self.states.answered(target, now).ok_or_else(|| none(target));
         targets.iter().map(|target| seen.remove(target).unwrap_or_else(|| again(target))).collect()
+    }
+}
+
+impl PodUsage for MetricsApi {
+    fn in_use(&self, target: &Target, container: &str) -> InUse {
+        self.states.in_use(target, container, &self.config)
     }
 }

@@ -10,6 +10,8 @@ use scaling_core::{MetricsHistory, Observation, Target};
 use super::config::MetricsApiConfig;
 use super::pods::PodView;
 use super::start_up::{StartUp, StartUpTimes};
+use super::usage::{Look, UseLog};
+use crate::InUse;
 
 #[derive(Debug)]
 pub(super) struct States(Mutex<HashMap<Target, State>>);
@@ -18,6 +20,7 @@ pub(super) struct States(Mutex<HashMap<Target, State>>);
 struct State {
     samples: Accumulator,
     start_up: StartUp,
+    used: UseLog,
     /// The last answer, its history left out: that has one owner.
     last: Option<Observation>,
     /// The last instant before the newest answer that was asked for, and how many there were in a row, each later than the one before.
@@ -74,6 +77,26 @@ impl States {
         self.locked().get(target)?.start_up.times(config.start_up_quantile, config.starts)
     }
 
+    /// Looks at what the containers of a workload use.
+    pub(super) fn look_at_use(&self, target: &Target, look: &Look<'_>) {
+        let mut known = self.locked();
+        State::of(&mut known, target, look.moment.config).used.look(look);
+    }
+
+    /// The use of a workload is not known any more, until somebody looks again.
+    pub(super) fn lose_use(&self, target: &Target) {
+        if let Some(state) = self.locked().get_mut(target) {
+            state.used.lose();
+        }
+    }
+
+    pub(super) fn in_use(&self, target: &Target, container: &str, config: &MetricsApiConfig) -> InUse {
+        let known = self.locked();
+        let Some(state) = known.get(target) else { return InUse::default() };
+        let start_up = state.start_up.times(config.start_up_quantile, config.starts).map(|times| times.from_creation);
+        InUse { start_up, ..state.used.in_use(container, config) }
+    }
+
     /// Takes an answer of now, whose past becomes its history. None if there is one of later.
     pub(super) fn take(&self, observation: Observation, config: &MetricsApiConfig) -> Option<Observation> {
         let (target, now) = (Arc::clone(&observation.target), observation.now);
@@ -112,6 +135,12 @@ impl State {
 
     fn new(config: &MetricsApiConfig) -> Self {
         let history = Arc::new(MetricsHistory::with_limit(config.history));
-        Self { samples: Accumulator::continuing(history), start_up: StartUp::default(), last: None, behind: None }
+        Self {
+            samples: Accumulator::continuing(history),
+            start_up: StartUp::default(),
+            used: UseLog::default(),
+            last: None,
+            behind: None,
+        }
     }
 }

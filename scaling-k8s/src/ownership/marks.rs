@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Finder;
 use super::object::{Object, OwnerReference, shown};
 use super::owner::{Evidence, Owner, Ownership};
+use super::policy::Writes;
 use crate::manifest::KIND;
 
 pub(super) const ARGO_TRACKING: &str = "argocd.argoproj.io/tracking-id";
@@ -140,7 +141,11 @@ impl<'a> Finder<'a, '_> {
         let rules: Vec<&Value> = found.list("/spec/ignoreDifferences").iter().filter(fits).collect();
         let manager = |rule: &&Value| holds(rule, "managedFieldsManagers", self.manager);
         let pointers = |pointer: &str| rules.iter().any(|rule| covers(rule, "jsonPointers", pointer));
-        let ignored = rules.iter().any(manager) || BOUNDS.iter().all(|pointer| pointers(pointer));
+        let listed = match self.part {
+            Writes::Requests => rules.iter().any(|rule| covers_requests(rule, "jsonPointers")),
+            _ => BOUNDS.iter().all(|pointer| pointers(pointer)),
+        };
+        let ignored = rules.iter().any(manager) || listed;
         if !ignored {
             return None;
         }
@@ -164,7 +169,7 @@ impl<'a> Finder<'a, '_> {
             return Some(format!("{FLUX_RECONCILE}: disabled"));
         }
         let found = self.flux("Kustomization", "kustomize.toolkit.fluxcd.io", name, namespace)?;
-        ignores(found.list("/spec/ignore"), object).then(|| format!("spec.ignore of Kustomization {name}"))
+        ignores(found.list("/spec/ignore"), object, self.part).then(|| format!("spec.ignore of Kustomization {name}"))
     }
 
     fn left_alone_by_release(&self, object: Object<'a>, name: &str, namespace: Option<&str>) -> Option<String> {
@@ -174,7 +179,7 @@ impl<'a> Finder<'a, '_> {
         if mode != Some("enabled") {
             return Some(format!("driftDetection of HelmRelease {name} is {}", mode.map_or("off".to_owned(), shown)));
         }
-        ignores(found.list("/spec/driftDetection/ignore"), object)
+        ignores(found.list("/spec/driftDetection/ignore"), object, self.part)
             .then(|| format!("driftDetection.ignore of HelmRelease {name}"))
     }
 
@@ -189,9 +194,9 @@ impl<'a> Finder<'a, '_> {
     }
 }
 
-/// Returns true if rules of Flux leave both bounds of an object alone. Their targets are patterns; only plain names are read here, so
+/// Returns true if rules of Flux leave both bounds of an object alone, or the requests of a container. Their targets are patterns; only plain names are read here, so
 /// that a rule which may fit is rather not counted.
-fn ignores(rules: &[Value], object: Object<'_>) -> bool {
+fn ignores(rules: &[Value], object: Object<'_>, part: Writes) -> bool {
     let fits = |rule: &&Value| {
         let target = rule.get("target");
         let any = |field: &str, value: &str| {
@@ -206,7 +211,20 @@ fn ignores(rules: &[Value], object: Object<'_>) -> bool {
                 .all(|field| target.is_none_or(|target| target.get(field).is_none()))
     };
     let rules: Vec<&Value> = rules.iter().filter(fits).collect();
+    if part == Writes::Requests {
+        return rules.iter().any(|rule| covers_requests(rule, "paths"));
+    }
     BOUNDS.iter().all(|pointer| rules.iter().any(|rule| covers(rule, "paths", pointer)))
+}
+
+/// Returns true if a list of JSON pointers has one for the resources of a container of a template, or one above it. Which container it is,
+/// its number tells, and numbers are the owner's to get right.
+fn covers_requests(rule: &Value, field: &str) -> bool {
+    let list = rule.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    list.into_iter().any(|listed| match listed.strip_prefix("/spec/template/spec/containers/") {
+        Some(rest) => rest.split_once('/').is_none_or(|(_, field)| field == "resources"),
+        None => covers(rule, field, "/spec/template/spec/containers/0/resources"),
+    })
 }
 
 fn holds(rule: &Value, field: &str, wanted: &str) -> bool {

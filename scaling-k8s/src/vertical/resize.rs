@@ -105,6 +105,8 @@ pub struct Checked {
     pub sizes: PodSizes,
     /// The container that changes.
     pub container: String,
+    /// Its requests and limits before the change.
+    pub old: Sizes,
     /// Its requests and limits after the change.
     pub new: Sizes,
     /// Class of the pod, before and after.
@@ -161,7 +163,7 @@ pub fn check(before: &PodSizes, resize: &Resize, around: &Situation<'_>) -> Resu
     limit_range::check(&sizes, &resize.container, around.limit_ranges, &mut violations);
     quota::check(before, &sizes, qos, around, &mut violations);
     if violations.is_empty() {
-        Ok(Checked { sizes, container: resize.container.clone(), new, qos })
+        Ok(Checked { sizes, container: resize.container.clone(), old: old.sizes.clone(), new, qos })
     } else {
         Err(Refused { violations })
     }

@@ -221,7 +221,7 @@ impl fmt::Display for Violation {
 }
 
 /// An amount as Kubernetes writes it: millicores, or the largest binary unit that loses nothing.
-pub(super) fn shown(resource: &str, milli: i64) -> String {
+pub(crate) fn shown(resource: &str, milli: i64) -> String {
     if !resource.ends_with("memory") || milli % 1000 != 0 {
         return scaling_core::hpa::Quantity::from_milli(milli).to_string();
     }

@@ -5,27 +5,27 @@ use kube::core::Request;
 use scaling_core::hpa::Resources;
 use scaling_core::{ApplyError, ApplyMode, HpaPlan, ResourceChange, Target};
 use scaling_k8s::vertical::{HpaUsage, LimitRule, PodSizes, Resize, Situation, Usage, check};
-use scaling_k8s::{InUse, ResizeApplier, ResizeWay};
+use scaling_k8s::{EffectPolicy, InUse, ResizeApplier, ResizeWay};
 use serde_json::{Value, json};
 
 use crate::vertical::{facts, plan};
 use crate::world::{World, bounds};
 
-fn applier(world: &World) -> ResizeApplier {
+pub(crate) fn applier(world: &World) -> ResizeApplier {
     ResizeApplier::new(world.admin.clone())
 }
 
-async fn create(world: &World, path: &str, body: &Value, manager: &str) -> Value {
+pub(crate) async fn create(world: &World, path: &str, body: &Value, manager: &str) -> Value {
     let params = PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
     let request = Request::new(path).create(&params, body.to_string().into_bytes());
     world.admin.request(request.unwrap()).await.unwrap()
 }
 
-async fn read(world: &World, path: &str, name: &str) -> Value {
+pub(crate) async fn read(world: &World, path: &str, name: &str) -> Value {
     world.admin.request(Request::new(path).get(name, &GetParams::default()).unwrap()).await.unwrap()
 }
 
-fn pods(namespace: &str) -> String {
+pub(crate) fn pods(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/pods")
 }
 
@@ -38,7 +38,7 @@ async fn service_account(world: &World, namespace: &str) {
     create(world, &path, &json!({ "metadata": { "name": "default" } }), "test").await;
 }
 
-fn pod(name: &str, app: &str, resources: &Value) -> Value {
+pub(crate) fn pod(name: &str, app: &str, resources: &Value) -> Value {
     json!({
         "metadata": { "name": name, "labels": { "app": app } },
         "spec": { "automountServiceAccountToken": false, "containers": [
@@ -47,19 +47,19 @@ fn pod(name: &str, app: &str, resources: &Value) -> Value {
 }
 
 /// Creates a pod of a ReplicaSet.
-async fn create_owned(world: &World, name: &str, app: &str, resources: &Value, set: &Value) {
+pub(crate) async fn create_owned(world: &World, name: &str, app: &str, resources: &Value, set: &Value) {
     let mut body = pod(name, app, resources);
     body["metadata"]["ownerReferences"] = json!([reference("ReplicaSet", set)]);
     create(world, &pods("default"), &body, "host").await;
 }
 
-fn reference(kind: &str, object: &Value) -> Value {
+pub(crate) fn reference(kind: &str, object: &Value) -> Value {
     let metadata = &object["metadata"];
     json!({ "apiVersion": "apps/v1", "kind": kind, "name": metadata["name"], "uid": metadata["uid"], "controller": true })
 }
 
 /// A Deployment whose pods request 250m of CPU and 512Mi of memory, two such pods, and nobody who would make others of them.
-async fn workload(world: &World, name: &str) -> Target {
+pub(crate) async fn workload(world: &World, name: &str) -> Target {
     let resources = json!({ "requests": { "cpu": "250m", "memory": "512Mi" }, "limits": { "cpu": "500m" } });
     let template = pod(name, name, &resources);
     let body = json!({
@@ -78,17 +78,17 @@ async fn workload(world: &World, name: &str) -> Target {
     Target::deployment("default", name)
 }
 
-fn grown(target: &Target) -> HpaPlan {
+pub(crate) fn grown(target: &Target) -> HpaPlan {
     plan(target, bounds(2, 6), &facts(), 50, 0)
 }
 
 /// Ten pods of 175 millicores each.
-fn in_use() -> InUse {
+pub(crate) fn in_use() -> InUse {
     let hpa = HpaUsage { replicas: 10, ready: 10, of_a_pod: Resources::from([("cpu", 175)]), ..HpaUsage::default() };
-    InUse { container: Usage { cpu_millicores: Some(100), memory_bytes: Some(100 << 20) }, hpa }
+    InUse { container: Usage { cpu_millicores: Some(100), memory_bytes: Some(100 << 20) }, hpa, ..InUse::default() }
 }
 
-fn cpu(object: &Value, pointer: &str) -> (String, String) {
+pub(crate) fn cpu(object: &Value, pointer: &str) -> (String, String) {
     let resources = object.pointer(pointer).unwrap();
     let of = |part: &str| resources[part]["cpu"].as_str().unwrap().to_owned();
     (of("requests"), of("limits"))
@@ -179,7 +179,11 @@ pub(crate) async fn the_effect_on_the_hpa_is_told_before(world: &World) {
     let forced = applier(world).way(ResizeWay::Rollout).force();
     let effect = forced.preview(&grown(&target), "app", &in_use()).await.unwrap().effect.unwrap();
     assert_eq!((effect.before, effect.after), (Some(10), Some(7)), "{effect}");
-    let error = forced.keep_hpa_size().apply(&grown(&target), "app", &in_use(), ApplyMode::Apply).await.unwrap_err();
+    let error = forced
+        .effect(EffectPolicy::KeepSize)
+        .apply(&grown(&target), "app", &in_use(), ApplyMode::Apply)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("the HPA wants 7 replicas instead of 10"), "{error}");
 }
 

@@ -7,12 +7,14 @@ use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{ApplyError, HpaPlan, Target};
 use serde_json::{Value, json};
 
-use super::workload::{is_active, is_controlled_by, selector, surge, uid};
-use super::{InUse, Preview, ResizeApplier, ResizeWay};
+use super::workload::{held_back, is_active, is_controlled_by, selector, surge, uid};
+use super::{EffectPolicy, InUse, Preview, ResizeApplier, ResizeWay};
 use crate::applier::answer::{backend, refused, unapplied};
+use crate::applier::owners::Intended;
+use crate::applier::rehearsed::key;
 use crate::applier::retry;
-use crate::ownership::entries;
-use crate::vertical::{Checked, Effect, PodSizes, Resize, Situation, check};
+use crate::ownership::{Evidence, Owner, Ownership, Writes, entries};
+use crate::vertical::{Checked, Effect, Pace, PodSizes, Resize, Simulation, Situation, check};
 
 /// Objects of one page.
 const PAGE: u32 = 500;
@@ -81,20 +83,68 @@ impl ResizeApplier {
             _ => self.in_place(plan, container, used, &world),
         }
         .map_err(|error| *error)?;
-        if let (Some(hpa), Some(before), Some(checked)) = (&world.hpa, &seen.before, &seen.preview.checked) {
-            let effect = self.effect(target, hpa, before, checked, used).map_err(|error| *error)?;
-            if self.keep_hpa_size && effect.moves_the_size() {
-                return Err(refused(target, effect.to_string()));
-            }
-            seen.preview.effect = Some(effect);
+        let Some(checked) = &seen.preview.checked else { return Ok(seen) };
+        self.refuse_if_owned(target, way, &world.workload).await?;
+        if way == ResizeWay::Rollout {
+            self.theirs(target, &world.workload, checked).map_err(|error| *error)?;
+        }
+        if let (Some(hpa), Some(before)) = (&world.hpa, &seen.before) {
+            let pace = self.pace(way, &world, used);
+            let (effect, simulation) =
+                self.effect_on(target, hpa, (before, &checked.sizes), used, pace).map_err(|error| *error)?;
+            self.refuse_effect(target, &effect, simulation.as_ref()).map_err(|error| *error)?;
+            (seen.preview.effect, seen.preview.simulation) = (Some(effect), simulation);
         }
         Ok(seen)
+    }
+
+    /// Refuses beside somebody else who sets the requests. A resize in place leaves the template to its owner; one who changes pods as they
+    /// run is in its way too.
+    async fn refuse_if_owned(&self, target: &Target, way: ResizeWay, workload: &Value) -> Result<(), ApplyError> {
+        let in_place = way != ResizeWay::Rollout;
+        let key = format!("{} {}", key(workload), if in_place { "in place" } else { "template" });
+        let write = Intended { key, manager: &self.manager, hpa: None, within: self.timeout };
+        let stands = |owned: &Ownership| {
+            owned.stands_in_the_way_of(Writes::Requests)
+                && owned.evidence != Evidence::ManagedFields
+                && (!in_place || matches!(owned.owner, Owner::Vpa { .. }))
+        };
+        self.owners.refuse(target, write, stands, true).await
+    }
+
+    fn pace(&self, way: ResizeWay, world: &World, used: &InUse) -> Pace {
+        let start_up = used.start_up.unwrap_or(self.start_up);
+        if way != ResizeWay::Rollout {
+            return Pace::in_place(start_up);
+        }
+        let replicas = replicas(&world.workload);
+        Pace::rollout(start_up, replicas, surge(&world.workload, replicas))
+    }
+
+    fn refuse_effect(&self, target: &Target, effect: &Effect, simulation: Option<&Simulation>) -> Result<(), Denied> {
+        let why = match (self.effect, simulation) {
+            (EffectPolicy::Tell, _) => return Ok(()),
+            (EffectPolicy::KeepSize, Some(simulation)) if simulation.moves_the_size() => {
+                "the HPA would change its size"
+            }
+            (EffectPolicy::KeepSize, _) if effect.moves_the_size() => "the HPA would change its size",
+            (_, Some(simulation)) if !simulation.hazards.is_empty() => "the HPA would not bear it",
+            _ => return Ok(()),
+        };
+        let simulated = simulation.map(|simulation| format!("\n{simulation}")).unwrap_or_default();
+        Err(denied(target, format!("{why}: {effect}{simulated}")))
     }
 
     async fn world(&self, target: &Target) -> Result<World, ApplyError> {
         let plural = match target.kind.as_str() {
             "Deployment" => "deployments",
             "StatefulSet" => "statefulsets",
+            "DaemonSet" => {
+                return Err(refused(
+                    target,
+                    "a DaemonSet has a pod on each node and no HPA: what it requests is set in its manifest".to_owned(),
+                ));
+            }
             kind => {
                 return Err(refused(
                     target,
@@ -167,12 +217,9 @@ impl ResizeApplier {
                 checked,
             });
         }
-        let preview = Preview {
-            way: ResizeWay::InPlace,
-            pods: writes.iter().map(|write| write.name.clone()).collect(),
-            checked: writes.first().map(|write| write.checked.clone()),
-            effect: None,
-        };
+        let mut preview = Preview::new(ResizeWay::InPlace, used);
+        preview.pods = writes.iter().map(|write| write.name.clone()).collect();
+        preview.checked = writes.first().map(|write| write.checked.clone());
         let before = left.into_iter().next().map(|(_, before, _)| before);
         Ok(Seen { preview, writes, before })
     }
@@ -182,14 +229,15 @@ impl ResizeApplier {
         let before = sizes(target, world.workload.pointer("/spec/template/spec"))?;
         let remaining = Resize::remaining(plan, container, self.limits, &before)
             .map_err(|error| denied(target, format!("its template: {error}")))?;
-        let preview = Preview { way: ResizeWay::Rollout, pods: Vec::new(), checked: None, effect: None };
+        let preview = Preview::new(ResizeWay::Rollout, used);
         let mut seen = Seen { preview, writes: Vec::new(), before: None };
         let Some(resize) = remaining else { return Ok(seen) };
-        let replicas = world.workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
-        let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
+        if let Some(why) = held_back(&world.workload) {
+            return Err(denied(target, why));
+        }
+        let replicas = replicas(&world.workload);
         let situation = self.situation(world, replicas, surge(&world.workload, replicas), used);
         let checked = check(&before, &resize, &situation).map_err(|error| denied(target, error.to_string()))?;
-        self.theirs(target, &world.workload, &checked)?;
         let plural = if target.kind == "Deployment" { "deployments" } else { "statefulsets" };
         seen.writes.push(Write {
             name: target.name.clone(),
@@ -239,20 +287,24 @@ impl ResizeApplier {
         Err(Box::new(ApplyError::Conflict { target: target.clone(), field, owner, since, setting: None }))
     }
 
-    fn effect(
+    /// What the HPA wants now, and what it does then, with the requests of either side.
+    fn effect_on(
         &self,
         target: &Target,
         hpa: &Value,
-        before: &PodSizes,
-        checked: &Checked,
+        (before, after): (&PodSizes, &PodSizes),
         used: &InUse,
-    ) -> Result<Effect, Denied> {
+        pace: Pace,
+    ) -> Result<(Effect, Option<Simulation>), Denied> {
         let broken = |error: &dyn std::fmt::Display| {
             Box::new(unapplied(backend(target, false, format!("HPA {}: {error}", target.hpa))))
         };
         let spec = hpa.get("spec").cloned().unwrap_or_default();
         let spec: HpaSpec = serde_json::from_value(spec).map_err(|error| broken(&error))?;
-        Effect::of(&spec, before, &checked.sizes, &used.hpa, &self.controller).map_err(|error| broken(&error))
+        let controller = &self.controller;
+        let effect = Effect::of(&spec, before, after, &used.hpa, controller).map_err(|error| broken(&error))?;
+        let simulation = Simulation::of(&spec, before, after, &used.hpa, pace, controller);
+        Ok((effect, simulation.map_err(|error| broken(&error))?))
     }
 
     async fn get(&self, target: &Target, path: &str, name: &str) -> Result<Value, ApplyError> {
@@ -293,6 +345,11 @@ fn sizes(target: &Target, pod: Option<&Value>) -> Result<PodSizes, Denied> {
 fn scales(hpa: &Value, target: &Target) -> bool {
     let text = |field: &str| hpa.pointer("/spec/scaleTargetRef").and_then(|of| of.get(field)).and_then(Value::as_str);
     text("kind") == Some(&target.kind) && text("name") == Some(&target.name)
+}
+
+fn replicas(workload: &Value) -> u32 {
+    let replicas = workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+    u32::try_from(replicas).unwrap_or(u32::MAX)
 }
 
 fn name(object: &Value) -> String {

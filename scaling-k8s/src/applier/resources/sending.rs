@@ -27,7 +27,11 @@ pub(super) enum Step {
 
 /// Writes that the server has validated, each as what it says besides the version.
 #[derive(Default)]
-pub(super) struct Rehearsals(HashSet<String>);
+pub(in crate::applier) struct Rehearsals {
+    taken: HashSet<String>,
+    /// Objects that were gone when they should have been written.
+    gone: HashSet<String>,
+}
 
 impl Rehearsals {
     fn key(write: &Write) -> String {
@@ -36,7 +40,18 @@ impl Rehearsals {
     }
 
     fn contains(&self, write: &Write) -> bool {
-        self.0.contains(&Self::key(write))
+        self.taken.contains(&Self::key(write))
+    }
+
+    /// What was told, without the pods that were gone.
+    pub(super) fn without_gone(&self, mut preview: Preview) -> Preview {
+        preview.pods.retain(|pod| !self.gone.contains(pod));
+        preview
+    }
+
+    fn lose(&mut self, write: &Write) -> String {
+        self.gone.insert(write.name.clone());
+        format!("{} is gone", write.name)
     }
 
     /// Steps that are left: each write, and each rehearsal.
@@ -50,7 +65,7 @@ impl ResizeApplier {
     pub(super) async fn send(
         &self,
         target: &Target,
-        preview: &Preview,
+        way: ResizeWay,
         writes: &[Write],
         mode: ApplyMode,
         rehearsals: &mut Rehearsals,
@@ -60,13 +75,13 @@ impl ResizeApplier {
             if rehearsals.contains(write) {
                 continue;
             }
-            match self.write(target, preview.way, write, true).await.map_err(unapplied) {
+            match self.write(target, way, write, true).await.map_err(unapplied) {
                 Ok(Written::Yes(_)) => {
-                    rehearsals.0.insert(Rehearsals::key(write));
+                    rehearsals.taken.insert(Rehearsals::key(write));
                 }
                 // The others are rehearsed all the same, so that those that change often do not keep them from it.
                 Ok(Written::Look { why, .. }) => outdated = Some(why),
-                Err(ApplyError::NotFound { .. }) => outdated = Some(gone(write)),
+                Err(ApplyError::NotFound { .. }) => outdated = Some(rehearsals.lose(write)),
                 Err(error) => return Err(error),
             }
         }
@@ -78,11 +93,11 @@ impl ResizeApplier {
         }
         let mut sent = false;
         for write in writes {
-            match self.write(target, preview.way, write, false).await {
+            match self.write(target, way, write, false).await {
                 Ok(Written::Yes(_)) => sent = true,
                 // Others may be stored, and this one as well.
                 Ok(Written::Look { fate, why }) => return Ok(Step::Look { sent: sent || fate != Fate::Unsent, why }),
-                Err(ApplyError::NotFound { .. }) => return Ok(Step::Look { sent, why: gone(write) }),
+                Err(ApplyError::NotFound { .. }) => return Ok(Step::Look { sent, why: rehearsals.lose(write) }),
                 Err(error) if sent => return Err(unknown(error)),
                 Err(error) => return Err(error),
             }
@@ -126,8 +141,4 @@ impl ResizeApplier {
         }
         Ok(written)
     }
-}
-
-fn gone(write: &Write) -> String {
-    format!("{} is gone", write.name)
 }

@@ -47,6 +47,24 @@ pub(super) fn surge(workload: &Value, replicas: u32) -> u32 {
     u32::try_from((u64::from(replicas).saturating_mul(percent)).div_ceil(100)).unwrap_or(u32::MAX)
 }
 
+/// Reason why a new template would reach no pod, or not all of them, until somebody does something.
+pub(super) fn held_back(workload: &Value) -> Option<String> {
+    if workload.pointer("/spec/paused") == Some(&Value::Bool(true)) {
+        return Some("its rollout is paused: a new template would reach no pod until somebody resumes it".to_owned());
+    }
+    if workload.get("kind").and_then(Value::as_str) != Some("StatefulSet") {
+        return None;
+    }
+    if workload.pointer("/spec/updateStrategy/type").and_then(Value::as_str) == Some("OnDelete") {
+        let why = "its update strategy is OnDelete: a new template would reach a pod once somebody deletes it";
+        return Some(why.to_owned());
+    }
+    let partition = workload.pointer("/spec/updateStrategy/rollingUpdate/partition").and_then(Value::as_u64);
+    partition
+        .filter(|partition| *partition > 0)
+        .map(|partition| format!("its rollout ends at partition {partition}: pods below it would keep their size"))
+}
+
 /// Returns true if a pod runs or may yet, and is not on its way out.
 pub(super) fn is_active(pod: &Value) -> bool {
     let leaves = pod.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null());
@@ -89,6 +107,20 @@ mod tests {
             assert_eq!(of(none), None, "it would be all pods of the namespace");
         }
         assert_eq!(selector(&json!({})), None);
+    }
+
+    #[test]
+    fn a_template_that_reaches_no_pod_is_told() {
+        let of = |kind: &str, spec: Value| held_back(&json!({ "kind": kind, "spec": spec }));
+        let free =
+            [json!({}), json!({ "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } } })];
+        for spec in free {
+            assert_eq!((of("StatefulSet", spec.clone()), of("Deployment", spec)), (None, None));
+        }
+        assert!(of("Deployment", json!({ "paused": true })).unwrap().contains("paused"));
+        assert!(of("StatefulSet", json!({ "updateStrategy": { "type": "OnDelete" } })).unwrap().contains("OnDelete"));
+        let partition = json!({ "updateStrategy": { "rollingUpdate": { "partition": 2 } } });
+        assert!(of("StatefulSet", partition).unwrap().contains("partition 2"));
     }
 
     #[test]
