@@ -12,12 +12,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser};
 use examples::live::arguments::target;
 use examples::{Failure, MayClose};
-use scaling_core::chrono::Utc;
 use scaling_core::guard::LastChanges;
 use scaling_core::hpa::{ControllerConfig, HpaSpec, Quantity, Resources};
 use scaling_core::{
@@ -130,7 +129,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     runtime.block_on(async {
         let client = scaling_k8s::connect(context).await.map_err(Failure::input)?;
         let source = MetricsApi::new(client.clone());
-        let seen = source.observe(target, Utc::now()).await.map_err(Failure::failed)?;
+        let seen = source.observe(target, SystemTime::now().into()).await.map_err(Failure::failed)?;
         let state = match KubeHpaApplier::new(client.clone()).current(target).await {
             Ok(state) => state,
             // Requests can be changed without an HPA too; of bounds nothing is written here.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::KubeHpaApplier;
+use super::answer::refused;
 use super::rehearsed::key;
 use super::request::Read;
 use super::retry::Patience;
@@ -130,8 +131,9 @@ impl Owners {
             return Err(ApplyError::Owned { target: target.clone(), owners: as_data, source: Box::new(source) });
         }
         let texts = owners.iter().filter_map(|owned| Coexistence::of(owned, target, manager));
-        let texts: String = texts.map(|text| format!("\n\n{text}")).collect();
-        Err(refused(target, format!("{}{texts}", Owned { target: Box::new(target.clone()), owners })))
+        let texts: Vec<String> = texts.map(|text| text.to_string()).collect();
+        let owned = Owned { target: Box::new(target.clone()), owners };
+        Err(refused(target, [vec![owned.to_string()], texts].concat().join("\n\n")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The applier of requests and limits: [`ResizeApplier`].
 
+mod effect;
 mod preview;
 mod seen;
 mod sending;

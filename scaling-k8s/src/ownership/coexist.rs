@@ -145,7 +145,12 @@ fn ignored(indent: usize, paths: &[&str], (group, kind, name, namespace): (&str,
     for (field, value) in [("group", group), ("kind", kind), ("name", name), ("namespace", namespace)] {
         lines.push(format!("    {field}: {value}"));
     }
-    lines.into_iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
+    let mut text = String::new();
+    for line in lines {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:indent$}{line}", "");
+    }
+    text
 }
 
 fn placed(what: &str, name: Option<&str>, namespace: Option<&str>) -> String {

@@ -2,19 +2,18 @@
 
 use kube::api::{GetParams, ListParams};
 use kube::core::Request;
-use scaling_core::hpa::HpaSpec;
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{ApplyError, HpaPlan, Target};
 use serde_json::{Value, json};
 
 use super::workload::{held_back, is_active, is_controlled_by, selector, surge, uid};
-use super::{EffectPolicy, InUse, Preview, ResizeApplier, ResizeWay};
+use super::{InUse, Preview, ResizeApplier, ResizeWay};
 use crate::applier::answer::{backend, refused, unapplied};
 use crate::applier::owners::Intended;
 use crate::applier::rehearsed::key;
 use crate::applier::retry;
 use crate::ownership::{Evidence, Owner, Ownership, Writes, entries};
-use crate::vertical::{Checked, Effect, Pace, PodSizes, Resize, Simulation, Situation, check};
+use crate::vertical::{Checked, PodSizes, Resize, Situation, check};
 
 /// Objects of one page.
 const PAGE: u32 = 500;
@@ -43,15 +42,15 @@ pub(super) struct Seen {
 }
 
 /// An error of a check that waits for nothing.
-type Denied = Box<ApplyError>;
+pub(super) type Denied = Box<ApplyError>;
 
-fn denied(target: &Target, why: String) -> Denied {
+pub(super) fn denied(target: &Target, why: String) -> Denied {
     Box::new(refused(target, why))
 }
 
 /// A workload with the active pods that it controls, by itself or by its ReplicaSets, and the rules of its namespace.
-struct World {
-    workload: Value,
+pub(super) struct World {
+    pub(super) workload: Value,
     pods: Vec<Value>,
     limit_ranges: Vec<Value>,
     quotas: Vec<Value>,
@@ -110,29 +109,6 @@ impl ResizeApplier {
                 && (!in_place || matches!(owned.owner, Owner::Vpa { .. }))
         };
         self.owners.refuse(target, write, stands, true).await
-    }
-
-    fn pace(&self, way: ResizeWay, world: &World, used: &InUse) -> Pace {
-        let start_up = used.start_up.unwrap_or(self.start_up);
-        if way != ResizeWay::Rollout {
-            return Pace::in_place(start_up);
-        }
-        let replicas = replicas(&world.workload);
-        Pace::rollout(start_up, replicas, surge(&world.workload, replicas))
-    }
-
-    fn refuse_effect(&self, target: &Target, effect: &Effect, simulation: Option<&Simulation>) -> Result<(), Denied> {
-        let why = match (self.effect, simulation) {
-            (EffectPolicy::Tell, _) => return Ok(()),
-            (EffectPolicy::KeepSize, Some(simulation)) if simulation.moves_the_size() => {
-                "the HPA would change its size"
-            }
-            (EffectPolicy::KeepSize, _) if effect.moves_the_size() => "the HPA would change its size",
-            (_, Some(simulation)) if !simulation.hazards.is_empty() => "the HPA would not bear it",
-            _ => return Ok(()),
-        };
-        let simulated = simulation.map(|simulation| format!("\n{simulation}")).unwrap_or_default();
-        Err(denied(target, format!("{why}: {effect}{simulated}")))
     }
 
     async fn world(&self, target: &Target) -> Result<World, ApplyError> {
@@ -287,26 +263,6 @@ impl ResizeApplier {
         Err(Box::new(ApplyError::Conflict { target: target.clone(), field, owner, since, setting: None }))
     }
 
-    /// What the HPA wants now, and what it does then, with the requests of either side.
-    fn effect_on(
-        &self,
-        target: &Target,
-        hpa: &Value,
-        (before, after): (&PodSizes, &PodSizes),
-        used: &InUse,
-        pace: Pace,
-    ) -> Result<(Effect, Option<Simulation>), Denied> {
-        let broken = |error: &dyn std::fmt::Display| {
-            Box::new(unapplied(backend(target, false, format!("HPA {}: {error}", target.hpa))))
-        };
-        let spec = hpa.get("spec").cloned().unwrap_or_default();
-        let spec: HpaSpec = serde_json::from_value(spec).map_err(|error| broken(&error))?;
-        let controller = &self.controller;
-        let effect = Effect::of(&spec, before, after, &used.hpa, controller).map_err(|error| broken(&error))?;
-        let simulation = Simulation::of(&spec, before, after, &used.hpa, pace, controller);
-        Ok((effect, simulation.map_err(|error| broken(&error))?))
-    }
-
     async fn get(&self, target: &Target, path: &str, name: &str) -> Result<Value, ApplyError> {
         retry::read(target, retry::Patience::new(self.timeout), || async {
             let request = Request::new(path).get(name, &GetParams::default());
@@ -347,7 +303,7 @@ fn scales(hpa: &Value, target: &Target) -> bool {
     text("kind") == Some(&target.kind) && text("name") == Some(&target.name)
 }
 
-fn replicas(workload: &Value) -> u32 {
+pub(super) fn replicas(workload: &Value) -> u32 {
     let replicas = workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
     u32::try_from(replicas).unwrap_or(u32::MAX)
 }
