@@ -225,10 +225,16 @@ fn from_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure>
     let resize = Resize::new(&arguments.container, arguments.change());
     let checked: Result<Checked, Refused> = check(&before, &resize, &Situation::new(replicas, used));
     let checked = checked.map_err(Failure::failed)?;
-    for (resource, unit) in [("cpu", "m"), ("memory", " thousandths of a byte")] {
+    for resource in ["cpu", "memory"] {
         let (old, new) = (checked.old.requests.get(resource), checked.new.requests.get(resource));
         if let (Some(old), Some(new)) = (old, new.filter(|_| old != new)) {
-            writeln!(out, "requests.{resource} of {}: {} -> {}", checked.container, told(old, unit), told(new, unit))?;
+            writeln!(
+                out,
+                "requests.{resource} of {}: {} -> {}",
+                checked.container,
+                told(resource, old),
+                told(resource, new)
+            )?;
         }
     }
     writeln!(out, "the pod stays {}", checked.qos)?;
@@ -255,9 +261,9 @@ fn from_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure>
     Ok(writeln!(out, "plan: no cluster was asked (--context NAME)")?)
 }
 
-/// An amount for people: of memory in MiB.
-fn told(milli: i64, unit: &str) -> String {
-    if unit == "m" { format!("{milli}m") } else { format!("{}Mi", milli / 1000 / (1 << 20)) }
+/// An amount for people: millicores, or whole MiB.
+fn told(resource: &str, milli: i64) -> String {
+    if resource == "cpu" { format!("{milli}m") } else { format!("{}Mi", milli / 1000 / (1 << 20)) }
 }
 
 #[cfg(test)]

@@ -200,8 +200,8 @@ impl ResizeApplier {
 
     /// Sets what is done beside others who set the requests: a VerticalPodAutoscaler whose mode is not `Off`, and with a rollout whoever
     /// applies the template, as [`crate::ownership`] finds them. Default: nothing is written then, and the error names them and, for a
-    /// GitOps tool, the setting that makes the two live together. Fields of a template that another manager owns are for
-    /// [`force`](Self::force).
+    /// GitOps tool, the setting that makes the two live together. They are looked for again once an hour. Fields of a template that another
+    /// manager owns are for [`force`](Self::force).
     #[must_use]
     pub fn ownership(mut self, policy: OwnershipPolicy) -> Self {
         self.owners = self.owners.with_policy(policy);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::workload::{held_back, is_active, is_controlled_by, selector, surge, uid};
 use super::{InUse, Preview, ResizeApplier, ResizeWay};
-use crate::applier::answer::{backend, refused, unapplied};
+use crate::applier::answer::refused;
 use crate::applier::owners::Intended;
 use crate::applier::rehearsed::key;
 use crate::applier::retry;
