@@ -123,9 +123,9 @@ pub enum Untried {
 }
 
 impl AdoptionReport {
-    /// The trial of the next stage, if there was one.
+    /// The trial that says whether to go on, if there was one: that of the next stage, or of the one above it where the next does nothing.
     pub fn of_next(&self) -> Option<&StageTrial> {
-        self.trials.as_ref().ok()?.iter().find(|trial| trial.champion == self.in_force)
+        self.trials.as_ref().ok()?.iter().rfind(|trial| trial.champion == self.in_force)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The replays of one target, day by day, away from the ticks: [`trials`].
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::prepare::{Case, too_few};
 use super::report::{StageTrial, Untried};
-use super::rules::{Pair, is_rejected};
+use super::rules::{Pair, beyond, is_rejected};
 
 /// Time that an engine may wait for something within the replays of one day.
 const LONGEST_DAY: Duration = Duration::from_secs(600);
@@ -35,8 +36,8 @@ pub(super) async fn trials(
     price: Option<Price>,
     share: &mut Share,
 ) -> Result<Vec<StageTrial>, Untried> {
-    let mut trials = Vec::new();
-    for (champion, challenger) in pairs {
+    let (mut trials, mut pairs) = (Vec::new(), VecDeque::from(pairs));
+    while let Some((champion, challenger)) = pairs.pop_front() {
         let days = days(case, (champion, challenger), share).await?;
         if days.is_empty() {
             return Err(too_few(&case.samples));
@@ -45,6 +46,7 @@ pub(super) async fn trials(
         let saved = price.map(|price| (price.pod_hour() * verdict.evidence().saved_pod_hours, price.currency()));
         let trial = StageTrial { champion, challenger, days, verdict, saved };
         let back = is_rejected(in_force, &trial);
+        pairs.extend(beyond(in_force, &trial));
         trials.push(trial);
         if back {
             break;

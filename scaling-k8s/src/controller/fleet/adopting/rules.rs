@@ -37,6 +37,13 @@ pub(super) fn pairs(listed: &FleetTarget) -> Vec<Pair> {
     reached.into_iter().chain(next).collect()
 }
 
+/// The trial after one of a stage that does nothing, as floors do under an engine that has none: that of the stage above it.
+pub(super) fn beyond(in_force: Adoption, trial: &StageTrial) -> Option<Pair> {
+    let does_nothing = trial.days.iter().all(|day| day.challenger.changes == 0);
+    let next = above(trial.challenger).filter(|_| does_nothing && trial.champion == in_force)?;
+    Some((in_force, next))
+}
+
 /// Whether the trials of the stages above make no difference any more.
 pub(super) fn is_rejected(in_force: Adoption, trial: &StageTrial) -> bool {
     trial.challenger == in_force && matches!(trial.verdict, TrialVerdict::Reject(_))
@@ -48,7 +55,8 @@ pub(super) fn step(in_force: Adoption, promotion: Promotion, trials: &[StageTria
     if let Some(back) = trials.iter().find(|trial| is_rejected(in_force, trial)) {
         return AdoptionStep::StepBack(back.champion);
     }
-    let next = trials.iter().find(|trial| trial.champion == in_force);
+    // Of a stage that does nothing, the one above it tells.
+    let next = trials.iter().rfind(|trial| trial.champion == in_force);
     match (next.map(|trial| &trial.verdict), promotion) {
         (Some(verdict @ TrialVerdict::Promote(_)), Promotion::Host) => AdoptionStep::Advise(verdict.adoption(in_force)),
         (Some(verdict @ TrialVerdict::Promote(_)), Promotion::Evidence) => {
@@ -61,7 +69,7 @@ pub(super) fn step(in_force: Adoption, promotion: Promotion, trials: &[StageTria
 #[cfg(test)]
 mod tests {
     use scaling_core::Target;
-    use scaling_core::adoption::Evidence;
+    use scaling_core::adoption::{DayCost, Evidence, PairedDay};
     use scaling_core::chrono::DateTime;
 
     use super::*;
@@ -138,6 +146,24 @@ mod tests {
             assert_eq!(step(in_force, Promotion::Host, &trials), host, "{trials:?}");
             assert_eq!(step(in_force, Promotion::Evidence, &trials), evidence, "{trials:?}");
         }
+    }
+
+    #[test]
+    fn a_stage_that_does_nothing_is_passed_by_the_evidence_for_the_one_above_it() {
+        let day = |changes| PairedDay {
+            begins: DateTime::UNIX_EPOCH,
+            champion: DayCost::default(),
+            challenger: DayCost { changes, ..DayCost::default() },
+        };
+        let floors =
+            |changes| StageTrial { days: vec![day(0), day(changes)], ..trial((Observe, Floors), TrialVerdict::Wait) };
+        assert_eq!(beyond(Observe, &floors(0)), Some((Observe, Full)));
+        assert_eq!(beyond(Observe, &floors(3)), None, "it does something");
+        assert_eq!(beyond(Floors, &floors(0)), None, "it is in force");
+        let full = StageTrial { days: vec![day(0)], ..trial((Floors, Full), TrialVerdict::Wait) };
+        assert_eq!(beyond(Floors, &full), None, "there is none above");
+        let both = [floors(0), trial((Observe, Full), TrialVerdict::Promote)];
+        assert_eq!(step(Observe, Promotion::Evidence, &both), AdoptionStep::Promote(Floors), "one stage at a time");
     }
 
     #[test]
