@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use scaling_core::InvalidSetting;
 use scaling_core::backtest::{Candidate, CandidateError, DemandBasis, Driver, Scenario, TrainingPeriod};
-use scaling_core::baseline::{HpaEngine, KpaConfig, KpaEngine};
-use scaling_core::hpa::{CrossVersionObjectReference, HpaSpec, MetricSpec};
-use scaling_core::{Bounds, DecisionEngine, EngineExt, RuleBasedEngine, RuleConfig, SignalKind};
-use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, Tz, compile, need_by_load};
+use scaling_core::baseline::{KpaConfig, KpaEngine};
+use scaling_core::hpa::HpaSpec;
+use scaling_core::{Bounds, BoundsPolicy, DecisionEngine, RuleBasedEngine, RuleConfig, SignalKind};
+use scaling_schedule::{
+    CompileConfig, Compiled, HpaBeneath, PredictiveConfig, PredictiveEngine, Schedule, ScheduleEngine, Tz, compile_over_hpa, need_by_load,
+};
 
 use crate::Failure;
 use crate::manifest::HpaArguments;
@@ -128,7 +130,14 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
             let share = parameter.unwrap_or(1.0) / 100.0;
             Candidate::direct("predictive", move |_| Ok(Driver::direct(predictive(share)?)))
         }
-        (None, "schedule") => schedule(whole(text, parameter.unwrap_or(SCHEDULE_PERCENT))?, Tz::UTC),
+        (None, "schedule") => {
+            let percent = whole(text, parameter.unwrap_or(SCHEDULE_PERCENT))?;
+            schedule(percent, Tz::UTC, Beneath { percent, window: None, tolerance: None })
+        }
+        (Some(hpa), "schedule") if parameter.is_none() => {
+            let beneath = Beneath::of(text, hpa)?;
+            schedule(beneath.percent, Tz::UTC, beneath)
+        }
         (Some(hpa), "rules") => {
             let config = rules_config(text, written)?;
             over(text, hpa, hpas, move |_| Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?)))?
@@ -168,7 +177,7 @@ pub fn engine_over(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Engines that move the bounds of an HPA.
-const MOVERS: [&str; 3] = ["rules", "kpa", "predictive"];
+const MOVERS: [&str; 4] = ["rules", "kpa", "predictive", "schedule"];
 
 /// Lets an engine move the bounds of an HPA: one in a file, or one on CPU.
 fn over(
@@ -187,17 +196,25 @@ fn over(
 #[must_use]
 pub fn in_zone(candidate: Candidate, zone: Tz) -> Candidate {
     let name = candidate.name().to_owned();
-    let percent = match name.strip_prefix("schedule") {
-        Some("") => Some(SCHEDULE_PERCENT),
-        Some(rest) => rest.strip_prefix(':').and_then(|percent| percent.parse().ok()),
-        None => None,
+    let Some(rest) = name.strip_prefix("schedule") else { return candidate };
+    let (percent, hpa) = match (rest.split_once('@'), rest.strip_prefix(':')) {
+        (Some(("", hpa)), _) => (None, Some(hpa)),
+        (None, Some(percent)) => (percent.parse().ok(), None),
+        _ if rest.is_empty() => (None, None),
+        _ => return candidate,
     };
-    match percent.and_then(|percent| Some((percent, whole(&name, percent).ok()?))) {
-        Some((parameter, percent)) => {
-            let made = schedule(percent, zone).named(&name);
-            if name.contains(':') { made.of_family("schedule".to_owned(), parameter) } else { made }
-        }
-        None => candidate,
+    let beneath = match hpa.map(|hpa| Beneath::of(&name, hpa)) {
+        Some(Ok(beneath)) => beneath,
+        Some(Err(_)) => return candidate,
+        None => match whole(&name, percent.unwrap_or(SCHEDULE_PERCENT)) {
+            Ok(percent) => Beneath { percent, window: None, tolerance: None },
+            Err(_) => return candidate,
+        },
+    };
+    let made = schedule(beneath.percent, zone, beneath).named(&name);
+    match percent {
+        Some(percent) => made.of_family("schedule".to_owned(), percent),
+        None => made,
     }
 }
 
@@ -387,20 +404,34 @@ fn predictive(share: f64) -> Result<PredictiveEngine, InvalidSetting> {
     PredictiveEngine::new(PredictiveConfig { violating_share: share, ..PredictiveConfig::default() })
 }
 
-/// Makes a schedule compiled from the history, a floor beneath an HPA: windows of a cron scaler beside a CPU target.
-fn schedule(percent: i32, zone: Tz) -> Candidate {
-    Candidate::direct("schedule", move |training| {
-        training.needs_rate()?;
-        let config = CompileConfig::for_workload(zone, training.facts);
-        let need = need_by_load(SignalKind::RequestRate, training.model.pod_capacity * f64::from(percent) / 100.0);
-        let compiled = compile(training.history, need, &config)?;
-        let limits = training.model.limits.bounds();
-        // An HPA on CPU cannot come back from no pods.
-        let bounds = Bounds::new(limits.min().max(1), limits.max())?;
-        let mut hpa = HpaSpec::new(CrossVersionObjectReference::deployment("workload"), bounds);
-        hpa.metrics = Some(vec![MetricSpec::utilization("cpu", percent)]);
-        Ok(Driver::direct(HpaEngine::new(&hpa)?.floored(compiled.schedule)))
-    })
+/// Makes a schedule compiled from the history, which moves the min of an HPA on CPU: windows ahead of the loads that it meets too late.
+/// Where the history proves none, it is the HPA alone, and says so.
+fn schedule(percent: i32, zone: Tz, beneath: Beneath) -> Candidate {
+    let make = move |training: &TrainingPeriod<'_>| {
+        let compiled = compiled(percent, zone, training)?;
+        let schedule = match compiled {
+            Compiled::Schedule(compiled) => compiled.schedule,
+            Compiled::NoSchedule(none) => {
+                tracing::info!(why = %none.why, "the HPA alone");
+                Schedule::new(zone, Vec::new())?
+            }
+        };
+        let policy = BoundsPolicy { floors_only: true, ..BoundsPolicy::default() };
+        Ok(Driver { policy, ..Driver::bounds(ScheduleEngine::new(schedule)) })
+    };
+    Candidate::over_hpa_with("schedule", percent, move |spec| beneath.changed(spec), make)
+}
+
+/// Windows over an HPA of so many percent, or why there are none.
+fn compiled(percent: i32, zone: Tz, training: &TrainingPeriod<'_>) -> Result<Compiled, CandidateError> {
+    training.needs_rate()?;
+    let limits = training.model.limits.bounds();
+    // An HPA on CPU cannot come back from no pods.
+    let bounds = Bounds::new(limits.min().max(1), limits.max())?;
+    let hpa = HpaBeneath::new(f64::from(percent), bounds, training.facts);
+    let need = need_by_load(SignalKind::RequestRate, training.model.pod_capacity);
+    let config = CompileConfig::for_workload(zone, training.facts);
+    Ok(compile_over_hpa(training.history, &need, &hpa, &config)?)
 }
 
 #[cfg(test)]

@@ -1,33 +1,63 @@
-//! The compiler: the fewest windows that hold the pods that a history needed.
+//! The compiler: the fewest windows that hold the pods that a history needed, if days that were held out prove that they do.
 //!
-//! 1. The need of every sample is sorted into dates and slots of the wall clock; a high quantile over the days is the profile
-//!    of a day, one for all days or one each for weekdays and weekends (`profile`).
-//! 2. Needs over a week become whole pods, wanted a lead before the load; on Monday 00:00 that is on Sunday evening.
-//! 3. Floors that differ little become one, short dips are filled, short peaks widened: always upward, so that no slot gets
-//!    less than it needs.
-//! 4. The result is read as windows that lie on each other: a long low one with shorter, higher ones inside. One that lasts for
-//!    more than a day becomes one for its whole days and one for each end.
+//! 1. The need of every sample is sorted into dates and cells of the wall clock (`seen`). The largest needs of the same slot of other
+//!    days, at a quantile over the days, are the profile of a day: one for all days, one each for weekdays and weekends, or one for each
+//!    weekday (`profile`).
+//! 2. Days that were held out choose among these, and choose the factor on the profile that leaves the wanted share of the requests above
+//!    it: two origins, each judged by what came before it (`held_out`; the factor as in split conformal prediction).
+//! 3. Needs over a week become whole pods, wanted a lead before the load; on Monday 00:00 that is on Sunday evening. Floors that differ
+//!    little become one, short dips are filled, short peaks widened: always upward, so that no slot gets less (`cells`).
+//! 4. The result is read as windows that lie on each other: a long low one with shorter, higher ones inside (`windows`). The number of
+//!    windows follows from a curve of number against pod-hours.
+//! 5. What is not proven is no schedule, with the reason and a draft for people to look at.
 
 mod cells;
+mod compiled;
 mod config;
+mod held_out;
 mod need;
 mod profile;
+mod reasons;
+mod seen;
+mod windows;
 
-use std::fmt;
-
-use chrono::{NaiveTime, TimeDelta};
-use scaling_core::{Confidence, InvalidSetting, MetricsHistory, ScalingMetrics};
+use scaling_core::stats::whole_pods;
+use scaling_core::{Confidence, InvalidSetting, MetricsHistory};
 use tracing::field::Empty;
 
+pub use compiled::{
+    AnnouncedEvent, Compiled, CompiledSchedule, CurvePoint, HeldOut, NoSchedule, Unproven, WindowReason,
+};
 pub use config::CompileConfig;
-pub use need::{need_by_cpu, need_by_load};
+pub use need::{Need, need_by_cpu, need_by_load};
 pub use profile::Profile;
 
-use crate::{Days, InvalidSchedule, Schedule, Window};
-use cells::{CELL_MINUTES, Needs, Peak};
-use profile::{Seen, span};
+pub(crate) use cells::{CELL_MINUTES, Cells, DAY_CELLS};
+pub(crate) use config::cells as cells_of;
+pub(crate) use need::is_need;
+pub(crate) use reasons::of_days;
+pub(crate) use seen::span_ms as history_span_ms;
+pub(crate) use windows::windows;
 
-/// A history or a setting that no schedule can be made from.
+use crate::{Days, InvalidSchedule, Schedule};
+use held_out::{Judged, Origin, Ratios, judge, led_week, origins, sorted};
+use profile::Sorted;
+use seen::{Seen, span_ms};
+
+/// Days that prove something: two to learn from, and two to judge by.
+pub(crate) const LEAST_DAYS: usize = 4;
+/// Quantiles over the days that are tried.
+const QUANTILES: [f64; 4] = [0.5, 0.75, 0.9, 1.0];
+/// Shares of a floor by which lower ones are made one with it: each gives a number of windows.
+const MERGES: [f64; 6] = [0.05, 0.1, 0.2, 0.35, 0.6, 1.0];
+/// Share of what the most windows save that fewer must keep.
+const KEPT: f64 = 0.9;
+/// What windows must save of the constant size.
+const LEAST_SAVED: f64 = 0.05;
+/// Share by which one part of the held-out days may violate more than what was wanted of all.
+const DRIFT: f64 = 0.02;
+
+/// A history or a setting that nothing can be said of.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
@@ -43,7 +73,7 @@ pub enum CompileError {
     /// Too much of the day was never seen.
     #[error("need is known for {percent:.0} % of the day; a schedule needs three quarters at least")]
     TooSparse {
-        /// Percent of the day's slots seen.
+        /// Percent of the day's time seen.
         percent: f64,
     },
     /// The result is no schedule.
@@ -51,57 +81,12 @@ pub enum CompileError {
     Schedule(#[from] InvalidSchedule),
 }
 
-/// The need that a compiled window holds its pods for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WindowReason {
-    /// Name of the window.
-    pub window: String,
-    /// Largest need, in pods and not rounded, that it meets at its time or a lead ahead. Rounded up it is the floor of the
-    /// window, or less than that by no more than the tolerance of the configuration. Higher needs inside it have windows of
-    /// their own.
-    pub peak_need: f64,
-    /// Quantile over days and samples that was taken as the need.
-    pub quantile: f64,
-    /// Days' worth of samples behind it.
-    pub days_seen: f64,
-    /// Time before the load at which the pods are wanted.
-    pub lead: TimeDelta,
-}
-
-impl fmt::Display for WindowReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: the {:.0} % quantile over {:.1} days is {:.2} pods at most, wanted {} min ahead",
-            self.window,
-            self.quantile * 100.0,
-            self.days_seen,
-            self.peak_need,
-            self.lead.num_minutes()
-        )
-    }
-}
-
-/// A schedule made from history, with its reasons.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CompiledSchedule {
-    /// The schedule.
-    pub schedule: Schedule,
-    /// One for each window, in the same order.
-    pub reasons: Vec<WindowReason>,
-    /// The profiles it was made from: one for all days, or those of weekdays and weekends.
-    pub profiles: Vec<Profile>,
-    /// Trust in it: days seen against one more, less the spread between days. One day alone gives one half at most,
-    /// three quarters need three days, and of a weekend as well as of the week if they differ.
-    pub confidence: Confidence,
-}
-
-/// Compiles a history into the fewest windows that hold the pods it needed.
+/// Compiles a history into the fewest windows that hold the pods it needed, if they hold days that they were not made from.
 ///
-/// `need` returns the pods that one sample needed, not rounded; `None` where the sample does not tell. See [`need_by_cpu`] and
-/// [`need_by_load`].
+/// `need` says the pods that one sample needed: [`need_by_cpu`] or [`need_by_load`]. The windows hold all of the need by themselves; for
+/// windows that only help an HPA there is [`compile_over_hpa`](crate::compile_over_hpa).
 ///
-/// Weekdays and weekends get windows of their own where both were seen for a day at least and differ.
+/// Kinds of days get windows of their own where held-out days say that this costs less.
 ///
 /// # Errors
 /// [`CompileError`] if a setting cannot work, the history is shorter than a day, or a quarter of the day was never seen.
@@ -109,29 +94,32 @@ pub struct CompiledSchedule {
 /// ```
 /// use scaling_core::chrono::{DateTime, TimeDelta, Timelike};
 /// use scaling_core::{MetricsHistory, ScalingMetrics, SignalKind};
-/// use scaling_schedule::{CompileConfig, compile, need_by_load};
+/// use scaling_schedule::{CompileConfig, Unproven, compile, need_by_load};
 ///
-/// // A week of hourly rates with a peak from 09:00 to 17:00; one pod carries 100 requests per second.
+/// // Some days of hourly rates with a peak from 09:00 to 17:00; one pod carries 100 requests per second.
 /// let monday: DateTime<_> = "2026-11-16T00:00:00Z".parse()?;
-/// let samples = (0..7 * 24).map(|hour| {
-///     let at = monday + TimeDelta::hours(hour);
-///     let rate = if (9..17).contains(&at.hour()) { 750.0 } else { 50.0 };
-///     ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
-/// });
-/// let (history, _) = MetricsHistory::from_unordered(samples.collect());
+/// let history = |days: i64| {
+///     let samples = (0..days * 24).map(|hour| {
+///         let at = monday + TimeDelta::hours(hour);
+///         let rate = if (9..17).contains(&at.hour()) { 750.0 } else { 50.0 };
+///         ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
+///     });
+///     MetricsHistory::from_unordered(samples.collect()).0
+/// };
 ///
-/// let compiled = compile(&history, need_by_load(SignalKind::RequestRate, 100.0), &CompileConfig::default())?;
-/// assert_eq!(
-///     compiled.reasons[0].to_string(),
-///     "daily 08:40-17:00: the 90 % quantile over 7.0 days is 7.50 pods at most, wanted 20 min ahead",
-/// );
+/// let need = need_by_load(SignalKind::RequestRate, 100.0);
+/// let compiled = compile(&history(7), &need, &CompileConfig::default())?;
+/// let schedule = compiled.schedule().ok_or("not proven")?;
+/// assert_eq!(schedule.reasons[0].window, "daily 08:40-17:00");
+/// assert_eq!((schedule.reasons[0].pods, schedule.reasons[0].coverage), (8, Some(1.0)));
+///
+/// // One day says nothing of the next.
+/// let compiled = compile(&history(1), &need, &CompileConfig::default())?;
+/// assert_eq!(compiled.why_not(), Some(&Unproven::TooFewDays { days: 1, least: 4 }));
+/// assert_eq!(compiled.draft().schedule, schedule.schedule);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn compile(
-    history: &MetricsHistory,
-    need: impl Fn(&ScalingMetrics) -> Option<f64>,
-    config: &CompileConfig,
-) -> Result<CompiledSchedule, CompileError> {
+pub fn compile(history: &MetricsHistory, need: &Need, config: &CompileConfig) -> Result<Compiled, CompileError> {
     let (samples, time_zone) = (history.len(), config.time_zone.name());
     let span = tracing::info_span!(
         "generate_schedule",
@@ -141,11 +129,11 @@ pub fn compile(
         confidence = Empty,
         otel.status_description = Empty,
     );
-    let compiled = span.in_scope(|| generate(history, need, config));
+    let compiled = span.in_scope(|| generate(history, *need, config));
     match &compiled {
         Ok(compiled) => {
-            span.record("windows", compiled.reasons.len());
-            span.record("confidence", compiled.confidence.value());
+            span.record("windows", compiled.schedule().map_or(0, |compiled| compiled.reasons.len()));
+            span.record("confidence", compiled.draft().confidence.value());
         }
         Err(error) => {
             span.record("otel.status_description", tracing::field::display(error));
@@ -154,105 +142,248 @@ pub fn compile(
     compiled
 }
 
-fn generate(
-    history: &MetricsHistory,
-    need: impl Fn(&ScalingMetrics) -> Option<f64>,
-    config: &CompileConfig,
-) -> Result<CompiledSchedule, CompileError> {
+fn generate(history: &MetricsHistory, need: Need, config: &CompileConfig) -> Result<Compiled, CompileError> {
     config.validate()?;
-    let spanned = span(history);
-    if spanned < TimeDelta::days(1) {
-        return Err(CompileError::TooShort { hours: spanned.num_seconds() as f64 / 3600.0 });
+    let hours = span_ms(history) as f64 / 3_600_000.0;
+    if hours < 24.0 {
+        return Err(CompileError::TooShort { hours });
     }
-    let clock = Schedule::new(config.time_zone, Vec::new())?;
     let span = tracing::info_span!("analyze_patterns", profiles = Empty, days_seen = Empty, covered_percent = Empty);
-    let profiles = span.in_scope(|| {
-        let seen = Seen::new(history, need, &clock, config.slot_minutes, config.quantile);
-        classes(&seen, config)
-    });
-    let percent = profiles.iter().map(Profile::coverage).fold(1.0, f64::min) * 100.0;
-    span.record("profiles", profiles.len());
-    span.record("days_seen", profiles.iter().map(|profile| profile.days_seen).sum::<f64>());
+    let seen = span.in_scope(|| Seen::new(history, need, config.time_zone));
+    let percent = seen.coverage(Days::DAILY) * 100.0;
+    span.record("days_seen", seen.days_seen(Days::DAILY));
     span.record("covered_percent", percent);
-    drop(span);
     if percent < 75.0 {
         return Err(CompileError::TooSparse { percent });
     }
-
-    let windows = windows(&profiles, config)?;
-    let (windows, reasons) = windows.into_iter().unzip();
-    let trust = |profile: &Profile| profile.days_seen / (profile.days_seen + 1.0) * (1.0 - profile.spread);
-    let confidence = Confidence::new(profiles.iter().map(trust).fold(1.0, f64::min));
-    Ok(CompiledSchedule { schedule: Schedule::new(config.time_zone, windows)?, reasons, profiles, confidence })
+    let choice = Choice::made(&seen, config);
+    span.record("profiles", choice.kinds.len());
+    drop(span);
+    Finished::new(&seen, config, &choice)?.answer(&seen, config, &choice)
 }
 
-/// One profile for all days, or two where both kinds of day were seen and differ.
-fn classes(seen: &Seen, config: &CompileConfig) -> Vec<Profile> {
-    let profile = |days| seen.profile(days, config.quantile);
-    let both = [Days::WEEKDAYS, Days::WEEKEND].map(profile);
-    let known = both.iter().all(|profile| profile.days_seen >= 1.0 && profile.coverage() >= 0.75);
-    let [weekdays, weekend] = &both;
-    if known && !cells::alike(weekdays, weekend, config) { both.into() } else { vec![profile(Days::DAILY)] }
-}
-
-/// A window to be: parts of stretches that begin at the same time of day, last as long and have the same floor.
+/// Settings that held-out days have chosen.
 #[derive(Debug)]
-struct Draft {
-    days: Days,
-    from: usize,
-    length: usize,
-    floor: u32,
-    peak: Peak,
+struct Choice {
+    kinds: Vec<Days>,
+    quantile: f64,
+    factor: f64,
+    origins: Vec<Origin>,
+    /// Share that no factor brings down to what was wanted.
+    not_held: Option<f64>,
+    /// Of each origin, and of all days: the needs of a week.
+    weeks: Vec<Vec<f64>>,
+    week: Vec<f64>,
+    sorted: Vec<Sorted>,
 }
 
-/// The windows of a week with these needs, each with its reason: low and long first, as one would tell it.
-fn windows(profiles: &[Profile], config: &CompileConfig) -> Result<Vec<(Window, WindowReason)>, InvalidSchedule> {
-    let needs = Needs::of(profiles, config.slot_minutes);
-    let cells = needs.led(config.lead_cells()).simplified(config);
-    let mut drafts: Vec<Draft> = Vec::new();
-    for stretch in cells.stretches(config.outside) {
-        // The peak is that of the whole stretch: a part of it may stand for nothing but a break that was filled.
-        let peak = needs.peak(stretch, config);
-        for part in stretch.parts(config.min_cells()).into_iter().filter(|part| cells.needs(*part)) {
-            let (day, from) = part.start_of_day();
-            let (days, length, floor) = (Days::of([day]), part.length, part.floor);
-            let same = |draft: &&mut Draft| (draft.from, draft.length, draft.floor) == (from, length, floor);
-            match drafts.iter_mut().find(same) {
-                Some(draft) => {
-                    draft.days = draft.days.union(days);
-                    draft.peak.need = draft.peak.need.max(peak.need);
-                    draft.peak.profiles.extend(&peak.profiles);
+impl Choice {
+    /// The cheapest kinds of days, quantile and factor that leave the wanted share above them.
+    fn made(seen: &Seen, config: &CompileConfig) -> Self {
+        let (days, lead) = (full_days(seen), config.lead_cells());
+        let origins = origins(days, LEAST_DAYS);
+        let mut best: Option<(f64, Self)> = None;
+        let mut unheld: Option<f64> = None;
+        for kinds in kinds(seen, &origins) {
+            let learnt: Vec<Vec<Sorted>> = origins
+                .iter()
+                .map(|origin| sorted(seen, origin.learn, &kinds, config.slot_minutes))
+                .collect();
+            for quantile in QUANTILES {
+                let weeks: Vec<Vec<f64>> = learnt.iter().map(|sorted| week(sorted, quantile, lead)).collect();
+                let mut ratios = Ratios::new();
+                for (origin, week) in origins.iter().zip(&weeks) {
+                    ratios.add(seen, *origin, week);
                 }
-                None => drafts.push(Draft { days, from, length, floor, peak: peak.clone() }),
+                match ratios.factor(config.violating_share) {
+                    Ok(factor) => {
+                        let pods: f64 = weeks.iter().flatten().map(|need| f64::from(whole_pods(need * factor))).sum();
+                        // Of equal cost the fewer kinds of days, and more of the days behind each.
+                        if !origins.is_empty() && best.as_ref().is_none_or(|(cost, _)| pods < cost * 0.98) {
+                            let choice = Self::of(kinds.clone(), quantile, factor, &origins, weeks);
+                            best = Some((pods, choice));
+                        }
+                    }
+                    Err(share) => unheld = Some(unheld.map_or(share, |least: f64| least.min(share))),
+                }
             }
         }
+        let mut choice = best.map_or_else(
+            || {
+                let all = vec![Days::DAILY];
+                let weeks = origins.iter().map(|origin| {
+                    week(&sorted(seen, origin.learn, &all, config.slot_minutes), 1.0, lead)
+                });
+                let weeks = weeks.collect();
+                Self { not_held: unheld.filter(|_| !origins.is_empty()), ..Self::of(all, 1.0, 1.0, &origins, weeks) }
+            },
+            |(_, choice)| choice,
+        );
+        choice.sorted = sorted(seen, seen.days.len(), &choice.kinds, config.slot_minutes);
+        choice.week = week(&choice.sorted, choice.quantile, lead);
+        choice
     }
-    drafts.sort_by_key(|draft| (draft.floor, draft.from, u8::MAX - draft.days.len(), draft.length));
-    drafts.into_iter().map(|draft| draft.finish(profiles, config)).collect()
+
+    fn of(kinds: Vec<Days>, quantile: f64, factor: f64, origins: &[Origin], weeks: Vec<Vec<f64>>) -> Self {
+        let origins = origins.to_vec();
+        Self { kinds, quantile, factor, origins, not_held: None, weeks, week: Vec::new(), sorted: Vec::new() }
+    }
+
+    /// Floors of a week of needs, not simplified.
+    fn floors(&self, week: &[f64]) -> Cells {
+        Cells::new(week.iter().map(|need| whole_pods(need * self.factor)).collect())
+    }
 }
 
-impl Draft {
-    fn finish(
-        mut self,
-        profiles: &[Profile],
-        config: &CompileConfig,
-    ) -> Result<(Window, WindowReason), InvalidSchedule> {
-        self.peak.profiles.sort_unstable();
-        self.peak.profiles.dedup();
-        let (from, to) = (clock_time(self.from), clock_time(self.from + self.length));
-        let name = format!("{} {}-{}", self.days, from.format("%H:%M"), to.format("%H:%M"));
-        let reason = WindowReason {
-            window: name.clone(),
-            peak_need: self.peak.need,
-            quantile: config.quantile,
-            days_seen: self.peak.profiles.iter().filter_map(|place| profiles.get(*place)).map(|p| p.days_seen).sum(),
-            lead: config.lead_rounded(),
+fn week(sorted: &[Sorted], quantile: f64, lead: usize) -> Vec<f64> {
+    let profiles: Vec<_> = sorted.iter().map(|sorted| (sorted.days(), sorted.filled(quantile))).collect();
+    led_week(&profiles, lead)
+}
+
+/// Days up to the last that was seen for more than an instant.
+fn full_days(seen: &Seen) -> usize {
+    let much = |day: &seen::Day| day.cells.iter().filter(|cell| cell.is_seen()).count() * 4 >= DAY_CELLS;
+    let full = seen.days.iter().filter(|day| much(day)).count();
+    // Days that were hardly seen are learnt from and judged like others, but prove nothing.
+    if full < LEAST_DAYS { full } else { seen.days.len() }
+}
+
+/// Kinds of days that can be told apart: each was seen for two days before anything is judged.
+fn kinds(seen: &Seen, origins: &[Origin]) -> Vec<Vec<Days>> {
+    let learnt = origins.first().map_or(0, |origin| origin.learn);
+    let each: Vec<Days> = Days::DAILY.iter().map(|day| Days::of([day])).collect();
+    let known = |days: &Days| seen.days.iter().take(learnt).filter(|day| days.contains(day.weekday)).count() >= 2;
+    let mut kinds = vec![vec![Days::DAILY], vec![Days::WEEKDAYS, Days::WEEKEND], each];
+    kinds.retain(|kinds| kinds.len() == 1 || kinds.iter().all(known));
+    kinds
+}
+
+/// The windows, and the choice of their number.
+struct Finished {
+    cells: Cells,
+    /// Of each origin: the floors that were judged.
+    judged_by: Vec<Cells>,
+    judged: Vec<Judged>,
+    curve: Vec<CurvePoint>,
+    windows: Vec<crate::Window>,
+    constant: u32,
+}
+
+impl Finished {
+    fn new(seen: &Seen, config: &CompileConfig, choice: &Choice) -> Result<Self, InvalidSchedule> {
+        let (shortest, outside) = (config.min_cells(), config.outside);
+        let constant = constant_size(seen, choice, config);
+        let mut options: Vec<(CurvePoint, Self)> = Vec::new();
+        for merge in MERGES {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a number of pods
+            let tolerance = |floor: u32| ((f64::from(floor) * merge) as u32).max(1);
+            let simplify = |week: &[f64]| choice.floors(week).simplified(shortest, tolerance);
+            let cells = simplify(&choice.week);
+            let windows = windows(&cells, outside, shortest)?;
+            if options.iter().any(|(point, _)| point.windows <= windows.len()) {
+                continue;
+            }
+            let judged_by: Vec<Cells> = choice.weeks.iter().map(|week| simplify(week)).collect();
+            let judged: Vec<Judged> =
+                choice.origins.iter().zip(&judged_by).map(|(origin, cells)| judge(seen, *origin, cells, outside)).collect();
+            let pod_hours_a_week = pod_hours(&cells, outside);
+            let all = judged.iter().fold(Judged::default(), |all, one| all.plus(*one));
+            let violating_share = all.violating_share();
+            let point =
+                CurvePoint { windows: windows.len(), pod_hours_a_week, violating_share, chosen: false };
+            options.push((point, Self { cells, judged_by, judged, curve: Vec::new(), windows, constant }));
+        }
+        options.sort_by_key(|(point, _)| point.windows);
+        let limit = config.max_windows.unwrap_or(usize::MAX);
+        let whole = f64::from(constant.max(outside)) * 168.0;
+        let allowed = || options.iter().enumerate().filter(|(_, (point, _))| point.windows <= limit);
+        let most = allowed().map(|(_, (point, _))| whole - point.pod_hours_a_week).fold(0.0, f64::max);
+        let kept = |(_, (point, _)): &(usize, &(CurvePoint, Self))| whole - point.pod_hours_a_week >= most * KEPT;
+        // A limit below every choice takes the fewest windows there are.
+        let chosen = allowed().find(kept).or_else(|| allowed().next_back()).map_or(0, |(place, _)| place);
+        let mut curve: Vec<CurvePoint> = options.iter().map(|(point, _)| *point).collect();
+        if let Some(point) = curve.get_mut(chosen) {
+            point.chosen = true;
+        }
+        let nothing = Self {
+            cells: Cells::new(Vec::new()),
+            judged_by: Vec::new(),
+            judged: Vec::new(),
+            curve: Vec::new(),
+            windows: Vec::new(),
+            constant,
         };
-        Ok((Window::new(name, self.days, from, to, self.floor)?, reason))
+        let finished = options.into_iter().nth(chosen).map_or(nothing, |(_, finished)| finished);
+        Ok(Self { curve, ..finished })
+    }
+
+    fn answer(self, seen: &Seen, config: &CompileConfig, choice: &Choice) -> Result<Compiled, CompileError> {
+        let all = self.judged.iter().fold(Judged::default(), |all, one| all.plus(*one));
+        let days: usize = choice.origins.iter().map(|origin| origin.until - origin.learn).sum();
+        let held_out = (days > 0).then(|| HeldOut {
+            days,
+            coverage: all.coverage(),
+            violating_share: all.violating_share(),
+            pod_hours_a_week: all.mean_pods() * 168.0,
+            compared_pod_hours_a_week: f64::from(self.constant) * 168.0,
+            compared_violating_share: config.violating_share,
+        });
+        let reasons = reasons::reasons(seen, config, choice.origins.as_slice(), &self.judged_by, &self.windows, self.constant);
+        let why = self.why_not(config, choice, held_out.as_ref(), seen);
+        let profiles: Vec<Profile> = choice
+            .sorted
+            .iter()
+            .map(|sorted| sorted.profile(choice.quantile, seen.days_seen(sorted.days())))
+            .collect();
+        let days_seen = profiles.iter().map(|profile| profile.days_seen).fold(f64::INFINITY, f64::min).min(1e6);
+        let trust = days_seen / (days_seen + 1.0) * held_out.map_or(0.5, |held_out| held_out.coverage);
+        let confidence = Confidence::new(if why.is_some() { trust.min(0.5) } else { trust });
+        let schedule = Schedule::new(config.time_zone, self.windows)?;
+        let compiled = CompiledSchedule { schedule, reasons, profiles, held_out, curve: self.curve, confidence };
+        Ok(match why {
+            Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft: compiled })),
+            None => Compiled::Schedule(Box::new(compiled)),
+        })
+    }
+
+    fn why_not(
+        &self,
+        config: &CompileConfig,
+        choice: &Choice,
+        held_out: Option<&HeldOut>,
+        seen: &Seen,
+    ) -> Option<Unproven> {
+        let wanted = config.violating_share;
+        let Some(held_out) = held_out else {
+            return Some(Unproven::TooFewDays { days: full_days(seen), least: LEAST_DAYS });
+        };
+        if let Some(violating_share) = choice.not_held {
+            return Some(Unproven::NotHeld { violating_share, wanted });
+        }
+        let worst = self.judged.iter().map(Judged::violating_share).fold(0.0, f64::max);
+        if worst > wanted + DRIFT {
+            return Some(Unproven::Drifts { worst, wanted });
+        }
+        let (pod_hours_a_week, constant) = (held_out.pod_hours_a_week, held_out.compared_pod_hours_a_week);
+        (pod_hours_a_week > constant * (1.0 - LEAST_SAVED)).then_some(Unproven::NothingGained {
+            pod_hours_a_week,
+            constant_pod_hours_a_week: constant,
+        })
     }
 }
 
-fn clock_time(cell: usize) -> NaiveTime {
-    let minutes = u32::try_from(cell).unwrap_or(0) * CELL_MINUTES % (24 * 60);
-    NaiveTime::from_hms_opt(minutes / 60, minutes % 60, 0).unwrap_or_default()
+/// The constant size that leaves the wanted share of the requests of held-out days above it, known in hindsight: what a schedule must
+/// beat. Without held-out days it is that of all days.
+fn constant_size(seen: &Seen, choice: &Choice, config: &CompileConfig) -> u32 {
+    let from = choice.origins.first().map_or(0, |origin| origin.learn);
+    let mut needs: Vec<(f64, f64)> =
+        seen.days.iter().skip(from).flat_map(|day| &day.cells).filter(|cell| cell.is_seen()).map(|cell| (cell.top, cell.work)).collect();
+    let need = scaling_core::stats::weighted_quantile(&mut needs, 1.0 - config.violating_share);
+    whole_pods(need.unwrap_or(0.0)).max(config.outside).max(1)
+}
+
+/// Pod-hours of a week without a clock change.
+fn pod_hours(cells: &Cells, outside: u32) -> f64 {
+    let pods: f64 = cells.floors().iter().map(|floor| f64::from((*floor).max(outside))).sum();
+    pods * f64::from(cells::CELL_MINUTES) / 60.0
 }

@@ -8,17 +8,21 @@ mod cost;
 mod engine;
 mod error;
 pub mod forecast;
+mod local_time;
+mod over_hpa;
 mod predictive;
 mod strip;
 
 pub use calendar::{DatedWindow, Days, Open, Schedule, Segment, Week, Window};
 pub use compile::{
-    CompileConfig, CompileError, CompiledSchedule, Profile, WindowReason, compile, need_by_cpu, need_by_load,
+    AnnouncedEvent, CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule, Profile,
+    Unproven, WindowReason, compile, need_by_cpu, need_by_load,
 };
 pub use cost::{CostReport, Size};
 pub use engine::ScheduleEngine;
 pub use error::{InvalidSchedule, InvalidWindow, WindowFault};
 pub use forecast::Forecaster;
+pub use over_hpa::{HpaBeneath, compile_over_hpa};
 pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine, Snapshot, SnapshotError};
 
 pub use strip::{Band, WeekBand, WeekStrip};

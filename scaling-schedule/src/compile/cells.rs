@@ -4,29 +4,19 @@
 //! right day, and a dip or a peak over midnight is one.
 
 use chrono::Weekday;
-use scaling_core::stats::whole_pods;
 
-use super::{CompileConfig, Profile};
 use crate::Days;
 
 /// Length of a cell. Fine enough for a lead, and a divisor of both slot lengths.
-pub(super) const CELL_MINUTES: u32 = 5;
+pub(crate) const CELL_MINUTES: u32 = 5;
 /// Cells of a day.
-pub(super) const DAY: usize = (24 * 60 / CELL_MINUTES) as usize;
+pub(crate) const DAY_CELLS: usize = (24 * 60 / CELL_MINUTES) as usize;
 /// Cells of a week.
-const WEEK: usize = 7 * DAY;
-
-/// Needs of each cell of a week, not rounded, and the profile that each day has them from.
-#[derive(Clone, Debug)]
-pub(super) struct Needs {
-    pods: Vec<f64>,
-    /// Place of the profile of each day, Monday first.
-    profiles: Vec<usize>,
-}
+pub(crate) const WEEK_CELLS: usize = 7 * DAY_CELLS;
 
 /// A floor for each cell of a week.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cells(Vec<u32>);
+pub(crate) struct Cells(Vec<u32>);
 
 /// Cells of the week from `start` on, beyond its end if need be, with one floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,66 +26,21 @@ pub(super) struct Stretch {
     pub(super) floor: u32,
 }
 
-/// The largest need that a stretch is for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Peak {
-    pub(super) need: f64,
-    /// Places of the profiles that have a need like it, without repetition.
-    pub(super) profiles: Vec<usize>,
-}
-
-impl Needs {
-    /// The needs of a week in which each day follows the profile that stands for it.
-    pub(super) fn of(profiles: &[Profile], slot_minutes: u32) -> Self {
-        let per_slot = (slot_minutes / CELL_MINUTES) as usize;
-        let filled: Vec<Vec<f64>> = profiles.iter().map(Profile::filled).collect();
-        let of_day = |day| profiles.iter().position(|profile| profile.days.contains(day)).unwrap_or(0);
-        let places: Vec<usize> = Days::DAILY.iter().map(of_day).collect();
-        let slots = places.iter().filter_map(|place| filled.get(*place)).flatten();
-        Self { pods: slots.flat_map(|need| std::iter::repeat_n(*need, per_slot)).collect(), profiles: places }
-    }
-
-    /// Needs as whole pods, each floor wanted `lead` cells before its need.
-    pub(super) fn led(&self, lead: usize) -> Cells {
-        let whole: Vec<u32> = self.pods.iter().map(|need| whole_pods(*need)).collect();
-        let circle: Vec<u32> = whole.iter().cycle().take(whole.len() + lead).copied().collect();
-        Cells(circle.windows(lead + 1).map(|window| window.iter().copied().max().unwrap_or(0)).collect())
-    }
-
-    /// The largest need that a stretch meets at its time or a lead ahead. Higher needs inside it have stretches of their own.
-    pub(super) fn peak(&self, stretch: Stretch, config: &CompileConfig) -> Peak {
-        let met = || {
-            (stretch.start..stretch.start + stretch.length + config.lead_cells())
-                .filter_map(|cell| Some((cell % WEEK / DAY, *self.pods.get(cell % WEEK)?)))
-                .filter(|(_, need)| whole_pods(*need) <= stretch.floor)
-        };
-        let need = met().map(|(_, need)| need).fold(0.0, f64::max);
-        let alike = whole_pods(need).saturating_sub(config.tolerance(whole_pods(need)));
-        let mut profiles: Vec<usize> = met()
-            .filter(|(_, need)| whole_pods(*need) >= alike)
-            .filter_map(|(day, _)| self.profiles.get(day).copied())
-            .collect();
-        profiles.sort_unstable();
-        profiles.dedup();
-        Peak { need, profiles }
-    }
-}
-
 impl Stretch {
     /// Parts that one window each can hold: all of it if it is at most a day long, otherwise its days from midnight to
     /// midnight and what is left at both ends, which is made `shortest` long by overlapping the days.
     pub(super) fn parts(self, shortest: usize) -> Vec<Self> {
-        if self.length <= DAY {
+        if self.length <= DAY_CELLS {
             return vec![self];
         }
         let end = self.start + self.length;
-        let (first, last) = (self.start.next_multiple_of(DAY), end / DAY * DAY);
-        let part = |start, length| Self { start: start % WEEK, length, ..self };
+        let (first, last) = (self.start.next_multiple_of(DAY_CELLS), end / DAY_CELLS * DAY_CELLS);
+        let part = |start, length| Self { start: start % WEEK_CELLS, length, ..self };
         let mut parts = Vec::new();
         if first > self.start {
             parts.push(part(self.start, (first - self.start).max(shortest)));
         }
-        parts.extend((first..last).step_by(DAY).map(|start| part(start, DAY)));
+        parts.extend((first..last).step_by(DAY_CELLS).map(|start| part(start, DAY_CELLS)));
         if end > last {
             let length = (end - last).max(shortest);
             parts.push(part(end - length, length));
@@ -105,33 +50,76 @@ impl Stretch {
 
     /// The weekday on which it starts, and the cell of that day.
     pub(super) fn start_of_day(self) -> (Weekday, usize) {
-        let day = Days::DAILY.iter().nth(self.start % WEEK / DAY).unwrap_or(Weekday::Mon);
-        (day, self.start % DAY)
+        let day = Days::DAILY.iter().nth(self.start % WEEK_CELLS / DAY_CELLS).unwrap_or(Weekday::Mon);
+        (day, self.start % DAY_CELLS)
     }
 }
 
 impl Cells {
-    /// Fewer and longer stretches, none lower.
-    pub(super) fn simplified(self, config: &CompileConfig) -> Self {
-        let mut cells = self.on_ladder(config);
-        let mut levels = cells.levels();
+    /// Floors of the cells of a week, Monday first; what is missing is 0.
+    pub(crate) fn new(mut floors: Vec<u32>) -> Self {
+        floors.resize(WEEK_CELLS, 0);
+        Self(floors)
+    }
+
+    /// The floor of each cell.
+    pub(crate) fn floors(&self) -> &[u32] {
+        &self.0
+    }
+
+    /// Each floor wanted `lead` cells earlier.
+    pub(crate) fn led(&self, lead: usize) -> Self {
+        if lead == 0 {
+            return self.clone();
+        }
+        let mut led = self.0.clone();
+        for (start, length) in self.rises() {
+            let floor = self.0.get(start % WEEK_CELLS).copied().unwrap_or(0);
+            raise(&mut led, start + WEEK_CELLS - lead.min(WEEK_CELLS), lead.min(WEEK_CELLS) + length, floor);
+        }
+        Self(led)
+    }
+
+    /// Starts and lengths of runs of one floor that is higher than the one before.
+    fn rises(&self) -> Vec<(usize, usize)> {
+        let mut rises: Vec<(usize, usize)> = Vec::new();
+        let before = self.0.iter().cycle().skip(self.0.len().saturating_sub(1));
+        for (cell, (floor, before)) in self.0.iter().zip(before).enumerate() {
+            if floor > before {
+                rises.push((cell, 1));
+            }
+        }
+        rises
+    }
+
+    /// Fewer and longer stretches, none lower: floors up to a tolerance apart become one.
+    pub(crate) fn simplified(&self, shortest: usize, tolerance: impl Fn(u32) -> u32) -> Self {
+        self.on_ladder(tolerance).spread(shortest)
+    }
+
+    /// Short dips filled and short peaks widened, to stretches of `shortest` cells at least.
+    pub(crate) fn spread(mut self, shortest: usize) -> Self {
+        if shortest <= 1 {
+            return self;
+        }
+        let mut levels = self.levels();
         levels.reverse();
         // From the top down, because what a high level widens to lies inside every lower one.
         for level in levels {
-            cells.fill_dips(level, config.min_cells());
-            cells.widen_peaks(level, config.min_cells());
+            self.fill_dips(level, shortest);
+            self.widen_peaks(level, shortest);
             // Widening may have come close to the peak before.
-            cells.fill_dips(level, config.min_cells());
+            self.fill_dips(level, shortest);
         }
-        cells
+        self
     }
 
     /// Raises floors that differ little to the higher one. The ladder starts at the top, and each rung is the highest floor that
     /// is more than the tolerance below the last: nothing is raised by more than the tolerance, however many steps a ramp has.
-    fn on_ladder(&self, config: &CompileConfig) -> Self {
+    fn on_ladder(&self, tolerance: impl Fn(u32) -> u32) -> Self {
         let mut ladder: Vec<u32> = Vec::new();
         for level in self.levels().into_iter().rev() {
-            if ladder.last().is_none_or(|last| last - level > config.tolerance(*last)) {
+            if ladder.last().is_none_or(|last| last - level > tolerance(*last)) {
                 ladder.push(level);
             }
         }
@@ -165,12 +153,7 @@ impl Cells {
     }
 
     fn raise(&mut self, start: usize, length: usize, level: u32) {
-        let cells = self.0.len();
-        for cell in start..start + length {
-            if let Some(floor) = self.0.get_mut(cell % cells) {
-                *floor = level.max(*floor);
-            }
-        }
+        raise(&mut self.0, start, length, level);
     }
 
     /// For each level above `outside` the runs at or above it that are somewhere exactly as high; higher ones lie inside.
@@ -214,12 +197,13 @@ impl Cells {
     }
 }
 
-/// Returns true if two kinds of day differ so little that one schedule serves both.
-pub(super) fn alike(a: &Profile, b: &Profile, config: &CompileConfig) -> bool {
-    a.filled().into_iter().zip(b.filled()).all(|(a, b)| {
-        let (a, b) = (whole_pods(a), whole_pods(b));
-        a.abs_diff(b) <= config.tolerance(a.max(b))
-    })
+fn raise(floors: &mut [u32], start: usize, length: usize, level: u32) {
+    let cells = floors.len().max(1);
+    for cell in start..start + length.min(cells) {
+        if let Some(floor) = floors.get_mut(cell % cells) {
+            *floor = level.max(*floor);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -229,13 +213,13 @@ mod tests {
     #[test]
     fn a_stretch_longer_than_a_day_is_cut_at_midnight_and_its_ends_overlap() {
         // Sunday 23:40 to Saturday 00:15.
-        let stretch = Stretch { start: 7 * DAY - 4, length: 4 + 5 * DAY + 3, floor: 9 };
+        let stretch = Stretch { start: 7 * DAY_CELLS - 4, length: 4 + 5 * DAY_CELLS + 3, floor: 9 };
         let parts = stretch.parts(12);
-        assert_eq!((parts[0].start_of_day(), parts[0].length), ((Weekday::Sun, DAY - 4), 12));
+        assert_eq!((parts[0].start_of_day(), parts[0].length), ((Weekday::Sun, DAY_CELLS - 4), 12));
         let days: Vec<_> = parts[1..6].iter().map(|part| (part.start_of_day(), part.length)).collect();
-        assert_eq!(days, Days::WEEKDAYS.iter().map(|day| ((day, 0), DAY)).collect::<Vec<_>>());
-        assert_eq!((parts[6].start_of_day(), parts[6].length), ((Weekday::Fri, DAY - 9), 12));
+        assert_eq!(days, Days::WEEKDAYS.iter().map(|day| ((day, 0), DAY_CELLS)).collect::<Vec<_>>());
+        assert_eq!((parts[6].start_of_day(), parts[6].length), ((Weekday::Fri, DAY_CELLS - 9), 12));
         assert_eq!(parts.len(), 7);
-        assert_eq!(Stretch { length: DAY, ..stretch }.parts(12).len(), 1);
+        assert_eq!(Stretch { length: DAY_CELLS, ..stretch }.parts(12).len(), 1);
     }
 }

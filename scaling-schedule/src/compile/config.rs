@@ -1,6 +1,5 @@
 //! Settings of the compiler.
 
-use chrono::TimeDelta;
 use chrono_tz::Tz;
 use scaling_core::{InvalidSetting, WorkloadFacts};
 use std::time::Duration;
@@ -14,19 +13,17 @@ pub struct CompileConfig {
     pub time_zone: Tz,
     /// Length of a slot of the profile: 30 or 60 minutes. Default 30.
     pub slot_minutes: u32,
-    /// Share of the samples of a slot, and of the days, whose need is met. Above 0, at most 1; default 0.9. With fewer than
-    /// ten days that is the highest.
-    pub quantile: f64,
+    /// Share of the requests that may come while more pods are needed than the windows hold, on held-out days. 0 to 0.2, the unit of
+    /// [`PredictiveConfig::violating_share`](crate::PredictiveConfig::violating_share); default 0.01.
+    pub violating_share: f64,
     /// Time before the load at which its pods are wanted, rounded up to 5 minutes; a day at most. Default 16 minutes: a quarter of
     /// an hour and the usual start-up of a minute. See [`CompileConfig::for_workload`].
     pub lead: Duration,
     /// Windows are at least this long, and so are the breaks between them. Default 1 h, at most 12 h. Longer: fewer windows,
     /// more pod-hours.
     pub min_window: Duration,
-    /// Floors this many pods apart count as one. Default 1.
-    pub merge_pods: u32,
-    /// Floors this share of the higher one apart count as one. At least 0, below 1; default 0.2.
-    pub merge_share: f64,
+    /// Most windows. Default none: as few as keep nine tenths of what any number would save.
+    pub max_windows: Option<usize>,
     /// Pods that run without any window: floors up to this need none. Default 1.
     pub outside: u32,
 }
@@ -36,11 +33,10 @@ impl Default for CompileConfig {
         Self {
             time_zone: Tz::UTC,
             slot_minutes: 30,
-            quantile: 0.9,
+            violating_share: 0.01,
             lead: Duration::from_secs(16 * 60),
             min_window: Duration::from_secs(3600),
-            merge_pods: 1,
-            merge_share: 0.2,
+            max_windows: None,
             outside: 1,
         }
     }
@@ -60,12 +56,13 @@ impl CompileConfig {
     pub fn validate(&self) -> Result<(), InvalidSetting> {
         let lead = self.lead.as_secs_f64() / 60.0;
         let min_window = self.min_window.as_secs_f64() / 60.0;
+        let share = self.violating_share;
         let checks = [
             ("slot_minutes", f64::from(self.slot_minutes), [30, 60].contains(&self.slot_minutes), "30 or 60"),
-            ("quantile", self.quantile, self.quantile > 0.0 && self.quantile <= 1.0, "above 0 and at most 1"),
+            ("violating_share", share, (0.0..=0.2).contains(&share), "within 0..=0.2"),
             ("lead (minutes)", lead, lead <= 1440.0, "at most a day"),
             ("min_window (minutes)", min_window, min_window <= 720.0, "at most half a day"),
-            ("merge_share", self.merge_share, (0.0..1.0).contains(&self.merge_share), "at least 0 and below 1"),
+            ("max_windows", 0.0, self.max_windows != Some(0), "at least 1"),
         ];
         match checks.into_iter().find(|(_, _, works, _)| !works) {
             Some((field, value, _, must)) => Err(InvalidSetting { field, value, must }),
@@ -80,19 +77,10 @@ impl CompileConfig {
     pub(super) fn min_cells(&self) -> usize {
         cells(self.min_window)
     }
-
-    pub(super) fn lead_rounded(&self) -> TimeDelta {
-        TimeDelta::minutes(i64::try_from(self.lead_cells()).unwrap_or(0) * i64::from(CELL_MINUTES))
-    }
-
-    /// By how much a floor may be raised to make it one with a higher one.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    pub(super) fn tolerance(&self, floor: u32) -> u32 {
-        self.merge_pods.max((self.merge_share * f64::from(floor)) as u32)
-    }
 }
 
+/// Cells that a duration fills, the last perhaps in part.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn cells(duration: Duration) -> usize {
+pub(crate) fn cells(duration: Duration) -> usize {
     (duration.as_secs_f64() / f64::from(CELL_MINUTES * 60)).ceil() as usize
 }

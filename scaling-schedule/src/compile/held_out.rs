@@ -1,0 +1,171 @@
+//! Learning from some days and judging by later ones: the only numbers that a schedule states of itself.
+
+use super::cells::{Cells, DAY_CELLS};
+use super::profile::Sorted;
+use super::seen::Seen;
+use crate::Days;
+
+/// Bins of the ratio of need to floor, and bins per 1.
+const BINS: usize = 512;
+const BINS_PER_ONE: f64 = 64.0;
+
+/// A stretch of days that is judged by what came before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// Days before this one are learnt from.
+    pub(super) learn: usize,
+    /// Days up to this one are judged.
+    pub(super) until: usize,
+}
+
+/// The second half of the days in two parts, each judged by all days before it; none for fewer than `least` days.
+pub(super) fn origins(days: usize, least: usize) -> Vec<Origin> {
+    if days < least {
+        return Vec::new();
+    }
+    let (half, quarter) = (days.div_ceil(2), (days * 3).div_ceil(4));
+    [(half, quarter), (quarter, days)]
+        .into_iter()
+        .filter(|(learn, until)| until > learn)
+        .map(|(learn, until)| Origin { learn, until })
+        .collect()
+}
+
+/// Pods that each cell of a week needs by the profiles of some kinds of days, wanted a lead earlier; not rounded.
+pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
+    let week: Vec<f64> = Days::DAILY
+        .iter()
+        .flat_map(|day| {
+            let profile = profiles.iter().find(|(days, _)| days.contains(day)).map_or(&[][..], |(_, needs)| needs);
+            let per_slot = DAY_CELLS / profile.len().max(1);
+            let needs = profile.iter().flat_map(move |need| std::iter::repeat_n(*need, per_slot));
+            needs.chain(std::iter::repeat(0.0)).take(DAY_CELLS)
+        })
+        .collect();
+    // Of each cell the largest need up to a lead later.
+    let mut led = week.clone();
+    let mut reach = 0;
+    while reach < lead {
+        // Doubling what has been reached, so that a lead of a day takes nine passes.
+        let shift = (reach + 1).min(lead - reach);
+        let ahead: Vec<f64> = led.iter().cycle().skip(shift).take(led.len()).copied().collect();
+        for (need, later) in led.iter_mut().zip(ahead) {
+            *need = need.max(later);
+        }
+        reach += shift;
+    }
+    led
+}
+
+/// Work of judged days by the ratio of need to what the profile says: how much of it a factor on the profile would leave above.
+#[derive(Debug)]
+pub(super) struct Ratios {
+    bins: Vec<f64>,
+    total: f64,
+}
+
+impl Ratios {
+    pub(super) fn new() -> Self {
+        Self { bins: vec![0.0; BINS + 1], total: 0.0 }
+    }
+
+    /// Adds the days of an origin under a week of needs.
+    pub(super) fn add(&mut self, seen: &Seen, origin: Origin, week: &[f64]) {
+        for day in seen.days.iter().take(origin.until).skip(origin.learn) {
+            let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
+            for (cell, need) in day.cells.iter().zip(week.iter().skip(from)) {
+                if !cell.is_seen() {
+                    continue;
+                }
+                // As if needs lay evenly between the extremes of the cell.
+                for share in [1.0 / 6.0, 0.5, 5.0 / 6.0] {
+                    let at = cell.low + (cell.top - cell.low) * share;
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates at the last bin
+                    let bin = if at <= 0.0 { 0 } else { ((at / need * BINS_PER_ONE).ceil() as usize).min(BINS) };
+                    if let Some(bin) = self.bins.get_mut(bin) {
+                        *bin += cell.work / 3.0;
+                    }
+                }
+                self.total += cell.work;
+            }
+        }
+    }
+
+    /// The smallest factor that leaves at most this share of the work above it, or the share that the largest leaves.
+    pub(super) fn factor(&self, share: f64) -> Result<f64, f64> {
+        let mut above = self.total;
+        for (bin, work) in self.bins.iter().enumerate().take(BINS) {
+            above -= work;
+            if above <= self.total * share + self.total * 1e-9 {
+                return Ok((bin as f64 / BINS_PER_ONE).max(1.0 / BINS_PER_ONE));
+            }
+        }
+        Err(if self.total > 0.0 { (above / self.total).clamp(0.0, 1.0) } else { 0.0 })
+    }
+}
+
+/// Sums over judged days.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Judged {
+    pub(super) ms: f64,
+    pub(super) ms_above: f64,
+    pub(super) work: f64,
+    pub(super) work_above: f64,
+    /// Pods held, times milliseconds.
+    pub(super) pod_ms: f64,
+}
+
+impl Judged {
+    pub(super) fn coverage(&self) -> f64 {
+        if self.ms > 0.0 { 1.0 - self.ms_above / self.ms } else { 1.0 }
+    }
+
+    pub(super) fn violating_share(&self) -> f64 {
+        if self.work > 0.0 { self.work_above / self.work } else { 0.0 }
+    }
+
+    pub(super) fn mean_pods(&self) -> f64 {
+        if self.ms > 0.0 { self.pod_ms / self.ms } else { 0.0 }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            ms: self.ms + other.ms,
+            ms_above: self.ms_above + other.ms_above,
+            work: self.work + other.work,
+            work_above: self.work_above + other.work_above,
+            pod_ms: self.pod_ms + other.pod_ms,
+        }
+    }
+
+    pub(super) fn take(&mut self, cell: &super::seen::Cell, pods: u32) {
+        let above = cell.above(f64::from(pods));
+        self.ms += cell.ms;
+        self.ms_above += cell.ms * above;
+        self.work += cell.work;
+        self.work_above += cell.work * above;
+        self.pod_ms += cell.ms * f64::from(pods);
+    }
+}
+
+/// Judges days by floors of a week, with `outside` pods at least.
+pub(super) fn judge(seen: &Seen, origin: Origin, floors: &Cells, outside: u32) -> Judged {
+    let mut judged = Judged::default();
+    for day in seen.days.iter().take(origin.until).skip(origin.learn) {
+        let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
+        for (cell, floor) in day.cells.iter().zip(floors.floors().iter().skip(from)).filter(|(cell, _)| cell.is_seen()) {
+            judged.take(cell, (*floor).max(outside));
+        }
+    }
+    judged
+}
+
+/// Needs of the days before an origin, by kinds of days; a kind that was not seen then follows all days.
+pub(super) fn sorted(seen: &Seen, before: usize, kinds: &[Days], slot_minutes: u32) -> Vec<Sorted> {
+    let known = || seen.days.iter().take(before);
+    let of = |days: Days| {
+        let days_or_all = if known().any(|day| days.contains(day.weekday)) { days } else { Days::DAILY };
+        Sorted::new(known(), days_or_all, slot_minutes).standing_for(days)
+    };
+    kinds.iter().map(|days| of(*days)).collect()
+}

@@ -1,0 +1,362 @@
+//! Windows that help an HPA: floors that are there before a load which it meets too late.
+//!
+//! While the HPA holds more pods than a floor, the floor costs nothing. So a window pays only where it runs ahead of the HPA, and its
+//! floor is found by price: what holding it would have cost, and the work that would have waited too long without it, by a model of the HPA
+//! (`model`, `fit`). The settings of that fit are chosen on days that were held out: each day of the second half of the history gets
+//! windows made from the days before it (rolling origin), and the cheapest settings that prevent enough are taken. Where none prevent
+//! enough within the limit of cost, the answer is no schedule.
+
+mod fit;
+mod load;
+mod model;
+
+use std::time::Duration;
+
+use scaling_core::{Bounds, Confidence, InvalidSetting, MetricsHistory, Objective, WorkloadFacts};
+
+use self::fit::{Kinds, Prices, Settings, Summed, ladder};
+use self::load::Load;
+use self::model::{Model, Outcome};
+use crate::compile::{Cells, LEAST_DAYS, cells_of, history_span_ms, of_days, windows};
+use crate::{
+    CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule, Schedule, Unproven,
+};
+
+/// Share of violating requests below which an HPA leaves nothing to prevent.
+const NEGLIGIBLE: f64 = 0.0005;
+/// Part of what may be left that is aimed for on held-out days, so that as much holds on others.
+const MARGIN: f64 = 0.84;
+/// What a window costs in the choice between settings, relative to all pods: a twentieth of a percent.
+const A_WINDOW: f64 = 0.0005;
+/// Halvings of the interval of the price of a violation.
+const HALVINGS: usize = 6;
+/// Prices of a violation between which is searched.
+const VIOLATION: (f64, f64) = (0.01, 30.0);
+/// Time at the beginning of a judged day, taken from the day before, in which pods settle.
+const SETTLE_S: f64 = 3600.0;
+
+/// An HPA on CPU utilization, without `behavior`, and the pods beneath it.
+///
+/// ```
+/// use scaling_core::{Bounds, WorkloadFacts};
+/// use scaling_schedule::HpaBeneath;
+///
+/// let hpa = HpaBeneath::new(70.0, Bounds::new(2, 60)?, &WorkloadFacts::default());
+/// assert!(hpa.validate().is_ok());
+/// # Ok::<(), scaling_core::InvalidBounds>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HpaBeneath {
+    /// Target utilization, in percent.
+    pub target_percent: f64,
+    /// Its minReplicas and maxReplicas.
+    pub bounds: Bounds,
+    /// Share of the target by which utilization may differ without a change. Default 0.1.
+    pub tolerance: f64,
+    /// For how long it holds the most that was recommended. Default 300 s.
+    pub stabilization: Duration,
+    /// Time from the creation of a pod to its first request.
+    pub start_up: Duration,
+    /// Age of the newest metrics.
+    pub metrics_lag: Duration,
+    /// Time over which metrics are means.
+    pub metrics_window: Duration,
+    /// Time between two syncs; less than 15 s counts as 15 s.
+    pub sync_period: Duration,
+    /// Waits that are no violation.
+    pub objective: Objective,
+    /// Extra cost that windows may have on held-out days, relative to the HPA alone. Default 0.05.
+    pub cost_limit: f64,
+    /// Part of the violations that windows may leave. Default 0.5: they halve them.
+    pub left_limit: f64,
+}
+
+impl HpaBeneath {
+    /// An HPA with the settings of the controller manager, over a workload of these facts.
+    pub fn new(target_percent: f64, bounds: Bounds, facts: &WorkloadFacts) -> Self {
+        Self {
+            target_percent,
+            bounds,
+            tolerance: 0.1,
+            stabilization: Duration::from_secs(300),
+            start_up: facts.start_up,
+            metrics_lag: facts.metrics_lag,
+            metrics_window: facts.metrics_window,
+            sync_period: facts.sync_period,
+            objective: facts.objective,
+            cost_limit: 0.05,
+            left_limit: 0.5,
+        }
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] with the first that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let day = |duration: Duration| duration <= Duration::from_secs(86_400);
+        let checks = [
+            ("target_percent", self.target_percent, (1.0..=1000.0).contains(&self.target_percent), "within 1..=1000"),
+            ("tolerance", self.tolerance, (0.0..1.0).contains(&self.tolerance), "at least 0 and below 1"),
+            ("stabilization", self.stabilization.as_secs_f64(), day(self.stabilization), "at most a day"),
+            ("start_up", self.start_up.as_secs_f64(), day(self.start_up), "at most a day"),
+            ("metrics_lag", self.metrics_lag.as_secs_f64(), day(self.metrics_lag), "at most a day"),
+            ("metrics_window", self.metrics_window.as_secs_f64(), day(self.metrics_window), "at most a day"),
+            ("sync_period", self.sync_period.as_secs_f64(), day(self.sync_period), "at most a day"),
+            ("cost_limit", self.cost_limit, (0.0..=10.0).contains(&self.cost_limit), "within 0..=10"),
+            ("left_limit", self.left_limit, (0.0..=1.0).contains(&self.left_limit), "within 0..=1"),
+        ];
+        match checks.into_iter().find(|(_, _, works, _)| !works) {
+            Some((field, value, _, must)) => Err(InvalidSetting { field, value, must }),
+            None => Ok(()),
+        }
+    }
+
+    fn step_s(&self) -> u32 {
+        u32::try_from(self.sync_period.as_secs()).unwrap_or(300).clamp(15, 300)
+    }
+}
+
+/// Compiles a history into windows that raise an HPA's min ahead of the loads that it meets too late.
+///
+/// `need` says the pods that a sample needed at full use: [`need_by_cpu`](crate::need_by_cpu) of 100 %, or
+/// [`need_by_load`](crate::need_by_load) of what a pod serves at most. Of `config`, time zone, slots, minimum length, number of windows and
+/// pods outside count; the lead follows from the start-up of the HPA's pods, and floors from its violations.
+///
+/// The four newest weeks are looked at. It simulates them some hundred times: tenths of a second for a week.
+///
+/// # Errors
+/// [`CompileError`] if a setting cannot work, or the history is shorter than a day.
+pub fn compile_over_hpa(
+    history: &MetricsHistory,
+    need: &Need,
+    hpa: &HpaBeneath,
+    config: &CompileConfig,
+) -> Result<Compiled, CompileError> {
+    config.validate()?;
+    hpa.validate()?;
+    let hours = history_span_ms(history) as f64 / 3_600_000.0;
+    if hours < 24.0 {
+        return Err(CompileError::TooShort { hours });
+    }
+    let search = Search::new(history, *need, hpa, config);
+    let (found, why) = search.searched(hpa);
+    search.answer(history, *need, found, why)
+}
+
+/// The days of a history, with the HPA alone on those that are held out.
+struct Search<'a> {
+    load: Load,
+    model: Model,
+    prices: Prices,
+    config: &'a CompileConfig,
+    outside: u32,
+    /// First day that is judged.
+    first: usize,
+    alone: Vec<Outcome>,
+    lead: usize,
+}
+
+/// Settings, with their outcome on held-out days.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    settings: Settings,
+    outcome: Outcome,
+    /// Violations that are left, whichever day is left out of the count.
+    left: f64,
+    cost: f64,
+    windows: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new(history: &MetricsHistory, need: Need, hpa: &HpaBeneath, config: &'a CompileConfig) -> Self {
+        let load = Load::new(history, need, config.time_zone, hpa.step_s());
+        let model = Model::new(hpa, load.step_s);
+        let most = load.demand.iter().copied().filter(|work| work.is_finite()).fold(0.0, f64::max);
+        let top = scaling_core::stats::whole_pods(most * 100.0 / hpa.target_percent).min(hpa.bounds.max());
+        let outside = hpa.bounds.min().max(1);
+        let prices = Prices::new(&load, &model, ladder(outside, top));
+        let first = load.days.len().div_ceil(2);
+        let mut search = Self { load, model, prices, config, outside, first, alone: Vec::new(), lead: 0 };
+        search.alone = search.judged(|_| None).collect();
+        search.lead = cells_of(hpa.start_up);
+        search
+    }
+
+    /// Judges the held-out days, each with the floors that it is given.
+    fn judged<'b>(&'b self, cells: impl Fn(usize) -> Option<Cells> + 'b) -> impl Iterator<Item = Outcome> + 'b {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an hour in steps
+        let settle = (SETTLE_S / self.load.step_s) as usize;
+        self.load.days.iter().enumerate().skip(self.first).map(move |(nth, day)| {
+            let floors = cells(nth);
+            let from = day.first_step.saturating_sub(settle);
+            let start = day.weekday.num_days_from_monday() as usize * crate::compile::DAY_CELLS;
+            let floor = |step: usize| {
+                let cell = self.load.cells.get(from + step).copied().unwrap_or(0) + start;
+                floors.as_ref().and_then(|floors| floors.floors().get(cell).copied()).unwrap_or(0)
+            };
+            self.model.run(self.load.of(from, day.end_step), day.first_step - from, floor, |_, _, _| ())
+        })
+    }
+
+    /// The cheapest settings that leave few enough violations, or why there are none.
+    fn searched(&self, hpa: &HpaBeneath) -> (Tried, Option<Unproven>) {
+        let days = self.load.days.len();
+        let nothing = Tried {
+            settings: Settings { kinds: Kinds::Daily, blur: 1, change: 0.2, lead: self.lead, violation: 1.0 },
+            outcome: Outcome::default(),
+            left: 1.0,
+            cost: 1.0,
+            windows: 0,
+        };
+        if days < LEAST_DAYS {
+            return (nothing, Some(Unproven::TooFewDays { days, least: LEAST_DAYS }));
+        }
+        let alone = total(&self.alone);
+        if alone.share() < NEGLIGIBLE {
+            return (nothing, Some(Unproven::NothingToPrevent { violating_share: alone.share() }));
+        }
+        let tried = self.tried(hpa.left_limit * MARGIN);
+        let allowed = |tried: &&Tried| self.config.max_windows.is_none_or(|most| tried.windows <= most);
+        let price = |tried: &Tried| tried.cost + A_WINDOW * tried.windows as f64;
+        let best = tried.iter().filter(allowed).min_by(|a, b| price(a).total_cmp(&price(b)));
+        match best {
+            Some(best) if best.cost <= 1.0 + hpa.cost_limit => (*best, None),
+            other => {
+                let (left, cost) = other.map_or((1.0, 1.0), |best| (best.left, best.cost));
+                let why = Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost };
+                (other.copied().unwrap_or(nothing), Some(why))
+            }
+        }
+    }
+
+    /// Of each kind of settings the smallest price of violations that leaves few enough.
+    fn tried(&self, wanted: f64) -> Vec<Tried> {
+        let leads = [self.lead.saturating_sub(1), self.lead];
+        let mut found = Vec::new();
+        for kinds in Kinds::ALL.into_iter().filter(|kinds| self.can_tell(*kinds)) {
+            for blur in [0, 1] {
+                let summed = self.summed(kinds, blur);
+                for lead in leads {
+                    for change in [0.1, 0.2, 0.5, 1.0] {
+                        let (mut low, mut high) = (VIOLATION.0.ln(), VIOLATION.1.ln());
+                        let mut best = None;
+                        for _ in 0..HALVINGS {
+                            let middle = f64::midpoint(low, high);
+                            let settings = Settings { kinds, blur, change, lead, violation: middle.exp() };
+                            let tried = self.outcome(settings, &summed);
+                            if tried.left <= wanted {
+                                best = Some(tried);
+                                high = middle;
+                            } else {
+                                low = middle;
+                            }
+                        }
+                        found.extend(best);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Prices before each held-out day, and before what comes, of each kind of day.
+    fn summed(&self, kinds: Kinds, blur: usize) -> Vec<Vec<Summed>> {
+        let of = |before| kinds.days().into_iter().map(|days| self.prices.summed(before, days, blur)).collect();
+        (self.first..=self.load.days.len()).map(of).collect()
+    }
+
+    fn shortest(&self) -> usize {
+        // Over an HPA a short window is no flapping: it only raises, and the HPA shrinks slowly.
+        cells_of(self.config.min_window.min(Duration::from_secs(900)))
+    }
+
+    fn cells(&self, settings: Settings, summed: &[Summed]) -> Cells {
+        self.prices.fit(summed, settings, self.shortest())
+    }
+
+    fn outcome(&self, settings: Settings, summed: &[Vec<Summed>]) -> Tried {
+        let of = |day: usize| Some(self.cells(settings, summed.get(day.checked_sub(self.first)?)?));
+        let outcomes: Vec<Outcome> = self.judged(of).collect();
+        let (outcome, alone) = (total(&outcomes), total(&self.alone));
+        // Each day is left out once: what holds must not hang on one of them.
+        let left = outcomes
+            .iter()
+            .zip(&self.alone)
+            .map(|(with, without)| {
+                ratio(outcome.violating - with.violating, alone.violating - without.violating)
+            })
+            .fold(ratio(outcome.violating, alone.violating), f64::max);
+        let cost = ratio(outcome.pod_steps, alone.pod_steps);
+        let last = summed.last().map(|summed| self.cells(settings, summed));
+        let windows = last.and_then(|cells| windows(&cells, self.outside, self.shortest()).ok()).map_or(0, |all| all.len());
+        Tried { settings, outcome, left, cost, windows }
+    }
+
+    /// Each kind of day was seen twice before anything is judged.
+    fn can_tell(&self, kinds: Kinds) -> bool {
+        let seen = |days: crate::Days| self.load.days.iter().take(self.first).filter(|day| days.contains(day.weekday)).count();
+        kinds == Kinds::Daily || kinds.days().into_iter().all(|days| seen(days) >= 2)
+    }
+
+    fn answer(
+        &self,
+        history: &MetricsHistory,
+        need: Need,
+        found: Tried,
+        why: Option<Unproven>,
+    ) -> Result<Compiled, CompileError> {
+        let summed = self.summed(found.settings.kinds, found.settings.blur);
+        let fitted: Vec<Cells> = summed.iter().map(|summed| self.cells(found.settings, summed)).collect();
+        let (last, judged_by) = fitted.split_last().map_or((None, &[][..]), |(last, rest)| (Some(last), rest));
+        let none = Cells::new(Vec::new());
+        let made = windows(last.unwrap_or(&none), self.outside, self.shortest())?;
+        let config = CompileConfig { outside: self.outside, lead: self.lead_time(found), ..self.config.clone() };
+        let kinds = found.settings.kinds.days();
+        let (reasons, profiles) = of_days(history, need, &config, judged_by, &made, &kinds);
+        let held_out = (found.outcome.arrived > 0.0).then(|| self.held_out(found.outcome));
+        let days = self.load.days.len() as f64;
+        let trust = days / (days + 1.0) * held_out.map_or(0.5, |held_out| held_out.coverage);
+        let confidence = Confidence::new(if why.is_some() { trust.min(0.5) } else { trust });
+        let curve = held_out.iter().map(|held_out| CurvePoint {
+            windows: made.len(),
+            pod_hours_a_week: held_out.pod_hours_a_week,
+            violating_share: held_out.violating_share,
+            chosen: true,
+        });
+        let curve = curve.collect();
+        let schedule = Schedule::new(self.config.time_zone, made)?;
+        let draft = CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence };
+        Ok(match why {
+            Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft })),
+            None => Compiled::Schedule(Box::new(draft)),
+        })
+    }
+
+    fn lead_time(&self, found: Tried) -> Duration {
+        Duration::from_secs(found.settings.lead.max(1) as u64 * u64::from(crate::compile::CELL_MINUTES) * 60)
+    }
+
+    fn held_out(&self, outcome: Outcome) -> HeldOut {
+        let alone = total(&self.alone);
+        let steps = self.load.days.iter().skip(self.first).map(|day| day.end_step - day.first_step).sum::<usize>();
+        let a_week = |outcome: Outcome| outcome.pod_steps / steps.max(1) as f64 * 168.0;
+        HeldOut {
+            days: self.alone.len(),
+            coverage: 1.0 - outcome.share(),
+            violating_share: outcome.share(),
+            pod_hours_a_week: a_week(outcome),
+            compared_pod_hours_a_week: a_week(alone),
+            compared_violating_share: alone.share(),
+        }
+    }
+}
+
+fn total(outcomes: &[Outcome]) -> Outcome {
+    outcomes.iter().fold(Outcome::default(), |sum, one| sum.plus(*one))
+}
+
+/// A part of a whole; all of it where there is no whole.
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { (part / whole).max(0.0) } else { 1.0 }
+}
