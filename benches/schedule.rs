@@ -2,8 +2,10 @@
 
 use divan::{AllocProfiler, Bencher, black_box};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
-use scaling_core::{MetricsHistory, Observation, ScalingMetrics, SignalKind};
-use scaling_schedule::{CompileConfig, PredictiveConfig, PredictiveEngine, compile, need_by_load};
+use scaling_core::{Bounds, MetricsHistory, Observation, ScalingMetrics, SignalKind, WorkloadFacts};
+use scaling_schedule::{
+    CompileConfig, HpaBeneath, PredictiveConfig, PredictiveEngine, Tz, compile, compile_over_hpa, need_by_load,
+};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -70,10 +72,40 @@ fn an_hour(bencher: Bencher<'_, '_>) {
         });
 }
 
-/// Windows from a fortnight.
-#[divan::bench(sample_count = 10)]
-fn compile_a_fortnight(bencher: Bencher<'_, '_>) {
-    let observation = observation(14);
-    let config = CompileConfig::default();
-    bencher.bench(|| compile(black_box(&observation.history), need_by_load(SignalKind::RequestRate, 50.0), &config));
+/// A month of a sample a minute, 43,200, with a day's course and a quiet weekend.
+fn month() -> MetricsHistory {
+    let start = benches::now();
+    let sample = |minute: u32| {
+        let at = start + TimeDelta::minutes(i64::from(minute));
+        let step = f64::from(minute);
+        let course = 1.0 - (step / 1440.0 * std::f64::consts::TAU).cos();
+        let weekend = if minute / 1440 % 7 >= 5 { 0.4 } else { 1.0 };
+        let rate = 80.0 + weekend * 400.0 * course + 20.0 * (step * 12.9898).sin();
+        ScalingMetrics::new(at, 8).with(SignalKind::RequestRate, rate)
+    };
+    MetricsHistory::from_unordered((0..43_200).map(sample).collect()).0
+}
+
+/// Windows from a month, with their proof on held-out days.
+#[divan::bench(sample_count = 100)]
+fn compile_a_month(bencher: Bencher<'_, '_>) {
+    let history = month();
+    let config = CompileConfig { time_zone: Tz::Europe__Berlin, ..CompileConfig::default() };
+    bencher.bench(|| compile(black_box(&history), &need_by_load(SignalKind::RequestRate, 50.0), &config));
+}
+
+/// Windows over an HPA from eight days of a sample a minute.
+#[divan::bench(sample_count = 3)]
+fn compile_over_an_hpa(bencher: Bencher<'_, '_>) {
+    let start = benches::now();
+    let sample = |minute: u32| {
+        let at = start + TimeDelta::minutes(i64::from(minute));
+        let rate = if minute % 1440 < 40 { 1600.0 } else { 80.0 };
+        ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
+    };
+    let history = MetricsHistory::from_unordered((0..8 * 1440).map(sample).collect()).0;
+    let need = need_by_load(SignalKind::RequestRate, 50.0);
+    let Ok(bounds) = Bounds::new(1, 200) else { return };
+    let hpa = HpaBeneath::new(70.0, bounds, &WorkloadFacts::default());
+    bencher.bench(|| compile_over_hpa(black_box(&history), &need, &hpa, &CompileConfig::default()));
 }

@@ -85,7 +85,11 @@ fn schedule(out: &mut impl Write) -> Result<(), Failure> {
     let text = examples::read(&examples::shop_history())?;
     let samples = parse::metrics(&text, None).map_err(Failure::input)?;
     let (history, _) = MetricsHistory::from_unordered(samples);
-    let compiled = compile(&history, need_by_cpu(70.0), &CompileConfig::default()).map_err(Failure::failed)?;
+    let compiled = compile(&history, &need_by_cpu(70.0), &CompileConfig::default()).map_err(Failure::failed)?;
+    if let Some(why) = compiled.why_not() {
+        writeln!(out, "   {why}; a draft:")?;
+    }
+    let compiled = compiled.draft();
     for line in compiled.schedule.to_string().lines() {
         writeln!(out, "   {line}")?;
     }

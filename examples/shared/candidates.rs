@@ -8,18 +8,16 @@ use scaling_core::InvalidSetting;
 use scaling_core::backtest::{Candidate, CandidateError, DemandBasis, Driver, Scenario, TrainingPeriod};
 use scaling_core::baseline::{KpaConfig, KpaEngine};
 use scaling_core::hpa::HpaSpec;
-use scaling_core::{Bounds, BoundsPolicy, DecisionEngine, RuleBasedEngine, RuleConfig, SignalKind};
-use scaling_schedule::{
-    CompileConfig, Compiled, HpaBeneath, PredictiveConfig, PredictiveEngine, Schedule, ScheduleEngine, Tz, compile_over_hpa, need_by_load,
-};
+use scaling_core::{DecisionEngine, RuleBasedEngine, RuleConfig, SignalKind};
+use scaling_schedule::{CompileConfig, HpaBeneath, PredictiveConfig, PredictiveEngine, Tz, driver_over_hpa};
 
 use crate::Failure;
 use crate::manifest::HpaArguments;
 
 /// Names that `--engine` takes, for its help and its errors.
 pub const ENGINES: &str = "hpa[:PERCENT[/SECONDS[/TOLERANCE]]], hpa:FILE.yaml[#NAME], kpa[:PERCENT], rules[:PERCENT], \
-                           rules:FILE.json, tracking[:PERCENT], predictive[:PERCENT], schedule[:PERCENT], and rules@HPA, kpa@HPA or \
-                           predictive@HPA for an engine that moves the bounds of an HPA, as predictive@hpa:95/60 or \
+                           rules:FILE.json, tracking[:PERCENT], predictive[:PERCENT], schedule[:PERCENT], and rules@HPA, kpa@HPA, \
+                           schedule@HPA or predictive@HPA for an engine that moves the bounds of an HPA, as predictive@hpa:95/60 or \
                            predictive@hpa:FILE.yaml; SECONDS is the \
                            stabilizationWindowSeconds of its scaleDown (300 by default), TOLERANCE that of its scaleDown in percent \
                            (10 by default)";
@@ -386,6 +384,11 @@ impl Beneath {
         }
     }
 
+    /// Tells the compiler of schedules how it differs from other HPAs.
+    fn told(self, hpa: HpaBeneath) -> HpaBeneath {
+        HpaBeneath { stabilization: self.window.unwrap_or(hpa.stabilization), ..hpa }
+    }
+
     fn alone(self) -> Candidate {
         Candidate::hpa_on_cpu_with(self.percent, move |spec| self.changed(spec))
     }
@@ -408,30 +411,15 @@ fn predictive(share: f64) -> Result<PredictiveEngine, InvalidSetting> {
 /// Where the history proves none, it is the HPA alone, and says so.
 fn schedule(percent: i32, zone: Tz, beneath: Beneath) -> Candidate {
     let make = move |training: &TrainingPeriod<'_>| {
-        let compiled = compiled(percent, zone, training)?;
-        let schedule = match compiled {
-            Compiled::Schedule(compiled) => compiled.schedule,
-            Compiled::NoSchedule(none) => {
-                tracing::info!(why = %none.why, "the HPA alone");
-                Schedule::new(zone, Vec::new())?
-            }
-        };
-        let policy = BoundsPolicy { floors_only: true, ..BoundsPolicy::default() };
-        Ok(Driver { policy, ..Driver::bounds(ScheduleEngine::new(schedule)) })
+        training.needs_rate()?;
+        let config = CompileConfig::for_workload(zone, training.facts);
+        let (driver, compiled) = driver_over_hpa(percent, &config, training, |hpa| beneath.told(hpa))?;
+        if let Some(why) = compiled.why_not() {
+            tracing::info!(%why, "the HPA alone");
+        }
+        Ok(driver)
     };
     Candidate::over_hpa_with("schedule", percent, move |spec| beneath.changed(spec), make)
-}
-
-/// Windows over an HPA of so many percent, or why there are none.
-fn compiled(percent: i32, zone: Tz, training: &TrainingPeriod<'_>) -> Result<Compiled, CandidateError> {
-    training.needs_rate()?;
-    let limits = training.model.limits.bounds();
-    // An HPA on CPU cannot come back from no pods.
-    let bounds = Bounds::new(limits.min().max(1), limits.max())?;
-    let hpa = HpaBeneath::new(f64::from(percent), bounds, training.facts);
-    let need = need_by_load(SignalKind::RequestRate, training.model.pod_capacity);
-    let config = CompileConfig::for_workload(zone, training.facts);
-    Ok(compile_over_hpa(training.history, &need, &hpa, &config)?)
 }
 
 #[cfg(test)]
@@ -460,6 +448,8 @@ mod tests {
             "rules@hpa:80",
             "rules:80@hpa",
             "schedule:60",
+            "schedule@hpa:70",
+            "schedule@hpa:70/60",
             "predictive",
             "predictive:20@hpa:80",
             "kpa@hpa",

@@ -185,10 +185,8 @@ impl Choice {
         let mut best: Option<(f64, Self)> = None;
         let mut unheld: Option<f64> = None;
         for kinds in kinds(seen, &origins) {
-            let learnt: Vec<Vec<Sorted>> = origins
-                .iter()
-                .map(|origin| sorted(seen, origin.learn, &kinds, config.slot_minutes))
-                .collect();
+            let learnt: Vec<Vec<Sorted>> =
+                origins.iter().map(|origin| sorted(seen, origin.learn, &kinds, config.slot_minutes)).collect();
             for quantile in QUANTILES {
                 let weeks: Vec<Vec<f64>> = learnt.iter().map(|sorted| week(sorted, quantile, lead)).collect();
                 let mut ratios = Ratios::new();
@@ -211,9 +209,9 @@ impl Choice {
         let mut choice = best.map_or_else(
             || {
                 let all = vec![Days::DAILY];
-                let weeks = origins.iter().map(|origin| {
-                    week(&sorted(seen, origin.learn, &all, config.slot_minutes), 1.0, lead)
-                });
+                let weeks = origins
+                    .iter()
+                    .map(|origin| week(&sorted(seen, origin.learn, &all, config.slot_minutes), 1.0, lead));
                 let weeks = weeks.collect();
                 Self { not_held: unheld.filter(|_| !origins.is_empty()), ..Self::of(all, 1.0, 1.0, &origins, weeks) }
             },
@@ -260,7 +258,6 @@ fn kinds(seen: &Seen, origins: &[Origin]) -> Vec<Vec<Days>> {
 
 /// The windows, and the choice of their number.
 struct Finished {
-    cells: Cells,
     /// Of each origin: the floors that were judged.
     judged_by: Vec<Cells>,
     judged: Vec<Judged>,
@@ -284,14 +281,17 @@ impl Finished {
                 continue;
             }
             let judged_by: Vec<Cells> = choice.weeks.iter().map(|week| simplify(week)).collect();
-            let judged: Vec<Judged> =
-                choice.origins.iter().zip(&judged_by).map(|(origin, cells)| judge(seen, *origin, cells, outside)).collect();
+            let judged: Vec<Judged> = choice
+                .origins
+                .iter()
+                .zip(&judged_by)
+                .map(|(origin, cells)| judge(seen, *origin, cells, outside))
+                .collect();
             let pod_hours_a_week = pod_hours(&cells, outside);
             let all = judged.iter().fold(Judged::default(), |all, one| all.plus(*one));
             let violating_share = all.violating_share();
-            let point =
-                CurvePoint { windows: windows.len(), pod_hours_a_week, violating_share, chosen: false };
-            options.push((point, Self { cells, judged_by, judged, curve: Vec::new(), windows, constant }));
+            let point = CurvePoint { windows: windows.len(), pod_hours_a_week, violating_share, chosen: false };
+            options.push((point, Self { judged_by, judged, curve: Vec::new(), windows, constant }));
         }
         options.sort_by_key(|(point, _)| point.windows);
         let limit = config.max_windows.unwrap_or(usize::MAX);
@@ -305,14 +305,8 @@ impl Finished {
         if let Some(point) = curve.get_mut(chosen) {
             point.chosen = true;
         }
-        let nothing = Self {
-            cells: Cells::new(Vec::new()),
-            judged_by: Vec::new(),
-            judged: Vec::new(),
-            curve: Vec::new(),
-            windows: Vec::new(),
-            constant,
-        };
+        let nothing =
+            Self { judged_by: Vec::new(), judged: Vec::new(), curve: Vec::new(), windows: Vec::new(), constant };
         let finished = options.into_iter().nth(chosen).map_or(nothing, |(_, finished)| finished);
         Ok(Self { curve, ..finished })
     }
@@ -328,18 +322,17 @@ impl Finished {
             compared_pod_hours_a_week: f64::from(self.constant) * 168.0,
             compared_violating_share: config.violating_share,
         });
-        let reasons = reasons::reasons(seen, config, choice.origins.as_slice(), &self.judged_by, &self.windows, self.constant);
+        let reasons =
+            reasons::reasons(seen, config, choice.origins.as_slice(), &self.judged_by, &self.windows, self.constant);
         let why = self.why_not(config, choice, held_out.as_ref(), seen);
-        let profiles: Vec<Profile> = choice
-            .sorted
-            .iter()
-            .map(|sorted| sorted.profile(choice.quantile, seen.days_seen(sorted.days())))
-            .collect();
+        let profiles: Vec<Profile> =
+            choice.sorted.iter().map(|sorted| sorted.profile(choice.quantile, seen.days_seen(sorted.days()))).collect();
         let days_seen = profiles.iter().map(|profile| profile.days_seen).fold(f64::INFINITY, f64::min).min(1e6);
         let trust = days_seen / (days_seen + 1.0) * held_out.map_or(0.5, |held_out| held_out.coverage);
         let confidence = Confidence::new(if why.is_some() { trust.min(0.5) } else { trust });
         let schedule = Schedule::new(config.time_zone, self.windows)?;
-        let compiled = CompiledSchedule { schedule, reasons, profiles, held_out, curve: self.curve, confidence };
+        let curve = self.curve;
+        let compiled = CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence, over_hpa: None };
         Ok(match why {
             Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft: compiled })),
             None => Compiled::Schedule(Box::new(compiled)),
@@ -365,10 +358,8 @@ impl Finished {
             return Some(Unproven::Drifts { worst, wanted });
         }
         let (pod_hours_a_week, constant) = (held_out.pod_hours_a_week, held_out.compared_pod_hours_a_week);
-        (pod_hours_a_week > constant * (1.0 - LEAST_SAVED)).then_some(Unproven::NothingGained {
-            pod_hours_a_week,
-            constant_pod_hours_a_week: constant,
-        })
+        (pod_hours_a_week > constant * (1.0 - LEAST_SAVED))
+            .then_some(Unproven::NothingGained { pod_hours_a_week, constant_pod_hours_a_week: constant })
     }
 }
 
@@ -376,8 +367,14 @@ impl Finished {
 /// beat. Without held-out days it is that of all days.
 fn constant_size(seen: &Seen, choice: &Choice, config: &CompileConfig) -> u32 {
     let from = choice.origins.first().map_or(0, |origin| origin.learn);
-    let mut needs: Vec<(f64, f64)> =
-        seen.days.iter().skip(from).flat_map(|day| &day.cells).filter(|cell| cell.is_seen()).map(|cell| (cell.top, cell.work)).collect();
+    let mut needs: Vec<(f64, f64)> = seen
+        .days
+        .iter()
+        .skip(from)
+        .flat_map(|day| &day.cells)
+        .filter(|cell| cell.is_seen())
+        .map(|cell| (cell.top, cell.work))
+        .collect();
     let need = scaling_core::stats::weighted_quantile(&mut needs, 1.0 - config.violating_share);
     whole_pods(need.unwrap_or(0.0)).max(config.outside).max(1)
 }

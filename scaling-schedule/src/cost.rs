@@ -4,7 +4,7 @@ use std::fmt;
 
 use scaling_core::{CostImpact, Price};
 
-use crate::Schedule;
+use crate::{Replayed, Schedule};
 
 const HOURS_PER_WEEK: f64 = 168.0;
 
@@ -32,10 +32,23 @@ impl Size<'_> {
     }
 }
 
-/// The change in cost from one size to another. A floor is the least that runs: pods that the reactive side adds come on top,
-/// in both.
+/// Origin of the figures of a report.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CostBasis {
+    /// The bill of the floors: the least that runs. Pods that the reactive side adds come on top, in both.
+    Floors,
+    /// Pods that ran in a replay of so many days from which the compiler had not learnt ([`prove`](crate::prove)).
+    Replay {
+        /// Days replayed.
+        days: f64,
+    },
+}
+
+/// The change in cost from one size to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CostReport {
+    /// Origin of the figures.
+    pub basis: CostBasis,
     /// Pod-hours a week before.
     pub before_pod_hours_per_week: f64,
     /// Pod-hours a week after.
@@ -45,7 +58,7 @@ pub struct CostReport {
 }
 
 impl CostReport {
-    /// Compares the cost of two sizes at a price.
+    /// Compares the bills of two sizes at a price, by their floors.
     ///
     /// ```
     /// use scaling_core::{Currency, Price};
@@ -61,12 +74,31 @@ impl CostReport {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(before: Size<'_>, after: Size<'_>, price: &Price) -> Self {
-        let (before, after) = (before.pod_hours_per_week(), after.pod_hours_per_week());
+        Self::of(CostBasis::Floors, before.pod_hours_per_week(), after.pod_hours_per_week(), price)
+    }
+
+    /// Compares the pods that ran in two replays of the same days, at a price.
+    pub fn replayed(before: &Replayed, after: &Replayed, price: &Price) -> Self {
+        let basis = CostBasis::Replay { days: after.hours / 24.0 };
+        Self::of(basis, before.pod_hours_a_week(), after.pod_hours_a_week(), price)
+    }
+
+    fn of(basis: CostBasis, before: f64, after: f64, price: &Price) -> Self {
         let per_hour = (after - before) / HOURS_PER_WEEK * price.pod_hour();
         Self {
+            basis,
             before_pod_hours_per_week: before,
             after_pod_hours_per_week: after,
             impact: CostImpact::per_hour(per_hour, price.currency()),
+        }
+    }
+}
+
+impl fmt::Display for CostBasis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Floors => f.write_str(" (floors alone)"),
+            Self::Replay { days } => write!(f, " (replay of {days:.1} days that were not learnt from)"),
         }
     }
 }
@@ -75,8 +107,8 @@ impl fmt::Display for CostReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:.1} instead of {:.1} pod-hours a week: {}",
-            self.after_pod_hours_per_week, self.before_pod_hours_per_week, self.impact
+            "{:.1} instead of {:.1} pod-hours a week{}: {}",
+            self.after_pod_hours_per_week, self.before_pod_hours_per_week, self.basis, self.impact
         )
     }
 }

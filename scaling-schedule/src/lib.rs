@@ -11,20 +11,22 @@ pub mod forecast;
 mod local_time;
 mod over_hpa;
 mod predictive;
+mod proof;
 mod strip;
 
 pub use calendar::{DatedWindow, Days, Open, Schedule, Segment, Week, Window};
 pub use compile::{
-    AnnouncedEvent, CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule, Profile,
-    Unproven, WindowReason, compile, need_by_cpu, need_by_load,
+    AnnouncedEvent, CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule,
+    Profile, Unproven, WindowReason, compile, need_by_cpu, need_by_load,
 };
-pub use cost::{CostReport, Size};
+pub use cost::{CostBasis, CostReport, Size};
 pub use engine::ScheduleEngine;
 pub use error::{InvalidSchedule, InvalidWindow, WindowFault};
 pub use forecast::Forecaster;
-pub use over_hpa::{HpaBeneath, compile_over_hpa};
+pub use over_hpa::{HpaBeneath, RenewedSchedule, compile_over_hpa};
 pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine, Snapshot, SnapshotError};
 
+pub use proof::{Proof, ProofConfig, ProofError, Replayed, Savings, driver_over_hpa, prove};
 pub use strip::{Band, WeekBand, WeekStrip};
 
 pub use chrono_tz;

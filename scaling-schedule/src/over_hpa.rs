@@ -9,12 +9,16 @@
 mod fit;
 mod load;
 mod model;
+mod renewed;
 
 use std::time::Duration;
 
 use scaling_core::{Bounds, Confidence, InvalidSetting, MetricsHistory, Objective, WorkloadFacts};
 
-use self::fit::{Kinds, Prices, Settings, Summed, ladder};
+pub use self::renewed::RenewedSchedule;
+
+pub(crate) use self::fit::Settings;
+use self::fit::{Kinds, Prices, Summed, ladder};
 use self::load::Load;
 use self::model::{Model, Outcome};
 use crate::compile::{Cells, LEAST_DAYS, cells_of, history_span_ms, of_days, windows};
@@ -24,12 +28,12 @@ use crate::{
 
 /// Share of violating requests below which an HPA leaves nothing to prevent.
 const NEGLIGIBLE: f64 = 0.0005;
-/// Part of what may be left that is aimed for on held-out days, so that as much holds on others.
-const MARGIN: f64 = 0.84;
+/// Standard errors by which what is left on held-out days must lie below what may be left, so that as much holds on others.
+const ERRORS: f64 = 2.0;
 /// What a window costs in the choice between settings, relative to all pods: a twentieth of a percent.
 const A_WINDOW: f64 = 0.0005;
 /// Halvings of the interval of the price of a violation.
-const HALVINGS: usize = 6;
+const HALVINGS: usize = 7;
 /// Prices of a violation between which is searched.
 const VIOLATION: (f64, f64) = (0.01, 30.0);
 /// Time at the beginning of a judged day, taken from the day before, in which pods settle.
@@ -162,7 +166,7 @@ struct Search<'a> {
 struct Tried {
     settings: Settings,
     outcome: Outcome,
-    /// Violations that are left, whichever day is left out of the count.
+    /// Part of the violations that is left, with two standard errors.
     left: f64,
     cost: f64,
     windows: usize,
@@ -216,7 +220,7 @@ impl<'a> Search<'a> {
         if alone.share() < NEGLIGIBLE {
             return (nothing, Some(Unproven::NothingToPrevent { violating_share: alone.share() }));
         }
-        let tried = self.tried(hpa.left_limit * MARGIN);
+        let tried = self.tried(hpa.left_limit);
         let allowed = |tried: &&Tried| self.config.max_windows.is_none_or(|most| tried.windows <= most);
         let price = |tried: &Tried| tried.cost + A_WINDOW * tried.windows as f64;
         let best = tried.iter().filter(allowed).min_by(|a, b| price(a).total_cmp(&price(b)));
@@ -238,7 +242,7 @@ impl<'a> Search<'a> {
             for blur in [0, 1] {
                 let summed = self.summed(kinds, blur);
                 for lead in leads {
-                    for change in [0.1, 0.2, 0.5, 1.0] {
+                    for change in [0.05, 0.1, 0.2, 0.5, 1.0] {
                         let (mut low, mut high) = (VIOLATION.0.ln(), VIOLATION.1.ln());
                         let mut best = None;
                         for _ in 0..HALVINGS {
@@ -268,7 +272,7 @@ impl<'a> Search<'a> {
 
     fn shortest(&self) -> usize {
         // Over an HPA a short window is no flapping: it only raises, and the HPA shrinks slowly.
-        cells_of(self.config.min_window.min(Duration::from_secs(900)))
+        cells_of(self.config.min_window.min(Duration::from_secs(600)))
     }
 
     fn cells(&self, settings: Settings, summed: &[Summed]) -> Cells {
@@ -279,24 +283,48 @@ impl<'a> Search<'a> {
         let of = |day: usize| Some(self.cells(settings, summed.get(day.checked_sub(self.first)?)?));
         let outcomes: Vec<Outcome> = self.judged(of).collect();
         let (outcome, alone) = (total(&outcomes), total(&self.alone));
-        // Each day is left out once: what holds must not hang on one of them.
-        let left = outcomes
-            .iter()
-            .zip(&self.alone)
-            .map(|(with, without)| {
-                ratio(outcome.violating - with.violating, alone.violating - without.violating)
-            })
-            .fold(ratio(outcome.violating, alone.violating), f64::max);
+        let left = ratio(outcome.violating, alone.violating) + ERRORS * self.error(&outcomes);
         let cost = ratio(outcome.pod_steps, alone.pod_steps);
         let last = summed.last().map(|summed| self.cells(settings, summed));
-        let windows = last.and_then(|cells| windows(&cells, self.outside, self.shortest()).ok()).map_or(0, |all| all.len());
+        let windows =
+            last.and_then(|cells| windows(&cells, self.outside, self.shortest()).ok()).map_or(0, |all| all.len());
         Tried { settings, outcome, left, cost, windows }
     }
 
-    /// Each kind of day was seen twice before anything is judged.
+    /// Standard error of the part of the violations that is left, by the jackknife: each day is left out once (Efron and Stein, *The
+    /// Jackknife Estimate of Variance*, 1981). What holds must not hang on one of the days.
+    fn error(&self, outcomes: &[Outcome]) -> f64 {
+        let (with, without) = (total(outcomes).violating, total(&self.alone).violating);
+        let days = outcomes.iter().zip(&self.alone);
+        let left_out: Vec<f64> =
+            days.map(|(one, alone)| ratio(with - one.violating, without - alone.violating)).collect();
+        let number = left_out.len().max(1) as f64;
+        let mean = left_out.iter().sum::<f64>() / number;
+        let squares: f64 = left_out.iter().map(|left| (left - mean).powi(2)).sum();
+        ((number - 1.0) / number * squares).sqrt()
+    }
+
+    /// A whole week was seen before anything is judged, and of single weekdays two.
     fn can_tell(&self, kinds: Kinds) -> bool {
-        let seen = |days: crate::Days| self.load.days.iter().take(self.first).filter(|day| days.contains(day.weekday)).count();
-        kinds == Kinds::Daily || kinds.days().into_iter().all(|days| seen(days) >= 2)
+        let seen = |day| self.load.days.iter().take(self.first).filter(|seen| seen.weekday == day).count();
+        let least = match kinds {
+            Kinds::Daily => 0,
+            Kinds::WeekdaysAndWeekend => 1,
+            Kinds::EachWeekday => 2,
+        };
+        crate::Days::DAILY.iter().all(|day| seen(day) >= least)
+    }
+
+    /// The windows of all days, with settings that were chosen before.
+    fn fitted(&self, settings: Settings) -> Option<Schedule> {
+        let days = self.load.days.len();
+        if days < LEAST_DAYS {
+            return None;
+        }
+        let kinds = settings.kinds.days().into_iter();
+        let summed: Vec<Summed> = kinds.map(|kind| self.prices.summed(days, kind, settings.blur)).collect();
+        let made = windows(&self.cells(settings, &summed), self.outside, self.shortest()).ok()?;
+        Schedule::new(self.config.time_zone, made).ok()
     }
 
     fn answer(
@@ -326,7 +354,8 @@ impl<'a> Search<'a> {
         });
         let curve = curve.collect();
         let schedule = Schedule::new(self.config.time_zone, made)?;
-        let draft = CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence };
+        let over_hpa = Some(found.settings);
+        let draft = CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence, over_hpa };
         Ok(match why {
             Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft })),
             None => Compiled::Schedule(Box::new(draft)),

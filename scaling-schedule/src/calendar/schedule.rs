@@ -88,6 +88,11 @@ impl Schedule {
         Self { time_zone, windows, events: Vec::new() }.checked()
     }
 
+    /// A schedule without windows.
+    pub(crate) fn none(time_zone: Tz) -> Self {
+        Self { time_zone, windows: Vec::new(), events: Vec::new() }
+    }
+
     /// Adds windows of one date.
     ///
     /// # Errors

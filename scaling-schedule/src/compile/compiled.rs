@@ -106,7 +106,10 @@ impl fmt::Display for Unproven {
         let percent = |share: &f64| share * 100.0;
         match self {
             Self::TooFewDays { days, least } => {
-                write!(f, "no schedule: {days} days were seen, and {least} are needed to learn from some and judge by others")
+                write!(
+                    f,
+                    "no schedule: {days} days were seen, and {least} are needed to learn from some and judge by others"
+                )
             }
             Self::NotHeld { violating_share, wanted } => write!(
                 f,
@@ -154,6 +157,8 @@ pub struct CompiledSchedule {
     pub curve: Vec<CurvePoint>,
     /// Trust in it: days seen against one more, less what held-out days did not confirm. Of what is not proven one half at most.
     pub confidence: Confidence,
+    /// Settings by which it was fitted over an HPA.
+    pub(crate) over_hpa: Option<crate::over_hpa::Settings>,
 }
 
 /// Outcome on days from which nothing was learnt: windows are made from the days before each of them (rolling origin).

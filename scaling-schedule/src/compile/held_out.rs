@@ -153,7 +153,8 @@ pub(super) fn judge(seen: &Seen, origin: Origin, floors: &Cells, outside: u32) -
     let mut judged = Judged::default();
     for day in seen.days.iter().take(origin.until).skip(origin.learn) {
         let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
-        for (cell, floor) in day.cells.iter().zip(floors.floors().iter().skip(from)).filter(|(cell, _)| cell.is_seen()) {
+        for (cell, floor) in day.cells.iter().zip(floors.floors().iter().skip(from)).filter(|(cell, _)| cell.is_seen())
+        {
             judged.take(cell, (*floor).max(outside));
         }
     }

@@ -94,10 +94,14 @@ pub(crate) fn of_days(
 ) -> (Vec<WindowReason>, Vec<super::Profile>) {
     let seen = Seen::new(history, need, config.time_zone);
     let first = seen.days.len().saturating_sub(judged_by.len());
-    let origins: Vec<Origin> =
-        (first..seen.days.len()).map(|day| Origin { learn: day, until: day + 1 }).collect();
-    let mut needs: Vec<(f64, f64)> =
-        seen.days.iter().flat_map(|day| &day.cells).filter(|cell| cell.is_seen()).map(|cell| (cell.top, cell.work)).collect();
+    let origins: Vec<Origin> = (first..seen.days.len()).map(|day| Origin { learn: day, until: day + 1 }).collect();
+    let mut needs: Vec<(f64, f64)> = seen
+        .days
+        .iter()
+        .flat_map(|day| &day.cells)
+        .filter(|cell| cell.is_seen())
+        .map(|cell| (cell.top, cell.work))
+        .collect();
     let need = scaling_core::stats::weighted_quantile(&mut needs, 1.0 - config.violating_share).unwrap_or(0.0);
     let constant = scaling_core::stats::whole_pods(need).max(config.outside);
     let profiles = super::sorted(&seen, seen.days.len(), kinds, config.slot_minutes)

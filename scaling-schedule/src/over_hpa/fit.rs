@@ -16,7 +16,7 @@ const LADDER: f64 = 1.15;
 
 /// Kinds of days that have windows of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kinds {
+pub(crate) enum Kinds {
     Daily,
     WeekdaysAndWeekend,
     EachWeekday,
@@ -36,7 +36,7 @@ impl Kinds {
 
 /// Settings of a fit that are chosen on held-out days.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     pub(super) kinds: Kinds,
     /// Cells on each side with which the prices of a cell are averaged, for loads that come a little earlier or later.
     pub(super) blur: usize,
@@ -69,22 +69,26 @@ pub(super) struct Summed {
 impl Prices {
     pub(super) fn new(load: &Load, model: &Model, floors: Vec<u32>) -> Self {
         let width = floors.len();
-        let mut days: Vec<_> =
-            load.days.iter().map(|day| (day.weekday, vec![(0.0, 0.0); width * DAY_CELLS])).collect();
+        let mut days: Vec<_> = load.days.iter().map(|day| (day.weekday, vec![(0.0, 0.0); width * DAY_CELLS])).collect();
         let mut mean = (0.0, 0.0);
         for (nth, floor) in floors.iter().enumerate() {
             let mut today = 0;
-            let outcome = model.run(&load.demand, 0, |_| *floor, |step, pods, violating| {
-                while load.days.get(today).is_some_and(|day| day.end_step <= step) {
-                    today += 1;
-                }
-                let place = load.cells.get(step).map(|cell| cell * width + nth);
-                let place = place.and_then(|place| days.get_mut(today)?.1.get_mut(place));
-                if let Some((cost, late)) = place {
-                    *cost += f64::from(pods);
-                    *late += violating;
-                }
-            });
+            let outcome = model.run(
+                &load.demand,
+                0,
+                |_| *floor,
+                |step, pods, violating| {
+                    while load.days.get(today).is_some_and(|day| day.end_step <= step) {
+                        today += 1;
+                    }
+                    let place = load.cells.get(step).map(|cell| cell * width + nth);
+                    let place = place.and_then(|place| days.get_mut(today)?.1.get_mut(place));
+                    if let Some((cost, late)) = place {
+                        *cost += f64::from(pods);
+                        *late += violating;
+                    }
+                },
+            );
             if nth == 0 {
                 let steps = load.demand.iter().filter(|work| !work.is_nan()).count().max(1) as f64;
                 mean = (outcome.pod_steps / steps, outcome.arrived / steps);
@@ -176,7 +180,8 @@ fn staircase(prices: &[f64], width: usize, change: f64) -> Vec<usize> {
 }
 
 fn lowest(values: &[f64]) -> (usize, f64) {
-    let better = |best: (usize, f64), (place, value): (usize, &f64)| if *value < best.1 { (place, *value) } else { best };
+    let better =
+        |best: (usize, f64), (place, value): (usize, &f64)| if *value < best.1 { (place, *value) } else { best };
     values.iter().enumerate().fold((0, f64::INFINITY), better)
 }
 

@@ -9,8 +9,10 @@ use crate::local_time::{LocalClock, Place, date};
 
 /// Longest past that is looked at: four weeks. What was before says little of what comes.
 const LONGEST_MS: i64 = 28 * 24 * 3_600_000;
-/// Samples this many usual intervals apart have a gap between them.
+/// Samples this many usual intervals apart have a gap between them, unless they are closer than ten minutes: a source may have sampled
+/// less often before.
 const GAP: i64 = 3;
+const NO_GAP_MS: i64 = 600_000;
 
 /// Demand in equal steps, in pods' worth of work; NaN where nothing was seen.
 #[derive(Clone, Debug)]
@@ -44,7 +46,8 @@ impl Load {
         let mut steps: Vec<i64> = points.iter().zip(points.iter().skip(1)).map(|(a, b)| b.0 - a.0).collect();
         let usual = stats::quantile_of(&mut steps, 0.5).unwrap_or(60_000).clamp(1, 3_600_000);
         let step_ms = i64::from(step_s.max(1)) * 1000;
-        let mut load = Self { step_s: f64::from(step_s.max(1)), demand: Vec::new(), cells: Vec::new(), days: Vec::new() };
+        let mut load =
+            Self { step_s: f64::from(step_s.max(1)), demand: Vec::new(), cells: Vec::new(), days: Vec::new() };
         let (Some(first), Some(last)) = (points.first(), points.last()) else { return load };
         let mut clock = LocalClock::new(time_zone, 5);
         let (mut place, mut today) = (Place::NOWHERE, None);
@@ -85,7 +88,7 @@ impl Load {
 fn between(points: &[(i64, f64)], at: i64, usual: i64) -> f64 {
     match points {
         [only, ..] if at <= only.0 => only.1,
-        [a, b, ..] if b.0 - a.0 <= usual * GAP => {
+        [a, b, ..] if b.0 - a.0 <= (usual * GAP).max(NO_GAP_MS) => {
             a.1 + (b.1 - a.1) * (at - a.0) as f64 / (b.0 - a.0).max(1) as f64
         }
         [last, ..] if at - last.0 <= usual => last.1,

@@ -153,13 +153,8 @@ impl Model {
     /// Lets a step's work pass: utilization of the ready pods, and the work that violated.
     fn serve(&self, work: f64, ready: f64, backlog: &mut f64) -> (f64, f64) {
         let limit = self.patience * ready;
-        let step = FluidStep {
-            start: backlog.min(limit),
-            arrival_rate: work,
-            service_rate: ready,
-            limit,
-            duration: 1.0,
-        };
+        let step =
+            FluidStep { start: backlog.min(limit), arrival_rate: work, service_rate: ready, limit, duration: 1.0 };
         *backlog = step.end();
         ((step.served() / ready).min(1.0), work * step.time_above(self.objective * ready))
     }

@@ -1,0 +1,239 @@
+//! The proof of a schedule: what it would have cost, and kept waiting, on days that the compiler has not seen.
+//!
+//! The history is cut in two. Windows are compiled from the first part, and the second is replayed in the simulated cluster of
+//! `scaling-core`'s [backtest](scaling_core::backtest) under each of four policies: the present constant size, the HPA alone, the windows
+//! over that HPA, and the predictive engine over it. Every figure of savings comes from there.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use scaling_core::backtest::{
+    BacktestError, Candidate, CandidateError, CandidateSetup, ClusterModel, DemandBasis, Driver, SampleTime, Scenario,
+    Score, Trace, TraceError, TrainingPeriod, score_one,
+};
+use scaling_core::{
+    Bounds, BoundsPolicy, InvalidBounds, InvalidSetting, MetricsHistory, Price, SignalKind, WorkloadFacts,
+};
+
+use crate::{
+    CompileConfig, Compiled, CostReport, HpaBeneath, PredictiveConfig, PredictiveEngine, RenewedSchedule, Unproven,
+    compile_over_hpa, need_by_cpu, need_by_load,
+};
+
+/// Circumstances of a proof.
+#[derive(Clone, Debug)]
+pub struct ProofConfig {
+    /// The present constant size, in pods.
+    pub constant: u32,
+    /// Target of the HPA, percent of CPU utilization. Default 70.
+    pub target_percent: i32,
+    /// The simulated cluster. Its limits are the bounds of the HPA, and its pods serve what the workload's serve.
+    pub model: ClusterModel,
+    /// Settings of the compiler.
+    pub compiler: CompileConfig,
+    /// Share of the history from which windows are compiled. Default a half; the rest is replayed.
+    pub learnt_share: f64,
+}
+
+impl ProofConfig {
+    /// Defaults, for a workload of so many pods now, in such a cluster.
+    pub fn new(constant: u32, model: ClusterModel, compiler: CompileConfig) -> Self {
+        Self { constant, target_percent: 70, model, compiler, learnt_share: 0.5 }
+    }
+}
+
+/// Reasons why nothing can be proven.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProofError {
+    /// The history is no trace of load.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// The replay is refused.
+    #[error(transparent)]
+    Backtest(#[from] BacktestError),
+    /// A setting cannot work.
+    #[error(transparent)]
+    Config(#[from] InvalidSetting),
+    /// The present size cannot be.
+    #[error("the constant size: {0}")]
+    Constant(#[from] InvalidBounds),
+}
+
+/// Outcome of one policy on the days that were held out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replayed {
+    /// Pod-hours of those days.
+    pub pod_hours: f64,
+    /// Hours of those days.
+    pub hours: f64,
+    /// Share of their requests that waited for too long.
+    pub violating_share: f64,
+}
+
+impl Replayed {
+    fn of(score: &Score) -> Self {
+        Self { pod_hours: score.pod_hours, hours: score.hours, violating_share: score.violating_share }
+    }
+
+    /// Pod-hours a week, if all weeks are like those days.
+    pub fn pod_hours_a_week(&self) -> f64 {
+        if self.hours > 0.0 { self.pod_hours / self.hours * 168.0 } else { 0.0 }
+    }
+}
+
+/// Outcomes of four policies on the same held-out days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    /// The answer of the compiler to the days before. Without a schedule the third policy is the HPA alone.
+    pub compiled: Compiled,
+    /// The present constant size.
+    pub constant: Replayed,
+    /// The HPA alone.
+    pub hpa: Replayed,
+    /// The windows over the HPA, made again each night.
+    pub schedule: Replayed,
+    /// The predictive engine over the HPA.
+    pub predictive: Replayed,
+}
+
+/// Savings of a schedule at a price, each per hour, month and year.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Savings {
+    /// Against the present constant size.
+    pub against_constant: CostReport,
+    /// Against the HPA alone.
+    pub against_hpa: CostReport,
+    /// Beside the predictive engine over the HPA.
+    pub beside_predictive: CostReport,
+}
+
+impl Proof {
+    /// Returns why there is no schedule, if so.
+    pub fn why_not(&self) -> Option<&Unproven> {
+        self.compiled.why_not()
+    }
+
+    /// Savings at a price, if all weeks are like the held-out days.
+    pub fn savings(&self, price: &Price) -> Savings {
+        let report = |before: &Replayed| CostReport::replayed(before, &self.schedule, price);
+        Savings {
+            against_constant: report(&self.constant),
+            against_hpa: report(&self.hpa),
+            beside_predictive: report(&self.predictive),
+        }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(why) = self.why_not() {
+            writeln!(f, "{why}")?;
+        }
+        writeln!(f, "On {:.1} days that were not learnt from:", self.schedule.hours / 24.0)?;
+        writeln!(f, "{:28}  POD-HOURS/WEEK  VIOLATING", "POLICY")?;
+        for (name, one) in [
+            ("the present constant size", &self.constant),
+            ("the HPA alone", &self.hpa),
+            ("the schedule over the HPA", &self.schedule),
+            ("the predictive engine over it", &self.predictive),
+        ] {
+            writeln!(f, "{name:29} {:>15.0} {:>8.3} %", one.pod_hours_a_week(), one.violating_share * 100.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// Replays the held-out days of a history under four policies.
+///
+/// It needs a request rate or CPU utilization with pod counts, as [`Trace::from_samples`] does. Fourteen days take some seconds.
+///
+/// # Errors
+/// [`ProofError`] if the history or a setting cannot be replayed.
+pub async fn prove(history: &MetricsHistory, config: &ProofConfig) -> Result<Proof, ProofError> {
+    config.compiler.validate()?;
+    let trace = Trace::from_samples("history", history.iter().collect(), SampleTime::Ends)?;
+    let model = ClusterModel {
+        pod_capacity: if trace.basis() == DemandBasis::CpuUsage { 1.0 } else { config.model.pod_capacity },
+        ..config.model.clone()
+    };
+    let constant = Bounds::new(config.constant, config.constant.max(1))?;
+    let scenario = Scenario {
+        history_share: config.learnt_share,
+        longest: Duration::from_secs(366 * 86_400),
+        ..Scenario::new(trace, model)
+    };
+    let percent = config.target_percent;
+    let answer: Arc<Mutex<Option<Compiled>>> = Arc::default();
+    let candidates = [
+        Candidate::new("constant", move |_| Ok(CandidateSetup::direct(constant))),
+        Candidate::hpa_on_cpu(percent),
+        schedule(percent, config.compiler.clone(), &answer),
+        Candidate::over_hpa("predictive", percent, |_| {
+            Ok(Driver::bounds(PredictiveEngine::new(PredictiveConfig::default())?))
+        }),
+    ];
+    let mut replayed = Vec::with_capacity(candidates.len());
+    for candidate in &candidates {
+        replayed.push(Replayed::of(&score_one(&scenario, candidate, &()).await?));
+    }
+    let compiled = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (replayed.as_slice(), compiled) {
+        (&[constant, hpa, schedule, predictive], Some(compiled)) => {
+            Ok(Proof { compiled, constant, hpa, schedule, predictive })
+        }
+        // Each candidate was replayed, and the third has left its answer.
+        _ => Err(InvalidSetting { field: "learnt_share", value: config.learnt_share, must: "within 0..1" }.into()),
+    }
+}
+
+fn schedule(percent: i32, compiler: CompileConfig, answer: &Arc<Mutex<Option<Compiled>>>) -> Candidate {
+    let answer = Arc::clone(answer);
+    Candidate::over_hpa("schedule", percent, move |training| {
+        let (driver, compiled) = driver_over_hpa(percent, &compiler, training, |hpa| hpa)?;
+        *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(compiled);
+        Ok(driver)
+    })
+}
+
+/// Makes the driver of a candidate whose windows, compiled from its training period and made again each night, move the min of an HPA of
+/// so many percent, and gives the answer of the compiler. `change` says how the HPA differs from one without `behavior`.
+///
+/// ```
+/// use scaling_core::backtest::Candidate;
+/// use scaling_schedule::{CompileConfig, driver_over_hpa};
+///
+/// let candidate = Candidate::over_hpa("schedule@hpa:70", 70, |training| {
+///     let (driver, compiled) = driver_over_hpa(70, &CompileConfig::default(), training, |hpa| hpa)?;
+///     if let Some(why) = compiled.why_not() {
+///         println!("{why}; the HPA alone");
+///     }
+///     Ok(driver)
+/// });
+/// # let _ = candidate;
+/// ```
+///
+/// # Errors
+/// Those of [`compile_over_hpa`](crate::compile_over_hpa), or if the limits of the model are no bounds of an HPA.
+pub fn driver_over_hpa(
+    percent: i32,
+    config: &CompileConfig,
+    training: &TrainingPeriod<'_>,
+    change: impl Fn(HpaBeneath) -> HpaBeneath,
+) -> Result<(Driver, Compiled), CandidateError> {
+    let limits = training.model.limits.bounds();
+    // An HPA on CPU cannot come back from no pods.
+    let bounds = Bounds::new(limits.min().max(1), limits.max())?;
+    let hpa = change(HpaBeneath::new(f64::from(percent), bounds, training.facts));
+    let need = match training.basis {
+        DemandBasis::RequestRate => need_by_load(SignalKind::RequestRate, training.model.pod_capacity),
+        DemandBasis::CpuUsage => need_by_cpu(100.0),
+    };
+    let facts: &WorkloadFacts = training.facts;
+    let config = CompileConfig { lead: facts.start_up, ..config.clone() };
+    let compiled = compile_over_hpa(training.history, &need, &hpa, &config)?;
+    let engine = RenewedSchedule::new(compiled.schedule(), &need, &hpa, &config)?;
+    let policy = BoundsPolicy { floors_only: true, ..BoundsPolicy::default() };
+    Ok((Driver { policy, ..Driver::bounds(engine) }, compiled))
+}

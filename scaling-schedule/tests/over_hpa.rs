@@ -1,0 +1,205 @@
+//! Windows over an HPA, held against the backtest.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use futures::executor::block_on;
+use proptest::prelude::*;
+use scaling_core::backtest::{Candidate, ClusterModel, SampleTime, Scenario, Score, Trace, score_one};
+use scaling_core::{
+    Bounds, Currency, DecisionEngine, HardLimits, MetricsHistory, Observation, Price, ScalingMetrics, SignalKind,
+    Target, WorkloadFacts,
+};
+use scaling_schedule::{
+    CompileConfig, CompileError, Compiled, HpaBeneath, ProofConfig, RenewedSchedule, Unproven, compile_over_hpa,
+    driver_over_hpa, need_by_load, prove,
+};
+
+const CAPACITY: f64 = 50.0;
+
+fn monday() -> DateTime<Utc> {
+    "2026-11-16T00:00:00Z".parse().unwrap()
+}
+
+fn samples(days: i64, rate: impl Fn(DateTime<Utc>) -> f64) -> Vec<ScalingMetrics> {
+    let of = |minute| {
+        let at = monday() + TimeDelta::minutes(minute);
+        ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate(at))
+    };
+    (0..days * 1440).map(of).collect()
+}
+
+fn history(days: i64, rate: impl Fn(DateTime<Utc>) -> f64) -> MetricsHistory {
+    MetricsHistory::from_unordered(samples(days, rate)).0
+}
+
+/// A batch that comes every day at nine, within a minute, twenty times the usual load.
+fn batch(at: DateTime<Utc>) -> f64 {
+    if at.hour() == 9 && at.minute() < 40 { 1600.0 } else { 80.0 }
+}
+
+fn hpa() -> HpaBeneath {
+    HpaBeneath::new(70.0, Bounds::new(1, 200).unwrap(), &WorkloadFacts::default())
+}
+
+fn compiled(history: &MetricsHistory, config: &CompileConfig) -> Compiled {
+    compile_over_hpa(history, &need_by_load(SignalKind::RequestRate, CAPACITY), &hpa(), config).unwrap()
+}
+
+fn scenario(samples: Vec<ScalingMetrics>) -> Scenario {
+    let trace = Trace::from_samples("test", samples, SampleTime::Ends).unwrap();
+    let model =
+        ClusterModel { limits: HardLimits::new(1, 200).unwrap(), pod_capacity: CAPACITY, ..ClusterModel::default() };
+    Scenario::new(trace, model)
+}
+
+fn scored(scenario: &Scenario, candidate: &Candidate) -> Score {
+    block_on(score_one(scenario, candidate, &())).unwrap()
+}
+
+#[test]
+fn a_batch_at_nine_gets_pods_before_nine_and_the_cut_holds_in_the_backtest() {
+    let answer = compiled(&history(8, batch), &CompileConfig::default());
+    let found = answer.schedule().unwrap_or_else(|| panic!("{:?}", answer.why_not()));
+    println!("{}", found.schedule);
+    for reason in &found.reasons {
+        println!("{reason}");
+    }
+    let floor = |time: &str| {
+        let at = format!("2026-12-01T{time}:00Z").parse().unwrap();
+        found.schedule.open_at(at).map_or(1, |open| open.min)
+    };
+    assert!(floor("08:57") >= 16 && floor("15:00") == 1, "{}", found.schedule);
+    let held_out = found.held_out.unwrap();
+    assert!(held_out.violating_share <= 0.5 * held_out.compared_violating_share, "{held_out:?}");
+
+    let scenario = scenario(samples(16, batch));
+    let alone = scored(&scenario, &Candidate::hpa_on_cpu(70));
+    let with = scored(
+        &scenario,
+        &Candidate::over_hpa("schedule", 70, |training| {
+            Ok(driver_over_hpa(70, &CompileConfig::default(), training, |hpa| hpa)?.0)
+        }),
+    );
+    assert!(
+        with.violating_share <= 0.5 * alone.violating_share,
+        "{} of {}",
+        with.violating_share,
+        alone.violating_share
+    );
+    assert!(with.pod_hours <= 1.05 * alone.pod_hours, "{} to {}", with.pod_hours, alone.pod_hours);
+    // What is stated of held-out days is what comes.
+    assert!((with.violating_share - held_out.violating_share).abs() < 0.02, "{held_out:?} {}", with.violating_share);
+}
+
+#[test]
+fn where_windows_prevent_nothing_there_is_no_schedule_and_it_says_why() {
+    let why = |history: &MetricsHistory| *compiled(history, &CompileConfig::default()).why_not().unwrap();
+    let calm = |at: DateTime<Utc>| if (9..17).contains(&at.hour()) { 500.0 } else { 300.0 };
+    assert_eq!(why(&history(3, calm)), Unproven::TooFewDays { days: 3, least: 4 });
+    // The HPA alone has 40 % in hand.
+    assert!(
+        matches!(why(&history(8, |_| 500.0)), Unproven::NothingToPrevent { violating_share } if violating_share < 0.0005)
+    );
+    // A batch at another hour each day.
+    let wandering = |at: DateTime<Utc>| {
+        let day = u32::try_from((at - monday()).num_days()).unwrap();
+        if at.hour() == day * 7 % 24 && at.minute() < 40 { 1600.0 } else { 80.0 }
+    };
+    let why = why(&history(8, wandering));
+    assert!(matches!(why, Unproven::TooLittlePrevented { left, .. } if left > 0.5), "{why}");
+}
+
+#[test]
+fn a_batch_of_weekdays_gets_windows_of_weekdays_once_weeks_were_seen() {
+    let batch = |at: DateTime<Utc>| {
+        let is_weekend = chrono::Datelike::weekday(&at).num_days_from_monday() >= 5;
+        if is_weekend { 80.0 } else { batch(at) }
+    };
+    let answer = compiled(&history(21, batch), &CompileConfig::default());
+    let found = answer.schedule().unwrap_or_else(|| panic!("{:?}", answer.why_not()));
+    let saturday = "2026-12-05T09:10:00Z".parse().unwrap();
+    let friday = "2026-12-04T09:10:00Z".parse().unwrap();
+    assert!(found.schedule.open_at(saturday).is_none(), "{}", found.schedule);
+    assert!(found.schedule.open_at(friday).is_some(), "{}", found.schedule);
+}
+
+#[test]
+fn a_renewed_schedule_follows_a_load_that_moves_and_holds_floors_without_metrics() {
+    let later = |hour: u32| move |at: DateTime<Utc>| if at.hour() == hour && at.minute() < 40 { 1600.0 } else { 80.0 };
+    let need = need_by_load(SignalKind::RequestRate, CAPACITY);
+    let config = CompileConfig::default();
+    let answer = compiled(&history(8, batch), &config);
+    let engine = RenewedSchedule::new(answer.schedule(), &need, &hpa(), &config).unwrap();
+    let target = Target::deployment("shop", "web");
+    let seen = |history: MetricsHistory, day: i64| {
+        let at = monday() + TimeDelta::days(day) + TimeDelta::minutes(1);
+        let sample = ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 80.0);
+        engine.evaluate(&Observation::new(target.clone(), sample).with_history(history)).unwrap();
+        engine.schedule()
+    };
+    let first = seen(history(8, batch), 8);
+    assert_eq!(first, answer.schedule().unwrap().schedule, "as it was compiled on the day of its making");
+    let second = seen(history(28, later(14)), 28);
+    let at = |text: &str| second.open_at(text.parse().unwrap()).is_some();
+    assert!(at("2026-12-15T14:10:00Z") && !at("2026-12-15T09:10:00Z"), "{second}");
+    // The source is down: floors go by the clock.
+    let now = "2026-12-15T14:10:00Z".parse().unwrap();
+    assert!(DecisionEngine::floor(&engine, &target, now).is_some_and(|floor| floor.replicas >= 16));
+}
+
+#[test]
+fn a_bad_setting_is_refused_with_its_field() {
+    let refused = |change: fn(&mut HpaBeneath)| {
+        let mut hpa = hpa();
+        change(&mut hpa);
+        let need = need_by_load(SignalKind::RequestRate, CAPACITY);
+        match compile_over_hpa(&history(4, batch), &need, &hpa, &CompileConfig::default()) {
+            Err(CompileError::Config(invalid)) => invalid.field,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused(|hpa| hpa.target_percent = 0.0), "target_percent");
+    assert_eq!(refused(|hpa| hpa.target_percent = f64::NAN), "target_percent");
+    assert_eq!(refused(|hpa| hpa.tolerance = -0.1), "tolerance");
+    assert_eq!(refused(|hpa| hpa.start_up = std::time::Duration::MAX), "start_up");
+    assert_eq!(refused(|hpa| hpa.cost_limit = f64::INFINITY), "cost_limit");
+    assert_eq!(refused(|hpa| hpa.left_limit = 1.5), "left_limit");
+}
+
+#[test]
+fn savings_come_from_days_that_were_not_learnt_from() {
+    let model =
+        ClusterModel { limits: HardLimits::new(1, 200).unwrap(), pod_capacity: CAPACITY, ..ClusterModel::default() };
+    let config = ProofConfig::new(40, model, CompileConfig::default());
+    let proof = block_on(prove(&history(12, batch), &config)).unwrap();
+    println!("{proof}");
+    assert!(proof.why_not().is_none());
+    assert!((proof.constant.pod_hours_a_week() - 40.0 * 168.0).abs() < 1e-6 && proof.constant.violating_share < 1e-9);
+    assert!(proof.schedule.violating_share < 0.5 * proof.hpa.violating_share);
+    let savings = proof.savings(&Price::per_pod_hour(0.05, Currency::EUR).unwrap());
+    let a_week = proof.schedule.pod_hours_a_week() - proof.constant.pod_hours_a_week();
+    assert!((savings.against_constant.impact.per_year - a_week / 168.0 * 8760.0 * 0.05).abs() < 1e-6);
+    assert!(savings.against_constant.impact.per_month < 0.0);
+    assert!(savings.against_hpa.to_string().contains("replay of"), "{}", savings.against_hpa);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn any_history_compiles_or_is_an_error(
+        values in prop::collection::vec(
+            (0_i64..10 * 86_400, prop_oneof![5 => 0.0..5000.0_f64, 1 => Just(f64::NAN), 1 => Just(1e300), 1 => Just(-1.0)]), 1..300,
+        ),
+    ) {
+        let samples = values.into_iter().map(|(second, value)| {
+            ScalingMetrics::new(monday() + TimeDelta::seconds(second), 3).with(SignalKind::RequestRate, value)
+        });
+        let history = MetricsHistory::from_unordered(samples.collect()).0;
+        let need = need_by_load(SignalKind::RequestRate, CAPACITY);
+        if let Ok(answer) = compile_over_hpa(&history, &need, &hpa(), &CompileConfig::default()) {
+            let draft = answer.draft();
+            prop_assert!(draft.schedule.windows().iter().all(|window| window.min() > 1 && window.min() <= 200));
+        }
+    }
+}
