@@ -107,7 +107,8 @@ fn band(arguments: &Arguments, schedule: &Schedule) -> Result<WeekBand, Failure>
     let place = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", examples::place(path)));
     let reading = arguments.reading.reader().read(&examples::read(path)?).map_err(|error| place(&error))?;
     let (history, _) = MetricsHistory::from_unordered(reading.into_metrics());
-    let band = WeekBand::of(&history, schedule.time_zone(), need_by_cpu(arguments.target_cpu));
+    let need = need_by_cpu(arguments.target_cpu);
+    let band = WeekBand::of(&history, schedule.time_zone(), |sample| need.of(sample));
     if band.highest() == 0.0 {
         return Err(place(&"no sample has CPU utilization and pods: there is no load to draw"));
     }

@@ -158,7 +158,7 @@ mod tests {
             ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
         });
         let (history, _) = MetricsHistory::from_unordered(samples.collect());
-        WeekBand::of(&history, Tz::UTC, need_by_load(SignalKind::RequestRate, 100.0))
+        WeekBand::of(&history, Tz::UTC, |sample| need_by_load(SignalKind::RequestRate, 100.0).of(sample))
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         let at: DateTime<_> = "2026-11-16T00:00:00Z".parse().unwrap();
         let (history, _) =
             MetricsHistory::from_unordered(vec![ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 100.0)]);
-        let band = WeekBand::of(&history, Tz::UTC, need_by_load(SignalKind::RequestRate, 100.0));
+        let band = WeekBand::of(&history, Tz::UTC, |sample| need_by_load(SignalKind::RequestRate, 100.0).of(sample));
         let empty = Schedule::new(Tz::UTC, vec![]).unwrap();
         let text = WeekStrip::new(&empty, 0).over(&band).to_string();
         assert!(text.contains(&format!("Mon load   █{}", "·".repeat(47))), "{text}");
