@@ -47,9 +47,9 @@ use seen::{Seen, span_ms};
 /// Days that prove something: two to learn from, and two to judge by.
 pub(crate) const LEAST_DAYS: usize = 4;
 /// Quantiles over the days that are tried.
-const QUANTILES: [f64; 4] = [0.5, 0.75, 0.9, 1.0];
+const QUANTILES: [f64; 3] = [0.5, 0.8, 1.0];
 /// Shares of a floor by which lower ones are made one with it: each gives a number of windows.
-const MERGES: [f64; 6] = [0.05, 0.1, 0.2, 0.35, 0.6, 1.0];
+const MERGES: [f64; 5] = [0.1, 0.2, 0.35, 0.6, 1.0];
 /// Share of what the most windows save that fewer must keep.
 const KEPT: f64 = 0.9;
 /// What windows must save of the constant size.
@@ -144,6 +144,7 @@ pub fn compile(history: &MetricsHistory, need: &Need, config: &CompileConfig) ->
 
 fn generate(history: &MetricsHistory, need: Need, config: &CompileConfig) -> Result<Compiled, CompileError> {
     config.validate()?;
+    need.validate()?;
     let hours = span_ms(history) as f64 / 3_600_000.0;
     if hours < 24.0 {
         return Err(CompileError::TooShort { hours });

@@ -138,14 +138,15 @@ pub fn compile_over_hpa(
     config: &CompileConfig,
 ) -> Result<Compiled, CompileError> {
     config.validate()?;
+    need.validate()?;
     hpa.validate()?;
     let hours = history_span_ms(history) as f64 / 3_600_000.0;
     if hours < 24.0 {
         return Err(CompileError::TooShort { hours });
     }
     let search = Search::new(history, *need, hpa, config);
-    let (found, why) = search.searched(hpa);
-    search.answer(history, *need, found, why)
+    let found = search.searched(hpa);
+    search.answer(history, *need, &found)
 }
 
 /// The days of a history, with the HPA alone on those that are held out.
@@ -159,6 +160,16 @@ struct Search<'a> {
     first: usize,
     alone: Vec<Outcome>,
     lead: usize,
+}
+
+/// The outcome of a search.
+#[derive(Clone, Debug)]
+struct Found {
+    best: Tried,
+    /// Reason why even the best are no schedule.
+    why: Option<Unproven>,
+    /// All that leave few enough violations.
+    tried: Vec<Tried>,
 }
 
 /// Settings, with their outcome on held-out days.
@@ -204,7 +215,7 @@ impl<'a> Search<'a> {
     }
 
     /// The cheapest settings that leave few enough violations, or why there are none.
-    fn searched(&self, hpa: &HpaBeneath) -> (Tried, Option<Unproven>) {
+    fn searched(&self, hpa: &HpaBeneath) -> Found {
         let days = self.load.days.len();
         let nothing = Tried {
             settings: Settings { kinds: Kinds::Daily, blur: 1, change: 0.2, lead: self.lead, violation: 1.0 },
@@ -213,25 +224,26 @@ impl<'a> Search<'a> {
             cost: 1.0,
             windows: 0,
         };
+        let none = |why| Found { best: nothing, why: Some(why), tried: Vec::new() };
         if days < LEAST_DAYS {
-            return (nothing, Some(Unproven::TooFewDays { days, least: LEAST_DAYS }));
+            return none(Unproven::TooFewDays { days, least: LEAST_DAYS });
         }
         let alone = total(&self.alone);
         if alone.share() < NEGLIGIBLE {
-            return (nothing, Some(Unproven::NothingToPrevent { violating_share: alone.share() }));
+            return none(Unproven::NothingToPrevent { violating_share: alone.share() });
         }
         let tried = self.tried(hpa.left_limit);
         let allowed = |tried: &&Tried| self.config.max_windows.is_none_or(|most| tried.windows <= most);
         let price = |tried: &Tried| tried.cost + A_WINDOW * tried.windows as f64;
-        let best = tried.iter().filter(allowed).min_by(|a, b| price(a).total_cmp(&price(b)));
-        match best {
-            Some(best) if best.cost <= 1.0 + hpa.cost_limit => (*best, None),
+        let best = tried.iter().filter(allowed).min_by(|a, b| price(a).total_cmp(&price(b))).copied();
+        let why = match best {
+            Some(best) if best.cost <= 1.0 + hpa.cost_limit => None,
             other => {
                 let (left, cost) = other.map_or((1.0, 1.0), |best| (best.left, best.cost));
-                let why = Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost };
-                (other.copied().unwrap_or(nothing), Some(why))
+                Some(Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost })
             }
-        }
+        };
+        Found { best: best.unwrap_or(nothing), why, tried }
     }
 
     /// Of each kind of settings the smallest price of violations that leaves few enough.
@@ -327,39 +339,47 @@ impl<'a> Search<'a> {
         Schedule::new(self.config.time_zone, made).ok()
     }
 
-    fn answer(
-        &self,
-        history: &MetricsHistory,
-        need: Need,
-        found: Tried,
-        why: Option<Unproven>,
-    ) -> Result<Compiled, CompileError> {
+    fn answer(&self, history: &MetricsHistory, need: Need, found: &Found) -> Result<Compiled, CompileError> {
+        let Found { best: found, why, tried } = found;
         let summed = self.summed(found.settings.kinds, found.settings.blur);
         let fitted: Vec<Cells> = summed.iter().map(|summed| self.cells(found.settings, summed)).collect();
         let (last, judged_by) = fitted.split_last().map_or((None, &[][..]), |(last, rest)| (Some(last), rest));
         let none = Cells::new(Vec::new());
         let made = windows(last.unwrap_or(&none), self.outside, self.shortest())?;
-        let config = CompileConfig { outside: self.outside, lead: self.lead_time(found), ..self.config.clone() };
+        let config = CompileConfig { outside: self.outside, lead: self.lead_time(*found), ..self.config.clone() };
         let kinds = found.settings.kinds.days();
         let (reasons, profiles) = of_days(history, need, &config, judged_by, &made, &kinds);
         let held_out = (found.outcome.arrived > 0.0).then(|| self.held_out(found.outcome));
         let days = self.load.days.len() as f64;
         let trust = days / (days + 1.0) * held_out.map_or(0.5, |held_out| held_out.coverage);
         let confidence = Confidence::new(if why.is_some() { trust.min(0.5) } else { trust });
-        let curve = held_out.iter().map(|held_out| CurvePoint {
-            windows: made.len(),
-            pod_hours_a_week: held_out.pod_hours_a_week,
-            violating_share: held_out.violating_share,
-            chosen: true,
-        });
-        let curve = curve.collect();
+        let curve = self.curve(found, tried);
         let schedule = Schedule::new(self.config.time_zone, made)?;
         let over_hpa = Some(found.settings);
         let draft = CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence, over_hpa };
-        Ok(match why {
+        Ok(match *why {
             Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft })),
             None => Compiled::Schedule(Box::new(draft)),
         })
+    }
+
+    /// The cheapest settings of each number of windows that cost less than all with fewer.
+    fn curve(&self, chosen: &Tried, tried: &[Tried]) -> Vec<CurvePoint> {
+        let mut by_number: Vec<&Tried> = tried.iter().collect();
+        by_number.sort_by(|a, b| a.windows.cmp(&b.windows).then(a.cost.total_cmp(&b.cost)));
+        let mut least = f64::INFINITY;
+        by_number.retain(|tried| {
+            let is_chosen = tried.settings == chosen.settings;
+            let is_cheaper = tried.cost < least;
+            least = least.min(tried.cost);
+            is_cheaper || is_chosen
+        });
+        let point = |tried: &Tried| {
+            let HeldOut { pod_hours_a_week, violating_share, .. } = self.held_out(tried.outcome);
+            let chosen = tried.settings == chosen.settings;
+            CurvePoint { windows: tried.windows, pod_hours_a_week, violating_share, chosen }
+        };
+        by_number.into_iter().map(point).collect()
     }
 
     fn lead_time(&self, found: Tried) -> Duration {

@@ -130,6 +130,8 @@ impl Cells {
     /// The different floors, lowest first.
     fn levels(&self) -> Vec<u32> {
         let mut levels = self.0.clone();
+        // Long runs of one floor first, so that there is little to sort.
+        levels.dedup();
         levels.sort_unstable();
         levels.dedup();
         levels

@@ -166,7 +166,7 @@ pub struct CompiledSchedule {
 pub struct HeldOut {
     /// Days judged.
     pub days: usize,
-    /// Share of their time in which the windows held the need.
+    /// Share of their time in which the windows held the need; over an HPA, of their requests that did not wait for too long.
     pub coverage: f64,
     /// Share of their requests that came while more was needed than the windows hold or, over an HPA, that waited for too long.
     pub violating_share: f64,
@@ -271,6 +271,7 @@ impl CompiledSchedule {
 
     fn event(&self, event: &AnnouncedEvent, lead: TimeDelta) -> Result<DatedWindow, InvalidWindow> {
         let pods = whole_pods(self.expected(event.from, event.to) * event.factor);
+        let lead = TimeDelta::minutes(lead.num_minutes());
         let from = event.from.checked_sub_signed(lead).unwrap_or(event.from);
         // A factor that is no number needs no pods, which the window refuses.
         DatedWindow::new(event.name.clone(), from, event.to, pods)

@@ -5,8 +5,8 @@ use super::profile::Sorted;
 use super::seen::Seen;
 use crate::Days;
 
-/// Bins of the ratio of need to floor, and bins per 1.
-const BINS: usize = 512;
+/// Bins of the ratio of need to floor, and bins per 1: up to twice the profile, beyond which it is no profile of what comes.
+const BINS: usize = 128;
 const BINS_PER_ONE: f64 = 64.0;
 
 /// A stretch of days that is judged by what came before it.

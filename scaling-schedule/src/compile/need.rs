@@ -1,7 +1,7 @@
 //! Pods that a sample needed: the input of the compiler.
 
 use scaling_core::metrics::Columns;
-use scaling_core::{ScalingMetrics, SignalKind};
+use scaling_core::{InvalidSetting, MAX_REPLICAS, ScalingMetrics, SignalKind};
 
 /// The pods that a sample needed, not rounded: [`need_by_cpu`] or [`need_by_load`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +54,22 @@ impl Need {
         is_need(need).then_some(need)
     }
 
+    /// Checks what a pod carries.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] unless it is a number above 0.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let (field, value) = match self.0 {
+            By::Cpu { target_percent } => ("target_percent", target_percent),
+            By::Load { load_per_pod, .. } => ("load_per_pod", load_per_pod),
+        };
+        if value > 0.0 && value.is_finite() {
+            Ok(())
+        } else {
+            Err(InvalidSetting { field, value, must: "a finite number above 0" })
+        }
+    }
+
     /// The needs of a history, one for each of its samples; one that [`is_need`] refuses does not tell.
     pub(crate) fn column(self, columns: Columns<'_>) -> impl Iterator<Item = f64> {
         let (values, factor, by_pods) = match self.0 {
@@ -65,7 +81,7 @@ impl Need {
     }
 }
 
-/// Returns true for a number of pods, be it a fraction; not for NaN, infinity or a negative number.
+/// Returns true for a number of pods, be it a fraction; not for NaN, a negative number, or more than Kubernetes can express.
 pub(crate) fn is_need(need: f64) -> bool {
-    need >= 0.0 && need.is_finite()
+    (0.0..=f64::from(MAX_REPLICAS)).contains(&need)
 }
