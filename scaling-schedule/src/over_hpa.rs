@@ -32,6 +32,8 @@ const NEGLIGIBLE: f64 = 0.0005;
 const ERRORS: f64 = 2.0;
 /// What a window costs in the choice between settings, relative to all pods: a twentieth of a percent.
 const A_WINDOW: f64 = 0.0005;
+/// What a violating request less is worth, in pods: a percent of the requests as much as half a percent of the pods.
+const A_VIOLATION: f64 = 0.5;
 /// Halvings of the interval of the price of a violation.
 const HALVINGS: usize = 7;
 /// Prices of a violation between which is searched.
@@ -234,19 +236,23 @@ impl<'a> Search<'a> {
         }
         let tried = self.tried(hpa.left_limit);
         let allowed = |tried: &&Tried| self.config.max_windows.is_none_or(|most| tried.windows <= most);
-        let price = |tried: &Tried| tried.cost + A_WINDOW * tried.windows as f64;
-        let best = tried.iter().filter(allowed).min_by(|a, b| price(a).total_cmp(&price(b))).copied();
-        let why = match best {
-            Some(best) if best.cost <= 1.0 + hpa.cost_limit => None,
-            other => {
-                let (left, cost) = other.map_or((1.0, 1.0), |best| (best.left, best.cost));
-                Some(Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost })
+        let price = |tried: &&Tried| tried.cost + A_WINDOW * tried.windows as f64 + A_VIOLATION * tried.outcome.share();
+        let cheapest = |limit: f64| {
+            let within = tried.iter().filter(allowed).filter(|tried| tried.cost <= limit);
+            within.min_by(|a, b| price(a).total_cmp(&price(b))).copied()
+        };
+        let (best, why) = match cheapest(1.0 + hpa.cost_limit) {
+            Some(best) => (Some(best), None),
+            None => {
+                let best = cheapest(f64::INFINITY);
+                let (left, cost) = best.map_or((1.0, 1.0), |best| (best.left, best.cost));
+                (best, Some(Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost }))
             }
         };
         Found { best: best.unwrap_or(nothing), why, tried }
     }
 
-    /// Of each kind of settings the smallest price of violations that leaves few enough.
+    /// Settings that leave few enough violations: of each kind some, down to the smallest price of violations that does.
     fn tried(&self, wanted: f64) -> Vec<Tried> {
         let leads = [self.lead.saturating_sub(1), self.lead];
         let mut found = Vec::new();
@@ -256,19 +262,17 @@ impl<'a> Search<'a> {
                 for lead in leads {
                     for change in [0.05, 0.1, 0.2, 0.5, 1.0] {
                         let (mut low, mut high) = (VIOLATION.0.ln(), VIOLATION.1.ln());
-                        let mut best = None;
                         for _ in 0..HALVINGS {
                             let middle = f64::midpoint(low, high);
                             let settings = Settings { kinds, blur, change, lead, violation: middle.exp() };
                             let tried = self.outcome(settings, &summed);
                             if tried.left <= wanted {
-                                best = Some(tried);
+                                found.push(tried);
                                 high = middle;
                             } else {
                                 low = middle;
                             }
                         }
-                        found.extend(best);
                     }
                 }
             }

@@ -68,7 +68,7 @@ fn a_batch_at_nine_gets_pods_before_nine_and_the_cut_holds_in_the_backtest() {
         let at = format!("2026-12-01T{time}:00Z").parse().unwrap();
         found.schedule.open_at(at).map_or(1, |open| open.min)
     };
-    assert!(floor("08:57") >= 16 && floor("15:00") == 1, "{}", found.schedule);
+    assert!(floor("09:00") >= 16 && floor("15:00") == 1, "{}", found.schedule);
     let held_out = found.held_out.unwrap();
     assert!(held_out.violating_share <= 0.5 * held_out.compared_violating_share, "{held_out:?}");
 

@@ -11,22 +11,36 @@ fn error<T: Error + Send + Sync + 'static>() {}
 
 #[test]
 fn types_are_shared_between_threads() {
+    shared::<AnnouncedEvent>();
     shared::<CompileConfig>();
+    shared::<Compiled>();
     shared::<CompiledSchedule>();
+    shared::<CostBasis>();
     shared::<CostReport>();
+    shared::<CurvePoint>();
     shared::<DatedWindow>();
     shared::<Days>();
     shared::<Forecaster>();
+    shared::<HeldOut>();
+    shared::<HpaBeneath>();
     shared::<LearntForecast>();
+    shared::<Need>();
+    shared::<NoSchedule>();
     shared::<Open<'static>>();
     shared::<PredictiveConfig>();
     shared::<PredictiveEngine>();
     shared::<Profile>();
+    shared::<Proof>();
+    shared::<ProofConfig>();
+    shared::<RenewedSchedule>();
+    shared::<Replayed>();
+    shared::<Savings>();
     shared::<Schedule>();
     shared::<ScheduleEngine>();
     shared::<Segment>();
     shared::<Size<'static>>();
     shared::<Snapshot>();
+    shared::<Unproven>();
     shared::<Band>();
     shared::<Week>();
     shared::<WeekBand>();
@@ -41,5 +55,6 @@ fn errors_can_be_boxed_and_sent() {
     error::<CompileError>();
     error::<InvalidSchedule>();
     error::<InvalidWindow>();
+    error::<ProofError>();
     error::<SnapshotError>();
 }

@@ -43,12 +43,13 @@ pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
         })
         .collect();
     // Of each cell the largest need up to a lead later.
-    let mut led = week.clone();
+    let mut led = week;
     let mut reach = 0;
     while reach < lead {
         // Doubling what has been reached, so that a lead of a day takes nine passes.
         let shift = (reach + 1).min(lead - reach);
-        let ahead: Vec<f64> = led.iter().cycle().skip(shift).take(led.len()).copied().collect();
+        let mut ahead = led.clone();
+        ahead.rotate_left(shift.min(led.len()));
         for (need, later) in led.iter_mut().zip(ahead) {
             *need = need.max(later);
         }
@@ -71,17 +72,16 @@ impl Ratios {
 
     /// Adds the days of an origin under a week of needs.
     pub(super) fn add(&mut self, seen: &Seen, origin: Origin, week: &[f64]) {
+        // A need where the profile has none is above every factor.
+        let scales: Vec<f64> = week.iter().map(|need| BINS_PER_ONE / need).collect();
         for day in seen.days.iter().take(origin.until).skip(origin.learn) {
             let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
-            for (cell, need) in day.cells.iter().zip(week.iter().skip(from)) {
-                if !cell.is_seen() {
-                    continue;
-                }
+            for (cell, scale) in day.cells.iter().zip(scales.iter().skip(from)).filter(|(cell, _)| cell.is_seen()) {
                 // As if needs lay evenly between the extremes of the cell.
                 for share in [1.0 / 6.0, 0.5, 5.0 / 6.0] {
                     let at = cell.low + (cell.top - cell.low) * share;
                     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates at the last bin
-                    let bin = if at <= 0.0 { 0 } else { ((at / need * BINS_PER_ONE).ceil() as usize).min(BINS) };
+                    let bin = if at <= 0.0 { 0 } else { ((at * scale * (1.0 - 1e-9)).ceil() as usize).min(BINS) };
                     if let Some(bin) = self.bins.get_mut(bin) {
                         *bin += cell.work / 3.0;
                     }

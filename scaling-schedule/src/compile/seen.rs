@@ -29,6 +29,14 @@ pub(super) struct Cell {
 impl Cell {
     const UNSEEN: Self = Self { low: f64::INFINITY, top: f64::NEG_INFINITY, work: 0.0, ms: 0.0 };
 
+    #[inline]
+    fn add(&mut self, need: f64, ms: f64) {
+        self.low = self.low.min(need);
+        self.top = self.top.max(need);
+        self.work += need * ms;
+        self.ms += ms;
+    }
+
     pub(super) fn is_seen(&self) -> bool {
         self.ms > 0.0
     }
@@ -72,7 +80,8 @@ impl Seen {
         let usual = usual_interval_ms(times);
         let oldest = times.last().map_or(0, |newest| newest.saturating_sub(LONGEST_MS));
         let mut clock = LocalClock::new(time_zone, CELL_MINUTES);
-        let (mut seen, mut today, mut place) = (Self::default(), None, Place::NOWHERE);
+        let (mut seen, mut place, mut here) = (Self::default(), Place::NOWHERE, Cell::UNSEEN);
+        let mut today = None;
         let nexts = times.iter().skip(1).copied().chain(times.last().map(|last| last.saturating_add(usual)));
         for ((at, next), need) in times.iter().copied().zip(nexts).zip(need.column(columns)) {
             if !is_need(need) || at < oldest {
@@ -82,27 +91,35 @@ impl Seen {
             let mut from = at;
             while from < until {
                 if !place.holds(from) {
+                    seen.keep(place, &mut here);
                     let Some(found) = clock.place(from) else { break };
                     place = found;
                     if today != Some(place.day) {
                         today = Some(place.day);
                         let Some(date) = date(place.day) else { break };
-                        let cells = vec![Cell::UNSEEN; DAY_CELLS];
-                        seen.days.push(Day { weekday: date.weekday(), cells });
+                        seen.days.push(Day { weekday: date.weekday(), cells: vec![Cell::UNSEEN; DAY_CELLS] });
                     }
                 }
                 let to = until.min(place.until_ms);
-                if let Some(cell) = seen.days.last_mut().and_then(|day| day.cells.get_mut(place.slot)) {
-                    let ms = (to - from) as f64;
-                    cell.low = cell.low.min(need);
-                    cell.top = cell.top.max(need);
-                    cell.work += need * ms;
-                    cell.ms += ms;
-                }
+                here.add(need, (to - from) as f64);
                 from = to;
             }
         }
+        seen.keep(place, &mut here);
         seen
+    }
+
+    /// Puts what was seen in one place there: a cell is passed once, or twice where the clock is put back.
+    fn keep(&mut self, place: Place, here: &mut Cell) {
+        if here.is_seen()
+            && let Some(cell) = self.days.last_mut().and_then(|day| day.cells.get_mut(place.slot))
+        {
+            cell.low = cell.low.min(here.low);
+            cell.top = cell.top.max(here.top);
+            cell.work += here.work;
+            cell.ms += here.ms;
+        }
+        *here = Cell::UNSEEN;
     }
 
     /// Days' worth of what was seen on these weekdays.
