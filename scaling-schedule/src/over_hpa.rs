@@ -241,13 +241,12 @@ impl<'a> Search<'a> {
             let within = tried.iter().filter(allowed).filter(|tried| tried.cost <= limit);
             within.min_by(|a, b| price(a).total_cmp(&price(b))).copied()
         };
-        let (best, why) = match cheapest(1.0 + hpa.cost_limit) {
-            Some(best) => (Some(best), None),
-            None => {
-                let best = cheapest(f64::INFINITY);
-                let (left, cost) = best.map_or((1.0, 1.0), |best| (best.left, best.cost));
-                (best, Some(Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost }))
-            }
+        let (best, why) = if let Some(best) = cheapest(1.0 + hpa.cost_limit) {
+            (Some(best), None)
+        } else {
+            let best = cheapest(f64::INFINITY);
+            let (left, cost) = best.map_or((1.0, 1.0), |best| (best.left, best.cost));
+            (best, Some(Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost }))
         };
         Found { best: best.unwrap_or(nothing), why, tried }
     }
@@ -350,7 +349,7 @@ impl<'a> Search<'a> {
         let (last, judged_by) = fitted.split_last().map_or((None, &[][..]), |(last, rest)| (Some(last), rest));
         let none = Cells::new(Vec::new());
         let made = windows(last.unwrap_or(&none), self.outside, self.shortest())?;
-        let config = CompileConfig { outside: self.outside, lead: self.lead_time(*found), ..self.config.clone() };
+        let config = CompileConfig { outside: self.outside, lead: lead_time(found), ..self.config.clone() };
         let kinds = found.settings.kinds.days();
         let (reasons, profiles) = of_days(history, need, &config, judged_by, &made, &kinds);
         let held_out = (found.outcome.arrived > 0.0).then(|| self.held_out(found.outcome));
@@ -386,10 +385,6 @@ impl<'a> Search<'a> {
         by_number.into_iter().map(point).collect()
     }
 
-    fn lead_time(&self, found: Tried) -> Duration {
-        Duration::from_secs(found.settings.lead.max(1) as u64 * u64::from(crate::compile::CELL_MINUTES) * 60)
-    }
-
     fn held_out(&self, outcome: Outcome) -> HeldOut {
         let alone = total(&self.alone);
         let steps = self.load.days.iter().skip(self.first).map(|day| day.end_step - day.first_step).sum::<usize>();
@@ -403,6 +398,10 @@ impl<'a> Search<'a> {
             compared_violating_share: alone.share(),
         }
     }
+}
+
+fn lead_time(found: &Tried) -> Duration {
+    Duration::from_secs(found.settings.lead.max(1) as u64 * u64::from(crate::compile::CELL_MINUTES) * 60)
 }
 
 fn total(outcomes: &[Outcome]) -> Outcome {

@@ -188,10 +188,10 @@ pub async fn prove(history: &MetricsHistory, config: &ProofConfig) -> Result<Pro
     }
 }
 
-fn schedule(percent: i32, compiler: CompileConfig, answer: &Arc<Mutex<Option<Compiled>>>) -> Candidate {
+fn schedule(percent: i32, config: CompileConfig, answer: &Arc<Mutex<Option<Compiled>>>) -> Candidate {
     let answer = Arc::clone(answer);
     Candidate::over_hpa("schedule", percent, move |training| {
-        let (driver, compiled) = driver_over_hpa(percent, &compiler, training, |hpa| hpa)?;
+        let (driver, compiled) = driver_over_hpa(percent, &config, training, |hpa| hpa)?;
         *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(compiled);
         Ok(driver)
     })

@@ -72,12 +72,12 @@ impl Cells {
         if lead == 0 {
             return self.clone();
         }
-        let mut led = self.0.clone();
+        let mut earlier = self.0.clone();
         for (start, length) in self.rises() {
             let floor = self.0.get(start % WEEK_CELLS).copied().unwrap_or(0);
-            raise(&mut led, start + WEEK_CELLS - lead.min(WEEK_CELLS), lead.min(WEEK_CELLS) + length, floor);
+            raise(&mut earlier, start + WEEK_CELLS - lead.min(WEEK_CELLS), lead.min(WEEK_CELLS) + length, floor);
         }
-        Self(led)
+        Self(earlier)
     }
 
     /// Starts and lengths of runs of one floor that is higher than the one before.

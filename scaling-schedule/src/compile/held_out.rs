@@ -43,19 +43,19 @@ pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
         })
         .collect();
     // Of each cell the largest need up to a lead later.
-    let mut led = week;
+    let mut earlier = week;
     let mut reach = 0;
     while reach < lead {
         // Doubling what has been reached, so that a lead of a day takes nine passes.
         let shift = (reach + 1).min(lead - reach);
-        let mut ahead = led.clone();
-        ahead.rotate_left(shift.min(led.len()));
-        for (need, later) in led.iter_mut().zip(ahead) {
+        let mut ahead = earlier.clone();
+        ahead.rotate_left(shift.min(earlier.len()));
+        for (need, later) in earlier.iter_mut().zip(ahead) {
             *need = need.max(later);
         }
         reach += shift;
     }
-    led
+    earlier
 }
 
 /// Work of judged days by the ratio of need to what the profile says: how much of it a factor on the profile would leave above.

@@ -33,7 +33,7 @@ pub(super) struct Day {
 }
 
 impl Load {
-    pub(super) fn new(history: &MetricsHistory, need: Need, time_zone: Tz, step_s: u32) -> Self {
+    pub(super) fn new(history: &MetricsHistory, need: Need, time_zone: Tz, seconds: u32) -> Self {
         let columns = history.before(i64::MAX);
         let newest = columns.times().last().copied().unwrap_or(0);
         let points: Vec<(i64, f64)> = columns
@@ -43,11 +43,11 @@ impl Load {
             .zip(need.column(columns))
             .filter(|(at, need)| is_need(*need) && newest.saturating_sub(*at) <= LONGEST_MS)
             .collect();
-        let mut steps: Vec<i64> = points.iter().zip(points.iter().skip(1)).map(|(a, b)| b.0 - a.0).collect();
-        let usual = stats::quantile_of(&mut steps, 0.5).unwrap_or(60_000).clamp(1, 3_600_000);
-        let step_ms = i64::from(step_s.max(1)) * 1000;
+        let mut intervals: Vec<i64> = points.iter().zip(points.iter().skip(1)).map(|(a, b)| b.0 - a.0).collect();
+        let usual = stats::quantile_of(&mut intervals, 0.5).unwrap_or(60_000).clamp(1, 3_600_000);
+        let step_ms = i64::from(seconds.max(1)) * 1000;
         let mut load =
-            Self { step_s: f64::from(step_s.max(1)), demand: Vec::new(), cells: Vec::new(), days: Vec::new() };
+            Self { step_s: f64::from(seconds.max(1)), demand: Vec::new(), cells: Vec::new(), days: Vec::new() };
         let (Some(first), Some(last)) = (points.first(), points.last()) else { return load };
         let mut clock = LocalClock::new(time_zone, 5);
         let (mut place, mut today) = (Place::NOWHERE, None);

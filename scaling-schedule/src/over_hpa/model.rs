@@ -57,16 +57,16 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(hpa: &HpaBeneath, step_s: f64) -> Self {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most a day, by validation
-        let steps = |duration: std::time::Duration| (duration.as_secs_f64() / step_s).ceil() as usize;
+        let lasting = |duration: std::time::Duration| (duration.as_secs_f64() / step_s).ceil() as usize;
         Self {
             target: hpa.target_percent / 100.0,
             tolerance: hpa.tolerance,
             min: hpa.bounds.min().max(1),
             max: hpa.bounds.max().max(1),
-            lag: steps(hpa.metrics_lag),
-            window: steps(hpa.metrics_window).max(1),
-            start_up: steps(hpa.start_up),
-            stabilization: steps(hpa.stabilization),
+            lag: lasting(hpa.metrics_lag),
+            window: lasting(hpa.metrics_window).max(1),
+            start_up: lasting(hpa.start_up),
+            stabilization: lasting(hpa.stabilization),
             objective: hpa.objective.wait.as_secs_f64() / step_s,
             patience: hpa.objective.patience.as_secs_f64() / step_s,
         }
