@@ -14,6 +14,7 @@ mod predictive;
 mod proof;
 mod strip;
 
+pub use calendar::{CronExpression, CronFault, CronField, Firings, InvalidCron, TermFault, Upcoming};
 pub use calendar::{DatedWindow, Days, Open, Schedule, Segment, Week, Window};
 pub use compile::{
     AnnouncedEvent, CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule,
