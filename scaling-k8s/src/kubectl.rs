@@ -1,7 +1,11 @@
-//! Plans as `kubectl` commands, for a person to read and run.
+//! Plans and schedules as `kubectl` commands, for a person to read and run.
+
+mod schedule;
 
 use scaling_core::HpaPlan;
 use serde_json::Value;
+
+pub use schedule::{read_schedule, schedule, schedule_script, set_bounds};
 
 use crate::resting::Seen;
 

@@ -5,7 +5,8 @@
 use proptest::prelude::*;
 use scaling_core::chrono::Weekday;
 use scaling_core::{Bounds, Target};
-use scaling_k8s::api::cronjob::{CronJobs, InvalidCronJobs, LABEL, Moment, WeekPlan};
+use scaling_k8s::api::cronjob::{CronJobs, LABEL};
+use scaling_k8s::api::{Moment, OutputError, WeekPlan};
 use serde_json::{Value, json};
 
 fn bounds(min: u32, max: u32) -> Bounds {
@@ -128,7 +129,7 @@ fn the_week_is_read_back_unless_somebody_edited_the_script() {
         ] {
             let mut edited = job.clone();
             *edited.pointer_mut(pointer).unwrap() = value;
-            assert!(matches!(CronJobs::read_week(&edited), Err(InvalidCronJobs::Unreadable(_))), "{pointer}");
+            assert!(matches!(CronJobs::read_week(&edited), Err(OutputError::Unreadable { .. })), "{pointer}");
         }
     }
 }
@@ -136,7 +137,7 @@ fn the_week_is_read_back_unless_somebody_edited_the_script() {
 #[test]
 fn what_kubernetes_would_not_take_is_refused() {
     for zone in ["", "local", "Local", "Europe//Berlin", "/UTC", "../etc", "Europe/Ber lin", "a'b", &"a".repeat(65)] {
-        assert!(matches!(WeekPlan::new(zone, bounds(1, 2)), Err(InvalidCronJobs::Name { .. })), "{zone}");
+        assert!(matches!(WeekPlan::new(zone, bounds(1, 2)), Err(OutputError::Name { .. })), "{zone}");
     }
     for (target, image) in [
         (Target::deployment("Shop", "a"), "x"),
@@ -145,10 +146,10 @@ fn what_kubernetes_would_not_take_is_refused() {
         (target(), "a b"),
         (target(), "a\"$(b)"),
     ] {
-        assert!(matches!(CronJobs::new(&target, week("UTC"), image), Err(InvalidCronJobs::Name { .. })));
+        assert!(matches!(CronJobs::new(&target, week("UTC"), image), Err(OutputError::Name { .. })));
     }
-    assert!(matches!(Moment::new(Weekday::Mon, 24, 0), Err(InvalidCronJobs::Time { .. })));
-    assert!(matches!(Moment::new(Weekday::Mon, 0, 60), Err(InvalidCronJobs::Time { .. })));
+    assert!(matches!(Moment::new(Weekday::Mon, 24, 0), Err(OutputError::Time { .. })));
+    assert!(matches!(Moment::new(Weekday::Mon, 0, 60), Err(OutputError::Time { .. })));
     for written in [
         r#"{"time_zone":"UTC","outside":{"min":1,"max":2},"windows":[[5,5,1,2]]}"#,
         r#"{"time_zone":"UTC","outside":{"min":1,"max":2},"windows":[[0,10081,1,2]]}"#,

@@ -7,7 +7,7 @@
 //! ```
 //! use scaling_core::{Bounds, Target};
 //! use scaling_core::chrono::Weekday::{Fri, Mon, Sat};
-//! use scaling_k8s::api::cronjob::{CronJobs, Moment, WeekPlan};
+//! use scaling_k8s::api::{Moment, WeekPlan, cronjob::CronJobs};
 //!
 //! let hpa = Target::deployment("shop", "checkout");
 //! let mut week = WeekPlan::new("Europe/Berlin", Bounds::new(2, 10)?)?;
@@ -21,16 +21,13 @@
 //! ```
 
 mod script;
-mod week;
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
-use scaling_core::{Bounds, InvalidBounds, Target};
+use scaling_core::{Bounds, Target};
 use serde_json::{Value, json};
 
-pub use week::{Moment, WeekPlan};
+use super::{OutputError, WeekPlan, to_yaml};
+pub(crate) use script::of as script_of;
 
 /// Key of the label by which the objects of one schedule are found and pruned: its value is the name of the HPA.
 pub const LABEL: &str = "kube-scaling/schedule";
@@ -44,39 +41,6 @@ const MAX_NAME: usize = 52;
 const MAX_LABEL: usize = 63;
 /// Minute of each hour at which the state is looked at.
 const RESYNC: &str = "7 * * * *";
-
-/// Reasons why a schedule cannot be CronJobs.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidCronJobs {
-    /// A name is not one that Kubernetes takes.
-    #[error("{field} is {value:?}; it must be {must}")]
-    Name {
-        /// The field.
-        field: &'static str,
-        /// Value of the field.
-        value: String,
-        /// Condition that the value must meet.
-        must: &'static str,
-    },
-    /// There is no such time of the day.
-    #[error("there is no time {hour:02}:{minute:02}")]
-    Time {
-        /// The hour.
-        hour: u32,
-        /// The minute.
-        minute: u32,
-    },
-    /// Bounds cannot be.
-    #[error(transparent)]
-    Bounds(#[from] InvalidBounds),
-    /// A CronJob that was read is none of ours, or was edited.
-    #[error("it cannot be read back: {0}")]
-    Unreadable(String),
-    /// The objects cannot be written as YAML.
-    #[error("the objects cannot be written: {0}")]
-    Write(#[source] Arc<dyn std::error::Error + Send + Sync>),
-}
 
 /// The objects that carry out a weekly schedule on one HPA.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,10 +57,10 @@ impl CronJobs {
     /// `/usr/share/zoneinfo`; where one of them is missing, a job fails and changes nothing.
     ///
     /// # Errors
-    /// [`InvalidCronJobs::Name`] if namespace, HPA or image cannot be called so.
-    pub fn new(target: &Target, week: WeekPlan, image: impl Into<String>) -> Result<Self, InvalidCronJobs> {
+    /// [`OutputError::Name`] if namespace, HPA or image cannot be called so.
+    pub fn new(target: &Target, week: WeekPlan, image: impl Into<String>) -> Result<Self, OutputError> {
         let (namespace, hpa, image) = (target.namespace.clone(), target.hpa.clone(), image.into());
-        let fault = |field, value: &str, must| Err(InvalidCronJobs::Name { field, value: value.to_owned(), must });
+        let fault = |field, value: &str, must| Err(OutputError::Name { field, value: value.to_owned(), must });
         if !is_dns_label(&namespace) {
             return fault("namespace", &namespace, "a DNS label");
         }
@@ -156,51 +120,38 @@ impl CronJobs {
     /// The objects as a YAML stream.
     ///
     /// # Errors
-    /// [`InvalidCronJobs::Write`] if they cannot be expressed.
-    pub fn to_yaml(&self) -> Result<String, InvalidCronJobs> {
-        let written =
-            |object: &Value| serde_saphyr::to_string(object).map_err(|error| InvalidCronJobs::Write(Arc::new(error)));
-        let documents: Vec<String> = self.objects().iter().map(written).collect::<Result<_, _>>()?;
-        Ok(documents.join("---\n"))
+    /// [`OutputError::Write`] if they cannot be expressed.
+    pub fn to_yaml(&self) -> Result<String, OutputError> {
+        to_yaml(&self.objects())
     }
 
     /// Reads the week of a CronJob that was made here.
     ///
     /// # Errors
-    /// [`InvalidCronJobs::Unreadable`] if it was not, or somebody has edited its script since.
-    pub fn read_week(cron_job: &Value) -> Result<WeekPlan, InvalidCronJobs> {
-        let unreadable = |why: String| InvalidCronJobs::Unreadable(why);
+    /// [`OutputError::Unreadable`] if it was not, or somebody has edited its script since.
+    pub fn read_week(cron_job: &Value) -> Result<WeekPlan, OutputError> {
         let text = |pointer: &str| cron_job.pointer(pointer).and_then(Value::as_str);
         let annotation =
             |key: &str| cron_job.pointer("/metadata/annotations").and_then(|all| all.get(key)).and_then(Value::as_str);
-        let written = annotation(ANNOTATION).ok_or_else(|| unreadable(format!("{ANNOTATION} is missing")))?;
+        let written = annotation(ANNOTATION).ok_or_else(|| OutputError::unreadable(ANNOTATION, "it is missing"))?;
         let week: WeekPlan =
-            serde_json::from_str(written).map_err(|error| unreadable(format!("{ANNOTATION}: {error}")))?;
+            serde_json::from_str(written).map_err(|error| OutputError::unreadable(ANNOTATION, error.to_string()))?;
         let hpa = annotation(HPA).unwrap_or_default();
         let namespace = text("/metadata/namespace").unwrap_or("default");
         let script = text("/spec/jobTemplate/spec/template/spec/containers/0/command/2");
         if script != Some(&script::of(&week, namespace, hpa)) {
-            return Err(unreadable("its script is not the one of its week".to_owned()));
+            return Err(OutputError::unreadable("command", "its script is not the one of its week"));
         }
         if text("/spec/timeZone") != Some(week.time_zone()) {
-            return Err(unreadable("its time zone is not that of its week".to_owned()));
+            return Err(OutputError::unreadable("spec.timeZone", "it is not that of its week"));
         }
         Ok(week)
     }
 
-    /// Cron expressions with the ends of the names that go with them: one for each time of the day at which something begins or ends.
+    /// Cron expressions with the ends of the names that go with them: one for each time at which something begins or ends.
     fn schedules(&self) -> Vec<(String, String)> {
-        let mut days_of: BTreeMap<(u32, u32), Vec<&'static str>> = BTreeMap::new();
-        for change in self.week.changes() {
-            days_of.entry((change.hour(), change.minute())).or_default().push(change.day_name());
-        }
-        let at = |((hour, minute), days): (&(u32, u32), &Vec<&str>)| {
-            // Names of days: numbers mean other days to other readers of cron.
-            let days = if days.len() == 7 { "*".to_owned() } else { days.join(",") };
-            (format!("{hour:02}{minute:02}"), format!("{minute} {hour} * * {days}"))
-        };
-        let week = days_of.iter().map(at);
-        week.chain([("hourly".to_owned(), RESYNC.to_owned())]).collect()
+        let edges = self.week.edges().into_iter().map(|edge| (edge.suffix(), edge.cron()));
+        edges.chain([("hourly".to_owned(), RESYNC.to_owned())]).collect()
     }
 
     fn cron_job(&self, name: &str, account: &str, schedule: &str) -> Value {

@@ -5,7 +5,8 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 use scaling_core::chrono::Weekday;
 use scaling_core::{ApplyMode, Target};
-use scaling_k8s::api::cronjob::{CronJobs, Moment, WeekPlan};
+use scaling_k8s::api::cronjob::CronJobs;
+use scaling_k8s::api::{Moment, WeekPlan};
 use scaling_k8s::{CronJobApplier, CronJobErrorKind};
 use serde_json::json;
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use scaling_core::Target;
 use scaling_core::chrono::{DateTime, TimeDelta, Weekday};
-use scaling_k8s::api::cronjob::{CronJobs, Moment, WeekPlan};
+use scaling_k8s::api::cronjob::CronJobs;
+use scaling_k8s::api::{Moment, WeekPlan};
 use scaling_k8s::history::{Change, EventSeries};
 use serde_json::Value;
 

@@ -13,7 +13,8 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use scaling_core::chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use scaling_core::{Bounds, Target};
-use scaling_k8s::api::cronjob::{CronJobs, LABEL, Moment, WeekPlan};
+use scaling_k8s::api::cronjob::{CronJobs, LABEL};
+use scaling_k8s::api::{Moment, WeekPlan};
 use serde_json::{Value, json};
 
 use crate::support::proxy::now;

@@ -9,6 +9,7 @@ mod every;
 mod field;
 mod firings;
 mod upcoming;
+mod windows;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,8 +34,8 @@ use field::{DAYS, FieldSet};
 /// `@hourly`, and `@every` with a duration, which counts from the last run.
 ///
 /// On the days of a clock change, a time that the wall clock skips does not fire, and one that it shows twice fires twice. The parser of
-/// the CronJob controller agrees but for its faults: where the clock changes by half an hour, or skips midnight east of Greenwich, it can
-/// lose a firing of that day.
+/// the CronJob controller agrees but for its faults: where the clock moves by half an hour or skips midnight, it can lose a firing of that
+/// day, or run on into it.
 ///
 /// ```
 /// use scaling_core::chrono::{DateTime, Utc};

@@ -128,7 +128,10 @@ impl Schedule {
 
     /// Returns the bounds that the open windows hold. `None` if no window is open.
     pub fn open_at(&self, at: DateTime<Utc>) -> Option<Open<'_>> {
-        let local = self.wall_clock(at)?;
+        self.on_wall_clock(self.wall_clock(at)?)
+    }
+
+    pub(super) fn on_wall_clock(&self, local: NaiveDateTime) -> Option<Open<'_>> {
         let dated = self.events.iter().filter(|event| event.is_open(local));
         let dated = dated.map(|event| Open { window: event.name(), min: event.min(), max: event.max() });
         self.recurring_on_wall_clock(local).into_iter().chain(dated).reduce(Open::and)

@@ -6,35 +6,23 @@ use super::{WeekPlan, pair};
 use crate::kubectl::quoted;
 
 /// A POSIX shell script that writes the bounds which hold now. Days are 1 (Monday) to 7, so a moment is one number: 10830 is Monday
-/// 08:30.
+/// 08:30. So is that of an event, with its year: 202611271800.
 ///
 /// Without the data of its time zone `date` would quietly say UTC, so the script fails instead. The names in it are those of
 /// Kubernetes, or quoted.
-pub(super) fn of(week: &WeekPlan, namespace: &str, hpa: &str) -> String {
+pub(crate) fn of(week: &WeekPlan, namespace: &str, hpa: &str) -> String {
     let zone = week.time_zone();
-    let (min, max) = pair(week.outside());
     let mut script = String::from("set -eu\n");
     // Writing to a String cannot fail.
     if zone != "UTC" {
         let file = quoted(&format!("/usr/share/zoneinfo/{zone}"));
         let _ = writeln!(script, "test -f {file} || {{ echo \"no data of time zone {zone}\" >&2; exit 1; }}");
     }
-    let _ = writeln!(script, "now=$(TZ={} date +%u%H%M)", quoted(zone));
-    let _ = writeln!(script, "case $now in");
-    let _ = writeln!(script, "  [1-7][0-9][0-9][0-9][0-9]) ;;");
-    let _ = writeln!(script, "  *) echo \"date says $now\" >&2; exit 1 ;;");
-    let _ = writeln!(script, "esac");
-    let _ = writeln!(script, "min={min} max={max}");
-    let _ = writeln!(script, "while read -r from to least most; do");
-    let _ = writeln!(script, "  if [ \"$now\" -ge \"$from\" ] && [ \"$now\" -lt \"$to\" ]; then");
-    let _ = writeln!(script, "    min=$least max=$most");
-    let _ = writeln!(script, "  fi");
-    let _ = writeln!(script, "done <<'WEEK'");
-    for (from, to, bounds) in week.rows() {
-        let (min, max) = pair(bounds);
-        let _ = writeln!(script, "{from} {to} {min} {max}");
+    clock(&mut script, week);
+    table(&mut script, week);
+    if week.has_events() {
+        events(&mut script, week);
     }
-    let _ = writeln!(script, "WEEK");
     let (namespace, hpa) = (quoted(namespace), quoted(hpa));
     let command =
         |verb: &str| format!("kubectl --namespace {namespace} {verb} horizontalpodautoscalers.autoscaling {hpa}");
@@ -50,4 +38,55 @@ pub(super) fn of(week: &WeekPlan, namespace: &str, hpa: &str) -> String {
         command("patch")
     );
     script
+}
+
+/// The time as `now`, and as `date` with events: both of one look at the clock.
+fn clock(script: &mut String, week: &WeekPlan) {
+    let zone = quoted(week.time_zone());
+    if week.has_events() {
+        let _ = writeln!(script, "date=$(TZ={zone} date +%u%H%M-%Y%m%d%H%M)");
+        let _ = writeln!(script, "now=${{date%-*}} date=${{date#*-}}");
+        let _ = writeln!(script, "case $date in");
+        let _ = writeln!(script, "  [1-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]) ;;");
+        let _ = writeln!(script, "  *) echo \"date says $date\" >&2; exit 1 ;;");
+        let _ = writeln!(script, "esac");
+        // A shell with numbers of 32 bits would take no date for one.
+        let _ = writeln!(script, "test 202601010000 -lt 202601010001");
+    } else {
+        let _ = writeln!(script, "now=$(TZ={zone} date +%u%H%M)");
+    }
+    let _ = writeln!(script, "case $now in");
+    let _ = writeln!(script, "  [1-7][0-9][0-9][0-9][0-9]) ;;");
+    let _ = writeln!(script, "  *) echo \"date says $now\" >&2; exit 1 ;;");
+    let _ = writeln!(script, "esac");
+}
+
+fn table(script: &mut String, week: &WeekPlan) {
+    let (min, max) = pair(week.outside());
+    let _ = writeln!(script, "min={min} max={max}");
+    let _ = writeln!(script, "while read -r from to least most; do");
+    let _ = writeln!(script, "  if [ \"$now\" -ge \"$from\" ] && [ \"$now\" -lt \"$to\" ]; then");
+    let _ = writeln!(script, "    min=$least max=$most");
+    let _ = writeln!(script, "  fi");
+    let _ = writeln!(script, "done <<'WEEK'");
+    for (from, to, bounds) in week.rows() {
+        let (min, max) = pair(bounds);
+        let _ = writeln!(script, "{from} {to} {min} {max}");
+    }
+    let _ = writeln!(script, "WEEK");
+}
+
+/// Events raise what the week says.
+fn events(script: &mut String, week: &WeekPlan) {
+    let _ = writeln!(script, "while read -r from to least most; do");
+    let _ = writeln!(script, "  if [ \"$date\" -ge \"$from\" ] && [ \"$date\" -lt \"$to\" ]; then");
+    let _ = writeln!(script, "    if [ \"$least\" -gt \"$min\" ]; then min=$least; fi");
+    let _ = writeln!(script, "    if [ \"$most\" -gt \"$max\" ]; then max=$most; fi");
+    let _ = writeln!(script, "  fi");
+    let _ = writeln!(script, "done <<'EVENTS'");
+    for (from, to, min, max) in week.dated_rows() {
+        let _ = writeln!(script, "{from} {to} {min} {max}");
+    }
+    let _ = writeln!(script, "EVENTS");
+    let _ = writeln!(script, "if [ \"$min\" -gt \"$max\" ]; then max=$min; fi");
 }

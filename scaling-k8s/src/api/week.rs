@@ -1,4 +1,7 @@
-//! The bounds of a week on the wall clock.
+//! The bounds of a week on the wall clock, and what events raise on top of it.
+
+mod dated;
+mod edges;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +10,14 @@ use scaling_core::Bounds;
 use scaling_core::chrono::Weekday;
 use serde::{Deserialize, Serialize};
 
-use super::InvalidCronJobs;
+use super::OutputError;
+use dated::Raise;
+pub(super) use edges::Edge;
+#[cfg(feature = "schedule")]
+pub(super) use edges::minutes_of;
 
 const DAY: u32 = 24 * 60;
-const WEEK: u32 = 7 * DAY;
+pub(super) const WEEK: u32 = 7 * DAY;
 const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
 /// Longest name of a time zone.
 const MAX_ZONE: usize = 64;
@@ -23,10 +30,10 @@ impl Moment {
     /// The minute of a day.
     ///
     /// # Errors
-    /// [`InvalidCronJobs::Time`] if no day has it.
-    pub fn new(day: Weekday, hour: u32, minute: u32) -> Result<Self, InvalidCronJobs> {
+    /// [`OutputError::Time`] if no day has it.
+    pub fn new(day: Weekday, hour: u32, minute: u32) -> Result<Self, OutputError> {
         if hour > 23 || minute > 59 {
-            return Err(InvalidCronJobs::Time { hour, minute });
+            return Err(OutputError::Time { hour, minute });
         }
         Ok(Self(day.num_days_from_monday() * DAY + hour * 60 + minute))
     }
@@ -41,7 +48,22 @@ impl Moment {
         self.0 % 60
     }
 
-    pub(super) fn day_name(self) -> &'static str {
+    /// The weekday.
+    pub fn day(self) -> Weekday {
+        u8::try_from(self.0 / DAY).ok().and_then(|day| Weekday::try_from(day).ok()).unwrap_or(Weekday::Mon)
+    }
+
+    /// Minutes since Monday 00:00.
+    pub(crate) fn minute_of_week(self) -> u32 {
+        self.0
+    }
+
+    /// A minute since Monday 00:00; 10,080 is Monday again.
+    pub(crate) fn of_week(minute: u32) -> Self {
+        Self(minute % WEEK)
+    }
+
+    fn day_name(self) -> &'static str {
         DAYS.get((self.0 / DAY) as usize).copied().unwrap_or("MON")
     }
 
@@ -57,7 +79,7 @@ impl fmt::Display for Moment {
     }
 }
 
-/// Bounds for every minute of a week, on the wall clock of a time zone.
+/// Bounds for every minute of a week, on the wall clock of a time zone, and what events of one date raise on top of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct WeekPlan {
@@ -65,6 +87,7 @@ pub struct WeekPlan {
     outside: Bounds,
     /// The bounds from a minute on, until the next entry; none for those outside of all windows.
     from: BTreeMap<u32, Option<Bounds>>,
+    events: Vec<Raise>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,18 +97,24 @@ struct Written {
     outside: Bounds,
     /// From, to, min, max.
     windows: Vec<(u32, u32, u32, u32)>,
+    /// From, to, min, max.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Vec<(String, String, u32, Option<u32>)>,
 }
 
 impl TryFrom<Written> for WeekPlan {
-    type Error = InvalidCronJobs;
+    type Error = OutputError;
 
-    fn try_from(written: Written) -> Result<Self, InvalidCronJobs> {
+    fn try_from(written: Written) -> Result<Self, OutputError> {
         let mut week = Self::new(written.time_zone, written.outside)?;
         for (from, to, min, max) in written.windows {
             if from >= to || to > WEEK {
-                return Err(InvalidCronJobs::Unreadable(format!("a window from minute {from} to {to}")));
+                return Err(OutputError::unreadable("windows", format!("a window from minute {from} to {to}")));
             }
             week.fill(from, to, Bounds::new(min, max)?);
+        }
+        for (from, to, min, max) in written.events {
+            week.raise(dated::read("events", &from)?, dated::read("events", &to)?, min, max)?;
         }
         Ok(week)
     }
@@ -94,7 +123,8 @@ impl TryFrom<Written> for WeekPlan {
 impl From<WeekPlan> for Written {
     fn from(week: WeekPlan) -> Self {
         let windows = week.windows().map(|(from, to, bounds)| (from, to, bounds.min(), bounds.max())).collect();
-        Self { windows, outside: week.outside, time_zone: week.time_zone }
+        let events = week.events.iter().map(Raise::written).collect();
+        Self { windows, events, outside: week.outside, time_zone: week.time_zone }
     }
 }
 
@@ -103,34 +133,37 @@ impl WeekPlan {
     /// here only the form of the name is checked.
     ///
     /// # Errors
-    /// [`InvalidCronJobs::Name`] if no zone can be called so. `Local` is none: it would be that of whoever reads it.
-    pub fn new(time_zone: impl Into<String>, outside: Bounds) -> Result<Self, InvalidCronJobs> {
+    /// [`OutputError::Name`] if no zone can be called so. `Local` is none: it would be that of whoever reads it.
+    pub fn new(time_zone: impl Into<String>, outside: Bounds) -> Result<Self, OutputError> {
         let time_zone = time_zone.into();
         let is_part =
             |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c));
         let is_local = time_zone.eq_ignore_ascii_case("local");
         if time_zone.len() > MAX_ZONE || !time_zone.split('/').all(is_part) || is_local {
             let value = time_zone.chars().take(MAX_ZONE).collect();
-            return Err(InvalidCronJobs::Name { field: "time zone", value, must: "the name of an IANA time zone" });
+            return Err(OutputError::Name { field: "time zone", value, must: "the name of an IANA time zone" });
         }
-        Ok(Self { time_zone, outside, from: BTreeMap::from([(0, None)]) })
+        Ok(Self { time_zone, outside, from: BTreeMap::from([(0, None)]), events: Vec::new() })
     }
 
-    /// The week of a schedule: its floors on top of the bounds that hold outside of its windows. A floor raises the min, and the max only
-    /// where it is higher than that.
+    /// The week of a schedule, with its events: its floors and ceilings on top of the bounds that hold outside of its windows. A floor raises
+    /// the min, and the max only where it is higher than that; a ceiling raises the max.
     ///
     /// Where a clock change skips or repeats a time, the jobs go by the clock as the schedule does, and are at most an hour late.
     ///
     /// # Errors
-    /// [`InvalidCronJobs::Bounds`] if a floor is more than Kubernetes can store.
+    /// [`OutputError::Bounds`] if a floor is more than Kubernetes can store.
     #[cfg(feature = "schedule")]
-    pub fn of(schedule: &scaling_schedule::Schedule, outside: Bounds) -> Result<Self, InvalidCronJobs> {
+    pub fn of(schedule: &scaling_schedule::Schedule, outside: Bounds) -> Result<Self, OutputError> {
         let mut week = Self::new(schedule.time_zone().name(), outside)?;
         for segment in schedule.week().segments() {
             if let Some(floor) = segment.floor {
-                let raised = Bounds::new(outside.min().max(floor), outside.max().max(floor))?;
+                let raised = dated::raised(outside, floor, segment.ceiling)?;
                 week.fill(segment.start_minute, segment.end_minute, raised);
             }
+        }
+        for event in schedule.events() {
+            week.raise(event.from(), event.to(), event.min(), event.max())?;
         }
         Ok(week)
     }
@@ -146,7 +179,7 @@ impl WeekPlan {
         }
     }
 
-    /// Returns the bounds that hold at a moment.
+    /// Returns the bounds that hold at a moment of a week without events.
     pub fn at(&self, moment: Moment) -> Bounds {
         let entry = self.from.range(..=moment.0).next_back();
         entry.and_then(|(_, bounds)| *bounds).unwrap_or(self.outside)
@@ -184,9 +217,22 @@ impl WeekPlan {
         self.windows().map(|(from, to, bounds)| (Moment::number(from), Moment::number(to), bounds))
     }
 
-    fn windows(&self) -> impl Iterator<Item = (u32, u32, Bounds)> {
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (u32, u32, Bounds)> {
         let ends = self.from.keys().copied().skip(1).chain([WEEK]);
         self.from.iter().zip(ends).filter_map(|((from, bounds), to)| bounds.map(|bounds| (*from, to, bounds)))
+    }
+
+    /// Sets the bounds of each minute of the week, in order.
+    #[cfg(feature = "schedule")]
+    pub(super) fn fill_minutes(&mut self, bounds: &[Bounds]) {
+        let mut from = 0;
+        for same in bounds.chunk_by(|one, next| one == next) {
+            let to = from + u32::try_from(same.len()).unwrap_or(0);
+            if let Some(bounds) = same.first().filter(|bounds| **bounds != self.outside) {
+                self.fill(from, to.min(WEEK), *bounds);
+            }
+            from = to;
+        }
     }
 
     fn fill(&mut self, from: u32, to: u32, bounds: Bounds) {

@@ -1,0 +1,70 @@
+//! Windows and schedules as cron expressions.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDateTime, NaiveTime, TimeDelta, Weekday};
+
+use super::{CronExpression, InvalidCron};
+use crate::{DatedWindow, Days, Schedule, Window};
+
+impl Window {
+    /// The expressions of its start and of its end.
+    ///
+    /// ```
+    /// use scaling_schedule::{Days, Window};
+    ///
+    /// let night = Window::parse("night", Days::WEEKEND, "22:00", "02:00", 4)?;
+    /// let (opens, closes) = night.cron()?;
+    /// assert_eq!((opens.as_str(), closes.as_str()), ("0 22 * * SAT,SUN", "0 2 * * MON,SUN"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None today: a window has a day. See [`CronExpression::weekly`].
+    pub fn cron(&self) -> Result<(CronExpression, CronExpression), InvalidCron> {
+        let last_days =
+            if self.ends_next_day() { Days::of(self.days().iter().map(|day| day.succ())) } else { self.days() };
+        Ok((CronExpression::weekly(self.from(), self.days())?, CronExpression::weekly(self.to(), last_days)?))
+    }
+}
+
+impl Schedule {
+    /// The expressions at whose firings the bounds change: one for each time of the day at which a week does, in order, and one for each
+    /// edge of an event at which none of those fires. No two fire at the same time in a week without events.
+    ///
+    /// An expression of an event comes again each year, so what it starts must look at the year.
+    ///
+    /// # Errors
+    /// None today. See [`CronExpression::weekly`].
+    pub fn cron(&self) -> Result<Vec<CronExpression>, InvalidCron> {
+        let mut days_at: BTreeMap<NaiveTime, Vec<Weekday>> = BTreeMap::new();
+        let week = self.week();
+        let last = week.segments().last();
+        let before = last.into_iter().chain(week.segments());
+        for (segment, before) in week.segments().iter().zip(before) {
+            if (segment.floor, segment.ceiling) != (before.floor, before.ceiling) {
+                let (day, time) = segment.start();
+                days_at.entry(time).or_default().push(day);
+            }
+        }
+        let weekly = days_at.into_iter().map(|(time, days)| CronExpression::weekly(time, Days::of(days)));
+        let mut all: Vec<CronExpression> = weekly.collect::<Result<_, _>>()?;
+        for edge in self.edges_of_events() {
+            if !all.iter().any(|cron| cron.matches(edge)) {
+                all.push(CronExpression::yearly(edge)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Times on the wall clock at which an event changes the bounds, in order.
+    fn edges_of_events(&self) -> Vec<NaiveDateTime> {
+        let bounds = |local| self.on_wall_clock(local).map(|open| (open.min, open.max));
+        let edges = self.events().iter().flat_map(|event: &DatedWindow| [event.from(), event.to()]);
+        let before = |edge: NaiveDateTime| edge.checked_sub_signed(TimeDelta::minutes(1)).unwrap_or(edge);
+        let mut edges: Vec<NaiveDateTime> = edges.filter(|edge| bounds(*edge) != bounds(before(*edge))).collect();
+        edges.sort_unstable();
+        edges.dedup();
+        edges
+    }
+}
