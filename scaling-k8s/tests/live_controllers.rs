@@ -5,6 +5,8 @@
 #[path = "live_controllers/cronjobs.rs"]
 mod cronjobs;
 mod support;
+#[path = "live_controllers/windows.rs"]
+mod windows;
 
 use std::time::Duration;
 

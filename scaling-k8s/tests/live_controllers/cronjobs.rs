@@ -21,7 +21,7 @@ use crate::support::proxy::now;
 use crate::support::{self, ADMIN, ControlPlane, NODE};
 
 /// Most time until a Job is there or complete: two minutes of the clock, and a busy machine.
-const LIMIT: Duration = Duration::from_secs(200);
+pub(crate) const LIMIT: Duration = Duration::from_secs(200);
 
 const CONTROLLERS: [&str; 4] =
     ["cronjob-controller", "job-controller", "serviceaccount-controller", "serviceaccount-token-controller"];
@@ -42,14 +42,7 @@ async fn a_week_is_carried_out_minute_by_minute() {
     week.set(moment(from), moment(to), bounds(5, 20));
     let jobs = CronJobs::new(&Target::deployment("default", "checkout"), week.clone(), "example/kubectl:1").unwrap();
     for object in jobs.objects() {
-        let (group, plural) = match object["kind"].as_str().unwrap() {
-            "ServiceAccount" => ("api/v1", "serviceaccounts"),
-            "Role" => ("apis/rbac.authorization.k8s.io/v1", "roles"),
-            "RoleBinding" => ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
-            "CronJob" => ("apis/batch/v1", "cronjobs"),
-            other => panic!("{other}"),
-        };
-        create(&client, group, plural, &object).await;
+        create_one(&client, &object).await;
     }
     for at in [from, to] {
         let cron_job = format!("checkout-{}", at.format("%H%M"));
@@ -67,8 +60,20 @@ async fn a_week_is_carried_out_minute_by_minute() {
     }
 }
 
+/// Creates an object of a schedule.
+pub(crate) async fn create_one(client: &Client, object: &Value) {
+    let (group, plural) = match object["kind"].as_str().unwrap() {
+        "ServiceAccount" => ("api/v1", "serviceaccounts"),
+        "Role" => ("apis/rbac.authorization.k8s.io/v1", "roles"),
+        "RoleBinding" => ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+        "CronJob" => ("apis/batch/v1", "cronjobs"),
+        other => panic!("{other}"),
+    };
+    create(client, group, plural, object).await;
+}
+
 /// The Job that a CronJob makes for a minute. The controller names it by the minute.
-async fn made(client: &Client, cron_job: &str, at: DateTime<Utc>) -> Job {
+pub(crate) async fn made(client: &Client, cron_job: &str, at: DateTime<Utc>) -> Job {
     let jobs: Api<Job> = Api::namespaced(client.clone(), "default");
     let name = format!("{cron_job}-{}", at.timestamp() / 60);
     let there = await_condition(jobs, &name, |job: Option<&Job>| job.is_some());
@@ -95,7 +100,7 @@ fn as_the_template_says(job: &Job, cron_job: &Value, at: DateTime<Utc>) {
 }
 
 /// The pod that the Job's controller makes; there is no scheduler, so it waits.
-async fn pod_of(client: &Client, job: &Job) -> Pod {
+pub(crate) async fn pod_of(client: &Client, job: &Job) -> Pod {
     let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
     let selector = format!("batch.kubernetes.io/job-name={}", job.metadata.name.as_ref().unwrap());
     let found = async {
@@ -111,7 +116,7 @@ async fn pod_of(client: &Client, job: &Job) -> Pod {
 }
 
 /// Does what a kubelet would: runs the command of the pod's container with a token of the pod's account.
-async fn run(plane: &ControlPlane, client: &Client, assets: &Path, pod: &Pod) {
+pub(crate) async fn run(plane: &ControlPlane, client: &Client, assets: &Path, pod: &Pod) {
     let spec = pod.spec.as_ref().unwrap();
     let account = spec.service_account_name.as_ref().unwrap();
     let request =
@@ -129,7 +134,7 @@ async fn run(plane: &ControlPlane, client: &Client, assets: &Path, pod: &Pod) {
 }
 
 /// Once the pod is on a node it runs and succeeds, and the Job is complete.
-async fn completes(client: &Client, job: &Job, pod: &Pod) {
+pub(crate) async fn completes(client: &Client, job: &Job, pod: &Pod) {
     let name = pod.metadata.name.as_ref().unwrap();
     let binding = json!({
         "apiVersion": "v1", "kind": "Binding", "metadata": { "name": name }, "target": { "kind": "Node", "name": NODE },
@@ -144,7 +149,7 @@ async fn completes(client: &Client, job: &Job, pod: &Pod) {
     tokio::time::timeout(LIMIT, done).await.unwrap_or_else(|_| panic!("{name} does not complete")).unwrap();
 }
 
-async fn create(client: &Client, group: &str, resource: &str, object: &Value) -> Value {
+pub(crate) async fn create(client: &Client, group: &str, resource: &str, object: &Value) -> Value {
     let path = format!("/{group}/namespaces/default/{resource}");
     let request = http::Request::post(path).header("content-type", "application/json");
     let request = request.body(serde_json::to_vec(object).unwrap()).unwrap();
@@ -162,6 +167,6 @@ fn moment(at: DateTime<Utc>) -> Moment {
     Moment::new(at.weekday(), at.hour(), at.minute()).unwrap()
 }
 
-fn bounds(min: u32, max: u32) -> Bounds {
+pub(crate) fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap()
 }

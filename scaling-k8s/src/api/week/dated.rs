@@ -32,8 +32,9 @@ impl Raise {
 }
 
 pub(super) fn read(field: &str, text: &str) -> Result<NaiveDateTime, OutputError> {
-    NaiveDateTime::parse_from_str(text, FORM)
-        .map_err(|_| OutputError::unreadable(field, format!("{:?} is not written as YYYY-MM-DDTHH:MM", quoted(text))))
+    // chrono's own parser takes fewer digits too.
+    let read = NaiveDateTime::parse_from_str(text, FORM).ok().filter(|read| read.format(FORM).to_string() == text);
+    read.ok_or_else(|| OutputError::unreadable(field, format!("{:?} is not written as YYYY-MM-DDTHH:MM", quoted(text))))
 }
 
 /// Bounds with a floor, and a ceiling if there is one.
@@ -73,6 +74,24 @@ impl WeekPlan {
     #[must_use]
     pub fn without_events(mut self) -> Self {
         self.events.clear();
+        self
+    }
+
+    /// The same with the highest max of the week and its events for all time, for outputs that have one.
+    #[must_use]
+    pub fn with_highest_max(mut self) -> Self {
+        let of_events =
+            self.events.iter().filter_map(|event| Bounds::new(event.min, event.max.unwrap_or(event.min)).ok());
+        let all = self.from.values().flatten().copied().chain([self.outside]).chain(of_events);
+        let max = all.map(Bounds::max).max().unwrap_or_else(|| self.outside.max());
+        // Higher than a max that had its min below it.
+        let widened = |bounds: Bounds| Bounds::new(bounds.min(), max).unwrap_or(bounds);
+        self.outside = widened(self.outside);
+        for bounds in self.from.values_mut().flatten() {
+            *bounds = widened(*bounds);
+        }
+        let mut before = None;
+        self.from.retain(|_, bounds| before.replace(*bounds) != Some(*bounds));
         self
     }
 

@@ -14,7 +14,7 @@ const MAX_YEARS: i32 = 5;
 /// Firings of a [`CronExpression`](super::CronExpression), in order, each once; from
 /// [`fires_after`](super::CronExpression::fires_after).
 ///
-/// There are none before 1970 or after 2100, and none after more than five years without one.
+/// There are none before 1970 or after 2100 (9999 for `@every`), and none after more than five years without one.
 #[derive(Debug)]
 pub struct Firings(Kind);
 
@@ -102,7 +102,7 @@ impl Iterator for Firings {
                 .map(|at| at.with_timezone(&calendar.zone)),
             Kind::Every { at, pause, zone } => {
                 let whole = at.with_nanosecond(0)?;
-                *at = whole.checked_add_signed(*pause).filter(|at| at.year() <= 2100)?;
+                *at = whole.checked_add_signed(*pause).filter(|at| at.year() <= 9999)?;
                 Some(at.with_timezone(zone))
             }
         }

@@ -1,0 +1,252 @@
+//! A schedule in each form that it goes out as, read back from it.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "outputs/hostile.rs"]
+mod hostile;
+#[cfg(unix)]
+#[path = "outputs/shell.rs"]
+mod shell;
+
+use proptest::prelude::*;
+use scaling_core::chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
+use scaling_core::{Bounds, Target};
+use scaling_k8s::api::cronjob::CronJobs;
+use scaling_k8s::api::{Moment, OutputError, WeekPlan, karmada, keda};
+use scaling_k8s::kubectl;
+use scaling_schedule::{CronExpression, DatedWindow, Days, Schedule, Tz, Window};
+use serde_json::Value;
+
+fn bounds(min: u32, max: u32) -> Bounds {
+    Bounds::new(min, max).unwrap()
+}
+
+fn moment(minute: u32) -> Moment {
+    let day = Weekday::try_from(u8::try_from(minute / 1440 % 7).unwrap()).unwrap();
+    Moment::new(day, minute % 1440 / 60, minute % 60).unwrap()
+}
+
+fn target() -> Target {
+    Target::deployment("shop", "checkout")
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// Weekdays from 8:00 to 18:30, a night over the end of the week, and a sale.
+fn schedule() -> Schedule {
+    let windows = vec![
+        Window::parse("work", Days::WEEKDAYS, "08:00", "18:30", 5).unwrap().with_max(20).unwrap(),
+        Window::parse("night", Days::of([Weekday::Sun]), "22:00", "02:00", 12).unwrap(),
+    ];
+    let sale = DatedWindow::parse("sale", "2026-11-27T18:00", "2026-11-27T20:00", 40).unwrap();
+    Schedule::new(Tz::Europe__Berlin, windows).unwrap().with_events(vec![sale]).unwrap()
+}
+
+fn week() -> WeekPlan {
+    WeekPlan::of(&schedule(), bounds(2, 10)).unwrap()
+}
+
+#[test]
+fn commands_stand_below_the_times_at_which_they_hold() {
+    let set = |min, max| kubectl::set_bounds(&target(), bounds(min, max));
+    let text = kubectl::schedule(&target(), &week()).unwrap();
+    let expected = [
+        "# Bounds by the clock of Europe/Berlin".to_owned(),
+        "# otherwise".to_owned(),
+        set(2, 10),
+        "# MON 00:00 to MON 02:00\n# SUN 22:00 to MON 00:00".to_owned(),
+        set(12, 12),
+        (0..5)
+            .map(|day| format!("# {0} 08:00 to {0} 18:30", ["MON", "TUE", "WED", "THU", "FRI"][day]))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        set(5, 20),
+        "# 2026-11-27 18:00 to 2026-11-27 20:00".to_owned(),
+        set(40, 40),
+    ];
+    assert_eq!(text, expected.join("\n") + "\n");
+    assert!(
+        kubectl::set_bounds(&target().in_cluster("eu 1"), bounds(1, 2))
+            .starts_with("kubectl --context 'eu 1' --namespace shop patch ")
+    );
+}
+
+#[test]
+fn what_a_form_cannot_hold_is_said() {
+    let inexpressible = |result: Result<Value, OutputError>, what: &str| match result {
+        Err(OutputError::Inexpressible { what: seen, .. }) => assert!(seen.contains(what), "{seen}"),
+        other => panic!("{other:?}"),
+    };
+    inexpressible(keda::scaled_object(&target(), &week()), "events");
+    inexpressible(karmada::cron_federated_hpa(&target(), &week()), "events");
+    inexpressible(keda::scaled_object(&target(), &week().without_events()), "a max that changes");
+    let one_max = week().without_events().with_highest_max();
+    assert_eq!(one_max.at(moment(9 * 60)), bounds(5, 20));
+    assert_eq!(one_max.at(moment(20 * 60)), bounds(2, 20));
+    assert!(keda::scaled_object(&target(), &one_max).is_ok());
+    let mut long = week();
+    let date = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).unwrap().and_time(NaiveTime::MIN);
+    long.raise(date(2026, 1, 1), date(2036, 1, 1), 3, None).unwrap();
+    assert!(matches!(kubectl::schedule(&target(), &long), Err(OutputError::Inexpressible { .. })));
+    // The jobs and JSON hold it all.
+    let job = CronJobs::new(&target(), long.clone(), "x").unwrap().objects().pop().unwrap();
+    assert_eq!(CronJobs::read_week(&job).unwrap(), long);
+}
+
+#[test]
+fn triggers_and_rules_are_as_few_as_the_times() {
+    let object = keda::scaled_object(&target(), &week().without_events().with_highest_max()).unwrap();
+    let triggers: Vec<[&str; 3]> = object["spec"]["triggers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|trigger| ["start", "end", "desiredReplicas"].map(|field| trigger["metadata"][field].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        triggers,
+        [["0 8 * * MON,TUE,WED,THU,FRI", "30 18 * * MON,TUE,WED,THU,FRI", "5"], ["0 22 * * SUN", "0 2 * * MON", "12"]]
+    );
+    assert_eq!((&object["spec"]["minReplicaCount"], &object["spec"]["maxReplicaCount"]), (&2.into(), &20.into()));
+    let object = karmada::cron_federated_hpa(&target(), &week().without_events()).unwrap();
+    let rules: Vec<[&str; 2]> = object["spec"]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| ["name", "schedule"].map(|field| rule[field].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            ["0200-2-10", "0 2 * * MON"],
+            ["0800-5-20", "0 8 * * MON,TUE,WED,THU,FRI"],
+            ["1830-2-10", "30 18 * * MON,TUE,WED,THU,FRI"],
+            ["2200-12-12", "0 22 * * SUN"]
+        ]
+    );
+    let constant = WeekPlan::new("UTC", bounds(2, 10)).unwrap();
+    assert_eq!(keda::read(&keda::scaled_object(&target(), &constant).unwrap()).unwrap(), constant);
+    assert_eq!(karmada::read(&karmada::cron_federated_hpa(&target(), &constant).unwrap()).unwrap(), constant);
+    // The longest numbers are still a name of a rule.
+    let large = WeekPlan::new("UTC", bounds(i32::MAX as u32, i32::MAX as u32)).unwrap();
+    assert!(
+        karmada::cron_federated_hpa(&target(), &large).unwrap()["spec"]["rules"][0]["name"].as_str().unwrap().len()
+            <= 32
+    );
+}
+
+/// Weeks with and without a change of the clock, by UTC.
+const WEEKS: [&str; 3] = ["2026-03-23T00:00:00Z", "2026-06-01T00:00:00Z", "2026-10-19T00:00:00Z"];
+
+prop_compose! {
+    fn schedules()(
+        windows in prop::collection::vec((1_u8..128, 0_u32..96, 0_u32..96, 1_u32..6, prop::option::of(6_u32..9)), 0..5),
+        events in prop::collection::vec((0_i64..14_000, 1_i64..3_000, 1_u32..8, prop::option::of(8_u32..12)), 0..3),
+        monday in prop::sample::select(WEEKS.to_vec()),
+        zone in prop::sample::select(vec![Tz::Europe__Berlin, Tz::UTC, Tz::Africa__Cairo, Tz::Australia__Lord_Howe]),
+    ) -> (Schedule, DateTime<Utc>) {
+        let time = |quarter: u32| NaiveTime::from_hms_opt(quarter / 4, quarter % 4 * 15, 0).unwrap();
+        let all = (0..7).map(|day| Weekday::try_from(day).unwrap());
+        let windows = windows.into_iter().enumerate().map(|(nth, (bits, from, to, min, max))| {
+            let days = Days::of(all.clone().filter(|day| bits >> day.num_days_from_monday() & 1 == 1));
+            let window = Window::new(format!("w{nth}"), days, time(from), time(to), min).unwrap();
+            max.map_or(Ok(window.clone()), |max| window.with_max(max)).unwrap()
+        }).collect();
+        let events = events.into_iter().enumerate().map(|(nth, (from, minutes, min, max))| {
+            let from = at(monday).naive_utc() + TimeDelta::minutes(from);
+            let event = DatedWindow::new(format!("e{nth}"), from, from + TimeDelta::minutes(minutes), min).unwrap();
+            max.map_or(Ok(event.clone()), |max| event.with_max(max)).unwrap()
+        }).collect();
+        (Schedule::new(zone, windows).unwrap().with_events(events).unwrap(), at(monday))
+    }
+}
+
+/// The same bounds at every minute of a week, and a day on each side of it.
+fn same(read: &WeekPlan, week: &WeekPlan, monday: DateTime<Utc>) -> Result<(), TestCaseError> {
+    for minute in -1440..8 * 1440 {
+        let at = monday + TimeDelta::minutes(minute);
+        prop_assert_eq!(read.bounds_at(at), week.bounds_at(at), "at {}", at);
+    }
+    Ok(())
+}
+
+/// As Kubernetes stores it: numbers and texts, in another order.
+fn stored(object: &Value) -> Value {
+    serde_json::from_str(&object.to_string()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+
+    /// The plan holds what the schedule in process does: its floors and ceilings on top of what is outside.
+    #[test]
+    fn a_plan_holds_the_bounds_of_its_schedule((schedule, monday) in schedules(), outside in (0_u32..4, 4_u32..7)) {
+        let outside = bounds(outside.0, outside.1);
+        let week = WeekPlan::of(&schedule, outside).unwrap();
+        for minute in 0..8 * 1440 {
+            let at = monday + TimeDelta::minutes(minute);
+            let open = schedule.open_at(at);
+            let min = outside.min().max(open.map_or(0, |open| open.min));
+            let max = outside.max().max(open.and_then(|open| open.max).unwrap_or(0)).max(min);
+            prop_assert_eq!(week.bounds_at(at), Some(bounds(min, max)), "at {}", at);
+        }
+    }
+
+    #[test]
+    fn what_goes_out_is_read_back((schedule, monday) in schedules()) {
+        let week = WeekPlan::of(&schedule, bounds(1, 5)).unwrap();
+        let copy: WeekPlan = serde_json::from_str(&serde_json::to_string(&week).unwrap()).unwrap();
+        prop_assert_eq!(&copy, &week);
+        let copy: Schedule = serde_json::from_str(&serde_json::to_string(&schedule).unwrap()).unwrap();
+        prop_assert_eq!(WeekPlan::of(&copy, bounds(1, 5)).unwrap(), week.clone());
+        for job in CronJobs::new(&target(), week.clone(), "x").unwrap().objects().iter().filter(|object| object["kind"] == "CronJob") {
+            prop_assert_eq!(CronJobs::read_week(&stored(job)).unwrap(), week.clone());
+        }
+        same(&kubectl::read_schedule(&kubectl::schedule(&target(), &week).unwrap()).unwrap(), &week, monday)?;
+        let recurring = week.without_events();
+        same(&karmada::read(&stored(&karmada::cron_federated_hpa(&target(), &recurring).unwrap())).unwrap(), &recurring, monday)?;
+        let one_max = recurring.with_highest_max();
+        same(&keda::read(&stored(&keda::scaled_object(&target(), &one_max).unwrap())).unwrap(), &one_max, monday)?;
+    }
+
+    /// A trigger of KEDA is active when its next end is not after its next start. By that rule, and the parser it has in common with
+    /// Kubernetes, the most that active triggers ask for is the min of the moment; but on days on which the clock changes.
+    #[test]
+    fn keda_asks_for_the_min_of_the_moment((schedule, monday) in schedules(), minute in 0..7_u32 * 1440) {
+        let week = WeekPlan::of(&schedule, bounds(1, 5)).unwrap().without_events().with_highest_max();
+        let object = keda::scaled_object(&target(), &week).unwrap();
+        let zone = schedule.time_zone();
+        let now = monday + TimeDelta::minutes(minute.into());
+        let day = TimeDelta::days(2);
+        let offset = |at: DateTime<Utc>| at.with_timezone(&zone).format("%z").to_string();
+        prop_assume!(offset(now - day) == offset(now + day));
+        let next = |text: &Value| text.as_str().unwrap().parse::<CronExpression>().unwrap().fires_after(zone, now).next().unwrap();
+        let active = object["spec"]["triggers"].as_array().unwrap().iter().filter(|trigger| {
+            next(&trigger["metadata"]["end"]) <= next(&trigger["metadata"]["start"])
+        });
+        let asked = active.map(|trigger| trigger["metadata"]["desiredReplicas"].as_str().unwrap().parse::<u32>().unwrap()).max();
+        let lowest = object["spec"]["minReplicaCount"].as_u64().unwrap();
+        let min = asked.unwrap_or(0).max(u32::try_from(lowest).unwrap());
+        prop_assert_eq!(Some(min), week.bounds_at(now).map(Bounds::min));
+    }
+
+    /// The rules of Karmada, run at their times, leave the bounds of the moment; but on days on which the clock changes.
+    #[test]
+    fn karmada_leaves_the_bounds_of_the_moment((schedule, monday) in schedules(), minute in 0..7_u32 * 1440) {
+        let week = WeekPlan::of(&schedule, bounds(1, 5)).unwrap().without_events();
+        let object = karmada::cron_federated_hpa(&target(), &week).unwrap();
+        let zone = schedule.time_zone();
+        let now = monday + TimeDelta::minutes(minute.into());
+        let offset = |at: DateTime<Utc>| at.with_timezone(&zone).format("%z").to_string();
+        let before = now - TimeDelta::days(8);
+        prop_assume!(offset(before) == offset(now));
+        let last = object["spec"]["rules"].as_array().unwrap().iter().flat_map(|rule| {
+            let cron: CronExpression = rule["schedule"].as_str().unwrap().parse().unwrap();
+            cron.fires_after(zone, before).take_while(|at| *at <= now).last().map(|at| (at, rule.clone()))
+        });
+        let (_, rule) = last.max_by_key(|(at, _)| *at).unwrap();
+        let number = |field: &str| u32::try_from(rule[field].as_u64().unwrap()).unwrap();
+        prop_assert_eq!(week.bounds_at(now), Some(bounds(number("targetMinReplicas"), number("targetMaxReplicas"))));
+    }
+}

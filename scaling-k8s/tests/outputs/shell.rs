@@ -1,0 +1,142 @@
+//! The commands in a shell of their own: each line runs, and the script writes the bounds of its moment.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use super::*;
+
+/// Runs a text with a `kubectl` that shows its last argument, and a clock; three pods run.
+fn run(folder: &Path, script: &str, now: &str) -> Output {
+    let tool = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    tool("date", "case $1 in +%u%H%M-*) echo \"$NOW\" ;; *) echo \"${NOW%-*}\" ;; esac");
+    tool("kubectl", "case $3 in get) echo 3 ;; patch) for word; do last=$word; done; echo \"$last\" ;; esac");
+    let path = format!("{}:/bin:/usr/bin", folder.display());
+    Command::new("/bin/sh").args(["-c", script]).env_clear().env("PATH", path).env("NOW", now).output().unwrap()
+}
+
+fn patch(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn expected(bounds: Bounds) -> Value {
+    json!({ "spec": { "minReplicas": bounds.min(), "maxReplicas": bounds.max() } })
+}
+
+#[test]
+fn each_line_runs_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = kubectl::schedule(&target(), &week()).unwrap();
+    let commands: Vec<Value> =
+        text.lines().filter(|line| !line.starts_with('#')).map(|line| patch(&run(folder.path(), line, ""))).collect();
+    assert_eq!(
+        commands,
+        [expected(bounds(2, 10)), expected(bounds(12, 12)), expected(bounds(5, 20)), expected(bounds(40, 40))]
+    );
+}
+
+#[test]
+fn the_script_writes_the_bounds_of_its_moment_and_an_event_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut week = week();
+    let local = |text: &str| text.parse::<scaling_core::chrono::NaiveDateTime>().unwrap();
+    week.raise(local("2026-11-27T17:00:00"), local("2026-11-28T09:00:00"), 3, Some(50)).unwrap();
+    let script = kubectl::schedule_script(&target(), &week);
+    for at in [
+        "2026-11-27T16:59:00",
+        "2026-11-27T17:00:00",
+        "2026-11-27T17:59:00",
+        "2026-11-27T18:00:00",
+        "2026-11-27T18:30:00",
+        "2026-11-27T19:59:00",
+        "2026-11-27T20:00:00",
+        "2026-11-28T08:59:00",
+        "2026-11-28T09:00:00",
+        "2026-11-30T01:59:00",
+        "2026-11-30T08:09:00",
+        // The same day of the next year, and of the one before.
+        "2027-11-27T18:00:00",
+        "2025-11-27T18:00:00",
+        "2027-11-27T17:00:00",
+    ] {
+        let at = local(at);
+        let output = run(folder.path(), &script, &at.format("%u%H%M-%Y%m%d%H%M").to_string());
+        assert_eq!(patch(&output), expected(week.on_wall_clock(at)), "{at}");
+    }
+    assert_eq!(week.on_wall_clock(local("2026-11-27T18:00:00")), bounds(40, 50));
+    assert_eq!(week.on_wall_clock(local("2027-11-27T18:00:00")), bounds(2, 10));
+    for odd in ["", "51800-", "51800-2026", "51800-x02611271800", "202611271800"] {
+        let output = run(folder.path(), &script, odd);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{odd}");
+    }
+}
+
+#[test]
+fn jobs_run_at_the_edges_of_events_too() {
+    let jobs = CronJobs::new(&target(), week(), "x").unwrap().objects();
+    let named: Vec<(&str, &str)> = jobs
+        .iter()
+        .filter(|object| object["kind"] == "CronJob")
+        .map(|job| (job["metadata"]["name"].as_str().unwrap(), job["spec"]["schedule"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            ("checkout-0200", "0 2 * * MON"),
+            ("checkout-0800", "0 8 * * MON,TUE,WED,THU,FRI"),
+            ("checkout-1830", "30 18 * * MON,TUE,WED,THU,FRI"),
+            ("checkout-2200", "0 22 * * SUN"),
+            ("checkout-1127-1800", "0 18 27 11 *"),
+            ("checkout-1127-2000", "0 20 27 11 *"),
+            ("checkout-hourly", "7 * * * *"),
+        ]
+    );
+    for job in jobs.iter().filter(|object| object["kind"] == "CronJob") {
+        let spec = &job["spec"];
+        assert_eq!(
+            [
+                &spec["concurrencyPolicy"],
+                &spec["timeZone"],
+                &spec["startingDeadlineSeconds"],
+                &spec["successfulJobsHistoryLimit"],
+                &spec["failedJobsHistoryLimit"]
+            ],
+            [&json!("Forbid"), &json!("Europe/Berlin"), &json!(600), &json!(1), &json!(3)]
+        );
+        // What the controller runs is what the expression says here.
+        assert!(spec["schedule"].as_str().unwrap().parse::<CronExpression>().is_ok());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+    /// In a week without a clock change a job runs whenever the bounds change, events and all, and two of the week never at once.
+    #[test]
+    fn a_job_runs_whenever_the_bounds_change((schedule, _) in schedules()) {
+        let monday = at("2026-06-01T00:00:00Z");
+        let week = WeekPlan::of(&schedule, bounds(1, 5)).unwrap();
+        let jobs = CronJobs::new(&target(), week.clone(), "x").unwrap().objects();
+        let crons: Vec<CronExpression> = jobs
+            .iter()
+            .filter(|job| job["kind"] == "CronJob" && !job["metadata"]["name"].as_str().unwrap().ends_with("hourly"))
+            .map(|job| job["spec"]["schedule"].as_str().unwrap().parse().unwrap())
+            .collect();
+        for minute in 0..7 * 1440 {
+            let local = monday.naive_utc() + TimeDelta::minutes(minute);
+            let run = crons.iter().filter(|cron| cron.matches(local)).count();
+            prop_assert!(run < 2, "{} jobs at {}", run, local);
+            if week.on_wall_clock(local) != week.on_wall_clock(local - TimeDelta::minutes(1)) {
+                prop_assert_eq!(run, 1, "at {}", local);
+            }
+        }
+    }
+}
