@@ -9,10 +9,10 @@ use scaling_schedule::{CronExpression, Schedule, Tz, Window};
 use super::{at, days};
 
 const FROM: &str = "2025-01-01T00:00:00Z";
-const TO: &str = "2028-01-01T00:00:00Z";
+pub(crate) const TO: &str = "2028-01-01T00:00:00Z";
 
 /// The offsets of a zone over the three years: from when on each holds.
-fn offsets(zone: Tz) -> Vec<(DateTime<Utc>, TimeDelta)> {
+pub(crate) fn offsets(zone: Tz) -> Vec<(DateTime<Utc>, TimeDelta)> {
     let offset = |at: DateTime<Utc>| {
         TimeDelta::seconds(zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc().into())
     };
