@@ -12,7 +12,7 @@ use scaling_core::{
     MetricsSource, Observation, Reason, ResourceChange, RuleBasedEngine, ScalingAction, ScalingDecision,
     ScalingMetrics, SignalKind, SourceError, Target, Timing, Urgency,
 };
-use scaling_schedule::{Days, Schedule, ScheduleEngine, Tz, Window};
+use scaling_schedule::{DatedWindow, Days, Schedule, ScheduleEngine, Tz, Window};
 
 fn schedule() -> Schedule {
     Schedule::new(Tz::UTC, vec![Window::parse("peak", Days::DAILY, "08:00", "11:00", 5).unwrap()]).unwrap()
@@ -186,6 +186,30 @@ fn law_7_windows_open_on_time_while_metrics_are_old_or_the_source_is_down_and_cl
         (!(7..13).contains(&hour)).then(|| steady(now, 4, 50.0))
     };
     assert_eq!(day(down_at_eight, over(RuleBasedEngine::default()), bounds), minutes_of(8, 13, 5, 2));
+}
+
+#[test]
+fn law_7_an_event_opens_by_the_clock_while_the_source_is_down_from_the_start() {
+    let sale = DatedWindow::parse("sale", "2026-11-24T18:00", "2026-11-24T20:00", 9).unwrap().with_max(30).unwrap();
+    let all = schedule().with_events(vec![sale]).unwrap();
+    let bounds = Bounds::new(2, 20).unwrap();
+    // Without any pod count nothing lowers a min, so what was raised stays until the source is back.
+    let held: Vec<u32> = (0..24)
+        .map(|hour| {
+            if hour < 8 {
+                2
+            } else if hour < 18 {
+                5
+            } else {
+                9
+            }
+        })
+        .collect();
+    assert_eq!(day(|_| None, ScheduleEngine::new(all.clone()), bounds), held);
+    assert_eq!(day(|_| None, RuleBasedEngine::default().floored(all.clone()), bounds), held);
+    let back = |now: DateTime<Utc>| (now >= in_window() + TimeDelta::hours(12)).then(|| steady(now, 9, 50.0));
+    let given_back: Vec<u32> = held.iter().enumerate().map(|(hour, min)| if hour < 21 { *min } else { 2 }).collect();
+    assert_eq!(day(back, ScheduleEngine::new(all), bounds), given_back);
 }
 
 fn requests() -> impl Strategy<Value = ScalingDecision> {

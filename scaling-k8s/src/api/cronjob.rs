@@ -2,7 +2,11 @@
 //!
 //! The jobs hold the *state* of the schedule and no edges of it: every one of them knows the whole week, looks at the clock and writes the
 //! min and the max that hold at that moment, both in one write. So a run that was missed, late or doubled does no harm: the next one writes
-//! what is right then. No job sets the max below the pods that the HPA counts (law 11): it does so an hour later. One CronJob stands at each minute at which something begins or ends, and one more looks every hour.
+//! what is right then. No job sets the max below the pods that the HPA counts (law 11): it does so an hour later. One CronJob stands at
+//! each time of the day at which something begins or ends, and one more looks every hour.
+//!
+//! The start and the end of an event have a CronJob each. Cron knows no year, so they come again in the next one, and then write what the
+//! week says: the script looks at the year. An event that is over is best left out of the next apply, which prunes them.
 //!
 //! ```
 //! use scaling_core::{Bounds, Target};

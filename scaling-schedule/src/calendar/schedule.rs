@@ -4,6 +4,7 @@ use chrono::{DateTime, MappedLocalTime, NaiveDateTime, NaiveTime, Offset, TimeDe
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::zones;
 use crate::{DatedWindow, InvalidSchedule, Window};
 
 /// Two weeks and a day: a window of one weekday may be skipped once by a clock change, and then opens a week later.
@@ -194,24 +195,10 @@ impl Schedule {
 
     /// The clock change in the day that starts at `at`, to the second.
     fn clock_change(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let offset = |seconds: i64| self.offset(at.checked_add_signed(TimeDelta::seconds(seconds))?);
-        let (mut before, mut after) = (0, 24 * 3600);
-        let old = offset(before)?;
-        if offset(after)? == old {
-            return None;
-        }
-        while after - before > 1 {
-            let middle = i64::midpoint(before, after);
-            if offset(middle)? == old { before = middle } else { after = middle }
-        }
-        // Clock changes happen at whole seconds, `at` may not.
-        let change = at.checked_add_signed(TimeDelta::seconds(after))?;
-        DateTime::from_timestamp(change.timestamp(), 0)
-    }
-
-    fn offset(&self, at: DateTime<Utc>) -> Option<chrono::FixedOffset> {
-        self.wall_clock(at)?;
-        Some(self.time_zone.offset_from_utc_datetime(&at.naive_utc()).fix())
+        let next_day = at.checked_add_signed(TimeDelta::days(1))?;
+        // Not at the ends of the calendar.
+        self.wall_clock(at).and(self.wall_clock(next_day))?;
+        zones::clock_change(self.time_zone, at, next_day)
     }
 
     /// Time on the wall clock; `None` at the ends of the calendar, where chrono would panic.
