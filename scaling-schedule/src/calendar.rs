@@ -2,7 +2,9 @@
 
 mod cron;
 mod dated;
+mod dates;
 mod days;
+mod ical;
 mod schedule;
 mod table;
 mod week;
@@ -11,9 +13,13 @@ mod zones;
 
 pub use cron::{CronExpression, CronFault, CronField, Firings, InvalidCron, TermFault, Upcoming};
 pub use dated::DatedWindow;
+mod yearly;
+
+pub use dates::{DatesFault, ExcludedDates, InvalidDates};
 pub use days::Days;
 pub use schedule::{Open, Schedule};
 pub use week::{Segment, Week};
 pub use window::Window;
 
+pub(crate) use days::WrittenDays;
 pub(crate) use window::MAX_NAME;

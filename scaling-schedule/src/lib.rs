@@ -10,12 +10,13 @@ mod error;
 pub mod forecast;
 mod local_time;
 mod over_hpa;
+pub mod patterns;
 mod predictive;
 mod proof;
 mod strip;
 
 pub use calendar::{CronExpression, CronFault, CronField, Firings, InvalidCron, TermFault, Upcoming};
-pub use calendar::{DatedWindow, Days, Open, Schedule, Segment, Week, Window};
+pub use calendar::{DatedWindow, DatesFault, Days, ExcludedDates, InvalidDates, Open, Schedule, Segment, Week, Window};
 pub use compile::{
     AnnouncedEvent, CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule,
     Profile, Unproven, WindowReason, compile, need_by_cpu, need_by_load,
@@ -25,6 +26,7 @@ pub use engine::ScheduleEngine;
 pub use error::{InvalidSchedule, InvalidWindow, WindowFault};
 pub use forecast::Forecaster;
 pub use over_hpa::{HpaBeneath, RenewedSchedule, compile_over_hpa};
+pub use patterns::{AnalyzeConfig, AnalyzeError, Load, Patterns, analyze, analyze_values};
 pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine, Snapshot, SnapshotError};
 
 pub use proof::{Proof, ProofConfig, ProofError, Replayed, Savings, driver_over_hpa, prove};
