@@ -107,3 +107,54 @@ impl LocalClock {
 pub(crate) fn date(day: i64) -> Option<NaiveDate> {
     NaiveDate::from_epoch_days(i32::try_from(day).ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{NaiveDateTime, Timelike};
+    use chrono_tz::TZ_VARIANTS;
+
+    use super::*;
+
+    fn plainly(zone: Tz, at_ms: i64, slot_minutes: u32) -> Option<(i64, usize)> {
+        let local: NaiveDateTime = DateTime::from_timestamp_millis(at_ms)?.with_timezone(&zone).naive_local();
+        let slot = local.num_seconds_from_midnight() / (slot_minutes * 60);
+        Some((i64::from(local.date().to_epoch_days()), usize::try_from(slot).ok()?))
+    }
+
+    /// Every zone over two years, and some that changed their clocks in odd ways: the same as asking the zone for every instant.
+    #[test]
+    fn every_instant_has_the_place_that_its_zone_says() {
+        let years = |from: &str, hours: i64| {
+            let start: DateTime<chrono::Utc> = from.parse().unwrap_or_default();
+            (start.timestamp_millis(), hours)
+        };
+        let recent = years("2024-01-01T00:00:00Z", 2 * 8766);
+        let odd = [
+            (Tz::America__Sao_Paulo, years("2018-01-01T00:00:00Z", 8766)),
+            (Tz::Pacific__Apia, years("2011-12-01T00:00:00Z", 1500)),
+            (Tz::Europe__Amsterdam, years("1936-01-01T00:00:00Z", 2 * 8766)),
+            (Tz::Africa__Monrovia, years("1971-06-01T00:00:00Z", 8766)),
+        ];
+        for (zone, (start, hours)) in TZ_VARIANTS.into_iter().map(|zone| (zone, recent)).chain(odd) {
+            let mut clock = LocalClock::new(zone, 15);
+            let mut place = Place::NOWHERE;
+            for step in 0..hours * 2 {
+                let at_ms = start + step * HOUR_MS / 2 + step % 1000;
+                if !place.holds(at_ms) {
+                    place = clock.place(at_ms).unwrap_or(Place::NOWHERE);
+                }
+                assert!(place.holds(at_ms), "{zone} {at_ms}");
+                assert_eq!(Some((place.day, place.slot)), plainly(zone, at_ms, 15), "{zone} {at_ms}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_calendar_have_no_place() {
+        let mut clock = LocalClock::new(Tz::Pacific__Apia, 60);
+        for at_ms in [i64::MIN, i64::MAX, DateTime::<chrono::Utc>::MAX_UTC.timestamp_millis()] {
+            assert_eq!(clock.place(at_ms), None);
+        }
+        assert!(clock.place(0).is_some());
+    }
+}

@@ -42,6 +42,7 @@ mod events;
 mod found;
 mod grid;
 mod heat;
+mod html;
 mod level;
 mod periods;
 mod proof;
@@ -179,16 +180,19 @@ fn of_grid(grid: &Grid, config: &AnalyzeConfig) -> Patterns {
 
     let levels = KindLevels::of(grid, &kinds);
     let expected = bumps::expected(grid, &levels, &kinds);
-    let (slots, days) = (bumps::of_slots(grid, &kinds, &expected), bumps::of_days(grid, &levels));
-    let (mut events, explained) = events::recurring(grid, &slots, false, significance);
-    let (of_days, explained_days) = events::recurring(grid, &days, true, significance);
-    events.extend(of_days);
+    let (mut slots, days) = (bumps::of_slots(grid, &kinds, &expected), bumps::of_days(grid, &levels));
+    let (mut events, explained) = events::recurring(grid, &days, true, significance);
+    // What happens on a day that is an event as a whole is part of it.
+    let of_days: BTreeSet<usize> =
+        days.iter().zip(explained).filter(|(_, explained)| *explained).map(|(bump, _)| bump.day).collect();
+    slots.retain(|bump| !of_days.contains(&bump.day));
+    let (of_slots, explained) = events::recurring(grid, &slots, false, significance);
+    events.extend(of_slots);
     events.sort_by(|a, b| a.evidence.error_rate.total_cmp(&b.evidence.error_rate));
-    // What happens on a day that is an event as a whole is no spike.
-    let known_days: BTreeSet<usize> =
-        days.iter().zip(explained_days).filter(|(_, explained)| *explained).map(|(bump, _)| bump.day).collect();
-    let left = slots.iter().zip(explained).filter(|(bump, explained)| !explained && !known_days.contains(&bump.day));
-    let (spikes, spikes_in_all) = events::spikes(grid, left.map(|(bump, _)| bump));
+    let left = slots.iter().zip(explained).filter(|(_, explained)| !explained).map(|(bump, _)| bump);
+    let longer = periods.iter().skip(1).filter(|period| period.verdict.is_proven());
+    let longer: Vec<usize> = longer.map(|period| (period.minutes / grid.slot_minutes.max(1)) as usize).collect();
+    let (spikes, spikes_in_all) = events::spikes(grid, left, &longer);
 
     let mut patterns = Patterns {
         time_zone: config.time_zone,

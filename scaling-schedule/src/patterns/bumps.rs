@@ -37,6 +37,8 @@ pub(super) struct Bump {
     pub(super) usual: f64,
     /// The slot furthest from the usual load: its load and what is usual.
     pub(super) extreme: (f64, f64),
+    /// Slots from midnight of its day to that one.
+    pub(super) extreme_slot: usize,
     /// How far that is, in standard deviations.
     pub(super) apart: f64,
 }
@@ -108,6 +110,7 @@ pub(super) fn of_slots(grid: &Grid, kinds: &Kinds, expected: &[f64]) -> Vec<Bump
                     bump.usual += usual;
                     if apart > bump.apart {
                         (bump.apart, bump.extreme) = (apart, (*value, *usual));
+                        bump.extreme_slot = cell - bump.day * grid.per_day;
                     }
                 }
                 None => bumps.push(Bump {
@@ -118,6 +121,7 @@ pub(super) fn of_slots(grid: &Grid, kinds: &Kinds, expected: &[f64]) -> Vec<Bump
                     load: *value,
                     usual: *usual,
                     extreme: (*value, *usual),
+                    extreme_slot: slot,
                     apart,
                 }),
             }
@@ -148,6 +152,7 @@ pub(super) fn of_days(grid: &Grid, levels: &KindLevels) -> Vec<Bump> {
                 load,
                 usual,
                 extreme: (load, usual),
+                extreme_slot: 0,
                 apart: difference.abs() / scatter.max(1e-9),
             });
         }

@@ -205,10 +205,14 @@ impl Tally {
     }
 }
 
-/// Bumps upward that do not recur, the highest against the usual load first, and their number.
-pub(super) fn spikes<'a>(grid: &Grid, bumps: impl Iterator<Item = &'a Bump>) -> (Vec<Spike>, u32) {
+/// Bumps upward that do not recur, the highest against the usual load first, and their number. What came a period of so many slots
+/// before and after as well recurs.
+pub(super) fn spikes<'a>(grid: &Grid, bumps: impl Iterator<Item = &'a Bump>, periods: &[usize]) -> (Vec<Spike>, u32) {
     let minutes = |slots: usize| slots * grid.slot_minutes as usize;
-    let mut left: Vec<&Bump> = bumps.filter(|bump| bump.sign > 0.0 && minutes(bump.slots) <= LONGEST_SPIKE).collect();
+    let mut left: Vec<&Bump> = bumps
+        .filter(|bump| bump.sign > 0.0 && minutes(bump.slots) <= LONGEST_SPIKE)
+        .filter(|bump| !periods.iter().any(|period| recurs(grid, bump, *period)))
+        .collect();
     let number = u32::try_from(left.len()).unwrap_or(u32::MAX);
     let height = |bump: &Bump| bump.extreme.0 - bump.extreme.1;
     left.sort_by(|a, b| height(b).total_cmp(&height(a)).then((a.day, a.slot).cmp(&(b.day, b.slot))));
@@ -226,4 +230,17 @@ pub(super) fn spikes<'a>(grid: &Grid, bumps: impl Iterator<Item = &'a Bump>) -> 
         })
     });
     (told.collect(), number)
+}
+
+/// True if on half of the cycles that were seen the load is as high at this phase, or nearly.
+fn recurs(grid: &Grid, bump: &Bump, period: usize) -> bool {
+    let place = bump.day * grid.per_day + bump.extreme_slot;
+    let (load, usual) = bump.extreme;
+    let (mut seen, mut high) = (0, 0);
+    for value in grid.cells.iter().skip(place % period.max(1)).step_by(period.max(1)).filter(|value| !value.is_nan()) {
+        seen += 1;
+        high += usize::from(*value >= f64::midpoint(load, usual));
+    }
+    // One of them is the bump itself.
+    seen > 1 && (high - 1) * 2 >= seen - 1
 }

@@ -66,8 +66,10 @@ impl Patterns {
     }
 
     pub(super) fn course_told(&self) -> String {
-        let rate =
-            self.course.evidence.map_or_else(String::new, |evidence| format!(" ({})", chance(evidence.error_rate)));
+        let rate = self
+            .course
+            .evidence
+            .map_or_else(String::new, |evidence| format!(" (by chance {})", chance(evidence.error_rate)));
         match (&self.course.kind, self.course.verdict) {
             (_, Verdict::CannotTell(lack)) => format!("cannot be told: {lack}"),
             (CourseKind::Steady, _) => {
@@ -142,7 +144,7 @@ impl fmt::Display for WeekdayLevel {
         write!(f, "{}: {level:.2} × the week's mean over {} days", self.day, self.days_seen)?;
         match (self.verdict, &self.evidence) {
             (Verdict::Proven, Some(evidence)) => {
-                write!(f, ", differs from the others ({})", chance(evidence.error_rate))
+                write!(f, ", differs from the others (by chance {})", chance(evidence.error_rate))
             }
             _ => Ok(()),
         }
@@ -171,7 +173,7 @@ impl fmt::Display for RecurringEvent {
             None => write!(f, "a load of {} where usually there is none", number(self.extra))?,
         }
         let Evidence { successes, trials, error_rate, .. } = self.evidence;
-        write!(f, ", on {successes} of {trials} ({})", chance(error_rate))
+        write!(f, ", on {successes} of {trials} (by chance {})", chance(error_rate))
     }
 }
 
@@ -224,12 +226,9 @@ impl fmt::Display for Question {
 pub(super) fn judged(verdict: Verdict, strength: Option<f64>, evidence: Option<&Evidence>) -> String {
     let numbers = || match (strength, evidence) {
         (Some(strength), Some(Evidence { trials, successes, error_rate, .. })) => {
-            let error = if strength >= 0.0 { "falls" } else { "rises" };
-            let percent = strength.abs() * 100.0;
-            format!(
-                "the error of a held-out day {error} by {percent:.0} %, on {successes} of {trials} it falls ({})",
-                chance(*error_rate)
-            )
+            let by = if strength > 0.0 { format!("by {:.0} %", strength * 100.0) } else { "not at all".to_owned() };
+            let chance = chance(*error_rate);
+            format!("the error of a held-out day falls {by}, on {successes} of {trials} days (by chance {chance})")
         }
         _ => "nothing could be held out".to_owned(),
     };
@@ -240,8 +239,9 @@ pub(super) fn judged(verdict: Verdict, strength: Option<f64>, evidence: Option<&
     }
 }
 
-fn chance(error_rate: f64) -> String {
-    if error_rate < 0.0001 { "by chance < 0.0001".to_owned() } else { format!("by chance {error_rate:.4}") }
+/// Chance of as much by accident.
+pub(super) fn chance(error_rate: f64) -> String {
+    if error_rate < 0.0001 { "< 0.0001".to_owned() } else { format!("{error_rate:.4}") }
 }
 
 /// A length of time, in its largest whole unit.
