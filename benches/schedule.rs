@@ -4,7 +4,8 @@ use divan::{AllocProfiler, Bencher, black_box};
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::{Bounds, MetricsHistory, Observation, ScalingMetrics, SignalKind, WorkloadFacts};
 use scaling_schedule::{
-    CompileConfig, HpaBeneath, PredictiveConfig, PredictiveEngine, Tz, compile, compile_over_hpa, need_by_load,
+    AnalyzeConfig, CompileConfig, HpaBeneath, Load, PredictiveConfig, PredictiveEngine, Tz, analyze, compile,
+    compile_over_hpa, need_by_load,
 };
 
 #[global_allocator]
@@ -108,4 +109,23 @@ fn compile_over_an_hpa(bencher: Bencher<'_, '_>) {
     let Ok(bounds) = Bounds::new(1, 200) else { return };
     let hpa = HpaBeneath::new(70.0, bounds, &WorkloadFacts::default());
     bencher.bench(|| compile_over_hpa(black_box(&history), &need, &hpa, &CompileConfig::default()));
+}
+
+/// Patterns of a month.
+#[divan::bench]
+fn patterns(bencher: Bencher<'_, '_>) {
+    let history = month();
+    let config = AnalyzeConfig::in_zone(Tz::Europe__Berlin);
+    bencher.bench(|| analyze(black_box(&history), Load::RequestRate, &config));
+}
+
+/// Patterns of a month, and windows from it.
+#[divan::bench(sample_count = 20)]
+fn patterns_and_schedule(bencher: Bencher<'_, '_>) {
+    let history = month();
+    let (patterns, schedule) = (AnalyzeConfig::in_zone(Tz::Europe__Berlin), CompileConfig::default());
+    bencher.bench(|| {
+        let found = analyze(black_box(&history), Load::RequestRate, &patterns);
+        (found, compile(black_box(&history), &need_by_load(SignalKind::RequestRate, 50.0), &schedule))
+    });
 }

@@ -9,12 +9,11 @@ mod schedule;
 mod table;
 mod week;
 mod window;
+mod yearly;
 mod zones;
 
 pub use cron::{CronExpression, CronFault, CronField, Firings, InvalidCron, TermFault, Upcoming};
 pub use dated::DatedWindow;
-mod yearly;
-
 pub use dates::{DatesFault, ExcludedDates, InvalidDates};
 pub use days::Days;
 pub use schedule::{Open, Schedule};

@@ -28,7 +28,6 @@ pub use forecast::Forecaster;
 pub use over_hpa::{HpaBeneath, RenewedSchedule, compile_over_hpa};
 pub use patterns::{AnalyzeConfig, AnalyzeError, Load, Patterns, analyze, analyze_values};
 pub use predictive::{LearntForecast, PredictiveConfig, PredictiveEngine, Snapshot, SnapshotError};
-
 pub use proof::{Proof, ProofConfig, ProofError, Replayed, Savings, driver_over_hpa, prove};
 pub use strip::{Band, WeekBand, WeekStrip};
 

@@ -121,14 +121,14 @@ mod tests {
         Some((i64::from(local.date().to_epoch_days()), usize::try_from(slot).ok()?))
     }
 
-    /// Every zone over two years, and some that changed their clocks in odd ways: the same as asking the zone for every instant.
+    /// Every zone over a year, and some that changed their clocks in odd ways: the same as asking the zone for every instant.
     #[test]
     fn every_instant_has_the_place_that_its_zone_says() {
         let years = |from: &str, hours: i64| {
             let start: DateTime<chrono::Utc> = from.parse().unwrap_or_default();
             (start.timestamp_millis(), hours)
         };
-        let recent = years("2024-01-01T00:00:00Z", 2 * 8766);
+        let recent = years("2024-01-01T00:00:00Z", 8766);
         let odd = [
             (Tz::America__Sao_Paulo, years("2018-01-01T00:00:00Z", 8766)),
             (Tz::Pacific__Apia, years("2011-12-01T00:00:00Z", 1500)),
@@ -138,8 +138,8 @@ mod tests {
         for (zone, (start, hours)) in TZ_VARIANTS.into_iter().map(|zone| (zone, recent)).chain(odd) {
             let mut clock = LocalClock::new(zone, 15);
             let mut place = Place::NOWHERE;
-            for step in 0..hours * 2 {
-                let at_ms = start + step * HOUR_MS / 2 + step % 1000;
+            for step in 0..hours {
+                let at_ms = start + step * HOUR_MS + step % 1000;
                 if !place.holds(at_ms) {
                     place = clock.place(at_ms).unwrap_or(Place::NOWHERE);
                 }

@@ -12,6 +12,7 @@ fn error<T: Error + Send + Sync + 'static>() {}
 #[test]
 fn types_are_shared_between_threads() {
     shared::<AnnouncedEvent>();
+    shared::<AnalyzeConfig>();
     shared::<CompileConfig>();
     shared::<Compiled>();
     shared::<CompiledSchedule>();
@@ -20,6 +21,7 @@ fn types_are_shared_between_threads() {
     shared::<CurvePoint>();
     shared::<DatedWindow>();
     shared::<Days>();
+    shared::<ExcludedDates>();
     shared::<Forecaster>();
     shared::<HeldOut>();
     shared::<HpaBeneath>();
@@ -27,6 +29,7 @@ fn types_are_shared_between_threads() {
     shared::<Need>();
     shared::<NoSchedule>();
     shared::<Open<'static>>();
+    shared::<Patterns>();
     shared::<PredictiveConfig>();
     shared::<PredictiveEngine>();
     shared::<Profile>();
@@ -52,7 +55,9 @@ fn types_are_shared_between_threads() {
 
 #[test]
 fn errors_can_be_boxed_and_sent() {
+    error::<AnalyzeError>();
     error::<CompileError>();
+    error::<InvalidDates>();
     error::<InvalidSchedule>();
     error::<InvalidWindow>();
     error::<ProofError>();
