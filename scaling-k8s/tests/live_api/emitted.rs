@@ -51,6 +51,7 @@ pub(crate) async fn one_event_counts(world: &World) {
             after: bounds(5, 10),
             resting: None,
             uncertain: false,
+            undo: false,
         };
         let event = series.take(&target, Some("0b6f"), &change).unwrap();
         let name = event["metadata"]["name"].as_str().unwrap();
