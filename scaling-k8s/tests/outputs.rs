@@ -129,7 +129,7 @@ fn triggers_and_rules_are_as_few_as_the_times() {
     assert_eq!(keda::read(&keda::scaled_object(&target(), &constant).unwrap()).unwrap(), constant);
     assert_eq!(karmada::read(&karmada::cron_federated_hpa(&target(), &constant).unwrap()).unwrap(), constant);
     // The longest numbers are still a name of a rule.
-    let large = WeekPlan::new("UTC", bounds(i32::MAX as u32, i32::MAX as u32)).unwrap();
+    let large = WeekPlan::new("UTC", bounds(2_147_483_647, 2_147_483_647)).unwrap();
     assert!(
         karmada::cron_federated_hpa(&target(), &large).unwrap()["spec"]["rules"][0]["name"].as_str().unwrap().len()
             <= 32

@@ -61,7 +61,7 @@ impl WeekPlan {
 
     /// The stretches between changes of the week: start, minutes, and the bounds of each. The last can go on into the next week; none if
     /// the bounds never change.
-    #[cfg_attr(not(feature = "schedule"), allow(dead_code))]
+    #[cfg(feature = "schedule")]
     pub(in crate::api) fn stretches(&self) -> Vec<(Moment, u32, scaling_core::Bounds)> {
         let changes: Vec<Moment> = self.changes().collect();
         let next = changes.iter().cycle().skip(1);

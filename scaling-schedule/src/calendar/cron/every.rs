@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-/// Units as Go writes them, with their nanoseconds; longer ones before those that they begin with.
+/// Units as Go writes them, with their nanoseconds. Both signs of micro are taken.
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
