@@ -423,8 +423,7 @@ fn proof(
         limits: arguments.bounds,
         ..ClusterModel::default()
     };
-    let config =
-        ProofConfig { target_percent: arguments.target_cpu, ..ProofConfig::new(constant, model, compiler) };
+    let config = ProofConfig { target_percent: arguments.target_cpu, ..ProofConfig::new(constant, model, compiler) };
     match block_on(prove(&past.history, &config)) {
         Ok(proof) => savings(&proof, constant, price, out),
         Err(error) => Ok(writeln!(out, "\nnothing is proven by replay: {error}")?),
@@ -463,7 +462,8 @@ mod tests {
 
     #[test]
     fn every_output_of_one_schedule_reads_back_to_the_same_week() {
-        let output = |form: &str| said(&["--alone", "--draft", "--time-zone", "Europe/Berlin", "--output", form]).unwrap();
+        let output =
+            |form: &str| said(&["--alone", "--draft", "--time-zone", "Europe/Berlin", "--output", form]).unwrap();
         let schedule: Schedule = serde_json::from_str(&output("json")).unwrap();
         let week = WeekPlan::of(&schedule, HardLimits::new(2, 100).unwrap().bounds()).unwrap();
         assert_eq!(kubectl::read_schedule(&output("kubectl")).unwrap(), week);
@@ -475,7 +475,8 @@ mod tests {
     #[test]
     fn an_event_is_a_window_of_its_date() {
         let sale = "flash sale,2026-01-23T18:00,2026-01-23T20:00,10";
-        let text = said(&["--alone", "--draft", "--no-proof", "--time-zone", "Europe/Berlin", "--event", sale]).unwrap();
+        let text =
+            said(&["--alone", "--draft", "--no-proof", "--time-zone", "Europe/Berlin", "--event", sale]).unwrap();
         assert!(text.contains("event flash sale: 2026-01-23 17:59 to 2026-01-23 20:00"), "{text}");
     }
 

@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::OutputError;
 use dated::Raise;
-pub(super) use edges::Edge;
 #[cfg(feature = "schedule")]
-pub(super) use edges::minutes_of;
+pub(super) use edges::{Edge, minutes_of};
 
 const DAY: u32 = 24 * 60;
 pub(super) const WEEK: u32 = 7 * DAY;

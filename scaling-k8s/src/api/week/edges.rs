@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scaling_core::chrono::{Datelike, Timelike};
 
-use super::{DAYS, Moment, WeekPlan};
+use super::{DAYS, WeekPlan};
 
 /// Minutes at which the bounds change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,11 +62,12 @@ impl WeekPlan {
     /// The stretches between changes of the week: start, minutes, and the bounds of each. The last can go on into the next week; none if
     /// the bounds never change.
     #[cfg(feature = "schedule")]
-    pub(in crate::api) fn stretches(&self) -> Vec<(Moment, u32, scaling_core::Bounds)> {
-        let changes: Vec<Moment> = self.changes().collect();
+    pub(in crate::api) fn stretches(&self) -> Vec<(super::Moment, u32, scaling_core::Bounds)> {
+        let changes: Vec<super::Moment> = self.changes().collect();
         let next = changes.iter().cycle().skip(1);
-        let length =
-            |from: Moment, to: Moment| (to.minute_of_week() + super::WEEK - from.minute_of_week()) % super::WEEK;
+        let length = |from: super::Moment, to: super::Moment| {
+            (to.minute_of_week() + super::WEEK - from.minute_of_week()) % super::WEEK
+        };
         changes.iter().zip(next).map(|(from, to)| (*from, length(*from, *to), self.at(*from))).collect()
     }
 }
