@@ -13,7 +13,7 @@ use scaling_core::backtest::{
     Score, Trace, TraceError, TrainingPeriod, score_one,
 };
 use scaling_core::{
-    Bounds, BoundsPolicy, InvalidBounds, InvalidSetting, MetricsHistory, Price, SignalKind, WorkloadFacts,
+    Bounds, BoundsPolicy, Guards, InvalidBounds, InvalidSetting, MetricsHistory, Price, SignalKind, WorkloadFacts,
 };
 
 use crate::{
@@ -235,5 +235,8 @@ pub fn driver_over_hpa(
     let compiled = compile_over_hpa(training.history, &need, &hpa, &config)?;
     let engine = RenewedSchedule::new(compiled.schedule(), &need, &hpa, &config)?;
     let policy = BoundsPolicy { floors_only: true, ..BoundsPolicy::default() };
-    Ok((Driver { policy, ..Driver::bounds(engine) }, compiled))
+    // The end of a floor frees the HPA at once, as a CronJob does: it shrinks at its own pace, and halving the min every five minutes would
+    // only pay for pods that nobody asked for.
+    let guards = Guards::only_hard_limits();
+    Ok((Driver { policy, guards, ..Driver::bounds(engine) }, compiled))
 }
