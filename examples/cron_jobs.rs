@@ -16,7 +16,8 @@ use examples::{Failure, MayClose};
 use scaling_core::chrono::Weekday;
 use scaling_core::{Bounds, Target};
 use scaling_k8s::CronJobApplier;
-use scaling_k8s::api::cronjob::{CronJobs, Moment, WeekPlan};
+use scaling_k8s::api::cronjob::CronJobs;
+use scaling_k8s::api::{Moment, WeekPlan};
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --features live --example cron_jobs

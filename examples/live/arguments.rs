@@ -385,7 +385,8 @@ mod tests {
     #[test]
     fn the_origin_is_named_without_credentials() {
         let prometheus = Some("http://ada:secret@prometheus:9090/x".to_owned());
-        let from = SourceArguments { prometheus, ..SourceArguments::default() };
+        let origin = OriginArguments { prometheus, ..OriginArguments::default() };
+        let from = SourceArguments { origin, ..SourceArguments::default() };
         assert_eq!(from.origin(), "Prometheus at http://prometheus:9090/x");
         assert_eq!(
             readable("--token-file", Path::new("/no/such/file")).unwrap_err().to_string().split(':').next(),

@@ -135,7 +135,7 @@ impl MetricsSource for FleetMetrics {
 #[cfg(test)]
 mod tests {
     use super::super::looping::Tell;
-    use super::super::source::{Finding, Tried};
+    use super::super::source::{Finding, Past, Tried};
     use super::*;
 
     /// A source with a file of one workload.
@@ -158,8 +158,8 @@ mod tests {
             Vec::new()
         }
 
-        async fn fetch_past(&self, _: &[Target], _: u64, _: DateTime<Utc>, _: &Tell) -> usize {
-            0
+        async fn fetch_past(&self, _: &[Target], _: u64, _: DateTime<Utc>, _: &Tell) -> Past {
+            Past::default()
         }
 
         fn findings(&self) -> Vec<Finding> {

@@ -203,8 +203,9 @@ async fn work() -> Vec<(String, String)> {
         ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
     });
     let (history, _) = MetricsHistory::from_unordered(samples.collect());
-    compile(&history, need_by_load(SignalKind::RequestRate, 100.0), &CompileConfig::default()).unwrap();
-    compile(&MetricsHistory::new(), |_| None, &CompileConfig::default()).unwrap_err();
+    let need = need_by_load(SignalKind::RequestRate, 100.0);
+    compile(&history, &need, &CompileConfig::default()).unwrap();
+    compile(&MetricsHistory::new(), &need, &CompileConfig::default()).unwrap_err();
     sent
 }
 
