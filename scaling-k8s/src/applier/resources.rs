@@ -265,8 +265,8 @@ impl ResizeApplier {
         let mut changed = false;
         let mut told: Option<Preview> = None;
         loop {
-            let seen = self.seen(plan, container, used).await;
-            let Seen { preview, writes, .. } = if sent { seen.map_err(unknown)? } else { seen? };
+            let looked = self.seen(plan, container, used).await;
+            let Seen { preview, writes, .. } = if sent { looked.map_err(unknown)? } else { looked? };
             let is_done = preview.checked.is_none() || mode == ApplyMode::Plan;
             let (way, changes) = (preview.way, preview.checked.is_some());
             let earlier = told.take();

@@ -74,8 +74,7 @@ impl UseLog {
         let Look { pods, samples: Some(samples), moment, .. } = look else { return };
         let window = TimeDelta::from_std(moment.config.usage_window).unwrap_or(TimeDelta::MAX);
         self.forget(moment.now, window);
-        let part = self.part(moment.now, window / PARTS);
-        let (mut most, mut measured) = (std::mem::take(&mut part.most), 0);
+        let (mut most, mut measured) = (self.begin(moment.now, window / PARTS), 0);
         let mut missing: Vec<[bool; 2]> = Vec::new();
         let mut sums: BTreeMap<&str, Resources> = BTreeMap::new();
         let (mut ready, mut of_all, mut is_silent) = (0_i64, Resources::new(), false);
@@ -93,9 +92,12 @@ impl UseLog {
                 most.resize(most.len().max(place + 1), [None; 2]);
                 missing.resize(missing.len().max(place + 1), [false; 2]);
                 for (nth, resource) in RESOURCES.into_iter().enumerate() {
-                    match used.get(resource).filter(|amount| *amount >= 0) {
-                        Some(amount) => most[place][nth] = most[place][nth].max(Some(amount)),
-                        None => missing[place][nth] = true,
+                    let amount = used.get(resource).filter(|amount| *amount >= 0);
+                    if let Some(most) = most.get_mut(place).and_then(|of| of.get_mut(nth)) {
+                        *most = (*most).max(amount);
+                    }
+                    if let Some(missing) = missing.get_mut(place).and_then(|of| of.get_mut(nth)) {
+                        *missing |= amount.is_none();
                     }
                     if let (true, Some(amount)) = (pod.serves(), used.get(resource)) {
                         let sum = sums.entry(name).or_default();
@@ -148,8 +150,8 @@ impl UseLog {
             return InUse { hpa, ..InUse::default() };
         };
         let most = |nth: usize| {
-            let known = last.is_known.get(place).is_some_and(|known| known[nth]);
-            let most = self.parts.iter().filter_map(|part| part.most.get(place)?[nth]).max();
+            let known = last.is_known.get(place).and_then(|known| known.get(nth)).copied().unwrap_or(false);
+            let most = self.parts.iter().filter_map(|part| *part.most.get(place)?.get(nth)?).max();
             most.filter(|_| known).and_then(|most| u64::try_from(most).ok())
         };
         let usage = vertical::Usage {
@@ -172,15 +174,15 @@ impl UseLog {
         self.loads.retain(|(at, _)| !is_old(*at) && *at <= now);
     }
 
-    fn part(&mut self, now: DateTime<Utc>, length: TimeDelta) -> &mut Part {
+    /// Begins a look, in a new part of the window if the last one is over, and takes out what is the most of this part.
+    fn begin(&mut self, now: DateTime<Utc>, length: TimeDelta) -> Vec<[Option<i64>; 2]> {
         let is_over = |part: &Part| now.signed_duration_since(part.from) >= length;
         if self.parts.back().is_none_or(is_over) {
             self.parts.push_back(Part { from: now, to: now, looks: 0, pods: 0, most: Vec::new() });
         }
-        let last = self.parts.len() - 1;
-        let part = &mut self.parts[last];
+        let Some(part) = self.parts.back_mut() else { return Vec::new() };
         (part.to, part.looks) = (part.to.max(now), part.looks + 1);
-        part
+        std::mem::take(&mut part.most)
     }
 
     /// Place of a container among the numbers.

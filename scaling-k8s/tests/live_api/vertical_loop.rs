@@ -103,7 +103,7 @@ struct More;
 
 #[async_trait::async_trait]
 impl DecisionEngine for More {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "more"
     }
 

@@ -36,7 +36,7 @@ struct Wishes {
 
 #[async_trait::async_trait]
 impl DecisionEngine for Wishes {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "wishes"
     }
 

@@ -140,7 +140,8 @@ impl<'a> Simulated<'a> {
             let old = if group.is_old { metric.before } else { later };
             let times = |pods: u32, request: i64| request.saturating_mul(pods.into());
             let request = times(new, metric.after).saturating_add(times(group.pods - new, old));
-            let sum = &mut sums[usize::from(group.ready > self.now)];
+            let [serving, starting] = &mut sums;
+            let sum = if group.ready > self.now { starting } else { serving };
             *sum = (sum.0.saturating_add(group.pods), sum.1.saturating_add(request));
         }
         sums
