@@ -78,15 +78,13 @@ fn observed(pods: u32) -> MemorySource {
     source
 }
 
+type Builder = AutoscalerBuilder<Box<dyn MetricsSource>, Box<dyn DecisionEngine>, Box<dyn HpaApplier>>;
+
 fn scaling(
     source: impl MetricsSource + 'static,
     engine: Asks,
     now: Bounds,
-) -> (
-    AutoscalerBuilder<Box<dyn MetricsSource>, Box<dyn DecisionEngine>, Box<dyn HpaApplier>>,
-    Arc<MemoryApplier>,
-    Arc<MemoryRecorder>,
-) {
+) -> (Builder, Arc<MemoryApplier>, Arc<MemoryRecorder>) {
     let (applier, recorder) = (Arc::new(MemoryApplier::new().with(target(), now)), Arc::new(MemoryRecorder::new()));
     let builder = Autoscaler::builder().source(source).engine(engine).applier(Arc::clone(&applier));
     (builder.recorder(Arc::clone(&recorder)).mode(ApplyMode::Apply), applier, recorder)
