@@ -187,7 +187,7 @@ pub fn apply_body(namespace: &str, name: &str, uid: &str, stage: Option<&Reached
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use proptest::prelude::*;
 
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    fn hpa(uid: &str, manager: &str, operation: &str, text: Value) -> Value {
+    fn hpa(uid: &str, manager: &str, operation: &str, text: &Value) -> Value {
         json!({ "metadata": {
             "name": "web", "namespace": "shop", "uid": uid, "annotations": { ANNOTATION: text },
             "managedFields": [{ "manager": manager, "operation": operation,
@@ -215,11 +215,11 @@ mod tests {
     fn what_is_read_back_is_checked() {
         let (ours, text) = ("kube-scaling-adoption", Value::from(reached().encode()));
         let of = |hpa: &Value| ReachedStage::of(hpa, "kube-scaling");
-        assert_eq!(of(&hpa("a", ours, "Apply", text.clone())), Ok(Some(reached())));
-        assert_eq!(of(&hpa("b", ours, "Apply", text.clone())), Err(DamagedStage::OtherObject));
-        assert_eq!(of(&hpa("a", "kubectl", "Apply", text.clone())), Err(DamagedStage::Foreign));
-        assert_eq!(of(&hpa("a", ours, "Update", text)), Err(DamagedStage::Foreign));
-        assert_eq!(of(&hpa("a", ours, "Apply", json!(7))), Err(DamagedStage::NoText));
+        assert_eq!(of(&hpa("a", ours, "Apply", &text)), Ok(Some(reached())));
+        assert_eq!(of(&hpa("b", ours, "Apply", &text)), Err(DamagedStage::OtherObject));
+        assert_eq!(of(&hpa("a", "kubectl", "Apply", &text)), Err(DamagedStage::Foreign));
+        assert_eq!(of(&hpa("a", ours, "Update", &text)), Err(DamagedStage::Foreign));
+        assert_eq!(of(&hpa("a", ours, "Apply", &json!(7))), Err(DamagedStage::NoText));
         assert_eq!(of(&json!({ "metadata": { "annotations": {} } })), Ok(None));
         let said = |text: &str| ReachedStage::decode(text).unwrap_err();
         assert!(matches!(said("floors"), DamagedStage::Unreadable { .. }));
@@ -248,7 +248,7 @@ mod tests {
         fn any_text_is_read_without_a_panic(text in ".{0,200}", uid in any::<bool>()) {
             let _ = ReachedStage::decode(&text);
             let uid = if uid { "a" } else { "" };
-            let _ = ReachedStage::of(&hpa(uid, "kube-scaling-adoption", "Apply", Value::from(text)), "kube-scaling");
+            let _ = ReachedStage::of(&hpa(uid, "kube-scaling-adoption", "Apply", &Value::from(text)), "kube-scaling");
         }
     }
 }

@@ -47,7 +47,8 @@ impl Running {
             .build();
         let (stop, health) = (Stop::new(), Box::new(controller.health()));
         let theirs = stop.clone();
-        Self { run: tokio::spawn(async move { controller.run(&theirs).await }), stop, health, reports }
+        let run = tokio::spawn(async move { Box::pin(controller.run(&theirs)).await });
+        Self { run, stop, health, reports }
     }
 
     /// Waits for the first report about an HPA that is so, from the newest seen on.

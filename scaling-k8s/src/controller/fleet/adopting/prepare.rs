@@ -84,12 +84,11 @@ impl Asking {
         let span = TimeDelta::from_std(self.span).unwrap_or(TimeDelta::MAX);
         let since = at.checked_sub_signed(span).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let seen = self.source.observe(&self.target, at).await.map_err(|error| error.to_string())?;
-        let samples = match &self.past {
-            Some(past) => past.past(&self.target, since, at).await.map_err(|error| error.to_string())?,
-            None => {
-                let newest = std::iter::once(seen.current.clone());
-                seen.history.iter().chain(newest).filter(|sample| (since..=at).contains(&sample.timestamp)).collect()
-            }
+        let samples = if let Some(past) = &self.past {
+            past.past(&self.target, since, at).await.map_err(|error| error.to_string())?
+        } else {
+            let newest = std::iter::once(seen.current.clone());
+            seen.history.iter().chain(newest).filter(|sample| (since..=at).contains(&sample.timestamp)).collect()
         };
         Ok((seen, samples))
     }
