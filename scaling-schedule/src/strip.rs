@@ -104,8 +104,7 @@ impl fmt::Display for WeekStrip<'_> {
             "Wall clock of {}; a column is half an hour, a full block {scale:.0} pods",
             self.schedule.time_zone()
         )?;
-        let hours: String = (0..8).map(|eighth| format!("{:<6}", eighth * 3)).collect();
-        writeln!(f, "           {}", hours.trim_end())?;
+        writeln!(f, "           0     3     6     9     12    15    18    21")?;
         for day in &days {
             let bands = self.bands(day.weekday);
             if !bands.is_empty() {

@@ -53,9 +53,11 @@ mod tests {
     use crate::hpa::CrossVersionObjectReference;
     use crate::metrics::{Observation, ScalingMetrics, SignalKind, WorkloadFacts};
 
+    type Asked = Arc<Mutex<Vec<(DateTime<chrono::Utc>, WorkloadFacts)>>>;
+
     /// Asks for so many pods, and notes when it was asked and how often it thinks that it is.
     #[derive(Clone)]
-    struct Asks(u32, Arc<Mutex<Vec<(DateTime<chrono::Utc>, WorkloadFacts)>>>);
+    struct Asks(u32, Asked);
 
     #[async_trait::async_trait]
     impl DecisionEngine for Asks {

@@ -248,7 +248,7 @@ async fn a_record_that_is_not_kept_is_counted() {
 }
 
 /// The instants of ten ticks, and how late each began.
-async fn delays(seed: u64, most: Duration) -> (LoopReport, Vec<(DateTime<Utc>, TimeDelta)>) {
+async fn delays(jitter_seed: u64, most: Duration) -> (LoopReport, Vec<(DateTime<Utc>, TimeDelta)>) {
     let clock = Arc::new(SimulatedClock::at(start()));
     let autoscaler = Autoscaler::builder()
         .source(Scripted::new(&clock, []))
@@ -257,7 +257,7 @@ async fn delays(seed: u64, most: Duration) -> (LoopReport, Vec<(DateTime<Utc>, T
         .build();
     let (stop, seen) = (Stop::new(), Arc::new(Mutex::new(Vec::new())));
     let (enough, kept, hand) = (stop.clone(), Arc::clone(&seen), Arc::clone(&clock));
-    let looped = Loop::new(autoscaler, [target(0)], Cadence::default()).clock(clock).jitter(most, seed);
+    let looped = Loop::new(autoscaler, [target(0)], Cadence::default()).clock(clock).jitter(most, jitter_seed);
     let looped = looped.after_tick(move |tick, _| {
         use scaling_core::live::Clock;
         let mut kept = kept.lock().unwrap();

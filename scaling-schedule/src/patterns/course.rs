@@ -148,7 +148,9 @@ impl Series {
         let x = |place: usize| self.days.get(place).copied().unwrap_or(0) as f64;
         let mut offsets: Vec<f64> = self.logs.iter().enumerate().map(|(place, y)| y - slope * x(place)).collect();
         let offset = middle(&mut offsets.clone());
-        offsets.iter_mut().for_each(|error| *error -= offset);
+        for error in &mut offsets {
+            *error -= offset;
+        }
         let independent = self.independent(&offsets);
         let number = points.len() as f64;
         let variance = number * (number - 1.0) * (2.0 * number + 5.0) / 18.0 * (number / independent).max(1.0);

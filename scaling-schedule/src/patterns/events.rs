@@ -65,7 +65,7 @@ pub(super) fn recurring(
     let mut made_from: Vec<usize> = (0..bumps.len())
         .filter(|place| whole_days || bumps.get(*place).is_some_and(|bump| bump.slots <= longest))
         .collect();
-    if (made_from.len() as u32) < OCCURRENCES {
+    if made_from.len() < OCCURRENCES as usize {
         return (Vec::new(), explained);
     }
     let apart = |place: usize| bumps.get(place).map_or(0.0, |bump| bump.apart);

@@ -282,7 +282,7 @@ impl<'a> Filler<'a> {
 
 #[inline]
 fn usable(value: f64) -> bool {
-    value >= 0.0 && value < f64::INFINITY
+    (0.0..f64::INFINITY).contains(&value)
 }
 
 #[cold]

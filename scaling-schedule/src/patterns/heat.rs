@@ -56,7 +56,9 @@ impl HeatMap {
         text.push('\n');
         for (day, row) in DAYS.iter().zip(&self.rows) {
             let _ = write!(text, "{day} ");
-            row.iter().for_each(|value| text.push_str(&cell(value)));
+            for value in row {
+                text.push_str(&cell(value));
+            }
             text.truncate(text.trim_end().len());
             text.push('\n');
         }

@@ -29,7 +29,7 @@ impl Patterns {
         self.write_heat(&mut html);
         self.write_periods(&mut html);
         for usual in &self.usual_days {
-            self.write_usual(&mut html, usual);
+            write_usual(&mut html, usual);
         }
         self.write_weekdays(&mut html);
         let _ = write!(html, "<h2>Course</h2>\n<p>{}</p>\n", escaped(&self.course_told()));
@@ -94,32 +94,6 @@ impl Patterns {
                 "<tr><td>{name}</td>{}<td>{strength}</td>{}<td>{correlation}</td></tr>",
                 judged(verdict),
                 counted(evidence.as_ref())
-            );
-        }
-        html.push_str("</tbody></table></div>\n");
-    }
-
-    fn write_usual(&self, html: &mut String, usual: &UsualDay) {
-        let _ = writeln!(html, "<h2>Usual day: {}</h2>", escaped(&usual.told()));
-        chart(html, usual);
-        if usual.peaks.is_empty() && usual.lows.is_empty() {
-            html.push_str("<p>No high or low time is proven.</p>\n");
-            return;
-        }
-        html.push_str(
-            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">time</th><th scope=\"col\">from</th><th scope=\"col\">to</th>\
-             <th scope=\"col\">× the day's mean</th><th scope=\"col\">extreme</th><th scope=\"col\">at</th><th scope=\"col\">on days</th>\
-             <th scope=\"col\">by chance</th></tr></thead>\n<tbody>\n",
-        );
-        for (name, stretch) in kinds(usual) {
-            let Stretch { from, to, level, extreme, extreme_at, evidence } = stretch;
-            let _ = writeln!(
-                html,
-                "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{level:.2}</td><td>{extreme:.2}</td><td>{}</td>{}</tr>",
-                from.format("%H:%M"),
-                to.format("%H:%M"),
-                extreme_at.format("%H:%M"),
-                counted(Some(evidence))
             );
         }
         html.push_str("</tbody></table></div>\n");
@@ -268,4 +242,30 @@ fn short(value: f64) -> String {
         None if value >= 0.05 => format!("{value:.1}"),
         None => format!("{value:.0e}"),
     }
+}
+
+fn write_usual(html: &mut String, usual: &UsualDay) {
+    let _ = writeln!(html, "<h2>Usual day: {}</h2>", escaped(&usual.told()));
+    chart(html, usual);
+    if usual.peaks.is_empty() && usual.lows.is_empty() {
+        html.push_str("<p>No high or low time is proven.</p>\n");
+        return;
+    }
+    html.push_str(
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">time</th><th scope=\"col\">from</th><th scope=\"col\">to</th>\
+         <th scope=\"col\">× the day's mean</th><th scope=\"col\">extreme</th><th scope=\"col\">at</th><th scope=\"col\">on days</th>\
+         <th scope=\"col\">by chance</th></tr></thead>\n<tbody>\n",
+    );
+    for (name, stretch) in kinds(usual) {
+        let Stretch { from, to, level, extreme, extreme_at, evidence } = stretch;
+        let _ = writeln!(
+            html,
+            "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{level:.2}</td><td>{extreme:.2}</td><td>{}</td>{}</tr>",
+            from.format("%H:%M"),
+            to.format("%H:%M"),
+            extreme_at.format("%H:%M"),
+            counted(Some(evidence))
+        );
+    }
+    html.push_str("</tbody></table></div>\n");
 }

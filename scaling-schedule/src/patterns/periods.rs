@@ -10,6 +10,8 @@ use super::proof::{self, Trials};
 
 /// Parts of a day that may be the true period of what repeats by the day.
 const PARTS: [usize; 9] = [48, 24, 16, 12, 8, 6, 4, 3, 2];
+/// Number of them.
+const PARTS_TRIED: u32 = 9;
 /// Correlation from which a lag is tried: no error falls by more than its square.
 const TRIED: f64 = 0.2;
 /// By how much a peak of the correlation must rise above the valley before it: memory that fades has none.
@@ -70,7 +72,7 @@ pub(super) fn periods(grid: &Grid, levels: &Levels, known: &Known, significance:
         others.push(found(
             minutes,
             &trials,
-            PARTS.len() as u32,
+            PARTS_TRIED,
             self::correlation(&hours.centred, minutes / hours.minutes.max(1)),
         ));
     }
@@ -85,10 +87,10 @@ pub(super) fn periods(grid: &Grid, levels: &Levels, known: &Known, significance:
 
 /// The shortest part of a day that explains all that the day does.
 fn part_of_day(grid: &Grid, levels: &Levels, known: &Known, significance: f64) -> Option<(usize, Trials)> {
-    let parts = PARTS.into_iter().filter(|parts| grid.per_day % parts == 0 && grid.per_day / parts > 1);
+    let parts = PARTS.into_iter().filter(|parts| grid.per_day.is_multiple_of(*parts) && grid.per_day / parts > 1);
     parts.map(|parts| grid.per_day / parts).find_map(|period| {
         let trials = proof::of_day(grid, &levels.relative, period);
-        let proven = trials.verdict(PARTS.len() as u32, significance).is_proven();
+        let proven = trials.verdict(PARTS_TRIED, significance).is_proven();
         (proven && trials.strength() >= known.day.strength()).then_some((period, trials))
     })
 }
@@ -181,7 +183,9 @@ fn rest(grid: &Grid, levels: &Levels, known: &Known) -> Vec<f64> {
         }
     }
     let mean = super::level::mean_of(&rest);
-    rest.iter_mut().for_each(|value| *value -= mean);
+    for value in &mut rest {
+        *value -= mean;
+    }
     rest
 }
 
@@ -199,7 +203,9 @@ impl Hours {
         let slots = (60 / slot.max(1)).max(1);
         let mut centred: Vec<f64> = values.chunks(slots).map(super::level::mean_of).collect();
         let mean = super::level::mean_of(&centred);
-        centred.iter_mut().for_each(|value| *value = if value.is_nan() { 0.0 } else { *value - mean });
+        for value in &mut centred {
+            *value = if value.is_nan() { 0.0 } else { *value - mean };
+        }
         Self { minutes: slot * slots, slots, centred }
     }
 }

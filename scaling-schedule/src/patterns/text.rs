@@ -1,6 +1,6 @@
 //! Patterns for people.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use scaling_core::stats::{grouped, significant};
 
@@ -51,7 +51,7 @@ impl Patterns {
             number(data.mean),
         );
         if data.left_out != super::LeftOut::default() {
-            text.push_str(&format!(" Left out: {}.", data.left_out));
+            let _ = write!(text, " Left out: {}.", data.left_out);
         }
         text
     }
@@ -247,7 +247,8 @@ pub(super) fn chance(error_rate: f64) -> String {
 /// A length of time, in its largest whole unit.
 pub(super) fn length(minutes: u32) -> String {
     let units = [(7 * 1440, "week", "weeks"), (1440, "day", "days"), (60, "hour", "hours"), (1, "minute", "minutes")];
-    let (size, one, many) = units.into_iter().find(|(size, ..)| minutes > 0 && minutes % size == 0).unwrap_or(units[3]);
+    let (size, one, many) =
+        units.into_iter().find(|(size, ..)| minutes > 0 && minutes.is_multiple_of(*size)).unwrap_or(units[3]);
     let number = minutes / size;
     format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -59,7 +59,8 @@ pub(super) fn weekdays(grid: &Grid, levels: &Levels, significance: f64) -> Vec<W
         let days_seen = u32::try_from(of(day).count()).unwrap_or(u32::MAX);
         let others = u32::try_from(all.len()).unwrap_or(u32::MAX).saturating_sub(days_seen);
         let ranks = RankSum::of(of(day), || all.iter().filter(|(weekday, _)| *weekday != day).map(|(_, level)| *level));
-        let needed = (1..).find(|weeks| RankSum::extreme(*weeks, 6 * weeks) * 7.0 <= significance).unwrap_or(u32::MAX);
+        let needed =
+            (1..u32::MAX).find(|weeks| RankSum::extreme(*weeks, 6 * weeks) * 7.0 <= significance).unwrap_or(u32::MAX);
         let error_rate = (ranks.error_rate() * 7.0).min(1.0);
         let reachable = RankSum::extreme(days_seen, others) * 7.0 <= significance;
         let verdict = match (reachable, error_rate <= significance) {
@@ -142,7 +143,7 @@ impl RankSum {
         let mut ways = vec![0.0; pairs + 1];
         *ways.first_mut()? = 1.0;
         for value in 1..=few {
-            for (from, to) in (0..=pairs).rev().filter_map(|from| Some((from, from + many + value))) {
+            for (from, to) in (0..=pairs).rev().map(|from| (from, from + many + value)) {
                 let less = ways.get(from).copied().unwrap_or(0.0);
                 if let Some(way) = ways.get_mut(to) {
                     *way -= less;

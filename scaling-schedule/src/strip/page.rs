@@ -36,8 +36,11 @@ impl WeekStrip<'_> {
         for day in &days {
             self.draw(&mut page, day, scale);
         }
-        let hours: String = (0..=8).map(|eighth| format!("<span>{}</span>", eighth * 3)).collect();
-        let _ = writeln!(page, "<div class=\"hours\" aria-hidden=\"true\">{hours}</div>");
+        page.push_str("<div class=\"hours\" aria-hidden=\"true\">");
+        for hour in (0..=24).step_by(3) {
+            let _ = write!(page, "<span>{hour}</span>");
+        }
+        page.push_str("</div>\n");
         table(&mut page, self.schedule);
         page.push_str("</html>\n");
         page

@@ -94,12 +94,8 @@ impl Iterator for Firings {
 
     fn next(&mut self) -> Option<DateTime<Tz>> {
         match &mut self.0 {
-            Kind::Calendar(calendar) => calendar
-                .schedules
-                .first()
-                .is_some()
-                .then(|| calendar.next())?
-                .map(|at| at.with_timezone(&calendar.zone)),
+            Kind::Calendar(calendar) if calendar.schedules.is_empty() => None,
+            Kind::Calendar(calendar) => calendar.next().map(|at| at.with_timezone(&calendar.zone)),
             Kind::Every { at, pause, zone } => {
                 let whole = at.with_nanosecond(0)?;
                 *at = whole.checked_add_signed(*pause).filter(|at| at.year() <= 9999)?;
