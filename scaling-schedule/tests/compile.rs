@@ -393,7 +393,7 @@ proptest! {
     #[test]
     fn the_stated_coverage_is_realised(seed in 0_u64..1000, share in prop::sample::select(vec![0.01, 0.05])) {
         let jitter = |at: DateTime<Utc>| {
-            let mut bits = (at.timestamp() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mut bits = at.timestamp().cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
             bits = (bits ^ (bits >> 30)).wrapping_mul(0x94d0_49bb_1331_11eb);
             0.8 + 0.4 * ((bits >> 11) as f64 / (1_u64 << 53) as f64)
         };

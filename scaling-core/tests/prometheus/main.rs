@@ -544,7 +544,7 @@ async fn a_past_is_whole_or_none_and_the_present_knows_nothing_of_it() {
     assert!(past.iter().all(|sample| sample.timestamp >= at(-3600) && sample.timestamp < at(0)));
     assert!(past.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp));
     assert_eq!(source.past(&web(), at(-3600), at(0)).await.unwrap(), past, "the same whoever asks");
-    assert_eq!(source.observe(&web(), at(60)).await.map(|seen| seen.history.len()).unwrap_or(0), 0);
+    assert_eq!(source.observe(&web(), at(60)).await.map_or(0, |seen| seen.history.len()), 0);
     // A piece that is missing is no gap in the load.
     let server = Server::start(|seen, _| {
         let is_load = field(seen, "query").unwrap().starts_with("load");

@@ -60,7 +60,7 @@ impl KubeHpaApplier {
         }
         let mut patience = Patience::new(self.timeout);
         let read = self.read(target, &patience).await?;
-        let (step, bounds) = match self.next_step(target, &read)? {
+        let (step, bounds) = match self.next_step(target, &read).map_err(|error| *error)? {
             Next::Ended(Released::Done { bounds, .. }) => {
                 // The stage of its adoption is no part of the steps, and goes as well.
                 return Ok(Released::Done { changed: stage::is_kept(&read.json, &self.manager), bounds });
@@ -78,18 +78,18 @@ impl KubeHpaApplier {
     }
 
     /// The next step for an HPA as it was read, and the bounds after it.
-    fn next_step(&self, target: &Target, read: &Read) -> Result<Next, ApplyError> {
+    fn next_step(&self, target: &Target, read: &Read) -> Result<Next, Box<ApplyError>> {
         let step = release(&read.json, &self.manager).map_err(|error| match error {
             ReleaseError::NoManagedFields => refused(target, error.to_string()),
             error @ ReleaseError::Invalid(_) => unapplied(backend(target, false, error)),
         });
         let bounds = read.seen.state.bounds;
-        Ok(match step? {
+        Ok(match step.map_err(Box::new)? {
             Release::Done => Next::Ended(Released::Done { changed: false, bounds }),
             Release::Held { pods, max } => Next::Ended(Released::Held { pods, max }),
             Release::Restore { body, bounds } => {
                 if let Some(why) = self.would_remove(&read.hpa) {
-                    return Err(refused(target, why));
+                    return Err(refused(target, why).into());
                 }
                 Next::Step(Step::Restore(body), bounds)
             }
@@ -123,7 +123,7 @@ impl KubeHpaApplier {
                 last = (!patience.again()).then(|| "the stage of its adoption was taken away".to_owned());
                 continue;
             }
-            let (body, bounds) = match self.next_step(target, &read)? {
+            let (body, bounds) = match self.next_step(target, &read).map_err(|error| *error)? {
                 Next::Ended(Released::Done { bounds, .. }) => return Ok(Released::Done { changed: sent, bounds }),
                 Next::Ended(held) => return Ok(held),
                 Next::Step(step, bounds) => (step, bounds),

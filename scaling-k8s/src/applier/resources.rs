@@ -268,12 +268,12 @@ impl ResizeApplier {
             let looked = self.seen(plan, container, used).await;
             let Seen { preview, writes, .. } = if sent { looked.map_err(unknown)? } else { looked? };
             let is_done = preview.checked.is_none() || mode == ApplyMode::Plan;
-            let (way, changes) = (preview.way, preview.checked.is_some());
+            let (way, would_change) = (preview.way, preview.checked.is_some());
             let earlier = told.take();
             let preview = &*told.insert(preview.after(earlier));
             if is_done {
                 let preview = rehearsals.without_gone(preview.clone());
-                return Ok(Resized { mode, changed: changed || changes, preview });
+                return Ok(Resized { mode, changed: changed || would_change, preview });
             }
             let left = rehearsals.left(&writes);
             if left < fewest {

@@ -23,9 +23,9 @@ impl OwnershipReport {
             (_, []) => owned.object.to_string(),
             (_, fields) => format!("{} of {}", fields.join(" and "), owned.object),
         };
-        let owner = owned.owner.to_string();
+        let name = owned.owner.to_string();
         SizeOwner {
-            owner: owner.trim_end_matches(',').to_owned(),
+            owner: name.trim_end_matches(',').to_owned(),
             field,
             since: owned.since,
             advice,

@@ -186,7 +186,7 @@ impl HpaApplier for Refuses {
     }
 
     async fn apply(&self, plan: &scaling_core::HpaPlan, _: ApplyMode) -> Result<Applied, ApplyError> {
-        Err(ApplyError::Refused { target: plan.target().clone(), detail: "no".into(), denied: None })
+        Err(ApplyError::Refused { target: plan.target().clone(), detail: "no".into(), denied: false })
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) fn of_slots(grid: &Grid, kinds: &Kinds, expected: &[f64]) -> Vec<Bump
             let mut scatter = medians_of(&distance, grid, such);
             let known: Vec<f64> = scatter.iter().copied().filter(|value| !value.is_nan()).collect();
             let least = AT_LEAST * known.iter().sum::<f64>() / known.len() as f64;
-            for value in scatter.iter_mut() {
+            for value in &mut scatter {
                 *value = NORMAL * (1.0 + FEW / number) * value.max(least);
             }
             (scatter, super::level::mean_of(usual))

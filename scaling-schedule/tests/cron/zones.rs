@@ -43,8 +43,11 @@ fn instants(offsets: &[(DateTime<Utc>, TimeDelta)], local: NaiveDateTime) -> Vec
         .collect()
 }
 
+/// From when on which offset holds.
+type Offsets = Vec<(DateTime<Utc>, TimeDelta)>;
+
 /// Zones in which the wall clock moves in the three years, one for each history of offsets: others of the same history would tell the same.
-fn zones() -> Vec<(Tz, Vec<(DateTime<Utc>, TimeDelta)>)> {
+fn zones() -> Vec<(Tz, Offsets)> {
     let mut one_of = BTreeMap::new();
     let moving = TZ_VARIANTS.into_iter().map(|zone| (zone, offsets(zone))).filter(|(_, offsets)| offsets.len() > 1);
     let mut count = 0;

@@ -31,18 +31,18 @@ impl ScaleApplier {
             let workload = if sent { workload.map_err(unknown)? } else { workload? };
             let Some(patch) = disowning(&workload, &self.manager) else { return Ok(sent) };
             let params = PatchParams { field_manager: Some(self.manager.clone()), ..PatchParams::default() };
-            let send = || async {
-                let request = Request::new(read.kind.path(&target.namespace));
+            let request = || async {
+                let builder = Request::new(read.kind.path(&target.namespace));
                 // The client's own JSON patch is a feature with more dependencies. A merge patch differs by its content type alone.
-                let mut request =
-                    request.patch(&target.name, &params, &Patch::Merge(&patch)).map_err(kube::Error::BuildRequest)?;
+                let mut patched =
+                    builder.patch(&target.name, &params, &Patch::Merge(&patch)).map_err(kube::Error::BuildRequest)?;
                 if let Ok(content) = "application/json-patch+json".parse() {
-                    request.headers_mut().insert("content-type", content);
+                    patched.headers_mut().insert("content-type", content);
                 }
-                self.client.request::<Value>(request).await
+                self.client.request::<Value>(patched).await
             };
             let is_outdated = |error: &kube::Error| answer::is_outdated(error) || answer::may_have_failed_a_test(error);
-            let why = match retry::write(target, &mut patience, false, is_outdated, send).await {
+            let why = match retry::write(target, &mut patience, false, is_outdated, request).await {
                 Ok(Written::Yes(_)) => {
                     sent = true;
                     "it was taken".to_owned()

@@ -95,6 +95,15 @@ pub(super) struct Setup {
     pub(super) hook: Hook,
 }
 
+impl Setup {
+    /// No Event is written where no change is.
+    fn limit_to(&mut self, mode: ApplyMode) {
+        self.writes = mode == ApplyMode::Apply;
+        self.answers &= self.writes;
+        self.change_events = self.change_events.filter(|_| self.writes);
+    }
+}
+
 impl fmt::Debug for FleetController {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FleetController")
@@ -419,11 +428,28 @@ impl FleetControllerBuilder {
         self
     }
 
+    /// What trials of adoption take over from the controller.
+    fn terms(&self) -> Terms {
+        Terms {
+            limits: self.host.limits,
+            policy: self.host.policy,
+            cooldown: self.cooldown,
+            steps: self.steps,
+            confidence: self.confidence,
+            budget: self.budget,
+            price: self.price,
+            interval: self.setup.cadence.interval().to_std().unwrap_or_default(),
+            mode: self.mode,
+        }
+    }
+
     /// Begins to watch, and builds the controller.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn build(mut self) -> FleetController {
+        let terms = self.terms();
+        self.setup.limit_to(self.mode);
         let cache = self.cache.start();
         let changes = Arc::new(HistoryRecorder::new(self.past, cache.field_manager()));
         let writer = if self.history { self.writer.history(Arc::clone(&changes)) } else { self.writer };
@@ -460,9 +486,6 @@ impl FleetControllerBuilder {
         };
         let engines = self.named.keys().cloned().collect();
         self.setup.joining_as_changed = leases.is_some() || self.change_log.is_none();
-        self.setup.answers &= self.mode == ApplyMode::Apply;
-        self.setup.writes = self.mode == ApplyMode::Apply;
-        self.setup.change_events = self.setup.change_events.filter(|_| self.mode == ApplyMode::Apply);
         let mut autoscaler = Autoscaler::builder()
             .source(Watched::new(WithFacts { source: Arc::clone(&source), roster: roster.clone() }, freeze.clone()))
             .engine(Engines { first: self.engine, named: self.named, roster: roster.clone() })
@@ -478,17 +501,7 @@ impl FleetControllerBuilder {
         }
         let adopting = self.trials.map(|trials| Adopting {
             trials,
-            terms: Terms {
-                limits: self.host.limits,
-                policy: self.host.policy,
-                cooldown: self.cooldown,
-                steps: self.steps,
-                confidence: self.confidence,
-                budget: self.budget,
-                price: self.price,
-                interval: self.setup.cadence.interval().to_std().unwrap_or_default(),
-                mode: self.mode,
-            },
+            terms,
             source: Arc::new(WithFacts { source, roster: roster.clone() }),
             cache: cache.clone(),
             applier: applier.writer().clone(),

@@ -113,7 +113,7 @@ impl Leavers {
             let now = self.clock.now();
             let step = self.step(&target, departed, now).await;
             let leaver = leavers.entry(target.clone()).or_default();
-            if let Some(notice) = leaver.took(&target, step, self.every, now) {
+            if let Some(notice) = leaver.took(&target, &step, self.every, now) {
                 self.notices.tell(notice);
             }
         }
@@ -222,11 +222,11 @@ impl Leaver {
     fn took(
         &mut self,
         target: &Target,
-        step: Result<Step, ApplyError>,
+        step: &Result<Step, ApplyError>,
         every: Duration,
         now: DateTime<Utc>,
     ) -> Option<Notice> {
-        let (pause, text) = match &step {
+        let (pause, text) = match step {
             Ok(Step::Done(bounds)) => {
                 // The watch tells of it in a moment; until then it is not taken up again.
                 (
@@ -273,17 +273,17 @@ mod tests {
         let failed = || ApplyError::NotFound { target: Target::deployment("shop", "web") };
         let (mut now, mut pauses, mut told) = (at(0), Vec::new(), 0);
         for _ in 0..9 {
-            told += u32::from(leaver.took(&target, Err(failed()), every, now).is_some());
+            told += u32::from(leaver.took(&target, &Err(failed()), every, now).is_some());
             let next = leaver.next.unwrap();
             pauses.push((next - now).num_seconds());
             now = next;
         }
         assert_eq!((pauses, told), (vec![60, 120, 240, 480, 960, 1920, 3600, 3600, 3600], 1));
-        assert!(leaver.took(&target, Ok(Step::Part), every, now).is_none());
+        assert!(leaver.took(&target, &Ok(Step::Part), every, now).is_none());
         assert_eq!((leaver.failures, leaver.next), (0, Some(now + TimeDelta::seconds(60))));
         let bounds = Bounds::new(2, 6).unwrap();
-        let notice = leaver.took(&target, Ok(Step::Done(Some(bounds))), every, now).unwrap();
+        let notice = leaver.took(&target, &Ok(Step::Done(Some(bounds))), every, now).unwrap();
         assert_eq!(notice.text, "given back to its owner with 2..6");
-        assert!(leaver.took(&target, Ok(Step::Done(None)), every, now).is_none(), "one that was deleted is no news");
+        assert!(leaver.took(&target, &Ok(Step::Done(None)), every, now).is_none(), "one that was deleted is no news");
     }
 }

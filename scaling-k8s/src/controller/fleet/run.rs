@@ -7,18 +7,21 @@ use std::time::Duration;
 use kube::Client;
 use scaling_core::Target;
 use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::guard::BudgetShare;
-use scaling_core::live::{Clock, Loop, LoopReport, Member, Stop};
+use scaling_core::guard::{BudgetShare, FleetFreeze};
+use scaling_core::live::{Clock, Loop, LoopReport, Member, Stop, Ticked};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::build::{FleetController, Setup};
+use super::build::{FleetController, Hook, Setup};
 use super::changes::Changes;
+use super::health::Ticks;
 use super::notices::Notices;
 use super::roster::{Host, Roster, member};
+use super::watching::Watching;
 use super::{adopting, answers};
+use crate::controller::applier::CachedApplier;
 use crate::controller::cache::{FleetTarget, HpaCache};
 use crate::controller::lease::{Held, ShardLeases, shard_of};
 use crate::controller::settings::{SettingError, SettingEvents};
@@ -30,17 +33,21 @@ const BETWEEN_ANSWERS: Duration = Duration::from_secs(60);
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 impl FleetController {
+    /// Waits until all HPAs were listed; false if the end is asked for before.
+    async fn begins(&self, stop: &Stop) -> bool {
+        tokio::select! {
+            biased;
+            () = stop.requested() => false,
+            () = self.cache.ready() => true,
+        }
+    }
+
     /// Ticks until the end is asked for, then ends in order: the tick under way is finished within the grace, the records are flushed, and
     /// only then are the shards handed over.
     ///
     /// It begins once all HPAs were listed. Nothing that the API server or the source does ends it.
     pub async fn run(self, stop: &Stop) -> LoopReport {
-        let begins = tokio::select! {
-            biased;
-            () = stop.requested() => false,
-            () = self.cache.ready() => true,
-        };
-        if !begins {
+        if !self.begins(stop).await {
             return LoopReport::default();
         }
         let Self {
@@ -73,7 +80,7 @@ impl FleetController {
             answers,
             change_events,
             writes,
-            mut hook,
+            hook,
         } = setup;
         let (send, events) = mpsc::channel(answers::WAITING);
         let shards = leases.as_ref().map(|leases| Shards {
@@ -93,7 +100,7 @@ impl FleetController {
         let listed = cache.clone();
         let notices = Notices::new(cache.clone(), writes.then(|| send.clone()));
         leavers.notices = notices.clone();
-        let mut changes =
+        let changes =
             change_events.map(|every| Changes::new(cache.clone(), EventSeries::new(&manager, every), send.clone()));
         let mut call = Call {
             cache,
@@ -107,32 +114,14 @@ impl FleetController {
             members: Vec::new(),
             events: answers.then(|| (SettingEvents::new(&manager, BETWEEN_ANSWERS), send)),
         };
+        let mut after = AfterTick { changes, watching, notices, ticks, applier, freeze, told, hook };
         let mut looped = Loop::over(autoscaler, cadence, move |at| call.members(at))
             .clock(clock)
             .batches(batches)
             .side_by_side(side_by_side)
             .each_within(each_within)
             .elsewhere(move |target| is_listed(&listed.targets(), target))
-            .after_tick(move |tick, report| {
-                let is_empty = tick.records.is_empty() && tick.unrecorded.is_empty() && tick.cut_off.is_empty();
-                if let Some(changes) = &mut changes {
-                    changes.ticked(tick);
-                }
-                if let Some(watching) = &watching {
-                    watching.ticked(tick, &notices);
-                }
-                ticks.ticked(tick.at, (!is_empty).then_some(tick.answered));
-                for other in &tick.handed_over {
-                    applier.forget(other);
-                    freeze.hand_over(other);
-                }
-                for gone in &tick.left {
-                    applier.forget(gone);
-                    freeze.forget(gone);
-                }
-                told.send_replace(Some(tick.at));
-                hook(tick, report);
-            });
+            .after_tick(move |tick, report| after.ticked(tick, report));
         if let Some((most, seed)) = jitter {
             looped = looped.jitter(most, seed);
         }
@@ -153,6 +142,41 @@ impl FleetController {
         let releasing = leavers.run(&ended);
         let (report, (), (), (), ()) = tokio::join!(ticking, holding, answering, releasing, beside(trying));
         report
+    }
+}
+
+/// What is told of a tick once it is over.
+struct AfterTick {
+    changes: Option<Changes>,
+    watching: Option<Watching>,
+    notices: Notices,
+    ticks: Ticks,
+    applier: CachedApplier,
+    freeze: FleetFreeze,
+    told: watch::Sender<Option<DateTime<Utc>>>,
+    hook: Hook,
+}
+
+impl AfterTick {
+    fn ticked(&mut self, tick: &Ticked, report: &LoopReport) {
+        let is_empty = tick.records.is_empty() && tick.unrecorded.is_empty() && tick.cut_off.is_empty();
+        if let Some(changes) = &mut self.changes {
+            changes.ticked(tick);
+        }
+        if let Some(watching) = &self.watching {
+            watching.ticked(tick, &self.notices);
+        }
+        self.ticks.ticked(tick.at, (!is_empty).then_some(tick.answered));
+        for other in &tick.handed_over {
+            self.applier.forget(other);
+            self.freeze.hand_over(other);
+        }
+        for gone in &tick.left {
+            self.applier.forget(gone);
+            self.freeze.forget(gone);
+        }
+        self.told.send_replace(Some(tick.at));
+        (self.hook)(tick, report);
     }
 }
 

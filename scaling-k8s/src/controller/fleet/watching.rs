@@ -110,7 +110,9 @@ impl Watching {
         state.held.retain(|_, (until, _)| tick.at < *until);
         let told = std::mem::take(&mut state.notices);
         drop(state);
-        told.into_iter().for_each(|notice| notices.tell(notice));
+        for notice in told {
+            notices.tell(notice);
+        }
     }
 
     fn recorded(&self, state: &mut State, record: &DecisionRecord) {
@@ -161,12 +163,11 @@ impl Watching {
                     }
                 }
                 Some(newest) if now <= later(newest.at, state.config.window) => state.begin(target, history, now),
-                Some(_) => {}
                 None if found.resting_is_known && found.bounds != found.resting => {
                     state.health.unknown += 1;
                     tracing::info!(target_workload = %target, bounds = %found.bounds, "taken over with bounds of ours; which change made them is not known, and it is not watched");
                 }
-                None => {}
+                _ => {}
             }
         });
     }

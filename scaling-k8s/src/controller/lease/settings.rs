@@ -75,7 +75,7 @@ impl LeaseTiming {
     /// Part of the duration that has gone by, at most, when a Lease is first seen as it is: the pause since the look before, if that leaves
     /// half of the time between the deadline and the duration for clocks that do not run equally fast.
     pub(super) fn credit(&self) -> Duration {
-        self.retry.min((self.duration - self.renew_deadline) / 2)
+        self.retry.min(self.duration.saturating_sub(self.renew_deadline) / 2)
     }
 
     /// Time that one request may take.
