@@ -47,6 +47,7 @@ Then, for each HPA that it shall scale:
 /// Scales the HPAs of a cluster that are annotated, by their metrics.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "operator", version, after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools)] // flags
 struct Options {
     /// Where the metrics are; without any of it, `PROMETHEUS_URL`.
     #[command(flatten)]

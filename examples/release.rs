@@ -98,7 +98,7 @@ fn in_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let place = examples::place(file);
     let bad = |why: &dyn std::fmt::Display| Failure::input(format!("{place}: {why}"));
     let hpa: Value = serde_json::from_slice(&examples::read(file)?).map_err(|error| bad(&error))?;
-    if hpa["kind"] != "HorizontalPodAutoscaler" {
+    if hpa.get("kind").and_then(Value::as_str) != Some("HorizontalPodAutoscaler") {
         return Err(bad(
             &"it is no HorizontalPodAutoscaler as JSON (kubectl get hpa NAME -o json --show-managed-fields)",
         ));

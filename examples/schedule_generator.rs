@@ -61,6 +61,7 @@ enum Output {
 /// From a load's past to the fewest windows that hold, or the reason why there are none.
 #[derive(Debug, Parser)]
 #[command(name = "schedule_generator", version, after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools)] // flags
 struct Arguments {
     /// Load of the workload as a file; by default the history that comes with the examples
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]

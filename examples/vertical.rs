@@ -1,7 +1,7 @@
 //! What a pod requests, changed the careful way: checked against what it uses, its HPA simulated before, validated, then applied.
 //!
 //!     cargo run --release --features live --example vertical
-//!     cargo run … --example vertical -- workload.yaml --container app --cpu 50 --used-cpu 180m --mean-cpu 140m
+//!     cargo run … --example vertical -- workload.yaml --container app --cpu 50 --highest-cpu 180m --mean-cpu 140m
 //!     cargo run … --example vertical -- --target shop/checkout --container app --cpu 50 --context staging --server-dry-run
 //!
 //! Without `--context` it reads a Deployment or StatefulSet, and its HPA if there is one, from a file, and the use from the arguments.
@@ -33,7 +33,7 @@ use serde_json::Value;
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --features live --example vertical
-  vertical workload.yaml --container app --cpu 50 --used-cpu 180m --mean-cpu 140m
+  vertical workload.yaml --container app --cpu 50 --highest-cpu 180m --mean-cpu 140m
   vertical --target shop/checkout --container app --memory -20 --context staging --rollout --server-dry-run
   vertical --target shop/checkout --container app --cpu 50 --context staging --apply";
 
@@ -76,10 +76,10 @@ struct Arguments {
 struct Used {
     /// Highest CPU of the container in any pod.
     #[arg(long, value_name = "QUANTITY", conflicts_with = "context")]
-    used_cpu: Option<Quantity>,
+    highest_cpu: Option<Quantity>,
     /// Highest memory of the container in any pod.
     #[arg(long, value_name = "QUANTITY", conflicts_with = "context")]
-    used_memory: Option<Quantity>,
+    highest_memory: Option<Quantity>,
     /// Mean CPU of a pod, all of its containers together. Without it the effect on the HPA is not known.
     #[arg(long, value_name = "QUANTITY", conflicts_with = "context")]
     mean_cpu: Option<Quantity>,
@@ -220,8 +220,8 @@ fn from_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure>
 
     let amount = |quantity: &Option<Quantity>| quantity.as_ref().map(Quantity::milli);
     let whole = |quantity: &Option<Quantity>, unit: i64| u64::try_from(amount(quantity)? / unit).ok();
-    let Used { used_cpu, used_memory, mean_cpu, mean_memory } = &arguments.used;
-    let used = Usage { cpu_millicores: whole(used_cpu, 1), memory_bytes: whole(used_memory, 1000) };
+    let Used { highest_cpu, highest_memory, mean_cpu, mean_memory } = &arguments.used;
+    let used = Usage { cpu_millicores: whole(highest_cpu, 1), memory_bytes: whole(highest_memory, 1000) };
     let resize = Resize::new(&arguments.container, arguments.change());
     let checked: Result<Checked, Refused> = check(&before, &resize, &Situation::new(replicas, used));
     let checked = checked.map_err(Failure::failed)?;
@@ -299,10 +299,10 @@ mod tests {
     fn what_stands_against_it_is_code_1_and_bad_input_code_2() {
         let blind = output(&["--memory", "-20"]).unwrap_err();
         assert!(blind.starts_with("1: ") && blind.contains("not known how much memory"), "{blind}");
-        let low = output(&["--memory", "-20", "--used-memory", "400Mi"]).unwrap_err();
+        let low = output(&["--memory", "-20", "--highest-memory", "400Mi"]).unwrap_err();
         assert!(low.starts_with("1: ") && low.contains("below the 400Mi that it uses plus 20 %"), "{low}");
-        assert!(output(&["--memory", "-20", "--used-memory", "300Mi"]).unwrap().contains("512Mi -> 409Mi"));
-        let danger = output(&["--cpu", "-60", "--used-cpu", "50m", "--mean-cpu", "220m", "--rollout"]).unwrap_err();
+        assert!(output(&["--memory", "-20", "--highest-memory", "300Mi"]).unwrap().contains("512Mi -> 409Mi"));
+        let danger = output(&["--cpu", "-60", "--highest-cpu", "50m", "--mean-cpu", "220m", "--rollout"]).unwrap_err();
         assert!(danger.starts_with("1: ") && danger.contains("more than its max of 12"), "{danger}");
         assert!(output(&["--cpu", "0", "--memory", "0"]).unwrap_err().starts_with("2: nothing is to be changed"));
         assert!(output(&["no_such_file.yaml"]).unwrap_err().starts_with("2: no_such_file.yaml: "));

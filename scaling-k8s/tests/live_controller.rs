@@ -277,7 +277,7 @@ async fn with_floors_alone_a_floor_that_is_due_is_held_and_given_back_and_nothin
     stop.request();
     run.await.unwrap();
     assert_eq!(mins(&client).await["observe"], 1, "nothing is written to one that is observed");
-    let book = book.lock().unwrap();
+    let book = book.lock().unwrap().clone();
     let of = |name: &str| {
         book.iter()
             .map(|(_, _, record)| record)

@@ -76,7 +76,7 @@ async fn served(client: &Client, path: &str, object: &Value) -> Value {
             match post(client, path, object).await {
                 Ok(made) => return made,
                 Err(kube::Error::Api(status)) if status.code == 404 => {
-                    tokio::time::sleep(Duration::from_millis(50)).await
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Err(error) => panic!("{error}: {object:#}"),
             }

@@ -163,8 +163,11 @@ fn an_undo_is_not_watched() {
     assert_eq!(ask(&mut watch, &history, 2, &burning()), None);
 }
 
-/// The change of [`lowered`] as [`ObservedHealth`] judges it by these samples, each with its minute, errors, response time and pods.
-fn observed(samples: &[(i64, Option<f64>, Option<f64>, (u32, u32))], rate: f64) -> Health {
+/// Minute, errors, response time, and pods that are ready and asked for.
+type Sample = (i64, Option<f64>, Option<f64>, (u32, u32));
+
+/// The change of [`lowered`] as [`ObservedHealth`] judges it by these samples.
+fn observed(samples: &[Sample], rate: f64) -> Health {
     let (history, _) = lowered();
     let change = history.of(&target()).next().unwrap();
     let samples = samples.iter().map(|(minute, errors, wait, (ready, asked))| {

@@ -63,8 +63,8 @@ async fn kubectl_builds_them_and_the_api_server_takes_what_it_builds() {
         // Kustomize takes no absolute paths.
         let up = "../".repeat(folder.components().count() - 1);
         let shipped = format!("{up}{}", operator.strip_prefix("/").unwrap().display());
-        let components: String = components.iter().map(|name| format!("\n  - {shipped}/{name}")).collect();
-        let text = format!("resources:\n  - {shipped}/{of}\ncomponents:{components}\n");
+        let components: Vec<String> = components.iter().map(|name| format!("{shipped}/{name}")).collect();
+        let text = format!("resources:\n  - {shipped}/{of}\ncomponents: [{}]\n", components.join(", "));
         std::fs::write(folder.join("kustomization.yaml"), text).unwrap();
         folder
     };

@@ -72,8 +72,8 @@ fn path(document: &str) -> String {
     };
     // Of the metadata: subjects have namespaces as well.
     let (_, metadata) = document.split_once("\nmetadata:\n").unwrap();
-    let metadata: String =
-        metadata.lines().take_while(|line| line.starts_with(' ')).map(|l| format!("{l}\n")).collect();
+    let metadata: Vec<&str> = metadata.lines().take_while(|line| line.starts_with(' ')).collect();
+    let metadata = metadata.join("\n");
     match value(&metadata, "  namespace") {
         Some(namespace) => format!("{base}/namespaces/{namespace}/{plural}"),
         None => format!("{base}/{plural}"),

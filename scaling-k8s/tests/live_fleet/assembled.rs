@@ -122,8 +122,8 @@ pub(crate) async fn run(
 ) -> Steady {
     let client = plane.client(ADMIN);
     fleet::create(&client, hpas).await;
-    let (shop, book, stop) = (Shop::default(), Book::default(), Stop::new());
-    let running = start(&client, interval, engine, (&shop, &book), &stop);
+    let (shop, book, end) = (Shop::default(), Book::default(), Stop::new());
+    let running = start(&client, interval, engine, (&shop, &book), &end);
     book.rounds(hpas, 2).await;
     println!("{hpas} HPAs, each ticked twice: {} MiB resident", Usage::now().mib());
 
@@ -150,7 +150,7 @@ pub(crate) async fn run(
 
     let again = nothing_changes(plane, hpas, &book).await;
     (steady.cpu, steady.mib) = (steady.cpu.min(again.cpu), steady.mib.max(again.mib));
-    stop.request();
+    end.request();
     let report = running.await.unwrap();
     assert_eq!(report.unrecorded, 0, "{report}");
     println!("{report}");
@@ -162,7 +162,7 @@ fn start(
     interval: Duration,
     engine: impl DecisionEngine + 'static,
     (shop, book): (&Shop, &Book),
-    stop: &Stop,
+    end: &Stop,
 ) -> tokio::task::JoinHandle<LoopReport> {
     let leases = LeaseSettings::new("fleet", "default", "replica").unwrap().shards(8).unwrap();
     let controller = FleetController::builder(client.clone(), shop.clone(), engine)
@@ -174,8 +174,8 @@ fn start(
         .cadence(Cadence::new(interval).unwrap())
         .change_events(Duration::from_secs(60))
         .build();
-    let stop = stop.clone();
-    tokio::spawn(async move { controller.run(&stop).await })
+    let until = end.clone();
+    tokio::spawn(async move { controller.run(&until).await })
 }
 
 /// Nothing is read and nothing is written but the Leases.

@@ -56,8 +56,11 @@ impl DecisionEngine for Load {
     }
 }
 
+/// An HPA, and the instant of a write.
+type Written = (String, DateTime<Utc>);
+
 #[derive(Clone, Default)]
-struct Book(Arc<Mutex<BTreeSet<(String, DateTime<Utc>)>>>);
+struct Book(Arc<Mutex<BTreeSet<Written>>>);
 
 impl Recorder for Book {
     fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {

@@ -33,21 +33,17 @@ const BETWEEN_ANSWERS: Duration = Duration::from_secs(60);
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 impl FleetController {
-    /// Waits until all HPAs were listed; false if the end is asked for before.
-    async fn begins(&self, stop: &Stop) -> bool {
-        tokio::select! {
-            biased;
-            () = stop.requested() => false,
-            () = self.cache.ready() => true,
-        }
-    }
-
     /// Ticks until the end is asked for, then ends in order: the tick under way is finished within the grace, the records are flushed, and
     /// only then are the shards handed over.
     ///
     /// It begins once all HPAs were listed. Nothing that the API server or the source does ends it.
     pub async fn run(self, stop: &Stop) -> LoopReport {
-        if !self.begins(stop).await {
+        // Boxed: the future of all that it does is large.
+        Box::pin(self.ticking(stop)).await
+    }
+
+    async fn ticking(self, stop: &Stop) -> LoopReport {
+        if !begins(&self.cache, stop).await {
             return LoopReport::default();
         }
         let Self {
@@ -177,6 +173,15 @@ impl AfterTick {
         }
         self.told.send_replace(Some(tick.at));
         (self.hook)(tick, report);
+    }
+}
+
+/// Waits until all HPAs were listed; false if the end is asked for before.
+async fn begins(cache: &HpaCache, stop: &Stop) -> bool {
+    tokio::select! {
+        biased;
+        () = stop.requested() => false,
+        () = cache.ready() => true,
     }
 }
 
