@@ -370,7 +370,7 @@ pub enum Question {
 /// All that was found in a load.
 ///
 /// `Display` writes it for people, serde for programs (field names as here; times as `"HH:MM"`, dates as `"YYYY-MM-DD"`),
-/// [`heat_map`](Self::heat_map) draws the week in a terminal, [`to_html`](Self::to_html) all of it as a page.
+/// [`HeatMap`](super::HeatMap) draws the week in a terminal, [`to_html`](Self::to_html) all of it as a page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Patterns {
     /// Wall clock that all times and dates are on.
