@@ -35,7 +35,7 @@ use crate::target::Target;
 use backoff::Backoff;
 use jitter::Jitter;
 use members::Members;
-use round::{Batch, Fleet};
+use round::{Batch, Fleet, batch_due};
 use timetable::{Due, Timetable};
 
 /// Share of the interval that a tick may take, so that the next one is not late.
@@ -294,7 +294,8 @@ impl Loop {
                         }
                     }
                     let number = usize::try_from(cadence.part(at, parts)).unwrap_or(0);
-                    let Some(batch) = batches.get_mut(number) else { continue };
+                    let due = batch_due(&mut batches, number, at, self.cadence.interval());
+                    let Some(batch) = due else { continue };
                     let tick = self.fleet.tick(at, (self.members)(at), stop, batch).await;
                     report.add(&tick);
                     (self.hook)(&tick, &report);

@@ -5,7 +5,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use futures::stream::{self, StreamExt};
@@ -60,11 +60,63 @@ pub(super) struct Batch {
     pub(super) away: HashSet<Target>,
     /// Workloads whose last tick was cut off.
     pub(super) cut_off: Vec<Target>,
+    /// Instant of its last tick.
+    pub(super) last: Option<DateTime<Utc>>,
 }
 
 impl Batch {
     pub(super) fn new(number: u32, of: u32, backoff: Backoff) -> Self {
-        Self { number, of, backoff, present: HashMap::new(), away: HashSet::new(), cut_off: Vec::new() }
+        Self { number, of, backoff, present: HashMap::new(), away: HashSet::new(), cut_off: Vec::new(), last: None }
+    }
+}
+
+/// The batch that is ticked at an instant: the one whose instant it is, unless another was not ticked for two intervals. Ticks that each take
+/// two instants would otherwise miss the same batches for ever.
+pub(super) fn batch_due(
+    batches: &mut [Batch],
+    number: usize,
+    at: DateTime<Utc>,
+    interval: TimeDelta,
+) -> Option<&mut Batch> {
+    let waits = |batch: &Batch| batch.last.map_or(TimeDelta::zero(), |last| at.signed_duration_since(last));
+    let longest = batches.iter().enumerate().max_by_key(|(place, batch)| (waits(batch), std::cmp::Reverse(*place)));
+    let overdue = longest.filter(|(_, batch)| waits(batch) > interval * 2).map(|(place, _)| place);
+    let batch = batches.get_mut(overdue.unwrap_or(number))?;
+    batch.last = Some(at);
+    Some(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_whose_instants_are_missed_each_time_are_ticked_all_the_same() {
+        let minute = TimeDelta::minutes(1);
+        let backoff = || Backoff::new(minute, minute);
+        for stride in 1..=12_i32 {
+            let mut batches: Vec<Batch> = (0..6).map(|number| Batch::new(number, 6, backoff())).collect();
+            // As after a first interval without misses.
+            for (number, batch) in batches.iter_mut().enumerate() {
+                batch.last = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(10 * i64::try_from(number).unwrap_or(0)));
+            }
+            let mut ticked = [0_u32; 6];
+            for instant in 1..=60 {
+                let part = 5 + instant * stride;
+                let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(10 * i64::from(part));
+                let number = usize::try_from(part % 6).unwrap_or(0);
+                let batch = batch_due(&mut batches, number, at, minute);
+                let due = batch.map_or(0, |batch| batch.number);
+                assert!(
+                    stride > 1 || usize::try_from(due) == Ok(number),
+                    "nothing is missed, so each has its own instants"
+                );
+                if let Some(count) = ticked.get_mut(usize::try_from(due).unwrap_or(0)) {
+                    *count += 1;
+                }
+            }
+            assert!(ticked.iter().all(|count| *count >= 60 / 6 / 2), "every {stride}: {ticked:?}");
+        }
     }
 }
 
