@@ -6,7 +6,7 @@
 //!     cargo run --release --features live --example schedule_generator -- --prometheus http://localhost:9090 --target shop/web
 //!
 //! Reads the history that comes with the examples, a trace, the daily pattern of the dataset, or a metrics server. Prints the patterns of the
-//! load, the windows with their reasons, the week, and what four policies would have cost and kept waiting on days that were not learnt
+//! load, the windows with their reasons, the week, and what five policies would have cost and kept waiting on days that were not learnt
 //! from. `--output` writes the schedule alone: CronJobs, kubectl commands, KEDA, Karmada, or JSON.
 
 use std::io::Write;
@@ -406,7 +406,7 @@ fn firings(arguments: &Arguments, schedule: &Schedule, past: &Past, out: &mut im
     Ok(())
 }
 
-/// Four policies on the days that were not learnt from, and what the schedule saves against three of them.
+/// Five policies on the days that were not learnt from, and what the schedule saves against three of them.
 fn proof(
     arguments: &Arguments,
     past: &Past,
@@ -434,7 +434,7 @@ fn proof(
 fn savings(proof: &Proof, constant: u32, price: &Price, out: &mut impl Write) -> Result<(), Failure> {
     writeln!(out, "\n{proof}")?;
     let savings = proof.savings(price);
-    writeln!(out, "against {constant} pods throughout: {}", savings.against_constant)?;
+    writeln!(out, "the schedule against {constant} pods throughout: {}", savings.against_constant)?;
     writeln!(out, "against the HPA alone: {}", savings.against_hpa)?;
     writeln!(out, "beside the predictive engine: {}", savings.beside_predictive)?;
     Ok(())

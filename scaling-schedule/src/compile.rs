@@ -333,7 +333,16 @@ impl Finished {
         let confidence = Confidence::new(if why.is_some() { trust.min(0.5) } else { trust });
         let schedule = Schedule::new(config.time_zone, self.windows)?;
         let curve = self.curve;
-        let compiled = CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence, over_hpa: None };
+        let compiled = CompiledSchedule {
+            schedule,
+            reasons,
+            profiles,
+            held_out,
+            curve,
+            confidence,
+            over_hpa: None,
+            pods_per_need: 1.0,
+        };
         Ok(match why {
             Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft: compiled })),
             None => Compiled::Schedule(Box::new(compiled)),

@@ -46,6 +46,9 @@ pub enum WindowFault {
     /// It ends before it begins, or as it begins.
     #[error("`to` is not after `from`")]
     Ends,
+    /// No load was seen at the times that an announced event is expected to multiply.
+    #[error("no load is known for its time, so there is nothing to multiply")]
+    NoLoad,
     /// The floor is out of range.
     #[error("`min` is {0}, not between 1 and {MAX_REPLICAS}")]
     Min(u32),

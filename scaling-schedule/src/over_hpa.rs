@@ -148,7 +148,9 @@ pub fn compile_over_hpa(
     }
     let search = Search::new(history, *need, hpa, config);
     let found = search.searched(hpa);
-    search.answer(history, *need, &found)
+    let answer = search.answer(history, *need, &found)?;
+    // The profiles are need at full use.
+    Ok(answer.with_pods_per_need(100.0 / hpa.target_percent))
 }
 
 /// The days of a history, with the HPA alone on those that are held out.
@@ -241,12 +243,17 @@ impl<'a> Search<'a> {
             let within = tried.iter().filter(allowed).filter(|tried| tried.cost <= limit);
             within.min_by(|a, b| price(a).total_cmp(&price(b))).copied()
         };
-        let (best, why) = if let Some(best) = cheapest(1.0 + hpa.cost_limit) {
-            (Some(best), None)
-        } else {
-            let best = cheapest(f64::INFINITY);
-            let (left, cost) = best.map_or((1.0, 1.0), |best| (best.left, best.cost));
-            (best, Some(Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost }))
+        let (best, why) = match (cheapest(1.0 + hpa.cost_limit), cheapest(f64::INFINITY)) {
+            (Some(best), _) => (Some(best), None),
+            (None, Some(best)) => {
+                let Tried { left, cost, .. } = best;
+                (Some(best), Some(Unproven::TooLittlePrevented { left, wanted: hpa.left_limit, cost }))
+            }
+            (None, None) => {
+                let fewest = tried.iter().map(|tried| tried.windows).min().zip(self.config.max_windows);
+                let needed = fewest.map(|(needed, most)| Unproven::MoreWindowsNeeded { needed, most });
+                (None, Some(needed.unwrap_or(Unproven::NothingPrevents { wanted: hpa.left_limit })))
+            }
         };
         Found { best: best.unwrap_or(nothing), why, tried }
     }
@@ -359,7 +366,8 @@ impl<'a> Search<'a> {
         let curve = self.curve(found, tried);
         let schedule = Schedule::new(self.config.time_zone, made)?;
         let over_hpa = Some(found.settings);
-        let draft = CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence, over_hpa };
+        let draft =
+            CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence, over_hpa, pods_per_need: 1.0 };
         Ok(match *why {
             Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft })),
             None => Compiled::Schedule(Box::new(draft)),

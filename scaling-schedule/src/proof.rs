@@ -1,8 +1,9 @@
 //! The proof of a schedule: what it would have cost, and kept waiting, on days that the compiler has not seen.
 //!
 //! The history is cut in two. Windows are compiled from the first part, and the second is replayed in the simulated cluster of
-//! `scaling-core`'s [backtest](scaling_core::backtest) under each of four policies: the present constant size, the HPA alone, the windows
-//! over that HPA, and the predictive engine over it. Every figure of savings comes from there.
+//! `scaling-core`'s [backtest](scaling_core::backtest) under each of five policies: the present constant size, the HPA alone, the windows
+//! over that HPA as they were compiled and as they are when they are made again each night, and the predictive engine over it. Every figure
+//! of savings comes from there, and is that of the windows as they were compiled: those that go out to a cluster.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +14,13 @@ use scaling_core::backtest::{
     Score, Trace, TraceError, TrainingPeriod, score_one,
 };
 use scaling_core::{
-    Bounds, BoundsPolicy, Guards, InvalidBounds, InvalidSetting, MetricsHistory, Price, SignalKind, WorkloadFacts,
+    Bounds, BoundsPolicy, DecisionEngine, Guards, InvalidBounds, InvalidSetting, MetricsHistory, Price, SignalKind,
+    WorkloadFacts,
 };
 
 use crate::{
-    CompileConfig, Compiled, CostReport, HpaBeneath, PredictiveConfig, PredictiveEngine, RenewedSchedule, Unproven,
-    compile_over_hpa, need_by_cpu, need_by_load,
+    CompileConfig, Compiled, CostReport, HpaBeneath, PredictiveConfig, PredictiveEngine, RenewedSchedule, Schedule,
+    ScheduleEngine, Tz, Unproven, compile_over_hpa, need_by_cpu, need_by_load,
 };
 
 /// Circumstances of a proof.
@@ -83,17 +85,19 @@ impl Replayed {
     }
 }
 
-/// Outcomes of four policies on the same held-out days.
+/// Outcomes of five policies on the same held-out days.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proof {
-    /// The answer of the compiler to the days before. Without a schedule the third policy is the HPA alone.
+    /// The answer of the compiler to the days before. Without a schedule, windows over the HPA are the HPA alone.
     pub compiled: Compiled,
     /// The present constant size.
     pub constant: Replayed,
     /// The HPA alone.
     pub hpa: Replayed,
-    /// The windows over the HPA, made again each night.
+    /// The windows over the HPA, as they were compiled from the days before.
     pub schedule: Replayed,
+    /// The windows over the HPA, made again each night from all days until then.
+    pub renewed: Replayed,
     /// The predictive engine over the HPA.
     pub predictive: Replayed,
 }
@@ -137,6 +141,7 @@ impl fmt::Display for Proof {
             ("the present constant size", &self.constant),
             ("the HPA alone", &self.hpa),
             ("the schedule over the HPA", &self.schedule),
+            ("the same, made again nightly", &self.renewed),
             ("the predictive engine over it", &self.predictive),
         ] {
             writeln!(f, "{name:29} {:>15.0} {:>8.3} %", one.pod_hours_a_week(), one.violating_share * 100.0)?;
@@ -145,7 +150,7 @@ impl fmt::Display for Proof {
     }
 }
 
-/// Replays the held-out days of a history under four policies.
+/// Replays the held-out days of a history under five policies.
 ///
 /// It needs a request rate or CPU utilization with pod counts, as [`Trace::from_samples`] does. Fourteen days take some seconds.
 ///
@@ -169,7 +174,8 @@ pub async fn prove(history: &MetricsHistory, config: &ProofConfig) -> Result<Pro
     let candidates = [
         Candidate::new("constant", move |_| Ok(CandidateSetup::direct(constant))),
         Candidate::hpa_on_cpu(percent),
-        schedule(percent, config.compiler.clone(), &answer),
+        renewed(percent, config.compiler.clone(), &answer),
+        standing(percent, &answer),
         Candidate::over_hpa("predictive", percent, |_| {
             Ok(Driver::bounds(PredictiveEngine::new(PredictiveConfig::default())?))
         }),
@@ -180,17 +186,27 @@ pub async fn prove(history: &MetricsHistory, config: &ProofConfig) -> Result<Pro
     }
     let compiled = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (replayed.as_slice(), compiled) {
-        (&[constant, hpa, schedule, predictive], Some(compiled)) => {
-            Ok(Proof { compiled, constant, hpa, schedule, predictive })
+        (&[constant, hpa, renewed, schedule, predictive], Some(compiled)) => {
+            Ok(Proof { compiled, constant, hpa, schedule, renewed, predictive })
         }
         // Each candidate was replayed, and the third has left its answer.
         _ => Err(InvalidSetting { field: "learnt_share", value: config.learnt_share, must: "within 0..1" }.into()),
     }
 }
 
-fn schedule(percent: i32, config: CompileConfig, answer: &Arc<Mutex<Option<Compiled>>>) -> Candidate {
+/// The windows that the candidate before has left, as they are.
+fn standing(percent: i32, answer: &Arc<Mutex<Option<Compiled>>>) -> Candidate {
     let answer = Arc::clone(answer);
-    Candidate::over_hpa("schedule", percent, move |training| {
+    Candidate::over_hpa("schedule", percent, move |_| {
+        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let schedule = answer.as_ref().and_then(Compiled::schedule).map(|compiled| compiled.schedule.clone());
+        Ok(moving_floors(ScheduleEngine::new(schedule.unwrap_or_else(|| Schedule::none(Tz::UTC)))))
+    })
+}
+
+fn renewed(percent: i32, config: CompileConfig, answer: &Arc<Mutex<Option<Compiled>>>) -> Candidate {
+    let answer = Arc::clone(answer);
+    Candidate::over_hpa("renewed", percent, move |training| {
         let (driver, compiled) = driver_over_hpa(percent, &config, training, |hpa| hpa)?;
         *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(compiled);
         Ok(driver)
@@ -234,9 +250,12 @@ pub fn driver_over_hpa(
     let config = CompileConfig { lead: facts.start_up, ..config.clone() };
     let compiled = compile_over_hpa(training.history, &need, &hpa, &config)?;
     let engine = RenewedSchedule::new(compiled.schedule(), &need, &hpa, &config)?;
+    Ok((moving_floors(engine), compiled))
+}
+
+/// A driver that moves the min alone. The end of a floor frees the HPA at once, as a CronJob does: it shrinks at its own pace, and halving the
+/// min every five minutes would only pay for pods that nobody asked for.
+fn moving_floors(engine: impl DecisionEngine + 'static) -> Driver {
     let policy = BoundsPolicy { floors_only: true, ..BoundsPolicy::default() };
-    // The end of a floor frees the HPA at once, as a CronJob does: it shrinks at its own pace, and halving the min every five minutes would
-    // only pay for pods that nobody asked for.
-    let guards = Guards::only_hard_limits();
-    Ok((Driver { policy, guards, ..Driver::bounds(engine) }, compiled))
+    Driver { policy, guards: Guards::only_hard_limits(), ..Driver::bounds(engine) }
 }

@@ -10,8 +10,8 @@ use scaling_core::{
     Target, WorkloadFacts,
 };
 use scaling_schedule::{
-    CompileConfig, CompileError, Compiled, HpaBeneath, ProofConfig, RenewedSchedule, Unproven, compile_over_hpa,
-    driver_over_hpa, need_by_load, prove,
+    AnnouncedEvent, CompileConfig, CompileError, Compiled, HpaBeneath, ProofConfig, RenewedSchedule, Unproven,
+    compile_over_hpa, driver_over_hpa, need_by_load, prove,
 };
 
 const CAPACITY: f64 = 50.0;
@@ -107,7 +107,16 @@ fn where_windows_prevent_nothing_there_is_no_schedule_and_it_says_why() {
         if at.hour() == day * 7 % 24 && at.minute() < 40 { 1600.0 } else { 80.0 }
     };
     let why = why(&history(8, wandering));
-    assert!(matches!(why, Unproven::TooLittlePrevented { left, .. } if left > 0.5), "{why}");
+    assert!(
+        matches!(why, Unproven::TooLittlePrevented { left, .. } if left <= 0.5)
+            || matches!(why, Unproven::NothingPrevents { .. }),
+        "{why}"
+    );
+    let one = CompileConfig { max_windows: Some(1), ..CompileConfig::default() };
+    let twice = |at: DateTime<Utc>| if at.hour() % 12 == 9 && at.minute() < 40 { 1600.0 } else { 80.0 };
+    let answer = compiled(&history(8, twice), &one);
+    let needed = answer.why_not().unwrap();
+    assert!(matches!(needed, Unproven::MoreWindowsNeeded { needed, most: 1 } if *needed >= 2), "{needed}");
 }
 
 #[test]
@@ -146,6 +155,29 @@ fn a_renewed_schedule_follows_a_load_that_moves_and_holds_floors_without_metrics
     // The source is down: floors go by the clock.
     let now = "2026-12-15T14:10:00Z".parse().unwrap();
     assert!(DecisionEngine::floor(&engine, &target, now).is_some_and(|floor| floor.replicas >= 16));
+}
+
+#[test]
+fn an_announced_event_is_sized_for_the_target_and_outlives_the_night() {
+    let need = need_by_load(SignalKind::RequestRate, CAPACITY);
+    let (config, target) = (CompileConfig::default(), Target::deployment("shop", "web"));
+    let date = |text: &str| chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").unwrap();
+    let (from, to) = (date("2026-11-26T18:00"), date("2026-11-26T20:00"));
+    let sale = AnnouncedEvent { name: "sale".into(), from, to, factor: 10.0 };
+    let Compiled::Schedule(found) = compiled(&history(8, batch), &config) else { panic!("it is proven") };
+    // Pods that start in 90 s are wanted two minutes ahead, which is the next whole one.
+    let found = found.with_events(&[sale], TimeDelta::seconds(90)).unwrap();
+    let event = &found.schedule.events()[0];
+    assert_eq!(event.from(), date("2026-11-26T17:58"));
+    // 80 requests a second, tenfold, at 70 % of the pods that serve them.
+    assert_eq!(event.min(), (800.0_f64 / CAPACITY / 0.7).ceil() as u32);
+    let engine = RenewedSchedule::new(Some(&found), &need, &hpa(), &config).unwrap();
+    for day in [8, 9, 10] {
+        let at = monday() + TimeDelta::days(day) + TimeDelta::minutes(1);
+        let sample = ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 80.0);
+        engine.evaluate(&Observation::new(target.clone(), sample).with_history(history(day, batch))).unwrap();
+    }
+    assert_eq!(engine.schedule().events(), found.schedule.events());
 }
 
 #[test]

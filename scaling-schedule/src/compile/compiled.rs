@@ -7,7 +7,7 @@ use scaling_core::Confidence;
 use scaling_core::stats::whole_pods;
 
 use super::Profile;
-use crate::{DatedWindow, InvalidSchedule, InvalidWindow, Schedule};
+use crate::{DatedWindow, InvalidSchedule, InvalidWindow, Schedule, WindowFault};
 
 /// The answer of the compiler.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,15 @@ impl Compiled {
             Self::Schedule(_) => None,
             Self::NoSchedule(none) => Some(&none.why),
         }
+    }
+
+    /// Sets the pods for each pod of the profiles' need.
+    pub(crate) fn with_pods_per_need(mut self, pods: f64) -> Self {
+        match &mut self {
+            Self::Schedule(compiled) => compiled.pods_per_need = pods,
+            Self::NoSchedule(none) => none.draft.pods_per_need = pods,
+        }
+        self
     }
 
     /// Returns the windows that the history suggests, proven or not: for a person to look at.
@@ -90,6 +99,18 @@ pub enum Unproven {
         /// Share of the requests of held-out days that the HPA alone keeps waiting for too long.
         violating_share: f64,
     },
+    /// No windows that were tried leave few enough violations on held-out days.
+    NothingPrevents {
+        /// Most that may be left of those of the HPA alone.
+        wanted: f64,
+    },
+    /// Windows that prevent enough are more than are wanted.
+    MoreWindowsNeeded {
+        /// Fewest that prevent enough.
+        needed: usize,
+        /// Most that are wanted.
+        most: usize,
+    },
     /// On held-out days, windows prevent too few violations for what they cost.
     TooLittlePrevented {
         /// Violations of the best windows within the limit of cost, relative to the HPA alone: 1 prevents none.
@@ -132,6 +153,14 @@ impl fmt::Display for Unproven {
                 "no schedule: the HPA alone keeps {:.3} % of the requests of held-out days waiting for too long",
                 percent(violating_share)
             ),
+            Self::NothingPrevents { wanted } => write!(
+                f,
+                "no schedule: none of the windows that were tried leave at most {:.0} % of the violations on held-out days",
+                percent(wanted)
+            ),
+            Self::MoreWindowsNeeded { needed, most } => {
+                write!(f, "no schedule: {needed} windows are needed to prevent enough; at most {most} were wanted")
+            }
             Self::TooLittlePrevented { left, wanted, cost } => write!(
                 f,
                 "no schedule: on held-out days the best windows leave {:.0} % of the violations at {cost:.3} times the cost; at most {:.0} % were wanted",
@@ -159,6 +188,8 @@ pub struct CompiledSchedule {
     pub confidence: Confidence,
     /// Settings by which it was fitted over an HPA.
     pub(crate) over_hpa: Option<crate::over_hpa::Settings>,
+    /// Pods for each pod of the profiles' need: more than 1 where that is need at full use, and a target leaves room.
+    pub(crate) pods_per_need: f64,
 }
 
 /// Outcome on days from which nothing was learnt: windows are made from the days before each of them (rolling origin).
@@ -270,8 +301,13 @@ impl CompiledSchedule {
     }
 
     fn event(&self, event: &AnnouncedEvent, lead: TimeDelta) -> Result<DatedWindow, InvalidWindow> {
-        let pods = whole_pods(self.expected(event.from, event.to) * event.factor);
-        let lead = TimeDelta::minutes(lead.num_minutes());
+        let expected = self.expected(event.from, event.to) * self.pods_per_need;
+        if expected <= 0.0 && event.from < event.to {
+            return Err(InvalidWindow { name: event.name.clone(), fault: WindowFault::NoLoad });
+        }
+        let pods = whole_pods(expected * event.factor);
+        // Rounded up: pods that are there a little early wait, late ones are missed.
+        let lead = TimeDelta::minutes(lead.num_seconds().saturating_add(59).div_euclid(60));
         let from = event.from.checked_sub_signed(lead).unwrap_or(event.from);
         // A factor that is no number needs no pods, which the window refuses.
         DatedWindow::new(event.name.clone(), from, event.to, pods)

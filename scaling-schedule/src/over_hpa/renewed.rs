@@ -72,7 +72,12 @@ impl RenewedSchedule {
         if let Some(settings) = self.settings {
             let today = self.today(observation.now);
             if made.on.is_some() && made.on != today {
-                made.schedule = self.again(&observation.history, settings).unwrap_or_else(|| made.schedule.clone());
+                // Events are announced, not fitted: they stay.
+                let events = made.schedule.events().to_vec();
+                let again = self.again(&observation.history, settings);
+                if let Some(again) = again.and_then(|again| again.with_events(events).ok()) {
+                    made.schedule = again;
+                }
             }
             made.on = today;
         }
