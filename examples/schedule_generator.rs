@@ -195,14 +195,19 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         Some(why) => writeln!(out, "\n{why}. What the past suggests all the same:\n{}", chosen.schedule)?,
         None => writeln!(out, "\n{}", chosen.schedule)?,
     }
-    reasons(chosen, out)?;
+    reasons(chosen, arguments.alone || arguments.dataset, out)?;
     let band = WeekBand::of(&past.history, zone, |sample| {
         past.full.of(sample).map(|need| need * 100.0 / f64::from(arguments.target_cpu))
     });
     let strip = WeekStrip::new(&chosen.schedule, arguments.bounds.bounds().min()).over(&band).titled(&past.name);
     writeln!(out, "\n{strip}")?;
     firings(arguments, &chosen.schedule, &past, out)?;
-    if !arguments.no_proof {
+    if arguments.alone || arguments.dataset {
+        writeln!(
+            out,
+            "windows that hold the load by themselves are not replayed; without --alone they are, over an HPA"
+        )?;
+    } else if !arguments.no_proof {
         proof(arguments, &past, config, &price, out)?;
     }
     match &arguments.html {
@@ -364,9 +369,14 @@ fn excluded(arguments: &Arguments, past: &Past) -> Result<ExcludedDates, Failure
 }
 
 /// Why each window is there, and the choice of their number.
-fn reasons(chosen: &CompiledSchedule, out: &mut impl Write) -> Result<(), Failure> {
+fn reasons(chosen: &CompiledSchedule, alone: bool, out: &mut impl Write) -> Result<(), Failure> {
     for reason in &chosen.reasons {
-        writeln!(out, "{reason}")?;
+        if alone {
+            let saved = reason.saves_pod_hours_a_week;
+            writeln!(out, "{reason}; against a constant size that holds as much it saves {saved:.0} pod-hours a week")?;
+        } else {
+            writeln!(out, "{reason}; the HPA adds what is needed above it")?;
+        }
     }
     if let Some(held) = &chosen.held_out {
         writeln!(
