@@ -18,6 +18,7 @@ mod held_out;
 mod need;
 mod profile;
 mod reasons;
+mod runs;
 mod seen;
 mod windows;
 
@@ -196,7 +197,7 @@ impl Choice {
                 }
                 match ratios.factor(config.violating_share) {
                     Ok(factor) => {
-                        let pods: f64 = weeks.iter().flatten().map(|need| f64::from(whole_pods(need * factor))).sum();
+                        let pods: f64 = weeks.iter().map(|week| pods_of(week, factor)).sum();
                         // Of equal cost the fewer kinds of days, and more of the days behind each.
                         if !origins.is_empty() && best.as_ref().is_none_or(|(cost, _)| pods < cost * 0.98) {
                             let choice = Self::of(kinds.clone(), quantile, factor, &origins, weeks);
@@ -230,8 +231,19 @@ impl Choice {
 
     /// Floors of a week of needs, not simplified.
     fn floors(&self, week: &[f64]) -> Cells {
-        Cells::new(week.iter().map(|need| whole_pods(need * self.factor)).collect())
+        let mut floors = Vec::with_capacity(week.len());
+        for needs in week.chunk_by(|a, b| a.to_bits() == b.to_bits()) {
+            let floor = needs.first().map_or(0, |need| whole_pods(need * self.factor));
+            floors.extend(std::iter::repeat_n(floor, needs.len()));
+        }
+        Cells::new(floors)
     }
+}
+
+/// Whole pods of the needs of a week, summed. Needs of one slot are one run.
+fn pods_of(week: &[f64], factor: f64) -> f64 {
+    let of_run = |needs: &[f64]| needs.first().map_or(0.0, |need| f64::from(whole_pods(need * factor)));
+    week.chunk_by(|a, b| a.to_bits() == b.to_bits()).map(|needs| of_run(needs) * needs.len() as f64).sum()
 }
 
 fn week(sorted: &[Sorted], quantile: f64, lead: usize) -> Vec<f64> {
@@ -272,16 +284,17 @@ impl Finished {
         let (shortest, outside) = (config.min_cells(), config.outside);
         let constant = constant_size(seen, choice, config);
         let mut options: Vec<(CurvePoint, Self)> = Vec::new();
+        let (whole_week, weeks) =
+            (choice.floors(&choice.week), choice.weeks.iter().map(|week| choice.floors(week)).collect::<Vec<_>>());
         for merge in MERGES {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a number of pods
             let tolerance = |floor: u32| ((f64::from(floor) * merge) as u32).max(1);
-            let simplify = |week: &[f64]| choice.floors(week).simplified(shortest, tolerance);
-            let cells = simplify(&choice.week);
+            let cells = whole_week.simplified(shortest, tolerance);
             let windows = windows(&cells, outside, shortest)?;
             if options.iter().any(|(point, _)| point.windows <= windows.len()) {
                 continue;
             }
-            let judged_by: Vec<Cells> = choice.weeks.iter().map(|week| simplify(week)).collect();
+            let judged_by: Vec<Cells> = weeks.iter().map(|week| week.simplified(shortest, tolerance)).collect();
             let judged: Vec<Judged> = choice
                 .origins
                 .iter()

@@ -5,6 +5,7 @@
 
 use chrono::Weekday;
 
+use super::runs::Runs;
 use crate::Days;
 
 /// Length of a cell. Fine enough for a lead, and a divisor of both slot lengths.
@@ -98,20 +99,19 @@ impl Cells {
     }
 
     /// Short dips filled and short peaks widened, to stretches of `shortest` cells at least.
-    pub(crate) fn spread(mut self, shortest: usize) -> Self {
+    pub(crate) fn spread(self, shortest: usize) -> Self {
         if shortest <= 1 {
             return self;
         }
-        let mut levels = self.levels();
-        levels.reverse();
+        let mut runs = Runs::of(&self.0);
         // From the top down, because what a high level widens to lies inside every lower one.
-        for level in levels {
-            self.fill_dips(level, shortest);
-            self.widen_peaks(level, shortest);
+        for level in self.levels().into_iter().rev() {
+            runs.fill_dips(level, shortest);
+            runs.widen_peaks(level, shortest);
             // Widening may have come close to the peak before.
-            self.fill_dips(level, shortest);
+            runs.fill_dips(level, shortest);
         }
-        self
+        Self(runs.floors())
     }
 
     /// Raises floors that differ little to the higher one. The ladder starts at the top, and each rung is the highest floor that
@@ -124,7 +124,11 @@ impl Cells {
             }
         }
         let rung = |floor: u32| ladder.iter().rev().find(|rung| **rung >= floor).copied().unwrap_or(floor);
-        Self(self.0.iter().map(|floor| rung(*floor)).collect())
+        let mut floors = Vec::with_capacity(self.0.len());
+        for cells in self.0.chunk_by(|a, b| a == b) {
+            floors.extend(cells.first().into_iter().flat_map(|floor| std::iter::repeat_n(rung(*floor), cells.len())));
+        }
+        Self(floors)
     }
 
     /// The different floors, lowest first.
@@ -137,32 +141,13 @@ impl Cells {
         levels
     }
 
-    fn fill_dips(&mut self, level: u32, shortest: usize) {
-        for (start, length) in self.runs(|floor| floor < level) {
-            if length < shortest {
-                self.raise(start, length, level);
-            }
-        }
-    }
-
-    fn widen_peaks(&mut self, level: u32, shortest: usize) {
-        for (start, length) in self.runs(|floor| floor >= level) {
-            if length < shortest {
-                // Early rather than late: pods that wait harm no request.
-                self.raise(start + self.0.len() - (shortest - length), shortest, level);
-            }
-        }
-    }
-
-    fn raise(&mut self, start: usize, length: usize, level: u32) {
-        raise(&mut self.0, start, length, level);
-    }
-
     /// For each level above `outside` the runs at or above it that are somewhere exactly as high; higher ones lie inside.
     pub(super) fn stretches(&self, outside: u32) -> Vec<Stretch> {
         let mut found = Vec::new();
+        let pieces: Vec<(usize, u32)> =
+            self.0.chunk_by(|a, b| a == b).filter_map(|cells| Some((cells.len(), *cells.first()?))).collect();
         for floor in self.levels().into_iter().filter(|level| *level > outside) {
-            for (start, length) in self.runs(|other| other >= floor) {
+            for (start, length) in self.runs(&pieces, |other| other >= floor) {
                 let stretch = Stretch { start, length, floor };
                 if self.needs(stretch) {
                     found.push(stretch);
@@ -174,19 +159,23 @@ impl Cells {
 
     /// Returns true if a stretch is somewhere exactly as high as its floor; otherwise higher ones cover it.
     pub(super) fn needs(&self, stretch: Stretch) -> bool {
-        let mut cells = stretch.start..stretch.start + stretch.length;
-        cells.any(|cell| self.0.get(cell % self.0.len().max(1)) == Some(&stretch.floor))
+        let (week, start) = (self.0.len().max(1), stretch.start % self.0.len().max(1));
+        let end = start + stretch.length.min(week);
+        let parts = [self.0.get(start..end.min(week)), self.0.get(..end.saturating_sub(week))];
+        parts.into_iter().flatten().any(|cells| cells.contains(&stretch.floor))
     }
 
-    /// Runs in which `holds`, as starts and lengths. A run may go on beyond the end of the week.
-    fn runs(&self, holds: impl Fn(u32) -> bool) -> Vec<(usize, usize)> {
+    /// Runs of pieces of the week that hold, as starts and lengths. A run may go on beyond the end of the week.
+    fn runs(&self, pieces: &[(usize, u32)], holds: impl Fn(u32) -> bool) -> Vec<(usize, usize)> {
         let mut runs: Vec<(usize, usize)> = Vec::new();
-        for (cell, floor) in self.0.iter().enumerate() {
+        let mut cell = 0;
+        for (cells, floor) in pieces {
             match runs.last_mut() {
                 _ if !holds(*floor) => {}
-                Some((start, length)) if *start + *length == cell => *length += 1,
-                _ => runs.push((cell, 1)),
+                Some((start, length)) if *start + *length == cell => *length += cells,
+                _ => runs.push((cell, *cells)),
             }
+            cell += cells;
         }
         if let [first, .., last] = runs.as_mut_slice()
             && first.0 == 0
@@ -223,5 +212,48 @@ mod tests {
         assert_eq!((parts[6].start_of_day(), parts[6].length), ((Weekday::Fri, DAY_CELLS - 9), 12));
         assert_eq!(parts.len(), 7);
         assert_eq!(Stretch { length: DAY_CELLS, ..stretch }.parts(12).len(), 1);
+    }
+
+    /// The plain way: cell by cell.
+    fn plainly(floors: &[u32], shortest: usize) -> Vec<u32> {
+        let mut floors = floors.to_vec();
+        let cells = floors.len();
+        let mut levels = floors.clone();
+        levels.sort_unstable_by(|a, b| b.cmp(a));
+        levels.dedup();
+        let runs = |floors: &[u32], holds: &dyn Fn(u32) -> bool| {
+            let begins = |cell: &usize| holds(floors[*cell]) && !holds(floors[(cell + cells - 1) % cells]);
+            let length = |start: usize| (1..cells).find(|step| !holds(floors[(start + step) % cells])).unwrap_or(cells);
+            (0..cells).filter(begins).map(|start| (start, length(start))).collect::<Vec<_>>()
+        };
+        for level in levels {
+            for widens in [false, true, false] {
+                for (start, length) in runs(&floors, &|floor| (floor >= level) == widens) {
+                    if length < shortest {
+                        let (from, number) =
+                            if widens { (start + length + cells - shortest, shortest) } else { (start, length) };
+                        raise(&mut floors, from, number, level);
+                    }
+                }
+            }
+        }
+        floors
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+        #[test]
+        fn runs_spread_as_cells_do(
+            pieces in proptest::collection::vec((1_usize..60, 0_u32..8), 1..120),
+            turned in 0..WEEK_CELLS,
+            shortest in 0_usize..=144,
+        ) {
+            let mut floors: Vec<u32> =
+                pieces.iter().cycle().flat_map(|(length, floor)| std::iter::repeat_n(*floor, *length)).take(WEEK_CELLS).collect();
+            floors.rotate_left(turned);
+            let spread = Cells::new(floors.clone()).spread(shortest);
+            proptest::prop_assert_eq!(spread.floors(), plainly(&floors, shortest));
+        }
     }
 }

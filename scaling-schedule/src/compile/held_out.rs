@@ -44,15 +44,22 @@ pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
         .collect();
     // Of each cell the largest need up to a lead later.
     let mut earlier = week;
+    let cells = earlier.len();
     let mut reach = 0;
-    while reach < lead {
+    while reach < lead.min(cells) {
         // Doubling what has been reached, so that a lead of a day takes nine passes.
-        let shift = (reach + 1).min(lead - reach);
-        let mut ahead = earlier.clone();
-        ahead.rotate_left(shift.min(earlier.len()));
-        for (need, later) in earlier.iter_mut().zip(ahead) {
-            *need = need.max(later);
+        let shift = (reach + 1).min(lead - reach).min(cells);
+        // The end of the week looks at its beginning, as it was.
+        earlier.extend_from_within(..shift);
+        for cell in 0..cells {
+            if let Some(later) = earlier.get(cell + shift).copied()
+                && let Some(need) = earlier.get_mut(cell)
+                && later > *need
+            {
+                *need = later;
+            }
         }
+        earlier.truncate(cells);
         reach += shift;
     }
     earlier
@@ -61,29 +68,31 @@ pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
 /// Work of judged days by the ratio of need to what the profile says: how much of it a factor on the profile would leave above.
 #[derive(Debug)]
 pub(super) struct Ratios {
-    bins: Vec<f64>,
+    /// Of each third of a cell's need its own, so that one sum does not wait for the other.
+    bins: [[f64; BINS + 1]; 3],
     total: f64,
 }
 
 impl Ratios {
     pub(super) fn new() -> Self {
-        Self { bins: vec![0.0; BINS + 1], total: 0.0 }
+        Self { bins: [[0.0; BINS + 1]; 3], total: 0.0 }
     }
 
     /// Adds the days of an origin under a week of needs.
     pub(super) fn add(&mut self, seen: &Seen, origin: Origin, week: &[f64]) {
         // A need where the profile has none is above every factor.
-        let scales: Vec<f64> = week.iter().map(|need| BINS_PER_ONE / need).collect();
+        let scales: Vec<f64> = week.iter().map(|need| BINS_PER_ONE / need * (1.0 - 1e-9)).collect();
         for day in seen.days.iter().take(origin.until).skip(origin.learn) {
             let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
-            for (cell, scale) in day.cells.iter().zip(scales.iter().skip(from)).filter(|(cell, _)| cell.is_seen()) {
+            let scales = scales.get(from..).unwrap_or_default();
+            for (cell, scale) in day.cells.iter().zip(scales).filter(|(cell, _)| cell.is_seen()) {
+                let work = cell.work / 3.0;
                 // As if needs lay evenly between the extremes of the cell.
-                for share in [1.0 / 6.0, 0.5, 5.0 / 6.0] {
-                    let at = cell.low + (cell.top - cell.low) * share;
-                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates at the last bin
-                    let bin = if at <= 0.0 { 0 } else { ((at * scale * (1.0 - 1e-9)).ceil() as usize).min(BINS) };
-                    if let Some(bin) = self.bins.get_mut(bin) {
-                        *bin += cell.work / 3.0;
+                let shares = [1.0 / 6.0, 0.5, 5.0 / 6.0];
+                for (bins, share) in self.bins.iter_mut().zip(shares) {
+                    let bin = bin((cell.low + (cell.top - cell.low) * share) * scale);
+                    if let Some(bin) = bins.get_mut(bin) {
+                        *bin += work;
                     }
                 }
                 self.total += cell.work;
@@ -94,14 +103,22 @@ impl Ratios {
     /// The smallest factor that leaves at most this share of the work above it, or the share that the largest leaves.
     pub(super) fn factor(&self, share: f64) -> Result<f64, f64> {
         let mut above = self.total;
-        for (bin, work) in self.bins.iter().enumerate().take(BINS) {
-            above -= work;
+        for bin in 0..BINS {
+            above -= self.bins.iter().filter_map(|bins| bins.get(bin)).sum::<f64>();
             if above <= self.total * share + self.total * 1e-9 {
                 return Ok((bin as f64 / BINS_PER_ONE).max(1.0 / BINS_PER_ONE));
             }
         }
         Err(if self.total > 0.0 { (above / self.total).clamp(0.0, 1.0) } else { 0.0 })
     }
+}
+
+/// The bin of a ratio, rounded up without a call; that of NaN, no need over no need, is the first.
+#[inline]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and then is limited
+fn bin(ratio: f64) -> usize {
+    let whole = ratio as u32;
+    (whole as usize).min(BINS) + usize::from(ratio > f64::from(whole) && (whole as usize) < BINS)
 }
 
 /// Sums over judged days.

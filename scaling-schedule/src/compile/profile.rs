@@ -3,7 +3,7 @@
 use scaling_core::stats;
 
 use super::cells::{CELL_MINUTES, DAY_CELLS};
-use super::seen::Day;
+use super::seen::{Day, HALF_HOUR};
 use crate::Days;
 
 /// Pods that each slot of the day needed on some weekdays.
@@ -38,8 +38,8 @@ impl Sorted {
         let per_slot = (slot_minutes / CELL_MINUTES).max(1) as usize;
         let mut slots: Vec<Vec<f64>> = vec![Vec::new(); DAY_CELLS.div_ceil(per_slot)];
         for day in seen.filter(|day| days.contains(day.weekday)) {
-            for (slot, cells) in slots.iter_mut().zip(day.cells.chunks(per_slot)) {
-                let top = cells.iter().map(|cell| cell.top).fold(f64::NEG_INFINITY, f64::max);
+            for (slot, tops) in slots.iter_mut().zip(day.tops.chunks((per_slot / HALF_HOUR).max(1))) {
+                let top = tops.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 if top >= 0.0 {
                     slot.push(top);
                 }

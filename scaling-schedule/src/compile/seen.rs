@@ -9,6 +9,8 @@ use super::need::{Need, is_need};
 use crate::Days;
 use crate::local_time::{DAY_MS, LocalClock, Place, date};
 
+/// Cells of half an hour.
+pub(super) const HALF_HOUR: usize = 6;
 const CELL_MS: i64 = CELL_MINUTES as i64 * 60_000;
 /// Intervals that are looked at to find the usual one.
 const INTERVALS: usize = 1000;
@@ -60,6 +62,8 @@ impl Cell {
 pub(super) struct Day {
     pub(super) weekday: Weekday,
     pub(super) cells: Vec<Cell>,
+    /// Largest need of each half hour: the shortest slot of a profile.
+    pub(super) tops: Vec<f64>,
 }
 
 /// Needs by date.
@@ -97,7 +101,8 @@ impl Seen {
                     if today != Some(place.day) {
                         today = Some(place.day);
                         let Some(date) = date(place.day) else { break };
-                        seen.days.push(Day { weekday: date.weekday(), cells: vec![Cell::UNSEEN; DAY_CELLS] });
+                        let cells = vec![Cell::UNSEEN; DAY_CELLS];
+                        seen.days.push(Day { weekday: date.weekday(), cells, tops: Vec::new() });
                     }
                 }
                 let to = until.min(place.until_ms);
@@ -106,6 +111,10 @@ impl Seen {
             }
         }
         seen.keep(place, &mut here);
+        for day in &mut seen.days {
+            let top = |cells: &[Cell]| cells.iter().map(|cell| cell.top).fold(f64::NEG_INFINITY, f64::max);
+            day.tops = day.cells.chunks(HALF_HOUR).map(top).collect();
+        }
         seen
     }
 
