@@ -286,11 +286,17 @@ impl Finished {
         let mut options: Vec<(CurvePoint, Self)> = Vec::new();
         let (whole_week, weeks) =
             (choice.floors(&choice.week), choice.weeks.iter().map(|week| choice.floors(week)).collect::<Vec<_>>());
+        let mut before = None;
         for merge in MERGES {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a number of pods
             let tolerance = |floor: u32| ((f64::from(floor) * merge) as u32).max(1);
             let cells = whole_week.simplified(shortest, tolerance);
+            if before.as_ref() == Some(&cells) {
+                continue;
+            }
             let windows = windows(&cells, outside, shortest)?;
+            let pod_hours_a_week = pod_hours(&cells, outside);
+            before = Some(cells);
             if options.iter().any(|(point, _)| point.windows <= windows.len()) {
                 continue;
             }
@@ -301,7 +307,6 @@ impl Finished {
                 .zip(&judged_by)
                 .map(|(origin, cells)| judge(seen, *origin, cells, outside))
                 .collect();
-            let pod_hours_a_week = pod_hours(&cells, outside);
             let all = judged.iter().fold(Judged::default(), |all, one| all.plus(*one));
             let violating_share = all.violating_share();
             let point = CurvePoint { windows: windows.len(), pod_hours_a_week, violating_share, chosen: false };

@@ -8,6 +8,8 @@ use crate::Days;
 /// Bins of the ratio of need to floor, and bins per 1: up to twice the profile, beyond which it is no profile of what comes.
 const BINS: usize = 128;
 const BINS_PER_ONE: f64 = 64.0;
+/// Places for them: a power of two, so that none lies outside.
+const PLACES: usize = 256;
 
 /// A stretch of days that is judged by what came before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,33 +35,28 @@ pub(super) fn origins(days: usize, least: usize) -> Vec<Origin> {
 
 /// Pods that each cell of a week needs by the profiles of some kinds of days, wanted a lead earlier; not rounded.
 pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
-    let week: Vec<f64> = Days::DAILY
-        .iter()
-        .flat_map(|day| {
-            let profile = profiles.iter().find(|(days, _)| days.contains(day)).map_or(&[][..], |(_, needs)| needs);
-            let per_slot = DAY_CELLS / profile.len().max(1);
-            let needs = profile.iter().flat_map(move |need| std::iter::repeat_n(*need, per_slot));
-            needs.chain(std::iter::repeat(0.0)).take(DAY_CELLS)
-        })
-        .collect();
-    // Of each cell the largest need up to a lead later.
-    let mut earlier = week;
-    let cells = earlier.len();
-    let mut reach = 0;
-    while reach < lead.min(cells) {
-        // Doubling what has been reached, so that a lead of a day takes nine passes.
-        let shift = (reach + 1).min(lead - reach).min(cells);
-        // The end of the week looks at its beginning, as it was.
-        earlier.extend_from_within(..shift);
-        for cell in 0..cells {
-            if let Some(later) = earlier.get(cell + shift).copied()
-                && let Some(need) = earlier.get_mut(cell)
-                && later > *need
-            {
-                *need = later;
-            }
+    let mut earlier: Vec<f64> = Vec::with_capacity(2 * 7 * DAY_CELLS);
+    for (nth, day) in Days::DAILY.iter().enumerate() {
+        let profile = profiles.iter().find(|(days, _)| days.contains(day)).map_or(&[][..], |(_, needs)| needs);
+        let per_slot = DAY_CELLS / profile.len().max(1);
+        for need in profile {
+            earlier.extend(std::iter::repeat_n(*need, per_slot));
         }
-        earlier.truncate(cells);
+        earlier.resize((nth + 1) * DAY_CELLS, 0.0);
+    }
+    // Of each cell the largest need up to a lead later.
+    let cells = earlier.len();
+    let (lead, mut reach) = (lead.min(cells), 0);
+    let mut led: Vec<f64> = Vec::with_capacity(earlier.capacity());
+    while reach < lead {
+        // Doubling what has been reached, so that a lead of a day takes nine passes.
+        let shift = (reach + 1).min(lead - reach);
+        // The end of the week looks at its beginning.
+        earlier.extend_from_within(..shift);
+        led.clear();
+        let later = earlier.iter().skip(shift);
+        led.extend(earlier.iter().zip(later).map(|(need, later)| if later > need { *later } else { *need }));
+        std::mem::swap(&mut earlier, &mut led);
         reach += shift;
     }
     earlier
@@ -69,19 +66,19 @@ pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
 #[derive(Debug)]
 pub(super) struct Ratios {
     /// Of each third of a cell's need its own, so that one sum does not wait for the other.
-    bins: [[f64; BINS + 1]; 3],
+    bins: [[f64; PLACES]; 3],
     total: f64,
 }
 
 impl Ratios {
     pub(super) fn new() -> Self {
-        Self { bins: [[0.0; BINS + 1]; 3], total: 0.0 }
+        Self { bins: [[0.0; PLACES]; 3], total: 0.0 }
     }
 
     /// Adds the days of an origin under a week of needs.
     pub(super) fn add(&mut self, seen: &Seen, origin: Origin, week: &[f64]) {
-        // A need where the profile has none is above every factor.
-        let scales: Vec<f64> = week.iter().map(|need| BINS_PER_ONE / need * (1.0 - 1e-9)).collect();
+        // A need where the profile has none is above every factor; no need there is not.
+        let scales: Vec<f64> = week.iter().map(|need| (BINS_PER_ONE / need * (1.0 - 1e-9)).min(f64::MAX)).collect();
         for day in seen.days.iter().take(origin.until).skip(origin.learn) {
             let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
             let scales = scales.get(from..).unwrap_or_default();
@@ -113,12 +110,14 @@ impl Ratios {
     }
 }
 
-/// The bin of a ratio, rounded up without a call; that of NaN, no need over no need, is the first.
+/// The bin of a ratio, rounded up: without a call and without a branch, by the last bits of a number so large that it has no fraction.
 #[inline]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and then is limited
+#[allow(clippy::cast_possible_truncation)] // the last bits
 fn bin(ratio: f64) -> usize {
-    let whole = ratio as u32;
-    (whole as usize).min(BINS) + usize::from(ratio > f64::from(whole) && (whole as usize) < BINS)
+    const WHOLE: f64 = (1_u64 << f64::MANTISSA_DIGITS - 1) as f64;
+    const ALMOST_HALF: f64 = 0.5 - 1e-9;
+    let ratio = if ratio < BINS as f64 { ratio } else { BINS as f64 };
+    (ratio + ALMOST_HALF + WHOLE).to_bits() as usize % PLACES
 }
 
 /// Sums over judged days.

@@ -30,25 +30,40 @@ impl Profile {
 #[derive(Clone, Debug)]
 pub(super) struct Sorted {
     days: Days,
-    slots: Vec<Vec<f64>>,
+    /// Slot after slot.
+    values: Vec<f64>,
+    /// End of each slot in them.
+    ends: Vec<usize>,
 }
 
 impl Sorted {
     pub(super) fn new<'a>(seen: impl Iterator<Item = &'a Day>, days: Days, slot_minutes: u32) -> Self {
         let per_slot = (slot_minutes / CELL_MINUTES).max(1) as usize;
-        let mut slots: Vec<Vec<f64>> = vec![Vec::new(); DAY_CELLS.div_ceil(per_slot)];
-        for day in seen.filter(|day| days.contains(day.weekday)) {
-            for (slot, tops) in slots.iter_mut().zip(day.tops.chunks((per_slot / HALF_HOUR).max(1))) {
-                let top = tops.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let half_hours = (per_slot / HALF_HOUR).max(1);
+        let such: Vec<&Day> = seen.filter(|day| days.contains(day.weekday)).collect();
+        let slots = DAY_CELLS.div_ceil(per_slot);
+        let (mut values, mut ends) = (Vec::with_capacity(such.len() * slots), Vec::with_capacity(slots));
+        for slot in 0..slots {
+            let start = values.len();
+            for day in &such {
+                let tops = day.tops.iter().skip(slot * half_hours).take(half_hours);
+                let top = tops.copied().fold(f64::NEG_INFINITY, f64::max);
                 if top >= 0.0 {
-                    slot.push(top);
+                    values.push(top);
                 }
             }
+            if let Some(here) = values.get_mut(start..) {
+                here.sort_unstable_by(f64::total_cmp);
+            }
+            ends.push(values.len());
         }
-        for slot in &mut slots {
-            slot.sort_unstable_by(f64::total_cmp);
-        }
-        Self { days, slots }
+        Self { days, values, ends }
+    }
+
+    /// The needs of each slot.
+    fn slots(&self) -> impl Iterator<Item = &[f64]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.values.get(start..*end).unwrap_or_default())
     }
 
     pub(super) fn days(&self) -> Days {
@@ -62,7 +77,7 @@ impl Sorted {
 
     /// The quantile over the days of each slot; one that was never seen needs as much as the larger of its neighbours.
     pub(super) fn filled(&self, quantile: f64) -> Vec<f64> {
-        let needs: Vec<Option<f64>> = self.slots.iter().map(|slot| of_sorted(slot, quantile)).collect();
+        let needs: Vec<Option<f64>> = self.slots().map(|slot| of_sorted(slot, quantile)).collect();
         let slots = needs.len();
         let seen = |index: usize| needs.get(index % slots.max(1)).copied().flatten();
         (0..slots)
@@ -76,13 +91,13 @@ impl Sorted {
 
     pub(super) fn profile(&self, quantile: f64, days_seen: f64) -> Profile {
         let mut spread = (0.0, 0.0);
-        for slot in &self.slots {
+        for slot in self.slots() {
             let middle = of_sorted(slot, 0.5).unwrap_or(0.0);
             spread.0 += slot.iter().map(|need| (need - middle).abs()).sum::<f64>();
             spread.1 += slot.iter().sum::<f64>();
         }
         let spread = if spread.1 > 0.0 { (spread.0 / spread.1).min(1.0) } else { 0.0 };
-        let needs = self.slots.iter().map(|slot| of_sorted(slot, quantile)).collect();
+        let needs = self.slots().map(|slot| of_sorted(slot, quantile)).collect();
         Profile { days: self.days, needs, days_seen, spread }
     }
 }
