@@ -14,6 +14,7 @@
 mod cells;
 mod compiled;
 mod config;
+mod expected;
 mod held_out;
 mod need;
 mod profile;
@@ -47,6 +48,12 @@ use seen::{Seen, span_ms};
 
 /// Days that prove something: two to learn from, and two to judge by.
 pub(crate) const LEAST_DAYS: usize = 4;
+/// Days that tell whether days differ by the week: each weekday came twice.
+const TWO_WEEKS: usize = 14;
+/// Distance of a day from the median day, relative to it, up to which days are alike.
+const ALIKE: f64 = 0.1;
+/// Growth of the need in a week that windows made once do not hold for long.
+const GROWTH: f64 = 0.03;
 /// Quantiles over the days that are tried.
 const QUANTILES: [f64; 3] = [0.5, 0.8, 1.0];
 /// Shares of a floor by which lower ones are made one with it: each gives a number of windows.
@@ -55,7 +62,8 @@ const MERGES: [f64; 5] = [0.1, 0.2, 0.35, 0.6, 1.0];
 const KEPT: f64 = 0.9;
 /// What windows must save of the constant size.
 const LEAST_SAVED: f64 = 0.05;
-/// Share by which one part of the held-out days may violate more than what was wanted of all.
+/// Share by which one part of the held-out days may violate more than what was wanted of all, and by which what may be expected of other
+/// days may lie below what was held of these.
 const DRIFT: f64 = 0.02;
 
 /// A history or a setting that nothing can be said of.
@@ -335,7 +343,7 @@ impl Finished {
         let days: usize = choice.origins.iter().map(|origin| origin.until - origin.learn).sum();
         let held_out = (days > 0).then(|| HeldOut {
             days,
-            coverage: all.coverage(),
+            coverage: expected::coverage(seen, config, choice, &self.judged_by).min(all.coverage()),
             violating_share: all.violating_share(),
             pod_hours_a_week: all.mean_pods() * 168.0,
             compared_pod_hours_a_week: f64::from(self.constant) * 168.0,
@@ -386,8 +394,19 @@ impl Finished {
             return Some(Unproven::Drifts { worst, wanted });
         }
         let (pod_hours_a_week, constant) = (held_out.pod_hours_a_week, held_out.compared_pod_hours_a_week);
-        (pod_hours_a_week > constant * (1.0 - LEAST_SAVED))
-            .then_some(Unproven::NothingGained { pod_hours_a_week, constant_pod_hours_a_week: constant })
+        if pod_hours_a_week > constant * (1.0 - LEAST_SAVED) {
+            return Some(Unproven::NothingGained { pod_hours_a_week, constant_pod_hours_a_week: constant });
+        }
+        let held = self.judged.iter().fold(Judged::default(), |all, one| all.plus(*one)).coverage();
+        if held_out.coverage < held - DRIFT {
+            return Some(Unproven::Unsure { held, expected: held_out.coverage });
+        }
+        if let Some(per_week) = expected::growth(seen).filter(|per_week| *per_week > GROWTH) {
+            return Some(Unproven::Grows { per_week });
+        }
+        let days = full_days(seen);
+        let apart = if days < TWO_WEEKS { expected::days_apart(seen, wanted) } else { 0.0 };
+        (apart > ALIKE).then_some(Unproven::DaysDiffer { apart, days, least: TWO_WEEKS })
     }
 }
 

@@ -87,6 +87,27 @@ pub enum Unproven {
         /// Share that was wanted.
         wanted: f64,
     },
+    /// Held-out days say little of each other, and so little of days to come.
+    Unsure {
+        /// Share of the time of held-out days in which windows held the need.
+        held: f64,
+        /// Share that may be expected of other days.
+        expected: f64,
+    },
+    /// The need grows, and windows that are made once do not.
+    Grows {
+        /// Growth in a week, relative to the need.
+        per_week: f64,
+    },
+    /// Days differ, and too few weeks were seen to tell whether they do so by the week.
+    DaysDiffer {
+        /// Distance of the day that is furthest from the median day, relative to it.
+        apart: f64,
+        /// Days seen.
+        days: usize,
+        /// Days needed: two weeks.
+        least: usize,
+    },
     /// A constant size costs no more at the same share of violating requests.
     NothingGained {
         /// Pod-hours a week of the windows.
@@ -144,6 +165,22 @@ impl fmt::Display for Unproven {
                 percent(worst),
                 percent(wanted)
             ),
+            Self::Unsure { held, expected } => write!(
+                f,
+                "no schedule: windows hold {:.1} % of the time of held-out days, which differ so much that of others {:.1} % may be expected",
+                percent(held),
+                percent(expected)
+            ),
+            Self::Grows { per_week } => write!(
+                f,
+                "no schedule: the need grows by {:.0} % a week, and windows that are made once do not",
+                percent(per_week)
+            ),
+            Self::DaysDiffer { apart, days, least } => write!(
+                f,
+                "no schedule: days differ by up to {:.0} %, and {days} days do not tell whether they do so by the week; {least} would",
+                percent(apart)
+            ),
             Self::NothingGained { pod_hours_a_week, constant_pod_hours_a_week } => write!(
                 f,
                 "no schedule: windows cost {pod_hours_a_week:.0} pod-hours a week, a constant size that holds as much {constant_pod_hours_a_week:.0}"
@@ -197,7 +234,8 @@ pub struct CompiledSchedule {
 pub struct HeldOut {
     /// Days judged.
     pub days: usize,
-    /// Share of their time in which the windows held the need; over an HPA, of their requests that did not wait for too long.
+    /// Share of their time in which the windows held the need, each day judged by what the others chose, less two standard errors between
+    /// days, so that as much may be expected of others; over an HPA, of their requests that did not wait for too long.
     pub coverage: f64,
     /// Share of their requests that came while more was needed than the windows hold or, over an HPA, that waited for too long.
     pub violating_share: f64,

@@ -97,6 +97,15 @@ impl Ratios {
         }
     }
 
+    /// What is left without some of it.
+    pub(super) fn without(&self, part: &Self) -> Self {
+        let mut rest = Self { bins: self.bins, total: (self.total - part.total).max(0.0) };
+        for (bin, part) in rest.bins.iter_mut().flatten().zip(part.bins.iter().flatten()) {
+            *bin -= part;
+        }
+        rest
+    }
+
     /// The smallest factor that leaves at most this share of the work above it, or the share that the largest leaves.
     pub(super) fn factor(&self, share: f64) -> Result<f64, f64> {
         let mut above = self.total;

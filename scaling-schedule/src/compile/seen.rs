@@ -66,6 +66,15 @@ pub(super) struct Day {
     pub(super) tops: Vec<f64>,
 }
 
+impl Day {
+    /// The mean need of a day of which three quarters were seen.
+    pub(super) fn mean(&self) -> Option<f64> {
+        let seen = || self.cells.iter().filter(|cell| cell.is_seen());
+        let is_whole = seen().count() * 4 >= DAY_CELLS * 3;
+        is_whole.then(|| seen().map(|cell| cell.work).sum::<f64>() / seen().map(|cell| cell.ms).sum::<f64>())
+    }
+}
+
 /// Needs by date.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {

@@ -1,0 +1,103 @@
+//! What may be expected of days to come: how far held-out days speak for others.
+
+use scaling_core::stats;
+
+use super::cells::{Cells, DAY_CELLS};
+use super::held_out::{Judged, Origin, Ratios};
+use super::seen::Seen;
+use super::{Choice, CompileConfig};
+
+/// Standard errors between days by which the coverage that is stated lies below that of held-out days, and growth above none.
+const ERRORS: f64 = 2.0;
+const WEEK: usize = 7;
+
+/// The coverage of held-out days, less two standard errors between them. The factor on the profile was fitted to these days, so each is
+/// judged by the factor that the others would have had: of itself it would say too much.
+pub(super) fn coverage(seen: &Seen, config: &CompileConfig, choice: &Choice, judged_by: &[Cells]) -> f64 {
+    let origins = || choice.origins.iter().zip(&choice.weeks).zip(judged_by);
+    let day = |nth| Origin { learn: nth, until: nth + 1 };
+    let mut all = Ratios::new();
+    origins().for_each(|((origin, week), _)| all.add(seen, *origin, week));
+    let mut judged: Vec<Judged> = Vec::new();
+    for ((origin, week), floors) in origins() {
+        for nth in origin.learn..origin.until {
+            let mut own = Ratios::new();
+            own.add(seen, day(nth), week);
+            // Without others, or where no factor holds them, the factor stays as it is.
+            let factor = all.without(&own).factor(config.violating_share).unwrap_or(choice.factor);
+            let share = (factor / choice.factor).min(1.0);
+            let Some(day) = seen.days.get(nth) else { continue };
+            let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
+            let floors = floors.floors().iter().skip(from);
+            let mut sum = Judged::default();
+            for (cell, floor) in day.cells.iter().zip(floors).filter(|(cell, _)| cell.is_seen()) {
+                sum.take(cell, stats::whole_pods(f64::from(*floor) * share).max(config.outside));
+            }
+            judged.push(sum);
+        }
+    }
+    judged.retain(|day| day.ms > 0.0);
+    let coverages: Vec<f64> = judged.iter().map(Judged::coverage).collect();
+    let (mean, error) = mean_and_error(&coverages);
+    (mean.unwrap_or(1.0) - ERRORS * error).clamp(0.0, 1.0)
+}
+
+/// Relative distance of the day that is furthest from the median day, by its mean need or by the need that all but a share of its work
+/// stays below. Days of which a quarter was not seen do not count.
+pub(super) fn days_apart(seen: &Seen, share: f64) -> f64 {
+    let levels = seen.days.iter().filter_map(|day| {
+        let mean = day.mean()?;
+        let cells = day.cells.iter().filter(|cell| cell.is_seen());
+        let mut needs: Vec<(f64, f64)> = cells.map(|cell| (cell.top, cell.work)).collect();
+        Some((mean, stats::weighted_quantile(&mut needs, 1.0 - share).unwrap_or(0.0)))
+    });
+    let (means, highs): (Vec<f64>, Vec<f64>) = levels.unzip();
+    furthest(means).max(furthest(highs))
+}
+
+/// Distance from the median of the value that is furthest from it, relative to it; 0 where all are 0.
+fn furthest(mut values: Vec<f64>) -> f64 {
+    let middle = stats::quantile(&mut values, 0.5).unwrap_or(0.0);
+    let apart = values.iter().map(|value| (value - middle).abs()).fold(0.0, f64::max);
+    if apart > 0.0 { apart / middle } else { 0.0 }
+}
+
+/// Growth of the need in a week, relative to it, that is more than chance: of days against the same weekday a week before, or over days
+/// that are too few for that the slope of their needs.
+pub(super) fn growth(seen: &Seen) -> Option<f64> {
+    let logs: Vec<Option<f64>> =
+        seen.days.iter().map(|day| day.mean().filter(|mean| *mean > 0.0).map(f64::ln)).collect();
+    let pairs = |apart: usize| {
+        let pairs = logs.iter().zip(logs.iter().skip(apart));
+        pairs.filter_map(|(before, after)| Some((*after)? - (*before)?)).collect::<Vec<f64>>()
+    };
+    let weekly = pairs(WEEK);
+    let (growth, error) = if weekly.len() >= WEEK { mean_and_error(&weekly) } else { slope(&logs) };
+    growth.filter(|growth| *growth > ERRORS * error).map(f64::exp_m1)
+}
+
+/// The slope in a week by least squares, and its standard error.
+fn slope(logs: &[Option<f64>]) -> (Option<f64>, f64) {
+    let points: Vec<(f64, f64)> =
+        logs.iter().enumerate().filter_map(|(day, log)| Some((day as f64 / WEEK as f64, (*log)?))).collect();
+    let number = points.len() as f64;
+    if number < 4.0 {
+        return (None, 0.0);
+    }
+    let (x, y) = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / number, sum.1 + point.1 / number));
+    let squares: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let slope = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>() / squares;
+    let errors: f64 = points.iter().map(|point| (point.1 - y - slope * (point.0 - x)).powi(2)).sum();
+    (Some(slope), (errors / (number - 2.0) / squares).sqrt())
+}
+
+/// The mean of some values, and its standard error.
+fn mean_and_error(values: &[f64]) -> (Option<f64>, f64) {
+    let number = values.len() as f64;
+    if number < 1.0 {
+        return (None, 0.0);
+    }
+    let mean = values.iter().sum::<f64>() / number;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (Some(mean), if number > 1.0 { (squares / (number - 1.0) / number).sqrt() } else { 0.0 })
+}
