@@ -39,7 +39,7 @@ pub(crate) use config::cells as cells_of;
 pub(crate) use need::is_need;
 pub(crate) use reasons::of_days;
 pub(crate) use seen::span_ms as history_span_ms;
-pub(crate) use windows::windows;
+pub(crate) use windows::{floors_of, windows};
 
 use crate::{Days, InvalidSchedule, Schedule};
 use held_out::{Judged, Origin, Ratios, judge, led_week, origins, sorted};

@@ -21,7 +21,7 @@ pub(crate) use self::fit::Settings;
 use self::fit::{Kinds, Prices, Summed, ladder};
 use self::load::Load;
 use self::model::{Model, Outcome};
-use crate::compile::{Cells, LEAST_DAYS, cells_of, history_span_ms, of_days, windows};
+use crate::compile::{Cells, LEAST_DAYS, cells_of, floors_of, history_span_ms, of_days, windows};
 use crate::{
     CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule, Schedule, Unproven,
 };
@@ -34,6 +34,8 @@ const ERRORS: f64 = 2.0;
 const A_WINDOW: f64 = 0.0005;
 /// What a violating request less is worth, in pods: a percent of the requests as much as half a percent of the pods.
 const A_VIOLATION: f64 = 0.5;
+/// Share by which new windows must be cheaper than old ones to take their place, of all pods and violations.
+const ABOUT_AS_GOOD: f64 = 0.01;
 /// Halvings of the interval of the price of a violation.
 const HALVINGS: usize = 7;
 /// Prices of a violation between which is searched.
@@ -337,15 +339,26 @@ impl<'a> Search<'a> {
         crate::Days::DAILY.iter().all(|day| seen(day) >= least)
     }
 
-    /// The windows of all days, with settings that were chosen before.
-    fn fitted(&self, settings: Settings) -> Option<Schedule> {
+    /// The windows of all days, with settings that were chosen before; the old ones where these are about as good.
+    ///
+    /// Prices often stand near a point at which other windows are as cheap, and each change costs what no price knows: a window that
+    /// moves is in force too early on one day or too late.
+    fn fitted(&self, settings: Settings, old: &Schedule) -> Option<Schedule> {
         let days = self.load.days.len();
         if days < LEAST_DAYS {
             return None;
         }
         let kinds = settings.kinds.days().into_iter();
         let summed: Vec<Summed> = kinds.map(|kind| self.prices.summed(days, kind, settings.blur)).collect();
-        let made = windows(&self.cells(settings, &summed), self.outside, self.shortest()).ok()?;
+        let cells = self.cells(settings, &summed);
+        let price = |cells: &Cells| {
+            let outcomes: Vec<Outcome> = self.judged(|_| Some(cells.clone())).collect();
+            self.prices.of(total(&outcomes), settings)
+        };
+        if price(&floors_of(old.windows())) <= price(&cells) * (1.0 + ABOUT_AS_GOOD) {
+            return None;
+        }
+        let made = windows(&cells, self.outside, self.shortest()).ok()?;
         Schedule::new(self.config.time_zone, made).ok()
     }
 

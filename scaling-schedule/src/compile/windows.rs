@@ -40,6 +40,12 @@ impl Draft {
     }
 }
 
+/// The floors of a week that windows hold.
+pub(crate) fn floors_of(windows: &[Window]) -> Cells {
+    let floor = |holder: Option<usize>| holder.and_then(|place| windows.get(place)).map_or(0, Window::min);
+    Cells::new(holders(windows).into_iter().map(floor).collect())
+}
+
 fn clock_time(cell: usize) -> NaiveTime {
     let minutes = u32::try_from(cell % DAY_CELLS).unwrap_or(0) * CELL_MINUTES;
     NaiveTime::from_hms_opt(minutes / 60, minutes % 60, 0).unwrap_or_default()

@@ -7,7 +7,7 @@
 use chrono::Weekday;
 
 use super::load::Load;
-use super::model::Model;
+use super::model::{Model, Outcome};
 use crate::Days;
 use crate::compile::{Cells, DAY_CELLS};
 
@@ -127,13 +127,23 @@ impl Prices {
         Summed { days, prices: sum }
     }
 
+    /// The price of what came of floors.
+    pub(super) fn of(&self, outcome: Outcome, settings: Settings) -> f64 {
+        outcome.pod_steps + self.late(settings) * outcome.violating
+    }
+
+    /// The price of violating work.
+    fn late(&self, settings: Settings) -> f64 {
+        settings.violation * self.mean.0 / self.mean.1.max(f64::MIN_POSITIVE)
+    }
+
     /// The floors of a week that cost least.
     pub(super) fn fit(&self, summed: &[Summed], settings: Settings, shortest: usize) -> Cells {
         let kinds = settings.kinds.days();
         let of_kind: Vec<Vec<u32>> = summed
             .iter()
             .map(|summed| {
-                let late = settings.violation * self.mean.0 / self.mean.1.max(f64::MIN_POSITIVE);
+                let late = self.late(settings);
                 let change = settings.change * 0.1 * self.steps_per_hour * self.mean.0 * summed.days as f64;
                 let prices: Vec<f64> = summed.prices.iter().map(|(cost, work)| cost + late * work).collect();
                 let best = staircase(&prices, self.floors.len(), change);

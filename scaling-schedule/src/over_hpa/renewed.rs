@@ -16,7 +16,8 @@ use crate::{CompileConfig, CompiledSchedule, Need, Schedule, ScheduleEngine};
 const NAME: &str = "renewed schedule";
 
 /// Windows over an HPA that follow the load: what [`compile_over_hpa`](crate::compile_over_hpa) proved is fitted again with the first
-/// decision of each local day, to the history of its source, with the settings that were proven.
+/// decision of each local day, to the history of its source, with the settings that were proven. The windows stay while they are about
+/// as good as new ones.
 ///
 /// A load drifts, and windows that were made once do not. It moves floors alone, like [`ScheduleEngine`]; one engine is for one
 /// workload. Without a proven schedule it has no floor.
@@ -74,7 +75,7 @@ impl RenewedSchedule {
             if made.on.is_some() && made.on != today {
                 // Events are announced, not fitted: they stay.
                 let events = made.schedule.events().to_vec();
-                let again = self.again(&observation.history, settings);
+                let again = self.again(&observation.history, settings, &made.schedule);
                 if let Some(again) = again.and_then(|again| again.with_events(events).ok()) {
                     made.schedule = again;
                 }
@@ -91,9 +92,9 @@ impl RenewedSchedule {
         clock.wall_clock(now).map(|local| local.date())
     }
 
-    /// The windows of a longer history; none where it says less than the old one did.
-    fn again(&self, history: &MetricsHistory, settings: Settings) -> Option<Schedule> {
-        Search::new(history, self.need, &self.hpa, &self.config).fitted(settings)
+    /// The windows of a longer history; none where the old ones are about as good, or it says less than the old one did.
+    fn again(&self, history: &MetricsHistory, settings: Settings, old: &Schedule) -> Option<Schedule> {
+        Search::new(history, self.need, &self.hpa, &self.config).fitted(settings, old)
     }
 }
 
