@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use futures::executor::block_on;
 use scaling_core::{
-    DecisionEngine, EngineError, EngineExt, Ensemble, Observation, RuleBasedEngine, ScalingDecision, SignalKind,
-    conformance,
+    Bounds, DecisionEngine, EngineError, EngineExt, Ensemble, MetricsHistory, Observation, RuleBasedEngine,
+    ScalingDecision, ScalingMetrics, SignalKind, WorkloadFacts, conformance,
 };
-use scaling_schedule::{Days, LearntForecast, PredictiveConfig, Schedule, ScheduleEngine, Tz, Window};
+use scaling_schedule::{
+    CompileConfig, CompiledSchedule, Days, HpaBeneath, LearntForecast, Need, PredictiveConfig, RenewedSchedule,
+    Schedule, ScheduleEngine, Tz, Window, compile_over_hpa, need_by_load,
+};
 
 /// Wants half of the pods while every signal is there, and all of them otherwise.
 struct Half;
@@ -59,4 +63,27 @@ fn a_schedule_over_the_rules_keeps_the_promises() {
 fn a_learnt_forecast_under_the_rules_keeps_the_promises() {
     let forecast = || LearntForecast::new(&PredictiveConfig::default()).unwrap();
     block_on(conformance::engine(|| RuleBasedEngine::default().forecasting(forecast())));
+}
+
+/// Windows over an HPA for a batch that comes every day at nine.
+fn compiled(need: &Need, hpa: &HpaBeneath, config: &CompileConfig) -> CompiledSchedule {
+    let monday: DateTime<Utc> = "2026-11-16T00:00:00Z".parse().unwrap();
+    let samples = (0..8 * 1440).map(|minute| {
+        let at = monday + TimeDelta::minutes(minute);
+        let rate = if at.hour() == 9 && at.minute() < 40 { 1600.0 } else { 80.0 };
+        ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
+    });
+    let history = MetricsHistory::from_unordered(samples.collect()).0;
+    compile_over_hpa(&history, need, hpa, config).unwrap().schedule().unwrap().clone()
+}
+
+#[test]
+fn a_schedule_made_again_each_night_keeps_the_promises() {
+    let need = need_by_load(SignalKind::RequestRate, 50.0);
+    let hpa = HpaBeneath::new(70.0, Bounds::new(1, 200).unwrap(), &WorkloadFacts::default());
+    let config = CompileConfig::default();
+    let compiled = compiled(&need, &hpa, &config);
+    let engine = |compiled| RenewedSchedule::new(compiled, &need, &hpa, &config).unwrap();
+    block_on(conformance::engine(|| engine(Some(&compiled))));
+    block_on(conformance::engine(|| engine(None)));
 }
