@@ -4,6 +4,7 @@ mod autoscaler;
 mod reading;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -275,6 +276,14 @@ impl Cluster {
         })
     }
 
+    /// Tells engines that they are asked at this interval: one looks ahead to its own next decision. None for every sync.
+    pub(super) fn decided_on_every(mut self, interval: Option<Duration>) -> Self {
+        if let Some(interval) = interval {
+            self.facts.sync_period = interval;
+        }
+        self
+    }
+
     /// Returns the bounds now.
     pub fn bounds(&self) -> Option<Bounds> {
         self.hpa.bounds(&self.target)
@@ -462,8 +471,6 @@ impl HpaApplier for Cluster {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::ScalingMetrics;
     use crate::backtest::{MappedMetric, SampleTime};

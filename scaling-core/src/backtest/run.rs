@@ -302,11 +302,6 @@ impl<'a> Prepared<'a> {
         let fault = |source| self.fault(candidate, source);
         let CandidateSetup { control, driver } = candidate.make(&self.training()).map_err(fault)?;
         self.check_bounds(candidate, &control)?;
-        let mut facts = self.facts.clone();
-        if let Some(interval) = driver.as_ref().and_then(|driver| driver.interval) {
-            // An engine looks ahead to its own next decision.
-            facts.sync_period = interval;
-        }
         let cluster = Cluster::new(ClusterSetup {
             target: self.target.clone(),
             model: self.scenario.model.clone(),
@@ -315,12 +310,13 @@ impl<'a> Prepared<'a> {
             first_step: self.first_step,
             counted: Arc::clone(&self.counted),
             control,
-            facts,
+            facts: self.facts.clone(),
             events: self.scenario.events.clone().into(),
             history: Arc::clone(&self.history),
         });
         let cluster = cluster.map_err(|error: ClusterError| self.fault(candidate, error.into()))?;
-        Ok((Arc::new(cluster), driver))
+        let interval = driver.as_ref().and_then(|driver| driver.interval);
+        Ok((Arc::new(cluster.decided_on_every(interval)), driver))
     }
 
     /// Refuses bounds that leave the limits: one set of limits holds for all candidates and the oracle of a run.

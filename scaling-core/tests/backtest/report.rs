@@ -74,7 +74,7 @@ fn the_page_begins_with_a_verdict_and_ranks_the_policies() {
     assert!(verdict.contains(&format!("{best} costs least at equal violations")), "{verdict}");
     assert!(at(&verdict) < at("<dt>Made by</dt>") && at("<dt>Made by</dt>") < at("<table>"));
     assert!(html.contains(&format!("<dd>scaling-core {}</dd>", env!("CARGO_PKG_VERSION"))));
-    assert!(html.contains("<code>backtest --trace '&lt;waves&gt;.csv'</code>"));
+    assert!(html.contains("<code>backtest --trace &#39;&lt;waves&gt;.csv&#39;</code>"));
     assert!(html.contains("no dates; of 12.0 hours those from hour 6.2 on count"));
     let rows: Vec<_> = ranked.iter().map(|one| at(&format!("\">{}</td>", one.name))).collect();
     assert!(rows.is_sorted(), "{rows:?}");
