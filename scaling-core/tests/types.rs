@@ -29,6 +29,10 @@ fn the_types_of_the_crate_root_are_shared_between_threads() {
     shared::<Adoption>();
     shared::<ApplyMode>();
     shared::<HpaState>();
+    shared::<OwnerSetting>();
+    shared::<SizeOwner>();
+    shared::<Undo>();
+    shared::<Undoing>();
     shared::<HpaSpec>();
 
     // What is seen and decided.

@@ -17,7 +17,9 @@ pub(super) fn coverage(seen: &Seen, config: &CompileConfig, choice: &Choice, jud
     let origins = || choice.origins.iter().zip(&choice.weeks).zip(judged_by);
     let day = |nth| Origin { learn: nth, until: nth + 1 };
     let mut all = Ratios::new();
-    origins().for_each(|((origin, week), _)| all.add(seen, *origin, week));
+    for ((origin, week), _) in origins() {
+        all.add(seen, *origin, week);
+    }
     let mut judged: Vec<Judged> = Vec::new();
     for ((origin, week), floors) in origins() {
         for nth in origin.learn..origin.until {

@@ -47,16 +47,16 @@ pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
     // Of each cell the largest need up to a lead later.
     let cells = earlier.len();
     let (lead, mut reach) = (lead.min(cells), 0);
-    let mut led: Vec<f64> = Vec::with_capacity(earlier.capacity());
+    let mut ahead: Vec<f64> = Vec::with_capacity(earlier.capacity());
     while reach < lead {
         // Doubling what has been reached, so that a lead of a day takes nine passes.
         let shift = (reach + 1).min(lead - reach);
         // The end of the week looks at its beginning.
         earlier.extend_from_within(..shift);
-        led.clear();
+        ahead.clear();
         let later = earlier.iter().skip(shift);
-        led.extend(earlier.iter().zip(later).map(|(need, later)| if later > need { *later } else { *need }));
-        std::mem::swap(&mut earlier, &mut led);
+        ahead.extend(earlier.iter().zip(later).map(|(need, later)| if later > need { *later } else { *need }));
+        std::mem::swap(&mut earlier, &mut ahead);
         reach += shift;
     }
     earlier
@@ -123,7 +123,7 @@ impl Ratios {
 #[inline]
 #[allow(clippy::cast_possible_truncation)] // the last bits
 fn bin(ratio: f64) -> usize {
-    const WHOLE: f64 = (1_u64 << f64::MANTISSA_DIGITS - 1) as f64;
+    const WHOLE: f64 = (1_u64 << (f64::MANTISSA_DIGITS - 1)) as f64;
     const ALMOST_HALF: f64 = 0.5 - 1e-9;
     let ratio = if ratio < BINS as f64 { ratio } else { BINS as f64 };
     (ratio + ALMOST_HALF + WHOLE).to_bits() as usize % PLACES

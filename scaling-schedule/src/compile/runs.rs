@@ -5,7 +5,7 @@
 pub(super) struct Runs {
     /// Cell at which the first run starts.
     start: usize,
-    runs: Vec<(usize, u32)>,
+    all: Vec<(usize, u32)>,
     /// Runs of the last step, kept for their memory.
     spare: Vec<(usize, u32)>,
 }
@@ -16,13 +16,13 @@ impl Runs {
         for cells in floors.chunk_by(|a, b| a == b) {
             runs.extend(cells.first().map(|floor| (cells.len(), *floor)));
         }
-        Self { start: 0, runs, spare: Vec::new() }
+        Self { start: 0, all: runs, spare: Vec::new() }
     }
 
     /// The floor of each cell.
     pub(super) fn floors(&self) -> Vec<u32> {
-        let mut floors: Vec<u32> = Vec::with_capacity(self.runs.iter().map(|(length, _)| length).sum());
-        for (length, floor) in &self.runs {
+        let mut floors: Vec<u32> = Vec::with_capacity(self.all.iter().map(|(length, _)| length).sum());
+        for (length, floor) in &self.all {
             floors.extend(std::iter::repeat_n(*floor, *length));
         }
         let cells = floors.len().max(1);
@@ -37,7 +37,9 @@ impl Runs {
             if length < shortest {
                 push(raised, (length, level));
             } else {
-                dip.iter().for_each(|run| push(raised, *run));
+                for run in dip {
+                    push(raised, *run);
+                }
             }
         });
     }
@@ -60,28 +62,30 @@ impl Runs {
     /// Rewrites each dip below a level, given with the length of the peak after it. Without a peak, or without a dip, nothing changes.
     fn dips(&mut self, level: u32, rewritten: impl Fn(&[(usize, u32)], usize, &mut Vec<(usize, u32)>)) {
         let is_peak = |run: &(usize, u32)| run.1 >= level;
-        let mut before = self.runs.last();
-        let first = self.runs.iter().position(|run| {
+        let mut before = self.all.last();
+        let first = self.all.iter().position(|run| {
             let begins = is_peak(run) && before.is_some_and(|before| !is_peak(before));
             before = Some(run);
             begins
         });
         let Some(first) = first else { return };
-        self.start += lengths(self.runs.get(..first).unwrap_or_default());
-        self.runs.rotate_left(first);
+        self.start += lengths(self.all.get(..first).unwrap_or_default());
+        self.all.rotate_left(first);
         let peak = |runs: &[(usize, u32)]| runs.iter().position(|run| !is_peak(run)).unwrap_or(runs.len());
-        let mut rest = self.runs.as_slice();
+        let mut rest = self.all.as_slice();
         self.spare.clear();
         let (mut high, mut after) = rest.split_at(peak(rest));
         let first_peak = lengths(high);
         while !rest.is_empty() {
-            high.iter().for_each(|run| push(&mut self.spare, *run));
+            for run in high {
+                push(&mut self.spare, *run);
+            }
             let dip;
             (dip, rest) = after.split_at(after.iter().position(is_peak).unwrap_or(after.len()));
             (high, after) = rest.split_at(peak(rest));
             rewritten(dip, if rest.is_empty() { first_peak } else { lengths(high) }, &mut self.spare);
         }
-        std::mem::swap(&mut self.runs, &mut self.spare);
+        std::mem::swap(&mut self.all, &mut self.spare);
     }
 }
 
