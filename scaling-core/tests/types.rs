@@ -154,6 +154,7 @@ fn no_type_of_the_crate_root_is_left_out() {
         "Forecast",
         "Guard",
         "Recorder",
+        "Review",
         "Rule",
         "MetricsSource",
     ];
