@@ -66,8 +66,8 @@ pub fn apply(plan: &HpaPlan, seen: &Seen, manager: &str) -> String {
             metadata.insert(field.to_owned(), Value::from(name.as_str()));
         }
     }
-    let context = target.cluster.as_deref().map(|cluster| format!("--context {} ", quoted(cluster)));
-    let kubectl = format!("kubectl {}--namespace {}", context.unwrap_or_default(), quoted(&target.namespace));
+    let context = in_context(target.cluster.as_deref());
+    let kubectl = format!("kubectl {context}--namespace {}", quoted(&target.namespace));
     // JSON has no line that is the mark alone: text within quotes has no line breaks.
     format!(
         "{kubectl} get horizontalpodautoscalers.autoscaling {} \\\n  \
@@ -78,6 +78,11 @@ pub fn apply(plan: &HpaPlan, seen: &Seen, manager: &str) -> String {
         old.max(),
         quoted(manager),
     )
+}
+
+/// The option that names a context of the kubeconfig, with the space after it; nothing without one.
+pub(crate) fn in_context(context: Option<&str>) -> String {
+    context.map(|context| format!("--context {} ", quoted(context))).unwrap_or_default()
 }
 
 /// A word of a POSIX shell.

@@ -143,7 +143,7 @@ impl CronJobs {
         let hpa = annotation(HPA).unwrap_or_default();
         let namespace = text("/metadata/namespace").unwrap_or("default");
         let script = text("/spec/jobTemplate/spec/template/spec/containers/0/command/2");
-        if script != Some(&script::of(&week, namespace, hpa)) {
+        if script != Some(&script::of(&week, namespace, hpa, None)) {
             return Err(OutputError::unreadable("command", "its script is not the one of its week"));
         }
         if text("/spec/timeZone") != Some(week.time_zone()) {
@@ -164,7 +164,7 @@ impl CronJobs {
         let container = json!({
             "name": "bounds",
             "image": self.image,
-            "command": ["/bin/sh", "-c", script::of(&self.week, &self.namespace, &self.hpa)],
+            "command": ["/bin/sh", "-c", script::of(&self.week, &self.namespace, &self.hpa, None)],
             // kubectl keeps what it discovers, and the root is read-only.
             "env": [{ "name": "KUBECACHEDIR", "value": "/tmp" }],
             "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],

@@ -7,7 +7,7 @@ use scaling_core::{Bounds, Target};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::quoted;
+use super::{in_context, quoted};
 use crate::api::cronjob::script_of;
 use crate::api::{Moment, OutputError, WeekPlan};
 
@@ -35,11 +35,10 @@ const MAX_TEXT: usize = 1 << 20;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn set_bounds(target: &Target, bounds: Bounds) -> String {
-    let context = target.cluster.as_deref().map(|cluster| format!("--context {} ", quoted(cluster)));
     let patch = json!({ "spec": { "minReplicas": bounds.min(), "maxReplicas": bounds.max() } });
     format!(
         "kubectl {}--namespace {} patch horizontalpodautoscalers.autoscaling {} --field-manager kube-scaling-schedule --type merge --patch '{patch}'",
-        context.unwrap_or_default(),
+        in_context(target.cluster.as_deref()),
         quoted(&target.namespace),
         quoted(&target.hpa),
     )
@@ -86,9 +85,9 @@ pub fn schedule(target: &Target, week: &WeekPlan) -> Result<String, OutputError>
 
 /// A POSIX shell script that writes the bounds of the moment at which it is run, as the jobs of
 /// [`CronJobs`](crate::api::cronjob::CronJobs) do: never a max below the pods that run. It needs `date` and the time zones in
-/// `/usr/share/zoneinfo`.
+/// `/usr/share/zoneinfo`. The target's cluster, where it has one, is taken for a context of the kubeconfig, as by [`set_bounds`].
 pub fn schedule_script(target: &Target, week: &WeekPlan) -> String {
-    script_of(week, &target.namespace, &target.hpa)
+    script_of(week, &target.namespace, &target.hpa, target.cluster.as_deref())
 }
 
 #[derive(Deserialize)]

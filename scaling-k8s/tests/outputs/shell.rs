@@ -80,6 +80,22 @@ fn the_script_writes_the_bounds_of_its_moment_and_an_event_once() {
 }
 
 #[test]
+fn the_script_asks_the_cluster_of_its_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd = target().in_cluster("eu 1; $(exit)");
+    // A `kubectl` that answers in this context alone.
+    let only = "kubectl() { test \"$1 $2\" = '--context eu 1; $(exit)' || exit 7; shift 2; command kubectl \"$@\"; }\n";
+    let run = |target: &Target| {
+        run(folder.path(), &format!("{only}{}", kubectl::schedule_script(target, &week())), "10900-202611300900")
+    };
+    assert_eq!(patch(&run(&odd)), expected(bounds(5, 20)));
+    assert!(!run(&target()).status.success());
+    // The jobs run in their own cluster, which no kubeconfig names.
+    let (here, there) = [target(), odd].map(|target| CronJobs::new(&target, week(), "x").unwrap().objects()).into();
+    assert_eq!(here, there);
+}
+
+#[test]
 fn jobs_run_at_the_edges_of_events_too() {
     let jobs = CronJobs::new(&target(), week(), "x").unwrap().objects();
     let named: Vec<(&str, &str)> = jobs

@@ -3,14 +3,16 @@
 use std::fmt::Write;
 
 use super::{WeekPlan, pair};
-use crate::kubectl::quoted;
+use crate::kubectl::{in_context, quoted};
 
 /// A POSIX shell script that writes the bounds which hold now. Days are 1 (Monday) to 7, so a moment is one number: 10830 is Monday
 /// 08:30. So is that of an event, with its year: 202611271800.
 ///
+/// `context` is one of a kubeconfig; in a pod there is none.
+///
 /// Without the data of its time zone `date` would quietly say UTC, so the script fails instead. The names in it are those of
 /// Kubernetes, or quoted.
-pub(crate) fn of(week: &WeekPlan, namespace: &str, hpa: &str) -> String {
+pub(crate) fn of(week: &WeekPlan, namespace: &str, hpa: &str, context: Option<&str>) -> String {
     let zone = week.time_zone();
     let mut script = String::from("set -eu\n");
     // Writing to a String cannot fail.
@@ -24,8 +26,10 @@ pub(crate) fn of(week: &WeekPlan, namespace: &str, hpa: &str) -> String {
         events(&mut script, week);
     }
     let (namespace, hpa) = (quoted(namespace), quoted(hpa));
-    let command =
-        |verb: &str| format!("kubectl --namespace {namespace} {verb} horizontalpodautoscalers.autoscaling {hpa}");
+    let context = in_context(context);
+    let command = |verb: &str| {
+        format!("kubectl {context}--namespace {namespace} {verb} horizontalpodautoscalers.autoscaling {hpa}")
+    };
     let _ = writeln!(script, "running=$({} --output 'jsonpath={{.status.currentReplicas}}')", command("get"));
     let _ = writeln!(script, "case ${{running:=0}} in");
     let _ = writeln!(script, "  *[!0-9]*) echo \"$running pods run\" >&2; exit 1 ;;");
