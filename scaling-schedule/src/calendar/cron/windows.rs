@@ -8,23 +8,33 @@ use super::{CronExpression, InvalidCron};
 use crate::{DatedWindow, Days, Schedule, Window};
 
 impl Window {
-    /// The expressions of its start and of its end.
+    /// The expressions of its start and of its end. A window of 24 hours does not end on a day on which it starts again; on all days of
+    /// the week it never ends, and has no expression for it.
     ///
     /// ```
     /// use scaling_schedule::{Days, Window};
     ///
     /// let night = Window::parse("night", Days::WEEKEND, "22:00", "02:00", 4)?;
     /// let (opens, closes) = night.cron()?;
+    /// let closes = closes.ok_or("it ends")?;
     /// assert_eq!((opens.as_str(), closes.as_str()), ("0 22 * * SAT,SUN", "0 2 * * MON,SUN"));
+    ///
+    /// let days = Window::parse("days", Days::WEEKDAYS, "00:00", "00:00", 4)?;
+    /// assert_eq!(days.cron()?.1.ok_or("it ends")?.as_str(), "0 0 * * SAT");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// None today: a window has a day. See [`CronExpression::weekly`].
-    pub fn cron(&self) -> Result<(CronExpression, CronExpression), InvalidCron> {
-        let last_days =
+    pub fn cron(&self) -> Result<(CronExpression, Option<CronExpression>), InvalidCron> {
+        let mut last_days =
             if self.ends_next_day() { Days::of(self.days().iter().map(|day| day.succ())) } else { self.days() };
-        Ok((CronExpression::weekly(self.from(), self.days())?, CronExpression::weekly(self.to(), last_days)?))
+        if self.from() == self.to() {
+            last_days = Days::of(last_days.iter().filter(|day| !self.days().contains(*day)));
+        }
+        let opens = CronExpression::weekly(self.from(), self.days())?;
+        let closes = (!last_days.is_empty()).then(|| CronExpression::weekly(self.to(), last_days)).transpose()?;
+        Ok((opens, closes))
     }
 }
 
