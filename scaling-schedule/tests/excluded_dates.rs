@@ -150,6 +150,11 @@ fn hostile_files_are_refused_in_good_time() {
     assert!(refused(&calendar(&lists)).ends_with("more than 36525 dates"));
     let error = ExcludedDates::parse_icalendar(&"x".repeat(5 << 20), 2028).unwrap_err();
     assert_eq!(error.fault, DatesFault::TooLarge { bytes: 5 << 20 });
+    // One range again and again holds few dates, and takes as much work as any other.
+    let range = "2000-01-01..2099-12-31\n".repeat(27);
+    assert_eq!(ExcludedDates::parse_list(&range).unwrap().len(), 36_525);
+    let error = ExcludedDates::parse_list(&range.repeat(6_000)).unwrap_err();
+    assert_eq!((error.line, error.fault), (28, DatesFault::TooMany));
     // One line, folded a million times.
     let folded = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20261225\nSUMMARY:".to_owned()
         + &"\n x".repeat(1_000_000)

@@ -9,6 +9,8 @@ use super::ical;
 
 /// Most dates that there may be: a hundred years of every day.
 pub(super) const MAX_DATES: usize = 36_525;
+/// Dates that are worked out for one text, the same ones counted again: a hostile text is small, and repeats for ever.
+pub(super) const BUDGET: usize = 1_000_000;
 /// Largest text that is read, in bytes. Holidays of a country over ten years are some 50 KB.
 pub(super) const MAX_BYTES: usize = 4 << 20;
 
@@ -51,7 +53,7 @@ impl ExcludedDates {
     /// [`InvalidDates`] with the line that is no date.
     pub fn parse_list(text: &str) -> Result<Self, InvalidDates> {
         check_size(text)?;
-        let mut dates = BTreeSet::new();
+        let (mut dates, mut budget) = (BTreeSet::new(), BUDGET);
         for (line, content) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
             let content = content.split('#').next().unwrap_or_default().trim();
             if content.is_empty() {
@@ -71,6 +73,8 @@ impl ExcludedDates {
             if last < first {
                 return Err(at(DatesFault::EndsBeforeStart { first, last }));
             }
+            let days = usize::try_from((last - first).num_days()).unwrap_or(usize::MAX).saturating_add(1);
+            budget = budget.checked_sub(days).ok_or_else(|| at(DatesFault::TooMany))?;
             insert(&mut dates, first, last).map_err(at)?;
         }
         Ok(Self(dates))

@@ -9,15 +9,13 @@ use std::collections::BTreeSet;
 
 use chrono::{Days, NaiveDate};
 
-use super::dates::{DatesFault, InvalidDates, insert, shown};
+use super::dates::{BUDGET, DatesFault, InvalidDates, insert, shown};
 use super::yearly::Yearly;
 
 /// The most components inside each other: a calendar, an event, its alarm, and as many again.
 const DEEPEST: usize = 8;
 /// The most days of one event: a year and a day.
 const LONGEST: u64 = 366;
-/// Dates that are worked out for one file, the same ones counted again: a hostile file is small, and recurs for ever.
-const BUDGET: usize = 1_000_000;
 
 pub(super) fn dates(text: &str, until_year: i32) -> Result<BTreeSet<NaiveDate>, InvalidDates> {
     let mut reader = Reader { until_year, budget: BUDGET, ..Reader::default() };
