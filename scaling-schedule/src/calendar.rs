@@ -21,4 +21,5 @@ pub use week::{Segment, Week};
 pub use window::Window;
 
 pub(crate) use days::WrittenDays;
+pub(crate) use schedule::MAX_WINDOWS;
 pub(crate) use window::MAX_NAME;

@@ -2,7 +2,7 @@
 
 use scaling_core::MAX_REPLICAS;
 
-use crate::calendar::MAX_NAME;
+use crate::calendar::{MAX_NAME, MAX_WINDOWS};
 
 /// A window that is refused, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,14 @@ pub enum WindowFault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSchedule {
+    /// More windows and events than a schedule may have together: each question looks at all of them.
+    #[error("{windows} windows and {events} events are more than {MAX_WINDOWS} together")]
+    TooMany {
+        /// Number of windows.
+        windows: usize,
+        /// Number of events.
+        events: usize,
+    },
     /// A window is refused.
     #[error(transparent)]
     Window(#[from] InvalidWindow),

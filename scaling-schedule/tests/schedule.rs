@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc, Weekday};
 use proptest::prelude::*;
-use scaling_schedule::{DatedWindow, Days, Schedule, Tz, Window};
+use scaling_schedule::{DatedWindow, Days, InvalidSchedule, Schedule, Tz, Window};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -100,6 +100,27 @@ fn what_is_wrong_with_an_event_is_said_with_its_name() {
         let error = read(from, to, min).unwrap_err();
         assert!(error.contains("window \"sale\"") && error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_schedule_has_so_many_windows_and_events_and_no_more() {
+    let windows = |count: usize| -> Vec<Window> {
+        let names = (0..count).map(|nth| format!("w{nth}"));
+        names.map(|name| Window::parse(name, Days::DAILY, "08:00", "09:00", 1).unwrap()).collect()
+    };
+    let event = DatedWindow::parse("sale", "2026-11-27T18:00", "2026-11-27T20:00", 40).unwrap();
+    let full = Schedule::new(Tz::UTC, windows(1_000)).unwrap();
+    let text = serde_json::to_string(&full).unwrap();
+    assert_eq!(serde_json::from_str::<Schedule>(&text).unwrap(), full);
+    let refused = full.with_events(vec![event]).unwrap_err();
+    assert_eq!(refused, InvalidSchedule::TooMany { windows: 1_000, events: 1 });
+    assert_eq!(refused.to_string(), "1000 windows and 1 events are more than 1000 together");
+    let more = text.replacen(
+        "[{",
+        "[{\"name\":\"x\",\"days\":\"weekdays\",\"from\":\"08:00\",\"to\":\"09:00\",\"min\":1},{",
+        1,
+    );
+    assert!(serde_json::from_str::<Schedule>(&more).unwrap_err().to_string().starts_with("1001 windows"));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::zones;
 use crate::{DatedWindow, InvalidSchedule, Window};
 
+/// Most windows and events of a schedule together.
+pub(crate) const MAX_WINDOWS: usize = 1_000;
 /// Two weeks and a day: a window of one weekday may be skipped once by a clock change, and then opens a week later.
 const SEARCH_DAYS: i64 = 15;
 
@@ -84,7 +86,7 @@ impl Schedule {
     /// Creates a schedule after checking it. Without windows it never raises anything.
     ///
     /// # Errors
-    /// [`InvalidSchedule::DuplicateName`] if two windows have the same name.
+    /// [`InvalidSchedule::DuplicateName`] if two windows have the same name; [`InvalidSchedule::TooMany`] above 1,000.
     pub fn new(time_zone: Tz, windows: Vec<Window>) -> Result<Self, InvalidSchedule> {
         Self { time_zone, windows, events: Vec::new() }.checked()
     }
@@ -97,13 +99,17 @@ impl Schedule {
     /// Adds windows of one date.
     ///
     /// # Errors
-    /// [`InvalidSchedule::DuplicateName`] if two windows have the same name.
+    /// [`InvalidSchedule::DuplicateName`] if two windows have the same name; [`InvalidSchedule::TooMany`] above 1,000 of both.
     pub fn with_events(mut self, events: Vec<DatedWindow>) -> Result<Self, InvalidSchedule> {
         self.events.extend(events);
         self.checked()
     }
 
     fn checked(self) -> Result<Self, InvalidSchedule> {
+        let (windows, events) = (self.windows.len(), self.events.len());
+        if windows.saturating_add(events) > MAX_WINDOWS {
+            return Err(InvalidSchedule::TooMany { windows, events });
+        }
         let names = self.windows.iter().map(Window::name).chain(self.events.iter().map(DatedWindow::name));
         let mut seen = std::collections::BTreeSet::new();
         match names.into_iter().find(|name| !seen.insert(*name)) {
