@@ -25,6 +25,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use error::OutputError;
+pub(crate) use error::check_names;
 pub use week::{Moment, WeekPlan};
 
 /// Objects as a YAML stream.

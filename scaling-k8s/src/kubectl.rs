@@ -7,6 +7,7 @@ use serde_json::Value;
 
 pub use schedule::{read_schedule, schedule, schedule_script, set_bounds};
 
+use crate::api::{OutputError, check_names};
 use crate::resting::Seen;
 
 /// The commands that carry out a plan, for a POSIX shell. Empty if nothing changes; requests are left out.
@@ -27,7 +28,7 @@ use crate::resting::Seen;
 ///     "metadata": { "namespace": "shop", "name": "checkout" },
 ///     "spec": { "minReplicas": 2, "maxReplicas": 6 },
 /// });
-/// let command = kubectl::apply(&plan, &Seen::of(&hpa, "kube-scaling")?, "kube-scaling");
+/// let command = kubectl::apply(&plan, &Seen::of(&hpa, "kube-scaling")?, "kube-scaling")?;
 /// assert_eq!(
 ///     command,
 ///     r#"kubectl --context eu-1 --namespace shop get horizontalpodautoscalers.autoscaling checkout \
@@ -53,11 +54,15 @@ use crate::resting::Seen;
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn apply(plan: &HpaPlan, seen: &Seen, manager: &str) -> String {
+///
+/// # Errors
+/// [`OutputError::Name`] if namespace, HPA or cluster cannot be called so.
+pub fn apply(plan: &HpaPlan, seen: &Seen, manager: &str) -> Result<String, OutputError> {
     let (target, old, new) = (plan.target(), plan.old_bounds(), plan.new_bounds());
     if old == new {
-        return String::new();
+        return Ok(String::new());
     }
+    check_names(target)?;
     let mut body = seen.apply_body(new, plan.resting());
     // The controller writes the status every few seconds, and each time there is a new version.
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -69,7 +74,7 @@ pub fn apply(plan: &HpaPlan, seen: &Seen, manager: &str) -> String {
     let context = in_context(target.cluster.as_deref());
     let kubectl = format!("kubectl {context}--namespace {}", quoted(&target.namespace));
     // JSON has no line that is the mark alone: text within quotes has no line breaks.
-    format!(
+    Ok(format!(
         "{kubectl} get horizontalpodautoscalers.autoscaling {} \\\n  \
          --output 'jsonpath={{.spec.minReplicas}},{{.spec.maxReplicas}}' | grep -qx {},{} &&\n\
          {kubectl} apply --server-side --field-manager {} --filename - <<'END'\n{body:#}\nEND\n",
@@ -77,7 +82,7 @@ pub fn apply(plan: &HpaPlan, seen: &Seen, manager: &str) -> String {
         old.min(),
         old.max(),
         quoted(manager),
-    )
+    ))
 }
 
 /// The option that names a context of the kubeconfig, with the space after it; nothing without one.
@@ -119,19 +124,37 @@ mod tests {
     #[test]
     fn a_shell_applies_it_only_to_the_bounds_that_it_was_made_for() {
         let bounds = Bounds::new(2, 6).unwrap();
-        let target = Target::deployment("shop", "checkout").in_cluster("it's $(x) \nEND\n").with_hpa("a`b");
+        let target = Target::deployment("shop", "checkout").in_cluster("it's $(x) END").with_hpa("a.b");
         let hpa = json!({ "metadata": { "namespace": "shop", "name": "x", "uid": "u", "resourceVersion": "7" },
             "spec": { "minReplicas": 2, "maxReplicas": 6 } });
         let (plan, seen) = (plan(&target, bounds, 3, 6), Seen::of(&hpa, "us").unwrap());
-        let script = apply(&plan, &seen, "us");
+        let script = apply(&plan, &seen, "us").unwrap();
         assert_eq!(run(&script, "2,7"), "");
         let asked = run(&script, "2,6");
-        let words = "--context|it's $(x) \nEND\n|--namespace|shop|apply|--server-side|--field-manager|us|--filename|-|";
+        let words = "--context|it's $(x) END|--namespace|shop|apply|--server-side|--field-manager|us|--filename|-|";
         let body: Value = serde_json::from_str(asked.strip_prefix(words).unwrap()).unwrap();
-        assert_eq!(body["metadata"]["name"], "a`b");
+        assert_eq!(body["metadata"]["name"], "a.b");
         assert_eq!(body["metadata"]["uid"], "u");
         assert!(body["metadata"].get("resourceVersion").is_none());
         assert_eq!(body["spec"]["minReplicas"], plan.new_bounds().min());
+    }
+
+    #[test]
+    fn a_name_that_would_be_an_option_or_two_lines_is_refused() {
+        let bounds = Bounds::new(2, 6).unwrap();
+        let hpa =
+            json!({ "metadata": { "namespace": "shop", "name": "x" }, "spec": { "minReplicas": 2, "maxReplicas": 6 } });
+        let seen = Seen::of(&hpa, "us").unwrap();
+        let target = Target::deployment("shop", "checkout");
+        let odd = [
+            target.clone().with_hpa("--server=https://other"),
+            Target::deployment("-n", "a"),
+            target.in_cluster("eu\nEND\n"),
+        ];
+        for target in odd {
+            let refused = apply(&plan(&target, bounds, 3, 6), &seen, "us");
+            assert!(matches!(refused, Err(OutputError::Name { .. })), "{refused:?}");
+        }
     }
 
     #[test]

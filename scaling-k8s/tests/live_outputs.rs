@@ -44,7 +44,7 @@ async fn documents_for_others_are_what_their_schemas_take() {
 
     let Some(definition) = keda_definition(&assets) else { return };
     define(&client, "application/yaml", definition).await;
-    let object = keda::scaled_object(&target, &week).unwrap();
+    let object = keda::scaled_object(&target, &week, None).unwrap();
     let made = served(&client, SCALED_OBJECTS, &object).await;
     assert_eq!(keda::read(&made).unwrap(), week);
     for (pointer, value) in [

@@ -8,6 +8,8 @@ mod hostile;
 #[path = "outputs/shell.rs"]
 mod shell;
 
+use std::num::NonZeroU16;
+
 use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 use scaling_core::{Bounds, Target};
@@ -15,7 +17,7 @@ use scaling_k8s::api::cronjob::CronJobs;
 use scaling_k8s::api::{Moment, OutputError, WeekPlan, karmada, keda};
 use scaling_k8s::kubectl;
 use scaling_schedule::{CronExpression, DatedWindow, Days, Schedule, Tz, Window};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap()
@@ -50,7 +52,7 @@ fn week() -> WeekPlan {
 
 #[test]
 fn commands_stand_below_the_times_at_which_they_hold() {
-    let set = |min, max| kubectl::set_bounds(&target(), bounds(min, max));
+    let set = |min, max| kubectl::set_bounds(&target(), bounds(min, max)).unwrap();
     let text = kubectl::schedule(&target(), &week()).unwrap();
     let expected = [
         "# Bounds by the clock of Europe/Berlin".to_owned(),
@@ -69,6 +71,7 @@ fn commands_stand_below_the_times_at_which_they_hold() {
     assert_eq!(text, expected.join("\n") + "\n");
     assert!(
         kubectl::set_bounds(&target().in_cluster("eu 1"), bounds(1, 2))
+            .unwrap()
             .starts_with("kubectl --context 'eu 1' --namespace shop patch ")
     );
 }
@@ -79,13 +82,13 @@ fn what_a_form_cannot_hold_is_said() {
         Err(OutputError::Inexpressible { what: seen, .. }) => assert!(seen.contains(what), "{seen}"),
         other => panic!("{other:?}"),
     };
-    inexpressible(keda::scaled_object(&target(), &week()), "events");
+    inexpressible(keda::scaled_object(&target(), &week(), None), "events");
     inexpressible(karmada::cron_federated_hpa(&target(), &week()), "events");
-    inexpressible(keda::scaled_object(&target(), &week().without_events()), "a max that changes");
+    inexpressible(keda::scaled_object(&target(), &week().without_events(), None), "a max that changes");
     let one_max = week().without_events().with_highest_max();
     assert_eq!(one_max.at(moment(9 * 60)), bounds(5, 20));
     assert_eq!(one_max.at(moment(20 * 60)), bounds(2, 20));
-    assert!(keda::scaled_object(&target(), &one_max).is_ok());
+    assert!(keda::scaled_object(&target(), &one_max, None).is_ok());
     let mut long = week();
     let date = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).unwrap().and_time(NaiveTime::MIN);
     long.raise(date(2026, 1, 1), date(2036, 1, 1), 3, None).unwrap();
@@ -96,8 +99,52 @@ fn what_a_form_cannot_hold_is_said() {
 }
 
 #[test]
+fn a_min_of_0_is_for_keda_alone() {
+    let mut week = WeekPlan::new("UTC", bounds(0, 10)).unwrap();
+    week.set(moment(8 * 60), moment(18 * 60), bounds(3, 10));
+    let said = [
+        CronJobs::new(&target(), week.clone(), "x").map(|_| ()).unwrap_err(),
+        karmada::cron_federated_hpa(&target(), &week).unwrap_err(),
+    ];
+    for error in said {
+        assert!(error.to_string().ends_with("cannot express a min of 0 (MON 00:00): set it to 1 or more"), "{error}");
+    }
+    assert_eq!(keda::read(&keda::scaled_object(&target(), &week, NonZeroU16::new(60)).unwrap()).unwrap(), week);
+    // Where a window lies over every minute, what is outside never holds.
+    week.set(moment(0), moment(0), bounds(1, 10));
+    assert!(CronJobs::new(&target(), week, "x").is_ok());
+    let asleep = WeekPlan::new("UTC", bounds(0, 10)).unwrap();
+    assert!(keda::scaled_object(&target(), &asleep, NonZeroU16::new(60)).is_err());
+}
+
+#[test]
+fn more_than_cron_jobs_can_hold_is_said() {
+    let new = |week: WeekPlan| CronJobs::new(&target(), week, "x").map(|jobs| jobs.objects().len());
+    let refused = |week: WeekPlan, what: &str| {
+        let error = new(week).unwrap_err();
+        assert!(matches!(error, OutputError::Inexpressible { .. }) && error.to_string().contains(what), "{error}");
+    };
+    let week = |edges: u32| {
+        let mut week = WeekPlan::new("UTC", bounds(1, 10)).unwrap();
+        for minute in (0..edges).step_by(2) {
+            week.set(moment(minute), moment(minute + 1), bounds(2, 10));
+        }
+        week
+    };
+    assert_eq!(new(week(500)).unwrap(), 504, "their account, its rights, and the one of every hour");
+    refused(week(502), "502 times");
+    let mut long = week(2);
+    let start = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap().and_time(NaiveTime::MIN);
+    for nth in 0..5_000 {
+        let from = start + TimeDelta::hours(nth);
+        long.raise(from, from + TimeDelta::minutes(30), 3, None).unwrap();
+    }
+    refused(long, "bytes as a script");
+}
+
+#[test]
 fn triggers_and_rules_are_as_few_as_the_times() {
-    let object = keda::scaled_object(&target(), &week().without_events().with_highest_max()).unwrap();
+    let object = keda::scaled_object(&target(), &week().without_events().with_highest_max(), None).unwrap();
     let triggers: Vec<[&str; 3]> = object["spec"]["triggers"]
         .as_array()
         .unwrap()
@@ -126,7 +173,12 @@ fn triggers_and_rules_are_as_few_as_the_times() {
         ]
     );
     let constant = WeekPlan::new("UTC", bounds(2, 10)).unwrap();
-    assert_eq!(keda::read(&keda::scaled_object(&target(), &constant).unwrap()).unwrap(), constant);
+    // KEDA takes no object without triggers.
+    let refused = keda::scaled_object(&target(), &constant, None);
+    assert!(matches!(refused, Err(OutputError::Inexpressible { .. })), "{refused:?}");
+    let object = keda::scaled_object(&target(), &constant, NonZeroU16::new(60)).unwrap();
+    let cpu = json!([{ "type": "cpu", "metricType": "Utilization", "metadata": { "value": "60" } }]);
+    assert_eq!((&object["spec"]["triggers"], keda::read(&object).unwrap()), (&cpu, constant.clone()));
     assert_eq!(karmada::read(&karmada::cron_federated_hpa(&target(), &constant).unwrap()).unwrap(), constant);
     // The longest numbers are still a name of a rule.
     let large = WeekPlan::new("UTC", bounds(2_147_483_647, 2_147_483_647)).unwrap();
@@ -207,7 +259,7 @@ proptest! {
         let recurring = week.without_events();
         same(&karmada::read(&stored(&karmada::cron_federated_hpa(&target(), &recurring).unwrap())).unwrap(), &recurring, monday)?;
         let one_max = recurring.with_highest_max();
-        same(&keda::read(&stored(&keda::scaled_object(&target(), &one_max).unwrap())).unwrap(), &one_max, monday)?;
+        same(&keda::read(&stored(&keda::scaled_object(&target(), &one_max, NonZeroU16::new(70)).unwrap())).unwrap(), &one_max, monday)?;
     }
 
     /// A trigger of KEDA is active when its next end is not after its next start. By that rule, and the parser it has in common with
@@ -215,14 +267,14 @@ proptest! {
     #[test]
     fn keda_asks_for_the_min_of_the_moment((schedule, monday) in schedules(), minute in 0..7_u32 * 1440) {
         let week = WeekPlan::of(&schedule, bounds(1, 5)).unwrap().without_events().with_highest_max();
-        let object = keda::scaled_object(&target(), &week).unwrap();
+        let object = keda::scaled_object(&target(), &week, NonZeroU16::new(70)).unwrap();
         let zone = schedule.time_zone();
         let now = monday + TimeDelta::minutes(minute.into());
         let day = TimeDelta::days(2);
         let offset = |at: DateTime<Utc>| at.with_timezone(&zone).format("%z").to_string();
         prop_assume!(offset(now - day) == offset(now + day));
         let next = |text: &Value| text.as_str().unwrap().parse::<CronExpression>().unwrap().fires_after(zone, now).next().unwrap();
-        let active = object["spec"]["triggers"].as_array().unwrap().iter().filter(|trigger| {
+        let active = object["spec"]["triggers"].as_array().unwrap().iter().filter(|trigger| trigger["type"] == "cron").filter(|trigger| {
             next(&trigger["metadata"]["end"]) <= next(&trigger["metadata"]["start"])
         });
         let asked = active.map(|trigger| trigger["metadata"]["desiredReplicas"].as_str().unwrap().parse::<u32>().unwrap()).max();

@@ -26,10 +26,10 @@
 
 mod script;
 
-use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{Bounds, Target};
 use serde_json::{Value, json};
 
+use super::error::{check_names, odd_name};
 use super::{OutputError, WeekPlan, to_yaml};
 pub(crate) use script::of as script_of;
 
@@ -43,6 +43,13 @@ const HPA: &str = "kube-scaling/hpa";
 const MAX_NAME: usize = 52;
 /// Longest value of a label.
 const MAX_LABEL: usize = 63;
+/// Longest script: Linux takes no argument of 128 KiB or more.
+const MAX_SCRIPT: usize = 127 << 10;
+/// Longest week as JSON: all annotations of an object together have 256 KiB.
+const MAX_WEEK: usize = 192 << 10;
+/// Most times that have a CronJob each: every one of them holds the whole week.
+const MAX_EDGES: usize = 500;
+const OUTPUT: &str = "a set of CronJobs";
 /// Minute of each hour at which the state is looked at.
 const RESYNC: &str = "7 * * * *";
 
@@ -61,20 +68,17 @@ impl CronJobs {
     /// `/usr/share/zoneinfo`; where one of them is missing, a job fails and changes nothing.
     ///
     /// # Errors
-    /// [`OutputError::Name`] if namespace, HPA or image cannot be called so.
+    /// [`OutputError::Name`] if namespace, HPA or image cannot be called so; [`OutputError::Inexpressible`] if a min is 0, which the API
+    /// server refuses, or the week is more than a CronJob can hold, or needs more than 500 of them.
     pub fn new(target: &Target, week: WeekPlan, image: impl Into<String>) -> Result<Self, OutputError> {
+        check_names(target)?;
         let (namespace, hpa, image) = (target.namespace.clone(), target.hpa.clone(), image.into());
-        let fault = |field, value: &str, must| Err(OutputError::Name { field, value: value.to_owned(), must });
-        if !is_dns_label(&namespace) {
-            return fault("namespace", &namespace, "a DNS label");
-        }
-        if !is_dns_subdomain(&hpa) {
-            return fault("name of the HPA", &hpa, "a DNS subdomain");
-        }
         let in_reference = |c: char| c.is_ascii_alphanumeric() || "-._/:@".contains(c);
         if image.is_empty() || image.len() > 512 || !image.chars().all(in_reference) {
-            return fault("image", &image, "a reference to a container image");
+            return Err(odd_name("image", &image, "a reference to a container image"));
         }
+        week.check_min(OUTPUT)?;
+        check_size(&week, &namespace, &hpa)?;
         Ok(Self { namespace, hpa, week, image, deadline_s: 600 })
     }
 
@@ -138,6 +142,9 @@ impl CronJobs {
         let annotation =
             |key: &str| cron_job.pointer("/metadata/annotations").and_then(|all| all.get(key)).and_then(Value::as_str);
         let written = annotation(ANNOTATION).ok_or_else(|| OutputError::unreadable(ANNOTATION, "it is missing"))?;
+        if written.len() > MAX_WEEK {
+            return Err(OutputError::unreadable(ANNOTATION, format!("it has more than {MAX_WEEK} bytes")));
+        }
         let week: WeekPlan =
             serde_json::from_str(written).map_err(|error| OutputError::unreadable(ANNOTATION, error.to_string()))?;
         let hpa = annotation(HPA).unwrap_or_default();
@@ -215,6 +222,22 @@ impl CronJobs {
         let room = MAX_NAME - suffix.len() - 1;
         format!("{}-{suffix}", shortened(&self.hpa, room))
     }
+}
+
+/// Refuses what would fail only when a job is applied or run.
+fn check_size(week: &WeekPlan, namespace: &str, hpa: &str) -> Result<(), OutputError> {
+    let inexpressible = |what: String| Err(OutputError::Inexpressible { output: OUTPUT, what });
+    let (script, written) = (script::of(week, namespace, hpa, None).len(), week.to_json().len());
+    if script > MAX_SCRIPT || written > MAX_WEEK {
+        return inexpressible(format!(
+            "a week of {script} bytes as a script and {written} as JSON, of {MAX_SCRIPT} and {MAX_WEEK}"
+        ));
+    }
+    let edges = week.edges().len();
+    if edges > MAX_EDGES {
+        return inexpressible(format!("{edges} times at which something begins or ends, of at most {MAX_EDGES}"));
+    }
+    Ok(())
 }
 
 /// A name, or its start and a sum of all of it, of so many characters at most.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use scaling_core::InvalidBounds;
+use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
+use scaling_core::{InvalidBounds, Target};
 
 /// Longest value that an error quotes.
 const QUOTED: usize = 100;
@@ -64,6 +65,27 @@ pub enum OutputError {
 impl OutputError {
     pub(crate) fn unreadable(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Unreadable { field: field.into(), why: why.into() }
+    }
+}
+
+/// A name that Kubernetes does not take.
+pub(crate) fn odd_name(field: &'static str, value: &str, must: &'static str) -> OutputError {
+    OutputError::Name { field, value: quoted(value), must }
+}
+
+/// Namespace and HPA of a target are called as Kubernetes calls them, and its cluster as a kubeconfig may call a context.
+pub(crate) fn check_names(target: &Target) -> Result<(), OutputError> {
+    if !is_dns_label(&target.namespace) {
+        return Err(odd_name("namespace", &target.namespace, "a DNS label"));
+    }
+    if !is_dns_subdomain(&target.hpa) {
+        return Err(odd_name("name of the HPA", &target.hpa, "a DNS subdomain"));
+    }
+    match &target.cluster {
+        Some(cluster) if cluster.is_empty() || cluster.chars().any(char::is_control) => {
+            Err(odd_name("cluster", cluster, "not empty, and without control characters"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -19,12 +19,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{Bounds, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::error::quoted;
+use super::error::check_names;
 use super::week::{Edge, WEEK, minutes_of};
 use super::{Moment, OutputError, WeekPlan};
 
@@ -38,19 +37,14 @@ const MAX_RULES: usize = 1_000;
 /// day at midnight.
 ///
 /// # Errors
-/// [`OutputError::Inexpressible`] if there are events; [`OutputError::Name`] if namespace or HPA cannot be called so.
+/// [`OutputError::Inexpressible`] if there are events, or a min is 0, which Karmada refuses; [`OutputError::Name`] if namespace or HPA cannot be called so.
 pub fn cron_federated_hpa(target: &Target, week: &WeekPlan) -> Result<Value, OutputError> {
-    let fault = |field, value: &str, must| Err(OutputError::Name { field, value: quoted(value), must });
-    if !is_dns_label(&target.namespace) {
-        return fault("namespace", &target.namespace, "a DNS label");
-    }
-    if !is_dns_subdomain(&target.hpa) {
-        return fault("name of the HPA", &target.hpa, "a DNS subdomain");
-    }
+    check_names(target)?;
     if week.has_events() {
         let what = "events of one date: its rules would come again each year; render the week without them".to_owned();
         return Err(OutputError::Inexpressible { output: OUTPUT, what });
     }
+    week.check_min(OUTPUT)?;
     let mut days_of: BTreeMap<(u32, u32, u32, u32), BTreeSet<u32>> = BTreeMap::new();
     for (from, _, bounds) in week.stretches() {
         let key = (from.hour(), from.minute(), bounds.min(), bounds.max());

@@ -2,8 +2,11 @@
 //!
 //! KEDA makes an HPA of its own from a ScaledObject, with one min and one max for all time; cron triggers ask for more pods while they are
 //! active, and the highest of them counts. So a week in which the max changes cannot be expressed, nor can events, since cron knows no
-//! year: [`OutputError::Inexpressible`] says so. With cron triggers alone nothing asks for more than the schedule; put the triggers that
-//! the load has beside them, and delete the HPA that was there.
+//! year: [`OutputError::Inexpressible`] says so. With cron triggers alone nothing asks for more than the schedule, which is right for
+//! windows that hold the load by themselves; those over an HPA want its CPU target as a trigger beside them. Delete the HPA that was there.
+//!
+//! A cron trigger is a metric of KEDA's HPA, which has the usual tolerance: within 10 % of what a trigger asks for nothing is scaled. So
+//! where 10 pods run and a window asks for 11, it stays at 10. A min is held to the pod.
 //!
 //! A trigger is active when its end comes before its next start. On the day on which the clock skips the start or the end, KEDA therefore
 //! takes the time from one day to the next for the window or for none of it: keep edges out of the hour that the zone skips.
@@ -15,7 +18,7 @@
 //!
 //! let mut week = WeekPlan::new("Europe/Berlin", Bounds::new(2, 20)?)?;
 //! week.set(Moment::new(Mon, 8, 0)?, Moment::new(Fri, 18, 30)?, Bounds::new(5, 20)?);
-//! let object = keda::scaled_object(&Target::deployment("shop", "checkout"), &week)?;
+//! let object = keda::scaled_object(&Target::deployment("shop", "checkout"), &week, None)?;
 //! assert_eq!(object["spec"]["triggers"][0]["metadata"]["start"], "0 8 * * MON");
 //! assert_eq!(object["spec"]["triggers"][0]["metadata"]["end"], "30 18 * * FRI");
 //! assert_eq!(keda::read(&object)?, week);
@@ -23,13 +26,14 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 
-use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
+use scaling_core::hpa::names::is_dns_subdomain;
 use scaling_core::{Bounds, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::error::quoted;
+use super::error::{check_names, odd_name};
 use super::week::{Edge, WEEK};
 use super::{Moment, OutputError, WeekPlan};
 
@@ -39,12 +43,14 @@ const DEFAULTS: (u32, u32) = (0, 100);
 /// Triggers of an object that is read.
 const MAX_TRIGGERS: usize = 1_000;
 
-/// The ScaledObject of a week on the workload of a target, under the name of its HPA.
+/// The ScaledObject of a week on the workload of a target, under the name of its HPA. `target_cpu`, in percent of the requests, is a trigger
+/// beside those of the week: what the HPA that KEDA replaces did between the bounds. [`read`] passes it over.
 ///
 /// # Errors
-/// [`OutputError::Inexpressible`] if the max changes or there are events; [`OutputError::Name`] if a name is none, or the kind of the
+/// [`OutputError::Inexpressible`] if the max changes, there are events, or KEDA would refuse it: without any trigger, as a week that never
+/// changes is without a CPU target, or with a min of 0 and nothing but the CPU; [`OutputError::Name`] if a name is none, or the kind of the
 /// workload is not of the API group `apps`.
-pub fn scaled_object(target: &Target, week: &WeekPlan) -> Result<Value, OutputError> {
+pub fn scaled_object(target: &Target, week: &WeekPlan, target_cpu: Option<NonZeroU16>) -> Result<Value, OutputError> {
     let inexpressible = |what: &str| Err(OutputError::Inexpressible { output: OUTPUT, what: what.to_owned() });
     check(target)?;
     if week.has_events() {
@@ -64,7 +70,23 @@ pub fn scaled_object(target: &Target, week: &WeekPlan) -> Result<Value, OutputEr
         let key = (from.hour(), from.minute(), *minutes, bounds.min());
         days_of.entry(key).or_default().insert(from.day().num_days_from_monday());
     }
-    let triggers: Vec<Value> = days_of.into_iter().map(|(key, days)| trigger(week, key, days)).collect();
+    let mut triggers: Vec<Value> = days_of.into_iter().map(|(key, days)| trigger(week, key, days)).collect();
+    match target_cpu {
+        None if triggers.is_empty() => {
+            return inexpressible(
+                "a week that never changes without a trigger: give it a CPU target, or set the bounds of an HPA",
+            );
+        }
+        Some(_) if triggers.is_empty() && lowest == 0 => {
+            return inexpressible(
+                "a min of 0 with a CPU target alone, which no pod would ever report: set it to 1 or more",
+            );
+        }
+        _ => {}
+    }
+    triggers.extend(target_cpu.map(
+        |percent| json!({ "type": "cpu", "metricType": "Utilization", "metadata": { "value": percent.to_string() } }),
+    ));
     Ok(json!({
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
@@ -89,18 +111,12 @@ fn trigger(week: &WeekPlan, (hour, minute, minutes, min): (u32, u32, u32, u32), 
 }
 
 fn check(target: &Target) -> Result<(), OutputError> {
-    let fault = |field, value: &str, must| Err(OutputError::Name { field, value: quoted(value), must });
-    if !is_dns_label(&target.namespace) {
-        return fault("namespace", &target.namespace, "a DNS label");
-    }
-    if !is_dns_subdomain(&target.hpa) {
-        return fault("name of the HPA", &target.hpa, "a DNS subdomain");
-    }
+    check_names(target)?;
     if !is_dns_subdomain(&target.name) {
-        return fault("name of the workload", &target.name, "a DNS subdomain");
+        return Err(odd_name("name of the workload", &target.name, "a DNS subdomain"));
     }
     if !["Deployment", "StatefulSet", "ReplicaSet"].contains(&target.kind.as_str()) {
-        return fault("kind", &target.kind, "Deployment, StatefulSet or ReplicaSet");
+        return Err(odd_name("kind", &target.kind, "Deployment, StatefulSet or ReplicaSet"));
     }
     Ok(())
 }

@@ -206,6 +206,17 @@ impl WeekPlan {
         })
     }
 
+    /// Refuses a min of 0 for outputs that set the bounds of an HPA: the API server takes none unless its feature gate `HPAScaleToZero` is on.
+    pub(super) fn check_min(&self, output: &'static str) -> Result<(), OutputError> {
+        match self.from.iter().find(|(_, bounds)| bounds.unwrap_or(self.outside).min() == 0) {
+            Some((minute, _)) => {
+                let what = format!("a min of 0 ({}): set it to 1 or more", Moment(*minute));
+                Err(OutputError::Inexpressible { output, what })
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn to_json(&self) -> String {
         // Plain data with string keys: it always has a JSON form.
         serde_json::to_string(self).unwrap_or_default()

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{in_context, quoted};
 use crate::api::cronjob::script_of;
-use crate::api::{Moment, OutputError, WeekPlan};
+use crate::api::{Moment, OutputError, WeekPlan, check_names};
 
 const OUTPUT: &str = "a list of commands";
 const HEAD: &str = "# Bounds by the clock of ";
@@ -26,7 +26,7 @@ const MAX_TEXT: usize = 1 << 20;
 ///
 /// ```
 /// # use scaling_core::{Bounds, Target};
-/// let command = scaling_k8s::kubectl::set_bounds(&Target::deployment("shop", "checkout"), Bounds::new(5, 20)?);
+/// let command = scaling_k8s::kubectl::set_bounds(&Target::deployment("shop", "checkout"), Bounds::new(5, 20)?)?;
 /// assert_eq!(
 ///     command,
 ///     "kubectl --namespace shop patch horizontalpodautoscalers.autoscaling checkout --field-manager kube-scaling-schedule \
@@ -34,14 +34,18 @@ const MAX_TEXT: usize = 1 << 20;
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn set_bounds(target: &Target, bounds: Bounds) -> String {
+///
+/// # Errors
+/// [`OutputError::Name`] if namespace, HPA or cluster cannot be called so.
+pub fn set_bounds(target: &Target, bounds: Bounds) -> Result<String, OutputError> {
+    check_names(target)?;
     let patch = json!({ "spec": { "minReplicas": bounds.min(), "maxReplicas": bounds.max() } });
-    format!(
+    Ok(format!(
         "kubectl {}--namespace {} patch horizontalpodautoscalers.autoscaling {} --field-manager kube-scaling-schedule --type merge --patch '{patch}'",
         in_context(target.cluster.as_deref()),
         quoted(&target.namespace),
         quoted(&target.hpa),
-    )
+    ))
 }
 
 /// A schedule as commands for a person: one for each pair of bounds, below the times at which they hold. Each command can be run alone, at
@@ -62,7 +66,7 @@ pub fn set_bounds(target: &Target, bounds: Bounds) -> String {
 /// ```
 ///
 /// # Errors
-/// [`OutputError::Inexpressible`] if events last for so long that they would fill the list.
+/// [`OutputError::Inexpressible`] if events last for so long that they would fill the list; [`OutputError::Name`] as [`set_bounds`].
 pub fn schedule(target: &Target, week: &WeekPlan) -> Result<String, OutputError> {
     let mut times: Vec<(Bounds, Vec<String>)> = vec![(week.outside(), vec![OTHERWISE.to_owned()])];
     let mut add = |bounds: Bounds, line: String| match times.iter_mut().find(|(other, _)| *other == bounds) {
@@ -78,7 +82,7 @@ pub fn schedule(target: &Target, week: &WeekPlan) -> Result<String, OutputError>
     let mut text = format!("{HEAD}{}\n", week.time_zone());
     for (bounds, lines) in times {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}\n{}", lines.join("\n"), set_bounds(target, bounds));
+        let _ = writeln!(text, "{}\n{}", lines.join("\n"), set_bounds(target, bounds)?);
     }
     Ok(text)
 }
@@ -86,8 +90,12 @@ pub fn schedule(target: &Target, week: &WeekPlan) -> Result<String, OutputError>
 /// A POSIX shell script that writes the bounds of the moment at which it is run, as the jobs of
 /// [`CronJobs`](crate::api::cronjob::CronJobs) do: never a max below the pods that run. It needs `date` and the time zones in
 /// `/usr/share/zoneinfo`. The target's cluster, where it has one, is taken for a context of the kubeconfig, as by [`set_bounds`].
-pub fn schedule_script(target: &Target, week: &WeekPlan) -> String {
-    script_of(week, &target.namespace, &target.hpa, target.cluster.as_deref())
+///
+/// # Errors
+/// [`OutputError::Name`] as [`set_bounds`].
+pub fn schedule_script(target: &Target, week: &WeekPlan) -> Result<String, OutputError> {
+    check_names(target)?;
+    Ok(script_of(week, &target.namespace, &target.hpa, target.cluster.as_deref()))
 }
 
 #[derive(Deserialize)]

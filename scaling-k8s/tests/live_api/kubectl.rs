@@ -53,7 +53,8 @@ pub(crate) async fn what_is_printed_does_what_the_applier_does(world: &World, pl
     }
     let target = scaling_core::Target::deployment("default", printed).in_cluster(CONTEXT);
     let first = plan(&target, bounds(2, 6), 3, 6);
-    let script = kubectl::apply(&first, &Seen::of(&world.read(printed).await, "kube-scaling").unwrap(), "kube-scaling");
+    let script =
+        kubectl::apply(&first, &Seen::of(&world.read(printed).await, "kube-scaling").unwrap(), "kube-scaling").unwrap();
     let output = run(&script);
     assert!(output.status.success(), "{script}{}", String::from_utf8_lossy(&output.stderr));
     let after = world.read(printed).await;

@@ -16,7 +16,7 @@ fn field(result: Result<WeekPlan, OutputError>) -> String {
 
 #[test]
 fn a_scaled_object() {
-    let good = keda::scaled_object(&target(), &week().without_events().with_highest_max()).unwrap();
+    let good = keda::scaled_object(&target(), &week().without_events().with_highest_max(), None).unwrap();
     for (pointer, value, place) in [
         ("/kind", json!("ScaledJob"), "kind"),
         ("/spec", json!(7), "spec"),
@@ -59,7 +59,7 @@ fn a_scaled_object() {
 
 #[test]
 fn what_keda_does_itself_is_read_so() {
-    let mut object = keda::scaled_object(&target(), &week().without_events().with_highest_max()).unwrap();
+    let mut object = keda::scaled_object(&target(), &week().without_events().with_highest_max(), None).unwrap();
     // A trigger of the load, one that asks for more than the max, and one over another.
     let triggers = object["spec"]["triggers"].as_array_mut().unwrap();
     triggers.push(json!({ "type": "cpu", "metricType": "Utilization", "metadata": { "value": "60" } }));
@@ -143,10 +143,19 @@ fn names_that_are_none() {
         Target::deployment("shop", "A b"),
     ];
     for (nth, target) in odd.iter().enumerate() {
-        assert!(matches!(keda::scaled_object(target, &week), Err(OutputError::Name { .. })), "{target:?}");
+        assert!(matches!(keda::scaled_object(target, &week, None), Err(OutputError::Name { .. })), "{target:?}");
         if nth < 2 {
+            assert!(matches!(kubectl::schedule(target, &week), Err(OutputError::Name { .. })), "{target:?}");
+            assert!(matches!(kubectl::schedule_script(target, &week), Err(OutputError::Name { .. })), "{target:?}");
+            assert!(matches!(CronJobs::new(target, week.clone(), "x"), Err(OutputError::Name { .. })), "{target:?}");
             assert!(matches!(karmada::cron_federated_hpa(target, &week), Err(OutputError::Name { .. })), "{target:?}");
         }
+    }
+    // One would be an option, the others two lines of the list.
+    for target in [target().with_hpa("--server=x"), target().with_hpa("a\nb"), target().in_cluster("a\n# otherwise")] {
+        let refused = kubectl::set_bounds(&target, bounds(1, 2));
+        assert!(matches!(refused, Err(OutputError::Name { .. })), "{refused:?}");
+        assert!(matches!(kubectl::schedule(&target, &week), Err(OutputError::Name { .. })), "{target:?}");
     }
     let mut week = week;
     let date = |day, minute| NaiveDate::from_ymd_opt(2026, 11, day).unwrap().and_hms_opt(0, minute, 0).unwrap();

@@ -49,7 +49,7 @@ fn the_script_writes_the_bounds_of_its_moment_and_an_event_once() {
     let mut week = week();
     let local = |text: &str| text.parse::<scaling_core::chrono::NaiveDateTime>().unwrap();
     week.raise(local("2026-11-27T17:00:00"), local("2026-11-28T09:00:00"), 3, Some(50)).unwrap();
-    let script = kubectl::schedule_script(&target(), &week);
+    let script = kubectl::schedule_script(&target(), &week).unwrap();
     for at in [
         "2026-11-27T16:59:00",
         "2026-11-27T17:00:00",
@@ -80,13 +80,33 @@ fn the_script_writes_the_bounds_of_its_moment_and_an_event_once() {
 }
 
 #[test]
+fn jobs_of_two_hpas_have_different_names() {
+    let names = |hpa: &str, week: WeekPlan| -> Vec<String> {
+        let jobs = CronJobs::new(&target().with_hpa(hpa), week, "x").unwrap().objects();
+        let named = jobs.iter().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"]));
+        named.collect()
+    };
+    let date = |hour| NaiveDate::from_ymd_opt(2026, 11, 27).unwrap().and_hms_opt(hour, 0, 0).unwrap();
+    let mut dated = WeekPlan::new("UTC", bounds(1, 5)).unwrap();
+    dated.raise(date(8), date(9), 3, None).unwrap();
+    let mut weekly = WeekPlan::new("UTC", bounds(1, 5)).unwrap();
+    weekly.set(moment(8 * 60), moment(9 * 60), bounds(3, 5));
+    let (one, other) = (names("shop", dated), names("shop-1127", weekly));
+    assert!(one.iter().all(|name| !other.contains(name)), "{one:?} {other:?}");
+}
+
+#[test]
 fn the_script_asks_the_cluster_of_its_target() {
     let folder = tempfile::tempdir().unwrap();
     let odd = target().in_cluster("eu 1; $(exit)");
     // A `kubectl` that answers in this context alone.
     let only = "kubectl() { test \"$1 $2\" = '--context eu 1; $(exit)' || exit 7; shift 2; command kubectl \"$@\"; }\n";
     let run = |target: &Target| {
-        run(folder.path(), &format!("{only}{}", kubectl::schedule_script(target, &week())), "10900-202611300900")
+        run(
+            folder.path(),
+            &format!("{only}{}", kubectl::schedule_script(target, &week()).unwrap()),
+            "10900-202611300900",
+        )
     };
     assert_eq!(patch(&run(&odd)), expected(bounds(5, 20)));
     assert!(!run(&target()).status.success());
@@ -110,8 +130,8 @@ fn jobs_run_at_the_edges_of_events_too() {
             ("checkout-0800", "0 8 * * MON,TUE,WED,THU,FRI"),
             ("checkout-1830", "30 18 * * MON,TUE,WED,THU,FRI"),
             ("checkout-2200", "0 22 * * SUN"),
-            ("checkout-1127-1800", "0 18 27 11 *"),
-            ("checkout-1127-2000", "0 20 27 11 *"),
+            ("checkout-1127t1800", "0 18 27 11 *"),
+            ("checkout-1127t2000", "0 20 27 11 *"),
             ("checkout-hourly", "7 * * * *"),
         ]
     );

@@ -23,11 +23,11 @@ impl Edge {
         }
     }
 
-    /// The end of a name.
+    /// The end of a name. There is no dash in it, so the HPAs `shop` and `shop-1127` cannot get the same name out of different edges.
     pub(in crate::api) fn suffix(&self) -> String {
         match self {
             Self::Weekly { hour, minute, .. } => format!("{hour:02}{minute:02}"),
-            Self::Dated { month, day, hour, minute } => format!("{month:02}{day:02}-{hour:02}{minute:02}"),
+            Self::Dated { month, day, hour, minute } => format!("{month:02}{day:02}t{hour:02}{minute:02}"),
         }
     }
 }
