@@ -10,6 +10,7 @@
 //! from. `--output` writes the schedule alone: CronJobs, kubectl commands, KEDA, Karmada, or JSON.
 
 use std::io::Write;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -293,10 +294,15 @@ fn samples(arguments: &Arguments) -> Result<(String, Vec<ScalingMetrics>, Vec<St
     Ok((name, reading.into_metrics(), notes))
 }
 
+/// Windows without an HPA beneath: a labelled day has none.
+fn is_alone(arguments: &Arguments) -> bool {
+    arguments.alone || arguments.dataset
+}
+
 /// The answer of the compiler, with the events that are announced.
 fn compiled(arguments: &Arguments, past: &Past, config: &CompileConfig) -> Result<Compiled, Failure> {
     let facts = facts(arguments);
-    let answer = if arguments.alone || arguments.dataset {
+    let answer = if is_alone(arguments) {
         let need = match past.load {
             Load::RequestRate => {
                 need_by_load(SignalKind::RequestRate, past.pod_capacity * f64::from(arguments.target_cpu) / 100.0)
@@ -332,11 +338,14 @@ fn written(arguments: &Arguments, compiled: &Compiled, out: &mut impl Write) -> 
     }
     let week = WeekPlan::of(schedule, arguments.bounds.bounds()).map_err(Failure::input)?;
     let target = &arguments.name;
+    // Windows that hold the load by themselves need nothing beside them; those over an HPA do.
+    let beside = Some(arguments.target_cpu).filter(|_| !is_alone(arguments));
+    let target_cpu = beside.and_then(|percent| u16::try_from(percent).ok()).and_then(NonZeroU16::new);
     let yaml = |object: serde_json::Value| api::to_yaml(&[object]);
     let text = match arguments.output {
         Output::Cronjobs => CronJobs::new(target, week, &arguments.image).and_then(|jobs| jobs.to_yaml()),
         Output::Kubectl => kubectl::schedule(target, &week),
-        Output::Keda => keda::scaled_object(target, &week).and_then(yaml),
+        Output::Keda => keda::scaled_object(target, &week, target_cpu).and_then(yaml),
         _ => karmada::cron_federated_hpa(target, &week).and_then(yaml),
     };
     Ok(write!(out, "{}", text.map_err(Failure::failed)?)?)
@@ -412,6 +421,12 @@ fn firings(arguments: &Arguments, schedule: &Schedule, past: &Past, out: &mut im
     };
     for cron in schedule.cron().map_err(Failure::failed)? {
         write!(out, "{}", cron.upcoming(schedule.time_zone(), after, arguments.firings))?;
+    }
+    if !schedule.events().is_empty() {
+        writeln!(
+            out,
+            "note: cron knows no year, so what an event starts fires again next year; the CronJobs look at the year, and raise nothing then"
+        )?;
     }
     Ok(())
 }
@@ -489,6 +504,18 @@ mod tests {
         let text =
             said(&["--alone", "--draft", "--no-proof", "--time-zone", "Europe/Berlin", "--event", sale]).unwrap();
         assert!(text.contains("event flash sale: 2026-01-23 17:59 to 2026-01-23 20:00"), "{text}");
+        assert!(text.contains("fires again next year; the CronJobs look at the year"), "{text}");
+    }
+
+    #[test]
+    fn a_scaled_object_of_windows_over_an_hpa_has_its_cpu_target() {
+        let keda = |more: &[&str]| {
+            let form = ["--draft", "--time-zone", "Europe/Berlin", "--output", "keda", "--target-cpu", "60"];
+            said(&[&form, more].concat()).unwrap()
+        };
+        let text = keda(&[]);
+        assert!(text.contains("type: cpu") && text.contains("value: \"60\""), "{text}");
+        assert!(!keda(&["--alone"]).contains("type: cpu"));
     }
 
     #[test]
