@@ -1,9 +1,13 @@
 //! A weekly schedule as CronJobs that move the bounds of an HPA, without anything of ours running in the cluster.
 //!
 //!     cargo run --release --features live --example cron_jobs
-//!     cargo run --release --features live --example cron_jobs -- --target shop/web --window 'Mon 08:00..Fri 18:30=5..20' --context staging --apply
+//!     cargo run --release --features live --example cron_jobs -- --target shop/web --window 'Mon 08:00..Fri 18:30=5..20' \
+//!         --image registry.example/kubectl-with-time-zones:1.37 --context staging --apply
 //!
-//! Without `--context` the manifests are printed: a ServiceAccount, the least Role that does it, and the CronJobs. With it they are validated
+//! The image has `sh`, `date` and `kubectl` on its path and the time zones in `/usr/share/zoneinfo`; one of kubectl alone lacks the last, and
+//! its jobs fail and change nothing.
+//!
+//! Without `--context` the manifests are printed, with a placeholder where no image is given: a ServiceAccount, the least Role that does it, and the CronJobs. With it they are validated
 //! (`--server-dry-run`) or applied and pruned (`--apply`): those of an earlier week are deleted. Exit code 1 if it is refused or failed.
 
 use std::io::Write;
@@ -22,7 +26,10 @@ use scaling_k8s::api::{Moment, WeekPlan};
 const EXAMPLES: &str = "Examples:
   cargo run --release --features live --example cron_jobs
   cargo run --release --features live --example cron_jobs -- --target shop/web --outside 2..10 --window 'Mon 08:00..Fri 18:30=5..20' \\
-      --time-zone Europe/Berlin --context staging --apply";
+      --time-zone Europe/Berlin --image registry.example/kubectl-with-time-zones:1.37 --context staging --apply";
+
+/// Image of manifests that are only printed.
+const PLACEHOLDER: &str = "registry.example/kubectl-with-time-zones:1.37";
 
 /// Prints or applies the CronJobs of a weekly schedule.
 #[derive(Debug, Parser)]
@@ -40,9 +47,9 @@ struct Arguments {
     /// Time zone of the windows.
     #[arg(long, value_name = "ZONE", default_value = "Europe/Berlin")]
     time_zone: String,
-    /// An image with kubectl and a shell.
-    #[arg(long, value_name = "IMAGE", default_value = "registry.k8s.io/kubectl:v1.34.0")]
-    image: String,
+    /// Image of the jobs: it has kubectl, a shell, date and the time zones in /usr/share/zoneinfo. Needed with --context.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
     /// The cluster, by its context in the kubeconfig.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
@@ -82,7 +89,15 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     for (from, to, within) in &arguments.windows {
         week.set(*from, *to, *within);
     }
-    let jobs = CronJobs::new(&arguments.target, week, &arguments.image).map_err(Failure::input)?;
+    let image = match (&arguments.image, &arguments.context) {
+        (Some(image), _) => image.as_str(),
+        (None, None) => PLACEHOLDER,
+        (None, Some(_)) => {
+            let needs = "kubectl, a shell, date and the time zones in /usr/share/zoneinfo";
+            return Err(Failure::input(format!("--context wants an --image that has {needs}")));
+        }
+    };
+    let jobs = CronJobs::new(&arguments.target, week, image).map_err(Failure::input)?;
     let Some(context) = &arguments.context else {
         return Ok(write!(out, "{}", jobs.to_yaml().map_err(Failure::failed)?)?);
     };
@@ -116,7 +131,10 @@ mod tests {
         {
             assert!(text.contains(said), "{said}\n{text}");
         }
+        assert!(text.contains(PLACEHOLDER), "{text}");
         let text = output(&["--context", "no-such-context"]).unwrap_err();
+        assert!(text.starts_with("2: --context wants an --image"), "{text}");
+        let text = output(&["--context", "no-such-context", "--image", "registry.example/kubectl:1"]).unwrap_err();
         assert!(text.starts_with("2: no connection"), "{text}");
     }
 
