@@ -105,7 +105,8 @@ struct Options {
     /// longer than the target allows, or pods do not get ready. The latest changes are then kept at the HPA, for the next process.
     #[arg(long)]
     undo: bool,
-    /// Gives an HPA back to its owner once its mode is removed. By default it is told, and its bounds stay.
+    /// Gives an HPA back to its owner once its mode is removed. By default it is told, and its bounds stay. Not one whose mode was removed
+    /// while no operator ran, unless --undo keeps its history. Nothing else should move bounds under the field manager of the operator.
     #[arg(long)]
     give_back: bool,
 }

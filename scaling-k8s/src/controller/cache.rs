@@ -194,7 +194,12 @@ impl HpaCache {
 
     /// The HPAs whose bounds we have moved and that are targets no more: they wait to be [released](crate::KubeHpaApplier::release).
     pub fn abandoned(&self) -> Vec<Target> {
-        self.shared.abandoned()
+        self.shared.abandoned(false)
+    }
+
+    /// Those of them that were targets: seen by this process, or with a history of ours.
+    pub(crate) fn once_targets(&self) -> Vec<Target> {
+        self.shared.abandoned(true)
     }
 
     /// The HPAs with a [stage](crate::stage) of ours that tells nothing any more, since they are no targets, are not promoted by evidence, or began

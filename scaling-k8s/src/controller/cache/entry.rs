@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::object::Object;
 use super::version::Version;
 use crate::controller::settings::{Mode, Promotion, SettingErrors, Settings};
+use crate::history;
 use crate::manifest::{API_VERSION, KIND};
 use crate::resting::{Memory, Seen};
 use crate::stage::{self, DamagedStage, ReachedStage};
@@ -56,6 +57,9 @@ pub(super) struct Entry {
     pub(super) pods: Option<u32>,
     /// Shared with the reads, and kept while nothing but the status changes.
     pub(super) known: Arc<Known>,
+    /// True if this process has seen it as a target, or it tells a history under our field manager: bounds that another loop set under the
+    /// same name, of an HPA that never named a mode, are not a fleet's to give back.
+    pub(super) was_target: bool,
 }
 
 #[derive(Debug)]
@@ -68,6 +72,8 @@ pub(super) struct Known {
     pub(super) memory: Memory,
     /// True if there is a stage of ours that tells nothing any more: it is to be taken away.
     pub(super) outdated: bool,
+    /// True if it tells changes of ours.
+    tells_history: bool,
 }
 
 impl Entry {
@@ -81,7 +87,10 @@ impl Entry {
             Some(before) if before.known.object == object => Arc::clone(&before.known),
             _ => Arc::new(Known::new(object, manager, cluster)),
         };
-        Self { version, pods, known }
+        let before = before.filter(|before| before.uid() == known.uid());
+        let was_target =
+            known.listed.is_some() || known.tells_history || before.is_some_and(|before| before.was_target);
+        Self { version, pods, known, was_target }
     }
 
     pub(super) fn uid(&self) -> Option<&str> {
@@ -152,6 +161,7 @@ impl Known {
         // A typing error in another setting costs no evidence.
         let is_kept = listed.as_ref().is_some_and(|listed| listed.settings.is_err() || listed.in_force().is_some());
         let outdated = !is_kept && stage::is_kept(&json, manager);
-        Self { object, target, listed, state, memory, outdated }
+        let tells_history = history::of_hpa(&json, manager).is_ok_and(|changes| !changes.is_empty());
+        Self { object, target, listed, state, memory, outdated, tells_history }
     }
 }

@@ -135,11 +135,14 @@ impl Shared {
         Arc::clone(targets.get_or_insert_with(list))
     }
 
-    pub(super) fn abandoned(&self) -> Vec<Target> {
+    /// The HPAs with bounds of ours that are no targets; only those that were, or all of them.
+    pub(super) fn abandoned(&self, were_targets: bool) -> Vec<Target> {
         let world = self.read();
-        let entries = world.hpas.values().flat_map(HashMap::values).map(|entry| &entry.known);
-        let left = entries.filter(|known| known.listed.is_none() && is_ours(&known.memory));
-        let mut targets: Vec<Target> = left.map(|known| known.target.clone()).collect();
+        let entries = world.hpas.values().flat_map(HashMap::values);
+        let left = entries.filter(|Entry { known, was_target, .. }| {
+            known.listed.is_none() && is_ours(&known.memory) && (*was_target || !were_targets)
+        });
+        let mut targets: Vec<Target> = left.map(|entry| entry.known.target.clone()).collect();
         targets.sort_unstable();
         targets
     }
@@ -294,7 +297,7 @@ impl Shared {
 
     /// An HPA is told of no more. Without a selector it was deleted.
     fn depart(&self, departed: &mut BTreeSet<Target>, entry: &Entry) {
-        if self.selected && is_ours(&entry.known.memory) && departed.len() < MOST_DEPARTED {
+        if self.selected && entry.was_target && is_ours(&entry.known.memory) && departed.len() < MOST_DEPARTED {
             departed.insert(entry.known.target.clone());
         }
     }

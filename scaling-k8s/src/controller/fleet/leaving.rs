@@ -34,6 +34,10 @@ pub enum Leaving {
     Tell,
     /// One whose mode was removed is given back to its owner: the bounds that the owner set, step by step as the removal budget of the fleet
     /// and half of the min at a time allow, and then no trace of ours ([`KubeHpaApplier::release`](crate::KubeHpaApplier::release)).
+    ///
+    /// That it was a target is known of those that this process has seen with a mode, and of those that tell a history of ours
+    /// ([`history`](super::FleetControllerBuilder::history)); others with bounds under this field manager are told alone. Another loop that moves
+    /// bounds belongs under another field manager.
     GiveBack,
     /// The same, and those that the label selector of the watch selects no more although they name a mode. Only where no other controller
     /// under this field manager watches them: it would begin anew.
@@ -101,7 +105,7 @@ impl Leavers {
         if !cache.is_ready() {
             return;
         }
-        let abandoned = cache.abandoned().into_iter().map(|target| (target, false));
+        let abandoned = cache.once_targets().into_iter().map(|target| (target, false));
         let all: BTreeMap<Target, bool> =
             abandoned.chain(cache.departed().into_iter().map(|target| (target, true))).collect();
         leavers.retain(|target, _| all.contains_key(target));

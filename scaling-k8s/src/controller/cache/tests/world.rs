@@ -203,10 +203,42 @@ fn an_hpa_that_is_no_target_any_more_and_still_holds_our_bounds_is_abandoned() {
     };
     let shared = Shared::new(MANAGER.to_owned(), Some("eu".to_owned()), super::seconds(120));
     shared.put(object(hpa(Some("full"))), Version::of(Some("7".to_owned())));
-    assert_eq!((shared.targets().len(), shared.abandoned().len()), (1, 0));
+    assert_eq!((shared.targets().len(), shared.abandoned(false).len()), (1, 0));
     shared.put(object(hpa(None)), Version::of(Some("8".to_owned())));
     assert_eq!(shared.targets().len(), 0);
-    let abandoned = shared.abandoned();
+    let abandoned = shared.abandoned(true);
     assert_eq!(abandoned[0].to_string(), "eu/shop/Deployment/web");
     assert_eq!(entry(&hpa(None)).known.memory, Memory::Kept);
+    let mut another = hpa(None);
+    another["metadata"]["uid"] = "u-2".into();
+    shared.put(object(another), Version::of(Some("9".to_owned())));
+    shared.put(object(hpa(None)), Version::of(Some("10".to_owned())));
+    assert_eq!(shared.abandoned(true), [], "another object of the name was no target");
+}
+
+/// Bounds that another loop has moved under the same field manager are no fleet's to give back.
+#[test]
+fn one_that_was_never_seen_as_a_target_counts_as_one_only_if_it_tells_a_history() {
+    use super::super::shared::Shared;
+    use super::super::version::Version;
+
+    let kept = json!({ "v": 1, "resting": [2, 9], "written": [4, 12], "uid": "u-1" }).to_string();
+    let change = r#"[{"n":1,"at":"2026-01-01T00:00:00Z","who":"us","why":"load","before":{"min":2,"max":9},"after":{"min":4,"max":12}}]"#;
+    let hpa = |history: Option<&str>| {
+        let mut annotations = json!({ ANNOTATION: kept });
+        if let Some(history) = history {
+            annotations["kube-scaling/history"] = history.into();
+        }
+        json!({
+            "metadata": { "namespace": "shop", "name": "web", "uid": "u-1", "resourceVersion": "7", "annotations": annotations },
+            "spec": { "scaleTargetRef": { "kind": "Deployment", "name": "web" }, "minReplicas": 4, "maxReplicas": 12 },
+        })
+    };
+    for (history, once) in [(None, 0), (Some("[]"), 0), (Some("nonsense"), 0), (Some(change), 1)] {
+        let shared = Shared::new(MANAGER.to_owned(), None, super::seconds(120)).selected(true);
+        shared.put(object(hpa(history)), Version::of(Some("7".to_owned())));
+        assert_eq!((shared.abandoned(false).len(), shared.abandoned(true).len()), (1, once), "{history:?}");
+        shared.remove(&object(hpa(history)), Version::of(Some("8".to_owned())));
+        assert_eq!(shared.departed().len(), once, "{history:?}");
+    }
 }
