@@ -1,6 +1,6 @@
 //! Watching what changes do, and undoing those that do harm, in the ticks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,10 +49,10 @@ struct State {
     config: WatchConfig,
     watch: Watch,
     check: Box<dyn HealthCheck + Send>,
-    /// Workloads whose HPA was asked for its history.
-    known: HashSet<Target>,
+    /// Workloads whose HPA was asked for its history, and when.
+    known: HashMap<Target, DateTime<Utc>>,
     undos: HashMap<Target, Pending>,
-    /// Until when nothing is lowered, and what was undone.
+    /// Since when nothing is lowered, and what was undone.
     held: HashMap<Target, (DateTime<Utc>, String)>,
     notices: Vec<Notice>,
     health: WatchHealth,
@@ -62,7 +62,7 @@ struct State {
 struct Pending {
     number: u64,
     why: String,
-    until: DateTime<Utc>,
+    since: DateTime<Utc>,
 }
 
 impl fmt::Debug for Watching {
@@ -82,7 +82,7 @@ impl Watching {
             config,
             watch: Watch::new(config),
             check,
-            known: HashSet::new(),
+            known: HashMap::new(),
             undos: HashMap::new(),
             held: HashMap::new(),
             notices: Vec::new(),
@@ -103,11 +103,21 @@ impl Watching {
             state.forget(gone);
             self.recorder.with(|history| history.forget(gone));
         }
+        // Another replica may have changed it while it was not ours.
+        for target in &tick.joined {
+            // One that was taken over in this very tick is known.
+            if state.known.get(target).is_some_and(|at| *at != tick.at) {
+                state.known.remove(target);
+            }
+        }
         let unrecorded = tick.unrecorded.iter().map(|error| &*error.record);
         for record in tick.records.iter().chain(unrecorded) {
             self.recorded(&mut state, record);
         }
-        state.held.retain(|_, (until, _)| tick.at < *until);
+        for target in &tick.cut_off {
+            self.recorder.with(|history| state.cut_off(target, history, tick.at));
+        }
+        state.wear_off(tick.at);
         let told = std::mem::take(&mut state.notices);
         drop(state);
         for notice in told {
@@ -126,8 +136,7 @@ impl Watching {
         if let (true, Some(undo)) = (record.is_undo(), &record.undo) {
             if is_made {
                 state.health.undone += 1;
-                let until = later(record.at, state.config.hold);
-                state.held.insert(target.clone(), (until, undo.why.clone()));
+                state.held.insert(target.clone(), (record.at, undo.why.clone()));
                 state.watch.forget(target);
                 let text = format!("bounds changed back from {} to {}: {}", change.old, change.new, undo.why);
                 state.tell(Notice::normal(target, "ChangeUndone", text, record.at));
@@ -142,10 +151,10 @@ impl Watching {
 
     /// Takes over a workload: what its HPA tells of its changes.
     fn take_over(&self, state: &mut State, target: &Target, found: HpaState, now: DateTime<Utc>) {
-        if state.known.contains(target) {
+        if state.known.contains_key(target) {
             return;
         }
-        state.known.insert(target.clone());
+        state.known.insert(target.clone(), now);
         let changes = self.cache.history(target).unwrap_or_else(|why| {
             let text = format!("the history that the HPA tells is not used: {why}");
             state.tell(Notice::warning(target, "HistoryIgnored", text, now));
@@ -157,9 +166,9 @@ impl Watching {
             let newest = history.of(target).next_back();
             match newest {
                 Some(newest) if newest.undo => {
-                    let until = later(newest.at, state.config.hold);
-                    if now < until {
-                        state.held.insert(target.clone(), (until, newest.why.clone()));
+                    let since = newest.at.min(now);
+                    if now < later(since, state.config.hold) {
+                        state.held.insert(target.clone(), (since, newest.why.clone()));
                     }
                 }
                 Some(newest) if now <= later(newest.at, state.config.window) => state.begin(target, history, now),
@@ -184,11 +193,28 @@ impl State {
         let Some(newest) = history.of(target).next_back() else { return };
         if !self.check.watches(newest) {
             self.watch.forget(target);
-            self.undos.remove(target);
+            if let Some(Pending { number, why, .. }) = self.undos.remove(target) {
+                let to = history.of(target).find(|change| change.number == number).map(|change| change.before);
+                let (made, after) = (newest.number, newest.after);
+                if to.is_none_or(|to| after.min() < to.min() || after.max() < to.max()) {
+                    self.health.stuck += 1;
+                    let text = format!(
+                        "change #{number} burns and is not undone, since #{made} has made the bounds {after}: {why}"
+                    );
+                    self.tell(Notice::warning(target, "UndoRefused", text, now));
+                }
+            }
             return;
         }
         if let Some((other, end)) = self.watch.begin(target, history) {
             self.ended(&other, &end, now);
+        }
+    }
+
+    /// Watches the change of a tick that was cut off: it may have been written all the same, and the recorder has it then.
+    fn cut_off(&mut self, target: &Target, history: &crate::history::History, at: DateTime<Utc>) {
+        if history.of(target).next_back().is_some_and(|newest| newest.at == at) {
+            self.begin(target, history, at);
         }
     }
 
@@ -215,8 +241,9 @@ impl State {
         history: &crate::history::History,
         look: &Look<'_>,
     ) -> Option<(Rollback, String)> {
-        if let Some(Pending { number, why, until }) = self.undos.get(target) {
-            let (number, why, is_late) = (*number, why.clone(), look.now > *until);
+        if let Some(Pending { number, why, since }) = self.undos.get_mut(target) {
+            *since = look.now.min(*since);
+            let (number, why, is_late) = (*number, why.clone(), look.now > later(*since, self.config.window));
             return match history.rollback(target, number, look.state) {
                 Ok(rollback) if !is_late => Some((rollback, why)),
                 Err(RollbackRefused::Uncertain { .. }) if !is_late => None,
@@ -230,8 +257,7 @@ impl State {
                 Err(RollbackRefused::AlreadyThere { .. }) => {
                     self.undos.remove(target);
                     // Made in a tick that was cut off, perhaps.
-                    let until = later(look.now, self.config.hold);
-                    self.held.entry(target.clone()).or_insert((until, why));
+                    self.held.entry(target.clone()).or_insert((look.now, why));
                     None
                 }
                 Err(refused) => {
@@ -243,8 +269,8 @@ impl State {
         }
         match self.watch.ask(target, history, look, &mut *self.check)? {
             Watched::Burns { rollback, why } => {
-                let (number, until) = (rollback.change().number, later(look.now, self.config.window));
-                self.undos.insert(target.clone(), Pending { number, why: why.clone(), until });
+                let number = rollback.change().number;
+                self.undos.insert(target.clone(), Pending { number, why: why.clone(), since: look.now });
                 Some((rollback, why))
             }
             Watched::Watching { .. } => None,
@@ -253,6 +279,22 @@ impl State {
                 None
             }
         }
+    }
+
+    /// Ends what has held for its time. What is later than now was made while the clock was ahead, and counts from now on.
+    fn wear_off(&mut self, now: DateTime<Utc>) {
+        let hold = self.config.hold;
+        self.held.retain(|_, (since, _)| {
+            *since = now.min(*since);
+            now < later(*since, hold)
+        });
+    }
+
+    /// Until when nothing of a workload is lowered, and why.
+    fn holds(&self, target: &Target, now: DateTime<Utc>) -> Option<(DateTime<Utc>, &str)> {
+        let (since, why) = self.held.get(target)?;
+        let until = later(now.min(*since), self.config.hold);
+        (now < until).then_some((until, why))
     }
 
     fn forget(&mut self, target: &Target) {
@@ -308,7 +350,7 @@ impl Guard for AfterUndo {
                 None => Verdict::Pass,
             };
         }
-        match state.held.get(target).filter(|(until, _)| now < *until) {
+        match state.holds(target, now) {
             Some((until, why)) => Verdict::lower_nothing(format!(
                 "nothing is lowered for {} s more: {why}",
                 until.signed_duration_since(now).num_seconds()
@@ -321,4 +363,125 @@ impl Guard for AfterUndo {
 fn later(at: DateTime<Utc>, time: std::time::Duration) -> DateTime<Utc> {
     let time = TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
     at.checked_add_signed(time).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use scaling_core::{ApplyMode, Bounds, BoundsChange};
+
+    use super::*;
+    use crate::history::{Change, Health, History};
+
+    /// Watches what lowers a bound, and finds harm each time.
+    struct Harm;
+
+    impl HealthCheck for Harm {
+        fn check(&mut self, _: &Target, _: &Change, _: &Look<'_>) -> Health {
+            Health::Burning("5 % fail".to_owned())
+        }
+
+        fn watches(&self, change: &Change) -> bool {
+            change.lowers()
+        }
+    }
+
+    fn target() -> Target {
+        Target::deployment("shop", "web")
+    }
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
+    }
+
+    fn bounds(min: u32, max: u32) -> Bounds {
+        Bounds::new(min, max).unwrap()
+    }
+
+    fn state() -> State {
+        let config = WatchConfig { burning_in_a_row: 1, ..WatchConfig::default() };
+        State {
+            config,
+            watch: Watch::new(config),
+            check: Box::new(Harm),
+            known: HashMap::new(),
+            undos: HashMap::new(),
+            held: HashMap::new(),
+            notices: Vec::new(),
+            health: WatchHealth::default(),
+        }
+    }
+
+    fn change(history: &mut History, minutes: i64, old: Bounds, new: Bounds, outcome: Outcome) {
+        let mut record = DecisionRecord::new(target(), at(minutes), ApplyMode::Apply);
+        record.change = Some(BoundsChange { old, new, released: 0, min_without_floor: None, resources: None });
+        record.outcome = outcome;
+        history.take(&record, "us");
+    }
+
+    fn look(minutes: i64, bounds: Bounds) -> Look<'static> {
+        Look::new(HpaState::new(bounds), at(minutes))
+    }
+
+    #[test]
+    fn a_change_whose_tick_was_cut_off_is_watched() {
+        let (mut state, mut history, target) = (state(), History::new(), target());
+        let lost = Outcome::Failed {
+            step: scaling_core::Step::Apply,
+            error: "the tick was cancelled before its end".to_owned(),
+            transient: false,
+            may_have_happened: true,
+        };
+        change(&mut history, 1, bounds(6, 12), bounds(2, 12), lost);
+        state.cut_off(&target, &history, at(2));
+        assert_eq!(state.watch.targets().count(), 0, "a tick that changed nothing");
+        state.cut_off(&target, &history, at(1));
+        assert_eq!(state.watch.targets().count(), 1);
+        history.settle(&target, bounds(2, 12));
+        assert!(state.due(&target, &history, &look(2, bounds(2, 12))).is_some());
+    }
+
+    /// A change with harm that is to be undone, and another one before that is done.
+    fn overtaken(new: Bounds) -> State {
+        let (mut state, mut history, target) = (state(), History::new(), target());
+        change(&mut history, 1, bounds(6, 12), bounds(2, 12), Outcome::Applied);
+        state.begin(&target, &history, at(1));
+        assert!(state.due(&target, &history, &look(2, bounds(2, 12))).is_some());
+        change(&mut history, 3, bounds(2, 12), new, Outcome::Applied);
+        state.begin(&target, &history, at(3));
+        assert!(state.undos.is_empty());
+        state
+    }
+
+    #[test]
+    fn an_undo_that_a_raise_overtakes_is_done_or_told() {
+        let covered = overtaken(bounds(7, 12));
+        assert_eq!((covered.health.stuck, covered.notices.len()), (0, 0));
+        let part = overtaken(bounds(3, 12));
+        assert_eq!((part.health.stuck, part.notices.len()), (1, 1));
+        let told = &part.notices[0].text;
+        assert_eq!(told, "change #1 burns and is not undone, since #2 has made the bounds 3..12: 5 % fail");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_holds_nothing_up() {
+        let (mut state, target) = (state(), target());
+        let hold = 30;
+        state.held.insert(target.clone(), (at(100_000), "5 % fail".to_owned()));
+        assert_eq!(state.holds(&target, at(10)), Some((at(10 + hold), "5 % fail")));
+        state.wear_off(at(10));
+        assert!(state.holds(&target, at(10 + hold - 1)).is_some());
+        assert!(state.holds(&target, at(10 + hold)).is_none());
+        state.wear_off(at(10 + hold));
+        assert!(state.held.is_empty());
+
+        let mut history = History::new();
+        change(&mut history, 1, bounds(6, 12), bounds(2, 12), Outcome::Applied);
+        let pending = Pending { number: 1, why: "5 % fail".to_owned(), since: at(100_000) };
+        state.undos.insert(target.clone(), pending);
+        assert!(state.due(&target, &history, &look(2, bounds(2, 12))).is_some());
+        assert!(state.due(&target, &history, &look(12, bounds(2, 12))).is_some());
+        assert!(state.due(&target, &history, &look(13, bounds(2, 12))).is_none(), "its time is over");
+        assert_eq!(state.health.stuck, 1);
+    }
 }
