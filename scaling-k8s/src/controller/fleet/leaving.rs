@@ -47,8 +47,8 @@ pub enum Leaving {
 /// State of the giving back, of one HPA.
 #[derive(Debug, Default)]
 struct Leaver {
-    /// Not before this instant.
-    next: Option<DateTime<Utc>>,
+    /// The instant of the newest step, and how long it waits then. None before the first one.
+    paused: Option<(DateTime<Utc>, TimeDelta)>,
     failures: u32,
     /// The newest that was told: the same is told once.
     told: Option<String>,
@@ -110,10 +110,8 @@ impl Leavers {
             abandoned.chain(cache.departed().into_iter().map(|target| (target, true))).collect();
         leavers.retain(|target, _| all.contains_key(target));
         let now = self.clock.now();
-        let is_due = |target: &Target| leavers.get(target).is_none_or(|leaver| leaver.next.is_none_or(|at| at <= now));
-        let due: Vec<(Target, bool)> =
-            all.into_iter().filter(|(target, _)| is_due(target) && self.is_mine(target)).take(AT_ONCE).collect();
-        for (target, departed) in due {
+        let mine = all.into_iter().filter(|(target, _)| self.is_mine(target));
+        for (target, departed) in due(mine, leavers, now) {
             let now = self.clock.now();
             let step = self.step(&target, departed, now).await;
             let leaver = leavers.entry(target.clone()).or_default();
@@ -140,9 +138,6 @@ impl Leavers {
             Err(error) => return Err(error),
         };
         if let Some(why) = self.is_theirs(&read, departed) {
-            if !departed {
-                self.over(target);
-            }
             return Ok(Step::Theirs(why));
         }
         let manager = self.applier.cache().field_manager();
@@ -221,7 +216,27 @@ impl Leavers {
     }
 }
 
+/// Those whose turn it is, who has waited longest since its turn first: a round takes so many, and the rest must not wait for ever.
+fn due(
+    all: impl Iterator<Item = (Target, bool)>,
+    leavers: &mut HashMap<Target, Leaver>,
+    now: DateTime<Utc>,
+) -> Vec<(Target, bool)> {
+    let mut next = |target: &Target| leavers.get_mut(target).and_then(|leaver| leaver.next(now));
+    let mut due: Vec<_> = all.map(|(target, departed)| (next(&target), target, departed)).collect();
+    due.retain(|(next, ..)| next.is_none_or(|next| next <= now));
+    due.sort();
+    due.into_iter().take(AT_ONCE).map(|(_, target, departed)| (target, departed)).collect()
+}
+
 impl Leaver {
+    /// Not before this instant. A step that is later than now was made while the clock was ahead, and counts as one of now.
+    fn next(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let (since, pause) = self.paused.as_mut()?;
+        *since = now.min(*since);
+        Some(since.checked_add_signed(*pause).unwrap_or(DateTime::<Utc>::MAX_UTC))
+    }
+
     /// What a step has come to, and the notice of it, if it says something new.
     fn took(
         &mut self,
@@ -250,7 +265,7 @@ impl Leaver {
         if step.is_ok() {
             self.failures = 0;
         }
-        self.next = TimeDelta::from_std(pause).ok().and_then(|pause| now.checked_add_signed(pause));
+        self.paused = Some((now, TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX)));
         let text = text.filter(|text| self.told.as_ref() != Some(text))?;
         self.told = Some(text.clone());
         Some(match step {
@@ -278,16 +293,44 @@ mod tests {
         let (mut now, mut pauses, mut told) = (at(0), Vec::new(), 0);
         for _ in 0..9 {
             told += u32::from(leaver.took(&target, &Err(failed()), every, now).is_some());
-            let next = leaver.next.unwrap();
+            let next = leaver.next(now).unwrap();
             pauses.push((next - now).num_seconds());
             now = next;
         }
         assert_eq!((pauses, told), (vec![60, 120, 240, 480, 960, 1920, 3600, 3600, 3600], 1));
         assert!(leaver.took(&target, &Ok(Step::Part), every, now).is_none());
-        assert_eq!((leaver.failures, leaver.next), (0, Some(now + TimeDelta::seconds(60))));
+        assert_eq!((leaver.failures, leaver.next(now)), (0, Some(now + TimeDelta::seconds(60))));
         let bounds = Bounds::new(2, 6).unwrap();
         let notice = leaver.took(&target, &Ok(Step::Done(Some(bounds))), every, now).unwrap();
         assert_eq!(notice.text, "given back to its owner with 2..6");
         assert!(leaver.took(&target, &Ok(Step::Done(None)), every, now).is_none(), "one that was deleted is no news");
+    }
+
+    #[test]
+    fn those_that_wait_keep_nobody_from_a_turn() {
+        let every = Duration::from_secs(60);
+        let all: BTreeMap<Target, bool> =
+            (0..250).map(|nth| (Target::deployment("shop", format!("web-{nth:03}")), false)).collect();
+        let (mut leavers, mut seen) = (HashMap::new(), std::collections::HashSet::new());
+        for round in 0..3 {
+            let now = at(round * 60);
+            let turn = due(all.clone().into_iter(), &mut leavers, now);
+            assert!(turn.len() <= AT_ONCE);
+            for (target, _) in turn {
+                let leaver: &mut Leaver = leavers.entry(target.clone()).or_default();
+                leaver.took(&target, &Ok(Step::Waits("pods run".to_owned())), every, now);
+                seen.insert(target);
+            }
+        }
+        assert_eq!(seen.len(), 250);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_holds_nobody_up() {
+        let (target, every) = (Target::deployment("shop", "web"), Duration::from_secs(60));
+        let mut leaver = Leaver::default();
+        leaver.took(&target, &Ok(Step::Part), every, at(100_000));
+        assert_eq!(leaver.next(at(10)), Some(at(70)));
+        assert_eq!(leaver.next(at(40)), Some(at(70)), "once it has been put right it stands");
     }
 }
