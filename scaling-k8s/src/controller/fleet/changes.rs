@@ -31,7 +31,8 @@ impl Changes {
     /// Takes in the records of a tick. A tick without changes costs nothing but a look at each.
     pub(super) fn ticked(&mut self, tick: &Ticked) {
         let mut events = Vec::new();
-        for record in &tick.records {
+        let unrecorded = tick.unrecorded.iter().map(|error| &*error.record);
+        for record in tick.records.iter().chain(unrecorded) {
             let newest = |history: &History| history.of(&record.target).next_back().map(|change| change.number);
             let before = newest(&self.history);
             self.history.take(record, &self.manager);
