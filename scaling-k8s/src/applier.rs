@@ -311,11 +311,21 @@ impl KubeHpaApplier {
     /// Adds the annotation with the history to the body of a write, where it is wanted.
     fn add_history(&self, plan: &HpaPlan, read: &Read, body: &mut Value) {
         let Some(recorder) = &self.history else { return };
-        let earlier = history::of_hpa(&read.json, &self.manager).unwrap_or_else(|why| {
-            let target = plan.target();
-            tracing::warn!(target_workload = %target, %why, "annotation {} is not used and begun anew", history::ANNOTATION);
-            Vec::new()
-        });
+        let target = plan.target();
+        let earlier = match history::of_hpa(&read.json, &self.manager) {
+            Ok(earlier) => earlier,
+            // With it in the body its owner would have to allow the whole write.
+            Err(why @ history::InvalidHistory::Foreign) => {
+                if recorder.is_news_of_foreign(target) {
+                    tracing::warn!(target_workload = %target, %why, "annotation {} is left as it is, and changes are not told there", history::ANNOTATION);
+                }
+                return;
+            }
+            Err(why) => {
+                tracing::warn!(target_workload = %target, %why, "annotation {} is not used and begun anew", history::ANNOTATION);
+                Vec::new()
+            }
+        };
         let text = history::with_change(earlier, recorder.intended(plan), HISTORY_BYTES);
         if let Some(annotations) = body.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
             annotations.insert(history::ANNOTATION.to_owned(), text.into());

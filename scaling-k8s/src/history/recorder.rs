@@ -1,6 +1,6 @@
 //! A history that is kept from records: [`HistoryRecorder`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use scaling_core::{DecisionRecord, HpaPlan, RecordError, Recorder, Target};
@@ -22,12 +22,14 @@ struct Kept {
     history: History,
     /// Changes that are about to be written: of each workload one at a time.
     intended: HashMap<Target, Change>,
+    /// Workloads of which it was told that the annotation at their HPA is somebody else's.
+    foreign: HashSet<Target>,
 }
 
 impl HistoryRecorder {
     /// Keeps the changes of `who`, the field manager as a rule, in a history.
     pub fn new(history: History, who: impl Into<String>) -> Self {
-        Self { kept: Mutex::new(Kept { history, intended: HashMap::new() }), who: who.into() }
+        Self { kept: Mutex::new(Kept { history, ..Kept::default() }), who: who.into() }
     }
 
     /// Looks at the history, or changes it.
@@ -40,6 +42,16 @@ impl HistoryRecorder {
         let kept = self.kept();
         let change = kept.intended.get(plan.target())?;
         (change.before == plan.old_bounds() && change.after == plan.new_bounds()).then(|| change.clone())
+    }
+
+    /// Whether nobody was told yet that the annotation of a workload is somebody else's.
+    #[cfg(feature = "client")]
+    pub(crate) fn is_news_of_foreign(&self, target: &Target) -> bool {
+        let foreign = &mut self.kept().foreign;
+        if foreign.len() >= super::TARGETS {
+            foreign.clear();
+        }
+        foreign.insert(target.clone())
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

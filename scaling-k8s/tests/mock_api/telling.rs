@@ -70,9 +70,15 @@ async fn earlier_changes_stay_and_numbers_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_damaged_or_foreign_history_is_begun_anew() {
-    for (text, manager) in [("[{\"n\":", "kube-scaling"), ("[]", "somebody")] {
-        let [body, _] = sent(telling(text, manager), true).await;
-        assert_eq!(told(&body), [1], "{text} by {manager}");
+async fn a_damaged_history_is_begun_anew() {
+    let [body, _] = sent(telling("[{\"n\":", "kube-scaling"), true).await;
+    assert_eq!(told(&body), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_history_of_somebody_else_keeps_no_bounds_from_being_written() {
+    for body in sent(telling("[]", "somebody"), true).await {
+        assert!(body["metadata"]["annotations"].get(ANNOTATION).is_none(), "{body}");
+        assert_eq!(body["spec"]["minReplicas"], plan().new_bounds().min(), "{body}");
     }
 }
