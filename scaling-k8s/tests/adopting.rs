@@ -35,7 +35,10 @@ impl Running {
     fn start(api: &Api, knows: &Knows, mode: ApplyMode, set: impl FnOnce(AdoptionTrials) -> AdoptionTrials) -> Self {
         let (reports, client) = (Reports::default(), api.serve());
         let kept = Arc::clone(&reports);
-        let trials = set(trials(knows)).after_report(move |report| kept.lock().unwrap().push(report.clone()));
+        let trials = set(trials(knows)).after_report(move |report| {
+            kept.lock().unwrap().push(report.clone());
+            assert_ne!(report.target.hpa, "untold", "the host cannot tell of it");
+        });
         let controller = FleetController::builder(client.clone(), Seen, knows.clone())
             .engine("bomb", knows.clone())
             .engine("other", knows.clone())
@@ -188,6 +191,18 @@ async fn law_3_below_apply_nothing_is_kept_and_no_event_is_written() {
     running.end().await;
     let world = api.world();
     assert!(world.writes.is_empty() && world.events.is_empty(), "{:?}", world.writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_panics_over_a_report_ends_no_trials() {
+    let (api, knows) = (Api::default(), Knows::default());
+    api.hpa("untold", &[("mode", "observe"), ("promotion", "evidence")]);
+    let running = Running::start(&api, &knows, ApplyMode::Plan, |trials| trials);
+    running.report("untold", |_| true).await;
+    running.report("untold", |_| true).await;
+    let health = (running.health)().adoption.unwrap();
+    assert!(health.panics >= 1 && health.tried >= 2, "{health:?}");
+    running.end().await;
 }
 
 #[tokio::test(start_paused = true)]

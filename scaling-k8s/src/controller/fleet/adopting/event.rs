@@ -125,6 +125,7 @@ mod tests {
             trials: Err(Untried::TooFewDays { samples, hours: 3 }),
             step,
             not_kept: None,
+            may_be_kept: false,
         };
         let mut events = AdoptionEvents::new("kube-scaling");
         let first = events.take(&report(0, 1, AdoptionStep::Stay), Some("a")).unwrap();

@@ -25,8 +25,11 @@ pub struct AdoptionReport {
     pub trials: Result<Vec<StageTrial>, Untried>,
     /// What follows from them.
     pub step: AdoptionStep,
-    /// Reason why a stage that was reached could not be kept at the HPA: then it is not in force.
+    /// Reason why a stage that was reached could not be kept at the HPA: then it is not in force, unless it
+    /// [may be](Self::may_be_kept).
     pub not_kept: Option<String>,
+    /// True if the answer to the write of the stage was lost: it may be in force from the next tick on, as its HPA tells then.
+    pub may_be_kept: bool,
 }
 
 /// One stage held against another over the days that were seen.
@@ -180,7 +183,9 @@ impl fmt::Display for AdoptionReport {
             AdoptionStep::StepBack(stage) => write!(f, "; back to {stage}")?,
         }
         if let Some(why) = &self.not_kept {
-            write!(f, ", which could not be kept: {why}")?;
+            let kept =
+                if self.may_be_kept { "may or may not be kept, the answer was lost" } else { "could not be kept" };
+            write!(f, ", which {kept}: {why}")?;
         }
         match &self.trials {
             Ok(trials) => trials.iter().try_for_each(|trial| write!(f, "; {trial}")),
@@ -207,7 +212,7 @@ pub struct AdoptionHealth {
     pub not_kept: u64,
     /// Trials that were dropped, since the target or its settings changed, or another replica took it over, meanwhile.
     pub overtaken: u64,
-    /// Trials that panicked.
+    /// Trials that panicked, and calls after a report that did.
     pub panics: u64,
     /// Time that replays took.
     pub busy: Duration,

@@ -1,6 +1,7 @@
 //! The task of the trials, beside the ticks: [`Adopting`].
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -246,27 +247,29 @@ impl Work {
             }
             AdoptionStep::Stay | AdoptionStep::Advise(_) => None,
         };
-        AdoptionReport { target: listed.target.clone(), at, in_force, promotion, trials, step, not_kept }
+        let (not_kept, may_be_kept) = not_kept.map_or((None, false), |(why, may_be)| (Some(why), may_be));
+        AdoptionReport { target: listed.target.clone(), at, in_force, promotion, trials, step, not_kept, may_be_kept }
     }
 
-    /// Keeps a stage at the HPA, from where the next tick has it.
+    /// Keeps a stage at the HPA, from where the next tick has it. An error says why not, and whether it may have been kept all the same.
     async fn keep(
         &mut self,
         listed: &FleetTarget,
         settings: &Settings,
         stage: Adoption,
         at: DateTime<Utc>,
-    ) -> Result<(), String> {
+    ) -> Result<(), (String, bool)> {
         if self.parts.terms.mode != ApplyMode::Apply {
-            return Err(format!("nothing is written in mode {}", self.parts.terms.mode));
+            return Err((format!("nothing is written in mode {}", self.parts.terms.mode), false));
         }
-        let uid = listed.uid.as_deref().ok_or("the HPA has no uid")?;
+        let uid = listed.uid.as_deref().ok_or(("the HPA has no uid".to_owned(), false))?;
         let begins = Adoption::from(settings.mode);
         let engine = settings.engine.as_deref().map(str::to_owned);
         let reached = ReachedStage { stage, begins, engine, since: at, uid: Some(uid.to_owned()) };
         // At the stage to begin with there is nothing to be kept.
         let reached = (stage > begins).then_some(&reached);
-        self.parts.applier.keep_stage(&listed.target, uid, reached).await.map_err(|error| error.to_string())
+        let kept = self.parts.applier.keep_stage(&listed.target, uid, reached).await;
+        kept.map_err(|error| (error.to_string(), error.may_have_happened()))
     }
 
     fn tell(&mut self, listed: &FleetTarget, report: &AdoptionReport) {
@@ -279,7 +282,11 @@ impl Work {
             let message = error.into_inner().pointer("/message").map(Value::to_string);
             tracing::warn!(?message, "an Event about an adoption was not written: too many wait");
         }
-        (self.parts.trials.hook)(report);
+        let hook = AssertUnwindSafe(|| (self.parts.trials.hook)(report));
+        if catch_unwind(hook).is_err() {
+            self.count(|health| health.panics += 1);
+            tracing::error!(target_workload = %listed.target, "what is called after the report of a trial has panicked");
+        }
     }
 
     fn count(&self, change: impl FnOnce(&mut AdoptionHealth)) {
