@@ -187,17 +187,19 @@ impl History {
     }
 
     /// Takes in the changes of a workload that were read back from its HPA ([`of_hpa`]), oldest first. What is kept of it already stays, and
-    /// nothing is taken in then: it knows as much, and more.
+    /// only what is later than that is taken in then: changes that another process has made since. Of these one whose number is taken gets
+    /// the next one.
     pub fn resume(&mut self, target: &Target, changes: Vec<Change>) {
-        let Some(newest) = changes.last().map(|change| change.number) else { return };
-        if self.of(target).next().is_some() {
-            return;
-        }
-        for change in changes {
-            self.push(target, |_| change);
-        }
-        if let Some(entry) = self.targets.get_mut(target) {
-            entry.next = entry.next.max(newest);
+        let kept = self.of(target).next_back().map(|newest| newest.at);
+        for change in changes.into_iter().filter(|change| kept.is_none_or(|kept| change.at > kept)) {
+            let mut number = change.number;
+            self.push(target, |next| {
+                number = if kept.is_some() { number.max(next) } else { number };
+                Change { number, ..change }
+            });
+            if let Some(entry) = self.targets.get_mut(target) {
+                entry.next = entry.next.max(number);
+            }
         }
     }
 

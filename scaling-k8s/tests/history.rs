@@ -309,8 +309,25 @@ fn an_hpa_tells_its_changes_if_they_are_ours() {
     let newest = HpaState::new(bounds(4, 10));
     assert_eq!(next.rollback(&target(), 1, newest).unwrap().to(), bounds(2, 10));
     next.take(&record(120, bounds(4, 10), bounds(3, 10)), "us");
-    next.resume(&target(), told);
+    next.resume(&target(), told.clone());
     assert_eq!(next.of(&target()).map(|change| change.number).collect::<Vec<_>>(), [1, 2, 3]);
+
+    // What another process has made since is taken in, and nothing twice.
+    let mut older = History::new();
+    older.take(&record(0, bounds(2, 10), bounds(5, 10)), "kube-scaling");
+    for _ in 0..2 {
+        older.resume(&target(), told.clone());
+        assert_eq!(older.of(&target()).cloned().collect::<Vec<_>>(), told);
+    }
+    assert_eq!(older.rollback(&target(), 1, newest).unwrap().to(), bounds(2, 10));
+    // Numbers that were begun anew there go on here.
+    let mut ahead = History::new();
+    for minute in 0..3 {
+        ahead.take(&record(minute - 9, bounds(2, 10 + minute as u32), bounds(2, 11 + minute as u32)), "us");
+    }
+    ahead.resume(&target(), told);
+    assert_eq!(ahead.of(&target()).map(|change| change.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(ahead.next_number(&target()), 6);
 }
 
 #[test]
