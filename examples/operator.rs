@@ -11,6 +11,7 @@
 //! what the guards leave. Several replicas share the fleet by Leases (`--shards`). `/healthz`, `/readyz` and `/metrics` are served until the
 //! end, which SIGTERM or SIGINT asks for: the tick under way is finished, its records are kept, and the shards are handed over.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use scaling_core::live::{Cadence, Entry, LoopReport, RecordFiles, Rotation, Stop
 use scaling_core::record::Tee;
 use scaling_core::telemetry::serve::Server;
 use scaling_core::telemetry::{Health, Metrics};
-use scaling_core::{ApplyMode, ChangeLog, HardLimits, RemovalBudget};
+use scaling_core::{ApplyMode, ChangeLog, DecisionRecord, HardLimits, Outcome, RemovalBudget, Step, Target};
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::cache::HpaCache;
 use scaling_k8s::controller::fleet::{AdoptionTrials, FleetController, FleetHealth, Leaving};
@@ -330,11 +331,18 @@ async fn tell_trouble(state: impl Fn() -> FleetHealth + Send + Sync, ended: Stop
 /// Changes, cooldowns, budgets and floors of an earlier run, and which signals were missing at its end.
 fn resumed(folder: &Path, freeze: &FleetFreeze) -> Result<(ChangeLog, History), Failure> {
     let (mut log, mut history) = (ChangeLog::new(), History::new());
+    let mut intents: HashMap<Target, DecisionRecord> = HashMap::new();
     for entry in entries(folder).map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))? {
         match entry {
-            Entry::Intent(record) => log.replay_intent(&record),
+            Entry::Intent(record) => {
+                log.replay_intent(&record);
+                let earlier = intents.insert(record.target.clone(), *record);
+                earlier.into_iter().for_each(|intent| history.take(&unanswered(intent), MANAGER));
+            }
             Entry::Record(record) => {
                 log.replay(&record);
+                let earlier = intents.remove(&record.target).filter(|intent| intent.at != record.at);
+                earlier.into_iter().for_each(|intent| history.take(&unanswered(intent), MANAGER));
                 history.take(&record, MANAGER);
                 freeze.replay(&record.target, record.metrics.as_ref(), record.declared, record.at);
             }
@@ -342,7 +350,15 @@ fn resumed(folder: &Path, freeze: &FleetFreeze) -> Result<(ChangeLog, History), 
             _ => {}
         }
     }
+    intents.into_values().for_each(|intent| history.take(&unanswered(intent), MANAGER));
     Ok((log, history))
+}
+
+/// The record of a write after which the process was killed: it may have been made.
+fn unanswered(mut intent: DecisionRecord) -> DecisionRecord {
+    let error = "the process ended before the answer".to_owned();
+    intent.outcome = Outcome::Failed { step: Step::Apply, error, transient: false, may_have_happened: true };
+    intent
 }
 
 /// Asks for the end at SIGTERM and SIGINT.
