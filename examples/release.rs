@@ -17,6 +17,7 @@ use examples::live::arguments::target;
 use examples::{Failure, MayClose};
 use scaling_core::{ApplyMode, Target};
 use scaling_k8s::resting::{Release, release};
+use scaling_k8s::stage::{DamagedStage, ReachedStage};
 use scaling_k8s::{KubeHpaApplier, Released};
 use serde_json::Value;
 
@@ -104,7 +105,10 @@ fn in_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         ));
     }
     match release(&hpa, &arguments.field_manager).map_err(|error| bad(&error))? {
-        Release::Done => writeln!(out, "nothing of ours is at this HPA")?,
+        Release::Done => match ReachedStage::of(&hpa, &arguments.field_manager) {
+            Ok(None) | Err(DamagedStage::Foreign) => writeln!(out, "nothing of ours is at this HPA")?,
+            _ => writeln!(out, "its bounds are the owner's; the stage of its adoption is removed")?,
+        },
         Release::Restore { bounds, .. } => {
             writeln!(out, "it goes back to {bounds}, and then annotations and fields of ours are removed")?;
         }
@@ -160,6 +164,11 @@ mod tests {
         free["metadata"]["annotations"] = json!({});
         free["metadata"]["managedFields"] = json!([{ "manager": "host", "operation": "Apply", "fieldsV1": {} }]);
         assert_eq!(tried(&free).unwrap(), "nothing of ours is at this HPA\n");
+        free["metadata"]["annotations"] = json!({ "kube-scaling/adoption": "damaged" });
+        assert_eq!(tried(&free).unwrap(), "nothing of ours is at this HPA\n", "it is the host's");
+        free["metadata"]["managedFields"] = json!([{ "manager": "kube-scaling-adoption", "operation": "Apply",
+            "fieldsV1": { "f:metadata": { "f:annotations": { "f:kube-scaling/adoption": {} } } } }]);
+        assert!(tried(&free).unwrap().ends_with("the stage of its adoption is removed\n"));
     }
 
     #[test]
