@@ -27,7 +27,7 @@ pub(super) async fn write(client: Client, manager: String, mut events: mpsc::Rec
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%namespace, %name, %message, %error, "an Event was not written"),
             Err(_) => {
-                tracing::warn!(%namespace, %name, %message, "an Event may not have been written: no answer for {LONGEST:?}")
+                tracing::warn!(%namespace, %name, %message, "an Event may not have been written: no answer for {LONGEST:?}");
             }
         }
     }
