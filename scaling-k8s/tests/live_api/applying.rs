@@ -200,7 +200,7 @@ pub(crate) async fn without_rights_it_is_refused(world: &World) {
     let applier = KubeHpaApplier::new(world.plain.clone());
     let error = applier.current(&target).await.unwrap_err();
     assert!(matches!(error, ApplyError::Refused { .. }), "{error:?}");
-    assert!(error.to_string().contains("cannot get resource"), "{error}");
+    assert!(error.to_string().contains("may not get horizontalpodautoscalers.autoscaling"), "{error}");
     let error = applier.apply(&plan(&target, bounds(2, 6), 3, 6), ApplyMode::Apply).await.unwrap_err();
     assert!(matches!(error, ApplyError::Refused { .. }), "{error:?}");
 }
