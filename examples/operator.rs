@@ -337,12 +337,16 @@ fn resumed(folder: &Path, freeze: &FleetFreeze) -> Result<(ChangeLog, History), 
             Entry::Intent(record) => {
                 log.replay_intent(&record);
                 let earlier = intents.insert(record.target.clone(), *record);
-                earlier.into_iter().for_each(|intent| history.take(&unanswered(intent), MANAGER));
+                if let Some(intent) = earlier {
+                    history.take(&unanswered(intent), MANAGER);
+                }
             }
             Entry::Record(record) => {
                 log.replay(&record);
                 let earlier = intents.remove(&record.target).filter(|intent| intent.at != record.at);
-                earlier.into_iter().for_each(|intent| history.take(&unanswered(intent), MANAGER));
+                if let Some(intent) = earlier {
+                    history.take(&unanswered(intent), MANAGER);
+                }
                 history.take(&record, MANAGER);
                 freeze.replay(&record.target, record.metrics.as_ref(), record.declared, record.at);
             }
@@ -350,7 +354,9 @@ fn resumed(folder: &Path, freeze: &FleetFreeze) -> Result<(ChangeLog, History), 
             _ => {}
         }
     }
-    intents.into_values().for_each(|intent| history.take(&unanswered(intent), MANAGER));
+    for intent in intents.into_values() {
+        history.take(&unanswered(intent), MANAGER);
+    }
     Ok((log, history))
 }
 

@@ -323,7 +323,8 @@ fn an_hpa_tells_its_changes_if_they_are_ours() {
     // Numbers that were begun anew there go on here.
     let mut ahead = History::new();
     for minute in 0..3 {
-        ahead.take(&record(minute - 9, bounds(2, 10 + minute as u32), bounds(2, 11 + minute as u32)), "us");
+        let max = u32::try_from(minute).unwrap();
+        ahead.take(&record(minute - 9, bounds(2, 10 + max), bounds(2, 11 + max)), "us");
     }
     ahead.resume(&target(), told);
     assert_eq!(ahead.of(&target()).map(|change| change.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);

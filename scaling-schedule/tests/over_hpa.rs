@@ -169,7 +169,7 @@ fn an_announced_event_is_sized_for_the_target_and_outlives_the_night() {
     let event = &found.schedule.events()[0];
     assert_eq!(event.from(), date("2026-11-26T17:58"));
     // 80 requests a second, tenfold, at 70 % of the pods that serve them.
-    assert_eq!(event.min(), (800.0_f64 / CAPACITY / 0.7).ceil() as u32);
+    assert_eq!(event.min(), scaling_core::stats::whole_pods(800.0 / CAPACITY / 0.7));
     let engine = RenewedSchedule::new(Some(&found), &need, &hpa(), &config).unwrap();
     for day in [8, 9, 10] {
         let at = monday() + TimeDelta::days(day) + TimeDelta::minutes(1);

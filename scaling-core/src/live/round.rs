@@ -86,40 +86,6 @@ pub(super) fn batch_due(
     Some(batch)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batches_whose_instants_are_missed_each_time_are_ticked_all_the_same() {
-        let minute = TimeDelta::minutes(1);
-        let backoff = || Backoff::new(minute, minute);
-        for stride in 1..=12_i32 {
-            let mut batches: Vec<Batch> = (0..6).map(|number| Batch::new(number, 6, backoff())).collect();
-            // As after a first interval without misses.
-            for (number, batch) in batches.iter_mut().enumerate() {
-                batch.last = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(10 * i64::try_from(number).unwrap_or(0)));
-            }
-            let mut ticked = [0_u32; 6];
-            for instant in 1..=60 {
-                let part = 5 + instant * stride;
-                let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(10 * i64::from(part));
-                let number = usize::try_from(part % 6).unwrap_or(0);
-                let batch = batch_due(&mut batches, number, at, minute);
-                let due = batch.map_or(0, |batch| batch.number);
-                assert!(
-                    stride > 1 || usize::try_from(due) == Ok(number),
-                    "nothing is missed, so each has its own instants"
-                );
-                if let Some(count) = ticked.get_mut(usize::try_from(due).unwrap_or(0)) {
-                    *count += 1;
-                }
-            }
-            assert!(ticked.iter().all(|count| *count >= 60 / 6 / 2), "every {stride}: {ticked:?}");
-        }
-    }
-}
-
 impl Fleet {
     pub(super) async fn tick(&self, at: DateTime<Utc>, members: Vec<Member>, stop: &Stop, batch: &mut Batch) -> Ticked {
         let began = Instant::now();
@@ -331,5 +297,39 @@ fn cause(error: &SourceError) -> String {
     match error {
         SourceError::Backend { source, .. } => source.to_string(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_whose_instants_are_missed_each_time_are_ticked_all_the_same() {
+        let minute = TimeDelta::minutes(1);
+        let backoff = || Backoff::new(minute, minute);
+        for stride in 1..=12_i32 {
+            let mut batches: Vec<Batch> = (0..6).map(|number| Batch::new(number, 6, backoff())).collect();
+            // As after a first interval without misses.
+            for (number, batch) in batches.iter_mut().enumerate() {
+                batch.last = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(10 * i64::try_from(number).unwrap_or(0)));
+            }
+            let mut ticked = [0_u32; 6];
+            for instant in 1..=60 {
+                let part = 5 + instant * stride;
+                let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(10 * i64::from(part));
+                let number = usize::try_from(part % 6).unwrap_or(0);
+                let batch = batch_due(&mut batches, number, at, minute);
+                let due = batch.map_or(0, |batch| batch.number);
+                assert!(
+                    stride > 1 || usize::try_from(due) == Ok(number),
+                    "nothing is missed, so each has its own instants"
+                );
+                if let Some(count) = ticked.get_mut(usize::try_from(due).unwrap_or(0)) {
+                    *count += 1;
+                }
+            }
+            assert!(ticked.iter().all(|count| *count >= 60 / 6 / 2), "every {stride}: {ticked:?}");
+        }
     }
 }
