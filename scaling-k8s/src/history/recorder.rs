@@ -1,6 +1,6 @@
 //! A history that is kept from records: [`HistoryRecorder`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use scaling_core::{DecisionRecord, HpaPlan, RecordError, Recorder, Target};
@@ -23,7 +23,8 @@ struct Kept {
     /// Changes that are about to be written: of each workload one at a time.
     intended: HashMap<Target, Change>,
     /// Workloads of which it was told that the annotation at their HPA is somebody else's.
-    foreign: HashSet<Target>,
+    #[cfg(feature = "client")]
+    foreign: std::collections::HashSet<Target>,
 }
 
 impl HistoryRecorder {
