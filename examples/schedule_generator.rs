@@ -193,6 +193,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     patterns(arguments, &past, zone, out)?;
     let chosen = compiled.draft();
     match compiled.why_not() {
+        Some(why) if chosen.schedule.windows().is_empty() => writeln!(out, "\n{why}.")?,
         Some(why) => writeln!(out, "\n{why}. What the past suggests all the same:\n{}", chosen.schedule)?,
         None => writeln!(out, "\n{}", chosen.schedule)?,
     }
