@@ -20,6 +20,9 @@ const OUTLIER: f64 = 5.0;
 /// Level of a day without load, against the usual one: a logarithm has none.
 const NONE: f64 = 0.001;
 
+/// Largest logarithm of a change: that of the largest number, nearly.
+const MOST: f64 = 700.0;
+
 /// Levels of the days that were seen, as logarithms, without single days that stand out.
 struct Series {
     days: Vec<usize>,
@@ -66,12 +69,12 @@ struct Line {
 impl Line {
     /// From the first day to the last, relative to the first.
     fn change(&self) -> f64 {
-        (self.slope * self.days).exp_m1()
+        (self.slope * self.days).min(MOST).exp_m1()
     }
 
     /// The mean change a day, relative to the level.
     fn per_day(&self) -> f64 {
-        self.slope.exp_m1()
+        self.slope.min(MOST).exp_m1()
     }
 }
 
@@ -251,7 +254,7 @@ impl Series {
             let date = self.days.get(*start).and_then(|day| grid.days.get(*day)).map(|day| day.date);
             if let (Some(date), [before, after]) = (date, pair) {
                 let from_nothing = before.1 <= NONE.ln() + 1e-9;
-                let factor = (!from_nothing).then(|| (after.1 - before.1).exp());
+                let factor = (!from_nothing).then(|| (after.1 - before.1).min(MOST).exp());
                 shifts.push(LevelShift { date, factor, days: (number(before.0), number(after.0)) });
             }
         }

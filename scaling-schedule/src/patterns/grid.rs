@@ -12,6 +12,9 @@ const JITTER: f64 = 1.05;
 /// Values are brought near 1 where their sums or squares could leave the range of numbers.
 const PLAIN: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
 
+/// Smallest power of two that is divided by: of the very smallest numbers the inverse is infinite.
+const SMALLEST: f64 = -1000.0;
+
 /// A date of the grid.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Day {
@@ -128,7 +131,8 @@ impl<'a> Filler<'a> {
         let days = usize::try_from(newest - first_day + 1).ok()?;
         let per_day = usize::try_from(24 * 60 / config.slot_minutes).ok()?;
         let largest = samples.clone().map(|(_, value)| value).filter(|value| value.is_finite()).fold(0.0, f64::max);
-        let unit = if largest == 0.0 || PLAIN.contains(&largest) { 1.0 } else { largest.log2().floor().exp2() };
+        let unit =
+            if largest == 0.0 || PLAIN.contains(&largest) { 1.0 } else { largest.log2().floor().max(SMALLEST).exp2() };
         Some(Self {
             config,
             clock,
