@@ -181,12 +181,12 @@ fn of_grid(grid: &Grid, config: &AnalyzeConfig) -> Patterns {
     let levels = KindLevels::of(grid, &kinds);
     let expected = bumps::expected(grid, &levels, &kinds);
     let (mut slots, days) = (bumps::of_slots(grid, &kinds, &expected), bumps::of_days(grid, &levels));
-    let (mut events, explained) = events::recurring(grid, &days, true, significance);
+    let (mut events, explained) = events::recurring(grid, &days, true, significance, &BTreeSet::new());
     // What happens on a day that is an event as a whole is part of it.
     let of_days: BTreeSet<usize> =
         days.iter().zip(explained).filter(|(_, explained)| *explained).map(|(bump, _)| bump.day).collect();
     slots.retain(|bump| !of_days.contains(&bump.day));
-    let (of_slots, explained) = events::recurring(grid, &slots, false, significance);
+    let (of_slots, explained) = events::recurring(grid, &slots, false, significance, &of_days);
     events.extend(of_slots);
     events.sort_by(|a, b| a.evidence.error_rate.total_cmp(&b.evidence.error_rate));
     let left = slots.iter().zip(explained).filter(|(_, explained)| !explained).map(|(bump, _)| bump);

@@ -1,5 +1,7 @@
 //! Events that recur by a rule of dates, and spikes, which do not.
 
+use std::collections::BTreeSet;
+
 use chrono::{Datelike, NaiveDate, TimeDelta};
 
 use super::MAX_SPIKES;
@@ -53,12 +55,13 @@ impl DateFacts {
     }
 }
 
-/// Bumps that recur, as events; and which of the bumps they explain.
+/// Bumps that recur, as events; and which of the bumps they explain. Days that are not judged by count as not seen.
 pub(super) fn recurring(
     grid: &Grid,
     bumps: &[Bump],
     whole_days: bool,
     significance: f64,
+    not_judged: &BTreeSet<usize>,
 ) -> (Vec<RecurringEvent>, Vec<bool>) {
     let mut explained = vec![false; bumps.len()];
     let longest = LONGEST_MINUTES / grid.slot_minutes.max(1) as usize;
@@ -88,7 +91,7 @@ pub(super) fn recurring(
     let tried = candidates.len().max(TRIED);
     let mut tallies: Vec<Tally> = candidates
         .iter()
-        .filter_map(|candidate| candidate.tally(grid, &facts, bumps, whole_days, tried))
+        .filter_map(|candidate| candidate.tally(grid, &facts, bumps, whole_days, tried, not_judged))
         .filter(|tally| tally.error_rate <= significance)
         .collect();
     // The surest first; of equals the one that comes more often, and of these the plainer rule.
@@ -141,7 +144,15 @@ impl Candidate {
     }
 
     /// Counts on how many of its dates it came, and how often the like came on others.
-    fn tally(&self, grid: &Grid, facts: &[DateFacts], bumps: &[Bump], whole_days: bool, tried: usize) -> Option<Tally> {
+    fn tally(
+        &self,
+        grid: &Grid,
+        facts: &[DateFacts],
+        bumps: &[Bump],
+        whole_days: bool,
+        tried: usize,
+        not_judged: &BTreeSet<usize>,
+    ) -> Option<Tally> {
         let mut hits: Vec<usize> = Vec::new();
         let (mut came_else, mut last_else) = (0.0, usize::MAX);
         for (place, bump) in bumps.iter().enumerate().filter(|(_, bump)| self.meets(bump)) {
@@ -161,6 +172,9 @@ impl Candidate {
         }
         let seen = |day: usize| {
             let full = grid.days.get(day).is_some_and(|day| day.full);
+            if not_judged.contains(&day) {
+                return false;
+            }
             let window = grid.row(day).iter().skip(self.slot).take(self.slots);
             if whole_days { full } else { window.filter(|value| !value.is_nan()).count() > 0 }
         };

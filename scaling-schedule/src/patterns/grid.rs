@@ -14,6 +14,8 @@ const PLAIN: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
 
 /// Smallest power of two that is divided by: of the very smallest numbers the inverse is infinite.
 const SMALLEST: f64 = -1000.0;
+/// Largest: a logarithm of the largest number is rounded up, beyond it.
+const LARGEST: f64 = 1023.0;
 
 /// A date of the grid.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +133,11 @@ impl<'a> Filler<'a> {
         let days = usize::try_from(newest - first_day + 1).ok()?;
         let per_day = usize::try_from(24 * 60 / config.slot_minutes).ok()?;
         let largest = samples.clone().map(|(_, value)| value).filter(|value| value.is_finite()).fold(0.0, f64::max);
-        let unit =
-            if largest == 0.0 || PLAIN.contains(&largest) { 1.0 } else { largest.log2().floor().max(SMALLEST).exp2() };
+        let unit = if largest == 0.0 || PLAIN.contains(&largest) {
+            1.0
+        } else {
+            largest.log2().floor().clamp(SMALLEST, LARGEST).exp2()
+        };
         Some(Self {
             config,
             clock,
