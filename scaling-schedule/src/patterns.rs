@@ -4,7 +4,7 @@
 //!
 //! | question | how it is answered |
 //! | --- | --- |
-//! | is there a day, a week? | each day is predicted from the days before it alone, with the period and without. If there were none, the error would fall on half of the days at most, so the number of days on which it fell has a known error rate (`proof`). Likewise weekdays against weekend |
+//! | is there a day, a week? | each day, relative to the level of the week around it, is predicted from the days before it, with the period and without. If there were none, the error would fall on half of the days at most, so the number of days on which it fell has a known error rate (`proof`). Likewise weekdays against weekend |
 //! | another period? | peaks of the correlation of what the day and the week leave with itself, each proven in the same way, at an error rate over all lags that were looked at |
 //! | when is it high, when low? | stretches of the usual day (the median over the days) beyond the middle between its extreme and its mean; only where a period is proven |
 //! | does a weekday differ? | rank-sum test of its days against the others, times seven |

@@ -76,7 +76,7 @@ impl Patterns {
 
     fn write_periods(&self, html: &mut String) {
         html.push_str(
-            "<h2>Periods</h2>\n<p class=\"soft\">Each day is predicted from the days before it alone, with the period and without.</p>\n\
+            "<h2>Periods</h2>\n<p class=\"soft\">Each day is predicted from the days before it, with the period and without, relative to the level around it.</p>\n\
              <div class=\"scroll\"><table><thead><tr><th scope=\"col\">period</th><th scope=\"col\" class=\"text\">there?</th>\
              <th scope=\"col\">error falls by</th><th scope=\"col\">on days</th><th scope=\"col\">by chance</th>\
              <th scope=\"col\">correlation</th></tr></thead>\n<tbody>\n",

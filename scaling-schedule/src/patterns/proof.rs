@@ -1,4 +1,4 @@
-//! Proof by held-out days: each day is predicted from the days before it alone, with a period and without.
+//! Proof by held-out days: each day, relative to the level of the week around it, is predicted from the days before it, with a period and without.
 //!
 //! Days that are independent of each other and scatter evenly around no pattern are predicted better with it on half of the days at
 //! most, whatever was learnt before: the error falls on a day *x* with a prediction *p* if 2·x·p > p·p, and −x is as likely as x. So the
