@@ -74,7 +74,7 @@ pub(crate) async fn what_is_printed_does_what_the_applier_does(world: &World, pl
     let here = scaling_core::Target::deployment("default", printed);
     let state = applier.current(&here).await.unwrap();
     assert_eq!((state.bounds, state.resting), (new, bounds(1, 4)));
-    assert!(applier.apply(&plan(&here, new, 4, 6), ApplyMode::Apply).await.unwrap().changed);
+    assert!(applier.apply(&plan(&here, new, 4, 8), ApplyMode::Apply).await.unwrap().changed);
 
     // Run later, when the bounds are others, nothing is written.
     let before = world.read(printed).await;
