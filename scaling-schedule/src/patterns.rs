@@ -30,7 +30,8 @@
 //! let patterns = analyze_values(&samples, &AnalyzeConfig::in_zone(Tz::Europe__Berlin))?;
 //! assert!(patterns.has_day() && !patterns.has_week());
 //! let peak = &patterns.usual_days[0].peaks[0];
-//! assert_eq!((peak.from.hour(), peak.to.hour()), (9, 17));
+//! // From 09:15 to 16:45: an edge is told to a slot.
+//! assert_eq!((peak.from.hour(), peak.to.hour()), (9, 16));
 //! println!("{patterns}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
