@@ -133,7 +133,7 @@ async fn show(clients: Clusters<Client>, options: &Options, out: &mut impl Write
     if faults.is_empty() { Ok(()) } else { Err(Failure::failed(faults.join("\n       "))) }
 }
 
-/// What of a workload is not known although its cluster answers, and why.
+/// The facts of a workload that are not known although its cluster answers, each with the reason.
 fn absent(target: &Target, seen: &Observation) -> Vec<String> {
     let absent = seen.current.absent_of(seen.declared()).filter(|(kind, _)| *kind == SignalKind::CpuUtilization);
     let mut unknown: Vec<String> = absent.map(|(kind, why)| format!("{target}: {kind}: {why}")).collect();

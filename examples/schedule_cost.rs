@@ -1,4 +1,4 @@
-//! What a schedule costs, in three worked cases: a quiet weekend, quiet nights, and half an hour of pods ahead of a peak.
+//! The cost of a schedule in three worked cases: a quiet weekend, quiet nights, and half an hour of pods ahead of a peak.
 //!
 //!     cargo run --release --example schedule_cost -- --price 0.05 --currency USD
 //!
@@ -17,7 +17,7 @@ use scaling_core::source::parse::SampleTime;
 use scaling_core::{CostImpact, HardLimits, Price, ScalingMetrics, SignalKind};
 use scaling_schedule::{CostReport, Days, Schedule, ScheduleEngine, Size, Tz, Window};
 
-/// What a schedule costs, in three worked cases.
+/// The cost of a schedule in three worked cases.
 #[derive(Debug, Parser)]
 #[command(
     name = "schedule_cost",
@@ -86,7 +86,7 @@ fn ahead_of_a_peak(price: &Price, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the second costs more than the first, over the hours that were scored.
+/// The extra cost of the second over the first, from the hours that were scored.
 fn difference(before: &Score, after: &Score, price: &Price) -> CostImpact {
     let pods = (after.pod_hours - before.pod_hours) / after.hours;
     CostImpact::per_hour(pods * price.pod_hour(), price.currency())

@@ -378,7 +378,7 @@ fn excluded(arguments: &Arguments, past: &Past) -> Result<ExcludedDates, Failure
     dates.map_err(|error| place(&error))
 }
 
-/// Why each window is there, and the choice of their number.
+/// The reason for each window, and the choice of their number.
 fn reasons(chosen: &CompiledSchedule, alone: bool, out: &mut impl Write) -> Result<(), Failure> {
     for reason in &chosen.reasons {
         if alone {

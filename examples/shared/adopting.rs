@@ -12,7 +12,7 @@ use scaling_core::{Adoption, ScalingMetrics, Target};
 use crate::Failure;
 use crate::candidates::EngineRecipe;
 
-/// How far a workload is handed over, as its annotation `kube-scaling/mode` says.
+/// The stage to which a workload is handed over, as its annotation `kube-scaling/mode` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Stage {
     /// Nothing is written.

@@ -38,7 +38,7 @@ pub(crate) struct Used {
 }
 
 impl Used {
-    /// What the requests of the operator have used.
+    /// The rights that the requests of the operator have used.
     pub(crate) fn of(requests: &[Value]) -> Self {
         let mut used = Self { all: BTreeSet::new(), refused: Vec::new() };
         for request in requests {
@@ -77,7 +77,7 @@ impl Used {
     }
 }
 
-/// Whether a request has written an HPA, not only rehearsed it.
+/// Returns true if a request has written an HPA, and not only rehearsed it.
 pub(crate) fn writes_an_hpa(request: &Value) -> bool {
     request["verb"] == "patch"
         && request["objectRef"]["resource"] == "horizontalpodautoscalers"
