@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use statrs::function::beta::{beta_reg, ln_beta};
 
 use super::PairedDay;
 use crate::setting::InvalidSetting;
@@ -227,11 +226,14 @@ impl fmt::Display for TrialVerdict {
     }
 }
 
-/// `∫₀¹ (1 + λ)ʷ (1 − λ)ˡ dλ = 2ⁿ⁺¹ B(w+1, l+1) I½(l+1, w+1)` with n = w + l, by the substitution x = (1 + λ)/2.
+/// `∫₀¹ (1 + λ)ʷ (1 − λ)ˡ dλ = Σₖ w!/(w−k)! · l!/(l+1+k)!` over k from 0 to w, by parts. A sum of positive terms of which each grows with
+/// w and falls with l is true to the last digits, and its rounding keeps the order.
 fn wealth(won: u32, lost: u32) -> f64 {
-    let (w, l) = (f64::from(won) + 1.0, f64::from(lost) + 1.0);
-    let logarithm = (w + l - 1.0) * std::f64::consts::LN_2 + ln_beta(w, l) + beta_reg(l, w, 0.5).ln();
-    logarithm.exp()
+    let (w, l) = (f64::from(won), f64::from(lost));
+    let first = 1.0 / (l + 1.0);
+    let terms =
+        std::iter::successors(Some((0.0, first)), |&(k, term)| Some((k + 1.0, term * ((w - k) / (l + 2.0 + k)))));
+    terms.map(|(_, term)| term).take_while(|term| *term > 0.0).sum()
 }
 
 #[cfg(test)]

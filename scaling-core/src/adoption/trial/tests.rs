@@ -28,6 +28,14 @@ fn the_wealth_is_the_integral() {
     assert!((wealth(7, 0) - 255.0 / 8.0).abs() < 1e-9);
 }
 
+/// By way of the beta function this lies below the least normal number, where a lost day added evidence.
+#[test]
+fn a_long_row_of_lost_days_leaves_some_evidence_and_less_each_day() {
+    let evidence = [1304, 1305, 1306, 100_000].map(|lost| wealth(46, lost));
+    assert!(evidence.windows(2).all(|pair| pair[1] < pair[0] && pair[1] > 0.0), "{evidence:?}");
+    assert!((wealth(0, 1305) * 1306.0 - 1.0).abs() < 1e-12);
+}
+
 /// The probability that the evidence reaches the bound within so many days of which each is won with probability p: exact, over
 /// all paths, each of which ends when it reaches the bound.
 fn reaches(p: f64, alpha: f64, days: u32) -> f64 {
