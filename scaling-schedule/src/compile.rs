@@ -42,7 +42,7 @@ pub(crate) use seen::span_ms as history_span_ms;
 pub(crate) use windows::{floors_of, windows};
 
 use crate::{Days, InvalidSchedule, Schedule};
-use held_out::{Judged, Origin, Ratios, judge, led_week, origins, sorted};
+use held_out::{Judged, Origin, Ratios, judge, led_week, origins, ready, sorted};
 use profile::Sorted;
 use seen::{Seen, span_ms};
 
@@ -201,7 +201,7 @@ impl Choice {
                 let weeks: Vec<Vec<f64>> = learnt.iter().map(|sorted| week(sorted, quantile, lead)).collect();
                 let mut ratios = Ratios::new();
                 for (origin, week) in origins.iter().zip(&weeks) {
-                    ratios.add(seen, *origin, week);
+                    ratios.add(seen, *origin, &ready(week, lead));
                 }
                 match ratios.factor(config.violating_share) {
                     Ok(factor) => {
@@ -313,7 +313,7 @@ impl Finished {
                 .origins
                 .iter()
                 .zip(&judged_by)
-                .map(|(origin, cells)| judge(seen, *origin, cells, outside))
+                .map(|(origin, cells)| judge(seen, *origin, cells, outside, config.lead_cells()))
                 .collect();
             let all = judged.iter().fold(Judged::default(), |all, one| all.plus(*one));
             let violating_share = all.violating_share();

@@ -339,6 +339,30 @@ fn hostile() -> impl Strategy<Value = Vec<(i64, f64)>> {
     prop::collection::vec((0_i64..20 * 86_400, value), 1..400)
 }
 
+/// With a lead of five hours the windows of the weekdays are open at each peak of the weekend, but not five hours before it: pods that
+/// are asked for at a peak are not ready then.
+#[test]
+fn a_peak_under_a_window_that_opened_too_late_for_it_is_not_held() {
+    let peaks = |peaks: &'static [(u32, f64)], hour: u32| {
+        peaks.iter().find(|(at, _)| *at == hour).map_or(0.0, |(_, rate)| *rate)
+    };
+    let rate = |at: DateTime<Utc>| {
+        let weekend = &[(5, 104.0), (10, 137.0), (17, 122.0), (20, 111.0), (22, 53.0)];
+        let weekday = &[(7, 113.0), (15, 147.0), (20, 122.0), (23, 115.0)];
+        peaks(if is_weekend(at) { weekend } else { weekday }, at.hour())
+    };
+    let config = CompileConfig {
+        slot_minutes: 30,
+        violating_share: 0.0,
+        lead: std::time::Duration::from_mins(296),
+        min_window: std::time::Duration::ZERO,
+        ..CompileConfig::default()
+    };
+    let compiled = answer(&history(28, rate), &config).draft().clone();
+    let five_hours_before = "2026-12-12T00:04:00Z".parse().unwrap();
+    assert!(floor(&compiled, five_hours_before) >= 11, "{}", compiled.schedule);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

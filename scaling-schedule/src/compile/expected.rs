@@ -3,7 +3,7 @@
 use scaling_core::stats;
 
 use super::cells::{Cells, DAY_CELLS};
-use super::held_out::{Judged, Origin, Ratios};
+use super::held_out::{Judged, Origin, Ratios, ready};
 use super::seen::Seen;
 use super::{Choice, CompileConfig};
 
@@ -14,7 +14,9 @@ const WEEK: usize = 7;
 /// The coverage of held-out days, less two standard errors between them. The factor on the profile was fitted to these days, so each is
 /// judged by the factor that the others would have had: of itself it would say too much.
 pub(super) fn coverage(seen: &Seen, config: &CompileConfig, choice: &Choice, judged_by: &[Cells]) -> f64 {
-    let origins = || choice.origins.iter().zip(&choice.weeks).zip(judged_by);
+    let lead = config.lead_cells();
+    let weeks: Vec<Vec<f64>> = choice.weeks.iter().map(|week| ready(week, lead)).collect();
+    let origins = || choice.origins.iter().zip(&weeks).zip(judged_by);
     let day = |nth| Origin { learn: nth, until: nth + 1 };
     let mut all = Ratios::new();
     for ((origin, week), _) in origins() {
@@ -22,6 +24,7 @@ pub(super) fn coverage(seen: &Seen, config: &CompileConfig, choice: &Choice, jud
     }
     let mut judged: Vec<Judged> = Vec::new();
     for ((origin, week), floors) in origins() {
+        let ready = ready(floors.floors(), lead);
         for nth in origin.learn..origin.until {
             let mut own = Ratios::new();
             own.add(seen, day(nth), week);
@@ -30,10 +33,11 @@ pub(super) fn coverage(seen: &Seen, config: &CompileConfig, choice: &Choice, jud
             let share = (factor / choice.factor).min(1.0);
             let Some(day) = seen.days.get(nth) else { continue };
             let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
-            let floors = floors.floors().iter().skip(from);
+            let pods = ready.iter().zip(floors.floors()).skip(from);
             let mut sum = Judged::default();
-            for (cell, floor) in day.cells.iter().zip(floors).filter(|(cell, _)| cell.is_seen()) {
-                sum.take(cell, stats::whole_pods(f64::from(*floor) * share).max(config.outside));
+            let held = |floor: u32| stats::whole_pods(f64::from(floor) * share).max(config.outside);
+            for (cell, (ready, asked)) in day.cells.iter().zip(pods).filter(|(cell, _)| cell.is_seen()) {
+                sum.take(cell, held(*ready), held(*asked));
             }
             judged.push(sum);
         }

@@ -45,21 +45,33 @@ pub(super) fn led_week(profiles: &[(Days, Vec<f64>)], lead: usize) -> Vec<f64> {
         earlier.resize((nth + 1) * DAY_CELLS, 0.0);
     }
     // Of each cell the largest need up to a lead later.
-    let cells = earlier.len();
-    let (lead, mut reach) = (lead.min(cells), 0);
-    let mut ahead: Vec<f64> = Vec::with_capacity(earlier.capacity());
+    reach(earlier, lead, |need, later| if later > need { later } else { need })
+}
+
+/// Pods that are ready in each cell of a week of floors, or of needs: those that were asked for all of a lead before, for one that was
+/// asked for later still starts.
+pub(super) fn ready<T: Copy + PartialOrd>(week: &[T], lead: usize) -> Vec<T> {
+    let lead = lead.min(week.len());
+    let mut least = reach(week.to_vec(), lead, |size, later| if later < size { later } else { size });
+    least.rotate_right(lead);
+    least
+}
+
+/// Of each cell of a circle what is picked of it and the `lead` cells after it.
+fn reach<T: Copy>(mut cells: Vec<T>, lead: usize, pick: impl Fn(T, T) -> T) -> Vec<T> {
+    let (lead, mut reach) = (lead.min(cells.len()), 0);
+    let mut ahead: Vec<T> = Vec::with_capacity(2 * cells.len());
     while reach < lead {
         // Doubling what has been reached, so that a lead of a day takes nine passes.
         let shift = (reach + 1).min(lead - reach);
         // The end of the week looks at its beginning.
-        earlier.extend_from_within(..shift);
+        cells.extend_from_within(..shift);
         ahead.clear();
-        let later = earlier.iter().skip(shift);
-        ahead.extend(earlier.iter().zip(later).map(|(need, later)| if later > need { *later } else { *need }));
-        std::mem::swap(&mut earlier, &mut ahead);
+        ahead.extend(cells.iter().zip(cells.iter().skip(shift)).map(|(cell, later)| pick(*cell, *later)));
+        std::mem::swap(&mut cells, &mut ahead);
         reach += shift;
     }
-    earlier
+    cells
 }
 
 /// Work of judged days by the ratio of need to what the profile says: how much of it a factor on the profile would leave above.
@@ -75,7 +87,7 @@ impl Ratios {
         Self { bins: [[0.0; PLACES]; 3], total: 0.0 }
     }
 
-    /// Adds the days of an origin under a week of needs.
+    /// Adds the days of an origin under the needs of a week for which pods are ready.
     pub(super) fn add(&mut self, seen: &Seen, origin: Origin, week: &[f64]) {
         // A need where the profile has none is above every factor; no need there is not.
         let scales: Vec<f64> = week.iter().map(|need| (BINS_PER_ONE / need * (1.0 - 1e-9)).min(f64::MAX)).collect();
@@ -163,24 +175,26 @@ impl Judged {
         }
     }
 
-    pub(super) fn take(&mut self, cell: &super::seen::Cell, pods: u32) {
-        let above = cell.above(f64::from(pods));
+    /// Adds a cell with so many pods ready, and so many asked for, which are paid.
+    pub(super) fn take(&mut self, cell: &super::seen::Cell, ready: u32, asked: u32) {
+        let above = cell.above(f64::from(ready));
         self.ms += cell.ms;
         self.ms_above += cell.ms * above;
         self.work += cell.work;
         self.work_above += cell.work * above;
-        self.pod_ms += cell.ms * f64::from(pods);
+        self.pod_ms += cell.ms * f64::from(asked);
     }
 }
 
-/// Judges days by floors of a week, with `outside` pods at least.
-pub(super) fn judge(seen: &Seen, origin: Origin, floors: &Cells, outside: u32) -> Judged {
+/// Judges days by floors of a week, with `outside` pods at least and a lead in which pods start.
+pub(super) fn judge(seen: &Seen, origin: Origin, floors: &Cells, outside: u32, lead: usize) -> Judged {
     let mut judged = Judged::default();
+    let ready = ready(floors.floors(), lead);
     for day in seen.days.iter().take(origin.until).skip(origin.learn) {
         let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
-        for (cell, floor) in day.cells.iter().zip(floors.floors().iter().skip(from)).filter(|(cell, _)| cell.is_seen())
-        {
-            judged.take(cell, (*floor).max(outside));
+        let pods = ready.iter().zip(floors.floors()).skip(from);
+        for (cell, (ready, asked)) in day.cells.iter().zip(pods).filter(|(cell, _)| cell.is_seen()) {
+            judged.take(cell, (*ready).max(outside), (*asked).max(outside));
         }
     }
     judged

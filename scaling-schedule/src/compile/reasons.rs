@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::cells::{CELL_MINUTES, Cells, DAY_CELLS};
-use super::held_out::{Judged, Origin};
+use super::held_out::{Judged, Origin, ready};
 use super::profile::median;
 use super::seen::Seen;
 use super::windows::holders;
@@ -35,19 +35,22 @@ pub(super) fn reasons(
             numbers.hours_a_week += f64::from(CELL_MINUTES) / 60.0;
         }
     }
+    let ready: Vec<Vec<u32>> = judged_by.iter().map(|cells| ready(cells.floors(), config.lead_cells())).collect();
     let mut peaks: Vec<f64> = Vec::new();
     for (nth, day) in seen.days.iter().enumerate() {
         let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
         let by = origins.iter().position(|origin| (origin.learn..origin.until).contains(&nth));
-        let by = by.and_then(|place| judged_by.get(place));
+        let by = by.and_then(|place| Some((ready.get(place)?, judged_by.get(place)?.floors())));
         peaks.clear();
         peaks.resize(windows.len(), f64::NEG_INFINITY);
         for (place, cell) in day.cells.iter().enumerate().filter(|(_, cell)| cell.is_seen()) {
             let Some(holder) = holders.get(from + place).copied().flatten() else { continue };
             let (Some(window), Some(numbers)) = (windows.get(holder), numbers.get_mut(holder)) else { continue };
-            numbers.all.take(cell, window.min());
-            if let Some(floor) = by.and_then(|cells| cells.floors().get(from + place)) {
-                numbers.held_out.take(cell, (*floor).max(config.outside));
+            numbers.all.take(cell, window.min(), window.min());
+            if let Some((ready, asked)) =
+                by.and_then(|(ready, asked)| ready.get(from + place).zip(asked.get(from + place)))
+            {
+                numbers.held_out.take(cell, (*ready).max(config.outside), (*asked).max(config.outside));
             }
             if let Some(peak) = peaks.get_mut(holder) {
                 *peak = peak.max(cell.top);
