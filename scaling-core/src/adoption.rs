@@ -9,6 +9,6 @@ mod days;
 mod deployed;
 mod trial;
 
-pub use days::{DayCost, DaysError, PairedDay, replayed_day, replayed_days};
+pub use days::{DayCost, DaysError, PairedDay, ReplayedDay, replayed_day, replayed_days};
 pub use deployed::deployed;
 pub use trial::{Evidence, Trial, TrialVerdict};

@@ -45,6 +45,8 @@ const SOURCE_SHARE: f64 = 0.5;
 /// Kubernetes kills a pod 30 s after it asked it to end.
 const GRACE: Duration = Duration::from_secs(20);
 const SIDE_BY_SIDE: usize = 16;
+/// Longest that is waited for anything: instants cannot be counted for ever.
+const LONGEST: Duration = Duration::from_secs(86_400);
 const LONGEST_BACKOFF: TimeDelta = TimeDelta::minutes(2);
 
 /// Runs an [`Autoscaler`] over a list of workloads at the instants of a [`Cadence`].
@@ -224,9 +226,9 @@ impl Loop {
     }
 
     /// Sets the time that a tick may take over all workloads, by the machine's monotonic clock. Default: nine tenths of the
-    /// interval, or of a batch's part of it. A longer one makes ticks missed.
+    /// interval, or of a batch's part of it; a day at most. A longer one than the interval makes ticks missed.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.deadline = Some(deadline.min(LONGEST));
         self
     }
 
@@ -237,9 +239,9 @@ impl Loop {
         self
     }
 
-    /// Sets the time that a tick under way may go on for once the end is asked for. Default: 20 s, since Kubernetes kills after 30.
+    /// Sets the time that a tick under way may go on for once the end is asked for. Default: 20 s, since Kubernetes kills after 30; a day at most.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.fleet.grace = grace;
+        self.fleet.grace = grace.min(LONGEST);
         self
     }
 

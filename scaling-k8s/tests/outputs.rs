@@ -263,16 +263,17 @@ proptest! {
     }
 
     /// A trigger of KEDA is active when its next end is not after its next start. By that rule, and the parser it has in common with
-    /// Kubernetes, the most that active triggers ask for is the min of the moment; but on days on which the clock changes.
+    /// Kubernetes, the most that active triggers ask for is the min of the moment; but around changes of the clock: a firing that is skipped
+    /// is made up a week later.
     #[test]
     fn keda_asks_for_the_min_of_the_moment((schedule, monday) in schedules(), minute in 0..7_u32 * 1440) {
         let week = WeekPlan::of(&schedule, bounds(1, 5)).unwrap().without_events().with_highest_max();
         let object = keda::scaled_object(&target(), &week, NonZeroU16::new(70)).unwrap();
         let zone = schedule.time_zone();
         let now = monday + TimeDelta::minutes(minute.into());
-        let day = TimeDelta::days(2);
+        let (before, after) = (TimeDelta::days(2), TimeDelta::days(9));
         let offset = |at: DateTime<Utc>| at.with_timezone(&zone).format("%z").to_string();
-        prop_assume!(offset(now - day) == offset(now + day));
+        prop_assume!(offset(now - before) == offset(now + after));
         let next = |text: &Value| text.as_str().unwrap().parse::<CronExpression>().unwrap().fires_after(zone, now).next().unwrap();
         let active = object["spec"]["triggers"].as_array().unwrap().iter().filter(|trigger| trigger["type"] == "cron").filter(|trigger| {
             next(&trigger["metadata"]["end"]) <= next(&trigger["metadata"]["start"])

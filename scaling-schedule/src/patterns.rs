@@ -289,7 +289,10 @@ fn normal_tails(apart: f64) -> f64 {
     if apart.is_finite() { (2.0 * Normal::standard().sf(apart.abs())).min(1.0) } else { 0.0 }
 }
 
-/// The same of Student's distribution.
+/// The same of Student's distribution. Of what is no number nothing is shown.
 fn student_tails(apart: f64, freedom: f64) -> f64 {
+    if apart.is_nan() {
+        return 1.0;
+    }
     StudentsT::new(0.0, 1.0, freedom).map_or(1.0, |student| (2.0 * student.sf(apart.abs())).min(1.0))
 }

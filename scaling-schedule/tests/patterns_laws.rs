@@ -159,6 +159,28 @@ proptest! {
     }
 }
 
+/// Mean rates of an idle service that decay by halves: the usual load is next to nothing.
+#[test]
+fn a_load_after_days_of_next_to_nothing_is_told() {
+    for nothing in [1e-310, 1e-200, f64::MIN_POSITIVE, 5e-324] {
+        let load = samples(Tz::UTC, 8, 60, |since, _| if since < 5 { nothing } else { 1.0 });
+        let patterns = found(&load);
+        let json = serde_json::to_string(&patterns).unwrap();
+        assert_eq!(serde_json::from_str::<Patterns>(&json).unwrap(), patterns, "{patterns}");
+        let weekly =
+            samples(
+                Tz::UTC,
+                28,
+                60,
+                |since, local| {
+                    if since % 7 == 3 && local.to_string().contains("12:") { 1.0 } else { nothing }
+                },
+            );
+        let json = serde_json::to_string(&found(&weekly)).unwrap();
+        assert!(serde_json::from_str::<Patterns>(&json).is_ok(), "{json}");
+    }
+}
+
 #[test]
 fn odd_series_are_told_and_prove_nothing() {
     let constant = found(&samples(Tz::UTC, 30, 15, |_, _| 0.1));

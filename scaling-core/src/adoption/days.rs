@@ -47,12 +47,26 @@ pub enum DaysError {
     },
 }
 
+/// What a replay of one day came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReplayedDay {
+    /// The day under both.
+    Paired(PairedDay),
+    /// Less than half of its demand was seen: no day to judge by.
+    NotSeen {
+        /// Beginning of the 24 hours.
+        begins: DateTime<Utc>,
+    },
+    /// It is not over in what was seen, and no later one is.
+    NotOver,
+}
+
 /// Replays each whole day of what was seen, from the second on, under both: all days before it are the history that is learnt from, and
 /// nothing after it is known. Of the scenario everything counts but its trace, its history and its length. The first hour of a day settles
-/// and does not count, unless the scenario says otherwise.
+/// and does not count, unless the scenario says otherwise. A day of which less than half was seen is left out, and logged.
 ///
 /// # Errors
-/// [`DaysError`] if what was seen is no load, or a day cannot be replayed. No day is left out in silence. Less than two days is none.
+/// [`DaysError`] if what was seen is no load, or a day cannot be replayed. Less than two days is none.
 pub async fn replayed_days(
     seen: &[ScalingMetrics],
     scenario: &Scenario,
@@ -61,14 +75,16 @@ pub async fn replayed_days(
 ) -> Result<Vec<PairedDay>, DaysError> {
     let mut days = Vec::new();
     for number in 1.. {
-        let Some(day) = replayed_day(seen, scenario, champion, challenger, number).await? else { break };
-        days.push(day);
+        match replayed_day(seen, scenario, champion, challenger, number).await? {
+            ReplayedDay::Paired(day) => days.push(day),
+            ReplayedDay::NotSeen { begins } => tracing::info!(%begins, "a day was not seen, and says nothing"),
+            ReplayedDay::NotOver => break,
+        }
     }
     Ok(days)
 }
 
-/// Replays one of the days of [`replayed_days`], for a host that does something else in between: the first is number 1. None if it is not
-/// over in what was seen.
+/// Replays one of the days of [`replayed_days`], for a host that does something else in between: the first is number 1.
 ///
 /// # Errors
 /// Those of [`replayed_days`].
@@ -78,24 +94,30 @@ pub async fn replayed_day(
     champion: &Candidate,
     challenger: &Candidate,
     number: u32,
-) -> Result<Option<PairedDay>, DaysError> {
+) -> Result<ReplayedDay, DaysError> {
     let instants = || seen.iter().map(|sample| sample.timestamp);
-    let (Some(first), Some(last)) = (instants().min(), instants().max()) else { return Ok(None) };
+    let (Some(first), Some(last)) = (instants().min(), instants().max()) else { return Ok(ReplayedDay::NotOver) };
     let day = |number: u32| first.checked_add_signed(TimeDelta::days(number.into()));
     let (Some(begins), Some(ends)) = (day(number), day(number.saturating_add(1)).filter(|ends| *ends <= last)) else {
-        return Ok(None);
+        return Ok(ReplayedDay::NotOver);
     };
-    let until: Vec<ScalingMetrics> = seen.iter().filter(|sample| sample.timestamp < ends).cloned().collect();
+    // A sample tells of the time before it.
+    let until: Vec<ScalingMetrics> = seen.iter().filter(|sample| sample.timestamp <= ends).cloned().collect();
     let trace = Trace::from_samples(scenario.trace.name(), until, SampleTime::Ends)?;
-    let before = f64::from(number);
-    let day = Scenario { trace: trace.into(), history_share: before / (before + 1.0), ..scenario.clone() };
+    if trace.recorded_within(begins, ends) < TimeDelta::hours(12) {
+        return Ok(ReplayedDay::NotSeen { begins });
+    }
+    // The trace ends with the last demand, which may be before the end of the day.
+    let (start, end) = trace.span();
+    let share = (begins - start).as_seconds_f64() / (end - start).as_seconds_f64();
+    let day = Scenario { trace: trace.into(), history_share: share, ..scenario.clone() };
     let cost = async |candidate| {
         let score = score_one(&day, candidate, &()).await;
         let Score { pod_hours, violating_share, bound_changes: changes, .. } =
             score.map_err(|source| DaysError::Replay { begins, source })?;
         Ok::<_, DaysError>(DayCost { pod_hours, violating_share, changes })
     };
-    Ok(Some(PairedDay { begins, champion: cost(champion).await?, challenger: cost(challenger).await? }))
+    Ok(ReplayedDay::Paired(PairedDay { begins, champion: cost(champion).await?, challenger: cost(challenger).await? }))
 }
 
 #[cfg(test)]
@@ -156,7 +178,9 @@ mod tests {
             assert!(day.challenger.violating_share == 0.0, "{day:?}");
         }
         let one = |number| block_on(replayed_day(&samples, &scenario, &pods(8), &pods(4), number)).unwrap();
-        assert_eq!((one(1), one(9), one(10), one(u32::MAX)), (Some(days[0]), Some(days[8]), None, None));
+        let paired = |day| ReplayedDay::Paired(days[day]);
+        let none = ReplayedDay::NotOver;
+        assert_eq!((one(1), one(9), one(10), one(u32::MAX)), (paired(0), paired(8), none, none));
         assert!(matches!(Trial::default().verdict(&days), TrialVerdict::Promote(_)));
         let alike = block_on(replayed_days(&samples, &scenario, &pods(4), &pods(4))).unwrap();
         assert!(
@@ -164,6 +188,29 @@ mod tests {
         );
         let too_few = block_on(replayed_days(&samples, &scenario, &pods(8), &pods(1))).unwrap();
         assert!(matches!(Trial::default().verdict(&too_few), TrialVerdict::Reject(_)), "cheaper, and nobody is served");
+    }
+
+    /// The day before them counted again under each of their dates, and five won days were eight.
+    #[test]
+    fn days_that_were_not_seen_are_no_days() {
+        let (mut samples, scenario) = seen(10);
+        let from = DateTime::UNIX_EPOCH + TimeDelta::days(4);
+        for sample in &mut samples {
+            if (from..from + TimeDelta::days(3)).contains(&sample.timestamp) {
+                *sample = ScalingMetrics::new(sample.timestamp, 3);
+            }
+        }
+        // Of the ninth day the last quarter is missing, too.
+        let late = DateTime::UNIX_EPOCH + TimeDelta::hours(9 * 24 + 18);
+        samples.retain(|sample| {
+            sample.timestamp < late || sample.timestamp > late + TimeDelta::hours(6) - TimeDelta::seconds(1)
+        });
+        let days = block_on(replayed_days(&samples, &scenario, &pods(8), &pods(4))).unwrap();
+        let begins: Vec<_> = days.iter().map(|day| (day.begins - DateTime::UNIX_EPOCH).num_days()).collect();
+        assert_eq!(begins, [1, 2, 3, 7, 8, 9]);
+        assert!((days[5].champion.pod_hours - 8.0 * 17.0).abs() < 1.0, "{:?}", days[5]);
+        let fourth = block_on(replayed_day(&samples, &scenario, &pods(8), &pods(4), 4)).unwrap();
+        assert_eq!(fourth, ReplayedDay::NotSeen { begins: from });
     }
 
     #[test]

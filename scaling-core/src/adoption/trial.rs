@@ -227,13 +227,13 @@ impl fmt::Display for TrialVerdict {
 }
 
 /// `∫₀¹ (1 + λ)ʷ (1 − λ)ˡ dλ = Σₖ w!/(w−k)! · l!/(l+1+k)!` over k from 0 to w, by parts. A sum of positive terms of which each grows with
-/// w and falls with l is true to the last digits, and its rounding keeps the order.
+/// w and falls with l is true to the last digits, and its rounding keeps the order. At most the largest number, so that JSON can hold it.
 fn wealth(won: u32, lost: u32) -> f64 {
     let (w, l) = (f64::from(won), f64::from(lost));
     let first = 1.0 / (l + 1.0);
     let terms =
         std::iter::successors(Some((0.0, first)), |&(k, term)| Some((k + 1.0, term * ((w - k) / (l + 2.0 + k)))));
-    terms.map(|(_, term)| term).take_while(|term| *term > 0.0).sum()
+    terms.map(|(_, term)| term).take_while(|term| *term > 0.0).sum::<f64>().min(f64::MAX)
 }
 
 #[cfg(test)]

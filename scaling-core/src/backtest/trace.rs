@@ -351,6 +351,13 @@ impl Trace {
         (instant(start), instant(end))
     }
 
+    /// Returns the time between two instants that was recorded.
+    pub fn recorded_within(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> TimeDelta {
+        let (from, until) = (from.timestamp_millis(), until.timestamp_millis());
+        let within = |point: &Point| (point.interval.end_ms.min(until) - point.interval.begin_ms.max(from)).max(0);
+        TimeDelta::milliseconds(self.points.iter().map(within).sum())
+    }
+
     /// Returns the requests per second of one pod at full utilization, as far as the recording shows them: the median of rate over
     /// used CPU.
     pub fn pod_capacity(&self) -> Option<f64> {

@@ -163,6 +163,13 @@ async fn ticks_that_wait_for_nothing_end_at_the_deadline_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deadline_for_ever_is_one() {
+    let run =
+        run(2, hpas(1), vec![], |_| members(0..1), |looped| looped.deadline(Duration::MAX).grace(Duration::MAX)).await;
+    assert_eq!((run.report.ticks, run.report.records), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_workloads_nothing_is_asked_for() {
     let run = run(3, MemoryApplier::new(), vec![], |_| vec![], |looped| looped).await;
     assert_eq!((run.report.ticks, run.report.records, run.report.failed, run.asked.len()), (3, 0, 0, 0));

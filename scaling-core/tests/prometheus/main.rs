@@ -416,6 +416,14 @@ async fn a_fleet_over_the_budget_is_refused_with_the_number() {
     assert!(server.seen().is_empty());
 }
 
+#[tokio::test]
+async fn a_tick_may_take_for_ever() {
+    let server = Server::start(|_, _| answered("vector", &series("web", 0, "5"), "")).await;
+    let budget = QueryBudget { tick: std::time::Duration::MAX, ..QueryBudget::default() };
+    let seen = source(&server, small()).with_budget(budget).observe(&web(), at(0)).await.unwrap();
+    assert_eq!(said(&seen, RATE), Signal::Present(5.0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_costs_a_tick_its_time_and_no_more() {
     let server = Server::start(|seen, _| {

@@ -8,8 +8,9 @@
 //! A cron trigger is a metric of KEDA's HPA, which has the usual tolerance: within 10 % of what a trigger asks for nothing is scaled. So
 //! where 10 pods run and a window asks for 11, it stays at 10. A min is held to the pod.
 //!
-//! A trigger is active when its end comes before its next start. On the day on which the clock skips the start or the end, KEDA therefore
-//! takes the time from one day to the next for the window or for none of it: keep edges out of the hour that the zone skips.
+//! A trigger is active when its end comes before its next start. Where the clock skips a start or an end, KEDA therefore takes
+//! all the time from the firing before it to the one after, a week for a window of one weekday, for the window or for none of it: keep edges
+//! out of the hour that the zone skips.
 //!
 //! ```
 //! use scaling_core::chrono::Weekday::{Fri, Mon};

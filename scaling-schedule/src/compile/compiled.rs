@@ -176,11 +176,15 @@ impl fmt::Display for Unproven {
                 "no schedule: the need grows by {:.0} % a week, and windows that are made once do not",
                 percent(per_week)
             ),
-            Self::DaysDiffer { apart, days, least } => write!(
-                f,
-                "no schedule: days differ by up to {:.0} %, and {days} days do not tell whether they do so by the week; {least} would",
-                percent(apart)
-            ),
+            Self::DaysDiffer { apart, days, least } => {
+                write!(f, "no schedule: ")?;
+                if apart.is_finite() {
+                    write!(f, "days differ by up to {:.0} %", percent(apart))?;
+                } else {
+                    write!(f, "the usual day needs nothing, and others do")?;
+                }
+                write!(f, ", and {days} days do not tell whether they do so by the week; {least} would")
+            }
             Self::NothingGained { pod_hours_a_week, constant_pod_hours_a_week } => write!(
                 f,
                 "no schedule: windows cost {pod_hours_a_week:.0} pod-hours a week, a constant size that holds as much {constant_pod_hours_a_week:.0}"

@@ -9,6 +9,10 @@ const AROUND: usize = 3;
 /// Largest load against the level: more counts as that much, so that one spike does not outweigh a day.
 const HIGHEST: f64 = 20.0;
 
+/// Largest level of a day against the usual one: a load that decays without end leaves a usual one that is next to nothing, and the
+/// quotient of both would be no number.
+const LARGEST: f64 = 1e12;
+
 /// The load against its level, and the levels.
 #[derive(Debug)]
 pub(super) struct Levels {
@@ -72,7 +76,7 @@ pub(super) fn day_against(grid: &Grid, day: usize, usual: &[f64]) -> f64 {
             usually += usual;
         }
     }
-    if usually > 0.0 { sum / usually } else { f64::NAN }
+    if usually > 0.0 { (sum / usually).min(LARGEST) } else { f64::NAN }
 }
 
 /// Median of each slot over some of the days that are judged by; NaN where none was seen.

@@ -72,7 +72,7 @@ impl Statistic {
     /// # Errors
     /// [`InvalidStatistic`] unless it lies between 0 and 100, both excluded.
     pub fn percentile(percent: f64) -> Result<Self, InvalidStatistic> {
-        if percent > 0.0 && percent < 100.0 {
+        if percent / 100.0 > 0.0 && percent < 100.0 {
             Ok(Self::Percentile(Percent(percent)))
         } else {
             Err(InvalidStatistic { name: format!("p{percent}") })

@@ -25,6 +25,8 @@ use crate::target::Target;
 
 /// Difference of clocks that is told: within it, windows of rates still hold enough samples.
 const SKEW: TimeDelta = TimeDelta::seconds(60);
+/// Longest tick: instants cannot be counted for ever.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Most entries of a kind in a [`Report`].
 const LISTED: usize = 100;
@@ -86,10 +88,10 @@ impl PrometheusSource {
         Self { client, set, budget: QueryBudget::default(), limit: DEFAULT_LIMIT, facts, default_facts, known, report }
     }
 
-    /// Sets what may be asked of the server.
+    /// Sets what may be asked of the server. A tick may take a day at most.
     #[must_use]
     pub fn with_budget(mut self, budget: QueryBudget) -> Self {
-        self.budget = budget;
+        self.budget = QueryBudget { tick: budget.tick.min(LONGEST), ..budget };
         self
     }
 

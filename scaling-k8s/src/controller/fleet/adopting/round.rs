@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scaling_core::adoption::{PairedDay, Trial, replayed_day};
+use scaling_core::adoption::{PairedDay, ReplayedDay, Trial, replayed_day};
 use scaling_core::{Adoption, Price};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -79,8 +79,11 @@ async fn days(case: &Arc<Case>, (champion, challenger): Pair, share: &mut Share)
         share.busy = share.busy.saturating_add(took);
         tokio::time::sleep(rest(took, share.of_a_core)).await;
         match day {
-            Some(Ok(Some(day))) => days.push(day),
-            Some(Ok(None)) => break,
+            Some(Ok(ReplayedDay::Paired(day))) => days.push(day),
+            Some(Ok(ReplayedDay::NotSeen { begins })) => {
+                tracing::info!(%begins, "a day was not seen, and says nothing")
+            }
+            Some(Ok(ReplayedDay::NotOver)) => break,
             Some(Err(error)) => return Err(Untried::Replay { why: error.to_string() }),
             None => {
                 let why = format!("the engine was waited for {} s over one day", LONGEST_DAY.as_secs());
