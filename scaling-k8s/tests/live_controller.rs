@@ -11,7 +11,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -217,10 +217,10 @@ fn nothing_is_decided_twice(book: &[(usize, Instant, DecisionRecord)], report: &
     println!("{} records, {} by the replica that stayed; {report}", book.len(), own);
 }
 
-/// An engine that would give every workload as many pods as a floor has, and a floor until an instant.
+/// An engine that gives what the load asks for, and has a floor for some seconds from its first tick on.
 struct Opening {
     load: Load,
-    until: DateTime<Utc>,
+    until: Arc<OnceLock<DateTime<Utc>>>,
 }
 
 #[async_trait]
@@ -231,7 +231,9 @@ impl DecisionEngine for Opening {
 
     fn floor(&self, _: &Target, now: DateTime<Utc>) -> Option<Floor> {
         let window = Reason::Schedule { window: "opening".into(), replicas: 5 };
-        (now < self.until).then(|| Floor::new(5, window).until(self.until))
+        // Long enough for what a busy machine needs between its first tick and its first write.
+        let until = *self.until.get_or_init(|| now + scaling_core::chrono::TimeDelta::seconds(20));
+        (now < until).then(|| Floor::new(5, window).until(until))
     }
 
     async fn decide(&self, seen: &Observation) -> Result<ScalingDecision, EngineError> {
@@ -256,8 +258,8 @@ async fn with_floors_alone_a_floor_that_is_due_is_held_and_given_back_and_nothin
     let (load, book) = (Load::default(), Book::default());
     // More than the floor, which the engine alone asks for: only the one that is under it in full gets them.
     load.set(3, 6);
-    let until_then = DateTime::<Utc>::from(std::time::SystemTime::now()) + scaling_core::chrono::TimeDelta::seconds(8);
-    let engine = Opening { load: load.clone(), until: until_then };
+    let until_then = Arc::new(OnceLock::new());
+    let engine = Opening { load: load.clone(), until: Arc::clone(&until_then) };
     let controller = FleetController::builder(client.clone(), load, engine)
         .recorder(Keeps(0, Arc::clone(&book)))
         .cadence(Cadence::new(INTERVAL).unwrap())
@@ -273,7 +275,7 @@ async fn with_floors_alone_a_floor_that_is_due_is_held_and_given_back_and_nothin
     until("the floor that is due is held", || min_is("floors", 5)).await;
     until("in full, what the engine asks for is there", || min_is("full", 6)).await;
     until("the floor is given back when it ends", || min_is("floors", 1)).await;
-    assert!(until_then <= DateTime::<Utc>::from(std::time::SystemTime::now()), "not before");
+    assert!(*until_then.get().unwrap() <= DateTime::<Utc>::from(std::time::SystemTime::now()), "not before");
     stop.request();
     run.await.unwrap();
     assert_eq!(mins(&client).await["observe"], 1, "nothing is written to one that is observed");

@@ -21,8 +21,8 @@ use super::fleet;
 use super::measure::{Server, Usage};
 use super::support::{ADMIN, ControlPlane};
 
-/// Time for anything that is waited for.
-const LIMIT: Duration = Duration::from_secs(600);
+/// Time for anything that is waited for: less than the box that the tests run in.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Four pods of each workload under its usual load, and more than double for some.
 #[derive(Clone, Default)]

@@ -81,7 +81,7 @@ async fn days(case: &Arc<Case>, (champion, challenger): Pair, share: &mut Share)
         match day {
             Some(Ok(ReplayedDay::Paired(day))) => days.push(day),
             Some(Ok(ReplayedDay::NotSeen { begins })) => {
-                tracing::info!(%begins, "a day was not seen, and says nothing")
+                tracing::info!(%begins, "a day was not seen, and says nothing");
             }
             Some(Ok(ReplayedDay::NotOver)) => break,
             Some(Err(error)) => return Err(Untried::Replay { why: error.to_string() }),
