@@ -18,7 +18,7 @@ use examples::{Failure, MayClose};
 use scaling_core::{ApplyMode, Target};
 use scaling_k8s::resting::{Release, release};
 use scaling_k8s::stage::{DamagedStage, ReachedStage};
-use scaling_k8s::{KubeHpaApplier, Released};
+use scaling_k8s::{DamagedText, KubeHpaApplier, Released};
 use serde_json::Value;
 
 const EXAMPLES: &str = "Examples:
@@ -106,7 +106,7 @@ fn in_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     }
     match release(&hpa, &arguments.field_manager).map_err(|error| bad(&error))? {
         Release::Done => match ReachedStage::of(&hpa, &arguments.field_manager) {
-            Ok(None) | Err(DamagedStage::Foreign) => writeln!(out, "nothing of ours is at this HPA")?,
+            Ok(None) | Err(DamagedStage::Text(DamagedText::Foreign)) => writeln!(out, "nothing of ours is at this HPA")?,
             _ => writeln!(out, "its bounds are the owner's; the stage of its adoption is removed")?,
         },
         Release::Restore { bounds, .. } => {

@@ -35,6 +35,7 @@ pub use resources::{EffectPolicy, InUse, PodUsage, Preview, ResizeApplier, Resiz
 pub use scale::ScaleApplier;
 pub use vertical::VerticalApplier;
 
+use crate::annotation::DamagedText;
 use crate::history::{self, HistoryRecorder};
 use crate::ownership::OwnershipPolicy;
 use answer::{backend, refused, unapplied, unknown};
@@ -315,7 +316,7 @@ impl KubeHpaApplier {
         let earlier = match history::of_hpa(&read.json, &self.manager) {
             Ok(earlier) => earlier,
             // With it in the body its owner would have to allow the whole write.
-            Err(why @ history::InvalidHistory::Foreign) => {
+            Err(why @ history::InvalidHistory::Text(DamagedText::Foreign)) => {
                 if recorder.is_news_of_foreign(target) {
                     tracing::warn!(target_workload = %target, %why, "annotation {} is left as it is, and changes are not told there", history::ANNOTATION);
                 }

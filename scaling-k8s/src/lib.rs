@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod annotation;
 pub mod api;
 #[cfg(feature = "client")]
 mod applier;
@@ -28,6 +29,7 @@ pub mod resting;
 pub mod stage;
 pub mod vertical;
 
+pub use annotation::DamagedText;
 #[cfg(feature = "client")]
 pub use applier::{
     ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, EffectPolicy, InUse,

@@ -40,9 +40,10 @@ pub use memory::{DamagedMemory, FormerOwner, RestingBounds};
 pub(crate) use release::remove;
 pub use release::{Release, ReleaseError, release};
 
+use crate::annotation;
 use crate::history::ANNOTATION as HISTORY;
 use crate::manifest::{API_VERSION, KIND};
-use crate::ownership::{Entry, Operation, entries};
+use crate::ownership::{Entry, entries};
 use scaling_core::hpa::InvalidHpa;
 
 /// Key of the annotation that keeps the resting bounds.
@@ -129,21 +130,10 @@ impl Seen {
         let bounds = bounds(hpa)?;
         let identity = Identity::of(hpa);
         let ours = Ours::of(hpa, manager);
-        let text = annotation(hpa);
-        let remembered = match text {
-            None => None,
-            Some(_) if ours.known && !ours.annotation => Some(Err(DamagedMemory::Foreign)),
-            Some(text) => Some(text.as_str().map_or(Err(DamagedMemory::NoText), RestingBounds::decode)),
-        };
-        let remembered = match remembered {
-            Some(Ok(kept)) if kept.uid.is_some() && identity.uid.is_some() && kept.uid != identity.uid => {
-                Some(Err(DamagedMemory::OtherObject))
-            }
-            other => other,
-        };
+        let remembered = remembered(hpa, manager);
         let present = Owners::of(hpa, manager);
         let (state, memory, former) = match remembered {
-            Some(Ok(kept)) => {
+            Ok(Some(kept)) => {
                 let changed: Vec<Bound> =
                     Bound::BOTH.into_iter().filter(|bound| ours.changed(*bound, &kept, bounds)).collect();
                 let state = HpaState::new(bounds).with_resting(rested(&kept, bounds, &changed));
@@ -153,10 +143,10 @@ impl Seen {
                 let former = kept.former.iter().filter_map(stays).chain(present.of_bounds(&changed)).collect();
                 (state, memory, former)
             }
-            Some(Err(damaged)) => {
+            Err(damaged) => {
                 (HpaState::new(bounds), Memory::Damaged(damaged), present.of_bounds(&Bound::BOTH).collect())
             }
-            None => {
+            Ok(None) => {
                 let (state, former) = (HpaState::new(bounds), present.of_bounds(&Bound::BOTH).collect());
                 if !ours.bounds.is_empty() {
                     (state, Memory::Lost, former)
@@ -223,13 +213,11 @@ struct Ours {
 
 impl Ours {
     fn of(hpa: &Value, manager: &str) -> Self {
-        let mut ours = Self { known: false, annotation: false, history: false, bounds: Vec::new() };
-        let (key, history) = (format!("f:{ANNOTATION}"), format!("f:{HISTORY}"));
+        let [annotation, history] = [ANNOTATION, HISTORY].map(|key| annotation::is_applied(hpa, key, manager));
+        let mut ours = Self { known: false, annotation, history, bounds: Vec::new() };
         for entry in entries(hpa) {
             ours.known = true;
-            if is_ours(&entry, manager) {
-                ours.annotation |= entry.owns(&["f:metadata", "f:annotations", &key]);
-                ours.history |= entry.owns(&["f:metadata", "f:annotations", &history]);
+            if entry.is_applied_by(manager) {
                 ours.bounds.extend(Bound::BOTH.into_iter().filter(|bound| entry.owns(&["f:spec", bound.key()])));
             }
         }
@@ -246,16 +234,12 @@ impl Ours {
     }
 }
 
-fn is_ours(entry: &Entry<'_>, manager: &str) -> bool {
-    entry.manager == manager && entry.operation == Some(Operation::Apply) && entry.subresource.is_none()
-}
-
 /// The managers besides ours that own a bound.
 struct Owners(Vec<FormerOwner>);
 
 impl Owners {
     fn of(hpa: &Value, manager: &str) -> Self {
-        let others = entries(hpa).filter(|entry| !is_ours(entry, manager) && entry.subresource.is_none());
+        let others = entries(hpa).filter(|entry| !entry.is_applied_by(manager) && entry.subresource.is_none());
         let owners = others.filter_map(|entry| {
             let fields = Bound::BOTH.into_iter().filter(|bound| entry.owns(&["f:spec", bound.key()]));
             FormerOwner::new(entry.manager, entry.operation?, fields.collect())
@@ -279,21 +263,18 @@ fn rested(kept: &RestingBounds, now: Bounds, changed: &[Bound]) -> Bounds {
     Bounds::new(min, max).unwrap_or(now)
 }
 
-fn annotation(hpa: &Value) -> Option<&Value> {
-    hpa.pointer("/metadata/annotations")?.get(ANNOTATION)
+/// What is kept at an HPA, and may be used; none if nothing is.
+fn remembered(hpa: &Value, manager: &str) -> Result<Option<RestingBounds>, DamagedMemory> {
+    let Some(text) = annotation::text(hpa, ANNOTATION, manager)? else { return Ok(None) };
+    let kept = RestingBounds::decode(text)?;
+    annotation::check_object(hpa, kept.uid.as_deref())?;
+    Ok(Some(kept))
 }
 
 /// The field manager under which a whole HPA is created.
 #[cfg(feature = "client")]
 pub(crate) fn creator(manager: &str) -> String {
-    derived(manager, "-create")
-}
-
-/// A manager of ours for something else than the bounds: the name with an ending, of no more bytes than the API server takes.
-pub(crate) fn derived(manager: &str, ending: &str) -> String {
-    let most = memory::MAX_MANAGER - ending.len();
-    let end = (0..=most.min(manager.len())).rev().find(|end| manager.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}{ending}", manager.get(..end).unwrap_or_default())
+    annotation::derived(manager, "-create")
 }
 
 /// Returns true if nobody owns the bounds and the annotation but ourselves and who has created the HPA for us.
@@ -305,14 +286,14 @@ pub(crate) fn is_as_created(hpa: &Value, manager: &str) -> bool {
         Bound::BOTH.into_iter().any(|bound| entry.owns(&["f:spec", bound.key()]))
             || entry.owns(&["f:metadata", "f:annotations", &key])
     };
-    let mut owners = entries(hpa).filter(|entry| !is_ours(entry, manager)).filter(owns).peekable();
+    let mut owners = entries(hpa).filter(|entry| !entry.is_applied_by(manager)).filter(owns).peekable();
     owners.peek().is_some() && owners.all(|entry| entry.manager == creator)
 }
 
 /// The text of the annotation, if there is one.
 #[cfg(feature = "client")]
 pub(crate) fn kept_at(hpa: &Value) -> Option<&str> {
-    annotation(hpa)?.as_str()
+    annotation::value(hpa, ANNOTATION)?.as_str()
 }
 
 pub(crate) fn bounds(hpa: &Value) -> Result<Bounds, InvalidHpa> {

@@ -13,9 +13,8 @@ use scaling_core::chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::annotation::{self, DamagedText, derived};
 use crate::manifest::{API_VERSION, KIND};
-use crate::ownership::{Operation, entries};
-use crate::resting::derived;
 
 /// Key of the annotation that keeps the stage.
 pub const ANNOTATION: &str = "kube-scaling/adoption";
@@ -37,33 +36,9 @@ pub fn manager(bounds: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DamagedStage {
-    /// Another field manager wrote it: a manifest was copied with everything in it, or somebody has set it by hand.
-    #[error("another field manager wrote it")]
-    Foreign,
-    /// It was made for another object of the same name.
-    #[error("it was made for an earlier object of this name")]
-    OtherObject,
-    /// It is no text.
-    #[error("it is no text")]
-    NoText,
-    /// It is longer than any that we write.
-    #[error("it has {bytes} bytes; at most {MAX_BYTES} are read")]
-    TooLong {
-        /// Length, in bytes.
-        bytes: usize,
-    },
-    /// It is not what we write.
-    #[error("it cannot be read: {why}")]
-    Unreadable {
-        /// Fault, with its place.
-        why: String,
-    },
-    /// A newer release wrote it.
-    #[error("it is of version {found}, and this release reads version {VERSION}")]
-    Version {
-        /// Version in the text.
-        found: u64,
-    },
+    /// It is none of ours, or not as we write it.
+    #[error(transparent)]
+    Text(#[from] DamagedText),
     /// It says that a stage was reached that is not above the one to begin with.
     #[error("{stage} is not reached from {begins}")]
     NotAbove {
@@ -128,15 +103,7 @@ impl ReachedStage {
     /// # Errors
     /// [`DamagedStage`] with the reason why it tells nothing.
     pub fn decode(text: &str) -> Result<Self, DamagedStage> {
-        if text.len() > MAX_BYTES {
-            return Err(DamagedStage::TooLong { bytes: text.len() });
-        }
-        let unreadable = |error: serde_json::Error| DamagedStage::Unreadable { why: error.to_string() };
-        let value: Value = serde_json::from_str(text).map_err(unreadable)?;
-        if let Some(found) = value.get("v").and_then(Value::as_u64).filter(|version| *version != VERSION) {
-            return Err(DamagedStage::Version { found });
-        }
-        let Text { stage, begins, engine, since, uid, .. } = serde_json::from_value(value).map_err(unreadable)?;
+        let Text { stage, begins, engine, since, uid, .. } = annotation::read_version(text, MAX_BYTES, VERSION)?;
         if stage <= begins {
             return Err(DamagedStage::NotAbove { stage, begins });
         }
@@ -149,28 +116,16 @@ impl ReachedStage {
     /// # Errors
     /// [`DamagedStage`] if the annotation tells nothing. Where the metadata carry no managed fields, nobody else counts as its owner.
     pub fn of(hpa: &Value, bounds: &str) -> Result<Option<Self>, DamagedStage> {
-        let Some(text) = hpa.pointer("/metadata/annotations").and_then(|all| all.get(ANNOTATION)) else {
-            return Ok(None);
-        };
-        if entries(hpa).next().is_some() && !is_kept(hpa, bounds) {
-            return Err(DamagedStage::Foreign);
-        }
-        let reached = Self::decode(text.as_str().ok_or(DamagedStage::NoText)?)?;
-        let uid = hpa.pointer("/metadata/uid").and_then(Value::as_str);
-        if reached.uid.is_some() && uid.is_some() && reached.uid.as_deref() != uid {
-            return Err(DamagedStage::OtherObject);
-        }
+        let Some(text) = annotation::text(hpa, ANNOTATION, &manager(bounds))? else { return Ok(None) };
+        let reached = Self::decode(text)?;
+        annotation::check_object(hpa, reached.uid.as_deref())?;
         Ok(Some(reached))
     }
 }
 
 /// Returns true if the annotation is there and ours, whatever it says.
 pub(crate) fn is_kept(hpa: &Value, bounds: &str) -> bool {
-    let (ours, key) = (manager(bounds), format!("f:{ANNOTATION}"));
-    entries(hpa).any(|entry| {
-        let is_ours = entry.manager == ours && entry.operation == Some(Operation::Apply) && entry.subresource.is_none();
-        is_ours && entry.owns(&["f:metadata", "f:annotations", &key])
-    })
+    annotation::is_applied(hpa, ANNOTATION, &manager(bounds))
 }
 
 /// The body of the server-side apply that keeps a stage, or that takes the annotation away, at the object of this identity and no other.
@@ -216,20 +171,20 @@ mod tests {
         let (ours, text) = ("kube-scaling-adoption", Value::from(reached().encode()));
         let of = |hpa: &Value| ReachedStage::of(hpa, "kube-scaling");
         assert_eq!(of(&hpa("a", ours, "Apply", &text)), Ok(Some(reached())));
-        assert_eq!(of(&hpa("b", ours, "Apply", &text)), Err(DamagedStage::OtherObject));
-        assert_eq!(of(&hpa("a", "kubectl", "Apply", &text)), Err(DamagedStage::Foreign));
-        assert_eq!(of(&hpa("a", ours, "Update", &text)), Err(DamagedStage::Foreign));
-        assert_eq!(of(&hpa("a", ours, "Apply", &json!(7))), Err(DamagedStage::NoText));
+        assert_eq!(of(&hpa("b", ours, "Apply", &text)), Err(DamagedText::OtherObject.into()));
+        assert_eq!(of(&hpa("a", "kubectl", "Apply", &text)), Err(DamagedText::Foreign.into()));
+        assert_eq!(of(&hpa("a", ours, "Update", &text)), Err(DamagedText::Foreign.into()));
+        assert_eq!(of(&hpa("a", ours, "Apply", &json!(7))), Err(DamagedText::NoText.into()));
         assert_eq!(of(&json!({ "metadata": { "annotations": {} } })), Ok(None));
         let said = |text: &str| ReachedStage::decode(text).unwrap_err();
-        assert!(matches!(said("floors"), DamagedStage::Unreadable { .. }));
-        assert_eq!(said(r#"{"v":2}"#), DamagedStage::Version { found: 2 });
-        assert_eq!(said(&"x".repeat(2000)), DamagedStage::TooLong { bytes: 2000 });
+        assert!(matches!(said("floors"), DamagedStage::Text(DamagedText::Unreadable { .. })));
+        assert_eq!(said(r#"{"v":2}"#), DamagedText::Version { found: 2, read: 1 }.into());
+        assert_eq!(said(&"x".repeat(2000)), DamagedText::TooLong { bytes: 2000, most: MAX_BYTES }.into());
         let back = ReachedStage { begins: Adoption::Full, ..reached() };
         assert!(matches!(said(&back.encode()), DamagedStage::NotAbove { .. }));
         assert!(matches!(
             said(r#"{"v":1,"stage":"all","begins":"observe","since":"2026-01-01T00:00:00Z"}"#),
-            DamagedStage::Unreadable { .. }
+            DamagedStage::Text(DamagedText::Unreadable { .. })
         ));
     }
 

@@ -11,6 +11,7 @@ use scaling_core::{
     Applied, ApplyError, ApplyMode, Bounds, BoundsChange, BoundsPolicy, DecisionRecord, Floor, GuardContext, Guards,
     HardLimits, HpaPlan, HpaState, Outcome, Reason, Recorder, ScalingDecision, Step, Target,
 };
+use scaling_k8s::DamagedText;
 use scaling_k8s::history::{
     ANNOTATION, Change, EventSeries, History, HistoryRecorder, InvalidHistory, RollbackRefused, of_hpa,
 };
@@ -290,12 +291,16 @@ fn an_hpa_tells_its_changes_if_they_are_ours() {
     let told = of_hpa(&telling(&text, "us"), "us").unwrap();
     assert_eq!(told, kept.of(&target()).cloned().collect::<Vec<_>>());
     assert_eq!(of_hpa(&json!({}), "us"), Ok(Vec::new()), "none is no fault");
-    assert_eq!(of_hpa(&telling(&text, "them"), "us"), Err(InvalidHistory::Foreign));
+    assert_eq!(of_hpa(&telling(&text, "them"), "us"), Err(DamagedText::Foreign.into()));
     let mut hidden = telling(&text, "us");
     hidden["metadata"]["managedFields"] = Value::Null;
     assert!(of_hpa(&hidden, "us").is_ok_and(|told| told.len() == 2));
-    for damaged in [json!(3), json!("[{]"), json!("[{\"n\":1}]"), json!("{}")] {
-        assert!(matches!(of_hpa(&telling(&damaged, "us"), "us"), Err(InvalidHistory::Unreadable { .. })), "{damaged}");
+    assert_eq!(of_hpa(&telling(&json!(3), "us"), "us"), Err(DamagedText::NoText.into()));
+    for damaged in [json!("[{]"), json!("[{\"n\":1}]"), json!("{}")] {
+        assert!(
+            matches!(of_hpa(&telling(&damaged, "us"), "us"), Err(InvalidHistory::Text(DamagedText::Unreadable { .. }))),
+            "{damaged}"
+        );
     }
     let mut turned = told.clone();
     turned.reverse();
@@ -358,9 +363,15 @@ fn an_annotation_holds_the_latest_that_fit() {
     assert_eq!(some.last(), all.last());
     assert_eq!(kept.annotation(&target(), 10), "[]");
     for damaged in ["", "{}", "[1]", &text[..text.len() - 1], &text.replace("\"n\":", "\"m\":")] {
-        assert!(matches!(History::read_annotation(damaged), Err(InvalidHistory::Unreadable { .. })), "{damaged}");
+        assert!(
+            matches!(History::read_annotation(damaged), Err(InvalidHistory::Text(DamagedText::Unreadable { .. }))),
+            "{damaged}"
+        );
     }
-    assert!(matches!(History::read_annotation(&" ".repeat(1 << 20)), Err(InvalidHistory::TooLong { .. })));
+    assert!(matches!(
+        History::read_annotation(&" ".repeat(1 << 20)),
+        Err(InvalidHistory::Text(DamagedText::TooLong { .. }))
+    ));
 }
 
 #[test]

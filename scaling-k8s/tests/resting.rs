@@ -7,9 +7,8 @@ mod server;
 
 use proptest::prelude::*;
 use scaling_core::Bounds;
-use scaling_k8s::resting::{
-    ANNOTATION, Bound, DamagedMemory, Memory, Release, ReleaseError, RestingBounds, Seen, release,
-};
+use scaling_k8s::DamagedText;
+use scaling_k8s::resting::{ANNOTATION, Bound, Memory, Release, ReleaseError, RestingBounds, Seen, release};
 use serde_json::{Value, json};
 use server::Server;
 
@@ -150,11 +149,11 @@ fn an_annotation_that_was_copied_is_not_ours() {
     let mut copy = server.hpa.clone();
     copy["metadata"]["managedFields"] = json!([{ "manager": "kubectl", "operation": "Update", "fieldsV1": {
         "f:metadata": { "f:annotations": { format!("f:{ANNOTATION}"): {} } }, "f:spec": { "f:minReplicas": {}, "f:maxReplicas": {} } } }]);
-    assert_eq!(seen(&copy).memory, Memory::Damaged(DamagedMemory::Foreign));
+    assert_eq!(seen(&copy).memory, Memory::Damaged(DamagedText::Foreign.into()));
     assert_eq!(release(&copy, US), Ok(Release::Done), "and it is not ours to remove");
     let mut again = server.hpa.clone();
     again["metadata"]["uid"] = "another".into();
-    assert_eq!(seen(&again).memory, Memory::Damaged(DamagedMemory::OtherObject));
+    assert_eq!(seen(&again).memory, Memory::Damaged(DamagedText::OtherObject.into()));
     // A cache without managed fields cannot tell whose it is.
     let mut bare = server.hpa.clone();
     bare["metadata"].as_object_mut().unwrap().remove("managedFields");

@@ -4,7 +4,7 @@ use scaling_core::Target;
 use serde_json::Value;
 
 use super::{Change, History, cut};
-use crate::ownership::{Operation, entries};
+use crate::annotation::{self, DamagedText};
 
 /// Key of the annotation that shows the latest changes.
 pub const ANNOTATION: &str = "kube-scaling/history";
@@ -17,21 +17,9 @@ const MAX_WHY: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidHistory {
-    /// It is longer than any that we write.
-    #[error("it has {bytes} bytes; at most {MAX_BYTES} are read")]
-    TooLong {
-        /// Length, in bytes.
-        bytes: usize,
-    },
-    /// It is not what we write.
-    #[error("it cannot be read: {why}")]
-    Unreadable {
-        /// Fault, with its place.
-        why: String,
-    },
-    /// Another field manager wrote it: a manifest was copied with everything in it, or somebody made it up.
-    #[error("another field manager wrote it")]
-    Foreign,
+    /// It is none of ours, or not as we write it.
+    #[error(transparent)]
+    Text(#[from] DamagedText),
     /// Its changes are not in the order of their numbers, as those that we write are.
     #[error("change #{number} stands after change #{before}")]
     Disordered {
@@ -53,11 +41,7 @@ impl History {
     /// # Errors
     /// [`InvalidHistory`] if it is none.
     pub fn read_annotation(text: &str) -> Result<Vec<Change>, InvalidHistory> {
-        if text.len() > MAX_BYTES {
-            return Err(InvalidHistory::TooLong { bytes: text.len() });
-        }
-        let unreadable = |error: serde_json::Error| InvalidHistory::Unreadable { why: error.to_string() };
-        let changes: Vec<Change> = serde_json::from_str(text).map_err(unreadable)?;
+        let changes: Vec<Change> = annotation::read(text, MAX_BYTES)?;
         let disordered = changes.windows(2).find_map(|pair| match pair {
             [one, next] if next.number <= one.number => Some((next.number, one.number)),
             _ => None,
@@ -78,22 +62,7 @@ impl History {
 /// # Errors
 /// [`InvalidHistory`] if it is none of ours, or damaged. Then there is no way back that rests on it.
 pub fn of_hpa(hpa: &Value, manager: &str) -> Result<Vec<Change>, InvalidHistory> {
-    let Some(text) = hpa.pointer("/metadata/annotations").and_then(|annotations| annotations.get(ANNOTATION)) else {
-        return Ok(Vec::new());
-    };
-    let key = format!("f:{ANNOTATION}");
-    let (mut known, mut ours) = (false, false);
-    for entry in entries(hpa) {
-        known = true;
-        let is_ours =
-            entry.manager == manager && entry.operation == Some(Operation::Apply) && entry.subresource.is_none();
-        ours |= is_ours && entry.owns(&["f:metadata", "f:annotations", &key]);
-    }
-    if known && !ours {
-        return Err(InvalidHistory::Foreign);
-    }
-    let no_text = || InvalidHistory::Unreadable { why: "it is no text".to_owned() };
-    History::read_annotation(text.as_str().ok_or_else(no_text)?)
+    annotation::text(hpa, ANNOTATION, manager)?.map_or(Ok(Vec::new()), History::read_annotation)
 }
 
 /// Text of the annotation with one more change, of at most so many bytes. A number that an earlier change has already becomes the next one.

@@ -48,6 +48,11 @@ impl Entry<'_> {
         self.manager == manager && (self.operation == Some(Operation::Apply) || self.subresource == Some("scale"))
     }
 
+    /// Returns true if this manager applied it to the object itself, as we do.
+    pub(crate) fn is_applied_by(&self, manager: &str) -> bool {
+        self.manager == manager && self.operation == Some(Operation::Apply) && self.subresource.is_none()
+    }
+
     pub(crate) fn owns(&self, path: &[&str]) -> bool {
         path.iter().try_fold(self.fields, |fields, key| fields.get(key)).is_some()
     }

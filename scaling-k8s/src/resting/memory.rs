@@ -2,49 +2,23 @@
 
 use scaling_core::{Bounds, InvalidBounds};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Bound;
+use crate::annotation::{DamagedText, MAX_MANAGER, read_version};
 use crate::ownership::Operation;
 
 /// Version of the text.
 const VERSION: u64 = 1;
 /// Longest text that is read, in bytes.
 const MAX_BYTES: usize = 4096;
-/// Longest name of a field manager that the API server takes, in bytes.
-pub(super) const MAX_MANAGER: usize = 128;
 
 /// Reasons why the annotation tells nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DamagedMemory {
-    /// Another field manager wrote it: a manifest was copied with everything in it.
-    #[error("another field manager wrote it")]
-    Foreign,
-    /// It was made for another object of the same name.
-    #[error("it was made for an earlier object of this name")]
-    OtherObject,
-    /// It is no text.
-    #[error("it is no text")]
-    NoText,
-    /// It is longer than any that we write.
-    #[error("it has {bytes} bytes; at most {MAX_BYTES} are read")]
-    TooLong {
-        /// Length, in bytes.
-        bytes: usize,
-    },
-    /// It is not what we write.
-    #[error("it cannot be read: {why}")]
-    Unreadable {
-        /// Fault, with its place.
-        why: String,
-    },
-    /// A newer release wrote it.
-    #[error("it is of version {found}, and this release reads version {VERSION}")]
-    Version {
-        /// Version in the text.
-        found: u64,
-    },
+    /// It is none of ours, or not as we write it.
+    #[error(transparent)]
+    Text(#[from] DamagedText),
     /// Its bounds cannot be.
     #[error("its bounds cannot be: {0}")]
     Bounds(#[from] InvalidBounds),
@@ -138,15 +112,7 @@ impl RestingBounds {
     /// # Errors
     /// [`DamagedMemory`] with the reason why it tells nothing.
     pub fn decode(text: &str) -> Result<Self, DamagedMemory> {
-        if text.len() > MAX_BYTES {
-            return Err(DamagedMemory::TooLong { bytes: text.len() });
-        }
-        let unreadable = |error: serde_json::Error| DamagedMemory::Unreadable { why: error.to_string() };
-        let value: Value = serde_json::from_str(text).map_err(unreadable)?;
-        if let Some(found) = value.get("v").and_then(Value::as_u64).filter(|version| *version != VERSION) {
-            return Err(DamagedMemory::Version { found });
-        }
-        let Text { resting, written, uid, former, .. } = serde_json::from_value(value).map_err(unreadable)?;
+        let Text { resting, written, uid, former, .. } = read_version(text, MAX_BYTES, VERSION)?;
         let resting = Bounds::new(resting.0, resting.1)?;
         let written = Bounds::new(written.0, written.1)?;
         Ok(Self { resting, written, uid, former })

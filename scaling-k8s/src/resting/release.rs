@@ -4,7 +4,8 @@ use scaling_core::Bounds;
 use scaling_core::hpa::InvalidHpa;
 use serde_json::{Map, Value, json};
 
-use super::{ANNOTATION, Bound, FormerOwner, HISTORY, Ours, Seen, annotation};
+use super::{ANNOTATION, Bound, FormerOwner, HISTORY, Ours, Seen};
+use crate::annotation;
 use crate::manifest::API_VERSION;
 use crate::ownership::Operation;
 
@@ -68,7 +69,7 @@ pub fn release(hpa: &Value, manager: &str) -> Result<Release, ReleaseError> {
     let ours = Ours::of(hpa, manager);
     if !ours.known {
         // One on which we never wrote may well have none.
-        return if annotation(hpa).is_none() { Ok(Release::Done) } else { Err(ReleaseError::NoManagedFields) };
+        return if annotation::value(hpa, ANNOTATION).is_none() { Ok(Release::Done) } else { Err(ReleaseError::NoManagedFields) };
     }
     if !ours.annotation && !ours.history && ours.bounds.is_empty() {
         return Ok(Release::Done);
