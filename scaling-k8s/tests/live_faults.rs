@@ -7,66 +7,22 @@
 mod shop;
 mod support;
 
-use std::time::Duration;
-
 use futures::future::join_all;
 use scaling_core::guard::Cooldown;
 use scaling_core::{Bounds, Guards, Outcome, Step};
 use shop::Shop;
+use support::faults::{Fault, heal};
 use support::proxy::{Proxy, Treatment};
 use support::{ADMIN, ControlPlane};
-
-/// Longer than an applier of these tests waits for an answer.
-const TOO_LATE: Duration = Duration::from_millis(2500);
-
-/// The kinds of request that an applier sends.
-#[derive(Clone, Copy, Debug)]
-enum Request {
-    Read,
-    DryRun,
-    Write,
-}
-
-impl Request {
-    fn is(self, method: &str, query: &str) -> bool {
-        let dry_run = query.contains("dryRun=All");
-        match self {
-            Self::Read => method == "GET",
-            Self::DryRun => method == "PATCH" && dry_run,
-            Self::Write => method == "PATCH" && !dry_run,
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault_of_the_api_server_loses_or_doubles_a_change() {
     let Some(assets) = support::assets() else { return };
     let mut plane = ControlPlane::start(&assets).await;
     let proxy = Proxy::start(plane.config(ADMIN), |path| path.contains("/horizontalpodautoscalers/")).await;
-    let mut cases = Vec::new();
-    for treatment in [
-        Treatment::Refuse(409),
-        Treatment::Refuse(429),
-        Treatment::Refuse(500),
-        Treatment::Refuse(503),
-        Treatment::LoseRequest,
-        Treatment::LoseAnswer,
-        Treatment::Delay(Duration::from_millis(100)),
-        Treatment::Delay(TOO_LATE),
-        Treatment::DelayAnswer(TOO_LATE),
-    ] {
-        for request in [Request::Read, Request::DryRun, Request::Write] {
-            for times in [1, usize::MAX] {
-                cases.push((treatment, request, times));
-            }
-        }
-    }
-    let cases = cases.into_iter().enumerate().map(|(number, (treatment, request, times))| {
+    let cases = Fault::all().into_iter().enumerate().map(|(number, fault)| {
         let (plane, proxy) = (&plane, &proxy);
-        async move {
-            let what = format!("{treatment:?} of {request:?}, {times} times");
-            a_fault(plane, proxy, &format!("case-{number}"), &what, (treatment, request, times)).await;
-        }
+        async move { a_fault(plane, proxy, &format!("case-{number}"), fault).await }
     });
     join_all(cases).await;
     lost_answers_count_for_the_cooldown(&plane, &proxy).await;
@@ -74,22 +30,15 @@ async fn no_fault_of_the_api_server_loses_or_doubles_a_change() {
 }
 
 /// Three wishes, each met by the fault at first; the next tick is undisturbed.
-async fn a_fault(plane: &ControlPlane, proxy: &Proxy, name: &str, what: &str, fault: (Treatment, Request, usize)) {
-    let (treatment, request, times) = fault;
+async fn a_fault(plane: &ControlPlane, proxy: &Proxy, name: &str, fault: Fault) {
+    let what = &*format!("{fault:?}");
     let mut shop = Shop::open(plane.client(ADMIN), proxy.client(), name, Guards::only_hard_limits()).await;
     let mut changes = Vec::new();
     for (wish, expected) in [(12, (6, 17)), (20, (10, 25)), (2, (1, 7))] {
         let (before, generation) = shop.stored().await;
-        let mut left = times;
-        proxy.treat(name, move |method, query| {
-            if left == 0 || !request.is(method, query) {
-                return Treatment::Pass;
-            }
-            left -= 1;
-            treatment
-        });
+        fault.strike(proxy, name);
         let faulty = shop.tick(wish).await;
-        proxy.treat(name, |_, _| Treatment::Pass);
+        heal(proxy, name);
         let (found, found_generation) = shop.stored().await;
         match faulty {
             Outcome::Applied => assert_eq!(found_generation, generation + 1, "{what}: applied"),
@@ -122,15 +71,10 @@ async fn lost_answers_count_for_the_cooldown(plane: &ControlPlane, proxy: &Proxy
         assert_eq!(shop.tick(40).await, Outcome::Applied);
         shop.pods = 40;
         shop.wait(3600);
-        proxy.treat(
-            name,
-            move |method, query| {
-                if Request::Write.is(method, query) { treatment } else { Treatment::Pass }
-            },
-        );
+        Fault::of_writes(treatment).strike(proxy, name);
         let lost = shop.tick(30).await;
         assert!(matches!(lost, Outcome::Failed { may_have_happened: true, .. }), "{name}: {lost:?}");
-        proxy.treat(name, |_, _| Treatment::Pass);
+        heal(proxy, name);
         let next = shop.tick(20).await;
         if arrived {
             assert!(matches!(&next, Outcome::Refused { guard, .. } if guard == "cooldown"), "{name}: {next:?}");
@@ -151,15 +95,10 @@ async fn the_api_server_stops_and_comes_back(plane: &mut ControlPlane, proxy: &P
     let (before, generation) = shop.stored().await;
     for (number, wish, lost) in [(1, 20, false), (2, 30, true)] {
         if lost {
-            proxy.treat(
-                name,
-                move |method, query| {
-                    if Request::Write.is(method, query) { Treatment::LoseAnswer } else { Treatment::Pass }
-                },
-            );
+            Fault::of_writes(Treatment::LoseAnswer).strike(proxy, name);
             let outcome = shop.tick(wish).await;
             assert!(matches!(outcome, Outcome::Failed { may_have_happened: true, .. }), "{outcome:?}");
-            proxy.treat(name, |_, _| Treatment::Pass);
+            heal(proxy, name);
         }
         plane.stop_api_server();
         for _ in 0..3 {

@@ -12,33 +12,13 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use controller::{Controller, FLEET_LEASES};
+use support::faults::{Fault, heal};
 use support::proxy::{Proxy, Treatment};
 use support::{ADMIN, ControlPlane};
 
-/// Longer than the applier of these tests waits for an answer.
-const TOO_LATE: Duration = Duration::from_millis(2500);
 const LIMIT: Duration = Duration::from_secs(90);
 /// The collection, which is listed and watched.
 const HPAS: &str = "horizontalpodautoscalers";
-
-/// Kinds of request that an applier sends.
-#[derive(Clone, Copy, Debug)]
-enum Request {
-    Read,
-    DryRun,
-    Write,
-}
-
-impl Request {
-    fn is(self, method: &str, query: &str) -> bool {
-        let dry_run = query.contains("dryRun=All");
-        match self {
-            Self::Read => method == "GET",
-            Self::DryRun => method == "PATCH" && dry_run,
-            Self::Write => method == "PATCH" && !dry_run,
-        }
-    }
-}
 
 fn is_watch(query: &str) -> bool {
     query.contains("watch=")
@@ -52,33 +32,13 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
     }
 }
 
-/// Each fault has an HPA of its own, so that all happen at once.
-fn cases() -> Vec<(Treatment, Request, usize)> {
-    let mut cases = Vec::new();
-    for treatment in [
-        Treatment::Refuse(409),
-        Treatment::Refuse(429),
-        Treatment::Refuse(500),
-        Treatment::Refuse(503),
-        Treatment::LoseRequest,
-        Treatment::LoseAnswer,
-        Treatment::Delay(Duration::from_millis(100)),
-        Treatment::Delay(TOO_LATE),
-        Treatment::DelayAnswer(TOO_LATE),
-    ] {
-        for request in [Request::Read, Request::DryRun, Request::Write] {
-            cases.extend([1, usize::MAX].map(|times| (treatment, request, times)));
-        }
-    }
-    cases
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault_loses_or_doubles_a_change_of_the_whole_controller() {
     let Some(assets) = support::assets() else { return };
     let mut plane = ControlPlane::start(&assets).await;
     let proxy = Proxy::start(plane.config(ADMIN), |_| false).await;
-    let names: Vec<String> = (0..cases().len()).map(|number| format!("case-{number}")).collect();
+    // Each fault has an HPA of its own, so that all happen at once.
+    let names: Vec<String> = (0..Fault::all().len()).map(|number| format!("case-{number}")).collect();
     let mut controller = Controller::start(plane.client(ADMIN), proxy.client(), &names).await;
 
     for pods in [6, 9, 12] {
@@ -93,27 +53,21 @@ async fn no_fault_loses_or_doubles_a_change_of_the_whole_controller() {
 
 async fn requests_for_hpas_fail(proxy: &Proxy, controller: &mut Controller, names: &[String], pods: u32) {
     let before = controller.stored().await;
-    for (name, (treatment, request, times)) in names.iter().zip(cases()) {
-        let mut left = times;
-        proxy.treat(name, move |method, query| {
-            if left == 0 || !request.is(method, query) {
-                return Treatment::Pass;
-            }
-            left -= 1;
-            treatment
-        });
+    let faults = Fault::all();
+    for (name, fault) in names.iter().zip(&faults) {
+        fault.strike(proxy, name);
     }
     controller.want(pods);
     controller.ticks(3).await;
     for name in names {
-        proxy.treat(name, |_, _| Treatment::Pass);
+        heal(proxy, name);
     }
     // What was late has come by now, and was too late.
     proxy.idle().await;
     controller.ticks(2).await;
     let what = |name: &String| {
         let place = names.iter().position(|one| one == name);
-        place.map_or_else(|| name.clone(), |place| format!("{:?}", cases()[place]))
+        place.map_or_else(|| name.clone(), |place| format!("{:?}", faults[place]))
     };
     for (name, (min, generation)) in controller.stored().await {
         assert_eq!(min, pods, "{}: two ticks after the fault", what(&name));
@@ -134,7 +88,7 @@ async fn the_leases_cannot_be_written(proxy: &Proxy, controller: &mut Controller
         assert_eq!(controller.stored().await, before, "{treatment:?}: nothing is written without a hold");
         controller.want(12);
         for lease in FLEET_LEASES {
-            proxy.treat(lease, |_, _| Treatment::Pass);
+            heal(proxy, lease);
         }
         until("all is held again", || async { controller.shards() == 4 }).await;
     }
@@ -181,7 +135,7 @@ async fn watches_fail(proxy: &Proxy, controller: &mut Controller) {
         }
         controller.is_as_it_should_be(&what).await;
     }
-    proxy.treat(HPAS, |_, _| Treatment::Pass);
+    heal(proxy, HPAS);
 }
 
 /// The API server itself says 410: it was started anew, and has no events from before.
@@ -192,7 +146,7 @@ async fn old_versions_are_gone(plane: &mut ControlPlane, proxy: &Proxy, controll
     controller.edit("case-0", "unseen", "1").await;
     plane.stop_api_server();
     plane.start_api_server_again().await;
-    proxy.treat(HPAS, |_, _| Treatment::Pass);
+    heal(proxy, HPAS);
     controller.a_world_that_goes_on("after-410").await;
     assert!(proxy.gone() > gone, "the API server has said 410");
     assert!(controller.cache.health().lists > lists, "and everything was listed anew");

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -16,6 +15,8 @@ use scaling_core::{
 use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::history::{History, HistoryRecorder};
 use serde_json::{Value, json};
+
+use crate::support::faults::PATIENCE;
 
 /// Wants so many pods.
 struct Wish(Arc<AtomicU32>);
@@ -58,7 +59,7 @@ impl Shop {
         direct.create(&params, &serde_json::from_value(hpa).unwrap()).await.unwrap();
         let (source, wish) = (Arc::new(MemorySource::new()), Arc::new(AtomicU32::new(0)));
         let history = Arc::new(HistoryRecorder::new(History::new(), "kube-scaling"));
-        let applier = KubeHpaApplier::new(client).force().timeout(Duration::from_secs(1));
+        let applier = KubeHpaApplier::new(client).force().timeout(PATIENCE);
         let parts = Autoscaler::builder().source(source.clone()).engine(Wish(wish.clone())).applier(applier);
         let autoscaler = parts.recorder(history.clone()).guards(guards).mode(ApplyMode::Apply).build();
         let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();

@@ -24,6 +24,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::support::faults::PATIENCE;
 use crate::until;
 
 /// Leases of the controller's replicas and shards.
@@ -91,7 +92,7 @@ impl Controller {
             LeaseTiming::new(Duration::from_secs(6), Duration::from_secs(4), Duration::from_millis(250)).unwrap();
         let leases = LeaseSettings::new("fleet", "default", "replica").unwrap().shards(4).unwrap().timing(timing);
         let controller = FleetController::builder(client.clone(), load.clone(), load.clone())
-            .writing(KubeHpaApplier::new(client).timeout(Duration::from_secs(1)))
+            .writing(KubeHpaApplier::new(client).timeout(PATIENCE))
             .leases(leases)
             .recorder(book.clone())
             .cadence(Cadence::new(Duration::from_secs(1)).unwrap())

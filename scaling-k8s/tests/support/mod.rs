@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod aggregated;
+pub(crate) mod faults;
 pub(crate) mod local;
 mod nodes;
 mod process;
