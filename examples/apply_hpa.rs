@@ -17,7 +17,7 @@ use examples::by_hand::{self, Extent};
 use examples::manifest::{HpaArguments, HpaFile};
 use examples::{Failure, MayClose};
 use scaling_core::{ApplyError, ApplyMode, Bounds, BoundsPolicy, HpaApplier, HpaPlan, HpaState, Proposal, Target};
-use scaling_k8s::{HpaManifest, KubeHpaApplier, diff};
+use scaling_k8s::{HpaManifest, KubeHpaApplier, Writer, diff};
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --features live --example apply_hpa -- hpa.yaml --min 6
@@ -79,9 +79,9 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
     runtime.block_on(async {
         let client = scaling_k8s::connect(context).await.map_err(Failure::input)?;
-        let applier = KubeHpaApplier::new(client).field_manager(&arguments.field_manager);
-        let applier = if arguments.force { applier.force() } else { applier };
-        in_cluster(&applier, arguments, &manifest, wanted, out).await
+        let writer = Writer::new(client).field_manager(&arguments.field_manager);
+        let writer = if arguments.force { writer.force() } else { writer };
+        in_cluster(&KubeHpaApplier::new(writer), arguments, &manifest, wanted, out).await
     })
 }
 

@@ -15,11 +15,11 @@ use comfy_table::{Table, TableStyle};
 use examples::Failure;
 use examples::live::arguments::target;
 use scaling_core::{HpaApplier, MetricsSource, Observation, SignalKind, Target};
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::clusters::{Clusters, ClustersConfig, contexts};
 use scaling_k8s::kube::Client;
 use scaling_k8s::kube::config::Kubeconfig;
 use scaling_k8s::metrics_api::{MetricsApi, MetricsApiConfig};
+use scaling_k8s::{KubeHpaApplier, Writer};
 
 /// Several clusters as one: the bounds of each HPA, what its workload does, and which clusters answer.
 #[derive(Debug, Parser)]
@@ -87,7 +87,8 @@ async fn show(clients: Clusters<Client>, options: &Options, out: &mut impl Write
     let clients = clients.with_config(config).map_err(Failure::input)?;
     // Done before its cluster is given up, so that what could be asked is not lost with what could not.
     let limits = MetricsApiConfig::default().with_deadline(deadline.mul_f64(0.9));
-    let appliers = clients.each(|_, client| KubeHpaApplier::new(client.clone()).timeout(deadline.mul_f64(0.9)));
+    let writer = |client: &Client| Writer::new(client.clone()).timeout(deadline.mul_f64(0.9));
+    let appliers = clients.each(|_, client| KubeHpaApplier::new(writer(client)));
     let source = |_: &str, client: &Client| MetricsApi::new(client.clone()).with_config(limits.clone());
     let sources = clients.try_each(source).map_err(Failure::input)?;
 

@@ -29,7 +29,7 @@ use scaling_core::record::Tee;
 use scaling_core::telemetry::serve::Server;
 use scaling_core::telemetry::{Health, Metrics};
 use scaling_core::{ApplyMode, ChangeLog, DecisionRecord, HardLimits, Outcome, RemovalBudget, Step, Target};
-use scaling_k8s::KubeHpaApplier;
+use scaling_k8s::Writer;
 use scaling_k8s::controller::cache::HpaCache;
 use scaling_k8s::controller::fleet::{AdoptionTrials, FleetController, FleetHealth, Leaving};
 use scaling_k8s::controller::lease::LeaseSettings;
@@ -203,13 +203,13 @@ async fn operate(options: &Options, parts: Parts) -> Result<(), Failure> {
     if let Some(selector) = &options.selector {
         cache = cache.label_selector(selector);
     }
-    let writer = KubeHpaApplier::new(client.clone());
+    let writer = Writer::new(client);
+    let writer = if options.force { writer.force() } else { writer };
     let start = Instant::now();
     let engine = candidates::engine(&options.engine)?().map_err(Failure::input)?;
     let mut controller =
-        FleetController::builder(client, source.clone(), metrics.timed(engine, move || start.elapsed()))
+        FleetController::builder(writer, source.clone(), metrics.timed(engine, move || start.elapsed()))
             .watching(cache)
-            .writing(if options.force { writer.force() } else { writer })
             .recorder(recorder)
             .limits(options.limits.unwrap_or_default())
             .removal_budget(parts.budget)

@@ -18,7 +18,7 @@ use examples::{Failure, MayClose};
 use scaling_core::{ApplyMode, Target};
 use scaling_k8s::resting::{Release, release};
 use scaling_k8s::stage::{DamagedStage, ReachedStage};
-use scaling_k8s::{DamagedText, KubeHpaApplier, Released};
+use scaling_k8s::{DamagedText, KubeHpaApplier, Released, Writer};
 use serde_json::Value;
 
 const EXAMPLES: &str = "Examples:
@@ -62,7 +62,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = scaling_k8s::connect(context).await.map_err(Failure::input)?;
-        let applier = KubeHpaApplier::new(client).field_manager(&arguments.field_manager);
+        let applier = KubeHpaApplier::new(Writer::new(client).field_manager(&arguments.field_manager));
         let mode = match (arguments.apply, arguments.server_dry_run) {
             (true, _) => ApplyMode::Apply,
             (_, true) => ApplyMode::ServerDryRun,
@@ -106,7 +106,9 @@ fn in_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     }
     match release(&hpa, &arguments.field_manager).map_err(|error| bad(&error))? {
         Release::Done => match ReachedStage::of(&hpa, &arguments.field_manager) {
-            Ok(None) | Err(DamagedStage::Text(DamagedText::Foreign)) => writeln!(out, "nothing of ours is at this HPA")?,
+            Ok(None) | Err(DamagedStage::Text(DamagedText::Foreign)) => {
+                writeln!(out, "nothing of ours is at this HPA")?
+            }
             _ => writeln!(out, "its bounds are the owner's; the stage of its adoption is removed")?,
         },
         Release::Restore { bounds, .. } => {

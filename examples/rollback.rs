@@ -23,11 +23,11 @@ use scaling_core::{
     ApplyMode, Bounds, BoundsPolicy, ChangeLog, GuardContext, Guards, HardLimits, HpaApplier, HpaPlan, HpaState,
     RemovalBudget, StepLimit, Target,
 };
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::history::{History, RollbackRefused, of_hpa};
 use scaling_k8s::k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use scaling_k8s::kube::{Api, Client};
 use scaling_k8s::resting::Seen;
+use scaling_k8s::{KubeHpaApplier, Writer};
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --features live --example rollback -- --records records
@@ -125,7 +125,7 @@ async fn in_cluster(
     let Some(number) = arguments.to else { return Ok(()) };
     let targets: Vec<&Target> = targets.iter().collect();
     let target = one(&targets)?;
-    let applier = KubeHpaApplier::new(client).field_manager(&arguments.manager);
+    let applier = KubeHpaApplier::new(Writer::new(client).field_manager(&arguments.manager));
     let state = applier.current(target).await.map_err(Failure::failed)?;
     let Some(plan) = way_back(arguments, &past, target, number, state, now, out)? else { return Ok(()) };
     applier.apply(&plan, ApplyMode::ServerDryRun).await.map_err(Failure::failed)?;

@@ -15,7 +15,7 @@ use examples::by_hand::{self, Extent};
 use examples::live::arguments::target;
 use examples::{Failure, MayClose};
 use scaling_core::{BoundsPolicy, HpaApplier, Proposal, ScalingDecision, Target};
-use scaling_k8s::ScaleApplier;
+use scaling_k8s::{ScaleApplier, Writer};
 
 const EXAMPLES: &str = "Examples:
   cargo run --release --features live --example scale_workload -- --target shop/worker --replicas 6 --context staging
@@ -53,18 +53,19 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
     runtime.block_on(async {
         let client = scaling_k8s::connect(context).await.map_err(Failure::input)?;
-        scaled(ScaleApplier::new(client), arguments, target, replicas, out).await
+        let writer = Writer::new(client);
+        let writer = if arguments.force { writer.force() } else { writer };
+        scaled(&ScaleApplier::new(writer), arguments, target, replicas, out).await
     })
 }
 
 async fn scaled(
-    applier: ScaleApplier,
+    applier: &ScaleApplier,
     arguments: &Arguments,
     target: &Target,
     replicas: u32,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let applier = if arguments.force { applier.force() } else { applier };
     let state = applier.current(target).await.map_err(Failure::failed)?;
     let runs = state.bounds.min();
     writeln!(out, "{target}: {runs} pods are asked for")?;

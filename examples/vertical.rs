@@ -28,7 +28,7 @@ use scaling_k8s::ownership::OwnershipPolicy;
 use scaling_k8s::vertical::{
     Checked, Effect, HpaUsage, Pace, PodSizes, Refused, Resize, Simulation, Situation, Usage, check,
 };
-use scaling_k8s::{EffectPolicy, KubeHpaApplier, PodUsage, ResizeApplier, ResizeWay};
+use scaling_k8s::{EffectPolicy, KubeHpaApplier, PodUsage, ResizeApplier, ResizeWay, Writer};
 use serde_json::Value;
 
 const EXAMPLES: &str = "Examples:
@@ -136,7 +136,9 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
             Err(ApplyError::NotFound { .. }) => HpaState::new(Bounds::new(1, MAX_REPLICAS).map_err(Failure::failed)?),
             Err(error) => return Err(Failure::failed(error)),
         };
-        in_cluster(&ResizeApplier::new(client), &source, seen, state, arguments, out).await
+        let writer = Writer::new(client);
+        let writer = if arguments.force { writer.force() } else { writer };
+        in_cluster(&ResizeApplier::new(writer), &source, seen, state, arguments, out).await
     })
 }
 
@@ -156,7 +158,7 @@ async fn in_cluster(
         applier = applier.way(ResizeWay::Rollout);
     }
     if arguments.force {
-        applier = applier.force().effect(EffectPolicy::Tell).ownership(OwnershipPolicy::Take);
+        applier = applier.effect(EffectPolicy::Tell).ownership(OwnershipPolicy::Take);
     }
     let used = usage.in_use(&target, &arguments.container);
     let mode = arguments.mode();

@@ -7,7 +7,7 @@ use scaling_k8s::clusters::Clusters;
 use scaling_k8s::k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use scaling_k8s::kube::{self, Api, Client};
 use scaling_k8s::ownership::OwnershipPolicy;
-use scaling_k8s::{ClientFault, HpaManifest, KubeHpaApplier, Manifests};
+use scaling_k8s::{ClientFault, HpaManifest, KubeHpaApplier, Manifests, Writer};
 
 use super::Setup;
 use super::source::question;
@@ -42,8 +42,11 @@ pub(super) fn applier(
 ) -> Result<(Box<dyn HpaApplier>, ApplyMode), Failure> {
     if let Some(client) = client {
         let mode = if setup.live.apply { ApplyMode::Apply } else { ApplyMode::Plan };
-        let applier = KubeHpaApplier::new(client.clone());
-        let applier = if setup.live.take { applier.ownership(OwnershipPolicy::Take).force() } else { applier };
+        let applier = if setup.live.take {
+            KubeHpaApplier::new(Writer::new(client.clone()).force()).ownership(OwnershipPolicy::Take)
+        } else {
+            KubeHpaApplier::new(client.clone())
+        };
         return Ok((Box::new(applier), mode));
     }
     let mut in_memory = MemoryApplier::new();

@@ -16,13 +16,13 @@ mod retry_after;
 mod scale;
 mod stage;
 mod vertical;
+mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::{Api, Client};
+use kube::Api;
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 use serde_json::Value;
 
@@ -34,6 +34,7 @@ pub use release::Released;
 pub use resources::{EffectPolicy, InUse, PodUsage, Preview, ResizeApplier, ResizeWay, Resized, UsedWithin};
 pub use scale::ScaleApplier;
 pub use vertical::VerticalApplier;
+pub use writer::Writer;
 
 use crate::annotation::DamagedText;
 use crate::history::{self, HistoryRecorder};
@@ -42,7 +43,7 @@ use answer::{backend, refused, unapplied, unknown};
 use owners::Owners;
 use rehearsed::Rehearsed;
 use request::{Body, Read, Written};
-use retry::{Fate, Patience};
+use retry::Fate;
 
 use crate::resting;
 
@@ -51,14 +52,14 @@ const HISTORY_BYTES: usize = 2 << 10;
 
 /// Reads HPAs and moves their bounds by server-side apply, under a field manager of its own.
 ///
-/// A field that another manager owns is not taken: that is an [`ApplyError::Conflict`], unless the host [forces](Self::force) it.
+/// A field that another manager owns is not taken: that is an [`ApplyError::Conflict`], unless the host [forces](Writer::force) it.
 /// Nothing but `minReplicas`, `maxReplicas` and one annotation is written (two with [`history`](Self::history)); a plan that changes what pods request is refused as a whole
 /// ([`crate::repository`] writes it as manifests). The annotation keeps the **resting bounds**, those that the owner of the HPA set:
 /// every read tells them, whichever process wrote before, and a bound that somebody changed since is the owner's from then on
 /// ([`crate::resting`]). [`release`](Self::release) gives everything back and leaves no trace.
 ///
 /// Before the first write to an HPA the server validates it in a dry run. What the server was too busy for (429, 503), a read that took
-/// too long, and a write that met a newer version are tried again, for as long as [`timeout`](Self::timeout) allows.
+/// too long, and a write that met a newer version are tried again, for as long as the [time](Writer::timeout) of the writer allows.
 ///
 /// An error tells whether the change may have happened (law 12): a write that was sent and has neither a yes nor a no as its
 /// answer is [`ApplyError::Backend`]. A failed read, a failed dry run, and a write that never left or was answered with a no are
@@ -71,20 +72,16 @@ const HISTORY_BYTES: usize = 2 << 10;
 /// [`Survey`](crate::ownership::Survey) as well.
 ///
 /// ```no_run
-/// use std::time::Duration;
-/// use scaling_k8s::KubeHpaApplier;
+/// use scaling_k8s::{KubeHpaApplier, connect_from_environment};
 ///
 /// # async fn connect() -> Result<KubeHpaApplier, scaling_k8s::ConnectError> {
-/// let applier = KubeHpaApplier::connect().await?.field_manager("shop-autoscaler").timeout(Duration::from_secs(5));
+/// let applier = KubeHpaApplier::new(connect_from_environment().await?);
 /// # Ok(applier)
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct KubeHpaApplier {
-    client: Client,
-    manager: String,
-    force: bool,
-    timeout: Duration,
+    writer: Writer,
     rehearsed: Rehearsed,
     owners: Owners,
     history: Option<Arc<HistoryRecorder>>,
@@ -92,61 +89,15 @@ pub struct KubeHpaApplier {
 
 impl std::fmt::Debug for KubeHpaApplier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KubeHpaApplier")
-            .field("manager", &self.manager)
-            .field("force", &self.force)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("KubeHpaApplier").field("writer", &self.writer).finish_non_exhaustive()
     }
 }
 
 impl KubeHpaApplier {
-    /// Creates an applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
-    /// several has an applier for each.
-    pub fn new(client: Client) -> Self {
-        Self {
-            owners: Owners::new(client.clone()),
-            client,
-            manager: "kube-scaling".to_owned(),
-            force: false,
-            timeout: Duration::from_secs(10),
-            rehearsed: Rehearsed::default(),
-            history: None,
-        }
-    }
-
-    /// Creates an applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
-    ///
-    /// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
-    ///
-    /// # Errors
-    /// [`ConnectError`] if there is no usable configuration.
-    pub async fn connect() -> Result<Self, ConnectError> {
-        Ok(Self::new(connect::connect_from_environment().await?))
-    }
-
-    /// Sets the field manager to write under. Default: `kube-scaling`. Two managers that write the same HPA conflict; one that is
-    /// renamed conflicts with its former self.
-    #[must_use]
-    pub fn field_manager(mut self, name: impl Into<String>) -> Self {
-        self.manager = name.into();
-        self
-    }
-
-    /// Takes the bounds over from the managers that own them. Default: it does not, and reports a conflict. A former owner that
-    /// goes on writing takes them back: force only where no other tool writes them.
-    #[must_use]
-    pub fn force(mut self) -> Self {
-        self.force = true;
-        self
-    }
-
-    /// Sets the time that one call may take, with all that it asks of the API server. Default: 10 s. What is not answered by then has
-    /// failed, and no write is begun in the last tenth of it.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
+    /// Creates an applier that writes through `writer`, or with its defaults through a client.
+    pub fn new(writer: impl Into<Writer>) -> Self {
+        let writer = writer.into();
+        Self { owners: Owners::new(writer.client.clone()), writer, rehearsed: Rehearsed::default(), history: None }
     }
 
     /// Sets what is done where somebody else sets the size of the workload, as [`crate::ownership`] finds them: another HPA, KEDA, a CronJob,
@@ -171,6 +122,13 @@ impl KubeHpaApplier {
         self
     }
 
+    /// Writes under this field manager.
+    #[cfg(feature = "controller")]
+    pub(crate) fn under(mut self, manager: &str) -> Self {
+        self.writer = self.writer.field_manager(manager);
+        self
+    }
+
     /// Asks for no list of HPAs to find others of a workload: `hpas` knows them.
     #[cfg(feature = "controller")]
     pub(crate) fn knowing_hpas(
@@ -182,13 +140,13 @@ impl KubeHpaApplier {
     }
 
     fn api(&self, target: &Target) -> Api<HorizontalPodAutoscaler> {
-        Api::namespaced(self.client.clone(), &target.namespace)
+        Api::namespaced(self.writer.client.clone(), &target.namespace)
     }
 
     /// The reason to refuse, if an apply of ours would take something away from this HPA.
     fn would_remove(&self, hpa: &HorizontalPodAutoscaler) -> Option<String> {
-        let lost = ownership::would_be_lost(&hpa.metadata, &self.manager);
-        let (manager, fields) = (&self.manager, lost.join(", "));
+        let lost = ownership::would_be_lost(&hpa.metadata, &self.writer.manager);
+        let (manager, fields) = (&self.writer.manager, lost.join(", "));
         let why = || {
             format!(
                 "field manager {manager:?} has applied {fields} too and would remove it; use one for the bounds alone"
@@ -201,7 +159,7 @@ impl KubeHpaApplier {
 #[async_trait]
 impl HpaApplier for KubeHpaApplier {
     async fn current(&self, target: &Target) -> Result<HpaState, ApplyError> {
-        self.read(target, &Patience::new(self.timeout)).await.map(|read| read.seen.state.bounds_only())
+        self.read(target, &self.writer.patience()).await.map(|read| read.seen.state.bounds_only())
     }
 
     async fn apply(&self, plan: &HpaPlan, mode: ApplyMode) -> Result<Applied, ApplyError> {
@@ -221,28 +179,28 @@ impl KubeHpaApplier {
     /// The HPA as the API server has it now, with its version.
     #[cfg(feature = "controller")]
     pub(crate) async fn read_now(&self, target: &Target) -> Result<(HpaState, Option<String>), ApplyError> {
-        let read = self.read(target, &Patience::new(self.timeout)).await?;
+        let read = self.read(target, &self.writer.patience()).await?;
         Ok((read.seen.state.bounds_only(), read.hpa.metadata.resource_version))
     }
 
     /// The whole HPA as the API server has it now, with its resting bounds.
     #[cfg(feature = "controller")]
     pub(crate) async fn read_whole(&self, target: &Target) -> Result<(HorizontalPodAutoscaler, Bounds), ApplyError> {
-        let read = self.read(target, &Patience::new(self.timeout)).await?;
+        let read = self.read(target, &self.writer.patience()).await?;
         Ok((read.hpa, read.seen.state.resting))
     }
 
     /// The HPA as the API server has it now, in the JSON of the API.
     #[cfg(feature = "controller")]
     pub(crate) async fn json_now(&self, target: &Target) -> Result<Value, ApplyError> {
-        Ok(self.read(target, &Patience::new(self.timeout)).await?.json)
+        Ok(self.read(target, &self.writer.patience()).await?.json)
     }
 
     /// The same of an HPA that was read or written already.
     #[cfg(feature = "controller")]
     pub(crate) fn told(&self, hpa: &HorizontalPodAutoscaler) -> Option<(HpaState, Option<String>)> {
         let json = serde_json::to_value(hpa).ok()?;
-        let seen = resting::Seen::of(&json, &self.manager).ok()?;
+        let seen = resting::Seen::of(&json, &self.writer.manager).ok()?;
         Some((seen.state.bounds_only(), hpa.metadata.resource_version.clone()))
     }
 
@@ -253,7 +211,7 @@ impl KubeHpaApplier {
         mode: ApplyMode,
     ) -> Result<(Applied, Box<HorizontalPodAutoscaler>), ApplyError> {
         let (target, old, new) = (plan.target(), plan.old_bounds(), plan.new_bounds());
-        let mut patience = Patience::new(self.timeout);
+        let mut patience = self.writer.patience();
         let mut earlier = Earlier::default();
         // The attempts are used up, with the last answer.
         let mut last: Option<String> = None;
@@ -313,7 +271,7 @@ impl KubeHpaApplier {
     fn add_history(&self, plan: &HpaPlan, read: &Read, body: &mut Value) {
         let Some(recorder) = &self.history else { return };
         let target = plan.target();
-        let earlier = match history::of_hpa(&read.json, &self.manager) {
+        let earlier = match history::of_hpa(&read.json, &self.writer.manager) {
             Ok(earlier) => earlier,
             // With it in the body its owner would have to allow the whole write.
             Err(why @ history::InvalidHistory::Text(DamagedText::Foreign)) => {

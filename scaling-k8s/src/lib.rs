@@ -34,7 +34,7 @@ pub use annotation::DamagedText;
 pub use applier::{
     ConnectError, CreateError, CronJobApplier, CronJobError, CronJobErrorKind, CronJobsApplied, EffectPolicy, InUse,
     KubeHpaApplier, PodUsage, Preview, Released, ResizeApplier, ResizeWay, Resized, ScaleApplier, UsedWithin,
-    VerticalApplier, connect, connect_from_environment,
+    VerticalApplier, Writer, connect, connect_from_environment,
 };
 #[cfg(feature = "client")]
 pub use client_fault::{ClientFault, MissingRight};

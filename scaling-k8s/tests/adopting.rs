@@ -14,7 +14,6 @@ use std::time::Duration;
 use api::Api;
 use scaling_core::live::{LoopReport, Stop};
 use scaling_core::{Adoption, ApplyMode, Currency, Price};
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::fleet::{
     AdoptionReport, AdoptionStep, AdoptionTrials, FleetController, FleetHealth, Untried,
 };
@@ -39,10 +38,10 @@ impl Running {
             kept.lock().unwrap().push(report.clone());
             assert_ne!(report.target.hpa, "untold", "the host cannot tell of it");
         });
-        let controller = FleetController::builder(client.clone(), Seen, knows.clone())
+        let controller = FleetController::builder(client, Seen, knows.clone())
             .engine("bomb", knows.clone())
             .engine("other", knows.clone())
-            .writing(KubeHpaApplier::new(client).ownership(OwnershipPolicy::Take))
+            .ownership(OwnershipPolicy::Take)
             .price(Price::per_pod_hour(0.05, Currency::USD).unwrap())
             .clock(Fast::new(world::start(), 1))
             .mode(mode)

@@ -10,11 +10,12 @@ use std::time::Duration;
 use api::{Api, Lost};
 use kube::Client;
 use scaling_core::conformance::{self, applier::plan as plan_of};
-use scaling_core::{ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, Target};
-use scaling_k8s::KubeHpaApplier;
+use scaling_core::{ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, MemorySource, RuleBasedEngine, Target};
 use scaling_k8s::controller::applier::CachedApplier;
 use scaling_k8s::controller::cache::HpaCache;
+use scaling_k8s::controller::fleet::FleetController;
 use scaling_k8s::ownership::OwnershipPolicy;
+use scaling_k8s::{KubeHpaApplier, Writer};
 
 fn bounds(min: u32, max: u32) -> Bounds {
     Bounds::new(min, max).unwrap()
@@ -208,4 +209,13 @@ async fn both_write_and_read_under_the_managers_name_of_the_cache() {
     let applier = CachedApplier::new(cache, writer(client));
     applier.apply(&plan(), ApplyMode::Apply).await.unwrap();
     assert_eq!(api.managers(), ["shop-autoscaler", "shop-autoscaler"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_reads_under_the_managers_name_of_its_writer() {
+    let client = Api::with("web", bounds(2, 6)).serve();
+    let writer = Writer::new(client.clone()).field_manager("shop-autoscaler");
+    let fleet = FleetController::builder(writer, MemorySource::new(), RuleBasedEngine::default());
+    let fleet = fleet.watching(HpaCache::builder(client).namespace("shop")).build();
+    assert_eq!(fleet.cache().field_manager(), "shop-autoscaler");
 }

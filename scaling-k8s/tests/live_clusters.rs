@@ -14,9 +14,9 @@ use std::time::Duration;
 use kube::Client;
 use scaling_core::conformance::applier::plan;
 use scaling_core::{ApplyError, ApplyMode, Bounds, HpaApplier, MetricsSource, Target};
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::clusters::{Clusters, ClustersConfig, PartHealth, ServiceAccount};
 use scaling_k8s::metrics_api::MetricsApi;
+use scaling_k8s::{KubeHpaApplier, Writer};
 use serde_json::{Value, json};
 use support::{ADMIN, ControlPlane, PLAIN};
 
@@ -65,7 +65,8 @@ async fn one_of_two_is_killed(eu: ControlPlane, us: ControlPlane) {
     let config = ClustersConfig::default().with_deadlines(Duration::from_secs(5), Duration::from_secs(5));
     let both = Clusters::new(clients).unwrap().with_default("eu").unwrap().with_config(config).unwrap();
     let sources = both.each(|_, client| MetricsApi::new(client.clone()));
-    let both = both.each(|_, client| KubeHpaApplier::new(client.clone()).force().timeout(Duration::from_secs(4)));
+    let writer = |client: &Client| Writer::new(client.clone()).force().timeout(Duration::from_secs(4));
+    let both = both.each(|_, client| KubeHpaApplier::new(writer(client)));
     let web = |cluster: &str| Target::deployment("default", "web").in_cluster(cluster);
     assert_eq!(both.current(&web("eu")).await.unwrap().bounds, bounds(2, 6));
     assert_eq!(both.current(&web("us")).await.unwrap().bounds, bounds(2, 8));

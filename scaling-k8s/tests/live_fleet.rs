@@ -17,11 +17,11 @@ mod support;
 use std::time::Duration;
 
 use scaling_core::{ApplyError, HpaApplier, Outcome, RuleBasedEngine, Step};
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::applier::CachedApplier;
 use scaling_k8s::controller::cache::HpaCache;
 use scaling_k8s::controller::settings::Mode;
 use scaling_k8s::ownership::OwnershipPolicy;
+use scaling_k8s::{KubeHpaApplier, Writer};
 
 use fleet::Fleet;
 use measure::Usage;
@@ -61,7 +61,7 @@ async fn a_fleet_of(hpas: usize) {
     assert!(targets.iter().all(|target| target.mode() == Mode::Full));
 
     // Looking for other owners before a first write is counted elsewhere.
-    let writer = KubeHpaApplier::new(client.clone()).force().ownership(OwnershipPolicy::Take);
+    let writer = KubeHpaApplier::new(Writer::new(client.clone()).force()).ownership(OwnershipPolicy::Take);
     let applier = CachedApplier::new(cache.clone(), writer);
     let mut fleet = Fleet::new(&targets, applier);
     println!(
@@ -134,7 +134,7 @@ async fn an_outage(fleet: &Fleet, plane: &mut ControlPlane) {
     let client = plane.client(ADMIN);
     let cache = HpaCache::builder(client.clone()).namespace("default").stale_after(Duration::from_secs(3)).start();
     cache.ready().await;
-    let applier = CachedApplier::new(cache.clone(), KubeHpaApplier::new(client.clone()).force());
+    let applier = CachedApplier::new(cache.clone(), KubeHpaApplier::new(Writer::new(client.clone()).force()));
     // None of those that were changed.
     let mut small = fleet.part(1..51, applier.clone());
 

@@ -25,9 +25,9 @@ use kube::Client;
 use kube::client::Body;
 use scaling_core::conformance::applier::plan as plan_of;
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, Target};
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::ownership::OwnershipPolicy;
 use scaling_k8s::resting::{ANNOTATION, RestingBounds};
+use scaling_k8s::{KubeHpaApplier, Writer};
 use serde_json::{Value, json};
 use tower_test::mock::{Handle, pair};
 
@@ -36,8 +36,13 @@ type Server = Handle<Request<Body>, Response<Body>>;
 const PATH: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/checkout-hpa";
 
 fn mocked() -> (KubeHpaApplier, Server) {
+    mocked_with(|writer| writer)
+}
+
+fn mocked_with(settings: impl FnOnce(Writer) -> Writer) -> (KubeHpaApplier, Server) {
     let (service, server) = pair::<Request<Body>, Response<Body>>();
-    let applier = KubeHpaApplier::new(Client::new(service, "other")).ownership(OwnershipPolicy::Take);
+    let writer = settings(Writer::new(Client::new(service, "other")));
+    let applier = KubeHpaApplier::new(writer).ownership(OwnershipPolicy::Take);
     (applier, server)
 }
 
@@ -226,8 +231,7 @@ async fn the_resting_bounds_of_the_plan_are_kept_where_the_hpa_does_not_tell() {
 
 #[tokio::test(start_paused = true)]
 async fn manager_and_force_are_what_the_host_says() {
-    let (applier, mut server) = mocked();
-    let applier = applier.field_manager("my operator").force();
+    let (applier, mut server) = mocked_with(|writer| writer.field_manager("my operator").force());
     let plan = plan();
     let serve = async {
         answer(&mut server, 200, with(2, 6).to_string()).await;

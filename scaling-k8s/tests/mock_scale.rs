@@ -150,7 +150,6 @@ async fn an_hpa_stands_in_the_way_and_so_does_not_knowing() {
 
     let world = World::with("web", 3);
     run(&world, async |applier| {
-        let applier = applier.force();
         applier.apply(&plan(&target("web"), 3, 6), ApplyMode::Apply).await.unwrap();
         let reference = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });
         world.lock().unwrap().hpas =

@@ -75,7 +75,7 @@ impl KubeHpaApplier {
             return Ok(done);
         }
         let (target, wanted, body) = (manifest.target(), manifest.bounds()?, body(manifest));
-        let mut patience = Patience::new(self.timeout);
+        let mut patience = self.writer.patience();
         // A request was sent of which the server said neither yes nor no.
         let mut sent = false;
         loop {
@@ -150,7 +150,7 @@ impl KubeHpaApplier {
                 hpa
             })
             .collect();
-        let report = OwnershipReport::of(target, &self.manager, &typed);
+        let report = OwnershipReport::of(target, &self.writer.manager, &typed);
         let hpas = report.owners.into_iter().filter_map(|owned| match owned.owner {
             Owner::Hpa { name } => Some(name),
             _ => None,
@@ -161,7 +161,7 @@ impl KubeHpaApplier {
 
     /// Returns true if the HPA of this name is one that we have created.
     fn has_created(&self, target: &Target, there: &[Value]) -> bool {
-        let creator = creator(&self.manager);
+        let creator = creator(&self.writer.manager);
         named(target, there).is_some_and(|hpa| entries(hpa).any(|entry| entry.manager == creator))
     }
 
@@ -174,14 +174,14 @@ impl KubeHpaApplier {
         patience: &mut Patience,
     ) -> Result<Posted, ApplyError> {
         let body = serde_json::to_vec(body).map_err(|error| unapplied(backend(target, false, error)))?;
-        let params = PostParams { dry_run, field_manager: Some(creator(&self.manager)) };
+        let params = PostParams { dry_run, field_manager: Some(creator(&self.writer.manager)) };
         loop {
             if !dry_run && let Some(error) = patience.too_late(target) {
                 return Err(error);
             }
             let request = kube::core::Request::new(self.api(target).resource_url()).create(&params, body.clone());
             let request = request.map_err(|error| unapplied(backend(target, false, error)))?;
-            let sent = self.client.request::<HorizontalPodAutoscaler>(request);
+            let sent = self.writer.client.request::<HorizontalPodAutoscaler>(request);
             let error = match tokio::time::timeout(patience.left(), sent).await {
                 Ok(Ok(hpa)) => return Ok(Posted::Yes(Box::new(hpa))),
                 Ok(Err(error)) => error,

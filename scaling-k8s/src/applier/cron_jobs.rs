@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
+use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta};
-use kube::{Api, Client};
 use scaling_core::{ApplyMode, Target};
 use serde_json::Value;
 
 use super::answer;
+use super::writer::Writer;
 use crate::api::cronjob::{CronJobs, LABEL};
 use crate::ownership::ObjectName;
 
@@ -23,25 +23,20 @@ const PAGE: u32 = 200;
 /// Applies the objects of a [`CronJobs`], and deletes those of an earlier week that are no longer part of it.
 ///
 /// Objects are found by their label, so whatever else is in the namespace is left alone; an object that has one of the names and not the
-/// label is [somebody else's](CronJobErrorKind::Foreign). All of them are validated by the server before the first is written (but for a RoleBinding whose Role is not there
+/// label is [somebody else's](CronJobErrorKind::Foreign), and a field that somebody has edited since is a conflict, unless the host
+/// [forces](Writer::force) it. All of them are validated by the server before the first is written (but for a RoleBinding whose Role is not there
 /// yet), and nothing is deleted before all are written. Applying twice equals once, also after a failure in between.
 ///
 /// Needs `get`, `list`, `create`, `patch` and `delete` on `serviceaccounts`, `roles` and `rolebindings` of
 /// `rbac.authorization.k8s.io`, and `cronjobs` of `batch`; and, since nobody may give away what they do not have, `get` and `patch` on the HPA.
 #[derive(Clone)]
 pub struct CronJobApplier {
-    client: Client,
-    manager: String,
-    force: bool,
-    timeout: Duration,
+    writer: Writer,
 }
 
 impl fmt::Debug for CronJobApplier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CronJobApplier")
-            .field("manager", &self.manager)
-            .field("force", &self.force)
-            .finish_non_exhaustive()
+        f.debug_struct("CronJobApplier").field("writer", &self.writer).finish()
     }
 }
 
@@ -96,30 +91,9 @@ pub enum CronJobErrorKind {
 }
 
 impl CronJobApplier {
-    /// An applier over the cluster that `client` talks to.
-    pub fn new(client: Client) -> Self {
-        Self { client, manager: "kube-scaling".to_owned(), force: false, timeout: Duration::from_secs(10) }
-    }
-
-    /// Sets the field manager to write under. Default: `kube-scaling`.
-    #[must_use]
-    pub fn field_manager(mut self, name: impl Into<String>) -> Self {
-        self.manager = name.into();
-        self
-    }
-
-    /// Takes fields over that somebody else has edited. Default: a conflict.
-    #[must_use]
-    pub fn force(mut self) -> Self {
-        self.force = true;
-        self
-    }
-
-    /// Sets the time that one request may take. Default: 10 s.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
+    /// Creates an applier that writes through `writer`, or with its defaults through a client.
+    pub fn new(writer: impl Into<Writer>) -> Self {
+        Self { writer: writer.into() }
     }
 
     /// Applies a schedule, as far as `mode` goes. [`ApplyMode::Plan`] asks nobody, and tells what would be sent.
@@ -174,7 +148,7 @@ impl CronJobApplier {
     }
 
     fn api(&self, namespace: &str, kind: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &resource(kind))
+        Api::namespaced_with(self.writer.client.clone(), namespace, &resource(kind))
     }
 
     /// The objects of a schedule that are there.
@@ -231,8 +205,7 @@ impl CronJobApplier {
         dry_run: bool,
         done: &CronJobsApplied,
     ) -> Result<DynamicObject, CronJobError> {
-        let (name, params) =
-            (name(object), PatchParams { force: self.force, dry_run, ..PatchParams::apply(&self.manager) });
+        let (name, params) = (name(object), PatchParams { force: self.writer.force, ..self.writer.params(dry_run) });
         let api = self.api(namespace, &name.kind);
         self.asked(&name, api.patch(&name.name, &params, &Patch::Apply(object)), done).await
     }
@@ -269,10 +242,10 @@ impl CronJobApplier {
         request: impl Future<Output = kube::Result<T>>,
         done: &CronJobsApplied,
     ) -> Result<T, CronJobError> {
-        let kind = match tokio::time::timeout(self.timeout, request).await {
+        let kind = match tokio::time::timeout(self.writer.timeout, request).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => of_error(&error),
-            Err(_) => CronJobErrorKind::Failed(format!("no answer within {} s", self.timeout.as_secs_f64())),
+            Err(_) => CronJobErrorKind::Failed(format!("no answer within {} s", self.writer.timeout.as_secs_f64())),
         };
         Err(CronJobError { object: object.clone(), kind, done: done.clone() })
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
 use kube::core::discovery::v2::{APIGroupDiscoveryList, APIResourceDiscovery};
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{ApplyError, Target};
@@ -13,6 +12,7 @@ use tokio::time::Instant;
 
 use super::answer::{backend, refused, unapplied};
 use super::retry;
+use super::writer::Writer;
 
 /// Kinds that are remembered; a cluster with all of the well-known operators has about a thousand.
 const MOST: usize = 10_000;
@@ -127,14 +127,13 @@ impl Kinds {
     /// The kind of a target that can be scaled; `group` says which where several groups have one of this name.
     pub(super) async fn scalable(
         &self,
-        client: &Client,
+        writer: &Writer,
         target: &Target,
         group: Option<&str>,
-        timeout: Duration,
     ) -> Result<Kind, ApplyError> {
-        let mut index = self.index(client, target, timeout, LIFE).await?;
+        let mut index = self.index(writer, target, LIFE).await?;
         if index.scalable(&target.kind, group).is_empty() {
-            index = self.index(client, target, timeout, LIFE_OF_A_MISS).await?;
+            index = self.index(writer, target, LIFE_OF_A_MISS).await?;
         }
         match index.scalable(&target.kind, group).as_slice() {
             [kind] => Ok((*kind).clone()),
@@ -160,23 +159,17 @@ impl Kinds {
     /// A kind of a group, if the cluster serves it.
     pub(super) async fn in_group(
         &self,
-        client: &Client,
+        writer: &Writer,
         target: &Target,
         (group, kind): (&str, &str),
-        timeout: Duration,
     ) -> Result<Option<Kind>, ApplyError> {
-        let index = self.index(client, target, timeout, LIFE).await?;
+        let index = self.index(writer, target, LIFE).await?;
         Ok(index.in_group(group, kind).cloned())
     }
 
     /// Returns true if the cluster can resize pods in place.
-    pub(super) async fn can_resize_pods(
-        &self,
-        client: &Client,
-        target: &Target,
-        timeout: Duration,
-    ) -> Result<bool, ApplyError> {
-        let index = self.index(client, target, timeout, LIFE).await?;
+    pub(super) async fn can_resize_pods(&self, writer: &Writer, target: &Target) -> Result<bool, ApplyError> {
+        let index = self.index(writer, target, LIFE).await?;
         Ok(index.in_group("", "Pod").is_some_and(|pod| pod.subresources.contains(&"resize")))
     }
 
@@ -186,22 +179,15 @@ impl Kinds {
     }
 
     /// The index, no older than `life`. The lock is held meanwhile, so that a fleet asks once and not at each of its workloads.
-    async fn index(
-        &self,
-        client: &Client,
-        target: &Target,
-        timeout: Duration,
-        life: Duration,
-    ) -> Result<Arc<Index>, ApplyError> {
+    async fn index(&self, writer: &Writer, target: &Target, life: Duration) -> Result<Arc<Index>, ApplyError> {
         let mut known = self.0.lock().await;
         if let Some((at, index)) = &*known
             && at.elapsed() < life
         {
             return Ok(Arc::clone(index));
         }
-        let groups = retry::read(target, retry::Patience::new(timeout), || client.list_api_groups_aggregated()).await?;
-        let core =
-            retry::read(target, retry::Patience::new(timeout), || client.list_core_api_versions_aggregated()).await?;
+        let groups = retry::read(target, writer.patience(), || writer.client.list_api_groups_aggregated()).await?;
+        let core = retry::read(target, writer.patience(), || writer.client.list_core_api_versions_aggregated()).await?;
         if groups.items.is_empty() {
             let why = "the server tells its kinds one by one; Kubernetes 1.27 and newer tell them at once";
             return Err(unapplied(backend(target, false, why)));

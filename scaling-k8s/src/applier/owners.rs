@@ -139,7 +139,7 @@ impl Owners {
 
 impl KubeHpaApplier {
     /// Refuses if somebody else sets the size of the workload: an owner that the field managers of the two bounds do not show. Those
-    /// are the server's to refuse, with [`ApplyError::Conflict`], and the host's to [force](Self::force). Half of the time that is left is for the
+    /// are the server's to refuse, with [`ApplyError::Conflict`], and the host's to [force](super::Writer::force). Half of the time that is left is for the
     /// write.
     pub(super) async fn refuse_if_owned(
         &self,
@@ -147,7 +147,7 @@ impl KubeHpaApplier {
         read: &Read,
         patience: &Patience,
     ) -> Result<(), ApplyError> {
-        let (key, manager, within) = (key(&read.json), self.manager.as_str(), patience.left() / 2);
+        let (key, manager, within) = (key(&read.json), self.writer.manager.as_str(), patience.left() / 2);
         let write = Intended { key, manager, hpa: Some(&read.json), within };
         let stands =
             |owned: &Ownership| owned.stands_in_the_way_of(Writes::Bounds) && owned.evidence != Evidence::ManagedFields;

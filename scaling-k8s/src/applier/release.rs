@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::KubeHpaApplier;
 use super::answer::{backend, refused, unapplied, unknown};
 use super::request::{Body, Read, Written};
-use super::retry::{Fate, Patience};
+use super::retry::Fate;
 use crate::resting::{Release, ReleaseError, release};
 use crate::stage;
 
@@ -58,12 +58,12 @@ impl KubeHpaApplier {
         if mode == ApplyMode::Apply {
             return self.release(target).await;
         }
-        let mut patience = Patience::new(self.timeout);
+        let mut patience = self.writer.patience();
         let read = self.read(target, &patience).await?;
         let (step, bounds) = match self.next_step(target, &read).map_err(|error| *error)? {
             Next::Ended(Released::Done { bounds, .. }) => {
                 // The stage of its adoption is no part of the steps, and goes as well.
-                return Ok(Released::Done { changed: stage::is_kept(&read.json, &self.manager), bounds });
+                return Ok(Released::Done { changed: stage::is_kept(&read.json, &self.writer.manager), bounds });
             }
             Next::Ended(held) => return Ok(held),
             Next::Step(step, bounds) => (step, bounds),
@@ -79,7 +79,7 @@ impl KubeHpaApplier {
 
     /// The next step for an HPA as it was read, and the bounds after it.
     fn next_step(&self, target: &Target, read: &Read) -> Result<Next, Box<ApplyError>> {
-        let step = release(&read.json, &self.manager).map_err(|error| match error {
+        let step = release(&read.json, &self.writer.manager).map_err(|error| match error {
             ReleaseError::NoManagedFields => refused(target, error.to_string()),
             error @ ReleaseError::Invalid(_) => unapplied(backend(target, false, error)),
         });
@@ -107,7 +107,7 @@ impl KubeHpaApplier {
     /// # Errors
     /// [`ApplyError`] if it was not carried out to its end. The step that failed is taken when it is called again.
     pub async fn release(&self, target: &Target) -> Result<Released, ApplyError> {
-        let mut patience = Patience::new(self.timeout);
+        let mut patience = self.writer.patience();
         // A write was stored, or may be.
         let mut sent = false;
         // The attempts are used up, with the last answer.
@@ -115,8 +115,12 @@ impl KubeHpaApplier {
         loop {
             let read = self.read(target, &patience).await;
             let read = if sent { read.map_err(unknown)? } else { read? };
-            if let Some(uid) =
-                read.hpa.metadata.uid.as_deref().filter(|_| last.is_none() && stage::is_kept(&read.json, &self.manager))
+            if let Some(uid) = read
+                .hpa
+                .metadata
+                .uid
+                .as_deref()
+                .filter(|_| last.is_none() && stage::is_kept(&read.json, &self.writer.manager))
             {
                 self.keep_stage(target, uid, None).await.map_err(|error| if sent { unknown(error) } else { error })?;
                 sent = true;

@@ -54,7 +54,7 @@ impl KubeHpaApplier {
             return Err(refused(target, why));
         }
         let json = serde_json::to_value(&hpa).map_err(|error| unapplied(backend(target, false, error)))?;
-        let seen = Seen::of(&json, &self.manager).map_err(|error| unapplied(backend(target, false, error)))?;
+        let seen = Seen::of(&json, &self.writer.manager).map_err(|error| unapplied(backend(target, false, error)))?;
         match &seen.memory {
             Memory::Nothing | Memory::Kept => {}
             Memory::OwnerChanged { bounds } => {
@@ -130,7 +130,7 @@ impl KubeHpaApplier {
         let send = || self.patch(target, body, dry_run, read);
         let written = retry::write(target, patience, dry_run, is_outdated, send).await;
         let dated = written.map_err(|error| ownership::dated(error, &read.hpa.metadata));
-        dated.map_err(|error| ownership::with_setting(error, &read.json, &self.manager))
+        dated.map_err(|error| ownership::with_setting(error, &read.json, &self.writer.manager))
     }
 
     async fn patch(
@@ -141,24 +141,14 @@ impl KubeHpaApplier {
         read: &Read,
     ) -> kube::Result<HorizontalPodAutoscaler> {
         let api = self.api(target);
-        let params = PatchParams { dry_run, field_manager: Some(self.manager.clone()), ..PatchParams::default() };
         match body {
             Body::Apply(body) => {
                 // What we have created is ours to move.
-                let force = self.force || resting::is_as_created(&read.json, &self.manager);
-                let params = PatchParams { force, ..params };
+                let force = self.writer.force || resting::is_as_created(&read.json, &self.writer.manager);
+                let params = PatchParams { force, ..self.writer.params(dry_run) };
                 api.patch(&target.hpa, &params, &Patch::Apply(body)).await
             }
-            // The client's own JSON patch is a feature with more dependencies. A merge patch differs by its content type alone.
-            Body::Patch(body) => {
-                let request = kube::core::Request::new(api.resource_url());
-                let mut request =
-                    request.patch(&target.hpa, &params, &Patch::Merge(body)).map_err(kube::Error::BuildRequest)?;
-                if let Ok(content) = "application/json-patch+json".parse() {
-                    request.headers_mut().insert("content-type", content);
-                }
-                self.client.request(request).await
-            }
+            Body::Patch(body) => self.writer.json_patch(api.resource_url(), &target.hpa, body, dry_run).await,
         }
     }
 }

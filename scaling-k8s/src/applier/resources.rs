@@ -9,15 +9,14 @@ mod workload;
 
 use std::time::Duration;
 
-use kube::Client;
 use scaling_core::hpa::ControllerConfig;
 use scaling_core::{ApplyError, ApplyMode, HpaPlan};
 
 use super::answer::{backend, unapplied, unknown};
-use super::connect::{self, ConnectError};
 use super::discovery::Kinds;
 use super::owners::Owners;
 use super::retry::ATTEMPTS;
+use super::writer::Writer;
 use crate::ownership::OwnershipPolicy;
 use crate::vertical::LimitRule;
 pub use preview::{Preview, Resized};
@@ -56,7 +55,8 @@ pub enum EffectPolicy {
 ///
 /// A plan that the guards approved is still looked at in the cluster ([`check`](crate::vertical::check)): use, QoS class, LimitRanges,
 /// ResourceQuotas; whatever stands against it is an [`ApplyError::Refused`] that names object, resource and numbers. Then the server
-/// validates every write in a dry run before the first one is made. Pods are written one after the other. Where one has changed meanwhile,
+/// validates every write in a dry run before the first one is made. Pods are written one after the other, each request within the
+/// [time](Writer::timeout) of the writer; a host that has less than all of them need ends the call, and the next one goes on. Where one has changed meanwhile,
 /// and a change of its status is enough, they are read again: up to five times without progress.
 ///
 /// The effect on an HPA, whose target is a share of what changes, is computed for now, simulated for the time to come and told
@@ -70,7 +70,7 @@ pub enum EffectPolicy {
 /// Pods are those that the workload controls, by itself or by its ReplicaSets; others with the same labels are left alone.
 ///
 /// A resize in place tells what a pod shall have. Whether its node has the room is told by the pod's condition `PodResizePending`. Of a
-/// template, fields that another manager owns are not taken, unless the host [forces](Self::force) it; pods have no owner but their
+/// template, fields that another manager owns are not taken, unless the host [forces](Writer::force) it; pods have no owner but their
 /// controller.
 ///
 /// Needs `get` and `patch` on `deployments` and `statefulsets` of `apps` (`patch` for a rollout), `list` on `replicasets` and `pods`, `get`
@@ -79,10 +79,10 @@ pub enum EffectPolicy {
 ///
 /// ```no_run
 /// use scaling_core::{ApplyMode, HpaPlan};
-/// use scaling_k8s::{InUse, ResizeApplier};
+/// use scaling_k8s::{InUse, ResizeApplier, connect_from_environment};
 ///
 /// # async fn run(plan: HpaPlan, used: InUse) -> Result<(), Box<dyn std::error::Error>> {
-/// let applier = ResizeApplier::connect().await?;
+/// let applier = ResizeApplier::new(connect_from_environment().await?);
 /// let preview = applier.preview(&plan, "app", &used).await?;
 /// println!("{preview}");
 /// applier.apply(&plan, "app", &used, ApplyMode::Apply).await?;
@@ -91,10 +91,7 @@ pub enum EffectPolicy {
 /// ```
 #[derive(Clone)]
 pub struct ResizeApplier {
-    client: Client,
-    manager: String,
-    force: bool,
-    timeout: Duration,
+    writer: Writer,
     way: ResizeWay,
     limits: LimitRule,
     margin_percent: u32,
@@ -108,9 +105,7 @@ pub struct ResizeApplier {
 impl std::fmt::Debug for ResizeApplier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResizeApplier")
-            .field("manager", &self.manager)
-            .field("force", &self.force)
-            .field("timeout", &self.timeout)
+            .field("writer", &self.writer)
             .field("way", &self.way)
             .field("limits", &self.limits)
             .field("margin_percent", &self.margin_percent)
@@ -119,15 +114,12 @@ impl std::fmt::Debug for ResizeApplier {
 }
 
 impl ResizeApplier {
-    /// Creates an applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
-    /// several has an applier for each.
-    pub fn new(client: Client) -> Self {
+    /// Creates an applier that writes through `writer`, or with its defaults through a client.
+    pub fn new(writer: impl Into<Writer>) -> Self {
+        let writer = writer.into();
         Self {
-            owners: Owners::new(client.clone()),
-            client,
-            manager: "kube-scaling".to_owned(),
-            force: false,
-            timeout: Duration::from_secs(10),
+            owners: Owners::new(writer.client.clone()),
+            writer,
             way: ResizeWay::default(),
             limits: LimitRule::default(),
             margin_percent: 20,
@@ -136,38 +128,6 @@ impl ResizeApplier {
             controller: ControllerConfig::default(),
             kinds: Kinds::default(),
         }
-    }
-
-    /// Creates an applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
-    ///
-    /// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
-    ///
-    /// # Errors
-    /// [`ConnectError`] if there is no usable configuration.
-    pub async fn connect() -> Result<Self, ConnectError> {
-        Ok(Self::new(connect::connect_from_environment().await?))
-    }
-
-    /// Sets the field manager to write under. Default: `kube-scaling`.
-    #[must_use]
-    pub fn field_manager(mut self, name: impl Into<String>) -> Self {
-        self.manager = name.into();
-        self
-    }
-
-    /// Takes the fields of a template over from the managers that own them. Default: it does not, and reports a conflict.
-    #[must_use]
-    pub fn force(mut self) -> Self {
-        self.force = true;
-        self
-    }
-
-    /// Sets the time that one request to the API server may take, its retries included. Default: 10 s. A call takes as many requests as
-    /// there are pods, twice; a host that has less time than they need ends the call, and the next one goes on.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
     }
 
     /// Sets the way. Default: in place where the cluster can, else by a rollout.
@@ -201,7 +161,7 @@ impl ResizeApplier {
     /// Sets what is done beside others who set the requests: a VerticalPodAutoscaler whose mode is not `Off`, and with a rollout whoever
     /// applies the template, as [`crate::ownership`] finds them. Default: nothing is written then, and the error names them and, for a
     /// GitOps tool, the setting that makes the two live together. They are looked for again once an hour. Fields of a template that another
-    /// manager owns are for [`force`](Self::force).
+    /// manager owns are for [`Writer::force`].
     #[must_use]
     pub fn ownership(mut self, policy: OwnershipPolicy) -> Self {
         self.owners = self.owners.with_policy(policy);

@@ -6,17 +6,15 @@ mod request;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use kube::Client;
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 
 use super::answer::{backend, refused, unapplied, unknown};
-use super::connect::{self, ConnectError};
 use super::discovery::Kinds;
 use super::rehearsed::Rehearsed;
-use super::retry::{Fate, Patience, Written};
+use super::retry::{Fate, Written};
+use super::writer::Writer;
 
 /// Sets the replicas of workloads that no HPA scales, through their scale subresource: Deployments, StatefulSets, ReplicaSets, and
 /// every other kind that has one, such as Argo Rollouts. The kind of a target is looked up in the discovery of the cluster.
@@ -27,10 +25,10 @@ use super::retry::{Fate, Patience, Written};
 /// has, there are none: the number that is there is where it rests, and [`release`](Self::release) leaves it there under no manager of ours.
 ///
 /// A workload is left alone, with the reason, while
-/// - an HPA or a KEDA ScaledObject scales it, which is looked for before each write, or another object owns it and sets its replicas;
+/// - an HPA or a KEDA ScaledObject scales it, which is looked for before each write;
 /// - its replicas are 0 and we have not set them so: that is how people pause a workload;
-/// - another field manager owns `spec.replicas`, unless the host [forces](Self::force) it. Whoever created the workload with a number
-///   owns it; [`crate::ownership`] has the texts that make a GitOps tool leave it to us.
+/// - another object owns it and sets its replicas, or another field manager owns `spec.replicas`, unless the host
+///   [forces](Writer::force) it. Whoever created the workload with a number owns it; [`crate::ownership`] has the texts that make a GitOps tool leave it to us.
 ///
 /// Writes are server-side applies of that one field, bound to the version that was read; a server dry-run precedes the first one to each
 /// workload. (The API server cannot apply to the scale of a custom resource. There it is a merge patch, and who owns the field is read
@@ -41,14 +39,14 @@ use super::retry::{Fate, Patience, Written};
 ///
 /// ```no_run
 /// use scaling_core::{ApplyMode, Autoscaler, BoundsPolicy, MemorySource, RuleBasedEngine, Target};
-/// use scaling_k8s::ScaleApplier;
+/// use scaling_k8s::{ScaleApplier, connect_from_environment};
 ///
 /// # async fn run(now: scaling_core::chrono::DateTime<scaling_core::chrono::Utc>) -> Result<(), Box<dyn std::error::Error>> {
 /// let autoscaler = Autoscaler::builder()
 ///     .source(MemorySource::new())
 ///     .engine(RuleBasedEngine::default())
 ///     .policy(BoundsPolicy::exact())
-///     .applier(ScaleApplier::connect().await?)
+///     .applier(ScaleApplier::new(connect_from_environment().await?))
 ///     .mode(ApplyMode::Apply)
 ///     .build();
 /// autoscaler.tick(&Target::deployment("shop", "worker").of_kind("Rollout"), now).await?;
@@ -57,10 +55,7 @@ use super::retry::{Fate, Patience, Written};
 /// ```
 #[derive(Clone)]
 pub struct ScaleApplier {
-    client: Client,
-    manager: String,
-    force: bool,
-    timeout: Duration,
+    writer: Writer,
     groups: Arc<BTreeMap<String, String>>,
     kinds: Kinds,
     rehearsed: Rehearsed,
@@ -69,59 +64,16 @@ pub struct ScaleApplier {
 impl std::fmt::Debug for ScaleApplier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ScaleApplier")
-            .field("manager", &self.manager)
-            .field("force", &self.force)
-            .field("timeout", &self.timeout)
+            .field("writer", &self.writer)
             .field("groups", &self.groups)
             .finish_non_exhaustive()
     }
 }
 
 impl ScaleApplier {
-    /// Creates an applier over the cluster that `client` talks to. It does not look at the cluster that a target names: a host with
-    /// several has an applier for each.
-    pub fn new(client: Client) -> Self {
-        Self {
-            client,
-            manager: "kube-scaling".to_owned(),
-            force: false,
-            timeout: Duration::from_secs(10),
-            groups: Arc::default(),
-            kinds: Kinds::default(),
-            rehearsed: Rehearsed::default(),
-        }
-    }
-
-    /// Creates an applier over the cluster that the environment names: a kubeconfig, or the pod's service account.
-    ///
-    /// Where the process has no TLS provider yet, this installs ring as its default, because the client cannot be made without.
-    ///
-    /// # Errors
-    /// [`ConnectError`] if there is no usable configuration.
-    pub async fn connect() -> Result<Self, ConnectError> {
-        Ok(Self::new(connect::connect_from_environment().await?))
-    }
-
-    /// Sets the field manager to write under. Default: `kube-scaling`.
-    #[must_use]
-    pub fn field_manager(mut self, name: impl Into<String>) -> Self {
-        self.manager = name.into();
-        self
-    }
-
-    /// Takes `spec.replicas` over from the managers that own it, and from an object that owns the workload. Default: it does not, and
-    /// reports them. An HPA is never overruled.
-    #[must_use]
-    pub fn force(mut self) -> Self {
-        self.force = true;
-        self
-    }
-
-    /// Sets the time that one request to the API server may take. Default: 10 s. Nothing is tried again that long after a call began.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
+    /// Creates an applier that writes through `writer`, or with its defaults through a client.
+    pub fn new(writer: impl Into<Writer>) -> Self {
+        Self { writer: writer.into(), groups: Arc::default(), kinds: Kinds::default(), rehearsed: Rehearsed::default() }
     }
 
     /// Says which API group a kind is of, where several groups of the cluster have one of this name.
@@ -166,7 +118,7 @@ impl ScaleApplier {
     /// Reads and writes until the write meets the version that was read.
     async fn send(&self, plan: &HpaPlan, replicas: u32, mode: ApplyMode) -> Result<Applied, ApplyError> {
         let (target, old, new): (_, Bounds, Bounds) = (plan.target(), plan.old_bounds(), plan.new_bounds());
-        let mut patience = Patience::new(self.timeout);
+        let mut patience = self.writer.patience();
         // The last write, of which this read has to tell whether it is stored.
         let mut earlier = Fate::Unsent;
         // The attempts are used up, with the last answer.

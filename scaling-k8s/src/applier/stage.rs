@@ -6,7 +6,7 @@ use scaling_core::{ApplyError, Target};
 
 use super::KubeHpaApplier;
 use super::answer::{self, backend, refused, unapplied};
-use super::retry::{self, Patience, Written};
+use super::retry::{self, Written};
 use crate::stage::{self, ReachedStage};
 
 impl KubeHpaApplier {
@@ -24,10 +24,10 @@ impl KubeHpaApplier {
             return Err(refused(target, why));
         }
         let body = stage::apply_body(&target.namespace, &target.hpa, uid, reached);
-        let (api, manager) = (self.api(target), stage::manager(&self.manager));
-        let mut patience = Patience::new(self.timeout);
+        let (api, manager) = (self.api(target), stage::manager(&self.writer.manager));
+        let mut patience = self.writer.patience();
         for dry_run in [true, false] {
-            let how = PatchParams { dry_run, field_manager: Some(manager.clone()), ..PatchParams::default() };
+            let how = PatchParams { field_manager: Some(manager.clone()), ..self.writer.params(dry_run) };
             let patch = Patch::Apply(&body);
             let send = || api.patch(&target.hpa, &how, &patch);
             match retry::write(target, &mut patience, dry_run, answer::is_outdated, send).await {

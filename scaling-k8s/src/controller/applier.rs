@@ -53,7 +53,7 @@ impl CachedApplier {
     /// Creates an applier that reads from `cache` and writes through `applier`, under the field manager of the cache: both must tell the
     /// same resting bounds.
     pub fn new(cache: HpaCache, applier: KubeHpaApplier) -> Self {
-        let mut applier = applier.field_manager(cache.field_manager());
+        let mut applier = applier.under(cache.field_manager());
         if cache.is_whole() {
             let known = cache.clone();
             applier = applier.knowing_hpas(move |target| known.others_of(target));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kube::Client;
 use scaling_core::{Bounds, HpaApplier, Target};
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::lease::{LeaseSettings, LeaseTiming, ShardLeases};
+use scaling_k8s::{KubeHpaApplier, Writer};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -293,7 +293,7 @@ async fn it_works_with_these_rights(operator: &Client, admin: &Client) {
     let settings = LeaseSettings::new("operator", OWN, "operator-0").unwrap();
     let timing = LeaseTiming::new(Duration::from_secs(6), Duration::from_secs(4), Duration::from_millis(500)).unwrap();
     let leases = ShardLeases::new(operator.clone(), settings.timing(timing));
-    let fenced = leases.fence(KubeHpaApplier::new(operator.clone()).force());
+    let fenced = leases.fence(KubeHpaApplier::new(Writer::new(operator.clone()).force()));
     let mut held = leases.held();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(leases.run(async move { drop(stopped.await) }));

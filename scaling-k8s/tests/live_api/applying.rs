@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use kube::api::{Patch, PatchParams};
 use scaling_core::conformance::{self, applier::plan};
 use scaling_core::{ApplyError, ApplyMode, HpaApplier, Target};
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::resting::ANNOTATION;
+use scaling_k8s::{KubeHpaApplier, Writer};
 use serde_json::{Value, json};
 
 use crate::world::{World, bounds};
@@ -16,10 +16,8 @@ pub(crate) async fn an_applier_keeps_its_promises(world: &World) {
     let name = || format!("promise-{}", MADE.fetch_add(1, Ordering::Relaxed));
     conformance::applier(async |bounds| (world.applier(), world.create_handed_over(&name(), bounds).await)).await;
     // Forced, on an HPA whose bounds the host owns.
-    conformance::applier(async |bounds| {
-        (world.applier().force(), world.create(&name(), bounds.min(), bounds.max()).await)
-    })
-    .await;
+    conformance::applier(async |bounds| (world.forced(), world.create(&name(), bounds.min(), bounds.max()).await))
+        .await;
 }
 
 pub(crate) async fn a_dry_run_leaves_the_object_as_it_is(world: &World) {
@@ -36,7 +34,7 @@ pub(crate) async fn applying_changes_the_bounds_alone_and_owns_them_alone(world:
     let target = world.create("alone", 2, 6).await;
     let mut before = world.read("alone").await;
     let plan = plan(&target, bounds(2, 6), 3, 6);
-    assert!(world.applier().force().apply(&plan, ApplyMode::Apply).await.unwrap().changed);
+    assert!(world.forced().apply(&plan, ApplyMode::Apply).await.unwrap().changed);
     let mut after = world.read("alone").await;
 
     let entry = managed_by(&after, "kube-scaling");
@@ -97,7 +95,7 @@ pub(crate) async fn a_field_of_somebody_else_is_a_conflict(world: &World) {
     assert_eq!((field.as_str(), owner.as_str()), ("spec.maxReplicas and spec.minReplicas", "kubectl-edit"));
     assert!(since.is_some(), "law 9 names owner, field and time: {error}");
 
-    assert!(world.applier().force().apply(&plan, ApplyMode::Apply).await.unwrap().changed, "force takes it");
+    assert!(world.forced().apply(&plan, ApplyMode::Apply).await.unwrap().changed, "force takes it");
     assert_eq!(world.applier().current(&target).await.unwrap().bounds, plan.new_bounds());
     assert!(managed_by(&world.read("theirs").await, "argocd").is_null());
 }
@@ -111,7 +109,7 @@ pub(crate) async fn an_edit_in_between_is_noticed(world: &World) {
         .await
         .unwrap();
     let before = world.read("edited").await;
-    for applier in [world.applier(), world.applier().force()] {
+    for applier in [world.applier(), world.forced()] {
         let error = applier.apply(&plan, ApplyMode::Apply).await.unwrap_err();
         let ApplyError::Changed { expected, found, .. } = error else { panic!("{error:?}") };
         assert_eq!((expected, found), (bounds(2, 6), bounds(2, 8)));
@@ -162,7 +160,7 @@ pub(crate) async fn a_busy_status_is_no_obstacle(world: &World) {
 pub(crate) async fn a_manager_that_applied_the_rest_is_refused(world: &World) {
     let target = world.create("whole", 2, 6).await;
     let before = world.read("whole").await;
-    let applier = world.applier().field_manager("host");
+    let applier = KubeHpaApplier::new(Writer::new(world.admin.clone()).field_manager("host"));
     let error = applier.apply(&plan(&target, bounds(2, 6), 3, 6), ApplyMode::Apply).await.unwrap_err();
     assert!(matches!(error, ApplyError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("spec.metrics"), "{error}");

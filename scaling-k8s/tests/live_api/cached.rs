@@ -30,7 +30,7 @@ pub(crate) async fn an_applier_over_a_cache_keeps_its_promises(world: &World) {
     conformance::applier(async |bounds| {
         let target = world.create(&name(), bounds.min(), bounds.max()).await;
         caught_up(world, &cache, &target.hpa).await;
-        (CachedApplier::new(cache.clone(), world.applier().force()), target)
+        (CachedApplier::new(cache.clone(), world.forced()), target)
     })
     .await;
 }
@@ -90,7 +90,7 @@ pub(crate) async fn a_target_no_more_is_abandoned_and_released(world: &World) {
         patch(world, "left", &json!({ "metadata": { "annotations": { "kube-scaling/mode": "full" } } })).await;
     let cache = HpaCache::builder(world.admin.clone()).namespace("default").start();
     cache.caught_up(&version).await;
-    let applier = CachedApplier::new(cache.clone(), world.applier().force());
+    let applier = CachedApplier::new(cache.clone(), world.forced());
     let is_left = || cache.abandoned().contains(&target);
     applier.apply(&plan(&target, bounds(2, 6), 3, 6), ApplyMode::Apply).await.unwrap();
     caught_up(world, &cache, "left").await;

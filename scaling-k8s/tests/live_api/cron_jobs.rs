@@ -7,7 +7,7 @@ use scaling_core::chrono::Weekday;
 use scaling_core::{ApplyMode, Target};
 use scaling_k8s::api::cronjob::CronJobs;
 use scaling_k8s::api::{Moment, WeekPlan};
-use scaling_k8s::{CronJobApplier, CronJobErrorKind};
+use scaling_k8s::{CronJobApplier, CronJobErrorKind, Writer};
 use serde_json::json;
 
 use crate::world::{World, bounds};
@@ -81,7 +81,7 @@ pub(crate) async fn a_schedule_is_applied_changed_and_removed(world: &World) {
     let error = applier.apply(&jobs(8), ApplyMode::Apply).await.unwrap_err();
     assert!(matches!(&error.kind, CronJobErrorKind::Conflict(why) if why.contains("somebody")), "{error}");
     assert!(error.done.is_empty() && there(world).await == before, "all are validated before the first is written");
-    let forced = applier.clone().force().apply(&jobs(8), ApplyMode::Apply).await.unwrap();
+    let forced = CronJobApplier::new(Writer::new(world.admin.clone()).force()).apply(&jobs(8), ApplyMode::Apply).await.unwrap();
     assert_eq!(names(&forced.written), ["scheduled-0800"]);
 
     let removed = applier.remove(&target()).await.unwrap();

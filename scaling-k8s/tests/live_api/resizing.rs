@@ -5,7 +5,7 @@ use kube::core::Request;
 use scaling_core::hpa::Resources;
 use scaling_core::{ApplyError, ApplyMode, HpaPlan, ResourceChange, Target};
 use scaling_k8s::vertical::{HpaUsage, LimitRule, PodSizes, Resize, Situation, Usage, check};
-use scaling_k8s::{EffectPolicy, InUse, ResizeApplier, ResizeWay};
+use scaling_k8s::{EffectPolicy, InUse, ResizeApplier, ResizeWay, Writer};
 use serde_json::{Value, json};
 
 use crate::vertical::{facts, plan};
@@ -13,6 +13,11 @@ use crate::world::{World, bounds};
 
 pub(crate) fn applier(world: &World) -> ResizeApplier {
     ResizeApplier::new(world.admin.clone())
+}
+
+/// One that rolls out, and takes the fields of the template over from others.
+pub(crate) fn forced(world: &World) -> ResizeApplier {
+    ResizeApplier::new(Writer::new(world.admin.clone()).force()).way(ResizeWay::Rollout)
 }
 
 pub(crate) async fn create(world: &World, path: &str, body: &Value, manager: &str) -> Value {
@@ -152,7 +157,7 @@ pub(crate) async fn a_template_is_rolled_out_and_its_owner_asked(world: &World) 
         assert!(field.contains("spec.template.spec.containers[app].resources.requests.cpu"), "{field}");
         assert!(owner == "host" && since.is_some(), "{error}");
     }
-    let forced = applier.force();
+    let forced = forced(world);
     assert!(forced.apply(&plan, "app", &in_use(), ApplyMode::ServerDryRun).await.unwrap().changed);
     assert_eq!(read(world, DEPLOYMENTS, "rolled").await, before, "law 3");
     assert!(forced.apply(&plan, "app", &in_use(), ApplyMode::Apply).await.unwrap().changed);
@@ -176,7 +181,7 @@ pub(crate) async fn the_effect_on_the_hpa_is_told_before(world: &World) {
     let log = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "log", "resources": { "requests": { "cpu": "0" } } }] } } } });
     let request = Request::new(DEPLOYMENTS).patch("counted", &PatchParams::default(), &Patch::Strategic(log)).unwrap();
     world.admin.request::<Value>(request).await.unwrap();
-    let forced = applier(world).way(ResizeWay::Rollout).force();
+    let forced = forced(world);
     let effect = forced.preview(&grown(&target), "app", &in_use()).await.unwrap().effect.unwrap();
     assert_eq!((effect.before, effect.after), (Some(10), Some(7)), "{effect}");
     let error = forced
@@ -261,7 +266,7 @@ pub(crate) async fn a_quota_is_looked_at_before(world: &World) {
         "template": { "metadata": { "labels": { "app": "q" } }, "spec": template["spec"] } } });
     create(world, "/apis/apps/v1/namespaces/counted/deployments", &body, "host").await;
     let target = Target::deployment("counted", "q");
-    let forced = applier(world).way(ResizeWay::Rollout).force();
+    let forced = forced(world);
     let error = forced.preview(&grown(&target), "app", &in_use()).await.unwrap_err();
     assert!(matches!(error, ApplyError::Refused { .. }));
     // 125m more for each of two pods, and one more pod of 375m on the way there.

@@ -41,7 +41,7 @@ async fn create(world: &World, name: &str, min: u32, max: u32) -> Target {
 /// Applies a plan from `old` by a process that has just started.
 async fn change(world: &World, target: &Target, old: Bounds, pods: u32, wanted: u32) -> Bounds {
     let plan = plan(target, old, pods, wanted);
-    assert!(world.applier().force().apply(&plan, ApplyMode::Apply).await.unwrap().changed);
+    assert!(world.forced().apply(&plan, ApplyMode::Apply).await.unwrap().changed);
     plan.new_bounds()
 }
 
@@ -63,11 +63,11 @@ pub(crate) async fn the_first_change_keeps_the_resting_bounds(world: &World) {
     let before = world.read("rest-kept").await;
     let planned = plan(&target, bounds(2, 6), 3, 6);
     for mode in [ApplyMode::Plan, ApplyMode::ServerDryRun] {
-        assert!(world.applier().force().apply(&planned, mode).await.unwrap().changed);
+        assert!(world.forced().apply(&planned, mode).await.unwrap().changed);
         assert_eq!(world.read("rest-kept").await, before, "law 3: {mode}, resourceVersion and annotation too");
     }
 
-    let applier = world.applier().force();
+    let applier = world.forced();
     assert!(applier.apply(&planned, ApplyMode::Apply).await.unwrap().changed);
     let once = world.read("rest-kept").await;
     let kept = RestingBounds::decode(once["metadata"]["annotations"][ANNOTATION].as_str().unwrap()).unwrap();
@@ -207,6 +207,6 @@ async fn tick(world: &World, target: &Target, now: DateTime<Utc>, end: DateTime<
         source.advance(target, metrics, at).unwrap();
     }
     let engine = RuleBasedEngine::default().floored(Event(end));
-    let parts = Autoscaler::builder().source(source).engine(engine).applier(world.applier().force());
+    let parts = Autoscaler::builder().source(source).engine(engine).applier(world.forced());
     parts.mode(ApplyMode::Apply).build().tick(target, now).await.unwrap()
 }

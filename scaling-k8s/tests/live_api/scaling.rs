@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::Request;
 use scaling_core::conformance::{self, direct::plan};
 use scaling_core::{ApplyError, ApplyMode, HpaApplier, Target};
-use scaling_k8s::ScaleApplier;
+use scaling_k8s::{ScaleApplier, Writer};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -21,6 +21,10 @@ const KINDS: [(&str, &str, &str); 4] = [
 
 fn applier(world: &World) -> ScaleApplier {
     ScaleApplier::new(world.admin.clone())
+}
+
+fn forced(world: &World) -> ScaleApplier {
+    ScaleApplier::new(Writer::new(world.admin.clone()).force())
 }
 
 fn workload(version: &str, kind: &str, name: &str) -> Value {
@@ -119,7 +123,7 @@ pub(crate) async fn every_kind_keeps_the_promises(world: &World) {
         })
         .await;
     }
-    let forced = applier(world).force();
+    let forced = forced(world);
     conformance::direct_applier(async |replicas| {
         let name = format!("forced-{}", MADE.fetch_add(1, Ordering::Relaxed));
         (forced.clone(), create(world, "Deployment", &name, "host", replicas).await)
@@ -133,9 +137,9 @@ pub(crate) async fn the_replicas_alone_change_and_a_dry_run_leaves_no_trace(worl
         let target = create(world, kind, &name, "host", 3).await;
         let mut before = read(world, kind, &name).await;
         let plan = plan(&target, 3, 5);
-        applier(world).force().apply(&plan, ApplyMode::ServerDryRun).await.unwrap();
+        forced(world).apply(&plan, ApplyMode::ServerDryRun).await.unwrap();
         assert_eq!(read(world, kind, &name).await, before, "law 3, resourceVersion and managedFields too");
-        assert!(applier(world).force().apply(&plan, ApplyMode::Apply).await.unwrap().changed);
+        assert!(forced(world).apply(&plan, ApplyMode::Apply).await.unwrap().changed);
         let mut after = read(world, kind, &name).await;
         let ours: Vec<Value> = after["metadata"]["managedFields"]
             .as_array()
@@ -189,7 +193,7 @@ pub(crate) async fn replicas_of_somebody_else_are_a_conflict(world: &World) {
 
 pub(crate) async fn what_an_hpa_or_keda_scales_is_left_alone(world: &World) {
     let target = create_handed_over(world, "Deployment", "has-hpa", 3).await;
-    let applier = applier(world).force();
+    let applier = forced(world);
     assert!(applier.apply(&plan(&target, 3, 4), ApplyMode::Apply).await.unwrap().changed);
     // It comes after the first write, under the very name of the target's HPA.
     world.create("has-hpa", 2, 6).await;
@@ -226,7 +230,7 @@ pub(crate) async fn what_an_hpa_or_keda_scales_is_left_alone(world: &World) {
         "spec": { "scaleTargetRef": { "name": "has-hpa" } } });
     let path = "/apis/keda.sh/v1alpha1/namespaces/default/scaledobjects";
     request(world, Request::new(path).create(&PostParams::default(), body.to_string().into_bytes())).await;
-    let applier = ScaleApplier::new(world.admin.clone()).force();
+    let applier = forced(world);
     let error = applier.apply(&plan(&target, 4, 5), ApplyMode::Apply).await.unwrap_err();
     assert!(error.to_string().contains("ScaledObject \"queue\" scales it"), "{error}");
     request(world, Request::new(path).delete("queue", &kube::api::DeleteParams::default())).await;
@@ -243,7 +247,7 @@ pub(crate) async fn what_another_object_owns_is_left_to_it(world: &World) {
     request(world, path.patch("owned", &PatchParams::default(), &Patch::Merge(reference))).await;
     let error = applier(world).apply(&plan(&target, 3, 4), ApplyMode::Apply).await.unwrap_err();
     assert!(error.to_string().contains("Deployment owner owns it"), "{error}");
-    assert!(applier(world).force().apply(&plan(&target, 3, 4), ApplyMode::Apply).await.unwrap().changed);
+    assert!(forced(world).apply(&plan(&target, 3, 4), ApplyMode::Apply).await.unwrap().changed);
 }
 
 pub(crate) async fn what_is_paused_by_hand_is_left_alone(world: &World) {
@@ -254,15 +258,15 @@ pub(crate) async fn what_is_paused_by_hand_is_left_alone(world: &World) {
         Request::new(KINDS[1].0).patch_subresource("scale", "paused", &params, &body)
     };
     request(world, scale(0)).await;
-    let error = applier(world).force().current(&target).await.unwrap_err();
+    let error = forced(world).current(&target).await.unwrap_err();
     // A 0 leaves no trace of who set it: the server does not store it in a scale.
     assert!(error.to_string().contains("its replicas were set to 0: it is paused"), "{error}");
-    let error = applier(world).force().apply(&plan(&target, 0, 3), ApplyMode::Apply).await.unwrap_err();
+    let error = forced(world).apply(&plan(&target, 0, 3), ApplyMode::Apply).await.unwrap_err();
     assert!(error.to_string().contains("it is paused"), "{error}");
 
     // What we have set to 0 is not paused: a host whose hard limits begin there wants it so.
     request(world, scale(1)).await;
-    let applier = applier(world).force();
+    let applier = forced(world);
     assert!(applier.apply(&plan(&target, 1, 0), ApplyMode::Apply).await.unwrap().changed);
     assert_eq!(applier.current(&target).await.unwrap().bounds.number(), Some(0));
     assert!(applier.apply(&plan(&target, 0, 3), ApplyMode::Apply).await.unwrap().changed);

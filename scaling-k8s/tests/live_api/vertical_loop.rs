@@ -9,7 +9,7 @@ use scaling_core::{
 use scaling_k8s::{InUse, PodUsage, ResizeApplier, ResizeWay, VerticalApplier};
 use serde_json::{Value, json};
 
-use crate::resizing::{applier, cpu, create, grown, in_use, pod, pods, read, reference, workload};
+use crate::resizing::{applier, cpu, create, forced, grown, in_use, pod, pods, read, reference, workload};
 use crate::vertical::{facts, plan};
 use crate::world::{World, bounds};
 
@@ -43,7 +43,7 @@ pub(crate) async fn a_stateful_set_is_resized_in_place_and_by_a_rollout(world: &
     let plan: HpaPlan = plan(&target, bounds(2, 6), &facts(), 50, 0);
     let before = [read(world, &pods("default"), "stateful-0").await, read(world, STATEFUL_SETS, "stateful").await];
     for mode in [ApplyMode::Plan, ApplyMode::ServerDryRun] {
-        for applier in [applier(world), applier(world).way(ResizeWay::Rollout).force()] {
+        for applier in [applier(world), forced(world)] {
             assert!(applier.apply(&plan, "app", &in_use(), mode).await.unwrap().changed);
         }
         assert_eq!(read(world, &pods("default"), "stateful-0").await, before[0], "law 3: {mode}");
@@ -60,7 +60,7 @@ pub(crate) async fn a_stateful_set_is_resized_in_place_and_by_a_rollout(world: &
     let rollout = applier(world).way(ResizeWay::Rollout);
     let error = rollout.apply(&plan, "app", &in_use(), ApplyMode::Apply).await.unwrap_err();
     assert!(matches!(error, ApplyError::Conflict { .. }), "its template is the host's: {error}");
-    let forced = rollout.force();
+    let forced = forced(world);
     assert!(forced.apply(&plan, "app", &in_use(), ApplyMode::Apply).await.unwrap().changed);
     let set = read(world, STATEFUL_SETS, "stateful").await;
     assert_eq!(cpu(&set, "/spec/template/spec/containers/0/resources"), new());

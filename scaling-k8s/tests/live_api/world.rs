@@ -4,7 +4,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use scaling_core::{Bounds, Target};
-use scaling_k8s::{HpaManifest, KubeHpaApplier};
+use scaling_k8s::{HpaManifest, KubeHpaApplier, Writer};
 use serde_json::{Value, json};
 
 use crate::support::{ADMIN, ControlPlane, PLAIN};
@@ -21,6 +21,11 @@ impl World {
 
     pub(crate) fn applier(&self) -> KubeHpaApplier {
         KubeHpaApplier::new(self.admin.clone())
+    }
+
+    /// One that takes the bounds over from others.
+    pub(crate) fn forced(&self) -> KubeHpaApplier {
+        KubeHpaApplier::new(Writer::new(self.admin.clone()).force())
     }
 
     pub(crate) fn api(&self) -> Api<HorizontalPodAutoscaler> {

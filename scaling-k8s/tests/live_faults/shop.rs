@@ -12,8 +12,8 @@ use scaling_core::{
     ApplyMode, Autoscaler, Bounds, DecisionEngine, EngineError, Guards, MemorySource, Observation, Outcome,
     ScalingDecision, ScalingMetrics, SignalKind, Target,
 };
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::history::{History, HistoryRecorder};
+use scaling_k8s::{KubeHpaApplier, Writer};
 use serde_json::{Value, json};
 
 use crate::support::faults::PATIENCE;
@@ -59,7 +59,7 @@ impl Shop {
         direct.create(&params, &serde_json::from_value(hpa).unwrap()).await.unwrap();
         let (source, wish) = (Arc::new(MemorySource::new()), Arc::new(AtomicU32::new(0)));
         let history = Arc::new(HistoryRecorder::new(History::new(), "kube-scaling"));
-        let applier = KubeHpaApplier::new(client).force().timeout(PATIENCE);
+        let applier = KubeHpaApplier::new(Writer::new(client).force().timeout(PATIENCE));
         let parts = Autoscaler::builder().source(source.clone()).engine(Wish(wish.clone())).applier(applier);
         let autoscaler = parts.recorder(history.clone()).guards(guards).mode(ApplyMode::Apply).build();
         let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();

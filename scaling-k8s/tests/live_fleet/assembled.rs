@@ -12,7 +12,7 @@ use scaling_core::{
     DecisionEngine, DecisionRecord, MemorySource, MetricsSource, Observation, Outcome, RecordError, Recorder,
     ScalingMetrics, SignalKind, SourceError, Target,
 };
-use scaling_k8s::KubeHpaApplier;
+use scaling_k8s::Writer;
 use scaling_k8s::controller::cache::HpaCache;
 use scaling_k8s::controller::fleet::FleetController;
 use scaling_k8s::controller::lease::LeaseSettings;
@@ -165,10 +165,10 @@ fn start(
     end: &Stop,
 ) -> tokio::task::JoinHandle<LoopReport> {
     let leases = LeaseSettings::new("fleet", "default", "replica").unwrap().shards(8).unwrap();
-    let controller = FleetController::builder(client.clone(), shop.clone(), engine)
+    // The bounds of these HPAs are their host's: it decides.
+    let writer = Writer::new(client.clone()).force();
+    let controller = FleetController::builder(writer, shop.clone(), engine)
         .watching(HpaCache::builder(client.clone()).namespace("default"))
-        // The bounds of these HPAs are their host's: it decides.
-        .writing(KubeHpaApplier::new(client.clone()).force())
         .leases(leases)
         .recorder(book.clone())
         .cadence(Cadence::new(interval).unwrap())

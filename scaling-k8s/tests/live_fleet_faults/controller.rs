@@ -15,7 +15,7 @@ use scaling_core::{
     DecisionEngine, DecisionRecord, EngineError, MetricsSource, Observation, RecordError, Recorder, ScalingDecision,
     ScalingMetrics, SignalKind, SourceError,
 };
-use scaling_k8s::KubeHpaApplier;
+use scaling_k8s::Writer;
 use scaling_k8s::controller::cache::HpaCache;
 use scaling_k8s::controller::fleet::{FleetController, FleetHealth};
 use scaling_k8s::controller::lease::{LeaseSettings, LeaseTiming};
@@ -91,8 +91,8 @@ impl Controller {
         let timing =
             LeaseTiming::new(Duration::from_secs(6), Duration::from_secs(4), Duration::from_millis(250)).unwrap();
         let leases = LeaseSettings::new("fleet", "default", "replica").unwrap().shards(4).unwrap().timing(timing);
-        let controller = FleetController::builder(client.clone(), load.clone(), load.clone())
-            .writing(KubeHpaApplier::new(client).timeout(PATIENCE))
+        let writer = Writer::new(client).timeout(PATIENCE);
+        let controller = FleetController::builder(writer, load.clone(), load.clone())
             .leases(leases)
             .recorder(book.clone())
             .cadence(Cadence::new(Duration::from_secs(1)).unwrap())

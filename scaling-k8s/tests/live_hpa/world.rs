@@ -7,7 +7,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use scaling_core::conformance::applier::plan;
 use scaling_core::{ApplyMode, HpaApplier, Target};
-use scaling_k8s::KubeHpaApplier;
+use scaling_k8s::{KubeHpaApplier, Writer};
 use serde_json::{Value, json};
 
 use crate::support::NODE;
@@ -89,7 +89,7 @@ impl Scenario {
         match action {
             Action::Set(metric, reading) => world.metrics.set(self.name, metric, reading.clone()),
             Action::Apply { pods, wanted } => {
-                let applier = KubeHpaApplier::new(world.client.clone()).force();
+                let applier = KubeHpaApplier::new(Writer::new(world.client.clone()).force());
                 let target = Target::deployment(self.name, NAME);
                 let there = applier.current(&target).await.unwrap().bounds;
                 let plan = plan(&target, there, *pods, *wanted);

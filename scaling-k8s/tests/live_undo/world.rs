@@ -15,7 +15,6 @@ use scaling_core::{
     Cooldown, DecisionEngine, DecisionRecord, EngineError, MetricsSource, Observation, RecordError, Recorder,
     RemovalBudget, ScalingDecision, ScalingMetrics, SignalKind, SourceError, StepLimit, Target,
 };
-use scaling_k8s::KubeHpaApplier;
 use scaling_k8s::controller::cache::{HpaCache, HpaCacheBuilder};
 use scaling_k8s::controller::fleet::{FleetController, FleetHealth, Leaving};
 use scaling_k8s::controller::lease::{LeaseSettings, LeaseTiming};
@@ -122,7 +121,6 @@ impl World {
         let zero = Duration::ZERO;
         let controller = FleetController::builder(self.client.clone(), self.load.clone(), self.load.clone())
             .watching(cache)
-            .writing(KubeHpaApplier::new(self.client.clone()))
             .leases(leases.shards(2).unwrap().timing(timing))
             .recorder(Keeps(number, Arc::clone(&self.book)))
             .cadence(Cadence::new(Duration::from_secs(1)).unwrap())

@@ -10,7 +10,7 @@ use scaling_core::{Applied, ApplyError, ApplyMode, HpaApplier};
 use scaling_k8s::KubeHpaApplier;
 use serde_json::{Value, json};
 
-use crate::{answer, answer_all, apply, is_rehearsal, mocked, plan, status, target, with, written};
+use crate::{answer, answer_all, apply, is_rehearsal, mocked, mocked_with, plan, status, target, with, written};
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_with_other_bounds_than_sent_is_reported() {
@@ -215,7 +215,7 @@ async fn a_peer_that_never_answers_costs_the_timeout() {
     drop(server.next_request().await);
 
     // The write has a time of its own.
-    let applier = applier.timeout(Duration::from_secs(3));
+    let (applier, mut server) = mocked_with(|writer| writer.timeout(Duration::from_secs(3)));
     let plan = plan();
     let read = [(200, with(2, 6))];
     for (mode, rehearsals) in [(ApplyMode::Apply, 1), (ApplyMode::ServerDryRun, 0)] {

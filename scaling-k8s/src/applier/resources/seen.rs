@@ -65,7 +65,7 @@ impl ResizeApplier {
             return Err(refused(target, "the target has a name that cannot be one".to_owned()));
         }
         let world = self.world(target).await?;
-        let can_resize = self.kinds.can_resize_pods(&self.client, target, self.timeout).await?;
+        let can_resize = self.kinds.can_resize_pods(&self.writer, target).await?;
         let way = match self.way {
             ResizeWay::InPlaceElseRollout if can_resize && !world.pods.is_empty() => ResizeWay::InPlace,
             ResizeWay::InPlaceElseRollout => ResizeWay::Rollout,
@@ -102,7 +102,7 @@ impl ResizeApplier {
     async fn refuse_if_owned(&self, target: &Target, way: ResizeWay, workload: &Value) -> Result<(), ApplyError> {
         let in_place = way != ResizeWay::Rollout;
         let key = format!("{} {}", key(workload), if in_place { "in place" } else { "template" });
-        let write = Intended { key, manager: &self.manager, hpa: None, within: self.timeout };
+        let write = Intended { key, manager: &self.writer.manager, hpa: None, within: self.writer.timeout };
         let stands = |owned: &Ownership| {
             owned.stands_in_the_way_of(Writes::Requests)
                 && owned.evidence != Evidence::ManagedFields
@@ -244,7 +244,7 @@ impl ResizeApplier {
     fn theirs(&self, target: &Target, workload: &Value, checked: &Checked) -> Result<(), Denied> {
         let of = format!("containers[{}].resources", checked.container);
         let mut found = Vec::new();
-        for entry in entries(workload).filter(|entry| entry.manager != self.manager && !self.force) {
+        for entry in entries(workload).filter(|entry| entry.manager != self.writer.manager && !self.writer.force) {
             let fields = entry.resources().into_iter().filter(|field| field.contains(&of));
             let written = |field: &String| matches!(field.rsplit('.').next(), Some("cpu" | "memory"));
             found.extend(fields.filter(written).map(|field| (entry.manager.to_owned(), field, entry.time)));
@@ -264,9 +264,8 @@ impl ResizeApplier {
     }
 
     async fn get(&self, target: &Target, path: &str, name: &str) -> Result<Value, ApplyError> {
-        retry::read(target, retry::Patience::new(self.timeout), || async {
-            let request = Request::new(path).get(name, &GetParams::default());
-            self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+        retry::read(target, self.writer.patience(), || async {
+            self.writer.ask(Request::new(path).get(name, &GetParams::default())).await
         })
         .await
     }
@@ -274,9 +273,8 @@ impl ResizeApplier {
     async fn list(&self, target: &Target, path: &str, params: ListParams) -> Result<Vec<Value>, ApplyError> {
         let (mut params, mut found) = (params.limit(PAGE), Vec::new());
         for _ in 0..PAGES {
-            let mut list: Value = retry::read(target, retry::Patience::new(self.timeout), || async {
-                let request = Request::new(path).list(&params);
-                self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+            let mut list: Value = retry::read(target, self.writer.patience(), || async {
+                self.writer.ask(Request::new(path).list(&params)).await
             })
             .await?;
             let next = list.pointer("/metadata/continue").and_then(Value::as_str).filter(|token| !token.is_empty());

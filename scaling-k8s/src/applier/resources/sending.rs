@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::core::Request;
 use scaling_core::{ApplyError, ApplyMode, Target};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::seen::Write;
 use super::{Preview, ResizeApplier, ResizeWay};
 use crate::applier::answer::{self, backend, unapplied, unknown};
-use crate::applier::retry::{self, Fate, Patience, Written};
+use crate::applier::retry::{self, Fate, Written};
 use crate::vertical::PodSizes;
 
 /// Outcome of a round of writes.
@@ -112,8 +112,7 @@ impl ResizeApplier {
         write: &Write,
         dry_run: bool,
     ) -> Result<Written<Value>, ApplyError> {
-        let manager = Some(self.manager.clone());
-        let params = PatchParams { dry_run, field_manager: manager, ..PatchParams::default() };
+        let params = self.writer.params(dry_run);
         let patch = Patch::Strategic(&write.body);
         let send = || async {
             let request = Request::new(&write.path);
@@ -121,10 +120,9 @@ impl ResizeApplier {
                 Some(part) => request.patch_subresource(part, &write.name, &params, &patch),
                 None => request.patch(&write.name, &params, &patch),
             };
-            self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
+            self.writer.ask::<Value>(request).await
         };
-        let written =
-            retry::write(target, &mut Patience::new(self.timeout), dry_run, answer::is_outdated, send).await?;
+        let written = retry::write(target, &mut self.writer.patience(), dry_run, answer::is_outdated, send).await?;
         if let Written::Yes(stored) = &written {
             let pod =
                 if way == ResizeWay::Rollout { stored.pointer("/spec/template/spec") } else { stored.get("spec") };

@@ -23,14 +23,14 @@ impl ScaleApplier {
     /// memory, which may be a moment old.
     pub(super) async fn alone(&self, target: &Target, read: &Read, is_known: bool) -> Result<(), ApplyError> {
         for (group, kind) in [("autoscaling", "HorizontalPodAutoscaler"), ("keda.sh", "ScaledObject")] {
-            let found = self.kinds.in_group(&self.client, target, (group, kind), self.timeout).await?;
+            let found = self.kinds.in_group(&self.writer, target, (group, kind)).await?;
             let Some(found) = found else { continue };
             if let Some(name) = self.scaler(target, read, &found, is_known).await? {
                 let why = format!("{kind} {name:?} scales it; what both set, neither holds");
                 return Err(refused(target, why));
             }
         }
-        if is_known || self.force {
+        if is_known || self.writer.force {
             return Ok(());
         }
         let workload = self.get(target, &read.kind, None).await?;
@@ -53,9 +53,8 @@ impl ScaleApplier {
         let mut params =
             if from_memory { ListParams::default().match_any() } else { ListParams::default().limit(PAGE) };
         for _ in 0..PAGES {
-            let list: Value = retry::read(target, retry::Patience::new(self.timeout), || async {
-                let request = Request::new(kind.path(&target.namespace)).list(&params);
-                self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+            let list: Value = retry::read(target, self.writer.patience(), || async {
+                self.writer.ask(Request::new(kind.path(&target.namespace)).list(&params)).await
             })
             .await?;
             let items = list.get("items").and_then(Value::as_array);

@@ -1,13 +1,11 @@
 //! Giving a workload without an HPA back.
 
-use kube::api::{Patch, PatchParams};
-use kube::core::Request;
 use scaling_core::{ApplyError, Target};
 use serde_json::{Value, json};
 
 use super::ScaleApplier;
 use crate::applier::answer::{self, backend, unapplied, unknown};
-use crate::applier::retry::{self, Fate, Patience, Written};
+use crate::applier::retry::{self, Fate, Written};
 use crate::resting::remove;
 
 impl ScaleApplier {
@@ -21,7 +19,7 @@ impl ScaleApplier {
     /// # Errors
     /// [`ApplyError`] if it was not carried out.
     pub async fn release(&self, target: &Target) -> Result<bool, ApplyError> {
-        let mut patience = Patience::new(self.timeout);
+        let mut patience = self.writer.patience();
         // A write was stored, or may be.
         let mut sent = false;
         loop {
@@ -29,20 +27,11 @@ impl ScaleApplier {
             let read = if sent { read.map_err(unknown)? } else { read? };
             let workload = self.get(target, &read.kind, None).await;
             let workload = if sent { workload.map_err(unknown)? } else { workload? };
-            let Some(patch) = disowning(&workload, &self.manager) else { return Ok(sent) };
-            let params = PatchParams { field_manager: Some(self.manager.clone()), ..PatchParams::default() };
-            let request = || async {
-                let builder = Request::new(read.kind.path(&target.namespace));
-                // The client's own JSON patch is a feature with more dependencies. A merge patch differs by its content type alone.
-                let mut patched =
-                    builder.patch(&target.name, &params, &Patch::Merge(&patch)).map_err(kube::Error::BuildRequest)?;
-                if let Ok(content) = "application/json-patch+json".parse() {
-                    patched.headers_mut().insert("content-type", content);
-                }
-                self.client.request::<Value>(patched).await
-            };
+            let Some(patch) = disowning(&workload, &self.writer.manager) else { return Ok(sent) };
+            let path = read.kind.path(&target.namespace);
+            let send = || self.writer.json_patch::<Value>(&path, &target.name, &patch, false);
             let is_outdated = |error: &kube::Error| answer::is_outdated(error) || answer::may_have_failed_a_test(error);
-            let why = match retry::write(target, &mut patience, false, is_outdated, request).await {
+            let why = match retry::write(target, &mut patience, false, is_outdated, send).await {
                 Ok(Written::Yes(_)) => {
                     sent = true;
                     "it was taken".to_owned()

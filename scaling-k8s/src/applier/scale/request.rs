@@ -32,7 +32,7 @@ impl ScaleApplier {
             return Err(refused(target, why));
         }
         let group = self.groups.get(&target.kind).map(String::as_str);
-        let kind = self.kinds.scalable(&self.client, target, group, self.timeout).await?;
+        let kind = self.kinds.scalable(&self.writer, target, group).await?;
         let scale = self.get(target, &kind, Some("scale")).await?;
         let number = |pointer: &str| match scale.pointer(pointer) {
             // The server leaves a 0 out.
@@ -55,7 +55,7 @@ impl ScaleApplier {
             }
         };
         let ask = || async {
-            let answer = self.client.request(request().map_err(kube::Error::BuildRequest)?).await;
+            let answer = self.writer.ask(request()).await;
             if let Err(kube::Error::Api(status)) = &answer
                 && status.code == 404
                 && status.reason != "NotFound"
@@ -65,7 +65,7 @@ impl ScaleApplier {
             }
             answer
         };
-        retry::read(target, Patience::new(self.timeout), ask).await
+        retry::read(target, self.writer.patience(), ask).await
     }
 
     /// Refuses a workload that somebody has scaled to nothing.
@@ -76,9 +76,9 @@ impl ScaleApplier {
         let workload = self.get(target, &read.kind, None).await?;
         let owner = entries(&workload)
             .filter(|entry| entry.owns(&["f:spec", "f:replicas"]))
-            .max_by_key(|entry| (entry.manager == self.manager, entry.time));
+            .max_by_key(|entry| (entry.manager == self.writer.manager, entry.time));
         match owner {
-            Some(owner) if owner.manager == self.manager => Ok(()),
+            Some(owner) if owner.manager == self.writer.manager => Ok(()),
             owner => {
                 let owner = owner.map(|owner| format!(" by {}", owner.manager)).unwrap_or_default();
                 let why =
@@ -103,8 +103,7 @@ impl ScaleApplier {
             "resourceVersion": metadata("resourceVersion"), "uid": metadata("uid"),
         });
         let spec = json!({ "replicas": replicas });
-        let manager = Some(self.manager.clone());
-        let params = PatchParams { dry_run, field_manager: manager, ..PatchParams::default() };
+        let params = self.writer.params(dry_run);
         let (params, patch) = if read.kind.is_custom() {
             // The API server cannot apply to the scale of a custom resource: it answers 500, "request to convert CR to an invalid
             // group/version". So who owns the number is for us to see; the version in the body sees to it that this stays true.
@@ -112,12 +111,11 @@ impl ScaleApplier {
             (params, Patch::Merge(json!({ "metadata": metadata, "spec": spec })))
         } else {
             let body = json!({ "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": spec });
-            (PatchParams { force: self.force, ..params }, Patch::Apply(body))
+            (PatchParams { force: self.writer.force, ..params }, Patch::Apply(body))
         };
         let send = || async {
             let request = Request::new(read.kind.path(&target.namespace));
-            let request = request.patch_subresource("scale", &target.name, &params, &patch);
-            self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
+            self.writer.ask::<Value>(request.patch_subresource("scale", &target.name, &params, &patch)).await
         };
         let written = retry::write(target, patience, dry_run, answer::is_outdated, send).await;
         let written = match written {
@@ -141,12 +139,12 @@ impl ScaleApplier {
 
     /// Refuses a workload whose number somebody else owns, as a server-side apply would.
     async fn theirs(&self, target: &Target, read: &Read) -> Result<(), ApplyError> {
-        if self.force {
+        if self.writer.force {
             return Ok(());
         }
         let workload = self.get(target, &read.kind, None).await?;
         let mut owners: Vec<_> = entries(&workload)
-            .filter(|entry| entry.manager != self.manager && entry.owns(&["f:spec", "f:replicas"]))
+            .filter(|entry| entry.manager != self.writer.manager && entry.owns(&["f:spec", "f:replicas"]))
             .map(|entry| (entry.manager, entry.time))
             .collect();
         owners.sort_unstable();

@@ -24,11 +24,12 @@ use super::notices::Notices;
 use super::roster::{Host, Roster};
 use super::source::WithFacts;
 use super::watching::{AfterUndo, Watching};
-use crate::KubeHpaApplier;
 use crate::controller::applier::CachedApplier;
 use crate::controller::cache::{HpaCache, HpaCacheBuilder};
 use crate::controller::lease::{LeaseSettings, ShardLeases};
 use crate::history::{HealthCheck, History, HistoryRecorder, WatchConfig};
+use crate::ownership::OwnershipPolicy;
+use crate::{KubeHpaApplier, Writer};
 
 /// Changes of each workload that are kept, and workloads of which some are.
 const CHANGES: usize = 10;
@@ -115,17 +116,18 @@ impl fmt::Debug for FleetController {
 }
 
 impl FleetController {
-    /// Starts building one over the cluster that `client` talks to. What is decided on comes from `source`, and `engine` decides for all
-    /// targets that name no other.
+    /// Starts building one that writes through `writer`, or with its defaults through a client. What is decided on comes from `source`, and
+    /// `engine` decides for all targets that name no other.
     pub fn builder(
-        client: Client,
+        writer: impl Into<Writer>,
         source: impl MetricsSource + 'static,
         engine: impl DecisionEngine + 'static,
     ) -> FleetControllerBuilder {
+        let writer = writer.into();
         FleetControllerBuilder {
-            cache: HpaCache::builder(client.clone()),
-            writer: KubeHpaApplier::new(client.clone()),
-            client,
+            cache: HpaCache::builder(writer.client.clone()),
+            writer,
+            ownership: OwnershipPolicy::default(),
             source: Box::new(source),
             engine: Box::new(engine),
             named: BTreeMap::new(),
@@ -197,9 +199,9 @@ impl FleetController {
 /// Settings of a [`FleetController`].
 #[must_use = "nothing is built before `build`"]
 pub struct FleetControllerBuilder {
-    client: Client,
     cache: HpaCacheBuilder,
-    writer: KubeHpaApplier,
+    writer: Writer,
+    ownership: OwnershipPolicy,
     source: Box<dyn MetricsSource>,
     engine: Box<dyn DecisionEngine>,
     named: BTreeMap<String, Box<dyn DecisionEngine>>,
@@ -233,15 +235,15 @@ impl fmt::Debug for FleetControllerBuilder {
 }
 
 impl FleetControllerBuilder {
-    /// Sets which HPAs are watched, and under which field manager they are written. Default: all of the cluster.
+    /// Sets which HPAs are watched. Default: all of the cluster. Its field manager is that of the writer.
     pub fn watching(mut self, cache: HpaCacheBuilder) -> Self {
         self.cache = cache;
         self
     }
 
-    /// Sets how HPAs are written: what is forced, and for how long a write is tried. Its field manager is that of the cache.
-    pub fn writing(mut self, applier: KubeHpaApplier) -> Self {
-        self.writer = applier;
+    /// Sets what is done where somebody else sets the size of a workload ([`KubeHpaApplier::ownership`]). Default: nothing is written then.
+    pub fn ownership(mut self, policy: OwnershipPolicy) -> Self {
+        self.ownership = policy;
         self
     }
 
@@ -450,15 +452,17 @@ impl FleetControllerBuilder {
     pub fn build(mut self) -> FleetController {
         let terms = self.terms();
         self.setup.limit_to(self.mode);
-        let cache = self.cache.start();
+        let cache = self.cache.field_manager(&self.writer.manager).start();
         let changes = Arc::new(HistoryRecorder::new(self.past, cache.field_manager()));
-        let writer = if self.history { self.writer.history(Arc::clone(&changes)) } else { self.writer };
-        let applier = CachedApplier::new(cache.clone(), writer);
+        let client = self.writer.client.clone();
+        let hpas = KubeHpaApplier::new(self.writer).ownership(self.ownership);
+        let hpas = if self.history { hpas.history(Arc::clone(&changes)) } else { hpas };
+        let applier = CachedApplier::new(cache.clone(), hpas);
         let source: Arc<dyn MetricsSource> = Arc::from(self.source);
         if let Some(leases) = &self.leases {
             self.setup.jitter.get_or_insert_with(|| (Duration::MAX, seed(leases.identity())));
         }
-        let leases = self.leases.map(|settings| ShardLeases::new(self.client.clone(), settings));
+        let leases = self.leases.map(|settings| ShardLeases::new(client.clone(), settings));
         let (roster, freeze) = (Roster::default(), self.freeze);
         let budget = leases.as_ref().map(|leases| BudgetShare::new(self.budget, leases.settings().shard_count()));
         let cooldown = OwnCooldown { host: self.cooldown, roster: roster.clone() };
@@ -530,7 +534,7 @@ impl FleetControllerBuilder {
         };
         let stalled = (self.setup.cadence.interval() * STALLED_INTERVALS).max(TimeDelta::minutes(1));
         FleetController {
-            client: self.client,
+            client,
             cache,
             applier,
             leases,
