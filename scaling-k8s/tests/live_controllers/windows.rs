@@ -1,5 +1,6 @@
-//! Windows of minutes with a min and a max, and an event, carried out by the real controllers: one run is missed and made up by the next,
-//! the bounds are those of the same schedule in process, and the HPA's controller moves the replicas.
+//! Windows of minutes with a min and a max, and an event, carried out by the real controllers in a zone whose clock shows other hours and
+//! other minutes than UTC: one run is missed and made up by the next, the bounds are those of the same schedule in process, and the HPA's
+//! controller moves the replicas.
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ const CONTROLLERS: [&str; 7] = [
 ];
 
 const OUTSIDE: (u32, u32) = (1, 6);
+/// 5:45 hours ahead of UTC all year: a run by any other clock finds no window, or none of its own.
+const ZONE: Tz = Tz::Asia__Kathmandu;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn windows_of_minutes_are_what_the_schedule_in_process_holds() {
@@ -50,18 +53,19 @@ async fn windows_of_minutes_are_what_the_schedule_in_process_holds() {
     let week = WeekPlan::of(&schedule, bounds(OUTSIDE.0, OUTSIDE.1)).unwrap();
     let jobs = CronJobs::new(&Target::deployment("default", "checkout"), week, "example/kubectl:1").unwrap();
     for object in jobs.objects() {
+        assert!(object["kind"] != "CronJob" || object["spec"]["timeZone"] == ZONE.name());
         create_one(&client, &object).await;
     }
     // The run that opens the window is missed.
     let cron_jobs: Api<CronJob> = Api::namespaced(client.clone(), "default");
-    let missed = format!("checkout-{}", opens.format("%H%M"));
+    let missed = format!("checkout-{}", opens.with_timezone(&ZONE).format("%H%M"));
     let asleep = Patch::Merge(json!({ "spec": { "suspend": true } }));
     cron_jobs.patch(&missed, &PatchParams::default(), &asleep).await.unwrap();
 
     let ends = sale + TimeDelta::minutes(1);
     for (at, expected) in [(sale, (4, 15)), (ends, (4, 12))] {
         assert_eq!(held(&schedule, at), bounds(expected.0, expected.1));
-        let job = made(&client, &format!("checkout-{}", at.format("%m%dt%H%M")), at).await;
+        let job = made(&client, &format!("checkout-{}", at.with_timezone(&ZONE).format("%m%dt%H%M")), at).await;
         if at == sale {
             assert_eq!(written(&client).await, bounds(OUTSIDE.0, OUTSIDE.1), "nothing has opened the window");
             let jobs: Api<Job> = Api::namespaced(client.clone(), "default");
@@ -84,11 +88,12 @@ async fn windows_of_minutes_are_what_the_schedule_in_process_holds() {
 
 /// A window of every day from `opens` on, for four hours, and a sale of a minute that needs fewer pods and may have more.
 fn schedule(opens: DateTime<Utc>, sale: DateTime<Utc>) -> Schedule {
-    let closes = (opens + TimeDelta::hours(4)).time();
-    let window = Window::new("peak", Days::DAILY, opens.time(), closes, 4).unwrap().with_max(12).unwrap();
-    let event = DatedWindow::new("sale", sale.naive_utc(), (sale + TimeDelta::minutes(1)).naive_utc(), 3).unwrap();
+    let local = |at: DateTime<Utc>| at.with_timezone(&ZONE).naive_local();
+    let (from, closes) = (local(opens).time(), local(opens + TimeDelta::hours(4)).time());
+    let window = Window::new("peak", Days::DAILY, from, closes, 4).unwrap().with_max(12).unwrap();
+    let event = DatedWindow::new("sale", local(sale), local(sale + TimeDelta::minutes(1)), 3).unwrap();
     let event = event.with_max(15).unwrap();
-    Schedule::new(Tz::UTC, vec![window]).unwrap().with_events(vec![event]).unwrap()
+    Schedule::new(ZONE, vec![window]).unwrap().with_events(vec![event]).unwrap()
 }
 
 /// The bounds of the same schedule in process. The engine holds its floor.
