@@ -86,6 +86,7 @@ async fn against_a_real_api_server() {
     emitted::cron_jobs_are_accepted(&world).await;
     emitted::one_event_counts(&world).await;
     cron_jobs::a_schedule_is_applied_changed_and_removed(&world).await;
+    cron_jobs::an_event_that_is_over_is_pruned(&world).await;
     cron_jobs::an_object_of_somebody_else_is_left_alone(&world).await;
     cron_jobs::the_rights_that_are_named_are_enough(&world).await;
     resizing::pods_are_resized_where_they_are(&world).await;

@@ -6,7 +6,8 @@
 //! each time of the day at which something begins or ends, and one more looks every hour.
 //!
 //! The start and the end of an event have a CronJob each. Cron knows no year, so they come again in the next one, and then write what the
-//! week says: the script looks at the year. An event that is over is best left out of the next apply, which prunes them.
+//! week says: the script looks at the year. [`WeekPlan::without_past_events`] leaves out an event that is over, and the next apply prunes its
+//! CronJobs.
 //!
 //! ```
 //! use scaling_core::{Bounds, Target};

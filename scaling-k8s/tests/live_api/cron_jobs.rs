@@ -7,6 +7,7 @@ use scaling_core::chrono::Weekday;
 use scaling_core::{ApplyMode, Target};
 use scaling_k8s::api::cronjob::CronJobs;
 use scaling_k8s::api::{Moment, WeekPlan};
+use scaling_k8s::ownership::ObjectName;
 use scaling_k8s::{CronJobApplier, CronJobErrorKind, Writer};
 use serde_json::json;
 
@@ -48,6 +49,10 @@ async fn there(world: &World) -> Vec<(String, String)> {
     found
 }
 
+fn names(of: &[ObjectName]) -> Vec<&str> {
+    of.iter().map(|object| &*object.name).collect()
+}
+
 pub(crate) async fn a_schedule_is_applied_changed_and_removed(world: &World) {
     let applier = CronJobApplier::new(world.admin.clone());
     let planned = applier.apply(&jobs(7), ApplyMode::Plan).await.unwrap();
@@ -67,8 +72,6 @@ pub(crate) async fn a_schedule_is_applied_changed_and_removed(world: &World) {
     assert_eq!(there(world).await, before, "law 3");
     let changed = applier.apply(&jobs(8), ApplyMode::Apply).await.unwrap();
     assert_eq!(changed, tried);
-    let names =
-        |names: &[scaling_k8s::ownership::ObjectName]| names.iter().map(|name| name.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&changed.pruned), ["scheduled-0700"]);
     assert_eq!(names(&changed.written), ["scheduled-0800", "scheduled-2000", "scheduled-hourly"]);
     assert_eq!(there(world).await.len(), 6);
@@ -81,13 +84,27 @@ pub(crate) async fn a_schedule_is_applied_changed_and_removed(world: &World) {
     let error = applier.apply(&jobs(8), ApplyMode::Apply).await.unwrap_err();
     assert!(matches!(&error.kind, CronJobErrorKind::Conflict(why) if why.contains("somebody")), "{error}");
     assert!(error.done.is_empty() && there(world).await == before, "all are validated before the first is written");
-    let forced = CronJobApplier::new(Writer::new(world.admin.clone()).force()).apply(&jobs(8), ApplyMode::Apply).await.unwrap();
+    let forced =
+        CronJobApplier::new(Writer::new(world.admin.clone()).force()).apply(&jobs(8), ApplyMode::Apply).await.unwrap();
     assert_eq!(names(&forced.written), ["scheduled-0800"]);
 
     let removed = applier.remove(&target()).await.unwrap();
     assert_eq!(removed.pruned.len(), 6);
     assert!(there(world).await.is_empty());
     assert!(applier.remove(&target()).await.unwrap().is_empty());
+}
+
+pub(crate) async fn an_event_that_is_over_is_pruned(world: &World) {
+    let [from, to] = ["2026-11-27T18:00:00", "2026-11-27T20:00:00"].map(|at| at.parse().unwrap());
+    let mut week = WeekPlan::new("Europe/Berlin", bounds(2, 10)).unwrap();
+    week.raise(from, to, 5, Some(20)).unwrap();
+    let applier = CronJobApplier::new(world.admin.clone());
+    let jobs = |at| CronJobs::new(&target(), week.clone().without_past_events(at), "example/kubectl:1").unwrap();
+    assert_eq!(applier.apply(&jobs(from), ApplyMode::Apply).await.unwrap().written.len(), 6);
+    let after = applier.apply(&jobs(to), ApplyMode::Apply).await.unwrap();
+    assert_eq!(names(&after.pruned), ["scheduled-1127t1800", "scheduled-1127t2000"]);
+    assert_eq!(names(&after.written), ["scheduled-hourly"], "its script holds the event no more");
+    assert_eq!(applier.remove(&target()).await.unwrap().pruned.len(), 4);
 }
 
 pub(crate) async fn an_object_of_somebody_else_is_left_alone(world: &World) {

@@ -79,6 +79,45 @@ fn the_script_writes_the_bounds_of_its_moment_and_an_event_once() {
     }
 }
 
+/// Cron knows no year: until the next apply prunes them, the CronJobs of an event run again whenever its date comes.
+#[test]
+fn jobs_of_an_event_that_is_over_write_what_the_week_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let jobs = CronJobs::new(&target(), week(), "x").unwrap().objects();
+    let mut written = Vec::new();
+    for job in jobs.iter().filter(|job| job["metadata"]["name"].as_str().unwrap().contains("1127t")) {
+        let cron: CronExpression = job["spec"]["schedule"].as_str().unwrap().parse().unwrap();
+        let script = job.pointer("/spec/jobTemplate/spec/template/spec/containers/0/command/2").unwrap();
+        for run_at in cron.fires_after(Tz::Europe__Berlin, at("2026-11-01T00:00:00Z")).take(4) {
+            let local = run_at.naive_local();
+            let output = run(folder.path(), script.as_str().unwrap(), &local.format("%u%H%M-%Y%m%d%H%M").to_string());
+            written.push((local.format("%a %Y-%m-%d %H:%M").to_string(), patch(&output)));
+        }
+    }
+    let expected = [
+        ("Fri 2026-11-27 18:00", bounds(40, 40)),
+        ("Sat 2027-11-27 18:00", bounds(2, 10)),
+        ("Mon 2028-11-27 18:00", bounds(5, 20)),
+        ("Tue 2029-11-27 18:00", bounds(5, 20)),
+        ("Fri 2026-11-27 20:00", bounds(2, 10)),
+        ("Sat 2027-11-27 20:00", bounds(2, 10)),
+        ("Mon 2028-11-27 20:00", bounds(2, 10)),
+        ("Tue 2029-11-27 20:00", bounds(2, 10)),
+    ];
+    assert_eq!(written, expected.map(|(local, bounds)| (local.to_owned(), self::expected(bounds))));
+}
+
+#[test]
+fn events_that_are_over_are_left_out_and_so_are_their_jobs() {
+    let dated = |local: &str| {
+        let left = week().without_past_events(local.parse().unwrap());
+        let jobs = CronJobs::new(&target(), left, "x").unwrap().objects();
+        jobs.iter().filter(|job| job["metadata"]["name"].as_str().unwrap().contains("1127t")).count()
+    };
+    assert_eq!(["2026-11-27T17:00:00", "2026-11-27T19:59:00", "2026-11-27T20:00:00"].map(dated), [2, 2, 0]);
+    assert_eq!(week().without_past_events("2026-11-27T20:00:00".parse().unwrap()), week().without_events());
+}
+
 #[test]
 fn jobs_of_two_hpas_have_different_names() {
     let names = |hpa: &str, week: WeekPlan| -> Vec<String> {

@@ -77,6 +77,13 @@ impl WeekPlan {
         self
     }
 
+    /// The same week without the events that are over when the wall clock shows a time.
+    #[must_use]
+    pub fn without_past_events(mut self, local: NaiveDateTime) -> Self {
+        self.events.retain(|event| event.to > local);
+        self
+    }
+
     /// The same with the highest max of the week and its events for all time, for outputs that have one.
     #[must_use]
     pub fn with_highest_max(mut self) -> Self {
