@@ -59,8 +59,9 @@ pub enum ReleaseError {
 /// Where what was kept is [damaged](super::Memory::Damaged) or [gone](super::Memory::Lost), the bounds that are there stay. A host whose
 /// [`ChangeLog`](scaling_core::ChangeLog) knows better restores first: that keeps them anew.
 ///
-/// One trace may stay: the API server (1.37) takes the last write to an HPA with a `ContainerResource` metric for a change of `metrics`,
-/// though nothing of them changes, and notes our manager as their owner by update. The next forced apply of the owner takes them back.
+/// One trace may stay. Where a metric has a target in some binary units, such as `512Mi` or `1536Mi` (not `100Mi` or `1Gi`), the API server
+/// (1.37) takes every update of the HPA for one of `metrics`, a `kubectl label` too, and notes who made it as their owner. Of the steps of a
+/// release the last one is an update: ownership cannot be given back by an apply. The next forced apply of the owner takes them back.
 ///
 /// # Errors
 /// [`ReleaseError`] if the HPA cannot be read as one.
@@ -69,7 +70,11 @@ pub fn release(hpa: &Value, manager: &str) -> Result<Release, ReleaseError> {
     let ours = Ours::of(hpa, manager);
     if !ours.known {
         // One on which we never wrote may well have none.
-        return if annotation::value(hpa, ANNOTATION).is_none() { Ok(Release::Done) } else { Err(ReleaseError::NoManagedFields) };
+        return if annotation::value(hpa, ANNOTATION).is_none() {
+            Ok(Release::Done)
+        } else {
+            Err(ReleaseError::NoManagedFields)
+        };
     }
     if !ours.annotation && !ours.history && ours.bounds.is_empty() {
         return Ok(Release::Done);
