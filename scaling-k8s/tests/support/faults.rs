@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::proxy::{Proxy, Treatment};
 
 /// Time that an applier of these tests waits for an answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// A delay after which it does not wait any more.
-const TOO_LATE: Duration = Duration::from_millis(2500);
+const TOO_LATE: Duration = Duration::from_secs(5);
 
 /// The kinds of request that an applier sends.
 #[derive(Clone, Copy, Debug)]
