@@ -74,7 +74,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str, most: usize) -> Result<T, Da
     if text.len() > most {
         return Err(DamagedText::TooLong { bytes: text.len(), most });
     }
-    serde_json::from_str(text).map_err(unreadable)
+    serde_json::from_str(text).map_err(|error| unreadable(&error))
 }
 
 /// Reads a text of at most so many bytes whose field `v` says that it is of this version.
@@ -83,7 +83,7 @@ pub(crate) fn read_version<T: DeserializeOwned>(text: &str, most: usize, version
     if let Some(found) = value.get("v").and_then(Value::as_u64).filter(|found| *found != version) {
         return Err(DamagedText::Version { found, read: version });
     }
-    serde_json::from_value(value).map_err(unreadable)
+    serde_json::from_value(value).map_err(|error| unreadable(&error))
 }
 
 /// Refuses what was made for an object of another identity, where both are known.
@@ -100,6 +100,6 @@ pub(crate) fn derived(manager: &str, ending: &str) -> String {
     format!("{}{ending}", manager.get(..end).unwrap_or_default())
 }
 
-fn unreadable(error: serde_json::Error) -> DamagedText {
+fn unreadable(error: &serde_json::Error) -> DamagedText {
     DamagedText::Unreadable { why: error.to_string() }
 }

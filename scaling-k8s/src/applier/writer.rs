@@ -113,16 +113,16 @@ impl Writer {
         self.client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
 
-    /// Sends a JSON patch of the object of this name, once.
+    /// Sends a JSON patch of an object, once. `resources` is the path of all objects of its kind.
     pub(super) async fn json_patch<T: DeserializeOwned>(
         &self,
-        path: impl Into<String>,
+        resources: &str,
         name: &str,
         patch: &(impl Serialize + Sync),
         dry_run: bool,
     ) -> kube::Result<T> {
         // The client's own JSON patch is a feature with more dependencies. A merge patch differs by its content type alone.
-        let request = kube::core::Request::new(path).patch(name, &self.params(dry_run), &Patch::Merge(patch));
+        let request = kube::core::Request::new(resources).patch(name, &self.params(dry_run), &Patch::Merge(patch));
         let with_type = request.map(|mut request| {
             if let Ok(content) = "application/json-patch+json".parse() {
                 request.headers_mut().insert("content-type", content);

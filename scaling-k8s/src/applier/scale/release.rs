@@ -28,10 +28,10 @@ impl ScaleApplier {
             let workload = self.get(target, &read.kind, None).await;
             let workload = if sent { workload.map_err(unknown)? } else { workload? };
             let Some(patch) = disowning(&workload, &self.writer.manager) else { return Ok(sent) };
-            let path = read.kind.path(&target.namespace);
-            let send = || self.writer.json_patch::<Value>(&path, &target.name, &patch, false);
+            let workloads = read.kind.path(&target.namespace);
+            let request = || self.writer.json_patch::<Value>(&workloads, &target.name, &patch, false);
             let is_outdated = |error: &kube::Error| answer::is_outdated(error) || answer::may_have_failed_a_test(error);
-            let why = match retry::write(target, &mut patience, false, is_outdated, send).await {
+            let why = match retry::write(target, &mut patience, false, is_outdated, request).await {
                 Ok(Written::Yes(_)) => {
                     sent = true;
                     "it was taken".to_owned()

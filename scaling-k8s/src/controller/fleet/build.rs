@@ -454,10 +454,8 @@ impl FleetControllerBuilder {
         self.setup.limit_to(self.mode);
         let cache = self.cache.field_manager(&self.writer.manager).start();
         let changes = Arc::new(HistoryRecorder::new(self.past, cache.field_manager()));
-        let client = self.writer.client.clone();
-        let hpas = KubeHpaApplier::new(self.writer).ownership(self.ownership);
-        let hpas = if self.history { hpas.history(Arc::clone(&changes)) } else { hpas };
-        let applier = CachedApplier::new(cache.clone(), hpas);
+        let (client, told) = (self.writer.client.clone(), self.history.then(|| Arc::clone(&changes)));
+        let applier = applier(&cache, self.writer, self.ownership, told);
         let source: Arc<dyn MetricsSource> = Arc::from(self.source);
         if let Some(leases) = &self.leases {
             self.setup.jitter.get_or_insert_with(|| (Duration::MAX, seed(leases.identity())));
@@ -552,6 +550,20 @@ impl FleetControllerBuilder {
             setup: self.setup,
         }
     }
+}
+
+/// The applier of a fleet, which writes the changes to the HPAs where they are to be told there.
+fn applier(
+    cache: &HpaCache,
+    writer: Writer,
+    ownership: OwnershipPolicy,
+    told: Option<Arc<HistoryRecorder>>,
+) -> CachedApplier {
+    let mut hpas = KubeHpaApplier::new(writer).ownership(ownership);
+    if let Some(told) = told {
+        hpas = hpas.history(told);
+    }
+    CachedApplier::new(cache.clone(), hpas)
 }
 
 /// FNV-1a: the identity is random, and its hash is a seed as good as it.
