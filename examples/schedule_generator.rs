@@ -7,7 +7,7 @@
 //!
 //! Reads the history that comes with the examples, a trace, the daily pattern of the dataset, or a metrics server. Prints the patterns of the
 //! load, the windows with their reasons, the week, and what five policies would have cost and kept waiting on days that were not learnt
-//! from. `--output` writes the schedule alone: CronJobs, kubectl commands, KEDA, Karmada, or JSON.
+//! from. `--output` writes the schedule alone (CronJobs, kubectl commands, KEDA, Karmada, or JSON), or the reason of each window.
 
 use std::io::Write;
 use std::num::NonZeroU16;
@@ -49,6 +49,8 @@ enum Output {
     Text,
     /// The schedule as the library reads it.
     Json,
+    /// The reason of each window: its evidence, confidence, savings and risk.
+    Reasons,
     /// CronJobs that patch the HPA, with their account and rights.
     Cronjobs,
     /// Commands for a person to run.
@@ -98,7 +100,7 @@ struct Arguments {
     /// A load that is announced, by the wall clock, as sale,2026-11-27T18:00,2026-11-27T20:00,10; may be given several times
     #[arg(long = "event", value_name = "NAME,FROM,TO,FACTOR", value_parser = announced)]
     events: Vec<AnnouncedEvent>,
-    /// Dates that say nothing about others, such as holidays, for the patterns: a date on each line, or an iCalendar file (.ics)
+    /// Dates that say nothing about others, such as holidays: neither learnt from nor held out nor replayed. A date on each line, or an iCalendar file (.ics)
     #[arg(long, value_name = "FILE")]
     exclude: Option<PathBuf>,
     /// Pods that run now, at any time; by default as many as the busiest moment of the load needs
@@ -183,25 +185,28 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         return Err(Failure::input(format!("--firings {}: at most 100", arguments.firings)));
     }
     let past = past(arguments)?;
-    let config = config(arguments);
+    let config = CompileConfig { excluded: excluded(arguments, &past)?, ..config(arguments) };
     let compiled = compiled(arguments, &past, &config)?;
     if arguments.output != Output::Text {
         return written(arguments, &compiled, out);
     }
     past.notes.iter().try_for_each(|note| writeln!(out, "{note}"))?;
     let zone = arguments.reading.zone();
-    patterns(arguments, &past, zone, out)?;
+    patterns(arguments, &past, &config, out)?;
     let chosen = compiled.draft();
     match compiled.why_not() {
         Some(why) if chosen.schedule.windows().is_empty() => writeln!(out, "\n{why}.")?,
         Some(why) => writeln!(out, "\n{why}. What the past suggests all the same:\n{}", chosen.schedule)?,
         None => writeln!(out, "\n{}", chosen.schedule)?,
     }
-    reasons(chosen, arguments.alone || arguments.dataset, out)?;
+    reasons(chosen, is_alone(arguments), out)?;
     let band = WeekBand::of(&past.history, zone, |sample| {
         past.full.of(sample).map(|need| need * 100.0 / f64::from(arguments.target_cpu))
     });
-    let strip = WeekStrip::new(&chosen.schedule, arguments.bounds.bounds().min()).over(&band).titled(&past.name);
+    let strip = WeekStrip::new(&chosen.schedule, arguments.bounds.bounds().min())
+        .over(&band)
+        .titled(&past.name)
+        .explained(&chosen.reasons);
     writeln!(out, "\n{strip}")?;
     firings(arguments, &chosen.schedule, &past, out)?;
     if arguments.alone || arguments.dataset {
@@ -337,6 +342,10 @@ fn written(arguments: &Arguments, compiled: &Compiled, out: &mut impl Write) -> 
         let text = serde_json::to_string_pretty(schedule).map_err(Failure::failed)?;
         return Ok(writeln!(out, "{text}")?);
     }
+    if arguments.output == Output::Reasons {
+        let text = serde_json::to_string_pretty(&compiled.draft().reasons).map_err(Failure::failed)?;
+        return Ok(writeln!(out, "{text}")?);
+    }
     let week = WeekPlan::of(schedule, arguments.bounds.bounds()).map_err(Failure::input)?;
     let target = &arguments.name;
     // Windows that hold the load by themselves need nothing beside them; those over an HPA do.
@@ -352,8 +361,8 @@ fn written(arguments: &Arguments, compiled: &Compiled, out: &mut impl Write) -> 
     Ok(write!(out, "{}", text.map_err(Failure::failed)?)?)
 }
 
-fn patterns(arguments: &Arguments, past: &Past, zone: Tz, out: &mut impl Write) -> Result<(), Failure> {
-    let config = AnalyzeConfig { excluded: excluded(arguments, past)?, ..AnalyzeConfig::in_zone(zone) };
+fn patterns(arguments: &Arguments, past: &Past, compiler: &CompileConfig, out: &mut impl Write) -> Result<(), Failure> {
+    let config = AnalyzeConfig { excluded: compiler.excluded.clone(), ..AnalyzeConfig::in_zone(compiler.time_zone) };
     let patterns = analyze(&past.history, past.load, &config)
         .map_err(|error| Failure::input(format!("{}: {error}", past.name)))?;
     writeln!(out, "{patterns}")?;
@@ -381,12 +390,10 @@ fn excluded(arguments: &Arguments, past: &Past) -> Result<ExcludedDates, Failure
 /// The reason for each window, and the choice of their number.
 fn reasons(chosen: &CompiledSchedule, alone: bool, out: &mut impl Write) -> Result<(), Failure> {
     for reason in &chosen.reasons {
-        if alone {
-            let saved = reason.saves_pod_hours_a_week;
-            writeln!(out, "{reason}; against a constant size that holds as much it saves {saved:.0} pod-hours a week")?;
-        } else {
-            writeln!(out, "{reason}; the HPA adds what is needed above it")?;
-        }
+        writeln!(out, "{reason}{}", if alone { "" } else { "; the HPA adds what is needed above it" })?;
+    }
+    if chosen.excluded_days > 0 {
+        writeln!(out, "{} excluded dates were neither learnt from nor held out", chosen.excluded_days)?;
     }
     if let Some(held) = &chosen.held_out {
         writeln!(
@@ -469,6 +476,7 @@ fn savings(proof: &Proof, constant: u32, price: &Price, out: &mut impl Write) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use scaling_schedule::WindowReason;
 
     fn said(arguments: &[&str]) -> Result<String, String> {
         let all = [&["schedule_generator"], arguments].concat();
@@ -497,6 +505,31 @@ mod tests {
         assert!(output("cronjobs").contains("kind: CronJob"));
         assert!(output("keda").contains("kind: ScaledObject"));
         assert!(output("karmada").contains("kind: CronFederatedHPA"));
+    }
+
+    #[test]
+    fn the_reason_of_each_window_reads_back_and_its_confidence_is_told() {
+        let alone = ["--alone", "--draft", "--no-proof", "--time-zone", "Europe/Berlin"];
+        let json = said(&[&alone[..], &["--output", "reasons"]].concat()).unwrap();
+        let reasons: Vec<WindowReason> = serde_json::from_str(&json).unwrap();
+        assert!(!reasons.is_empty());
+        let text = said(&alone).unwrap();
+        for reason in &reasons {
+            assert!(text.contains(&reason.to_string()) && text.contains(&reason.confidence.to_string()), "{text}");
+            assert!(reason.confidence.days() > 0 && reason.saves_pod_hours_a_week.is_some(), "{json}");
+        }
+        assert!(text.contains("HELD ON  AT LEAST"), "{text}");
+    }
+
+    #[test]
+    fn excluded_dates_are_told_and_change_the_evidence() {
+        let dates = std::env::temp_dir().join(format!("excluded-dates-{}.txt", std::process::id()));
+        std::fs::write(&dates, "2026-01-15..2026-01-16\n").unwrap();
+        let path = dates.display().to_string();
+        let text = said(&["--alone", "--draft", "--no-proof", "--time-zone", "Europe/Berlin", "--exclude", &path]);
+        std::fs::remove_file(&dates).unwrap();
+        let text = text.unwrap();
+        assert!(text.contains("2 excluded dates were neither learnt from nor held out"), "{text}");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod cells;
 mod compiled;
+mod confidence;
 mod config;
 mod expected;
 mod held_out;
@@ -22,6 +23,7 @@ mod reasons;
 mod runs;
 mod seen;
 mod windows;
+mod written;
 
 use scaling_core::stats::whole_pods;
 use scaling_core::{Confidence, InvalidSetting, MetricsHistory};
@@ -30,6 +32,7 @@ use tracing::field::Empty;
 pub use compiled::{
     AnnouncedEvent, Compiled, CompiledSchedule, CurvePoint, HeldOut, NoSchedule, Unproven, WindowReason,
 };
+pub use confidence::WindowConfidence;
 pub use config::CompileConfig;
 pub use need::{Need, need_by_cpu, need_by_load};
 pub use profile::Profile;
@@ -39,10 +42,10 @@ pub(crate) use config::cells as cells_of;
 pub(crate) use need::is_need;
 pub(crate) use reasons::of_days;
 pub(crate) use seen::span_ms as history_span_ms;
-pub(crate) use windows::{floors_of, windows};
+pub(crate) use windows::{first_cell_of_its_day, floors_of, holders, windows};
 
 use crate::{Days, InvalidSchedule, Schedule};
-use held_out::{Judged, Origin, Ratios, judge, led_week, origins, ready, sorted};
+use held_out::{Floors, Judged, Origin, Ratios, judge, led_week, origins, ready, sorted};
 use profile::Sorted;
 use seen::{Seen, span_ms};
 
@@ -80,14 +83,21 @@ pub enum CompileError {
         hours: f64,
     },
     /// Too much of the day was never seen.
-    #[error("need is known for {percent:.0} % of the day; a schedule needs three quarters at least")]
+    #[error("need is known for {percent:.0} % of the day{}; a schedule needs three quarters at least", without(*.excluded_days))]
     TooSparse {
         /// Percent of the day's time seen.
         percent: f64,
+        /// Dates that were seen, too, and are excluded.
+        excluded_days: usize,
     },
     /// The result is no schedule.
     #[error(transparent)]
     Schedule(#[from] InvalidSchedule),
+}
+
+/// Words for dates that were left out.
+fn without(excluded_days: usize) -> String {
+    if excluded_days > 0 { format!(" without the excluded dates ({excluded_days})") } else { String::new() }
 }
 
 /// Compiles a history into the fewest windows that hold the pods it needed, if they hold days that they were not made from.
@@ -159,12 +169,12 @@ fn generate(history: &MetricsHistory, need: Need, config: &CompileConfig) -> Res
         return Err(CompileError::TooShort { hours });
     }
     let span = tracing::info_span!("analyze_patterns", profiles = Empty, days_seen = Empty, covered_percent = Empty);
-    let seen = span.in_scope(|| Seen::new(history, need, config.time_zone));
+    let seen = span.in_scope(|| Seen::new(history, need, config.time_zone, &config.excluded));
     let percent = seen.coverage(Days::DAILY) * 100.0;
     span.record("days_seen", seen.days_seen(Days::DAILY));
     span.record("covered_percent", percent);
     if percent < 75.0 {
-        return Err(CompileError::TooSparse { percent });
+        return Err(CompileError::TooSparse { percent, excluded_days: seen.excluded_days });
     }
     let choice = Choice::made(&seen, config);
     span.record("profiles", choice.kinds.len());
@@ -341,16 +351,18 @@ impl Finished {
     fn answer(self, seen: &Seen, config: &CompileConfig, choice: &Choice) -> Result<Compiled, CompileError> {
         let all = self.judged.iter().fold(Judged::default(), |all, one| all.plus(*one));
         let days: usize = choice.origins.iter().map(|origin| origin.until - origin.learn).sum();
+        let floors: Vec<Floors<'_>> =
+            self.judged_by.iter().map(|cells| Floors::new(cells, config.lead_cells())).collect();
+        let judges = expected::judges(seen, config, choice, &floors);
         let held_out = (days > 0).then(|| HeldOut {
             days,
-            coverage: expected::coverage(seen, config, choice, &self.judged_by).min(all.coverage()),
+            coverage: expected::coverage(seen, config.outside, &judges).min(all.coverage()),
             violating_share: all.violating_share(),
             pod_hours_a_week: all.mean_pods() * 168.0,
             compared_pod_hours_a_week: f64::from(self.constant) * 168.0,
             compared_violating_share: config.violating_share,
         });
-        let reasons =
-            reasons::reasons(seen, config, choice.origins.as_slice(), &self.judged_by, &self.windows, self.constant);
+        let reasons = reasons::reasons(seen, config, &judges, &self.windows, self.constant);
         let why = self.why_not(config, choice, held_out.as_ref(), seen);
         let profiles: Vec<Profile> =
             choice.sorted.iter().map(|sorted| sorted.profile(choice.quantile, seen.days_seen(sorted.days()))).collect();
@@ -366,6 +378,7 @@ impl Finished {
             held_out,
             curve,
             confidence,
+            excluded_days: seen.excluded_days,
             over_hpa: None,
             pods_per_need: 1.0,
         };

@@ -19,7 +19,7 @@ pub use calendar::{CronExpression, CronFault, CronField, Firings, InvalidCron, T
 pub use calendar::{DatedWindow, DatesFault, Days, ExcludedDates, InvalidDates, Open, Schedule, Segment, Week, Window};
 pub use compile::{
     AnnouncedEvent, CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule,
-    Profile, Unproven, WindowReason, compile, need_by_cpu, need_by_load,
+    Profile, Unproven, WindowConfidence, WindowReason, compile, need_by_cpu, need_by_load,
 };
 pub use cost::{CostBasis, CostReport, Size};
 pub use engine::ScheduleEngine;

@@ -10,6 +10,7 @@ mod fit;
 mod load;
 mod model;
 mod renewed;
+mod trial;
 
 use std::time::Duration;
 
@@ -129,7 +130,7 @@ impl HpaBeneath {
 ///
 /// `need` says the pods that a sample needed at full use: [`need_by_cpu`](crate::need_by_cpu) of 100 %, or
 /// [`need_by_load`](crate::need_by_load) of what a pod serves at most. Of `config`, time zone, slots, minimum length, number of windows and
-/// pods outside count; the lead follows from the start-up of the HPA's pods, and floors from its violations.
+/// excluded dates count; the lead follows from the start-up of the HPA's pods, and floors from its violations.
 ///
 /// The four newest weeks are looked at. It simulates them some hundred times: tenths of a second for a week.
 ///
@@ -150,7 +151,7 @@ pub fn compile_over_hpa(
     }
     let search = Search::new(history, *need, hpa, config);
     let found = search.searched(hpa);
-    let answer = search.answer(history, *need, &found)?;
+    let answer = search.answer(history, *need, &found, hpa.left_limit)?;
     // The profiles are need at full use.
     Ok(answer.with_pods_per_need(100.0 / hpa.target_percent))
 }
@@ -191,7 +192,7 @@ struct Tried {
 
 impl<'a> Search<'a> {
     fn new(history: &MetricsHistory, need: Need, hpa: &HpaBeneath, config: &'a CompileConfig) -> Self {
-        let load = Load::new(history, need, config.time_zone, hpa.step_s());
+        let load = Load::new(history, need, config.time_zone, &config.excluded, hpa.step_s());
         let model = Model::new(hpa, load.step_s);
         let most = load.demand.iter().copied().filter(|work| work.is_finite()).fold(0.0, f64::max);
         let top = scaling_core::stats::whole_pods(most * 100.0 / hpa.target_percent).min(hpa.bounds.max());
@@ -295,8 +296,7 @@ impl<'a> Search<'a> {
     }
 
     fn shortest(&self) -> usize {
-        // Over an HPA a short window is no flapping: it only raises, and the HPA shrinks slowly.
-        cells_of(self.config.min_window.min(Duration::from_secs(600)))
+        self.config.min_cells_over_hpa()
     }
 
     fn cells(&self, settings: Settings, summed: &[Summed]) -> Cells {
@@ -362,7 +362,13 @@ impl<'a> Search<'a> {
         Schedule::new(self.config.time_zone, made).ok()
     }
 
-    fn answer(&self, history: &MetricsHistory, need: Need, found: &Found) -> Result<Compiled, CompileError> {
+    fn answer(
+        &self,
+        history: &MetricsHistory,
+        need: Need,
+        found: &Found,
+        left_limit: f64,
+    ) -> Result<Compiled, CompileError> {
         let Found { best: found, why, tried } = found;
         let summed = self.summed(found.settings.kinds, found.settings.blur);
         let fitted: Vec<Cells> = summed.iter().map(|summed| self.cells(found.settings, summed)).collect();
@@ -371,7 +377,10 @@ impl<'a> Search<'a> {
         let made = windows(last.unwrap_or(&none), self.outside, self.shortest())?;
         let config = CompileConfig { outside: self.outside, lead: lead_time(found), ..self.config.clone() };
         let kinds = found.settings.kinds.days();
-        let (reasons, profiles) = of_days(history, need, &config, judged_by, &made, &kinds);
+        let dates = self.load.days.iter().skip(self.first).map(|day| day.date);
+        let judged_by: Vec<(i64, Cells)> = dates.zip(judged_by.iter().cloned()).collect();
+        let (mut reasons, profiles) = of_days(history, need, &config, &judged_by, &made, &kinds);
+        self.tell(&mut reasons, &made, &judged_by, left_limit);
         let held_out = (found.outcome.arrived > 0.0).then(|| self.held_out(found.outcome));
         let days = self.load.days.len() as f64;
         let trust = days / (days + 1.0) * held_out.map_or(0.5, |held_out| held_out.coverage);
@@ -379,8 +388,18 @@ impl<'a> Search<'a> {
         let curve = self.curve(found, tried);
         let schedule = Schedule::new(self.config.time_zone, made)?;
         let over_hpa = Some(found.settings);
-        let draft =
-            CompiledSchedule { schedule, reasons, profiles, held_out, curve, confidence, over_hpa, pods_per_need: 1.0 };
+        let excluded_days = self.load.excluded_days;
+        let draft = CompiledSchedule {
+            schedule,
+            reasons,
+            profiles,
+            held_out,
+            curve,
+            confidence,
+            excluded_days,
+            over_hpa,
+            pods_per_need: 1.0,
+        };
         Ok(match *why {
             Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft })),
             None => Compiled::Schedule(Box::new(draft)),

@@ -5,6 +5,7 @@
 //! over that HPA as they were compiled and as they are when they are made again each night, and the predictive engine over it. Every figure
 //! of savings comes from there, and is that of the windows as they were compiled: those that go out to a cluster.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,8 +15,8 @@ use scaling_core::backtest::{
     Score, Trace, TraceError, TrainingPeriod, score_one,
 };
 use scaling_core::{
-    Bounds, BoundsPolicy, DecisionEngine, Guards, InvalidBounds, InvalidSetting, MetricsHistory, Price, SignalKind,
-    WorkloadFacts,
+    Bounds, BoundsPolicy, DecisionEngine, Guards, InvalidBounds, InvalidSetting, MetricsHistory, Price, ScalingMetrics,
+    SignalKind, WorkloadFacts,
 };
 
 use crate::{
@@ -100,6 +101,8 @@ pub struct Proof {
     pub renewed: Replayed,
     /// The predictive engine over the HPA.
     pub predictive: Replayed,
+    /// Dates of the history that the compiler's settings exclude: neither learnt from nor replayed.
+    pub excluded_days: usize,
 }
 
 /// Savings of a schedule at a price, each per hour, month and year.
@@ -146,11 +149,16 @@ impl fmt::Display for Proof {
         ] {
             writeln!(f, "{name:29} {:>15.0} {:>8.3} %", one.pod_hours_a_week(), one.violating_share * 100.0)?;
         }
+        if self.excluded_days > 0 {
+            writeln!(f, "{} excluded dates were neither learnt from nor replayed", self.excluded_days)?;
+        }
         Ok(())
     }
 }
 
 /// Replays the held-out days of a history under five policies.
+///
+/// Dates that the compiler's settings exclude are gaps in what is replayed: they cost nothing and keep nobody waiting.
 ///
 /// It needs a request rate or CPU utilization with pod counts, as [`Trace::from_samples`] does. Fourteen days take some seconds.
 ///
@@ -158,7 +166,8 @@ impl fmt::Display for Proof {
 /// [`ProofError`] if the history or a setting cannot be replayed.
 pub async fn prove(history: &MetricsHistory, config: &ProofConfig) -> Result<Proof, ProofError> {
     config.compiler.validate()?;
-    let trace = Trace::from_samples("history", history.iter().collect(), SampleTime::Ends)?;
+    let (samples, excluded_days) = counted(history, &config.compiler);
+    let trace = Trace::from_samples("history", samples, SampleTime::Ends)?;
     let model = ClusterModel {
         pod_capacity: if trace.basis() == DemandBasis::CpuUsage { 1.0 } else { config.model.pod_capacity },
         ..config.model.clone()
@@ -187,11 +196,26 @@ pub async fn prove(history: &MetricsHistory, config: &ProofConfig) -> Result<Pro
     let compiled = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (replayed.as_slice(), compiled) {
         (&[constant, hpa, renewed, schedule, predictive], Some(compiled)) => {
-            Ok(Proof { compiled, constant, hpa, schedule, renewed, predictive })
+            Ok(Proof { compiled, constant, hpa, schedule, renewed, predictive, excluded_days })
         }
         // Each candidate was replayed, and the third has left its answer.
         _ => Err(InvalidSetting { field: "learnt_share", value: config.learnt_share, must: "within 0..1" }.into()),
     }
+}
+
+/// The samples of dates that count, and the number of those that do not.
+fn counted(history: &MetricsHistory, compiler: &CompileConfig) -> (Vec<ScalingMetrics>, usize) {
+    let mut samples: Vec<ScalingMetrics> = history.iter().collect();
+    let mut left_out = BTreeSet::new();
+    if !compiler.excluded.is_empty() {
+        samples.retain(|sample| {
+            let date = Schedule::clock(compiler.time_zone, sample.timestamp).map(|local| local.date());
+            let excluded = date.filter(|date| compiler.excluded.contains(*date));
+            left_out.extend(excluded);
+            excluded.is_none()
+        });
+    }
+    (samples, left_out.len())
 }
 
 /// The windows that the candidate before has left, as they are.

@@ -3,6 +3,7 @@
 
 mod band;
 mod page;
+mod why;
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use chrono::Weekday;
 
 pub use band::{Band, WeekBand};
 
-use crate::{Days, Schedule};
+use crate::{Days, Schedule, WindowReason};
 
 /// Columns of a day: half hours.
 const COLUMNS: usize = 48;
@@ -35,6 +36,7 @@ pub struct WeekStrip<'a> {
     outside: u32,
     band: Option<&'a WeekBand>,
     title: &'a str,
+    reasons: &'a [WindowReason],
 }
 
 /// A day of the strip.
@@ -47,7 +49,7 @@ struct Day {
 impl<'a> WeekStrip<'a> {
     /// A schedule, with the pods that run where no window is open: the HPA's own min.
     pub fn new(schedule: &'a Schedule, outside: u32) -> Self {
-        Self { schedule, outside, band: None, title: "" }
+        Self { schedule, outside, band: None, title: "", reasons: &[] }
     }
 
     /// Adds the load beneath.
@@ -61,6 +63,14 @@ impl<'a> WeekStrip<'a> {
     #[must_use]
     pub fn titled(mut self, title: &'a str) -> Self {
         self.title = title;
+        self
+    }
+
+    /// Tells of each window its confidence, savings and risk: the reasons of
+    /// [`CompiledSchedule::reasons`](crate::CompiledSchedule::reasons), by the windows' names.
+    #[must_use]
+    pub fn explained(mut self, reasons: &'a [WindowReason]) -> Self {
+        self.reasons = reasons;
         self
     }
 
@@ -118,7 +128,7 @@ impl fmt::Display for WeekStrip<'_> {
             let (name, from, to, min) = (crate::one_line(event.name()), event.from(), event.to(), event.min());
             writeln!(f, "event {name}: {} to {}, at least {min} pods", from.format("%F %H:%M"), to.format("%F %H:%M"))?;
         }
-        Ok(())
+        self.why(f)
     }
 }
 
@@ -183,6 +193,31 @@ mod tests {
         let text = WeekStrip::new(&empty, 0).over(&band).to_string();
         assert!(text.contains(&format!("Mon load   █{}", "·".repeat(47))), "{text}");
         assert!(text.contains(&format!("Tue load   {}", "·".repeat(48))), "{text}");
+    }
+
+    #[test]
+    fn windows_are_told_with_their_confidence_savings_and_risk() {
+        let monday: DateTime<_> = "2026-11-16T00:00:00Z".parse().unwrap();
+        let samples = (0..14 * 96).map(|quarter| {
+            let at = monday + TimeDelta::minutes(15 * quarter);
+            let rate = if (9..17).contains(&at.hour()) { 900.0 } else { 100.0 };
+            ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, rate)
+        });
+        let (history, _) = MetricsHistory::from_unordered(samples.collect());
+        let need = need_by_load(SignalKind::RequestRate, 100.0);
+        let answer = crate::compile(&history, &need, &crate::CompileConfig::default()).unwrap();
+        let found = answer.schedule().unwrap();
+        let strip = WeekStrip::new(&found.schedule, 1).explained(&found.reasons);
+        let text = strip.to_string();
+        // Seven of seven days: Wilson's bound is 0.72.
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let row = text.lines().find(|line| line.starts_with("daily 08:40-17:00")).unwrap();
+        let words: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(words[2..], ["7/7", "72", "%", "0.0", "0.0", "%"], "{text}");
+        let page = strip.to_html();
+        assert!(page.contains("<td class=\"number\">7/7</td><td class=\"number\">72 %</td>"), "{page}");
+        assert!(page.contains("held on 7 of 7 held-out days"), "{page}");
+        assert!(!WeekStrip::new(&found.schedule, 1).to_html().contains("Held on"));
     }
 
     #[test]

@@ -210,7 +210,7 @@ fn too_little_history_is_an_error_that_says_how_much() {
     assert_eq!(of(half), Err(CompileError::TooShort { hours: 12.0 }));
     // Two days, but only the mornings.
     let mornings: Vec<_> = history(2, |_| 5.0).iter().filter(|sample| sample.timestamp.hour() < 12).collect();
-    assert!(matches!(of(mornings), Err(CompileError::TooSparse { percent }) if percent < 60.0));
+    assert!(matches!(of(mornings), Err(CompileError::TooSparse { percent, .. }) if percent < 60.0));
     // Plenty of samples, none with the signal.
     let blind: Vec<_> = history(2, |_| f64::NAN).iter().collect();
     assert!(matches!(of(blind), Err(CompileError::TooSparse { .. })));
@@ -229,7 +229,7 @@ fn a_bad_setting_is_refused_with_its_field() {
         (CompileConfig { violating_share: f64::NAN, ..usual() }, "violating_share is NaN; it must be within 0..=0.2"),
         (CompileConfig { max_windows: Some(0), ..usual() }, "max_windows is 0; it must be at least 1"),
         (CompileConfig { lead: day, ..usual() }, "lead (minutes)"),
-        (CompileConfig { min_window: day, ..usual() }, "min_window (minutes)"),
+        (CompileConfig { min_window: Some(day), ..usual() }, "min_window (minutes)"),
     ] {
         let error = of(config);
         assert!(error.starts_with(said), "{error}");
@@ -355,7 +355,7 @@ fn a_peak_under_a_window_that_opened_too_late_for_it_is_not_held() {
         slot_minutes: 30,
         violating_share: 0.0,
         lead: std::time::Duration::from_mins(296),
-        min_window: std::time::Duration::ZERO,
+        min_window: Some(std::time::Duration::ZERO),
         ..CompileConfig::default()
     };
     let compiled = answer(&history(28, rate), &config).draft().clone();
@@ -384,7 +384,7 @@ proptest! {
             slot_minutes,
             violating_share: 0.0,
             lead: std::time::Duration::from_secs(lead * 60),
-            min_window: std::time::Duration::from_secs(min_window * 60),
+            min_window: Some(std::time::Duration::from_secs(min_window * 60)),
             ..CompileConfig::default()
         };
         let compiled = answer(&history, &config).draft().clone();

@@ -118,6 +118,34 @@ fn where_windows_prevent_nothing_there_is_no_schedule_and_it_says_why() {
     assert!(matches!(needed, Unproven::MoreWindowsNeeded { needed, most: 1 } if *needed >= 2), "{needed}");
 }
 
+/// A batch of ten minutes, with less after it: by default windows that are shorter than an hour.
+#[test]
+fn windows_over_an_hpa_are_as_long_as_is_asked_for() {
+    let short = |at: DateTime<Utc>| if at.hour() == 9 && at.minute() < 10 { 1600.0 } else { 80.0 };
+    let history = history(8, short);
+    let minutes = |min_window: Option<u64>| {
+        let min_window = min_window.map(|minutes| std::time::Duration::from_secs(minutes * 60));
+        // What longer windows cost does not count here.
+        let hpa = HpaBeneath { cost_limit: 10.0, ..hpa() };
+        let config = CompileConfig { min_window, ..CompileConfig::default() };
+        let need = need_by_load(SignalKind::RequestRate, CAPACITY);
+        let answer = compile_over_hpa(&history, &need, &hpa, &config).unwrap();
+        let found = answer.draft().schedule.clone();
+        let length =
+            |window: &scaling_schedule::Window| window.hours_per_week() / f64::from(window.days().len()) * 60.0;
+        let shortest = found.windows().iter().map(length).fold(f64::INFINITY, f64::min);
+        (shortest, found)
+    };
+    let (usual, found) = minutes(None);
+    assert!((10.0..60.0).contains(&usual), "{found}");
+    let (long, found) = minutes(Some(180));
+    assert!(long >= 180.0 && long.is_finite(), "{found}");
+    let config = CompileConfig { min_window: Some(std::time::Duration::from_secs(43_201)), ..CompileConfig::default() };
+    let error =
+        compile_over_hpa(&history, &need_by_load(SignalKind::RequestRate, CAPACITY), &hpa(), &config).unwrap_err();
+    assert!(error.to_string().starts_with("min_window (minutes) is 720"), "{error}");
+}
+
 #[test]
 fn a_batch_of_weekdays_gets_windows_of_weekdays_once_weeks_were_seen() {
     let batch = |at: DateTime<Utc>| {

@@ -49,6 +49,7 @@ fn types_are_shared_between_threads() {
     shared::<WeekBand>();
     shared::<WeekStrip<'static>>();
     shared::<Window>();
+    shared::<WindowConfidence>();
     shared::<WindowFault>();
     shared::<WindowReason>();
 }

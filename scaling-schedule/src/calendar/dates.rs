@@ -1,4 +1,4 @@
-//! [`ExcludedDates`]: dates that a pattern is not judged by.
+//! [`ExcludedDates`]: dates that patterns and windows are not judged by.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub(super) const BUDGET: usize = 1_000_000;
 /// Largest text that is read, in bytes. Holidays of a country over ten years are some 50 KB.
 pub(super) const MAX_BYTES: usize = 4 << 20;
 
-/// Dates on the wall clock that a pattern is not judged by: holidays, days of an outage, a sale.
+/// Dates on the wall clock that patterns are not judged by, and windows neither made from nor judged by: holidays, days of an outage, a sale.
 ///
 /// Made from dates, from a list in text, one a line, or from the all-day events of an iCalendar file.
 ///

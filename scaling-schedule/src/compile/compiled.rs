@@ -5,8 +5,9 @@ use std::fmt;
 use chrono::{NaiveDateTime, TimeDelta};
 use scaling_core::Confidence;
 use scaling_core::stats::whole_pods;
+use serde::{Deserialize, Serialize};
 
-use super::Profile;
+use super::{Profile, WindowConfidence};
 use crate::{DatedWindow, InvalidSchedule, InvalidWindow, Schedule, WindowFault};
 
 /// The answer of the compiler.
@@ -227,6 +228,8 @@ pub struct CompiledSchedule {
     pub curve: Vec<CurvePoint>,
     /// Trust in it: days seen against one more, less what held-out days did not confirm. Of what is not proven one half at most.
     pub confidence: Confidence,
+    /// Dates of the history that were excluded: neither learnt from nor held out.
+    pub excluded_days: usize,
     /// Settings by which it was fitted over an HPA.
     pub(crate) over_hpa: Option<crate::over_hpa::Settings>,
     /// Pods for each pod of the profiles' need: more than 1 where that is need at full use, and a target leaves room.
@@ -264,14 +267,16 @@ pub struct CurvePoint {
     pub chosen: bool,
 }
 
-/// The numbers of the days of a window, in the time in which its floor is the highest that is open.
-#[derive(Clone, Debug, PartialEq)]
+/// The numbers of the days of a window, in the time in which its floor is the highest that is open: why it is there, how far it can be
+/// trusted, what it saves and what it risks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WindowReason {
     /// Name of the window.
     pub window: String,
     /// Its floor, in pods.
     pub pods: u32,
-    /// Days of its weekdays that were seen.
+    /// Days on which it opens that were seen.
     pub days: usize,
     /// Share of its time in which the need was at most its floor, over all days that were seen.
     pub quantile: f64,
@@ -283,11 +288,19 @@ pub struct WindowReason {
     pub highest: f64,
     /// Share of its time on held-out days in which the windows made from earlier days held the need; none without such days.
     pub coverage: Option<f64>,
-    /// Share of its work on held-out days that came while more was needed: what it risks.
+    /// What it risks: share of its work on held-out days that came while more was needed or, over an HPA, that waited for too long.
     pub risk: Option<f64>,
-    /// Pod-hours a week that it saves against the constant size that holds as much; negative if it holds more.
-    pub saves_pod_hours_a_week: f64,
+    /// What waited for too long at that time under the HPA alone; none elsewhere, and without held-out days.
+    pub compared_risk: Option<f64>,
+    /// Held-out days on which it held, and what they say of days to come.
+    pub confidence: WindowConfidence,
+    /// Pod-hours a week that it saves against the constant size that holds as much; negative if it holds more. Over an HPA against the HPA
+    /// alone on held-out days, until the next window opens: negative, what it costs; none without such days.
+    pub saves_pod_hours_a_week: Option<f64>,
+    /// True for a window over an HPA, which adds what is needed above it.
+    pub over_hpa: bool,
     /// Time before the load at which its pods are wanted.
+    #[serde(rename = "lead_minutes", with = "super::written::minutes")]
     pub lead: TimeDelta,
 }
 
@@ -305,14 +318,22 @@ impl fmt::Display for WindowReason {
             self.highest,
             self.lead.num_minutes()
         )?;
-        match self.coverage.zip(self.risk) {
-            Some((coverage, risk)) => write!(
-                f,
-                "; on held-out days it held {:.1} %, and {:.1} % of the requests came above it",
-                coverage * 100.0,
-                risk * 100.0
-            ),
-            None => f.write_str("; no day was held out to judge it by"),
+        if let Some((coverage, risk)) = self.coverage.zip(self.risk) {
+            let (coverage, risk) = (coverage * 100.0, risk * 100.0);
+            write!(f, "; on held-out days it held {coverage:.1} %, and {risk:.1} % of the requests ")?;
+            match self.compared_risk.map(|risk| risk * 100.0) {
+                Some(alone) => write!(f, "waited for too long ({alone:.1} % under the HPA alone)")?,
+                None => f.write_str("came above it")?,
+            }
+        }
+        write!(f, "; {}", self.confidence)?;
+        match self.saves_pod_hours_a_week {
+            Some(saved) if self.over_hpa => {
+                let (hours, than) = (saved.abs(), if saved > 0.0 { "fewer" } else { "more" });
+                write!(f, "; {hours:.1} pod-hours a week {than} than the HPA alone")
+            }
+            Some(saved) => write!(f, "; {saved:.0} pod-hours a week fewer than a constant size that holds as much"),
+            None => Ok(()),
         }
     }
 }

@@ -5,6 +5,11 @@ use scaling_core::{InvalidSetting, WorkloadFacts};
 use std::time::Duration;
 
 use super::cells::CELL_MINUTES;
+use crate::ExcludedDates;
+
+/// Shortest window, where nothing else is wanted.
+const SHORTEST_ALONE: Duration = Duration::from_secs(3600);
+const SHORTEST_OVER_HPA: Duration = Duration::from_secs(600);
 
 /// Settings of the compiler. Every field has a default.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +24,16 @@ pub struct CompileConfig {
     /// Time before the load at which its pods are wanted, rounded up to 5 minutes; a day at most. Default 16 minutes: a quarter of
     /// an hour and the usual start-up of a minute. See [`CompileConfig::for_workload`].
     pub lead: Duration,
-    /// Windows are at least this long, and so are the breaks between them. Default 1 h, at most 12 h. Longer: fewer windows,
-    /// more pod-hours.
-    pub min_window: Duration,
+    /// Windows are at least this long, and so are the breaks between them; 12 h at most. Longer: fewer windows, more pod-hours. Default
+    /// none: 1 h for windows that hold the load by themselves, 10 min over an HPA, where a short window is no flapping: it only raises, and
+    /// the HPA shrinks slowly.
+    pub min_window: Option<Duration>,
     /// Most windows. Default none: as few as keep nine tenths of what any number would save.
     pub max_windows: Option<usize>,
     /// Pods that run without any window: floors up to this need none. Default 1.
     pub outside: u32,
+    /// Dates on that wall clock that are neither learnt from nor held out, such as holidays. Default none.
+    pub excluded: ExcludedDates,
 }
 
 impl Default for CompileConfig {
@@ -35,9 +43,10 @@ impl Default for CompileConfig {
             slot_minutes: 30,
             violating_share: 0.01,
             lead: Duration::from_secs(16 * 60),
-            min_window: Duration::from_secs(3600),
+            min_window: None,
             max_windows: None,
             outside: 1,
+            excluded: ExcludedDates::default(),
         }
     }
 }
@@ -55,7 +64,7 @@ impl CompileConfig {
     /// [`InvalidSetting`] with the first that cannot work.
     pub fn validate(&self) -> Result<(), InvalidSetting> {
         let lead = self.lead.as_secs_f64() / 60.0;
-        let min_window = self.min_window.as_secs_f64() / 60.0;
+        let min_window = self.min_window.map_or(0.0, |shortest| shortest.as_secs_f64() / 60.0);
         let share = self.violating_share;
         let checks = [
             ("slot_minutes", f64::from(self.slot_minutes), [30, 60].contains(&self.slot_minutes), "30 or 60"),
@@ -75,7 +84,12 @@ impl CompileConfig {
     }
 
     pub(super) fn min_cells(&self) -> usize {
-        cells(self.min_window)
+        cells(self.min_window.unwrap_or(SHORTEST_ALONE))
+    }
+
+    /// Cells of the shortest window over an HPA.
+    pub(crate) fn min_cells_over_hpa(&self) -> usize {
+        cells(self.min_window.unwrap_or(SHORTEST_OVER_HPA))
     }
 }
 

@@ -2,18 +2,25 @@
 
 use scaling_core::stats;
 
-use super::cells::{Cells, DAY_CELLS};
-use super::held_out::{Judged, Origin, Ratios, ready};
-use super::seen::Seen;
+use super::cells::DAY_CELLS;
+use super::held_out::{Floors, Judge, Judged, Origin, Ratios, ready};
+use super::seen::{Day, Seen};
 use super::{Choice, CompileConfig};
 
 /// Standard errors between days by which the coverage that is stated lies below that of held-out days, and growth above none.
 const ERRORS: f64 = 2.0;
-const WEEK: usize = 7;
+const WEEK: i64 = 7;
+/// Pairs of days a week apart that tell growth: each weekday once.
+const LEAST_PAIRS: usize = 7;
 
-/// The coverage of held-out days, less two standard errors between them. The factor on the profile was fitted to these days, so each is
-/// judged by the factor that the others would have had: of itself it would say too much.
-pub(super) fn coverage(seen: &Seen, config: &CompileConfig, choice: &Choice, judged_by: &[Cells]) -> f64 {
+/// Of each day the floors that judge it; none of days that were not held out. The factor on the profile was fitted to held-out days, so each
+/// is judged by the factor that the others would have had: of itself it would say too much.
+pub(super) fn judges<'a>(
+    seen: &Seen,
+    config: &CompileConfig,
+    choice: &Choice,
+    judged_by: &'a [Floors<'a>],
+) -> Vec<Option<Judge<'a>>> {
     let lead = config.lead_cells();
     let weeks: Vec<Vec<f64>> = choice.weeks.iter().map(|week| ready(week, lead)).collect();
     let origins = || choice.origins.iter().zip(&weeks).zip(judged_by);
@@ -22,25 +29,35 @@ pub(super) fn coverage(seen: &Seen, config: &CompileConfig, choice: &Choice, jud
     for ((origin, week), _) in origins() {
         all.add(seen, *origin, week);
     }
-    let mut judged: Vec<Judged> = Vec::new();
+    let mut judges = vec![None; seen.days.len()];
     for ((origin, week), floors) in origins() {
-        let ready = ready(floors.floors(), lead);
         for nth in origin.learn..origin.until {
             let mut own = Ratios::new();
             own.add(seen, day(nth), week);
             // Without others, or where no factor holds them, the factor stays as it is.
             let factor = all.without(&own).factor(config.violating_share).unwrap_or(choice.factor);
             let share = (factor / choice.factor).min(1.0);
-            let Some(day) = seen.days.get(nth) else { continue };
-            let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
-            let pods = ready.iter().zip(floors.floors()).skip(from);
-            let mut sum = Judged::default();
-            let held = |floor: u32| stats::whole_pods(f64::from(floor) * share).max(config.outside);
-            for (cell, (ready, asked)) in day.cells.iter().zip(pods).filter(|(cell, _)| cell.is_seen()) {
-                sum.take(cell, held(*ready), held(*asked));
+            if let Some(judge) = judges.get_mut(nth) {
+                *judge = Some(Judge { floors, share });
             }
-            judged.push(sum);
         }
+    }
+    judges
+}
+
+/// The coverage of held-out days, each judged by what the others chose, less two standard errors between them.
+pub(super) fn coverage(seen: &Seen, outside: u32, judges: &[Option<Judge<'_>>]) -> f64 {
+    let mut judged: Vec<Judged> = Vec::new();
+    for (day, judge) in seen.days.iter().zip(judges) {
+        let Some(judge) = judge else { continue };
+        let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
+        let mut sum = Judged::default();
+        for (place, cell) in day.cells.iter().enumerate().filter(|(_, cell)| cell.is_seen()) {
+            if let Some((ready, asked)) = judge.pods_by_others(from + place, outside) {
+                sum.take(cell, ready, asked);
+            }
+        }
+        judged.push(sum);
     }
     judged.retain(|day| day.ms > 0.0);
     let coverages: Vec<f64> = judged.iter().map(Judged::coverage).collect();
@@ -71,21 +88,22 @@ fn furthest(mut values: Vec<f64>) -> f64 {
 /// Growth of the need in a week, relative to it, that is more than chance: of days against the same weekday a week before, or over days
 /// that are too few for that the slope of their needs.
 pub(super) fn growth(seen: &Seen) -> Option<f64> {
-    let logs: Vec<Option<f64>> =
-        seen.days.iter().map(|day| day.mean().filter(|mean| *mean > 0.0).map(f64::ln)).collect();
-    let pairs = |apart: usize| {
-        let pairs = logs.iter().zip(logs.iter().skip(apart));
-        pairs.filter_map(|(before, after)| Some((*after)? - (*before)?)).collect::<Vec<f64>>()
+    let log = |day: &Day| Some((day.date, day.mean().filter(|mean| *mean > 0.0)?.ln()));
+    let logs: Vec<(i64, f64)> = seen.days.iter().filter_map(log).collect();
+    // Dates may be missing: a week lies between dates, not between places in the list.
+    let later = |(date, before): &(i64, f64)| {
+        let place = logs.binary_search_by_key(&(date + WEEK), |(date, _)| *date).ok()?;
+        Some(logs.get(place)?.1 - before)
     };
-    let weekly = pairs(WEEK);
-    let (growth, error) = if weekly.len() >= WEEK { mean_and_error(&weekly) } else { slope(&logs) };
+    let weekly: Vec<f64> = logs.iter().filter_map(later).collect();
+    let (growth, error) = if weekly.len() >= LEAST_PAIRS { mean_and_error(&weekly) } else { slope(&logs) };
     growth.filter(|growth| *growth > ERRORS * error).map(f64::exp_m1)
 }
 
 /// The slope in a week by least squares, and its standard error.
-fn slope(logs: &[Option<f64>]) -> (Option<f64>, f64) {
-    let points: Vec<(f64, f64)> =
-        logs.iter().enumerate().filter_map(|(day, log)| Some((day as f64 / WEEK as f64, (*log)?))).collect();
+fn slope(logs: &[(i64, f64)]) -> (Option<f64>, f64) {
+    let first = logs.first().map_or(0, |(date, _)| *date);
+    let points: Vec<(f64, f64)> = logs.iter().map(|(date, log)| ((date - first) as f64 / WEEK as f64, *log)).collect();
     let number = points.len() as f64;
     if number < 4.0 {
         return (None, 0.0);

@@ -1,5 +1,7 @@
 //! Learning from some days and judging by later ones: the only numbers that a schedule states of itself.
 
+use scaling_core::stats::whole_pods;
+
 use super::cells::{Cells, DAY_CELLS};
 use super::profile::Sorted;
 use super::seen::Seen;
@@ -183,6 +185,42 @@ impl Judged {
         self.work += cell.work;
         self.work_above += cell.work * above;
         self.pod_ms += cell.ms * f64::from(asked);
+    }
+}
+
+/// Floors of a week that judge held-out days: the pods that are asked for, and those that are ready.
+#[derive(Clone, Debug)]
+pub(super) struct Floors<'a> {
+    asked: &'a Cells,
+    ready: Vec<u32>,
+}
+
+impl<'a> Floors<'a> {
+    pub(super) fn new(asked: &'a Cells, lead: usize) -> Self {
+        Self { asked, ready: ready(asked.floors(), lead) }
+    }
+}
+
+/// Floors that judge one held-out day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judge<'a> {
+    pub(super) floors: &'a Floors<'a>,
+    /// Part of the floors that the other held-out days would have chosen; 1 at most.
+    pub(super) share: f64,
+}
+
+impl Judge<'_> {
+    /// Pods of a cell of the week: ready, and asked for.
+    pub(super) fn pods(&self, cell: usize, outside: u32) -> Option<(u32, u32)> {
+        let (ready, asked) = (self.floors.ready.get(cell)?, self.floors.asked.floors().get(cell)?);
+        Some(((*ready).max(outside), (*asked).max(outside)))
+    }
+
+    /// The same by what the other held-out days chose.
+    pub(super) fn pods_by_others(&self, cell: usize, outside: u32) -> Option<(u32, u32)> {
+        let (ready, asked) = (self.floors.ready.get(cell)?, self.floors.asked.floors().get(cell)?);
+        let of = |floor: u32| if self.share < 1.0 { whole_pods(f64::from(floor) * self.share) } else { floor };
+        Some((of(*ready).max(outside), of(*asked).max(outside)))
     }
 }
 

@@ -1,13 +1,15 @@
 //! What a history needed, by local date and cell of the day: one pass over its columns.
 
+use std::collections::BTreeSet;
+
 use chrono::{Datelike, Weekday};
 use chrono_tz::Tz;
 use scaling_core::{MetricsHistory, stats};
 
 use super::cells::{CELL_MINUTES, DAY_CELLS};
 use super::need::{Need, is_need};
-use crate::Days;
 use crate::local_time::{DAY_MS, LocalClock, Place, date};
+use crate::{Days, ExcludedDates};
 
 /// Cells of half an hour.
 pub(super) const HALF_HOUR: usize = 6;
@@ -60,6 +62,8 @@ impl Cell {
 /// One local date that was seen.
 #[derive(Clone, Debug)]
 pub(super) struct Day {
+    /// Days since the epoch.
+    pub(super) date: i64,
     pub(super) weekday: Weekday,
     pub(super) cells: Vec<Cell>,
     /// Largest need of each half hour: the shortest slot of a profile.
@@ -78,23 +82,27 @@ impl Day {
 /// Needs by date.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    /// In order of time.
+    /// In order of time, without those that are excluded.
     pub(super) days: Vec<Day>,
+    /// Dates that were seen, too, and are excluded.
+    pub(super) excluded_days: usize,
 }
 
 impl Seen {
     /// Sorts the need of each sample into the dates and cells of the wall clock.
     ///
     /// A sample stands for the time until the next one, at most for twice the usual interval: hourly samples fill an hour, and an outage
-    /// fills nothing. A time that the calendar or the wall clock cannot express is left out.
-    pub(super) fn new(history: &MetricsHistory, need: Need, time_zone: Tz) -> Self {
+    /// fills nothing. A time that the calendar or the wall clock cannot express is left out, and so are samples of excluded dates: what one
+    /// of these stands for does not reach into the next date, nor that of the date before into them.
+    pub(super) fn new(history: &MetricsHistory, need: Need, time_zone: Tz, excluded: &ExcludedDates) -> Self {
         let columns = history.before(i64::MAX);
         let times = columns.times();
         let usual = usual_interval_ms(times);
         let oldest = times.last().map_or(0, |newest| newest.saturating_sub(LONGEST_MS));
         let mut clock = LocalClock::new(time_zone, CELL_MINUTES);
         let (mut seen, mut place, mut here) = (Self::default(), Place::NOWHERE, Cell::UNSEEN);
-        let mut today = None;
+        let (mut today, mut counts) = (None, true);
+        let mut left_out = BTreeSet::new();
         let nexts = times.iter().skip(1).copied().chain(times.last().map(|last| last.saturating_add(usual)));
         for ((at, next), need) in times.iter().copied().zip(nexts).zip(need.column(columns)) {
             if !is_need(need) || at < oldest {
@@ -110,9 +118,18 @@ impl Seen {
                     if today != Some(place.day) {
                         today = Some(place.day);
                         let Some(date) = date(place.day) else { break };
-                        let cells = vec![Cell::UNSEEN; DAY_CELLS];
-                        seen.days.push(Day { weekday: date.weekday(), cells, tops: Vec::new() });
+                        counts = !excluded.contains(date);
+                        if counts {
+                            let cells = vec![Cell::UNSEEN; DAY_CELLS];
+                            seen.days.push(Day { date: place.day, weekday: date.weekday(), cells, tops: Vec::new() });
+                        }
                     }
+                }
+                if !counts {
+                    if from == at {
+                        left_out.insert(place.day);
+                    }
+                    break;
                 }
                 let to = until.min(place.until_ms);
                 here.add(need, (to - from) as f64);
@@ -120,6 +137,7 @@ impl Seen {
             }
         }
         seen.keep(place, &mut here);
+        seen.excluded_days = left_out.len();
         for day in &mut seen.days {
             let top = |cells: &[Cell]| cells.iter().map(|cell| cell.top).fold(f64::NEG_INFINITY, f64::max);
             day.tops = day.cells.chunks(HALF_HOUR).map(top).collect();
@@ -138,6 +156,12 @@ impl Seen {
             cell.ms += here.ms;
         }
         *here = Cell::UNSEEN;
+    }
+
+    /// Dates from the first to the last.
+    pub(super) fn span_days(&self) -> u32 {
+        let span = self.days.last().zip(self.days.first()).map_or(0, |(last, first)| last.date - first.date + 1);
+        u32::try_from(span).unwrap_or(0)
     }
 
     /// Days' worth of what was seen on these weekdays.

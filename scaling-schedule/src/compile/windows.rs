@@ -1,6 +1,6 @@
 //! Floors of a week as windows that lie on each other: a long low one with shorter, higher ones inside.
 
-use chrono::NaiveTime;
+use chrono::{NaiveTime, Timelike};
 
 use super::cells::{CELL_MINUTES, Cells, DAY_CELLS, WEEK_CELLS};
 use crate::{Days, InvalidSchedule, Window};
@@ -51,10 +51,17 @@ fn clock_time(cell: usize) -> NaiveTime {
     NaiveTime::from_hms_opt(minutes / 60, minutes % 60, 0).unwrap_or_default()
 }
 
+/// First cell of a day in which a window is open since that day: what lies before it belongs to the opening of the day before.
+pub(crate) fn first_cell_of_its_day(window: &Window) -> usize {
+    if window.ends_next_day() { cell(window.from()) } else { 0 }
+}
+
+fn cell(time: NaiveTime) -> usize {
+    (time.num_seconds_from_midnight() / 60 / CELL_MINUTES) as usize
+}
+
 /// Of each cell of a week the place of the window that holds its floor, as [`Schedule::open_at`](crate::Schedule::open_at) has it.
-pub(super) fn holders(windows: &[Window]) -> Vec<Option<usize>> {
-    use chrono::Timelike;
-    let cell = |time: NaiveTime| (time.num_seconds_from_midnight() / 60 / CELL_MINUTES) as usize;
+pub(crate) fn holders(windows: &[Window]) -> Vec<Option<usize>> {
     let mut holders: Vec<Option<usize>> = vec![None; WEEK_CELLS];
     for (place, window) in windows.iter().enumerate() {
         let (from, to) = (cell(window.from()), cell(window.to()));

@@ -1,9 +1,12 @@
 //! The demand of a history in steps, each with its place on the wall clock.
 
+use std::collections::BTreeSet;
+
 use chrono::{Datelike, Weekday};
 use chrono_tz::Tz;
 use scaling_core::{MetricsHistory, stats};
 
+use crate::ExcludedDates;
 use crate::compile::{DAY_CELLS, Need, is_need};
 use crate::local_time::{LocalClock, Place, date};
 
@@ -23,20 +26,30 @@ pub(super) struct Load {
     pub(super) cells: Vec<usize>,
     /// Local dates in order: the first of its steps, and the weekday.
     pub(super) days: Vec<Day>,
+    /// Dates that were seen, too, and are excluded: what they demanded is not known.
+    pub(super) excluded_days: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Day {
+    /// Days since the epoch.
+    pub(super) date: i64,
     pub(super) first_step: usize,
     pub(super) end_step: usize,
     pub(super) weekday: Weekday,
 }
 
 impl Load {
-    pub(super) fn new(history: &MetricsHistory, need: Need, time_zone: Tz, seconds: u32) -> Self {
+    pub(super) fn new(
+        history: &MetricsHistory,
+        need: Need,
+        time_zone: Tz,
+        excluded: &ExcludedDates,
+        seconds: u32,
+    ) -> Self {
         let columns = history.before(i64::MAX);
         let newest = columns.times().last().copied().unwrap_or(0);
-        let points: Vec<(i64, f64)> = columns
+        let mut points: Vec<(i64, f64)> = columns
             .times()
             .iter()
             .copied()
@@ -46,11 +59,16 @@ impl Load {
         let mut intervals: Vec<i64> = points.iter().zip(points.iter().skip(1)).map(|(a, b)| b.0 - a.0).collect();
         let usual = stats::quantile_of(&mut intervals, 0.5).unwrap_or(60_000).clamp(1, 3_600_000);
         let step_ms = i64::from(seconds.max(1)) * 1000;
-        let mut load =
-            Self { step_s: f64::from(seconds.max(1)), demand: Vec::new(), cells: Vec::new(), days: Vec::new() };
+        let mut load = Self {
+            step_s: f64::from(seconds.max(1)),
+            demand: Vec::new(),
+            cells: Vec::new(),
+            days: Vec::new(),
+            excluded_days: if excluded.is_empty() { 0 } else { leave_out(&mut points, time_zone, excluded) },
+        };
         let (Some(first), Some(last)) = (points.first(), points.last()) else { return load };
         let mut clock = LocalClock::new(time_zone, 5);
-        let (mut place, mut today) = (Place::NOWHERE, None);
+        let (mut place, mut today, mut counts) = (Place::NOWHERE, None, true);
         let mut rest = points.as_slice();
         let mut at = first.0;
         while at < last.0 {
@@ -59,8 +77,13 @@ impl Load {
                 place = found;
                 if today != Some(place.day) {
                     today = Some(place.day);
-                    let weekday = date(place.day).map_or(Weekday::Mon, |date| date.weekday());
-                    load.days.push(Day { first_step: load.demand.len(), end_step: load.demand.len(), weekday });
+                    let date = date(place.day);
+                    counts = !date.is_some_and(|date| excluded.contains(date));
+                    if counts {
+                        let weekday = date.map_or(Weekday::Mon, |date| date.weekday());
+                        let first_step = load.demand.len();
+                        load.days.push(Day { date: place.day, first_step, end_step: first_step, weekday });
+                    }
                 }
             }
             // A sample is the mean over the interval that it ends: its centre lies half of one earlier.
@@ -68,9 +91,9 @@ impl Load {
             while rest.get(1).is_some_and(|next| next.0 <= middle) {
                 rest = rest.get(1..).unwrap_or_default();
             }
-            load.demand.push(between(rest, middle, usual));
+            load.demand.push(if counts { between(rest, middle, usual) } else { f64::NAN });
             load.cells.push(place.slot.min(DAY_CELLS - 1));
-            if let Some(day) = load.days.last_mut() {
+            if let Some(day) = load.days.last_mut().filter(|_| counts) {
                 day.end_step = load.demand.len();
             }
             at += step_ms;
@@ -82,6 +105,23 @@ impl Load {
     pub(super) fn of(&self, from: usize, to: usize) -> &[f64] {
         self.demand.get(from..to).unwrap_or_default()
     }
+}
+
+/// Takes out the points of excluded dates, and returns the number of these dates.
+fn leave_out(points: &mut Vec<(i64, f64)>, time_zone: Tz, excluded: &ExcludedDates) -> usize {
+    let (mut clock, mut place) = (LocalClock::new(time_zone, 60), Place::NOWHERE);
+    let mut left_out = BTreeSet::new();
+    points.retain(|(at, _)| {
+        if !place.holds(*at) {
+            place = clock.place(*at).unwrap_or(Place::NOWHERE);
+        }
+        let is_excluded = place.holds(*at) && date(place.day).is_some_and(|date| excluded.contains(date));
+        if is_excluded {
+            left_out.insert(place.day);
+        }
+        !is_excluded
+    });
+    left_out.len()
 }
 
 /// The value on the line between the first two points; NaN in a gap.

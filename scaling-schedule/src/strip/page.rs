@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use scaling_core::web::{PALETTE, escaped};
 
+use super::why::Told;
 use super::{COLUMNS, Day, WeekStrip};
-use crate::Schedule;
 
 /// Units of a day and of the height in a chart.
 const WIDTH: f64 = 480.0;
@@ -41,7 +41,8 @@ impl WeekStrip<'_> {
             let _ = write!(page, "<span>{hour}</span>");
         }
         page.push_str("</div>\n");
-        table(&mut page, self.schedule);
+        self.table(&mut page);
+        self.why_html(&mut page);
         page.push_str("</html>\n");
         page
     }
@@ -109,33 +110,49 @@ impl WeekStrip<'_> {
         }
         let _ = write!(page, "<path class=\"floor\" d=\"{line}\"/>");
     }
-}
 
-fn table(page: &mut String, schedule: &Schedule) {
-    if schedule.windows().is_empty() && schedule.events().is_empty() {
-        page.push_str("<p>No windows.</p>\n");
-        return;
-    }
-    page.push_str(
-        "<div class=\"scroll\"><table><thead><tr><th>Window</th><th>Days</th><th>From</th><th>To</th><th class=\"number\">Min</th>\
-         <th class=\"number\">Max</th></tr></thead><tbody>\n",
-    );
-    let mut row = |name: &str, days: &str, from: &str, to: &str, min: u32, max: Option<u32>| {
-        let max = max.map_or_else(|| "–".to_owned(), |max| max.to_string());
-        let _ = writeln!(
-            page,
-            "<tr><td>{}</td><td>{days}</td><td>{from}</td><td>{to}</td><td class=\"number\">{min}</td><td class=\"number\">{max}</td></tr>",
-            escaped(name)
+    fn table(&self, page: &mut String) {
+        let schedule = self.schedule;
+        if schedule.windows().is_empty() && schedule.events().is_empty() {
+            page.push_str("<p>No windows.</p>\n");
+            return;
+        }
+        page.push_str(
+            "<div class=\"scroll\"><table><thead><tr><th>Window</th><th>Days</th><th>From</th><th>To</th><th class=\"number\">Min</th>\
+             <th class=\"number\">Max</th>",
         );
-    };
-    for window in schedule.windows() {
-        let clock = |time: chrono::NaiveTime| time.format("%H:%M").to_string();
-        let (days, from, to) = (window.days().to_string(), clock(window.from()), clock(window.to()));
-        row(window.name(), &days, &from, &to, window.min(), window.max());
+        let is_explained = !self.reasons.is_empty();
+        if is_explained {
+            page.push_str(
+                "<th class=\"number\">Held on days</th><th class=\"number\">At least</th>\
+                 <th class=\"number\">Saves, pod-hours a week</th><th class=\"number\">Risk, of requests</th>",
+            );
+        }
+        page.push_str("</tr></thead><tbody>\n");
+        let mut row = |name: &str, days: &str, from: &str, to: &str, min: u32, max: Option<u32>| {
+            let max = max.map_or_else(|| "–".to_owned(), |max| max.to_string());
+            let _ = write!(
+                page,
+                "<tr><td>{}</td><td>{days}</td><td>{from}</td><td>{to}</td><td class=\"number\">{min}</td><td class=\"number\">{max}</td>",
+                escaped(name)
+            );
+            if is_explained {
+                let Told { held, least, saves, risk } = Told::of(self.reason(name));
+                for told in [held, least, saves, risk] {
+                    let _ = write!(page, "<td class=\"number\">{told}</td>");
+                }
+            }
+            page.push_str("</tr>\n");
+        };
+        for window in schedule.windows() {
+            let clock = |time: chrono::NaiveTime| time.format("%H:%M").to_string();
+            let (days, from, to) = (window.days().to_string(), clock(window.from()), clock(window.to()));
+            row(window.name(), &days, &from, &to, window.min(), window.max());
+        }
+        for event in schedule.events() {
+            let clock = |at: chrono::NaiveDateTime| at.format("%F %H:%M").to_string();
+            row(event.name(), "once", &clock(event.from()), &clock(event.to()), event.min(), event.max());
+        }
+        page.push_str("</tbody></table></div>\n");
     }
-    for event in schedule.events() {
-        let clock = |at: chrono::NaiveDateTime| at.format("%F %H:%M").to_string();
-        row(event.name(), "once", &clock(event.from()), &clock(event.to()), event.min(), event.max());
-    }
-    page.push_str("</tbody></table></div>\n");
 }
