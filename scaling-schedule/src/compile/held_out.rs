@@ -177,14 +177,15 @@ impl Judged {
         }
     }
 
-    /// Adds a cell with so many pods ready, and so many asked for, which are paid.
-    pub(super) fn take(&mut self, cell: &super::seen::Cell, ready: u32, asked: u32) {
+    /// Adds a cell with so many pods ready, and so many asked for, which are paid. Returns the share of it in which more were needed.
+    pub(super) fn take(&mut self, cell: &super::seen::Cell, ready: u32, asked: u32) -> f64 {
         let above = cell.above(f64::from(ready));
         self.ms += cell.ms;
         self.ms_above += cell.ms * above;
         self.work += cell.work;
         self.work_above += cell.work * above;
         self.pod_ms += cell.ms * f64::from(asked);
+        above
     }
 }
 

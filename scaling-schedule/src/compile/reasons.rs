@@ -82,10 +82,11 @@ pub(super) fn reasons(
             let Some(judge) = judge else { continue };
             let pods = judge.pods(from + place, config.outside).zip(judge.pods_by_others(from + place, config.outside));
             let Some(((ready, asked), (others, _))) = pods else { continue };
-            numbers.held_out.take(cell, ready, asked);
+            let above = numbers.held_out.take(cell, ready, asked);
+            let above = if others == ready { above } else { cell.above(f64::from(others)) };
             numbers.opening.judged += 1;
             numbers.opening.work += cell.work;
-            numbers.opening.work_above += cell.work * cell.above(f64::from(others));
+            numbers.opening.work_above += cell.work * above;
         }
     }
     let lead = TimeDelta::minutes(i64::try_from(config.lead_cells()).unwrap_or(0) * i64::from(CELL_MINUTES));
