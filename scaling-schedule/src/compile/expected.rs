@@ -47,7 +47,7 @@ pub(super) fn judges<'a>(
 
 /// The coverage of held-out days, each judged by what the others chose, less two standard errors between them.
 pub(super) fn coverage(seen: &Seen, outside: u32, judges: &[Option<Judge<'_>>]) -> f64 {
-    let mut judged: Vec<Judged> = Vec::new();
+    let mut sums: Vec<Judged> = Vec::new();
     for (day, judge) in seen.days.iter().zip(judges) {
         let Some(judge) = judge else { continue };
         let from = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
@@ -57,10 +57,10 @@ pub(super) fn coverage(seen: &Seen, outside: u32, judges: &[Option<Judge<'_>>]) 
                 sum.take(cell, ready, asked);
             }
         }
-        judged.push(sum);
+        sums.push(sum);
     }
-    judged.retain(|day| day.ms > 0.0);
-    let coverages: Vec<f64> = judged.iter().map(Judged::coverage).collect();
+    sums.retain(|day| day.ms > 0.0);
+    let coverages: Vec<f64> = sums.iter().map(Judged::coverage).collect();
     let (mean, error) = mean_and_error(&coverages);
     (mean.unwrap_or(1.0) - ERRORS * error).clamp(0.0, 1.0)
 }
