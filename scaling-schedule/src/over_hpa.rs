@@ -6,6 +6,7 @@
 //! windows made from the days before it (rolling origin), and the cheapest settings that prevent enough are taken. Where none prevent
 //! enough within the limit of cost, the answer is no schedule.
 
+mod budget;
 mod fit;
 mod load;
 mod model;
@@ -20,9 +21,9 @@ pub use self::renewed::RenewedSchedule;
 
 pub(crate) use self::fit::Settings;
 use self::fit::{Kinds, Prices, Summed, ladder};
-use self::load::Load;
+use self::load::{Day, Load};
 use self::model::{Model, Outcome};
-use crate::compile::{Cells, LEAST_DAYS, cells_of, floors_of, history_span_ms, of_days, windows};
+use crate::compile::{Cells, LEAST_DAYS, cells_of, history_span_ms, of_days, windows};
 use crate::{
     CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule, Schedule, Unproven,
 };
@@ -35,8 +36,6 @@ const ERRORS: f64 = 2.0;
 const A_WINDOW: f64 = 0.0005;
 /// What a violating request less is worth, in pods: a percent of the requests as much as half a percent of the pods.
 const A_VIOLATION: f64 = 0.5;
-/// Share by which new windows must be cheaper than old ones to take their place, of all pods and violations.
-const ABOUT_AS_GOOD: f64 = 0.01;
 /// Halvings of the interval of the price of a violation.
 const HALVINGS: usize = 7;
 /// Prices of a violation between which is searched.
@@ -74,7 +73,8 @@ pub struct HpaBeneath {
     pub sync_period: Duration,
     /// Waits that are no violation.
     pub objective: Objective,
-    /// Extra cost that windows may have on held-out days, relative to the HPA alone. Default 0.05.
+    /// Extra cost that windows may have on held-out days, relative to the HPA alone, and again over the last four weeks in which a
+    /// [`RenewedSchedule`] was in force. Default 0.05.
     pub cost_limit: f64,
     /// Part of the violations that windows may leave. Default 0.5: they halve them.
     pub left_limit: f64,
@@ -207,18 +207,21 @@ impl<'a> Search<'a> {
 
     /// Judges the held-out days, each with the floors that it is given.
     fn judged<'b>(&'b self, cells: impl Fn(usize) -> Option<Cells> + 'b) -> impl Iterator<Item = Outcome> + 'b {
+        let days = self.load.days.iter().enumerate().skip(self.first);
+        days.map(move |(nth, day)| self.day(*day, cells(nth).as_ref()))
+    }
+
+    /// The outcome of a day with these floors, none for the HPA alone.
+    fn day(&self, day: Day, floors: Option<&Cells>) -> Outcome {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an hour in steps
         let settle = (SETTLE_S / self.load.step_s) as usize;
-        self.load.days.iter().enumerate().skip(self.first).map(move |(nth, day)| {
-            let floors = cells(nth);
-            let from = day.first_step.saturating_sub(settle);
-            let start = day.weekday.num_days_from_monday() as usize * crate::compile::DAY_CELLS;
-            let floor = |step: usize| {
-                let cell = self.load.cells.get(from + step).copied().unwrap_or(0) + start;
-                floors.as_ref().and_then(|floors| floors.floors().get(cell).copied()).unwrap_or(0)
-            };
-            self.model.run(self.load.of(from, day.end_step), day.first_step - from, floor, |_, _, _| ())
-        })
+        let from = day.first_step.saturating_sub(settle);
+        let start = day.weekday().num_days_from_monday() as usize * crate::compile::DAY_CELLS;
+        let floor = |step: usize| {
+            let cell = self.load.cells.get(from + step).copied().unwrap_or(0) + start;
+            floors.and_then(|floors| floors.floors().get(cell).copied()).unwrap_or(0)
+        };
+        self.model.run(self.load.of(from, day.end_step), day.first_step - from, floor, |_, _, _| ())
     }
 
     /// The cheapest settings that leave few enough violations, or why there are none.
@@ -307,21 +310,20 @@ impl<'a> Search<'a> {
         let of = |day: usize| Some(self.cells(settings, summed.get(day.checked_sub(self.first)?)?));
         let outcomes: Vec<Outcome> = self.judged(of).collect();
         let (outcome, alone) = (total(&outcomes), total(&self.alone));
-        let left = ratio(outcome.violating, alone.violating) + ERRORS * self.error(&outcomes);
-        let cost = ratio(outcome.pod_steps, alone.pod_steps);
+        let left = ratio(outcome.violating, alone.violating) + ERRORS * self.error(&outcomes, |one| one.violating);
+        let cost = self.cost(&outcomes);
         let last = summed.last().map(|summed| self.cells(settings, summed));
         let windows =
             last.and_then(|cells| windows(&cells, self.outside, self.shortest()).ok()).map_or(0, |all| all.len());
         Tried { settings, outcome, left, cost, windows }
     }
 
-    /// Standard error of the part of the violations that is left, by the jackknife: each day is left out once (Efron and Stein, *The
-    /// Jackknife Estimate of Variance*, 1981). What holds must not hang on one of the days.
-    fn error(&self, outcomes: &[Outcome]) -> f64 {
-        let (with, without) = (total(outcomes).violating, total(&self.alone).violating);
+    /// Standard error of what outcomes have of something, relative to the HPA alone, by the jackknife: each day is left out once (Efron and
+    /// Stein, *The Jackknife Estimate of Variance*, 1981). What holds must not hang on one of the days.
+    fn error(&self, outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
+        let (with, without) = (of(&total(outcomes)), of(&total(&self.alone)));
         let days = outcomes.iter().zip(&self.alone);
-        let left_out: Vec<f64> =
-            days.map(|(one, alone)| ratio(with - one.violating, without - alone.violating)).collect();
+        let left_out: Vec<f64> = days.map(|(one, alone)| ratio(with - of(one), without - of(alone))).collect();
         let number = left_out.len().max(1) as f64;
         let mean = left_out.iter().sum::<f64>() / number;
         let squares: f64 = left_out.iter().map(|left| (left - mean).powi(2)).sum();
@@ -330,7 +332,7 @@ impl<'a> Search<'a> {
 
     /// A whole week was seen before anything is judged, and of single weekdays two.
     fn can_tell(&self, kinds: Kinds) -> bool {
-        let seen = |day| self.load.days.iter().take(self.first).filter(|seen| seen.weekday == day).count();
+        let seen = |day| self.load.days.iter().take(self.first).filter(|seen| seen.weekday() == day).count();
         let least = match kinds {
             Kinds::Daily => 0,
             Kinds::WeekdaysAndWeekend => 1,
@@ -339,27 +341,9 @@ impl<'a> Search<'a> {
         crate::Days::DAILY.iter().all(|day| seen(day) >= least)
     }
 
-    /// The windows of all days, with settings that were chosen before; the old ones where these are about as good.
-    ///
-    /// Prices often stand near a point at which other windows are as cheap, and each change costs what no price knows: a window that
-    /// moves is in force too early on one day or too late.
-    fn fitted(&self, settings: Settings, old: &Schedule) -> Option<Schedule> {
-        let days = self.load.days.len();
-        if days < LEAST_DAYS {
-            return None;
-        }
-        let kinds = settings.kinds.days().into_iter();
-        let summed: Vec<Summed> = kinds.map(|kind| self.prices.summed(days, kind, settings.blur)).collect();
-        let cells = self.cells(settings, &summed);
-        let price = |cells: &Cells| {
-            let outcomes: Vec<Outcome> = self.judged(|_| Some(cells.clone())).collect();
-            self.prices.of(total(&outcomes), settings)
-        };
-        if price(&floors_of(old.windows())) <= price(&cells) * (1.0 + ABOUT_AS_GOOD) {
-            return None;
-        }
-        let made = windows(&cells, self.outside, self.shortest()).ok()?;
-        Schedule::new(self.config.time_zone, made).ok()
+    /// Pods of outcomes, relative to those of the HPA alone.
+    fn cost(&self, outcomes: &[Outcome]) -> f64 {
+        ratio(total(outcomes).pod_steps, total(&self.alone).pod_steps)
     }
 
     fn answer(
@@ -377,7 +361,7 @@ impl<'a> Search<'a> {
         let made = windows(last.unwrap_or(&none), self.outside, self.shortest())?;
         let config = CompileConfig { outside: self.outside, lead: lead_time(found), ..self.config.clone() };
         let kinds = found.settings.kinds.days();
-        let dates = self.load.days.iter().skip(self.first).map(|day| day.date);
+        let dates = self.load.days.iter().skip(self.first).map(|day| day.number);
         let judged_by: Vec<(i64, Cells)> = dates.zip(judged_by.iter().cloned()).collect();
         let (mut reasons, profiles) = of_days(history, need, &config, &judged_by, &made, &kinds);
         self.tell(&mut reasons, &made, &judged_by, left_limit);

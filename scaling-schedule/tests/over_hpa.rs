@@ -166,7 +166,9 @@ fn a_renewed_schedule_follows_a_load_that_moves_and_holds_floors_without_metrics
     let need = need_by_load(SignalKind::RequestRate, CAPACITY);
     let config = CompileConfig::default();
     let answer = compiled(&history(8, batch), &config);
-    let engine = RenewedSchedule::new(answer.schedule(), &need, &hpa(), &config).unwrap();
+    // The day on which the old windows were in force for nothing is to be afforded.
+    let hpa = HpaBeneath { cost_limit: 10.0, ..hpa() };
+    let engine = RenewedSchedule::new(answer.schedule(), &need, &hpa, &config).unwrap();
     let target = Target::deployment("shop", "web");
     let seen = |history: MetricsHistory, day: i64| {
         let at = monday() + TimeDelta::days(day) + TimeDelta::minutes(1);
@@ -182,6 +184,23 @@ fn a_renewed_schedule_follows_a_load_that_moves_and_holds_floors_without_metrics
     // The source is down: floors go by the clock.
     let now = "2026-12-15T14:10:00Z".parse().unwrap();
     assert!(DecisionEngine::floor(&engine, &target, now).is_some_and(|floor| floor.replicas >= 16));
+}
+
+#[test]
+fn windows_that_a_changed_load_makes_dear_are_given_up_within_the_limit_of_cost() {
+    let gone = monday() + TimeDelta::days(8);
+    let scenario = scenario(samples(16, |at| if at < gone { batch(at) } else { 80.0 }));
+    let alone = scored(&scenario, &Candidate::hpa_on_cpu(70));
+    let with = scored(
+        &scenario,
+        &Candidate::over_hpa("schedule", 70, |training| {
+            let (driver, compiled) = driver_over_hpa(70, &CompileConfig::default(), training, |hpa| hpa)?;
+            assert!(compiled.schedule().is_some(), "{:?}", compiled.why_not());
+            Ok(driver)
+        }),
+    );
+    assert!(with.bound_changes > 0, "the windows of the first day are in force");
+    assert!(with.pod_hours <= 1.05 * alone.pod_hours, "{} to {}", with.pod_hours, alone.pod_hours);
 }
 
 #[test]

@@ -69,7 +69,8 @@ pub(super) struct Summed {
 impl Prices {
     pub(super) fn new(load: &Load, model: &Model, floors: Vec<u32>) -> Self {
         let width = floors.len();
-        let mut days: Vec<_> = load.days.iter().map(|day| (day.weekday, vec![(0.0, 0.0); width * DAY_CELLS])).collect();
+        let mut days: Vec<_> =
+            load.days.iter().map(|day| (day.weekday(), vec![(0.0, 0.0); width * DAY_CELLS])).collect();
         let mut mean = (0.0, 0.0);
         for (nth, floor) in floors.iter().enumerate() {
             let mut today = 0;

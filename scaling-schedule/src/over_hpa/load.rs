@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{Datelike, Weekday};
+use chrono::{Datelike, NaiveDate, Weekday};
 use chrono_tz::Tz;
 use scaling_core::{MetricsHistory, stats};
 
@@ -24,7 +24,7 @@ pub(super) struct Load {
     pub(super) demand: Vec<f64>,
     /// Of each step: its cell of the day.
     pub(super) cells: Vec<usize>,
-    /// Local dates in order: the first of its steps, and the weekday.
+    /// Local dates in order.
     pub(super) days: Vec<Day>,
     /// Dates that were seen, too, and are excluded: what they demanded is not known.
     pub(super) excluded_days: usize,
@@ -33,10 +33,19 @@ pub(super) struct Load {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Day {
     /// Days since the epoch.
-    pub(super) date: i64,
+    pub(super) number: i64,
     pub(super) first_step: usize,
     pub(super) end_step: usize,
-    pub(super) weekday: Weekday,
+}
+
+impl Day {
+    pub(super) fn date(self) -> NaiveDate {
+        date(self.number).unwrap_or_default()
+    }
+
+    pub(super) fn weekday(self) -> Weekday {
+        self.date().weekday()
+    }
 }
 
 impl Load {
@@ -77,12 +86,10 @@ impl Load {
                 place = found;
                 if today != Some(place.day) {
                     today = Some(place.day);
-                    let date = date(place.day);
-                    counts = !date.is_some_and(|date| excluded.contains(date));
+                    counts = !date(place.day).is_some_and(|date| excluded.contains(date));
                     if counts {
-                        let weekday = date.map_or(Weekday::Mon, |date| date.weekday());
                         let first_step = load.demand.len();
-                        load.days.push(Day { date: place.day, first_step, end_step: first_step, weekday });
+                        load.days.push(Day { number: place.day, first_step, end_step: first_step });
                     }
                 }
             }

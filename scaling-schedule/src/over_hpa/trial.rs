@@ -78,7 +78,7 @@ impl Search<'_> {
         let mut trials: Vec<Trial> = windows.iter().map(of).collect();
         let mut steps = 0;
         for (day, (_, floors)) in self.load.days.iter().skip(self.first).zip(judged_by) {
-            let start = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
+            let start = day.weekday().num_days_from_monday() as usize * DAY_CELLS;
             let (alone, with) = (self.steps_of(day, None), self.steps_of(day, Some(floors)));
             let mut last = opened_last(&holders, start);
             let cells = self.load.cells.get(day.first_step..day.end_step).unwrap_or_default();
@@ -95,7 +95,7 @@ impl Search<'_> {
                 if open.is_none() {
                     continue;
                 }
-                trial.open(day.date - i64::from(*cell < trial.first_cell), left_limit);
+                trial.open(day.number - i64::from(*cell < trial.first_cell), left_limit);
                 let Some((alone, with)) = seen else { continue };
                 trial.opening.seen += 1;
                 for waits in [&mut trial.waits, &mut trial.opening.waits] {
@@ -106,7 +106,7 @@ impl Search<'_> {
             }
         }
         let span =
-            self.load.days.last().zip(self.load.days.first()).map_or(0, |(last, first)| last.date - first.date + 1);
+            self.load.days.last().zip(self.load.days.first()).map_or(0, |(last, first)| last.number - first.number + 1);
         let span_days = u32::try_from(span).unwrap_or(0);
         for (reason, mut trial) in reasons.iter_mut().zip(trials) {
             trial.close(left_limit);
@@ -124,7 +124,7 @@ impl Search<'_> {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an hour in steps
         let from = day.first_step.saturating_sub((SETTLE_S / self.load.step_s) as usize);
         let settle = day.first_step - from;
-        let start = day.weekday.num_days_from_monday() as usize * DAY_CELLS;
+        let start = day.weekday().num_days_from_monday() as usize * DAY_CELLS;
         let floor = |step: usize| {
             let cell = self.load.cells.get(from + step).copied().unwrap_or(0) + start;
             floors.and_then(|floors| floors.floors().get(cell).copied()).unwrap_or(0)
