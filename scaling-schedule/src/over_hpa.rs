@@ -268,7 +268,7 @@ impl<'a> Search<'a> {
     fn tried(&self, wanted: f64) -> Vec<Tried> {
         let leads = [self.lead.saturating_sub(1), self.lead];
         let mut found = Vec::new();
-        for kinds in Kinds::ALL.into_iter().filter(|kinds| self.can_tell(*kinds)) {
+        for kinds in Kinds::ALL.into_iter().filter(|kinds| self.can_tell(*kinds, self.first)) {
             for blur in [0, 1] {
                 let summed = self.summed(kinds, blur);
                 for lead in leads {
@@ -330,9 +330,9 @@ impl<'a> Search<'a> {
         ((number - 1.0) / number * squares).sqrt()
     }
 
-    /// A whole week was seen before anything is judged, and of single weekdays two.
-    fn can_tell(&self, kinds: Kinds) -> bool {
-        let seen = |day| self.load.days.iter().take(self.first).filter(|seen| seen.weekday() == day).count();
+    /// Among the first of the days there is a whole week, and of single weekdays two.
+    fn can_tell(&self, kinds: Kinds, days: usize) -> bool {
+        let seen = |day| self.load.days.iter().take(days).filter(|seen| seen.weekday() == day).count();
         let least = match kinds {
             Kinds::Daily => 0,
             Kinds::WeekdaysAndWeekend => 1,

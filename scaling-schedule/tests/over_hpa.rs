@@ -1,7 +1,7 @@
 //! Windows over an HPA, held against the backtest.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc, Weekday};
 use futures::executor::block_on;
 use proptest::prelude::*;
 use scaling_core::backtest::{Candidate, ClusterModel, SampleTime, Scenario, Score, Trace, score_one};
@@ -184,6 +184,37 @@ fn a_renewed_schedule_follows_a_load_that_moves_and_holds_floors_without_metrics
     // The source is down: floors go by the clock.
     let now = "2026-12-15T14:10:00Z".parse().unwrap();
     assert!(DecisionEngine::floor(&engine, &target, now).is_some_and(|floor| floor.replicas >= 16));
+}
+
+/// After a restart the source may know of a few days only, and of Mondays nothing.
+#[test]
+fn days_that_a_short_history_has_not_seen_keep_their_windows() {
+    let need = need_by_load(SignalKind::RequestRate, CAPACITY);
+    let config = CompileConfig::default();
+    let batches = |at: DateTime<Utc>| {
+        let due = match at.date_naive().weekday() {
+            Weekday::Mon => at.hour() == 9,
+            Weekday::Fri => at.hour() == 14,
+            _ => false,
+        };
+        if due && at.minute() < 40 { 1600.0 } else { 80.0 }
+    };
+    let answer = compiled(&history(28, batches), &config);
+    let first = answer.schedule().unwrap().schedule.clone();
+    let monday_at_nine = "2026-12-21T09:10:00Z".parse().unwrap();
+    assert!(first.open_at(monday_at_nine).is_some(), "{first}");
+    let engine = RenewedSchedule::new(answer.schedule(), &need, &hpa(), &config).unwrap();
+    let target = Target::deployment("shop", "web");
+    // Wednesday to Saturday, and the batch of Friday is no more.
+    let few = samples(34, |_| 80.0).into_iter().filter(|sample| sample.timestamp >= monday() + TimeDelta::days(30));
+    let few: Vec<_> = few.collect();
+    for day in [33, 34] {
+        let at = monday() + TimeDelta::days(day) + TimeDelta::minutes(1);
+        let sample = ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, 80.0);
+        let seen = MetricsHistory::from_unordered(few.clone()).0;
+        engine.evaluate(&Observation::new(target.clone(), sample).with_history(seen)).unwrap();
+    }
+    assert_eq!(engine.schedule(), first);
 }
 
 #[test]

@@ -124,13 +124,14 @@ impl Search<'_> {
     }
 
     /// The windows of all days, with settings that were chosen before, as far as the budget affords them. None where the old ones are about
-    /// as good, or the history says less than it did.
+    /// as good, or the history is too short to tell of each kind of days: after a restart it may be.
     ///
     /// Prices often stand near a point at which other windows are as cheap, and each change costs what no price knows: a window that
     /// moves is in force too early on one day or too late.
     fn fitted(&self, settings: Settings, old: &Schedule, budget: &mut Budget) -> Option<Schedule> {
         let days = self.load.days.len();
-        if days < LEAST_DAYS {
+        // Of a kind of days that was not seen it would be said what others need.
+        if days < LEAST_DAYS || !self.can_tell(settings.kinds, days) {
             return None;
         }
         let kinds = settings.kinds.days().into_iter();
