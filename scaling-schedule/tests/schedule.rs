@@ -1,7 +1,7 @@
 //! Windows on the wall clock: reading, opening, closing, and clock changes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc, Weekday};
+use chrono::{DateTime, NaiveTime, Offset, TimeDelta, Timelike, Utc, Weekday};
 use proptest::prelude::*;
 use scaling_schedule::{DatedWindow, Days, InvalidSchedule, Schedule, Tz, Window};
 
@@ -157,6 +157,38 @@ fn a_repeated_time_is_open_in_both_passes() {
     assert_eq!(changes(&schedule, "2026-11-01T00:00:00Z", 4), ["01T04:30", "01T05:30", "01T06:00", "01T06:30"]);
 }
 
+fn event(zone: Tz, from: &str, to: &str) -> Schedule {
+    let event = DatedWindow::parse("e", from, to, 5).unwrap();
+    Schedule::new(zone, vec![]).unwrap().with_events(vec![event]).unwrap()
+}
+
+#[test]
+fn an_event_is_one_stretch_of_time_over_a_change_of_the_clock() {
+    // Berlin, 2026-10-25: 02:00 to 03:00 comes twice, from 00:00 and from 01:00 UTC.
+    for (from, to, opens, closes) in [
+        ("02:30", "03:30", "25T00:30", "25T02:30"),
+        ("01:30", "02:30", "24T23:30", "25T01:30"),
+        ("02:15", "02:45", "25T00:15", "25T01:45"),
+        ("01:00", "02:00", "24T23:00", "25T01:00"),
+        ("03:00", "04:00", "25T02:00", "25T03:00"),
+    ] {
+        let event = event(Tz::Europe__Berlin, &format!("2026-10-25T{from}"), &format!("2026-10-25T{to}"));
+        assert_eq!(changes(&event, "2026-10-24T00:00:00Z", 9), [opens, closes], "{from} to {to}");
+    }
+    // New York, 2026-03-08: 02:00 to 03:00 does not come; 03:00 is 07:00 UTC.
+    for (from, to, expected) in [
+        ("01:30", "02:30", &["08T06:30", "08T07:00"][..]),
+        ("02:30", "04:00", &["08T07:00", "08T08:00"]),
+        ("02:15", "02:45", &[]),
+    ] {
+        let event = event(Tz::America__New_York, &format!("2026-03-08T{from}"), &format!("2026-03-08T{to}"));
+        assert_eq!(changes(&event, "2026-03-07T00:00:00Z", 9), expected, "{from} to {to}");
+    }
+    // A day that Samoa skipped.
+    let skipped = event(Tz::Pacific__Apia, "2011-12-30T12:00", "2011-12-31T01:00");
+    assert_eq!(changes(&skipped, "2011-12-29T00:00:00Z", 9), ["30T10:00", "30T11:00"]);
+}
+
 #[test]
 fn the_ends_of_the_calendar_do_no_harm() {
     for zone in [Tz::Pacific__Kiritimati, Tz::Pacific__Pago_Pago] {
@@ -221,6 +253,19 @@ prop_compose! {
     }
 }
 
+/// The so-manyth change of a zone's clock since 2010, if it has as many.
+fn nth_change(zone: Tz, nth: usize) -> Option<DateTime<Utc>> {
+    let offset = |day: i64| (at("2010-01-01T00:00:00Z") + TimeDelta::hours(day)).with_timezone(&zone).offset().fix();
+    let day = (0..365 * 22).map(|day| day * 24).filter(|day| offset(*day) != offset(*day + 24)).nth(nth)?;
+    let hour = (day..day + 24).find(|hour| offset(*hour) != offset(*hour + 1))?;
+    let mut at = at("2010-01-01T00:00:00Z") + TimeDelta::hours(hour);
+    let old = at.with_timezone(&zone).offset().fix();
+    while at.with_timezone(&zone).offset().fix() == old {
+        at += TimeDelta::minutes(1);
+    }
+    Some(at)
+}
+
 /// Instants around clock changes, and any others.
 fn instants() -> impl Strategy<Value = DateTime<Utc>> {
     let changes = [
@@ -255,6 +300,57 @@ proptest! {
         if let Some(next) = next {
             prop_assert_ne!(floor(next), now);
             prop_assert_eq!(floor(next - TimeDelta::milliseconds(1)), now);
+        }
+    }
+
+    /// By the wall clock alone: an event is open once the clock has shown its start or a later time, and as long as it will still show a
+    /// time before its end. Its instants, its next changes and its cron expressions say the same.
+    #[test]
+    fn an_event_is_one_stretch_of_time_in_every_zone(
+        zone in prop::sample::select(chrono_tz::TZ_VARIANTS.to_vec()), change in 0_usize..40, from in -300_i64..300, minutes in 1_i64..400,
+    ) {
+        let Some(change) = nth_change(zone, change) else { return Ok(()) };
+        let wall = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local();
+        let whole = (wall(change) + TimeDelta::minutes(from)).with_second(0).unwrap();
+        let window = DatedWindow::new("e", whole, whole + TimeDelta::minutes(minutes), 5).unwrap();
+        let schedule = Schedule::new(zone, vec![]).unwrap().with_events(vec![window.clone()]).unwrap();
+        let start = change - TimeDelta::hours(40);
+        let instants: Vec<DateTime<Utc>> = (0..80 * 12).map(|step| start + TimeDelta::minutes(5 * step)).collect();
+        let mut shown = Vec::with_capacity(instants.len());
+        let mut latest = wall(start);
+        for at in &instants {
+            // The time just before a change is shown, too.
+            latest = latest.max(wall(*at));
+            shown.push(latest);
+        }
+        let mut earliest = wall(start + TimeDelta::hours(80));
+        let mut still: Vec<_> = instants.iter().rev().map(|at| {
+            earliest = earliest.min(wall(*at));
+            earliest
+        }).collect();
+        still.reverse();
+        let mut opened = 0;
+        let mut before = false;
+        for ((at, shown), still) in instants.iter().zip(shown).zip(still) {
+            let is_open = schedule.open_at(*at).is_some();
+            let within = window.opens_at(zone).unwrap() <= *at && *at < window.closes_at(zone).unwrap();
+            prop_assert_eq!(is_open, within, "{} {}", zone, at);
+            prop_assert_eq!(is_open, window.from() <= shown && still < window.to(), "{} {}", zone, at);
+            opened += u32::from(is_open && !before);
+            before = is_open;
+        }
+        prop_assert!(opened < 2);
+        let edges: Vec<DateTime<Utc>> =
+            std::iter::successors(schedule.next_change(start), |at| schedule.next_change(*at)).collect();
+        let fired = |edge: &DateTime<Utc>| {
+            schedule.cron().unwrap().iter().any(|cron| cron.fires_after(zone, *edge - TimeDelta::seconds(1)).next().is_some_and(|at| at == *edge))
+        };
+        if window.opens_at(zone) < window.closes_at(zone) {
+            prop_assert_eq!(&edges, &[window.opens_at(zone).unwrap(), window.closes_at(zone).unwrap()]);
+            // Cron knows whole minutes of the wall clock.
+            prop_assert!(edges.iter().filter(|edge| wall(**edge).second() == 0).all(fired), "{:?}", edges);
+        } else {
+            prop_assert!(edges.is_empty());
         }
     }
 

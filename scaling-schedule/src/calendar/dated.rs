@@ -1,9 +1,11 @@
 //! A window of one date, such as a sale.
 
-use chrono::{NaiveDateTime, Timelike};
+use chrono::{DateTime, NaiveDateTime, Timelike, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::window::{check_max, check_min, check_name};
+use super::zones;
 use crate::{InvalidWindow, WindowFault};
 
 const FORM: &str = "%Y-%m-%dT%H:%M";
@@ -11,6 +13,10 @@ const FORM: &str = "%Y-%m-%dT%H:%M";
 /// Bounds of size from one wall-clock instant to another, once: a flash sale, a release, a match.
 ///
 /// It opens at `from` and closes at `to`, which is not part of it. What is said of the ceiling of a [`Window`](crate::Window) holds here.
+///
+/// It is one stretch of time, whatever the clock does: where the clock shows `from` twice it opens the first time, and where it shows `to`
+/// twice it closes the second time. A time that the clock skips is the first instant after the gap; an event that lies wholly inside the
+/// gap never opens.
 ///
 /// ```
 /// use scaling_schedule::{DatedWindow, Schedule, Tz};
@@ -158,8 +164,33 @@ impl DatedWindow {
         self.max
     }
 
-    /// Returns true if it is open when the wall clock shows `local`.
-    pub(crate) fn is_open(&self, local: NaiveDateTime) -> bool {
-        self.from <= local && local < self.to
+    /// Returns the first instant at which it is open, on the wall clock of a zone. `None` if the zone has no such time.
+    ///
+    /// ```
+    /// use scaling_schedule::{DatedWindow, Tz};
+    ///
+    /// // The hour from 02:00 to 03:00 comes twice, from 00:00 and from 01:00 UTC.
+    /// let event = DatedWindow::parse("release", "2026-10-25T02:30", "2026-10-25T03:30", 8)?;
+    /// assert_eq!(event.opens_at(Tz::Europe__Berlin), "2026-10-25T00:30:00Z".parse().ok());
+    /// assert_eq!(event.closes_at(Tz::Europe__Berlin), "2026-10-25T02:30:00Z".parse().ok());
+    /// # Ok::<(), scaling_schedule::InvalidWindow>(())
+    /// ```
+    pub fn opens_at(&self, time_zone: Tz) -> Option<DateTime<Utc>> {
+        zones::first_instant(time_zone, self.from)
+    }
+
+    /// Returns the first instant at which it is over; that of [`opens_at`](Self::opens_at) if the clock skips all of it.
+    pub fn closes_at(&self, time_zone: Tz) -> Option<DateTime<Utc>> {
+        zones::last_instant(time_zone, self.to)
+    }
+
+    /// Returns true if it is open at an instant, at which the wall clock of the zone shows `local`.
+    pub(super) fn is_open(&self, time_zone: Tz, at: DateTime<Utc>, local: NaiveDateTime) -> bool {
+        // Far from both, which is nearly always, the zone need not be asked.
+        let (before, after) = (local.checked_add_signed(zones::FAR), local.checked_sub_signed(zones::FAR));
+        if before.is_some_and(|late| late < self.from) || after.is_some_and(|early| early >= self.to) {
+            return false;
+        }
+        self.opens_at(time_zone).is_some_and(|opens| opens <= at) && self.closes_at(time_zone).is_some_and(|closes| at < closes)
     }
 }

@@ -17,7 +17,7 @@ const SEARCH_DAYS: i64 = 15;
 ///
 /// A window is open whenever the wall clock shows a time inside it. So a window whose start is skipped by a clock change opens
 /// at the first instant after the gap, one that lies wholly inside the gap does not open that day, and a time that comes
-/// twice is inside the window both times.
+/// twice is inside the window both times. An event is one stretch of time: see [`DatedWindow`].
 ///
 /// The rules of time zones are those that chrono-tz carries; a cluster evaluates its own. Where a law changed lately, compare.
 ///
@@ -135,11 +135,8 @@ impl Schedule {
 
     /// Returns the bounds that the open windows hold. `None` if no window is open.
     pub fn open_at(&self, at: DateTime<Utc>) -> Option<Open<'_>> {
-        self.on_wall_clock(self.wall_clock(at)?)
-    }
-
-    pub(super) fn on_wall_clock(&self, local: NaiveDateTime) -> Option<Open<'_>> {
-        let dated = self.events.iter().filter(|event| event.is_open(local));
+        let local = self.wall_clock(at)?;
+        let dated = self.events.iter().filter(|event| event.is_open(self.time_zone, at, local));
         let dated = dated.map(|event| Open { window: event.name(), min: event.min(), max: event.max() });
         self.recurring_on_wall_clock(local).into_iter().chain(dated).reduce(Open::and)
     }
@@ -180,8 +177,7 @@ impl Schedule {
             found.extend(self.clock_change(at));
         }
         for event in &self.events {
-            self.add_instants(event.from(), &mut found);
-            self.add_instants(event.to(), &mut found);
+            found.extend(event.opens_at(self.time_zone).into_iter().chain(event.closes_at(self.time_zone)));
         }
         let latest = after.checked_add_signed(TimeDelta::days(SEARCH_DAYS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
         found.retain(|at| *at > after && *at <= latest);

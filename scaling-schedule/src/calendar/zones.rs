@@ -1,7 +1,10 @@
 //! Offsets of time zones and their changes.
 
-use chrono::{DateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
+
+/// Distance between an instant and its time on a wall clock that no zone reaches: more than a day.
+pub(super) const FAR: TimeDelta = TimeDelta::hours(26);
 
 /// Seconds that the wall clock is ahead of UTC.
 pub(super) fn offset_s(zone: Tz, at: DateTime<Utc>) -> i64 {
@@ -26,4 +29,35 @@ pub(super) fn clock_change(zone: Tz, after: DateTime<Utc>, until: DateTime<Utc>)
         return DateTime::from_timestamp(change, 0);
     }
     None
+}
+
+/// First instant at which the wall clock shows a time: where it shows it twice the earlier one, and where it skips it the end of the gap.
+pub(super) fn first_instant(zone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    match zone.from_local_datetime(&local) {
+        MappedLocalTime::Single(one) => Some(one.to_utc()),
+        MappedLocalTime::Ambiguous(one, other) => Some(one.to_utc().min(other.to_utc())),
+        MappedLocalTime::None => end_of_gap(zone, local),
+    }
+}
+
+/// As [`first_instant`], but where the clock shows the time twice the later one.
+pub(super) fn last_instant(zone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    match zone.from_local_datetime(&local) {
+        MappedLocalTime::Ambiguous(one, other) => Some(one.to_utc().max(other.to_utc())),
+        _ => first_instant(zone, local),
+    }
+}
+
+/// The clock change that skips a time. The wall clock is at most a day away from UTC, on both sides of the change.
+fn end_of_gap(zone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    let mut after = local.checked_sub_signed(FAR)?.and_utc();
+    let until = local.checked_add_signed(FAR)?.and_utc();
+    loop {
+        let change = clock_change(zone, after, until)?;
+        let shown = change.naive_utc().checked_add_signed(TimeDelta::seconds(offset_s(zone, change)))?;
+        if shown > local {
+            return Some(change);
+        }
+        after = change;
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{NaiveDateTime, NaiveTime, TimeDelta, Weekday};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, Utc, Weekday};
 
 use super::{CronExpression, InvalidCron};
-use crate::{DatedWindow, Days, Schedule, Window};
+use crate::{Days, Schedule, Window};
 
 impl Window {
     /// The expressions of its start and of its end. A window of 24 hours does not end on a day on which it starts again; on all days of
@@ -42,7 +42,8 @@ impl Schedule {
     /// The expressions at whose firings the bounds change: one for each time of the day at which a week does, in order, and one for each
     /// edge of an event at which none of those fires. No two fire at the same time in a week without events.
     ///
-    /// An expression of an event comes again each year, so what it starts must look at the year.
+    /// An expression of an event comes again each year, so what it starts must look at the year. Where the clock shows the time of an edge
+    /// twice it comes twice on that day, of which once nothing changes; where it skips the time, it is the time after the gap.
     ///
     /// # Errors
     /// None today. See [`CronExpression::weekly`].
@@ -67,12 +68,14 @@ impl Schedule {
         Ok(all)
     }
 
-    /// Times on the wall clock at which an event changes the bounds, in order.
+    /// Times that the wall clock shows when an event changes the bounds, in order.
     fn edges_of_events(&self) -> Vec<NaiveDateTime> {
-        let bounds = |local| self.on_wall_clock(local).map(|open| (open.min, open.max));
-        let edges = self.events().iter().flat_map(|event: &DatedWindow| [event.from(), event.to()]);
-        let before = |edge: NaiveDateTime| edge.checked_sub_signed(TimeDelta::minutes(1)).unwrap_or(edge);
-        let mut edges: Vec<NaiveDateTime> = edges.filter(|edge| bounds(*edge) != bounds(before(*edge))).collect();
+        let bounds = |at| self.open_at(at).map(|open| (open.min, open.max));
+        let zone = self.time_zone();
+        let edges = self.events().iter().flat_map(|event| event.opens_at(zone).into_iter().chain(event.closes_at(zone)));
+        let before = |edge: DateTime<Utc>| edge.checked_sub_signed(TimeDelta::minutes(1)).unwrap_or(edge);
+        let edges = edges.filter(|edge| bounds(*edge) != bounds(before(*edge)));
+        let mut edges: Vec<NaiveDateTime> = edges.filter_map(|edge| self.wall_clock(edge)).collect();
         edges.sort_unstable();
         edges.dedup();
         edges
