@@ -60,7 +60,6 @@ fn there_is_one_job_for_each_time_and_one_for_every_hour() {
         daily.set(moment(day, 8, 0), moment(day, 9, 0), bounds(2, 5));
     }
     assert_eq!(schedules(daily)[0], "checkout-0800: 0 8 * * *");
-    assert_eq!(schedules(WeekPlan::new("UTC", bounds(1, 5)).unwrap()), ["checkout-hourly: 7 * * * *"]);
 }
 
 #[test]

@@ -47,9 +47,13 @@ async fn documents_for_others_are_what_their_schemas_take() {
     let object = keda::scaled_object(&target, &week, None).unwrap();
     let made = served(&client, SCALED_OBJECTS, &object).await;
     assert_eq!(keda::read(&made).unwrap(), week);
+    // The fields by which it takes over the HPA are those of its schema.
+    assert_eq!(made["metadata"]["annotations"]["scaledobject.keda.sh/transfer-hpa-ownership"], "true");
+    assert_eq!(made["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["name"], "checkout");
     for (pointer, value) in [
         ("/spec/triggers/0/metadata/desiredReplicas", json!(5)),
         ("/spec/minReplicaCount", json!("2")),
+        ("/spec/advanced/horizontalPodAutoscalerConfig", json!({ "hpa": "checkout" })),
         ("/spec/triggers/0", json!({ "type": "cron", "metadata": {}, "unknown": 1 })),
     ] {
         refuses(&client, SCALED_OBJECTS, &object, pointer, value).await;

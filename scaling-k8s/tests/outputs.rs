@@ -65,7 +65,7 @@ fn commands_stand_below_the_times_at_which_they_hold() {
             .collect::<Vec<_>>()
             .join("\n"),
         set(5, 20),
-        "# 2026-11-27 18:00 to 2026-11-27 20:00".to_owned(),
+        "# 2026-11-27 18:00+01:00 to 2026-11-27 20:00+01:00".to_owned(),
         set(40, 40),
     ];
     assert_eq!(text, expected.join("\n") + "\n");
@@ -90,12 +90,73 @@ fn what_a_form_cannot_hold_is_said() {
     assert_eq!(one_max.at(moment(20 * 60)), bounds(2, 20));
     assert!(keda::scaled_object(&target(), &one_max, None).is_ok());
     let mut long = week();
-    let date = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).unwrap().and_time(NaiveTime::MIN);
+    let date = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).unwrap().and_time(NaiveTime::MIN).and_utc();
     long.raise(date(2026, 1, 1), date(2036, 1, 1), 3, None).unwrap();
     assert!(matches!(kubectl::schedule(&target(), &long), Err(OutputError::Inexpressible { .. })));
     // The jobs and JSON hold it all.
     let job = CronJobs::new(&target(), long.clone(), "x").unwrap().objects().pop().unwrap();
     assert_eq!(CronJobs::read_week(&job).unwrap(), long);
+}
+
+#[test]
+fn a_week_that_never_changes_is_no_set_of_jobs() {
+    let constant = WeekPlan::new("UTC", bounds(2, 100)).unwrap();
+    let refused = CronJobs::new(&target(), constant.clone(), "x").unwrap_err();
+    assert!(matches!(refused, OutputError::Inexpressible { .. }), "{refused}");
+    assert!(refused.to_string().contains("set the bounds of the HPA to 2..100 once"), "{refused}");
+    let mut dated = constant;
+    dated.raise(at("2026-11-27T17:00:00Z"), at("2026-11-27T19:00:00Z"), 40, None).unwrap();
+    assert!(CronJobs::new(&target(), dated, "x").is_ok());
+}
+
+#[test]
+fn an_event_over_a_change_of_the_clock_is_one_stretch_in_every_form() {
+    let event = |name, from, to, min| DatedWindow::parse(name, from, to, min).unwrap();
+    // In Berlin the hour from two to three comes twice, and in spring not at all.
+    let events = vec![
+        event("autumn", "2026-10-25T02:30", "2026-10-25T03:30", 9),
+        event("spring", "2026-03-29T02:30", "2026-03-29T04:00", 8),
+        event("never", "2027-03-28T02:15", "2027-03-28T02:45", 7),
+    ];
+    let early = Window::parse("early", Days::DAILY, "00:00", "02:45", 3).unwrap();
+    let schedule = Schedule::new(Tz::Europe__Berlin, vec![early]).unwrap().with_events(events).unwrap();
+    let week = WeekPlan::of(&schedule, bounds(1, 20)).unwrap();
+    let text = kubectl::schedule(&target(), &week).unwrap();
+    assert!(text.contains("# 2026-10-25 02:30+02:00 to 2026-10-25 03:30+01:00"), "{text}");
+    assert!(text.contains("# 2026-03-29 03:00+02:00 to 2026-03-29 04:00+02:00"), "{text}");
+    assert!(!text.contains("2027"), "{text}");
+    let jobs = CronJobs::new(&target(), week.clone(), "x").unwrap().objects();
+    let dated: Vec<[&str; 2]> = jobs
+        .iter()
+        .filter(|job| job["spec"]["timeZone"] == "Etc/UTC")
+        .map(|job| [&job["spec"]["schedule"], &job["metadata"]["name"]].map(|text| text.as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        dated,
+        [
+            ["0 1 29 3 *", "checkout-0329t0100"],
+            ["0 2 29 3 *", "checkout-0329t0200"],
+            ["30 0 25 10 *", "checkout-1025t0030"],
+            ["30 2 25 10 *", "checkout-1025t0230"],
+        ]
+    );
+    for day in ["2026-10-24T12:00:00Z", "2026-03-28T12:00:00Z", "2027-03-27T12:00:00Z"] {
+        for minute in 0..24 * 60 {
+            let at = at(day) + TimeDelta::minutes(minute);
+            let min = schedule.open_at(at).map_or(1, |open| open.min);
+            assert_eq!(week.bounds_at(at), Some(bounds(min, 20)), "{at}");
+            assert_eq!(kubectl::read_schedule(&text).unwrap().bounds_at(at), Some(bounds(min, 20)), "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_scaled_object_takes_over_the_hpa_that_it_names() {
+    let target = target().with_hpa("checkout-cpu");
+    let object =
+        keda::scaled_object(&target, &week().without_events().with_highest_max(), NonZeroU16::new(60)).unwrap();
+    assert_eq!(object["metadata"]["annotations"], json!({ "scaledobject.keda.sh/transfer-hpa-ownership": "true" }));
+    assert_eq!(object["spec"]["advanced"], json!({ "horizontalPodAutoscalerConfig": { "name": "checkout-cpu" } }));
 }
 
 #[test]
@@ -112,7 +173,7 @@ fn a_min_of_0_is_for_keda_alone() {
     assert_eq!(keda::read(&keda::scaled_object(&target(), &week, NonZeroU16::new(60)).unwrap()).unwrap(), week);
     // Where a window lies over every minute, what is outside never holds.
     week.set(moment(0), moment(0), bounds(1, 10));
-    assert!(CronJobs::new(&target(), week, "x").is_ok());
+    assert!(karmada::cron_federated_hpa(&target(), &week).is_ok());
     let asleep = WeekPlan::new("UTC", bounds(0, 10)).unwrap();
     assert!(keda::scaled_object(&target(), &asleep, NonZeroU16::new(60)).is_err());
 }
@@ -134,7 +195,7 @@ fn more_than_cron_jobs_can_hold_is_said() {
     assert_eq!(new(week(500)).unwrap(), 504, "their account, its rights, and the one of every hour");
     refused(week(502), "502 times");
     let mut long = week(2);
-    let start = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap().and_time(NaiveTime::MIN);
+    let start = at("2026-01-01T00:00:00Z");
     for nth in 0..5_000 {
         let from = start + TimeDelta::hours(nth);
         long.raise(from, from + TimeDelta::minutes(30), 3, None).unwrap();
@@ -223,6 +284,17 @@ fn same(read: &WeekPlan, week: &WeekPlan, monday: DateTime<Utc>) -> Result<(), T
     Ok(())
 }
 
+/// The objects of a week; none for one that never changes, which is refused.
+fn jobs_of(week: &WeekPlan) -> Vec<Value> {
+    match CronJobs::new(&target(), week.clone(), "x") {
+        Ok(jobs) => jobs.objects(),
+        Err(error) => {
+            assert!(week.is_constant() && error.to_string().contains("never changes"), "{error}");
+            Vec::new()
+        }
+    }
+}
+
 /// As Kubernetes stores it: numbers and texts, in another order.
 fn stored(object: &Value) -> Value {
     serde_json::from_str(&object.to_string()).unwrap()
@@ -252,7 +324,7 @@ proptest! {
         prop_assert_eq!(&copy, &week);
         let copy: Schedule = serde_json::from_str(&serde_json::to_string(&schedule).unwrap()).unwrap();
         prop_assert_eq!(WeekPlan::of(&copy, bounds(1, 5)).unwrap(), week.clone());
-        for job in CronJobs::new(&target(), week.clone(), "x").unwrap().objects().iter().filter(|object| object["kind"] == "CronJob") {
+        for job in jobs_of(&week).iter().filter(|object| object["kind"] == "CronJob") {
             prop_assert_eq!(CronJobs::read_week(&stored(job)).unwrap(), week.clone());
         }
         same(&kubectl::read_schedule(&kubectl::schedule(&target(), &week).unwrap()).unwrap(), &week, monday)?;

@@ -5,9 +5,9 @@
 //! what is right then. No job sets the max below the pods that the HPA counts (law 11): it does so an hour later. One CronJob stands at
 //! each time of the day at which something begins or ends, and one more looks every hour.
 //!
-//! The start and the end of an event have a CronJob each. Cron knows no year, so they come again in the next one, and then write what the
-//! week says: the script looks at the year. [`WeekPlan::without_past_events`] leaves out an event that is over, and the next apply prunes its
-//! CronJobs.
+//! The start and the end of an event have a CronJob each, in UTC: an event is from one instant to another, and the script compares the
+//! seconds since 1970, so no change of the clock cuts it in two. Cron knows no year, so they come again in the next one, and then write what
+//! the week says. [`WeekPlan::without_past_events`] leaves out an event that is over, and the next apply prunes its CronJobs.
 //!
 //! ```
 //! use scaling_core::{Bounds, Target};
@@ -31,7 +31,8 @@ use scaling_core::{Bounds, Target};
 use serde_json::{Value, json};
 
 use super::error::{check_names, odd_name};
-use super::{OutputError, WeekPlan, to_yaml};
+use super::week::UTC;
+use super::{Moment, OutputError, WeekPlan, to_yaml};
 pub(crate) use script::of as script_of;
 
 /// Key of the label by which the objects of one schedule are found and pruned: its value is the name of the HPA.
@@ -70,7 +71,8 @@ impl CronJobs {
     ///
     /// # Errors
     /// [`OutputError::Name`] if namespace, HPA or image cannot be called so; [`OutputError::Inexpressible`] if a min is 0, which the API
-    /// server refuses, or the week is more than a CronJob can hold, or needs more than 500 of them.
+    /// server refuses, or the week is more than a CronJob can hold, or needs more than 500 of them; or if it never changes, for its only job
+    /// would write the same bounds over those of everybody else every hour.
     pub fn new(target: &Target, week: WeekPlan, image: impl Into<String>) -> Result<Self, OutputError> {
         check_names(target)?;
         let (namespace, hpa, image) = (target.namespace.clone(), target.hpa.clone(), image.into());
@@ -79,6 +81,11 @@ impl CronJobs {
             return Err(odd_name("image", &image, "a reference to a container image"));
         }
         week.check_min(OUTPUT)?;
+        if week.is_constant() {
+            let what =
+                format!("a week that never changes: set the bounds of the HPA to {} once", week.at(Moment::of_week(0)));
+            return Err(OutputError::Inexpressible { output: OUTPUT, what });
+        }
         check_size(&week, &namespace, &hpa)?;
         Ok(Self { namespace, hpa, week, image, deadline_s: 600 })
     }
@@ -120,8 +127,8 @@ impl CronJobs {
                 "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account },
                 "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": self.namespace }] }),
         ];
-        for (suffix, schedule) in self.schedules() {
-            objects.push(self.cron_job(&self.name(&suffix), &account, &schedule));
+        for (suffix, schedule, time_zone) in self.schedules() {
+            objects.push(self.cron_job(&self.name(&suffix), &account, &schedule, time_zone));
         }
         objects
     }
@@ -154,19 +161,23 @@ impl CronJobs {
         if script != Some(&script::of(&week, namespace, hpa, None)) {
             return Err(OutputError::unreadable("command", "its script is not the one of its week"));
         }
-        if text("/spec/timeZone") != Some(week.time_zone()) {
+        let zone = text("/spec/timeZone");
+        // The jobs of events go by UTC.
+        if zone != Some(week.time_zone()) && !(week.has_events() && zone == Some(UTC)) {
             return Err(OutputError::unreadable("spec.timeZone", "it is not that of its week"));
         }
         Ok(week)
     }
 
-    /// Cron expressions with the ends of the names that go with them: one for each time at which something begins or ends.
-    fn schedules(&self) -> Vec<(String, String)> {
-        let edges = self.week.edges().into_iter().map(|edge| (edge.suffix(), edge.cron()));
-        edges.chain([("hourly".to_owned(), RESYNC.to_owned())]).collect()
+    /// Cron expressions with the ends of the names that go with them and their time zones: one for each time at which something begins or
+    /// ends.
+    fn schedules(&self) -> Vec<(String, String, &str)> {
+        let edges = self.week.edges().into_iter();
+        let edges = edges.map(|edge| (edge.suffix(), edge.cron(), edge.time_zone(&self.week)));
+        edges.chain([("hourly".to_owned(), RESYNC.to_owned(), self.week.time_zone())]).collect()
     }
 
-    fn cron_job(&self, name: &str, account: &str, schedule: &str) -> Value {
+    fn cron_job(&self, name: &str, account: &str, schedule: &str, time_zone: &str) -> Value {
         let metadata = json!({ "name": name, "namespace": self.namespace, "labels": self.labels(),
             "annotations": { ANNOTATION: self.week.to_json(), HPA: self.hpa } });
         let container = json!({
@@ -194,7 +205,7 @@ impl CronJobs {
             "metadata": metadata,
             "spec": {
                 "schedule": schedule,
-                "timeZone": self.week.time_zone(),
+                "timeZone": time_zone,
                 "concurrencyPolicy": "Forbid",
                 "startingDeadlineSeconds": self.deadline_s,
                 "successfulJobsHistoryLimit": 1,

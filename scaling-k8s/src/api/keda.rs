@@ -3,7 +3,12 @@
 //! KEDA makes an HPA of its own from a ScaledObject, with one min and one max for all time; cron triggers ask for more pods while they are
 //! active, and the highest of them counts. So a week in which the max changes cannot be expressed, nor can events, since cron knows no
 //! year: [`OutputError::Inexpressible`] says so. With cron triggers alone nothing asks for more than the schedule, which is right for
-//! windows that hold the load by themselves; those over an HPA want its CPU target as a trigger beside them. Delete the HPA that was there.
+//! windows that hold the load by themselves; those over an HPA want its CPU target as a trigger beside them.
+//!
+//! KEDA's webhook refuses a ScaledObject for a workload that an HPA scales already, unless it takes that HPA over
+//! (`scaledobject.keda.sh/transfer-hpa-ownership`, with the HPA's name in `horizontalPodAutoscalerConfig`). This one does: the HPA keeps its
+//! name, KEDA writes its bounds and metrics from then on and makes it where there is none, and deleting the ScaledObject deletes it. Take
+//! the HPA out of what else applies it (Helm, Argo CD, Flux), or both write in turns.
 //!
 //! A cron trigger is a metric of KEDA's HPA, which has the usual tolerance: within 10 % of what a trigger asks for nothing is scaled. So
 //! where 10 pods run and a window asks for 11, it stays at 10. A min is held to the pod.
@@ -39,12 +44,14 @@ use super::week::{Edge, WEEK};
 use super::{Moment, OutputError, WeekPlan};
 
 const OUTPUT: &str = "a ScaledObject of KEDA";
+/// Key of the annotation by which a ScaledObject takes over the HPA that it names. Source: KEDA's documentation of the ScaledObject.
+const TRANSFER: &str = "scaledobject.keda.sh/transfer-hpa-ownership";
 /// Bounds of a ScaledObject that states none.
 const DEFAULTS: (u32, u32) = (0, 100);
 /// Triggers of an object that is read.
 const MAX_TRIGGERS: usize = 1_000;
 
-/// The ScaledObject of a week on the workload of a target, under the name of its HPA. `target_cpu`, in percent of the requests, is a trigger
+/// The ScaledObject of a week on the workload of a target, under the name of its HPA, which it takes over. `target_cpu`, in percent of the requests, is a trigger
 /// beside those of the week: what the HPA that KEDA replaces did between the bounds. [`read`] passes it over.
 ///
 /// # Errors
@@ -91,8 +98,10 @@ pub fn scaled_object(target: &Target, week: &WeekPlan, target_cpu: Option<NonZer
     Ok(json!({
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
-        "metadata": { "name": target.hpa, "namespace": target.namespace, "labels": { "app.kubernetes.io/managed-by": "kube-scaling" } },
+        "metadata": { "name": target.hpa, "namespace": target.namespace, "labels": { "app.kubernetes.io/managed-by": "kube-scaling" },
+            "annotations": { TRANSFER: "true" } },
         "spec": {
+            "advanced": { "horizontalPodAutoscalerConfig": { "name": target.hpa } },
             "scaleTargetRef": { "apiVersion": "apps/v1", "kind": target.kind, "name": target.name },
             "minReplicaCount": lowest,
             "maxReplicaCount": max,

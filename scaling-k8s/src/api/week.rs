@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::OutputError;
 use dated::Raise;
+pub(super) use edges::UTC;
 #[cfg(feature = "schedule")]
 pub(super) use edges::{Edge, minutes_of};
 
@@ -148,10 +149,11 @@ impl WeekPlan {
     /// The week of a schedule, with its events: its floors and ceilings on top of the bounds that hold outside of its windows. A floor raises
     /// the min, and the max only where it is higher than that; a ceiling raises the max.
     ///
-    /// Where a clock change skips or repeats a time, the jobs go by the clock as the schedule does, and are at most an hour late.
+    /// Where a clock change skips or repeats a time, the jobs go by the clock as the schedule does, and are at most an hour late. An event is
+    /// from one instant to another, and one that the clock skips is left out.
     ///
     /// # Errors
-    /// [`OutputError::Bounds`] if a floor is more than Kubernetes can store.
+    /// [`OutputError::Bounds`] if a floor is more than Kubernetes can store; [`OutputError::Dates`] if an event is before the year 1000.
     #[cfg(feature = "schedule")]
     pub fn of(schedule: &scaling_schedule::Schedule, outside: Bounds) -> Result<Self, OutputError> {
         let mut week = Self::new(schedule.time_zone().name(), outside)?;
@@ -162,7 +164,12 @@ impl WeekPlan {
             }
         }
         for event in schedule.events() {
-            week.raise(event.from(), event.to(), event.min(), event.max())?;
+            let zone = schedule.time_zone();
+            match event.opens_at(zone).zip(event.closes_at(zone)) {
+                Some((opens, closes)) if opens < closes => week.raise(opens, closes, event.min(), event.max())?,
+                Some(_) => {}
+                None => return Err(OutputError::Dates { from: event.from().to_string(), to: event.to().to_string() }),
+            }
         }
         Ok(week)
     }
@@ -176,6 +183,11 @@ impl WeekPlan {
             self.fill(from.0, WEEK, bounds);
             self.fill(0, to.0, bounds);
         }
+    }
+
+    /// Returns true if the bounds are the same all the time, without any event.
+    pub fn is_constant(&self) -> bool {
+        self.events.is_empty() && self.changes().next().is_none()
     }
 
     /// Returns the bounds that hold at a moment of a week without events.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use scaling_core::chrono::{NaiveDateTime, Weekday};
+use scaling_core::chrono::{DateTime, Utc, Weekday};
 use scaling_core::{Bounds, Target};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,7 +14,8 @@ use crate::api::{Moment, OutputError, WeekPlan, check_names};
 const OUTPUT: &str = "a list of commands";
 const HEAD: &str = "# Bounds by the clock of ";
 const OTHERWISE: &str = "# otherwise";
-const FORM: &str = "%Y-%m-%d %H:%M";
+/// A time of an event: on the wall clock, with its distance from UTC, so that a time which comes twice is one of both.
+const FORM: &str = "%Y-%m-%d %H:%M%:z";
 /// Longest text that is read, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
@@ -66,7 +67,8 @@ pub fn set_bounds(target: &Target, bounds: Bounds) -> Result<String, OutputError
 /// ```
 ///
 /// # Errors
-/// [`OutputError::Inexpressible`] if events last for so long that they would fill the list; [`OutputError::Name`] as [`set_bounds`].
+/// [`OutputError::Inexpressible`] if events last for so long that they would fill the list, or in a time zone of which nothing is known
+/// (without the feature `schedule` all of them); [`OutputError::Name`] as [`set_bounds`].
 pub fn schedule(target: &Target, week: &WeekPlan) -> Result<String, OutputError> {
     let mut times: Vec<(Bounds, Vec<String>)> = vec![(week.outside(), vec![OTHERWISE.to_owned()])];
     let mut add = |bounds: Bounds, line: String| match times.iter_mut().find(|(other, _)| *other == bounds) {
@@ -77,7 +79,7 @@ pub fn schedule(target: &Target, week: &WeekPlan) -> Result<String, OutputError>
         add(bounds, format!("# {} to {}", Moment::of_week(from), Moment::of_week(to)));
     }
     for (from, to, bounds) in week.dated_stretches(OUTPUT)? {
-        add(bounds, format!("# {} to {}", from.format(FORM), to.format(FORM)));
+        add(bounds, format!("# {from} to {to}"));
     }
     let mut text = format!("{HEAD}{}\n", week.time_zone());
     for (bounds, lines) in times {
@@ -114,7 +116,7 @@ struct Spec {
 enum Time {
     Otherwise,
     Week(Moment, Moment),
-    Dates(NaiveDateTime, NaiveDateTime),
+    Dates(DateTime<Utc>, DateTime<Utc>),
 }
 
 /// Reads the schedule of a text that [`schedule`] has written.
@@ -166,7 +168,7 @@ fn time(line: &str) -> Option<Time> {
     if let (Some(from), Some(to)) = (moment(from), moment(to)) {
         return Some(Time::Week(from, to));
     }
-    let date = |text| NaiveDateTime::parse_from_str(text, FORM).ok();
+    let date = |text| DateTime::parse_from_str(text, FORM).ok().map(|at| at.to_utc());
     Some(Time::Dates(date(from)?, date(to)?))
 }
 

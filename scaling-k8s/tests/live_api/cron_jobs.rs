@@ -146,7 +146,9 @@ pub(crate) async fn the_rights_that_are_named_are_enough(world: &World) {
         api.patch("scheduler", &PatchParams::apply("host"), &Patch::Apply(object)).await.unwrap();
     }
     let target = Target::deployment("narrow", "scheduled");
-    let jobs = CronJobs::new(&target, WeekPlan::new("UTC", bounds(2, 10)).unwrap(), "example/kubectl:1").unwrap();
+    let mut week = WeekPlan::new("UTC", bounds(2, 10)).unwrap();
+    week.set(Moment::new(Mon, 8, 0).unwrap(), Moment::new(Mon, 9, 0).unwrap(), bounds(5, 10));
+    let jobs = CronJobs::new(&target, week, "example/kubectl:1").unwrap();
     let applier = CronJobApplier::new(world.plain.clone());
     let tried = loop {
         // Rights are known a moment after they are stored.

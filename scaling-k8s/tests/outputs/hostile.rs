@@ -119,7 +119,8 @@ fn a_list_of_commands() {
         ("# otherwise", "# sometimes", "line 2"),
         ("# otherwise\n", "", "line 2"),
         ("MON 00:00 to MON 02:00", "MON 00:00 to MON 25:00", "line 4"),
-        ("2026-11-27 18:00 to", "2026-02-30 18:00 to", "line 13"),
+        ("2026-11-27 18:00+01:00 to", "2026-02-30 18:00+01:00 to", "line 13"),
+        ("2026-11-27 18:00+01:00 to", "2026-11-27 18:00 to", "line 13"),
         ("kubectl --namespace shop patch", "rm -rf /; patch", "line 3"),
         ("\"maxReplicas\":20", "\"maxReplicas\":20,\"x\":1", "line 12"),
         ("\"maxReplicas\":20", "\"maxReplicas\":2", "bounds"),
@@ -158,7 +159,8 @@ fn names_that_are_none() {
         assert!(matches!(kubectl::schedule(&target, &week), Err(OutputError::Name { .. })), "{target:?}");
     }
     let mut week = week;
-    let date = |day, minute| NaiveDate::from_ymd_opt(2026, 11, day).unwrap().and_hms_opt(0, minute, 0).unwrap();
+    let date =
+        |day, minute| NaiveDate::from_ymd_opt(2026, 11, day).unwrap().and_hms_opt(0, minute, 0).unwrap().and_utc();
     for (from, to) in
         [(date(2, 0), date(1, 0)), (date(1, 0), date(1, 0)), (date(1, 0) + TimeDelta::seconds(1), date(2, 0))]
     {
@@ -167,8 +169,9 @@ fn names_that_are_none() {
     assert!(matches!(week.raise(date(1, 0), date(2, 0), 3, Some(2)), Err(OutputError::Bounds(_))));
     assert!(matches!(week.raise(date(1, 0), date(2, 0), u32::MAX, None), Err(OutputError::Bounds(_))));
     for event in [
-        r#"["2026-11-1T00:00","2026-11-02T00:00",1,null]"#,
-        r#"["2026-11-01T00:00","2026-11-01T00:00",1,null]"#,
+        r#"["2026-11-1T00:00Z","2026-11-02T00:00Z",1,null]"#,
+        r#"["2026-11-01T00:00","2026-11-02T00:00",1,null]"#,
+        r#"["2026-11-01T00:00Z","2026-11-01T00:00Z",1,null]"#,
         r#"["","",1,null]"#,
     ] {
         let text = format!(r#"{{"time_zone":"UTC","outside":{{"min":1,"max":2}},"windows":[],"events":[{event}]}}"#);

@@ -22,6 +22,30 @@ fn run(folder: &Path, script: &str, now: &str) -> Output {
     Command::new("/bin/sh").args(["-c", script]).env_clear().env("PATH", path).env("NOW", now).output().unwrap()
 }
 
+/// What `date` says in Berlin at an instant.
+fn clock(at: DateTime<Utc>) -> String {
+    at.with_timezone(&Tz::Europe__Berlin).format("%u%H%M-%s").to_string()
+}
+
+#[test]
+fn the_script_holds_an_event_over_a_change_of_the_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let event = DatedWindow::parse("release", "2026-10-25T02:30", "2026-10-25T03:30", 40).unwrap();
+    let schedule = Schedule::new(Tz::Europe__Berlin, vec![]).unwrap().with_events(vec![event]).unwrap();
+    let week = WeekPlan::of(&schedule, bounds(2, 50)).unwrap();
+    let script = kubectl::schedule_script(&target(), &week).unwrap();
+    for (text, min) in [
+        ("2026-10-25T00:29:59Z", 2),
+        ("2026-10-25T00:30:00Z", 40),
+        ("2026-10-25T01:00:00Z", 40),
+        ("2026-10-25T01:29:00Z", 40),
+        ("2026-10-25T02:29:59Z", 40),
+        ("2026-10-25T02:30:00Z", 2),
+    ] {
+        assert_eq!(patch(&run(folder.path(), &script, &clock(at(text)))), expected(bounds(min, 50)), "{text}");
+    }
+}
+
 fn patch(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
@@ -47,33 +71,32 @@ fn each_line_runs_alone() {
 fn the_script_writes_the_bounds_of_its_moment_and_an_event_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut week = week();
-    let local = |text: &str| text.parse::<scaling_core::chrono::NaiveDateTime>().unwrap();
-    week.raise(local("2026-11-27T17:00:00"), local("2026-11-28T09:00:00"), 3, Some(50)).unwrap();
+    week.raise(at("2026-11-27T16:00:00Z"), at("2026-11-28T08:00:00Z"), 3, Some(50)).unwrap();
     let script = kubectl::schedule_script(&target(), &week).unwrap();
-    for at in [
-        "2026-11-27T16:59:00",
-        "2026-11-27T17:00:00",
-        "2026-11-27T17:59:00",
-        "2026-11-27T18:00:00",
-        "2026-11-27T18:30:00",
-        "2026-11-27T19:59:00",
-        "2026-11-27T20:00:00",
-        "2026-11-28T08:59:00",
-        "2026-11-28T09:00:00",
-        "2026-11-30T01:59:00",
-        "2026-11-30T08:09:00",
+    let bounds_at = |at: DateTime<Utc>| week.bounds_at(at).unwrap();
+    for text in [
+        "2026-11-27T15:59:00Z",
+        "2026-11-27T16:00:00Z",
+        "2026-11-27T16:59:00Z",
+        "2026-11-27T17:00:00Z",
+        "2026-11-27T17:30:00Z",
+        "2026-11-27T18:59:59Z",
+        "2026-11-27T19:00:00Z",
+        "2026-11-28T07:59:00Z",
+        "2026-11-28T08:00:00Z",
+        "2026-11-30T00:59:00Z",
+        "2026-11-30T07:09:00Z",
         // The same day of the next year, and of the one before.
-        "2027-11-27T18:00:00",
-        "2025-11-27T18:00:00",
-        "2027-11-27T17:00:00",
+        "2027-11-27T17:00:00Z",
+        "2025-11-27T17:00:00Z",
+        "2027-11-27T16:00:00Z",
     ] {
-        let at = local(at);
-        let output = run(folder.path(), &script, &at.format("%u%H%M-%Y%m%d%H%M").to_string());
-        assert_eq!(patch(&output), expected(week.on_wall_clock(at)), "{at}");
+        let output = run(folder.path(), &script, &clock(at(text)));
+        assert_eq!(patch(&output), expected(bounds_at(at(text))), "{text}");
     }
-    assert_eq!(week.on_wall_clock(local("2026-11-27T18:00:00")), bounds(40, 50));
-    assert_eq!(week.on_wall_clock(local("2027-11-27T18:00:00")), bounds(2, 10));
-    for odd in ["", "51800-", "51800-2026", "51800-x02611271800", "202611271800"] {
+    assert_eq!(bounds_at(at("2026-11-27T17:00:00Z")), bounds(40, 50));
+    assert_eq!(bounds_at(at("2027-11-27T17:00:00Z")), bounds(2, 10));
+    for odd in ["", "51800-", "51800-x795798800", "51800-1795798800x", "1795798800"] {
         let output = run(folder.path(), &script, odd);
         assert!(!output.status.success() && output.stdout.is_empty(), "{odd}");
     }
@@ -125,7 +148,7 @@ fn jobs_of_two_hpas_have_different_names() {
         let named = jobs.iter().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"]));
         named.collect()
     };
-    let date = |hour| NaiveDate::from_ymd_opt(2026, 11, 27).unwrap().and_hms_opt(hour, 0, 0).unwrap();
+    let date = |hour| NaiveDate::from_ymd_opt(2026, 11, 27).unwrap().and_hms_opt(hour, 0, 0).unwrap().and_utc();
     let mut dated = WeekPlan::new("UTC", bounds(1, 5)).unwrap();
     dated.raise(date(8), date(9), 3, None).unwrap();
     let mut weekly = WeekPlan::new("UTC", bounds(1, 5)).unwrap();
@@ -144,7 +167,7 @@ fn the_script_asks_the_cluster_of_its_target() {
         run(
             folder.path(),
             &format!("{only}{}", kubectl::schedule_script(target, &week()).unwrap()),
-            "10900-202611300900",
+            &clock(at("2026-11-30T08:00:00Z")),
         )
     };
     assert_eq!(patch(&run(&odd)), expected(bounds(5, 20)));
@@ -169,13 +192,15 @@ fn jobs_run_at_the_edges_of_events_too() {
             ("checkout-0800", "0 8 * * MON,TUE,WED,THU,FRI"),
             ("checkout-1830", "30 18 * * MON,TUE,WED,THU,FRI"),
             ("checkout-2200", "0 22 * * SUN"),
-            ("checkout-1127t1800", "0 18 27 11 *"),
-            ("checkout-1127t2000", "0 20 27 11 *"),
+            ("checkout-1127t1700", "0 17 27 11 *"),
+            ("checkout-1127t1900", "0 19 27 11 *"),
             ("checkout-hourly", "7 * * * *"),
         ]
     );
     for job in jobs.iter().filter(|object| object["kind"] == "CronJob") {
         let spec = &job["spec"];
+        let is_dated = job["metadata"]["name"].as_str().unwrap().contains("1127t");
+        let zone = if is_dated { "Etc/UTC" } else { "Europe/Berlin" };
         assert_eq!(
             [
                 &spec["concurrencyPolicy"],
@@ -184,7 +209,7 @@ fn jobs_run_at_the_edges_of_events_too() {
                 &spec["successfulJobsHistoryLimit"],
                 &spec["failedJobsHistoryLimit"]
             ],
-            [&json!("Forbid"), &json!("Europe/Berlin"), &json!(600), &json!(1), &json!(3)]
+            [&json!("Forbid"), &json!(zone), &json!(600), &json!(1), &json!(3)]
         );
         // What the controller runs is what the expression says here.
         assert!(spec["schedule"].as_str().unwrap().parse::<CronExpression>().is_ok());
@@ -199,19 +224,45 @@ proptest! {
     fn a_job_runs_whenever_the_bounds_change((schedule, _) in schedules()) {
         let monday = at("2026-06-01T00:00:00Z");
         let week = WeekPlan::of(&schedule, bounds(1, 5)).unwrap();
-        let jobs = CronJobs::new(&target(), week.clone(), "x").unwrap().objects();
-        let crons: Vec<CronExpression> = jobs
+        let crons: Vec<(CronExpression, Tz)> = jobs_of(&week)
             .iter()
             .filter(|job| job["kind"] == "CronJob" && !job["metadata"]["name"].as_str().unwrap().ends_with("hourly"))
-            .map(|job| job["spec"]["schedule"].as_str().unwrap().parse().unwrap())
+            .map(|job| (&job["spec"]["schedule"], &job["spec"]["timeZone"]))
+            .map(|(cron, zone)| (cron.as_str().unwrap().parse().unwrap(), zone.as_str().unwrap().parse().unwrap()))
             .collect();
         for minute in 0..7 * 1440 {
-            let local = monday.naive_utc() + TimeDelta::minutes(minute);
-            let run = crons.iter().filter(|cron| cron.matches(local)).count();
-            prop_assert!(run < 2, "{} jobs at {}", run, local);
-            if week.on_wall_clock(local) != week.on_wall_clock(local - TimeDelta::minutes(1)) {
-                prop_assert_eq!(run, 1, "at {}", local);
+            let at = monday + TimeDelta::minutes(minute);
+            let run = crons.iter().filter(|(cron, zone)| cron.matches(at.with_timezone(zone).naive_local()));
+            let (weekly, dated): (Vec<_>, Vec<_>) = run.partition(|(cron, _)| cron.as_str().contains(" * * "));
+            prop_assert!(weekly.len() < 2 && dated.len() < 2, "at {}", at);
+            if week.bounds_at(at) != week.bounds_at(at - TimeDelta::minutes(1)) {
+                prop_assert!(!weekly.is_empty() || !dated.is_empty(), "at {}", at);
             }
         }
+    }
+
+    /// On the days on which the clock changes, too, a job runs at each edge of an event, and only then one of its own.
+    #[test]
+    fn an_event_has_its_jobs_at_its_own_instants((schedule, monday) in schedules()) {
+        let week = WeekPlan::of(&schedule, bounds(1, 5)).unwrap();
+        let jobs = jobs_of(&week);
+        let dated: Vec<CronExpression> = jobs
+            .iter()
+            .filter(|job| job["spec"]["schedule"].as_str().is_some_and(|cron| cron.ends_with(" *") && !cron.contains("* *")))
+            .map(|job| job["spec"]["schedule"].as_str().unwrap().parse().unwrap())
+            .collect();
+        let zone = schedule.time_zone();
+        let edges: std::collections::BTreeSet<_> = schedule
+            .events()
+            .iter()
+            .map(|event| [event.opens_at(zone).unwrap(), event.closes_at(zone).unwrap()])
+            .filter(|[opens, closes]| opens < closes)
+            .flatten()
+            .collect();
+        let mut fired = std::collections::BTreeSet::new();
+        for cron in &dated {
+            fired.extend(cron.fires_after(Tz::UTC, monday - TimeDelta::days(9)).take_while(|at| *at < monday + TimeDelta::days(90)).map(|at| at.to_utc()));
+        }
+        prop_assert_eq!(fired, edges);
     }
 }

@@ -191,6 +191,7 @@ impl DatedWindow {
         if before.is_some_and(|late| late < self.from) || after.is_some_and(|early| early >= self.to) {
             return false;
         }
-        self.opens_at(time_zone).is_some_and(|opens| opens <= at) && self.closes_at(time_zone).is_some_and(|closes| at < closes)
+        self.opens_at(time_zone).is_some_and(|opens| opens <= at)
+            && self.closes_at(time_zone).is_some_and(|closes| at < closes)
     }
 }

@@ -6,7 +6,7 @@ use super::{WeekPlan, pair};
 use crate::kubectl::{in_context, quoted};
 
 /// A POSIX shell script that writes the bounds which hold now. Days are 1 (Monday) to 7, so a moment is one number: 10830 is Monday
-/// 08:30. So is that of an event, with its year: 202611271800.
+/// 08:30. That of an event is in seconds since 1970, which no change of the clock skips or repeats.
 ///
 /// `context` is one of a kubeconfig; in a pod there is none.
 ///
@@ -44,18 +44,17 @@ pub(crate) fn of(week: &WeekPlan, namespace: &str, hpa: &str, context: Option<&s
     script
 }
 
-/// The time as `now`, and as `date` with events: both of one look at the clock.
+/// The time as `now`, and as `seconds` with events: both of one look at the clock.
 fn clock(script: &mut String, week: &WeekPlan) {
     let zone = quoted(week.time_zone());
     if week.has_events() {
-        let _ = writeln!(script, "date=$(TZ={zone} date +%u%H%M-%Y%m%d%H%M)");
-        let _ = writeln!(script, "now=${{date%-*}} date=${{date#*-}}");
-        let _ = writeln!(script, "case $date in");
-        let _ = writeln!(script, "  [1-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]) ;;");
-        let _ = writeln!(script, "  *) echo \"date says $date\" >&2; exit 1 ;;");
+        let _ = writeln!(script, "seconds=$(TZ={zone} date +%u%H%M-%s)");
+        let _ = writeln!(script, "now=${{seconds%-*}} seconds=${{seconds#*-}}");
+        let _ = writeln!(script, "case $seconds in");
+        let _ = writeln!(script, "  ''|*[!0-9]*) echo \"date says $seconds\" >&2; exit 1 ;;");
         let _ = writeln!(script, "esac");
-        // A shell with numbers of 32 bits would take no date for one.
-        let _ = writeln!(script, "test 202601010000 -lt 202601010001");
+        // A shell with numbers of 32 bits would take no date from 2038 on for one.
+        let _ = writeln!(script, "test 4102444800 -lt 4102444801");
     } else {
         let _ = writeln!(script, "now=$(TZ={zone} date +%u%H%M)");
     }
@@ -83,7 +82,7 @@ fn table(script: &mut String, week: &WeekPlan) {
 /// Events raise what the week says.
 fn events(script: &mut String, week: &WeekPlan) {
     let _ = writeln!(script, "while read -r from to least most; do");
-    let _ = writeln!(script, "  if [ \"$date\" -ge \"$from\" ] && [ \"$date\" -lt \"$to\" ]; then");
+    let _ = writeln!(script, "  if [ \"$seconds\" -ge \"$from\" ] && [ \"$seconds\" -lt \"$to\" ]; then");
     let _ = writeln!(script, "    if [ \"$least\" -gt \"$min\" ]; then min=$least; fi");
     let _ = writeln!(script, "    if [ \"$most\" -gt \"$max\" ]; then max=$most; fi");
     let _ = writeln!(script, "  fi");

@@ -1,22 +1,28 @@
 //! Events of one date, which raise what the week holds.
+//!
+//! An event is one stretch of time, from one instant to another: on the wall clock it could come twice, or be cut in two, where the clock
+//! changes within it.
 
 use std::collections::BTreeSet;
 
 use scaling_core::Bounds;
-use scaling_core::chrono::{Datelike, NaiveDateTime, TimeDelta, Timelike};
+use scaling_core::chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 
 use super::super::error::quoted;
-use super::{Moment, OutputError, WeekPlan};
+use super::{OutputError, WeekPlan};
+#[cfg(feature = "schedule")]
+use stretches::zone_of;
 
-const FORM: &str = "%Y-%m-%dT%H:%M";
-/// Stretches of equal bounds that the events of a plan may be cut into.
-const MAX_ROWS: i64 = 2_000;
+#[cfg(feature = "schedule")]
+mod stretches;
 
-/// Bounds that are raised to these from one wall-clock instant to another, once.
+const FORM: &str = "%Y-%m-%dT%H:%MZ";
+
+/// Bounds that are raised to these from one instant to another, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Raise {
-    from: NaiveDateTime,
-    to: NaiveDateTime,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
     min: u32,
     max: Option<u32>,
 }
@@ -26,15 +32,19 @@ impl Raise {
         (self.from.format(FORM).to_string(), self.to.format(FORM).to_string(), self.min, self.max)
     }
 
-    fn is_open(&self, local: NaiveDateTime) -> bool {
-        self.from <= local && local < self.to
+    #[cfg(feature = "schedule")]
+    fn is_open(&self, at: DateTime<Utc>) -> bool {
+        self.from <= at && at < self.to
     }
 }
 
-pub(super) fn read(field: &str, text: &str) -> Result<NaiveDateTime, OutputError> {
+pub(super) fn read(field: &str, text: &str) -> Result<DateTime<Utc>, OutputError> {
     // chrono's own parser takes fewer digits too.
     let read = NaiveDateTime::parse_from_str(text, FORM).ok().filter(|read| read.format(FORM).to_string() == text);
-    read.ok_or_else(|| OutputError::unreadable(field, format!("{:?} is not written as YYYY-MM-DDTHH:MM", quoted(text))))
+    let read = read.map(|read| read.and_utc());
+    read.ok_or_else(|| {
+        OutputError::unreadable(field, format!("{:?} is not written as YYYY-MM-DDTHH:MMZ", quoted(text)))
+    })
 }
 
 /// Bounds with a floor, and a ceiling if there is one.
@@ -44,19 +54,19 @@ pub(super) fn raised(bounds: Bounds, min: u32, max: Option<u32>) -> Result<Bound
 }
 
 impl WeekPlan {
-    /// Raises the bounds from one wall-clock instant to another, which is not part of it, once: the min is at least `min` then, and the max
-    /// at least `max` and the min.
+    /// Raises the bounds from one instant to another, which is not part of it, once: the min is at least `min` then, and the max at least
+    /// `max` and the min.
     ///
     /// # Errors
     /// [`OutputError::Dates`] if the instants are no whole minutes or not in order; [`OutputError::Bounds`] if the numbers cannot be bounds.
     pub fn raise(
         &mut self,
-        from: NaiveDateTime,
-        to: NaiveDateTime,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
         min: u32,
         max: Option<u32>,
     ) -> Result<(), OutputError> {
-        let fits = |at: NaiveDateTime| at.second() == 0 && at.nanosecond() == 0 && (1000..=9999).contains(&at.year());
+        let fits = |at: DateTime<Utc>| at.second() == 0 && at.nanosecond() == 0 && (1000..=9999).contains(&at.year());
         if !fits(from) || !fits(to) || from >= to {
             return Err(OutputError::Dates { from: from.to_string(), to: to.to_string() });
         }
@@ -102,70 +112,38 @@ impl WeekPlan {
         self
     }
 
-    /// Returns the bounds that hold when the wall clock shows a time, events and all.
-    pub fn on_wall_clock(&self, local: NaiveDateTime) -> Bounds {
-        let week = self
-            .at(Moment::of_week((local.weekday().num_days_from_monday() * 24 + local.hour()) * 60 + local.minute()));
-        let open = self.events.iter().filter(|event| event.is_open(local));
-        // Both were bounds, and so is the higher of each.
-        open.fold(week, |bounds, event| raised(bounds, event.min, event.max).unwrap_or(bounds))
-    }
-
-    /// Returns the bounds that hold at an instant; `None` if the time zone is not known to `chrono-tz`.
+    /// Returns the bounds that hold at an instant, events and all; `None` if the time zone is not known to `chrono-tz`.
     #[cfg(feature = "schedule")]
-    pub fn bounds_at(&self, at: scaling_core::chrono::DateTime<scaling_core::chrono::Utc>) -> Option<Bounds> {
+    pub fn bounds_at(&self, at: DateTime<Utc>) -> Option<Bounds> {
         use scaling_core::chrono::{Offset, TimeZone};
-        let zone: scaling_schedule::Tz = self.time_zone.parse().ok()?;
         let utc = at.naive_utc();
-        Some(self.on_wall_clock(utc.checked_add_offset(zone.offset_from_utc_datetime(&utc).fix())?))
+        let local = utc.checked_add_offset(zone_of(self)?.offset_from_utc_datetime(&utc).fix())?;
+        let minute = (local.weekday().num_days_from_monday() * 24 + local.hour()) * 60 + local.minute();
+        let open = self.events.iter().filter(|event| event.is_open(at));
+        // Both were bounds, and so is the higher of each.
+        let week = self.at(super::Moment::of_week(minute));
+        Some(open.fold(week, |bounds, event| raised(bounds, event.min, event.max).unwrap_or(bounds)))
     }
 
-    /// Rows of the script's table of dates: from and to as the number that `date +%Y%m%d%H%M` gives, min, and max or 0.
-    pub(in crate::api) fn dated_rows(&self) -> impl Iterator<Item = (String, String, u32, u32)> {
-        let number = |at: NaiveDateTime| at.format("%Y%m%d%H%M").to_string();
-        self.events.iter().map(move |event| (number(event.from), number(event.to), event.min, event.max.unwrap_or(0)))
+    /// Rows of the script's table of dates: from and to in seconds since 1970, as `date +%s` gives them, min, and max or 0.
+    pub(in crate::api) fn dated_rows(&self) -> impl Iterator<Item = (i64, i64, u32, u32)> {
+        self.events
+            .iter()
+            .map(|event| (event.from.timestamp(), event.to.timestamp(), event.min, event.max.unwrap_or(0)))
     }
 
-    /// The times at which an event changes the bounds, in order.
-    pub(super) fn dated_changes(&self) -> BTreeSet<NaiveDateTime> {
-        let edges = self.events.iter().flat_map(|event| [event.from, event.to]);
-        let before = |at: NaiveDateTime| at.checked_sub_signed(TimeDelta::minutes(1)).unwrap_or(at);
-        edges.filter(|at| self.on_wall_clock(*at) != self.on_wall_clock(before(*at))).collect()
+    /// The instants at which an event begins or ends, in order.
+    pub(super) fn dated_changes(&self) -> BTreeSet<DateTime<Utc>> {
+        self.events.iter().flat_map(|event| [event.from, event.to]).collect()
     }
 
-    /// The stretches in which events raise the bounds, each with the bounds that hold then.
-    pub(crate) fn dated_stretches(
-        &self,
-        output: &'static str,
-    ) -> Result<Vec<(NaiveDateTime, NaiveDateTime, Bounds)>, OutputError> {
-        let changes: Vec<u32> = self.changes().map(Moment::minute_of_week).collect();
-        let per_week = i64::try_from(changes.len()).unwrap_or(i64::MAX).saturating_add(2);
-        let weeks: i64 = self.events.iter().map(|event| (event.to - event.from).num_weeks() + 1).sum();
-        if weeks.saturating_mul(per_week) > MAX_ROWS {
-            let what = format!("events of {weeks} weeks in a week with {} changes; make them windows", changes.len());
+    /// No stretches: without time zones nothing says what the week holds at an instant.
+    #[cfg(not(feature = "schedule"))]
+    pub(crate) fn dated_stretches(&self, output: &'static str) -> Result<Vec<(String, String, Bounds)>, OutputError> {
+        if self.has_events() {
+            let what = "events: the time zones come with the feature `schedule`".to_owned();
             return Err(OutputError::Inexpressible { output, what });
         }
-        let mut cuts = BTreeSet::new();
-        for event in &self.events {
-            cuts.extend([event.from, event.to]);
-            let monday = event.from.date().and_time(scaling_core::chrono::NaiveTime::MIN)
-                - TimeDelta::days(event.from.weekday().num_days_from_monday().into());
-            let weekly = (0..=(event.to - event.from).num_weeks() + 1).flat_map(|week| {
-                changes.iter().map(move |minute| monday + TimeDelta::weeks(week) + TimeDelta::minutes((*minute).into()))
-            });
-            cuts.extend(weekly.filter(|at| event.is_open(*at)));
-        }
-        let mut found: Vec<(NaiveDateTime, NaiveDateTime, Bounds)> = Vec::new();
-        for (from, to) in cuts.iter().zip(cuts.iter().skip(1)) {
-            if !self.events.iter().any(|event| event.is_open(*from)) {
-                continue;
-            }
-            let bounds = self.on_wall_clock(*from);
-            match found.last_mut() {
-                Some(last) if last.1 == *from && last.2 == bounds => last.1 = *to,
-                _ => found.push((*from, *to, bounds)),
-            }
-        }
-        Ok(found)
+        Ok(Vec::new())
     }
 }

@@ -6,12 +6,16 @@ use scaling_core::chrono::{Datelike, Timelike};
 
 use super::{DAYS, WeekPlan};
 
+/// Name of the zone whose clock never changes, as all sources of time zones have it.
+pub(in crate::api) const UTC: &str = "Etc/UTC";
+
 /// Minutes at which the bounds change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::api) enum Edge {
     /// A time of the day, on some days of the week by their number from Monday.
     Weekly { hour: u32, minute: u32, days: BTreeSet<u32> },
-    /// A minute of a date. Cron knows no years, so it comes again, and what runs then must look at the year.
+    /// A minute of a date in UTC, which no clock skips or repeats. Cron knows no years, so it comes again, and what runs then must look at
+    /// the year.
     Dated { month: u32, day: u32, hour: u32, minute: u32 },
 }
 
@@ -20,6 +24,14 @@ impl Edge {
         match self {
             Self::Weekly { hour, minute, days } => format!("{minute} {hour} * * {}", day_names(days)),
             Self::Dated { month, day, hour, minute } => format!("{minute} {hour} {day} {month} *"),
+        }
+    }
+
+    /// The time zone of the expression.
+    pub(in crate::api) fn time_zone<'a>(&self, week: &'a WeekPlan) -> &'a str {
+        match self {
+            Self::Weekly { .. } => week.time_zone(),
+            Self::Dated { .. } => UTC,
         }
     }
 
@@ -41,20 +53,16 @@ fn day_names(days: &BTreeSet<u32>) -> String {
 }
 
 impl WeekPlan {
-    /// The times at which something begins or ends: those of the week, and those of events at which nothing of the week does.
+    /// The times at which something begins or ends: those of the week, and those of events.
     pub(in crate::api) fn edges(&self) -> Vec<Edge> {
         let mut days_of: BTreeMap<(u32, u32), BTreeSet<u32>> = BTreeMap::new();
         for change in self.changes() {
             days_of.entry((change.hour(), change.minute())).or_default().insert(change.day().num_days_from_monday());
         }
-        let mut dated = BTreeSet::new();
-        for at in self.dated_changes() {
-            let (hour, minute) = (at.hour(), at.minute());
-            let day = at.weekday().num_days_from_monday();
-            if !days_of.get(&(hour, minute)).is_some_and(|days| days.contains(&day)) {
-                dated.insert(Edge::Dated { month: at.month(), day: at.day(), hour, minute });
-            }
-        }
+        let dated = self.dated_changes().into_iter();
+        let dated: BTreeSet<Edge> = dated
+            .map(|at| Edge::Dated { month: at.month(), day: at.day(), hour: at.hour(), minute: at.minute() })
+            .collect();
         let weekly = days_of.into_iter().map(|((hour, minute), days)| Edge::Weekly { hour, minute, days });
         weekly.chain(dated).collect()
     }

@@ -72,7 +72,8 @@ impl Schedule {
     fn edges_of_events(&self) -> Vec<NaiveDateTime> {
         let bounds = |at| self.open_at(at).map(|open| (open.min, open.max));
         let zone = self.time_zone();
-        let edges = self.events().iter().flat_map(|event| event.opens_at(zone).into_iter().chain(event.closes_at(zone)));
+        let edges =
+            self.events().iter().flat_map(|event| event.opens_at(zone).into_iter().chain(event.closes_at(zone)));
         let before = |edge: DateTime<Utc>| edge.checked_sub_signed(TimeDelta::minutes(1)).unwrap_or(edge);
         let edges = edges.filter(|edge| bounds(*edge) != bounds(before(*edge)));
         let mut edges: Vec<NaiveDateTime> = edges.filter_map(|edge| self.wall_clock(edge)).collect();
