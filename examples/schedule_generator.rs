@@ -21,7 +21,7 @@ use examples::reading::ReadingArguments;
 use examples::{Failure, MayClose};
 use futures::executor::block_on;
 use scaling_core::backtest::{ClusterModel, DemandBasis, SampleTime, Trace};
-use scaling_core::chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use scaling_core::chrono::{DateTime, NaiveDateTime, Utc};
 use scaling_core::conformance::dataset;
 use scaling_core::{HardLimits, MetricsHistory, Price, ScalingMetrics, SignalKind, Target, WorkloadFacts};
 use scaling_k8s::api::{self, WeekPlan, cronjob::CronJobs, karmada, keda};
@@ -195,9 +195,19 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     patterns(arguments, &past, &config, out)?;
     let chosen = compiled.draft();
     match compiled.why_not() {
-        Some(why) if chosen.schedule.windows().is_empty() => writeln!(out, "\n{why}.")?,
-        Some(why) => writeln!(out, "\n{why}. What the past suggests all the same:\n{}", chosen.schedule)?,
+        Some(why) if chosen.schedule.windows().is_empty() => writeln!(out, "\nFrom all days: {why}.\n")?,
+        Some(why) => {
+            writeln!(out, "\nFrom all days: {why}. What the past suggests all the same:\n{}", chosen.schedule)?
+        }
         None => writeln!(out, "\n{}", chosen.schedule)?,
+    }
+    if is_alone(arguments) {
+        writeln!(
+            out,
+            "windows that hold the load by themselves are not replayed; without --alone they are, over an HPA"
+        )?;
+    } else if !arguments.no_proof {
+        proof(arguments, &past, config, &price, out)?;
     }
     reasons(chosen, is_alone(arguments), out)?;
     let band = WeekBand::of(&past.history, zone, |sample| {
@@ -209,14 +219,6 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         .explained(&chosen.reasons);
     writeln!(out, "\n{strip}")?;
     firings(arguments, &chosen.schedule, &past, out)?;
-    if arguments.alone || arguments.dataset {
-        writeln!(
-            out,
-            "windows that hold the load by themselves are not replayed; without --alone they are, over an HPA"
-        )?;
-    } else if !arguments.no_proof {
-        proof(arguments, &past, config, &price, out)?;
-    }
     match &arguments.html {
         Some(path) => examples::write(path, &strip.to_html(), out),
         None => Ok(()),
@@ -321,8 +323,7 @@ fn compiled(arguments: &Arguments, past: &Past, config: &CompileConfig) -> Resul
         compile_over_hpa(&past.history, &past.full, &hpa, config)
     };
     let answer = answer.map_err(|error| Failure::input(format!("{}: {error}", past.name)))?;
-    let lead = TimeDelta::from_std(facts.start_up).unwrap_or_default();
-    let with = |compiled: CompiledSchedule| compiled.with_events(&arguments.events, lead).map_err(Failure::input);
+    let with = |compiled: CompiledSchedule| compiled.with_events(&arguments.events).map_err(Failure::input);
     Ok(match answer {
         Compiled::Schedule(compiled) => Compiled::Schedule(Box::new(with(*compiled)?)),
         Compiled::NoSchedule(mut none) => {
@@ -396,10 +397,18 @@ fn reasons(chosen: &CompiledSchedule, alone: bool, out: &mut impl Write) -> Resu
         writeln!(out, "{} excluded dates were neither learnt from nor held out", chosen.excluded_days)?;
     }
     if let Some(held) = &chosen.held_out {
+        let (of, beside) = if alone {
+            ("windows made from the days before", "a constant size")
+        } else {
+            (
+                "in the model that chose the windows, which is not the replay, with windows made from the days before each",
+                "the HPA alone",
+            )
+        };
         writeln!(
             out,
-            "on {} held-out days: {:.1} % of the time covered, {:.3} % of the requests violating (compared: {:.3} %), {:.0} pod-hours a week \
-             (compared: {:.0}); confidence {:.2}",
+            "on {} held-out days, {of}: {:.1} % of the time covered, {:.3} % of the requests violating ({beside}: {:.3} %), \
+             {:.0} pod-hours a week ({beside}: {:.0}); confidence {:.2}",
             held.days,
             held.coverage * 100.0,
             held.violating_share * 100.0,
@@ -465,11 +474,11 @@ fn proof(
 }
 
 fn savings(proof: &Proof, constant: u32, price: &Price, out: &mut impl Write) -> Result<(), Failure> {
-    writeln!(out, "\n{proof}")?;
+    writeln!(out, "{proof}")?;
     let savings = proof.savings(price);
     writeln!(out, "the schedule against {constant} pods throughout: {}", savings.against_constant)?;
     writeln!(out, "against the HPA alone: {}", savings.against_hpa)?;
-    writeln!(out, "beside the predictive engine: {}", savings.beside_predictive)?;
+    writeln!(out, "beside the predictive engine: {}\n", savings.beside_predictive)?;
     Ok(())
 }
 
@@ -537,7 +546,7 @@ mod tests {
         let sale = "flash sale,2026-01-23T18:00,2026-01-23T20:00,10";
         let text =
             said(&["--alone", "--draft", "--no-proof", "--time-zone", "Europe/Berlin", "--event", sale]).unwrap();
-        assert!(text.contains("event flash sale: 2026-01-23 17:59 to 2026-01-23 20:00"), "{text}");
+        assert!(text.contains("event flash sale: 2026-01-23 17:40 to 2026-01-23 20:00"), "{text}");
         assert!(text.contains("fires again next year; the CronJobs look at the year"), "{text}");
     }
 

@@ -360,7 +360,7 @@ impl Finished {
             violating_share: all.violating_share(),
             pod_hours_a_week: all.mean_pods() * 168.0,
             compared_pod_hours_a_week: f64::from(self.constant) * 168.0,
-            compared_violating_share: config.violating_share,
+            compared_violating_share: self.constant_share(seen, choice),
         });
         let reasons = reasons::reasons(seen, config, &judges, &self.windows, self.constant);
         let why = self.why_not(config, choice, held_out.as_ref(), seen);
@@ -379,6 +379,7 @@ impl Finished {
             curve,
             confidence,
             excluded_days: seen.excluded_days,
+            lead: lead_time(config.lead_cells()),
             over_hpa: None,
             pods_per_need: 1.0,
         };
@@ -386,6 +387,13 @@ impl Finished {
             Some(why) => Compiled::NoSchedule(Box::new(NoSchedule { why, draft: compiled })),
             None => Compiled::Schedule(Box::new(compiled)),
         })
+    }
+
+    /// Share of the requests of held-out days that come above the constant size.
+    fn constant_share(&self, seen: &Seen, choice: &Choice) -> f64 {
+        let constant = Cells::new(vec![self.constant; 7 * DAY_CELLS]);
+        let judged = choice.origins.iter().map(|origin| judge(seen, *origin, &constant, self.constant, 0));
+        judged.fold(Judged::default(), |all, one| all.plus(one)).violating_share()
     }
 
     fn why_not(
@@ -399,6 +407,9 @@ impl Finished {
         let Some(held_out) = held_out else {
             return Some(Unproven::TooFewDays { days: full_days(seen), least: LEAST_DAYS });
         };
+        if self.windows.is_empty() {
+            return Some(Unproven::NothingNeeded { outside: config.outside });
+        }
         if let Some(violating_share) = choice.not_held {
             return Some(Unproven::NotHeld { violating_share, wanted });
         }
@@ -437,6 +448,13 @@ fn constant_size(seen: &Seen, choice: &Choice, config: &CompileConfig) -> u32 {
         .collect();
     let need = scaling_core::stats::weighted_quantile(&mut needs, 1.0 - config.violating_share);
     whole_pods(need.unwrap_or(0.0)).max(config.outside).max(1)
+}
+
+/// Time of so many cells; one at least.
+pub(crate) fn lead_time(cells: usize) -> chrono::TimeDelta {
+    // A day at most, by validation.
+    let cells = i64::try_from(cells.clamp(1, DAY_CELLS + 1)).unwrap_or(1);
+    chrono::TimeDelta::minutes(cells * i64::from(CELL_MINUTES))
 }
 
 /// Pod-hours of a week without a clock change.

@@ -23,7 +23,9 @@ pub(crate) use self::fit::Settings;
 use self::fit::{Kinds, Prices, Summed, ladder};
 use self::load::{Day, Load};
 use self::model::{Model, Outcome};
-use crate::compile::{Cells, LEAST_DAYS, cells_of, history_span_ms, of_days, windows};
+use crate::compile::{
+    Cells, LEAST_DAYS, cells_of, history_span_ms, lead_time as lead_time_of, of_days, windows,
+};
 use crate::{
     CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule, Schedule, Unproven,
 };
@@ -278,7 +280,7 @@ impl<'a> Search<'a> {
                             let middle = f64::midpoint(low, high);
                             let settings = Settings { kinds, blur, change, lead, violation: middle.exp() };
                             let tried = self.outcome(settings, &summed);
-                            if tried.left <= wanted {
+                            if tried.left <= wanted && self.goes_out(&tried, &summed, wanted) {
                                 found.push(tried);
                                 high = middle;
                             } else {
@@ -290,6 +292,15 @@ impl<'a> Search<'a> {
             }
         }
         found
+    }
+
+    /// Whether the windows of all days prevent as much on the held-out days as those made from the days before each of these: they are what
+    /// goes out, and can be other ones, or none, near a price at which windows stop to pay.
+    fn goes_out(&self, tried: &Tried, summed: &[Vec<Summed>], wanted: f64) -> bool {
+        let Some(summed) = summed.last().filter(|_| tried.windows > 0) else { return false };
+        let cells = self.cells(tried.settings, summed);
+        let outcomes: Vec<Outcome> = self.judged(|_| Some(cells.clone())).collect();
+        ratio(total(&outcomes).violating, total(&self.alone).violating) <= wanted
     }
 
     /// Prices before each held-out day, and before what comes, of each kind of day.
@@ -373,6 +384,8 @@ impl<'a> Search<'a> {
         let schedule = Schedule::new(self.config.time_zone, made)?;
         let over_hpa = Some(found.settings);
         let excluded_days = self.load.excluded_days;
+        // Nothing shows how far an event can do with less than all of the start-up.
+        let lead = lead_time_of(self.lead);
         let draft = CompiledSchedule {
             schedule,
             reasons,
@@ -381,6 +394,7 @@ impl<'a> Search<'a> {
             curve,
             confidence,
             excluded_days,
+            lead,
             over_hpa,
             pods_per_need: 1.0,
         };
@@ -393,6 +407,8 @@ impl<'a> Search<'a> {
     /// The cheapest settings of each number of windows that cost less than all with fewer.
     fn curve(&self, chosen: &Tried, tried: &[Tried]) -> Vec<CurvePoint> {
         let mut by_number: Vec<&Tried> = tried.iter().collect();
+        // One choice of each number: of the chosen one that which was chosen.
+        by_number.retain(|tried| tried.windows != chosen.windows || tried.settings == chosen.settings);
         by_number.sort_by(|a, b| a.windows.cmp(&b.windows).then(a.cost.total_cmp(&b.cost)));
         let mut least = f64::INFINITY;
         by_number.retain(|tried| {

@@ -3,7 +3,8 @@
 //! The history is cut in two. Windows are compiled from the first part, and the second is replayed in the simulated cluster of
 //! `scaling-core`'s [backtest](scaling_core::backtest) under each of five policies: the present constant size, the HPA alone, the windows
 //! over that HPA as they were compiled and as they are when they are made again each night, and the predictive engine over it. Every figure
-//! of savings comes from there, and is that of the windows as they were compiled: those that go out to a cluster.
+//! of savings comes from there, and is that of windows as they are compiled, from the first part: those of the whole history, which go out to
+//! a cluster, have no days left to be replayed on.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -103,6 +104,8 @@ pub struct Proof {
     pub predictive: Replayed,
     /// Dates of the history that the compiler's settings exclude: neither learnt from nor replayed.
     pub excluded_days: usize,
+    /// Hours of the history from its beginning on from which the windows were compiled; the rest is replayed.
+    pub learnt_hours: f64,
 }
 
 /// Savings of a schedule at a price, each per hour, month and year.
@@ -135,10 +138,18 @@ impl Proof {
 
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(why) = self.why_not() {
-            writeln!(f, "{why}")?;
+        let days = |hours: f64| hours / 24.0;
+        write!(f, "Replay: what the first {:.1} days make", days(self.learnt_hours))?;
+        match &self.compiled {
+            Compiled::NoSchedule(none) => writeln!(f, " is {}. So the schedule is the HPA alone", none.why)?,
+            Compiled::Schedule(compiled) => {
+                let windows = compiled.schedule.windows();
+                let named: Vec<String> =
+                    windows.iter().map(|one| format!("{}: {} pods", one.name(), one.min())).collect();
+                writeln!(f, ", {}", named.join("; "))?;
+            }
         }
-        writeln!(f, "On {:.1} days that were not learnt from:", self.schedule.hours / 24.0)?;
+        writeln!(f, "On the {:.1} days after them, which were not learnt from:", days(self.schedule.hours))?;
         writeln!(f, "{:28}  POD-HOURS/WEEK  VIOLATING", "POLICY")?;
         for (name, one) in [
             ("the present constant size", &self.constant),
@@ -196,7 +207,8 @@ pub async fn prove(history: &MetricsHistory, config: &ProofConfig) -> Result<Pro
     let compiled = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (replayed.as_slice(), compiled) {
         (&[constant, hpa, renewed, schedule, predictive], Some(compiled)) => {
-            Ok(Proof { compiled, constant, hpa, schedule, renewed, predictive, excluded_days })
+            let learnt_hours = crate::compile::history_span_ms(history) as f64 / 3_600_000.0 * config.learnt_share;
+            Ok(Proof { compiled, constant, hpa, schedule, renewed, predictive, excluded_days, learnt_hours })
         }
         // Each candidate was replayed, and the third has left its answer.
         _ => Err(InvalidSetting { field: "learnt_share", value: config.learnt_share, must: "within 0..1" }.into()),

@@ -242,10 +242,10 @@ fn an_announced_event_is_sized_for_the_target_and_outlives_the_night() {
     let (from, to) = (date("2026-11-26T18:00"), date("2026-11-26T20:00"));
     let sale = AnnouncedEvent { name: "sale".into(), from, to, factor: 10.0 };
     let Compiled::Schedule(found) = compiled(&history(8, batch), &config) else { panic!("it is proven") };
-    // Pods that start in 90 s are wanted two minutes ahead, which is the next whole one.
-    let found = found.with_events(&[sale], TimeDelta::seconds(90)).unwrap();
+    // Pods that start in 60 s are wanted five minutes ahead, as by other windows: the CronJob must run, and the HPA must see it.
+    let found = found.with_events(&[sale]).unwrap();
     let event = &found.schedule.events()[0];
-    assert_eq!(event.from(), date("2026-11-26T17:58"));
+    assert_eq!((event.from(), found.lead), (date("2026-11-26T17:55"), TimeDelta::minutes(5)));
     // 80 requests a second, tenfold, at 70 % of the pods that serve them.
     assert_eq!(event.min(), scaling_core::stats::whole_pods(800.0 / CAPACITY / 0.7));
     let engine = RenewedSchedule::new(Some(&found), &need, &hpa(), &config).unwrap();
@@ -255,6 +255,38 @@ fn an_announced_event_is_sized_for_the_target_and_outlives_the_night() {
         engine.evaluate(&Observation::new(target.clone(), sample).with_history(history(day, batch))).unwrap();
     }
     assert_eq!(engine.schedule().events(), found.schedule.events());
+}
+
+/// Office hours with a ramp of half an hour before them and of an hour after, every five minutes, with some noise.
+fn office(seed: u64) -> MetricsHistory {
+    let mut state = seed;
+    let samples = (0..28 * 288).map(|step| {
+        let at = monday() + TimeDelta::minutes(5 * step);
+        let hour = f64::from(at.hour()) + f64::from(at.minute()) / 60.0;
+        let is_weekend = chrono::Datelike::weekday(&at).num_days_from_monday() >= 5;
+        let busy = if is_weekend { 0.0 } else { ((hour - 8.5) * 2.0).min(18.0 - hour).clamp(0.0, 1.0) };
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let noise = f64::from(u32::try_from(state >> 40).unwrap()) / f64::from(1 << 24) - 0.5;
+        ScalingMetrics::new(at, 3).with(SignalKind::RequestRate, (40.0 + 360.0 * busy) * (1.0 + 0.1 * noise))
+    });
+    MetricsHistory::from_unordered(samples.collect()).0
+}
+
+#[test]
+fn what_goes_out_has_windows_and_they_prevent_what_is_stated() {
+    let start_up = std::time::Duration::from_secs(300);
+    let hpa = HpaBeneath::new(70.0, Bounds::new(2, 100).unwrap(), &WorkloadFacts::default());
+    let hpa = HpaBeneath { start_up, ..hpa };
+    for seed in 0..3 {
+        let need = need_by_load(SignalKind::RequestRate, 60.0);
+        let answer = compile_over_hpa(&office(seed), &need, &hpa, &CompileConfig::default()).unwrap();
+        let draft = answer.draft();
+        let numbers: Vec<usize> = draft.curve.iter().map(|point| point.windows).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]) && !numbers.contains(&0), "seed {seed}: {numbers:?}");
+        if let Some(found) = answer.schedule() {
+            assert!(!found.schedule.windows().is_empty(), "seed {seed}: {:?}", found.held_out);
+        }
+    }
 }
 
 #[test]
@@ -282,8 +314,14 @@ fn savings_come_from_days_that_were_not_learnt_from() {
         ClusterModel { limits: HardLimits::new(1, 200).unwrap(), pod_capacity: CAPACITY, ..ClusterModel::default() };
     let config = ProofConfig::new(40, model, CompileConfig::default());
     let proof = block_on(prove(&history(12, batch), &config)).unwrap();
-    println!("{proof}");
+    let text = proof.to_string();
     assert!(proof.why_not().is_none());
+    let window = &proof.compiled.schedule().unwrap().schedule.windows()[0];
+    assert!(
+        text.contains(&format!("what the first 6.0 days make, {}: {} pods", window.name(), window.min())),
+        "{text}"
+    );
+    assert!(text.contains("On the 6.0 days after them, which were not learnt from"), "{text}");
     assert!((proof.constant.pod_hours_a_week() - 40.0 * 168.0).abs() < 1e-6 && proof.constant.violating_share < 1e-9);
     assert!(proof.schedule.violating_share < 0.5 * proof.hpa.violating_share);
     let savings = proof.savings(&Price::per_pod_hour(0.05, Currency::EUR).unwrap());

@@ -116,12 +116,18 @@ pub enum Unproven {
         /// Pod-hours a week of the constant size.
         constant_pod_hours_a_week: f64,
     },
+    /// The pods that run without any window are enough at all times.
+    NothingNeeded {
+        /// Those pods.
+        outside: u32,
+    },
     /// The HPA alone leaves next to nothing to prevent.
     NothingToPrevent {
         /// Share of the requests of held-out days that the HPA alone keeps waiting for too long.
         violating_share: f64,
     },
-    /// No windows that were tried leave few enough violations on held-out days.
+    /// No windows that were tried leave few enough violations on held-out days: neither those made from the days before each of them nor
+    /// those of all days, which would go out.
     NothingPrevents {
         /// Most that may be left of those of the HPA alone.
         wanted: f64,
@@ -190,14 +196,17 @@ impl fmt::Display for Unproven {
                 f,
                 "no schedule: windows cost {pod_hours_a_week:.0} pod-hours a week, a constant size that holds as much {constant_pod_hours_a_week:.0}"
             ),
+            Self::NothingNeeded { outside } => {
+                write!(f, "no schedule: the {outside} pods that run without any window are enough at all times")
+            }
             Self::NothingToPrevent { violating_share } => write!(
                 f,
-                "no schedule: the HPA alone keeps {:.3} % of the requests of held-out days waiting for too long",
+                "no schedule: in the model the HPA alone keeps {:.3} % of the requests of held-out days waiting for too long",
                 percent(violating_share)
             ),
             Self::NothingPrevents { wanted } => write!(
                 f,
-                "no schedule: none of the windows that were tried leave at most {:.0} % of the violations on held-out days",
+                "no schedule: in the model none of the windows that were tried leave at most {:.0} % of the violations on held-out days",
                 percent(wanted)
             ),
             Self::MoreWindowsNeeded { needed, most } => {
@@ -205,7 +214,7 @@ impl fmt::Display for Unproven {
             }
             Self::TooLittlePrevented { left, wanted, cost } => write!(
                 f,
-                "no schedule: on held-out days the best windows leave {:.0} % of the violations at {cost:.3} times the cost; at most {:.0} % were wanted",
+                "no schedule: in the model the best windows leave {:.0} % of the violations of held-out days at {cost:.3} times the cost; at most {:.0} % were wanted",
                 percent(left),
                 percent(wanted)
             ),
@@ -230,13 +239,22 @@ pub struct CompiledSchedule {
     pub confidence: Confidence,
     /// Dates of the history that were excluded: neither learnt from nor held out.
     pub excluded_days: usize,
+    /// Time before a load at which the pods of its window are wanted, and those of an [`AnnouncedEvent`]: 5 minutes at least, for a CronJob
+    /// must be run and the HPA must see it.
+    pub lead: TimeDelta,
     /// Settings by which it was fitted over an HPA.
     pub(crate) over_hpa: Option<crate::over_hpa::Settings>,
     /// Pods for each pod of the profiles' need: more than 1 where that is need at full use, and a target leaves room.
     pub(crate) pods_per_need: f64,
 }
 
-/// Outcome on days from which nothing was learnt: windows are made from the days before each of them (rolling origin).
+/// Outcome on days from which nothing was learnt: windows are made from the days before each of them (rolling origin), so they are not those
+/// of all days, which go out.
+///
+/// Over an HPA it is computed by the model of the HPA that chose the windows, day by day. [`prove`](crate::prove) replays windows in the
+/// simulated cluster of the backtest, which runs on over all days and knows more of a cluster, and gives other figures for the same days: the
+/// HPA keeps whichever size within its tolerance it arrived at, so a plateau can have a pod more in one of them, and with start-ups from its
+/// CPU initialization period on (5 minutes) the model waits longer for it. What is told of savings comes from the replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeldOut {
     /// Days judged.
@@ -250,7 +268,7 @@ pub struct HeldOut {
     pub pod_hours_a_week: f64,
     /// The same of what it is compared with: the constant size that violates as much or, over an HPA, the HPA alone.
     pub compared_pod_hours_a_week: f64,
-    /// Share of violating requests of what it is compared with.
+    /// Share of violating requests of what it is compared with, on the same days.
     pub compared_violating_share: f64,
 }
 
@@ -352,26 +370,24 @@ pub struct AnnouncedEvent {
 }
 
 impl CompiledSchedule {
-    /// Adds announced events as windows of one date, each a lead earlier: the largest need of the profile within its time, times its
-    /// factor.
+    /// Adds announced events as windows of one date, each as long before its load as the other windows ([`lead`](Self::lead)): the largest
+    /// need of the profile within its time, times its factor.
     ///
     /// # Errors
     /// [`InvalidSchedule`] if a name is taken or no name, an event does not end after it begins, or its factor is no number above 0.
-    pub fn with_events(mut self, events: &[AnnouncedEvent], lead: TimeDelta) -> Result<Self, InvalidSchedule> {
-        let windows = events.iter().map(|event| self.event(event, lead)).collect::<Result<Vec<_>, _>>()?;
+    pub fn with_events(mut self, events: &[AnnouncedEvent]) -> Result<Self, InvalidSchedule> {
+        let windows = events.iter().map(|event| self.event(event)).collect::<Result<Vec<_>, _>>()?;
         self.schedule = self.schedule.with_events(windows)?;
         Ok(self)
     }
 
-    fn event(&self, event: &AnnouncedEvent, lead: TimeDelta) -> Result<DatedWindow, InvalidWindow> {
+    fn event(&self, event: &AnnouncedEvent) -> Result<DatedWindow, InvalidWindow> {
         let expected = self.expected(event.from, event.to) * self.pods_per_need;
         if expected <= 0.0 && event.from < event.to {
             return Err(InvalidWindow { name: event.name.clone(), fault: WindowFault::NoLoad });
         }
         let pods = whole_pods(expected * event.factor);
-        // Rounded up: pods that are there a little early wait, late ones are missed.
-        let lead = TimeDelta::minutes(lead.num_seconds().saturating_add(59).div_euclid(60));
-        let from = event.from.checked_sub_signed(lead).unwrap_or(event.from);
+        let from = event.from.checked_sub_signed(self.lead).unwrap_or(event.from);
         // A factor that is no number needs no pods, which the window refuses.
         DatedWindow::new(event.name.clone(), from, event.to, pods)
     }
