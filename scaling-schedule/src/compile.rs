@@ -393,7 +393,7 @@ impl Finished {
     fn constant_share(&self, seen: &Seen, choice: &Choice) -> f64 {
         let constant = Cells::new(vec![self.constant; 7 * DAY_CELLS]);
         let judged = choice.origins.iter().map(|origin| judge(seen, *origin, &constant, self.constant, 0));
-        judged.fold(Judged::default(), |all, one| all.plus(one)).violating_share()
+        judged.fold(Judged::default(), Judged::plus).violating_share()
     }
 
     fn why_not(

@@ -54,6 +54,7 @@ impl Moment {
     }
 
     /// Minutes since Monday 00:00.
+    #[cfg(feature = "schedule")]
     pub(crate) fn minute_of_week(self) -> u32 {
         self.0
     }

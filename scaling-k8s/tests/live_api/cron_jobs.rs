@@ -147,7 +147,7 @@ pub(crate) async fn the_rights_that_are_named_are_enough(world: &World) {
     }
     let target = Target::deployment("narrow", "scheduled");
     let mut week = WeekPlan::new("UTC", bounds(2, 10)).unwrap();
-    week.set(Moment::new(Mon, 8, 0).unwrap(), Moment::new(Mon, 9, 0).unwrap(), bounds(5, 10));
+    week.set(Moment::new(Weekday::Mon, 8, 0).unwrap(), Moment::new(Weekday::Mon, 9, 0).unwrap(), bounds(5, 10));
     let jobs = CronJobs::new(&target, week, "example/kubectl:1").unwrap();
     let applier = CronJobApplier::new(world.plain.clone());
     let tried = loop {

@@ -48,6 +48,7 @@ pub(super) fn read(field: &str, text: &str) -> Result<DateTime<Utc>, OutputError
 }
 
 /// Bounds with a floor, and a ceiling if there is one.
+#[cfg(feature = "schedule")]
 pub(super) fn raised(bounds: Bounds, min: u32, max: Option<u32>) -> Result<Bounds, OutputError> {
     let min = bounds.min().max(min);
     Ok(Bounds::new(min, bounds.max().max(max.unwrap_or(0)).max(min))?)
