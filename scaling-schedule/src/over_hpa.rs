@@ -23,9 +23,7 @@ pub(crate) use self::fit::Settings;
 use self::fit::{Kinds, Prices, Summed, ladder};
 use self::load::{Day, Load};
 use self::model::{Model, Outcome};
-use crate::compile::{
-    Cells, LEAST_DAYS, cells_of, history_span_ms, lead_time as lead_time_of, of_days, windows,
-};
+use crate::compile::{Cells, LEAST_DAYS, cells_of, history_span_ms, lead_time as lead_time_of, of_days, windows};
 use crate::{
     CompileConfig, CompileError, Compiled, CompiledSchedule, CurvePoint, HeldOut, Need, NoSchedule, Schedule, Unproven,
 };

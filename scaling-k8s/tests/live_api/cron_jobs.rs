@@ -95,16 +95,19 @@ pub(crate) async fn a_schedule_is_applied_changed_and_removed(world: &World) {
 }
 
 pub(crate) async fn an_event_that_is_over_is_pruned(world: &World) {
-    let [from, to] = ["2026-11-27T18:00:00", "2026-11-27T20:00:00"].map(|at| at.parse().unwrap());
+    let [from, to] = ["2026-11-27T17:00:00Z", "2026-11-27T19:00:00Z"].map(|at| at.parse().unwrap());
     let mut week = WeekPlan::new("Europe/Berlin", bounds(2, 10)).unwrap();
+    let monday = |hour| Moment::new(Weekday::Mon, hour, 0).unwrap();
+    week.set(monday(8), monday(9), bounds(3, 10));
     week.raise(from, to, 5, Some(20)).unwrap();
     let applier = CronJobApplier::new(world.admin.clone());
     let jobs = |at| CronJobs::new(&target(), week.clone().without_past_events(at), "example/kubectl:1").unwrap();
-    assert_eq!(applier.apply(&jobs(from), ApplyMode::Apply).await.unwrap().written.len(), 6);
+    assert_eq!(applier.apply(&jobs(from), ApplyMode::Apply).await.unwrap().written.len(), 8);
     let after = applier.apply(&jobs(to), ApplyMode::Apply).await.unwrap();
-    assert_eq!(names(&after.pruned), ["scheduled-1127t1800", "scheduled-1127t2000"]);
-    assert_eq!(names(&after.written), ["scheduled-hourly"], "its script holds the event no more");
-    assert_eq!(applier.remove(&target()).await.unwrap().pruned.len(), 4);
+    assert_eq!(names(&after.pruned), ["scheduled-1127t1700", "scheduled-1127t1900"]);
+    let left = ["scheduled-0800", "scheduled-0900", "scheduled-hourly"];
+    assert_eq!(names(&after.written), left, "their script holds the event no more");
+    assert_eq!(applier.remove(&target()).await.unwrap().pruned.len(), 6);
 }
 
 pub(crate) async fn an_object_of_somebody_else_is_left_alone(world: &World) {

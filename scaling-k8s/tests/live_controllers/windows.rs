@@ -53,7 +53,8 @@ async fn windows_of_minutes_are_what_the_schedule_in_process_holds() {
     let week = WeekPlan::of(&schedule, bounds(OUTSIDE.0, OUTSIDE.1)).unwrap();
     let jobs = CronJobs::new(&Target::deployment("default", "checkout"), week, "example/kubectl:1").unwrap();
     for object in jobs.objects() {
-        assert!(object["kind"] != "CronJob" || object["spec"]["timeZone"] == ZONE.name());
+        let zone = &object["spec"]["timeZone"];
+        assert!(object["kind"] != "CronJob" || *zone == ZONE.name() || *zone == "Etc/UTC");
         create_one(&client, &object).await;
     }
     // The run that opens the window is missed.
@@ -65,7 +66,7 @@ async fn windows_of_minutes_are_what_the_schedule_in_process_holds() {
     let ends = sale + TimeDelta::minutes(1);
     for (at, expected) in [(sale, (4, 15)), (ends, (4, 12))] {
         assert_eq!(held(&schedule, at), bounds(expected.0, expected.1));
-        let job = made(&client, &format!("checkout-{}", at.with_timezone(&ZONE).format("%m%dt%H%M")), at).await;
+        let job = made(&client, &format!("checkout-{}", at.format("%m%dt%H%M")), at).await;
         if at == sale {
             assert_eq!(written(&client).await, bounds(OUTSIDE.0, OUTSIDE.1), "nothing has opened the window");
             let jobs: Api<Job> = Api::namespaced(client.clone(), "default");

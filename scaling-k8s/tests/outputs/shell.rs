@@ -111,9 +111,10 @@ fn jobs_of_an_event_that_is_over_write_what_the_week_says() {
     for job in jobs.iter().filter(|job| job["metadata"]["name"].as_str().unwrap().contains("1127t")) {
         let cron: CronExpression = job["spec"]["schedule"].as_str().unwrap().parse().unwrap();
         let script = job.pointer("/spec/jobTemplate/spec/template/spec/containers/0/command/2").unwrap();
-        for run_at in cron.fires_after(Tz::Europe__Berlin, at("2026-11-01T00:00:00Z")).take(4) {
-            let local = run_at.naive_local();
-            let output = run(folder.path(), script.as_str().unwrap(), &local.format("%u%H%M-%Y%m%d%H%M").to_string());
+        let zone: Tz = job["spec"]["timeZone"].as_str().unwrap().parse().unwrap();
+        for run_at in cron.fires_after(zone, at("2026-11-01T00:00:00Z")).take(4) {
+            let local = run_at.with_timezone(&Tz::Europe__Berlin);
+            let output = run(folder.path(), script.as_str().unwrap(), &clock(run_at.to_utc()));
             written.push((local.format("%a %Y-%m-%d %H:%M").to_string(), patch(&output)));
         }
     }
@@ -132,13 +133,13 @@ fn jobs_of_an_event_that_is_over_write_what_the_week_says() {
 
 #[test]
 fn events_that_are_over_are_left_out_and_so_are_their_jobs() {
-    let dated = |local: &str| {
-        let left = week().without_past_events(local.parse().unwrap());
+    let dated = |text: &str| {
+        let left = week().without_past_events(at(text));
         let jobs = CronJobs::new(&target(), left, "x").unwrap().objects();
         jobs.iter().filter(|job| job["metadata"]["name"].as_str().unwrap().contains("1127t")).count()
     };
-    assert_eq!(["2026-11-27T17:00:00", "2026-11-27T19:59:00", "2026-11-27T20:00:00"].map(dated), [2, 2, 0]);
-    assert_eq!(week().without_past_events("2026-11-27T20:00:00".parse().unwrap()), week().without_events());
+    assert_eq!(["2026-11-27T16:00:00Z", "2026-11-27T18:59:00Z", "2026-11-27T19:00:00Z"].map(dated), [2, 2, 0]);
+    assert_eq!(week().without_past_events(at("2026-11-27T19:00:00Z")), week().without_events());
 }
 
 #[test]

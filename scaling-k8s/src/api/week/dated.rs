@@ -88,10 +88,10 @@ impl WeekPlan {
         self
     }
 
-    /// The same week without the events that are over when the wall clock shows a time.
+    /// The same week without the events that are over at an instant.
     #[must_use]
-    pub fn without_past_events(mut self, local: NaiveDateTime) -> Self {
-        self.events.retain(|event| event.to > local);
+    pub fn without_past_events(mut self, at: DateTime<Utc>) -> Self {
+        self.events.retain(|event| event.to > at);
         self
     }
 
