@@ -43,7 +43,7 @@ pub use release::{Release, ReleaseError, release};
 use crate::annotation;
 use crate::history::ANNOTATION as HISTORY;
 use crate::manifest::{API_VERSION, KIND};
-use crate::ownership::{Entry, entries};
+use crate::ownership::entries;
 use scaling_core::hpa::InvalidHpa;
 
 /// Key of the annotation that keeps the resting bounds.
@@ -282,7 +282,7 @@ pub(crate) fn creator(manager: &str) -> String {
 pub(crate) fn is_as_created(hpa: &Value, manager: &str) -> bool {
     let creator = creator(manager);
     let key = format!("f:{ANNOTATION}");
-    let owns = |entry: &Entry<'_>| {
+    let owns = |entry: &crate::ownership::Entry<'_>| {
         Bound::BOTH.into_iter().any(|bound| entry.owns(&["f:spec", bound.key()]))
             || entry.owns(&["f:metadata", "f:annotations", &key])
     };

@@ -124,6 +124,7 @@ impl ReachedStage {
 }
 
 /// Returns true if the annotation is there and ours, whatever it says.
+#[cfg(feature = "client")]
 pub(crate) fn is_kept(hpa: &Value, bounds: &str) -> bool {
     annotation::is_applied(hpa, ANNOTATION, &manager(bounds))
 }
