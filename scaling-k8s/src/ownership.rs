@@ -49,7 +49,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use coexist::Coexistence;
-pub(crate) use fields::{Entry, entries};
+pub(crate) use fields::entries;
 pub use object::ObjectName;
 pub use owner::{Evidence, Operation, Owner, Ownership};
 pub use policy::{Owned, OwnershipPolicy, Writes};

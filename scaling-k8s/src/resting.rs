@@ -282,11 +282,13 @@ pub(crate) fn creator(manager: &str) -> String {
 pub(crate) fn is_as_created(hpa: &Value, manager: &str) -> bool {
     let creator = creator(manager);
     let key = format!("f:{ANNOTATION}");
-    let owns = |entry: &crate::ownership::Entry<'_>| {
-        Bound::BOTH.into_iter().any(|bound| entry.owns(&["f:spec", bound.key()]))
-            || entry.owns(&["f:metadata", "f:annotations", &key])
-    };
-    let mut owners = entries(hpa).filter(|entry| !entry.is_applied_by(manager)).filter(owns).peekable();
+    let others = entries(hpa).filter(|entry| !entry.is_applied_by(manager));
+    let mut owners = others
+        .filter(|entry| {
+            Bound::BOTH.into_iter().any(|bound| entry.owns(&["f:spec", bound.key()]))
+                || entry.owns(&["f:metadata", "f:annotations", &key])
+        })
+        .peekable();
     owners.peek().is_some() && owners.all(|entry| entry.manager == creator)
 }
 
