@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use scaling_core::hpa::names::{is_dns_label, is_dns_subdomain};
 use scaling_core::{Applied, ApplyError, ApplyMode, Bounds, HpaApplier, HpaPlan, HpaState, Target};
 
-use crate::manifest::{API_VERSION, KIND, Place, edited, is_text, places, with_item};
+use crate::manifest::{API_VERSION, KIND, Place, edited, is_text, places, unreadable, with_item};
 pub use error::FolderError;
 use error::failed;
 use files::Found;
@@ -36,7 +36,8 @@ pub struct FileChange {
 /// kustomization lists it. A file is replaced as a whole, by renaming a temporary one, so that no reader ever sees half of it. Symbolic
 /// links are not followed.
 ///
-/// The HPA of a target is the one of that name in that namespace, or of that name without a namespace. It must stand in one place, and
+/// The HPA of a target is the one of that name in that namespace, or of that name without a namespace; with an overlay that sets a namespace
+/// also that which the overlay puts there. It must stand in one place, and
 /// scale the target's workload. What runs is not known here, and neither are the owner's bounds: the
 /// [`ChangeLog`](scaling_core::ChangeLog) of the autoscaler remembers those that it has moved.
 ///
@@ -110,10 +111,18 @@ impl ManifestApplier {
         self.changes(&hpa, new)
     }
 
+    /// The bounds of a target's HPA, as [`current`](HpaApplier::current) reads them, or in detail why they are not known.
+    ///
+    /// # Errors
+    /// [`FolderError`] if there is no such HPA, or it cannot be told which one counts.
+    pub fn bounds(&self, target: &Target) -> Result<Bounds, FolderError> {
+        self.find(target).map(|hpa| hpa.bounds)
+    }
+
     fn find(&self, target: &Target) -> Result<Hpa, FolderError> {
         let Some(hpa) = self.found(target)? else {
             let (hpa, namespace) = (target.hpa.clone(), target.namespace.clone());
-            return Err(FolderError::NotFound { hpa, namespace, path: self.root.clone() });
+            return Err(FolderError::NotFound { hpa, namespace, path: self.root.clone(), unread: self.unread()? });
         };
         let scaled =
             |field: &str| hpa.place.object.pointer(&format!("/spec/scaleTargetRef/{field}")).and_then(Value::as_str);
@@ -124,17 +133,24 @@ impl ManifestApplier {
         Err(FolderError::OtherWorkload { scales: format!("{kind} {name}"), path: hpa.file.path })
     }
 
+    /// The files with an HPA in them, of whatever name, that are no YAML.
+    fn unread(&self) -> Result<Vec<(PathBuf, String)>, FolderError> {
+        let files = files::with(&self.root, "")?.into_iter();
+        Ok(files.filter_map(|file| Some((file.path, unreadable(&file.text)?))).collect())
+    }
+
     fn found(&self, target: &Target) -> Result<Option<Hpa>, FolderError> {
-        let fits = |place: &Place| {
-            place.name == target.hpa && place.namespace.as_ref().is_none_or(|namespace| *namespace == target.namespace)
-        };
         let in_force = match &self.overlay {
             Some(overlay) => Patches::of(&self.root, overlay)?,
             None => Patches::default(),
         };
+        let fits = |place: &Place, path: &Path| {
+            let there = place.namespace.as_ref().is_none_or(|namespace| *namespace == target.namespace);
+            place.name == target.hpa && (there || in_force.puts(path, &target.namespace))
+        };
         let (mut whole, mut unlisted) = (Vec::new(), Vec::new());
         for file in files::with(&self.root, &target.hpa)?.into_iter().filter(|file| !in_force.contain(&file.path)) {
-            for place in places(&file.text).into_iter().filter(fits) {
+            for place in places(&file.text).into_iter().filter(|place| fits(place, &file.path)) {
                 let list = if place.is_patch { &mut unlisted } else { &mut whole };
                 list.push((file.clone(), place));
             }
@@ -147,14 +163,14 @@ impl ManifestApplier {
         if self.overlay.is_none() && !unlisted.is_empty() && !whole.is_empty() {
             return Err(FolderError::Patches { paths: paths(&unlisted) });
         }
-        let of = |files: Vec<Found>| -> Vec<(Found, Place)> {
-            let found = |file: Found| {
-                let places = places(&file.text).into_iter().filter(fits);
-                places.map(move |place| (file.clone(), place)).collect::<Vec<_>>()
+        let of = |files: &[Found]| -> Vec<(Found, Place)> {
+            let found = |file: &Found| {
+                let places = places(&file.text).into_iter().filter(|place| fits(place, &file.path));
+                places.map(|place| (file.clone(), place)).collect::<Vec<_>>()
             };
-            files.into_iter().flat_map(found).collect()
+            files.iter().flat_map(found).collect()
         };
-        let (below, mut own) = (of(in_force.below), of(in_force.own));
+        let (below, mut own) = (of(&in_force.below), of(&in_force.own));
         if whole.len() > 1 || own.len() > 1 {
             return Err(FolderError::Several { paths: paths(if whole.len() > 1 { &whole } else { &own }) });
         }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 pub use diff::diff;
 pub use edit::with_bounds;
-pub(crate) use edit::{Listing, Place, edited, listing, places, with_item};
+pub(crate) use edit::{Listing, Place, edited, listing, places, unreadable, with_item};
 pub use metadata::Metadata;
 pub use stream::Manifests;
 pub use template::TemplateSyntax;

@@ -330,6 +330,38 @@ fn what_is_not_certain_is_refused() {
 }
 
 #[test]
+fn an_hpa_is_found_in_the_namespace_that_its_overlay_gives_it() {
+    let base = hpa(2, 6).replace("{name: checkout}", "{name: checkout, namespace: shop}");
+    let other = base.replace("minReplicas: 2", "minReplicas: 4");
+    let listing = "resources: [../../base]\nnamespace: shop-us\n";
+    let files = [
+        ("base/hpa.yaml", &*base),
+        ("base/kustomization.yaml", "resources: [hpa.yaml]\n"),
+        ("us/all/kustomization.yaml", listing),
+        ("elsewhere/hpa.yaml", &other.replace("shop", "bank")),
+    ];
+    let folder = folder(&files);
+    let target = Target::deployment("shop-us", "checkout");
+    assert!(matches!(open(&folder).bounds(&target), Err(FolderError::NotFound { unread, .. }) if unread.is_empty()));
+    let applier = open(&folder).patching("us/all").unwrap();
+    assert_eq!(applier.bounds(&target).unwrap(), bounds(2, 6));
+    let plan = plan_of(&target, bounds(2, 6), 4, 10);
+    assert!(block_on(applier.apply(&plan, ApplyMode::Apply)).unwrap().changed);
+    assert_eq!(applier.bounds(&target).unwrap(), plan.new_bounds(), "its patch names the namespace of the base");
+    assert_eq!(read(&folder, "base/hpa.yaml"), base);
+    assert!(matches!(applier.bounds(&Target::deployment("shop-eu", "checkout")), Err(FolderError::NotFound { .. })));
+}
+
+#[test]
+fn what_is_no_yaml_is_named_where_no_hpa_is_found() {
+    let chart = hpa(2, 6).replace("maxReplicas: 6", "\tmaxReplicas: {{ .Values.max }}");
+    let folder = folder(&[("chart/hpa.yaml", &chart), ("notes.yaml", "\ta: 1")]);
+    let error = open(&folder).bounds(&target()).unwrap_err().to_string();
+    assert!(error.contains("; with an HPA that could not be read: "), "{error}");
+    assert!(error.contains("hpa.yaml: line 8: ") && !error.contains("notes.yaml"), "{error}");
+}
+
+#[test]
 fn a_change_of_requests_is_refused() {
     let folder = folder(&[("a.yaml", &hpa(2, 6))]);
     let plan = vertical::plan(&target(), bounds(2, 6), &vertical::facts(), 30, 0);

@@ -12,7 +12,7 @@ use crate::ManifestError;
 #[non_exhaustive]
 pub enum FolderError {
     /// There is no such HPA in it.
-    #[error("there is no HPA {hpa:?} of namespace {namespace:?} in {}", .path.display())]
+    #[error("there is no HPA {hpa:?} of namespace {namespace:?} in {}{}", .path.display(), unread_too(.unread))]
     NotFound {
         /// Name of the HPA.
         hpa: String,
@@ -20,6 +20,8 @@ pub enum FolderError {
         namespace: String,
         /// The folder of manifests.
         path: PathBuf,
+        /// Files with an HPA in them that are no YAML, such as templates: each with line and cause.
+        unread: Vec<(PathBuf, String)>,
     },
     /// The HPA scales another workload.
     #[error("{}: the HPA scales {scales}", .path.display())]
@@ -121,6 +123,14 @@ pub enum FolderError {
         /// The file.
         path: PathBuf,
     },
+}
+
+fn unread_too(unread: &[(PathBuf, String)]) -> String {
+    if unread.is_empty() {
+        return String::new();
+    }
+    let each: Vec<_> = unread.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+    format!("; with an HPA that could not be read: {}", each.join("; "))
 }
 
 fn listed(paths: &[PathBuf]) -> String {

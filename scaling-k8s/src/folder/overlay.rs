@@ -20,6 +20,10 @@ pub(super) struct Patches {
     pub(super) below: Vec<Found>,
     /// Those that the overlay itself lists.
     pub(super) own: Vec<Found>,
+    /// The namespace that the overlay gives everything that it builds.
+    pub(super) namespace: Option<String>,
+    /// Folders of the overlay and of what it builds upon.
+    folders: BTreeSet<PathBuf>,
 }
 
 impl Patches {
@@ -31,7 +35,13 @@ impl Patches {
     pub(super) fn of(root: &Path, overlay: &Path) -> Result<Self, FolderError> {
         let (mut below, mut seen) = (Vec::new(), BTreeSet::new());
         let own = listed(root, overlay, &mut seen, &mut below)?;
-        Ok(Self { below, own })
+        let namespace = listing(&files::read(&kustomization(overlay)?)?).namespace;
+        Ok(Self { below, own, namespace, folders: seen })
+    }
+
+    /// Returns true if the overlay puts everything of a file into this namespace.
+    pub(super) fn puts(&self, path: &Path, namespace: &str) -> bool {
+        self.namespace.as_deref() == Some(namespace) && self.folders.iter().any(|folder| path.starts_with(folder))
     }
 
     pub(super) fn contain(&self, path: &Path) -> bool {
@@ -65,7 +75,7 @@ fn listed(
     if sets_bounds(&text) {
         return Err(FolderError::OtherPatch { path });
     }
-    let Listing { resources, components, patches } = listing(&text);
+    let Listing { resources, components, patches, .. } = listing(&text);
     // What is elsewhere has nothing to do with the HPAs of this folder, unless it is a component: that changes them.
     for (entry, changes) in
         resources.iter().map(|entry| (entry, false)).chain(components.iter().map(|entry| (entry, true)))

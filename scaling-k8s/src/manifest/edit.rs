@@ -91,6 +91,12 @@ pub(crate) fn places(text: &str) -> Vec<Place> {
     found
 }
 
+/// Line and cause of the first document that is no YAML; none where all can be read.
+pub(crate) fn unreadable(text: &str) -> Option<String> {
+    let mut faults = yaml::documents(text).into_iter().filter_map(|document| document.content.err());
+    faults.next().map(|fault| format!("line {}: {}", fault.line, fault.what))
+}
+
 impl Place {
     /// Returns true if it says nothing but names and bounds.
     pub(crate) fn is_bounds_alone(&self) -> bool {

@@ -62,6 +62,8 @@ pub(crate) struct Listing {
     pub(crate) components: Vec<String>,
     /// Files with patches.
     pub(crate) patches: Vec<Listed>,
+    /// The namespace that it gives everything.
+    pub(crate) namespace: Option<String>,
 }
 
 /// A file with patches, as a kustomization lists it.
@@ -80,6 +82,8 @@ pub(crate) fn listing(text: &str) -> Listing {
         let names = |list: &str| items(list).into_iter().filter_map(|item| item.as_str().map(str::to_owned));
         listing.resources.extend(["resources", "bases"].into_iter().flat_map(names));
         listing.components.extend(names("components"));
+        let namespace = document.get("namespace").and_then(Value::as_str);
+        listing.namespace = namespace.map(str::to_owned).or(listing.namespace);
         // Of the former two fields for patches, one holds file names, or the patches themselves.
         let strategic = names("patchesStrategicMerge").filter(|name| !name.contains('\n'));
         listing.patches.extend(strategic.map(|path| Listed { path, selects: false }));
