@@ -28,7 +28,7 @@ pub enum WindowFault {
     #[error("{0:?} is none of daily, weekdays, weekend, mon, tue, wed, thu, fri, sat, sun")]
     Day(String),
     /// A text is no time of day.
-    #[error("`{field}` is {text:?}, not a time of day from 00:00 to 23:59 written HH:MM")]
+    #[error("`{field}` is {text:?}, not a time of day from 00:00 to 23:59 written HH:MM; the end of a day is 00:00")]
     Time {
         /// `from` or `to`.
         field: &'static str,

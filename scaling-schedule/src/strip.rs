@@ -226,6 +226,8 @@ mod tests {
         let page = WeekStrip::new(&schedule, 1).over(&band).titled("<shop>").to_html();
         assert!(!page.contains("<shop>") && !page.contains("night <work>") && !page.contains("http"));
         assert_eq!(page.matches("<svg").count(), 7);
+        // 180 of the 480 units of a day: where its line is.
+        assert!(page.contains("M180 0V") && page.contains("<span style=\"left:37.5%\">9</span>"), "{page}");
         assert!(page.contains("night &lt;work&gt;") && page.contains("22:15–24:00: at least 8 pods"));
     }
 }

@@ -159,18 +159,24 @@ impl fmt::Display for Effect {
             let of = metric.container.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
             writeln!(
                 f,
-                "{resource}{of}: {} % of the request become {} %, which at a target of {target_percent} % is {} replicas instead of {}; \
+                "{resource}{of}: {} % of the request become {} %, which at a target of {target_percent} % is {} instead of {} replica{}; \
                  a target of {same_use_percent} % would mean what it means now",
-                utilization.0, utilization.1, replicas.1, replicas.0
+                utilization.0,
+                utilization.1,
+                replicas.1,
+                replicas.0,
+                if replicas.0 == 1 { "" } else { "s" }
             )?;
         }
         if self.unknown > 0 {
             writeln!(f, "{} metrics are left out: they are no resource, or nothing is known of them", self.unknown)?;
         }
         match (self.before, self.after) {
+            (Some(1), Some(1)) => f.write_str("the HPA wants 1 replica before and after"),
             (Some(before), Some(after)) if before == after => {
                 write!(f, "the HPA wants {before} replicas before and after")
             }
+            (Some(before), Some(1)) => write!(f, "the HPA wants 1 replica instead of {before}"),
             (Some(before), Some(after)) => write!(f, "the HPA wants {after} replicas instead of {before}"),
             _ => f.write_str("what the HPA wants is not known"),
         }

@@ -42,7 +42,7 @@ fn twice_the_request_is_half_the_utilization() {
     assert_eq!((doubled.before, doubled.after, doubled.moves_the_size()), (Some(10), Some(5), true));
     assert_eq!(
         doubled.to_string(),
-        "cpu: 70 % of the request become 35 %, which at a target of 70 % is 5 replicas instead of 10; \
+        "cpu: 70 % of the request become 35 %, which at a target of 70 % is 5 instead of 10 replicas; \
          a target of 35 % would mean what it means now\nthe HPA wants 5 replicas instead of 10"
     );
     let kept = hpa(&json!([cpu_at(doubled.metrics[0].same_use_percent)]));

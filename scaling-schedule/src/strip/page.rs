@@ -38,7 +38,7 @@ impl WeekStrip<'_> {
         }
         page.push_str("<div class=\"hours\" aria-hidden=\"true\">");
         for hour in (0..=24).step_by(3) {
-            let _ = write!(page, "<span>{hour}</span>");
+            let _ = write!(page, "<span style=\"left:{}%\">{hour}</span>", f64::from(hour) * 100.0 / 24.0);
         }
         page.push_str("</div>\n");
         self.table(&mut page);

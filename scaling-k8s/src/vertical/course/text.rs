@@ -8,12 +8,19 @@ impl fmt::Display for Course {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { replicas, settled, settled_after_s, peak, .. } = self;
         let start = replicas.first().map_or(0, |(_, replicas)| *replicas);
+        let replicas_then = if start == 1 { "replica becomes" } else { "replicas become" };
         match settled {
+            Some(1) if replicas.len() == 1 => return f.write_str("stays at 1 replica"),
             Some(settled) if replicas.len() == 1 => return write!(f, "stays at {settled} replicas"),
             Some(settled) => {
-                write!(f, "{start} replicas become {settled} within {}", told(*settled_after_s))?;
+                write!(f, "{start} {replicas_then} {settled} within {}", told(*settled_after_s))?;
             }
-            None => write!(f, "{start} replicas do not come to rest within {}", told(*settled_after_s))?,
+            None => write!(
+                f,
+                "{start} {} not come to rest within {}",
+                if start == 1 { "replica does" } else { "replicas do" },
+                told(*settled_after_s)
+            )?,
         }
         if *peak > start.max(settled.unwrap_or(0)) {
             write!(f, ", {peak} on the way")?;
