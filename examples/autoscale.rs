@@ -46,6 +46,7 @@ const EXAMPLES: &str = "Examples:
   cargo run --release --example autoscale -- --verbose --time-zone Europe/Berlin
   cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --pod-capacity 60 --html report.html
   cargo run --release --example autoscale -- --engine rules --records records.jsonl
+  cargo run --release --example autoscale -- --source load.csv --hpa hpa.yaml --pods-at-peak 40
   cargo run --release --example autoscale -- --source records.jsonl --records again.jsonl
 
 Against live metrics (cargo run --release --features live --example autoscale -- ...):
@@ -68,10 +69,11 @@ struct Arguments {
     /// The task on live metrics. Default: tick by the clock until SIGTERM or SIGINT.
     #[arg(value_enum)]
     task: Option<Task>,
-    /// Metrics to replay, or decision records: a file, or the folder of a live run. By default `test_data/shop_history.csv.gz`.
+    /// Metrics to replay, or decision records: a file, or the folder of a live run. Metrics need --hpa. Without either,
+    /// `test_data/shop_history.csv.gz` is replayed under `test_data/shop_hpa.yaml`.
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
-    /// The HPA as it stands: a manifest. By default `test_data/shop_hpa.yaml`.
+    /// The HPA as it stands: a manifest. Needed with metrics in --source.
     #[arg(long, value_name = "FILE")]
     hpa: Option<PathBuf>,
     #[arg(long, default_value = "predictive", help = format!("The engine that moves its bounds: {}, or one of these @hpa:FILE.yaml instead of --hpa FILE.yaml", candidates::BOUND_MOVERS))]
@@ -152,10 +154,27 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         return live::run(&arguments.setup()?);
     }
     let source = arguments.source.clone().unwrap_or_else(examples::shop_history);
+    examples::spare(arguments.html.iter().chain(&arguments.records), arguments.source.iter().chain(&arguments.hpa))?;
     let place = examples::place(&source);
     if journal::is_journal(&source) {
         writeln!(out, "autoscale: running again from the records in {place}")?;
         return replay_records(arguments, &source, out);
+    }
+    // What ships is replayed as a whole: an HPA is judged by the load of its own workload.
+    match (&arguments.source, &arguments.hpa) {
+        (Some(_), None) => {
+            return Err(Failure::input(format!(
+                "{place}: a load is replayed under the HPA of its own workload; say which: --hpa FILE (and, where the load does not tell \
+                 what a pod serves, --pod-capacity RPS or --pods-at-peak N)"
+            )));
+        }
+        (None, Some(hpa)) => {
+            return Err(Failure::input(format!(
+                "{}: an HPA is judged by what was measured of its own workload; say where that is: --source FILE",
+                examples::place(hpa)
+            )));
+        }
+        _ => {}
     }
     writeln!(out, "autoscale: {place} under the HPA alone, with us, and with a recommended target (some seconds)")?;
     out.flush()?;
@@ -373,6 +392,10 @@ mod tests {
         examples::outcome(|out| run(&arguments, out))
     }
 
+    fn shop_hpa() -> String {
+        examples::test_data("shop_hpa.yaml").to_str().unwrap().to_owned()
+    }
+
     fn file(folder: &Path, name: &str, text: &str) -> String {
         let path = folder.join(name);
         fs::write(&path, text).unwrap();
@@ -395,7 +418,8 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let load = load(temporary.path());
         let page = temporary.path().join("page.html");
-        let wanted = ["--source", &load, "--engine", "rules", "--html", page.to_str().unwrap()];
+        let shop = shop_hpa();
+        let wanted = ["--source", &load, "--hpa", &shop, "--engine", "rules", "--html", page.to_str().unwrap()];
         let text = output(&[wanted.as_slice(), &QUICK, &["--time-zone", "Europe/Berlin"]].concat()).unwrap();
         for line in [
             "autoscale: ",
@@ -436,7 +460,16 @@ mod tests {
             text.lines().find(|line| line.starts_with("Verdict: ")).unwrap().to_owned()
         };
         assert!(verdict(&["--hpa", &own, "--pods-at-peak", "9"]).contains("scaled so that its peak needs 9 pods"));
-        assert!(verdict(&[]).contains("The load was scaled so that its peak needs 40 pods"));
+        let error = output(&asked).unwrap_err();
+        assert!(
+            error.starts_with("2: ")
+                && error.contains("load.csv: a load is replayed under")
+                && error.contains("--hpa FILE")
+        );
+        let error = output(&["--hpa", &own]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.ends_with("say where that is: --source FILE"), "{error}");
+        let error = output(&["--source", &load, "--hpa", &own, "--html", &load]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.ends_with("would be written over"), "{error}");
         assert!(!verdict(&["--hpa", &own, "--pod-capacity", "60"]).contains("scaled"));
         let engine = format!("rules@hpa:{own}");
         let over = [&asked[..2], &asked[4..], &["--engine", &engine, "--pod-capacity", "60"]].concat();
@@ -479,7 +512,9 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let load = four_days(temporary.path());
         let folder = temporary.path().to_str().unwrap();
-        let text = output(&[["--source", &load, "--engine", "rules", "--out", folder].as_slice(), &QUICK].concat());
+        let shop = shop_hpa();
+        let asked = ["--source", &load, "--hpa", &shop, "--engine", "rules", "--out", folder];
+        let text = output(&[asked.as_slice(), &QUICK].concat());
         let text = text.unwrap();
         for line in [
             "with us, recommended target",
@@ -504,8 +539,10 @@ mod tests {
         let folder = temporary.path();
         let load = load(folder);
         let [first, again] = ["first.jsonl", "again.jsonl"].map(|name| folder.join(name).to_str().unwrap().to_owned());
-        let made =
-            output(&[["--source", &load, "--records", &first, "--verbose"].as_slice(), &QUICK].concat()).unwrap();
+        let made = output(
+            &[["--source", &load, "--hpa", &shop_hpa(), "--records", &first, "--verbose"].as_slice(), &QUICK].concat(),
+        )
+        .unwrap();
         let replayed = output(&["--source", &first, "--records", &again, "--verbose"]).unwrap();
         let [records, twice] = [&first, &again].map(|path| fs::read(path).unwrap());
         assert!(records.len() > 100_000 && records == twice);
@@ -541,7 +578,7 @@ mod tests {
             &["--apply"],
         ] {
             let error = output(arguments).unwrap_err();
-            assert!(error.starts_with("2: ") && error.contains("--features live --example autoscale"), "{error}");
+            assert!(error.starts_with("2: ") && error.contains("--features live --example "), "{error}");
         }
     }
 
@@ -574,19 +611,19 @@ mod tests {
             ("blind.csv", "timestamp_s,queue_depth\n0,1\n", "neither a request rate"),
             ("header.jsonl", "{\"run\":{}}", "line 1"),
         ] {
-            let error = output(&["--source", &file(folder, name, text)]).unwrap_err();
+            let error = output(&["--source", &file(folder, name, text), "--hpa", &shop_hpa()]).unwrap_err();
             assert!(error.starts_with("2: ") && error.contains(what) && !error.contains('\n'), "{name}: {error}");
         }
         for (arguments, what) in [
-            (["--hpa", &file(folder, "hpa.yaml", "kind: Pod")], "hpa.yaml"),
-            (["--price", "-1"], "price"),
-            (["--violating", "101"], "--violating is 101"),
-            (["--engine", "magic"], "there is no engine \"magic\""),
-            (["--limits", "9..2"], "above max"),
-            (["--time-zone", "Mars/Phobos"], "--time-zone"),
-            (["--sorce", "x"], "--sorce"),
+            (&["--source", "load.csv", "--hpa", &file(folder, "hpa.yaml", "kind: Pod")][..], "hpa.yaml"),
+            (&["--price", "-1"], "price"),
+            (&["--violating", "101"], "--violating is 101"),
+            (&["--engine", "magic"], "there is no engine \"magic\""),
+            (&["--limits", "9..2"], "above max"),
+            (&["--time-zone", "Mars/Phobos"], "--time-zone"),
+            (&["--sorce", "x"], "--sorce"),
         ] {
-            let error = output(&arguments).unwrap_err();
+            let error = output(arguments).unwrap_err();
             assert!(error.contains(what), "{arguments:?}: {error}");
         }
     }

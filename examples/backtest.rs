@@ -148,6 +148,9 @@ fn fleet(arguments: &Arguments, out: &mut impl Write) -> Result<Report, Failure>
 
 /// Replays traces of files.
 fn traces(arguments: &Arguments, out: &mut impl Write) -> Result<Report, Failure> {
+    let files = arguments.engine.iter().filter_map(|engine| candidates::hpa_file(engine)).map(PathBuf::from);
+    let read: Vec<PathBuf> = files.chain(arguments.trace.iter().cloned()).collect();
+    examples::spare(arguments.json.iter().chain(&arguments.html), &read)?;
     let mut candidates = policies(arguments)?;
     let judged: Vec<&str> = arguments.engine.iter().filter_map(|engine| candidates::hpa_file(engine)).collect();
     let scenarios = arguments.cluster.scenarios(&arguments.trace, &candidates, &judged, out)?;
@@ -314,6 +317,22 @@ mod tests {
         assert!(text.contains(&format!("{a}: ")) && text.contains(&format!("{b}: ")), "{text}");
         let error = output(&["--trace", &a, "--trace", &a, "--engine", "hpa"]).unwrap_err();
         assert!(error.starts_with("2: ") && error.contains("given twice"), "{error}");
+    }
+
+    #[test]
+    fn cpu_as_a_share_is_told_as_the_cause_and_no_input_is_written_over() {
+        let temporary = tempfile::tempdir().unwrap();
+        let rows: Vec<_> = (0..400).map(|i| format!("{},{},0.{},4", i * 60, 100 + i % 60, 30 + i % 60)).collect();
+        let load = file(temporary.path(), "load.csv", &format!("timestamp,rps,cpu,pods\n{}\n", rows.join("\n")));
+        let own = large(temporary.path(), 2, 20);
+        let error = output(&["--trace", &load, "--engine", &own]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("looks like a share, not a percentage"), "{error}");
+        assert!(
+            error.contains("Or say what a pod serves: --pod-capacity") && !error.contains("together would"),
+            "{error}"
+        );
+        let error = output(&["--trace", &load, "--engine", "hpa:70", "--json", &load]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.ends_with("would be written over"), "{error}");
     }
 
     #[test]
@@ -601,10 +620,10 @@ mod tests {
             (["--engine", "magic"], "there is no engine \"magic\""),
             (["--sweep", "hpa"], "expected NAME:FROM..TO:STEP"),
             (["--history", "1"], "--history is 1"),
-            (["--sync", "0"], "sync_period is 0"),
+            (["--sync", "0"], "--sync is 0"),
             (["--objective", "NaN"], "--objective is NaN"),
             (["--days", "-1"], "--days"),
-            (["--pod-capacity", "0"], "pod_capacity is 0"),
+            (["--pod-capacity", "0"], "--pod-capacity is 0"),
             (["--price", "-1"], "price"),
         ] {
             let error = output(&arguments).unwrap_err();

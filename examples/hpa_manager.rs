@@ -130,6 +130,14 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     }
     let applier = Arc::new(MemoryApplier::new().with(target.clone(), bounds));
     let (mut stopped, zone) = (Vec::new(), arguments.reading.zone());
+    let pods = past.iter().last().and_then(|last| last.desired_pod_count.or(last.current_pod_count));
+    if pods.is_none() {
+        return Ok(writeln!(
+            out,
+            "\nnothing is planned: the history does not tell how many pods ran last; a column of pods would (--column \
+             current_pod_count=HEADER)"
+        )?);
+    }
     for mode in [ApplyMode::Plan, ApplyMode::Apply] {
         let autoscaler = Autoscaler::builder()
             .source(source.clone())
@@ -142,6 +150,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         if let Some(change) = record.change {
             writeln!(out, "{change}")?;
         }
+        record.clamps.iter().try_for_each(|clamp| writeln!(out, "limited by {clamp}"))?;
         for reason in record.decision.iter().flat_map(|decision| &decision.reasons) {
             writeln!(out, "- {reason}")?;
         }
@@ -199,6 +208,7 @@ mod tests {
     fn a_plan_changes_nothing_and_an_apply_only_the_bounds() {
         let text = output(&[]).unwrap();
         let (dry, wet) = text.split_once("apply at").unwrap();
+        assert!(dry.contains("limited by ") && wet.contains("limited by "), "{text}");
         assert!(dry.contains(": planned\n") && dry.contains("the HPA is now at 4..10"), "{text}");
         assert!(wet.contains(": applied\n") && !wet.contains("the HPA is now at 4..10"), "{text}");
         assert!(dry.contains("averageUtilization: 65 -> "), "{text}");
@@ -245,6 +255,12 @@ mod tests {
         let mapped = ["--history", &per_minute, "--pod-capacity", "60", "--column", "request_rate=per minute/60"];
         let text = output(&[mapped.as_slice(), &["--time-zone", "Asia/Kolkata"]].concat()).unwrap();
         assert!(text.contains("an HPA of this history, without us: ") && text.contains(" (Asia/Kolkata): "), "{text}");
+        let (_kept, podless) = file(
+            &rows.iter().fold("timestamp,rps\n".to_owned(), |text, row| text + row.trim_end_matches(",4") + "\n"),
+            ".csv",
+        );
+        let text = output(&["--history", &podless, "--pod-capacity", "60"]).unwrap();
+        assert!(text.contains("nothing is planned: the history does not tell how many pods ran last"), "{text}");
         assert!(output(&["--history", &rates, "--pod-capacity", "0"]).unwrap_err().starts_with("2: "));
     }
 

@@ -17,6 +17,8 @@ pub mod comparison;
 pub mod fleet;
 #[path = "shared/journal.rs"]
 pub mod journal;
+#[path = "shared/lines.rs"]
+pub mod lines;
 #[path = "live/mod.rs"]
 pub mod live;
 #[cfg(feature = "llm")]
@@ -200,6 +202,27 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// The bytes of JSON without the byte order mark that some editors put before them.
+pub fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Refuses to write over a file that is read.
+///
+/// # Errors
+/// [`Failure::Input`] with the first that is both.
+pub fn spare<'a>(
+    outputs: impl IntoIterator<Item = &'a PathBuf>,
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<(), Failure> {
+    let real = |path: &PathBuf| std::fs::canonicalize(path).ok();
+    let inputs: Vec<PathBuf> = inputs.into_iter().filter_map(real).collect();
+    match outputs.into_iter().find(|output| real(output).is_some_and(|output| inputs.contains(&output))) {
+        Some(both) => Err(Failure::input(format!("{}: it is read, and would be written over", place(both)))),
+        None => Ok(()),
+    }
+}
+
 fn read_limited(reader: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = reader.take(LARGEST + 1).read_to_end(&mut bytes);
@@ -332,6 +355,15 @@ mod tests {
         assert!(said("--version").unwrap_err().to_string().contains(env!("CARGO_PKG_VERSION")));
         assert_eq!(said("--colour").unwrap_err().exit_code(), 2);
         assert_eq!(said("file").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn what_is_read_is_not_written_over() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let [load, page] = ["README.md", "no_such_page.html"].map(|name| folder.join(name));
+        assert!(spare([&page], [&load]).is_ok());
+        let again = folder.join(".").join("README.md");
+        assert!(spare([&page, &again], [&load]).unwrap_err().to_string().ends_with("would be written over"));
     }
 
     #[test]

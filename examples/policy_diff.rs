@@ -6,7 +6,8 @@
 //!
 //! Both are replayed over the same traffic. Prints the difference in pod-hours, cost and violations; exits with 1 if a stated budget
 //! is exceeded, and says which and by how much. A trace without a single request after its history is refused (exit 2): over it, any
-//! change would be within any budget. Without arguments it compares two HPAs of `test_data` over its history.
+//! change would be within any budget. Where neither policy nor trace is given it compares two HPAs of `test_data` over its history; of
+//! what is given of them, all must be.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,7 +18,7 @@ use clap::Parser;
 use examples::changes::when;
 use examples::scenario::ScenarioArguments;
 use examples::{Failure, MayClose, candidates};
-use scaling_core::backtest::{Budget, Candidate, DiffError, Exceeded, Note, PolicyDiff, run_one};
+use scaling_core::backtest::{Budget, BudgetLimit, Candidate, DiffError, Exceeded, Note, PolicyDiff, run_one};
 use serde::Serialize;
 
 const CURRENT: &str = "current";
@@ -28,7 +29,8 @@ const EXAMPLES: &str = "Examples:
   cargo run --release --example policy_diff -- --current old.yaml --proposed new.yaml --trace load.csv \\
       --pod-capacity 60 --max-cost-increase 10 --max-violating 0.5
   cargo run --release --example policy_diff -- --current hpas.yaml#web --proposed hpa:60 --trace load.csv --pod-capacity 60
-  cargo run --release --example policy_diff -- --proposed keda.yaml --metric s0-prometheus=request_rate --leave-out memory
+  cargo run --release --example policy_diff -- --current old.yaml --proposed keda.yaml --trace load.csv \\
+      --metric s0-prometheus=request_rate --leave-out memory
 
 A policy is a manifest (YAML or JSON with an HPA of autoscaling/v2 or v1, alone or among others), or an engine as backtest takes it.";
 
@@ -40,13 +42,14 @@ A policy is a manifest (YAML or JSON with an HPA of autoscaling/v2 or v1, alone 
     after_help = format!("{EXAMPLES}\n\n{}", examples::reading::FORMS)
 )]
 struct Arguments {
-    /// The policy as it is: an HPA manifest, or an engine as `backtest` takes it.
+    /// The policy as it is: an HPA manifest, or an engine as `backtest` takes it. Without --current, --proposed and --trace, the two HPAs
+    /// and the history of `test_data` are compared.
     #[arg(long, value_name = "FILE|ENGINE")]
     current: Option<String>,
     /// The policy as it is proposed.
     #[arg(long, value_name = "FILE|ENGINE")]
     proposed: Option<String>,
-    /// A trace to replay; may be given several times. By default `test_data/shop_history.csv.gz`.
+    /// A trace to replay; may be given several times.
     #[arg(long, value_name = "FILE")]
     trace: Vec<PathBuf>,
     /// Rise of pod-hours allowed, in percent; below 0 asks for savings.
@@ -89,15 +92,13 @@ struct Written<'a> {
 }
 
 fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
-    let policy = |name: &str, given: &Option<String>, file: &str| match given {
-        Some(text) => policy(name, text, &arguments.cluster),
-        None => candidates::manifest(name, &examples::test_data(file), &arguments.cluster.hpas),
-    };
-    let compared = [
-        policy(CURRENT, &arguments.current, "shop_hpa.yaml")?,
-        policy(PROPOSED, &arguments.proposed, "shop_hpa_proposed.yaml")?,
-    ];
+    let policies = policies(arguments)?;
+    let [old, new] = policies.each_ref().map(String::as_str);
+    let compared = [policy(CURRENT, old, &arguments.cluster)?, policy(PROPOSED, new, &arguments.cluster)?];
     let budget = budget(arguments)?;
+    let files = [old, new].into_iter().filter_map(candidates::hpa_file).map(PathBuf::from);
+    examples::spare(&arguments.json, &files.chain(arguments.trace.iter().cloned()).collect::<Vec<_>>())?;
+    writeln!(out, "current: {}; proposed: {}", told(old), told(new))?;
     let [current, proposed] = compared.each_ref().map(Candidate::name);
     // The name of a policy tells what is left out of its replay.
     let left_out = compared.iter().filter(|policy| !policy.left_out().is_empty());
@@ -154,8 +155,49 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let lines: Vec<_> = exceeded.iter().map(ToString::to_string).collect();
+    let lines: Vec<_> = exceeded.iter().map(flagged).collect();
     Err(Failure::failed(format!("over budget{omission}: {}", lines.join("; "))))
+}
+
+/// The two policies: those that are given, or those of `test_data`. What ships is compared as a whole: an HPA of somebody's own beside it would
+/// be judged by the load of another workload.
+fn policies(arguments: &Arguments) -> Result<[String; 2], Failure> {
+    let shipped = |file: &str| examples::test_data(file).display().to_string();
+    let lacking = [
+        ("--current FILE|ENGINE", arguments.current.is_none()),
+        ("--proposed FILE|ENGINE", arguments.proposed.is_none()),
+        ("--trace FILE", arguments.trace.is_empty()),
+    ];
+    match (&arguments.current, &arguments.proposed, arguments.trace.as_slice()) {
+        (None, None, []) => Ok([shipped("shop_hpa.yaml"), shipped("shop_hpa_proposed.yaml")]),
+        (Some(current), Some(proposed), [_, ..]) => Ok([current.clone(), proposed.clone()]),
+        _ => {
+            let lacking: Vec<_> = lacking.into_iter().filter(|(_, lacks)| *lacks).map(|(flag, _)| flag).collect();
+            Err(Failure::input(format!(
+                "a policy of your own is compared with another of your own, over a load of its workload: {} is missing",
+                lacking.join(" and ")
+            )))
+        }
+    }
+}
+
+/// A policy in messages: a file as seen from the present folder.
+fn told(text: &str) -> String {
+    if candidates::hpa_file(text) == Some(text) { examples::place(Path::new(text)) } else { text.to_owned() }
+}
+
+/// A limit that was exceeded, by the flag that set it.
+fn flagged(exceeded: &Exceeded) -> String {
+    let words = match exceeded.budget {
+        BudgetLimit::CostIncrease => "rise of pod-hours (--max-cost-increase)",
+        BudgetLimit::ViolatingShare => "share of violating requests (--max-violating)",
+        BudgetLimit::ViolatingIncrease => "rise of violating requests (--max-violating-increase)",
+        BudgetLimit::ViolationMinutesADay => "time of violation a day (--max-violation-minutes)",
+        BudgetLimit::ScaleEventsADay => "number of changes a day (--max-changes)",
+        BudgetLimit::BoundChangesADay => "number of changes of bounds a day (--max-bound-changes)",
+        other => other.as_str(),
+    };
+    exceeded.to_string().replacen(&format!(": {} is ", exceeded.budget), &format!(": {words} is "), 1)
 }
 
 fn policy(name: &str, text: &str, cluster: &ScenarioArguments) -> Result<Candidate, Failure> {
@@ -171,17 +213,22 @@ fn policy(name: &str, text: &str, cluster: &ScenarioArguments) -> Result<Candida
 }
 
 fn budget(arguments: &Arguments) -> Result<Budget, Failure> {
-    let finite = |name: &str, value: Option<f64>, unit: f64| match value {
+    let within = |name: &str, value: Option<f64>, (least, most): (f64, f64), unit: f64| match value {
         Some(value) if !value.is_finite() => Err(Failure::input(format!("--{name} is {value}; it must be a number"))),
+        Some(value) if !(least..=most).contains(&value) => {
+            let must = if most >= f64::MAX { format!("at least {least}") } else { format!("{least} to {most}") };
+            Err(Failure::input(format!("--{name} is {value}; it must be {must}")))
+        }
         value => Ok(value.map(|value| value / unit)),
     };
+    let (percent, many) = ((0.0, 100.0), (0.0, f64::MAX));
     Ok(Budget {
-        cost_increase: finite("max-cost-increase", arguments.max_cost_increase, 100.0)?,
-        violating_share: finite("max-violating", arguments.max_violating, 100.0)?,
-        violating_increase: finite("max-violating-increase", arguments.max_violating_increase, 100.0)?,
-        violation_minutes_a_day: finite("max-violation-minutes", arguments.max_violation_minutes, 1.0)?,
-        scale_events_a_day: finite("max-changes", arguments.max_changes, 1.0)?,
-        bound_changes_a_day: finite("max-bound-changes", arguments.max_bound_changes, 1.0)?,
+        cost_increase: within("max-cost-increase", arguments.max_cost_increase, (-100.0, f64::MAX), 100.0)?,
+        violating_share: within("max-violating", arguments.max_violating, percent, 100.0)?,
+        violating_increase: within("max-violating-increase", arguments.max_violating_increase, (-100.0, 100.0), 100.0)?,
+        violation_minutes_a_day: within("max-violation-minutes", arguments.max_violation_minutes, (0.0, 1440.0), 1.0)?,
+        scale_events_a_day: within("max-changes", arguments.max_changes, many, 1.0)?,
+        bound_changes_a_day: within("max-bound-changes", arguments.max_bound_changes, many, 1.0)?,
     })
 }
 
@@ -195,9 +242,39 @@ mod tests {
         examples::outcome(|out| run(&arguments, out))
     }
 
+    /// Over the load that comes with the examples, which an HPA of one's own is given by name.
+    fn over_shop(arguments: &[&str]) -> Result<String, String> {
+        let shop = examples::shop_history();
+        output(&[arguments, &["--trace", shop.to_str().unwrap()]].concat())
+    }
+
+    #[test]
+    fn what_ships_is_not_mixed_with_what_is_given() {
+        for (given, lacks) in [
+            (&["--current", "hpa:60"][..], "--proposed FILE|ENGINE and --trace FILE is missing"),
+            (
+                &["--proposed", "hpa:60", "--trace", "load.csv"],
+                "own, over a load of its workload: --current FILE|ENGINE is",
+            ),
+            (&["--current", "a.yaml", "--proposed", "b.yaml"], ": --trace FILE is missing"),
+        ] {
+            let error = output(given).unwrap_err();
+            assert!(error.starts_with("2: ") && error.contains(lacks), "{error}");
+        }
+        for (budget, what) in [
+            (["--max-violating", "500"], "--max-violating is 500; it must be 0 to 100"),
+            (["--max-violation-minutes", "1500"], "--max-violation-minutes is 1500; it must be 0 to 1440"),
+            (["--max-cost-increase", "-101"], "--max-cost-increase is -101; it must be at least -100"),
+        ] {
+            let error = output(&budget).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+
     #[test]
     fn the_difference_is_told_line_by_line() {
         let text = output(&[]).unwrap();
+        assert!(text.starts_with("current: ") && text.contains("shop_hpa_proposed.yaml\n"), "{text}");
         for line in
             ["shop_history: current -> proposed", "pod-hours  ", "cost  ", "violating requests", "changes a day"]
         {
@@ -212,9 +289,12 @@ mod tests {
             output(&["--max-cost-increase", "500", "--max-violating", "100"]).unwrap().ends_with("within budget\n")
         );
         let error = output(&["--max-cost-increase", "-99"]).unwrap_err();
-        assert!(error.starts_with("1: over budget: shop_history: cost_increase is"), "{error}");
+        assert!(
+            error.starts_with("1: over budget: shop_history: rise of pod-hours (--max-cost-increase) is"),
+            "{error}"
+        );
         assert!(error.ends_with(" %, allowed is -99.00 %"), "percent in, percent out: {error}");
-        let same = output(&["--current", "hpa:70", "--proposed", "hpa:70", "--max-cost-increase", "0"]).unwrap();
+        let same = over_shop(&["--current", "hpa:70", "--proposed", "hpa:70", "--max-cost-increase", "0"]).unwrap();
         assert!(same.contains("(+0.00 %)"), "{same}");
     }
 
@@ -229,7 +309,8 @@ mod tests {
             });
             let path = folder.path().join(format!("{name}.csv"));
             std::fs::write(&path, format!("timestamp_s,rps\n{}\n", rows.collect::<Vec<_>>().join("\n"))).unwrap();
-            let budget = ["--max-cost-increase", "500", "--max-violating", "100"];
+            let policies = ["--current", "hpa:60", "--proposed", "hpa:70"];
+            let budget = [policies.as_slice(), &["--max-cost-increase", "500", "--max-violating", "100"]].concat();
             let error = output(&[["--trace", path.to_str().unwrap()].as_slice(), &budget].concat()).unwrap_err();
             assert!(error.starts_with("2: ") && error.contains("no request arrived"), "{error}");
         }
@@ -254,7 +335,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let both = hpa(folder.path(), "both.yaml", 30, &format!("{CPU}, {LAG}"));
         let gate = ["--current", &both, "--proposed", "hpa:60", "--max-violating", "100"];
-        let with = |more: &[&str]| output(&[gate.as_slice(), more].concat());
+        let with = |more: &[&str]| over_shop(&[gate.as_slice(), more].concat());
         let error = with(&[]).unwrap_err();
         let advice = "metric \"lag\" is not simulated; map each to a signal";
         assert!(error.starts_with("2: ") && error.contains(advice), "{error}");
@@ -273,7 +354,7 @@ mod tests {
                 .contains("--leave-out lagg: no HPA that is read has such a metric")
         );
         let lag = hpa(folder.path(), "lag.yaml", 30, LAG);
-        let error = output(&["--current", &lag, "--leave-out", "lag"]).unwrap_err();
+        let error = over_shop(&["--current", &lag, "--proposed", "hpa:60", "--leave-out", "lag"]).unwrap_err();
         assert!(error.starts_with("2: ") && error.contains("--leave-out: without lag no metric is left"), "{error}");
         for (name, there) in [("typo", "there are: lag"), ("cpu", "there are: lag")] {
             let error = with(&["--metric", &format!("{name}=request_rate")]).unwrap_err();
@@ -281,7 +362,7 @@ mod tests {
             assert!(error.ends_with(there), "{error}");
         }
         let error =
-            output(&["--current", "hpa:60", "--proposed", "hpa:70", "--metric", "lag=queue_depth"]).unwrap_err();
+            over_shop(&["--current", "hpa:60", "--proposed", "hpa:70", "--metric", "lag=queue_depth"]).unwrap_err();
         assert!(error.starts_with("2: --metric lag: ") && error.ends_with("there are none"), "{error}");
         for bad in ["lag", "lag=latency", "lag=request_rate*0", "=request_rate"] {
             assert!(with(&["--metric", bad]).unwrap_err().contains("--metric"), "{bad}");
@@ -294,7 +375,7 @@ mod tests {
         let container = "{type: ContainerResource, containerResource: {name: cpu, container: app, target: {type: Utilization, \
                          averageUtilization: 60}}}";
         let own = hpa(folder.path(), "own.yaml", 30, container);
-        let text = output(&["--current", "hpa:60", "--proposed", &own, "--max-violating", "100"]).unwrap();
+        let text = over_shop(&["--current", "hpa:60", "--proposed", &own, "--max-violating", "100"]).unwrap();
         let said = "proposed: the cpu of its container app was replayed as that of the whole pod";
         assert!(text.contains(&format!("note: {said}")), "{text}");
         assert!(text.ends_with(&format!("within budget ({said})\n")), "{text}");
@@ -306,7 +387,7 @@ mod tests {
         let own = hpa(folder.path(), "own.yaml", 10, &format!("{CPU}, {LAG}"));
         let moved = format!("rules@hpa:{own}");
         let gate = ["--current", &own, "--proposed", &moved, "--leave-out", "lag", "--max-violating", "100"];
-        let text = output(&gate).unwrap();
+        let text = over_shop(&gate).unwrap();
         assert!(text.contains("bounds a day"), "{text}");
         assert!(text.ends_with("within budget (current without lag; proposed without lag)\n"), "{text}");
     }
@@ -355,11 +436,11 @@ mod tests {
         let rules = folder.path().join("rules.json");
         std::fs::write(&rules, r#"{"target_cpu_percent": 60.0}"#).unwrap();
         let (engine, rules) = (format!("hpa:{own}"), format!("rules:{}", rules.display()));
-        let same = output(&["--current", &engine, "--proposed", &own, "--currency", "EUR"]).unwrap();
+        let same = over_shop(&["--current", &engine, "--proposed", &own, "--currency", "EUR"]).unwrap();
         assert!(same.contains("(+0.00 %)"), "{same}");
         let dates = "shop_history: from Mon 2026-01-12 00:00 to Sun 2026-01-18 23:00 (UTC), 6.9 days that count, after 7.0 days";
         assert!(same.contains(dates) && same.contains("cost in EUR\n"), "{same}");
-        assert!(output(&["--current", &engine, "--proposed", &rules]).unwrap().contains("pod-hours"));
+        assert!(over_shop(&["--current", &engine, "--proposed", &rules]).unwrap().contains("pod-hours"));
     }
 
     #[test]
@@ -369,7 +450,7 @@ mod tests {
         let amount = hpa(folder.path(), "amount.yaml", 30, amount);
         let share = hpa(folder.path(), "share.yaml", 30, CPU);
         let gate = ["--current", &amount, "--proposed", &share];
-        let error = output(&gate).unwrap_err();
+        let error = over_shop(&gate).unwrap_err();
         assert!(
             error.starts_with("2: ") && error.contains("what a pod requests of cpu is not known (--cpu-request"),
             "{error}"
@@ -379,14 +460,14 @@ mod tests {
             let (_, change) = text.split_once(" (").unwrap();
             change.split_once(" %").unwrap().0.parse::<f64>().unwrap().abs()
         };
-        let said = output(&[gate.as_slice(), &["--cpu-request", "500m"]].concat()).unwrap();
+        let said = over_shop(&[gate.as_slice(), &["--cpu-request", "500m"]].concat()).unwrap();
         let line = |text: &str| text.lines().find(|line| line.starts_with("  pod-hours")).unwrap().to_owned();
         assert!(percent(&line(&said)) < 2.0, "{said}");
         let beside = std::fs::read_to_string(&amount).unwrap()
             + "---\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [\
                {name: a, resources: {requests: {cpu: 0.4}}}, {name: b, resources: {limits: {cpu: 100m}}}]}}}\n";
         std::fs::write(&amount, beside).unwrap();
-        assert_eq!(line(&output(&gate).unwrap()), line(&said));
+        assert_eq!(line(&over_shop(&gate).unwrap()), line(&said));
     }
 
     #[test]
@@ -396,9 +477,11 @@ mod tests {
         let text = std::fs::read_to_string(&one).unwrap();
         std::fs::write(&one, format!("{text}---\n{}", text.replace("{name: web}\nspec", "{name: api}\nspec"))).unwrap();
         let [web, api] = ["web", "api"].map(|name| format!("{one}#{name}"));
-        assert!(output(&["--current", &web, "--proposed", &api]).unwrap().contains("(+0.00 %)"));
+        assert!(over_shop(&["--current", &web, "--proposed", &api]).unwrap().contains("(+0.00 %)"));
         assert!(
-            output(&["--current", &web, "--proposed", &one]).unwrap_err().contains("web, api; say which (--hpa-name")
+            over_shop(&["--current", &web, "--proposed", &one])
+                .unwrap_err()
+                .contains("web, api; say which (--hpa-name")
         );
     }
 
@@ -442,12 +525,15 @@ mod tests {
         let pod = file("pod.yaml", "kind: Pod\napiVersion: v1\n");
         let bad = file("bad.csv", "timestamp_s,rps\n0,1\n60,-1\n");
         for (arguments, what) in [
-            (["--current", pod.as_str()], "pod.yaml: there is no HorizontalPodAutoscaler in it; there is: Pod"),
-            (["--trace", bad.as_str()], "bad.csv: line 3"),
-            (["--proposed", "magic"], "there is no engine"),
-            (["--max-violating", "NaN"], "must be a number"),
+            (
+                &["--current", pod.as_str(), "--proposed", "hpa", "--trace", &bad][..],
+                "pod.yaml: there is no HorizontalPodAutoscaler in it; there is: Pod",
+            ),
+            (&["--current", "hpa", "--proposed", "hpa", "--trace", &bad], "bad.csv: line 3"),
+            (&["--current", "hpa", "--proposed", "magic", "--trace", &bad], "there is no engine"),
+            (&["--max-violating", "NaN"], "must be a number"),
         ] {
-            let error = output(&arguments).unwrap_err();
+            let error = output(arguments).unwrap_err();
             assert!(error.starts_with("2: ") && error.contains(what) && !error.contains('\n'), "{error}");
         }
     }

@@ -32,10 +32,10 @@ const EXAMPLES: &str = "Examples:
 #[command(name = "release", version, after_help = EXAMPLES)]
 struct Arguments {
     /// An HPA as kubectl prints it as JSON with `--show-managed-fields`; `-` is standard input.
-    #[arg(value_name = "FILE", required_unless_present = "context", conflicts_with = "context")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["context", "target"], conflicts_with_all = ["context", "target"])]
     file: Option<PathBuf>,
     /// The workload whose HPA is given back.
-    #[arg(long, value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target, requires = "context")]
+    #[arg(long, value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target)]
     target: Option<Target>,
     /// The cluster, by its context in the kubeconfig.
     #[arg(long, value_name = "NAME", requires = "target")]
@@ -95,10 +95,19 @@ fn told(target: &Target, released: &Released, mode: ApplyMode, out: &mut impl Wr
 
 /// The next step for an HPA in a file.
 fn in_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
-    let Some(file) = &arguments.file else { return Err(Failure::input("name a file, or --context and --target")) };
+    let Some(file) = &arguments.file else {
+        return Err(Failure::input(
+            "--target is an HPA in a cluster: say which cluster, --context NAME; one in a file needs no --target",
+        ));
+    };
+    if arguments.apply || arguments.server_dry_run {
+        return Err(Failure::input(
+            "--apply and --server-dry-run are for an HPA in a cluster: --context NAME --target NAMESPACE/NAME",
+        ));
+    }
     let place = examples::place(file);
     let bad = |why: &dyn std::fmt::Display| Failure::input(format!("{place}: {why}"));
-    let hpa: Value = serde_json::from_slice(&examples::read(file)?).map_err(|error| bad(&error))?;
+    let hpa: Value = serde_json::from_slice(examples::unmarked(&examples::read(file)?)).map_err(|error| bad(&error))?;
     if hpa.get("kind").and_then(Value::as_str) != Some("HorizontalPodAutoscaler") {
         return Err(bad(
             &"it is no HorizontalPodAutoscaler as JSON (kubectl get hpa NAME -o json --show-managed-fields)",
@@ -152,7 +161,7 @@ mod tests {
     fn tried(hpa: &Value) -> Result<String, String> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("hpa.json");
-        std::fs::write(&file, hpa.to_string()).unwrap();
+        std::fs::write(&file, format!("\u{feff}{hpa}")).unwrap();
         let arguments = Arguments::parse_from(["release", file.to_str().unwrap()]);
         examples::outcome(|out| run(&arguments, out))
     }
@@ -179,9 +188,15 @@ mod tests {
         let mut hidden = raised(4, 9, 3);
         hidden["metadata"]["managedFields"] = Value::Null;
         assert!(tried(&hidden).unwrap_err().contains("managed fields"), "kubectl hides them");
-        for words in [&["release"][..], &["release", "--target", "shop/web"], &["release", "x", "--apply"]] {
+        for words in [&["release"][..], &["release", "x", "--target", "shop/web"]] {
             assert!(Arguments::try_parse_from(words).is_err(), "{words:?}");
         }
+        let arguments = Arguments::parse_from(["release", "x", "--apply"]);
+        let error = examples::outcome(|out| run(&arguments, out)).unwrap_err();
+        assert!(error.starts_with("2: --apply and --server-dry-run are for an HPA in a cluster"), "{error}");
+        let arguments = Arguments::parse_from(["release", "--target", "shop/web"]);
+        let error = examples::outcome(|out| run(&arguments, out)).unwrap_err();
+        assert!(error.starts_with("2: --target is an HPA in a cluster: say which cluster, --context NAME"), "{error}");
     }
 
     #[test]

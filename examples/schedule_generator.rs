@@ -18,7 +18,7 @@ use std::time::SystemTime;
 use clap::{Parser, ValueEnum};
 use examples::live::{self, arguments};
 use examples::reading::ReadingArguments;
-use examples::{Failure, MayClose};
+use examples::{Failure, MayClose, by_hand};
 use futures::executor::block_on;
 use scaling_core::backtest::{ClusterModel, DemandBasis, SampleTime, Trace};
 use scaling_core::chrono::{DateTime, NaiveDateTime, Utc};
@@ -121,9 +121,9 @@ struct Arguments {
     /// Workload that the output is for; its HPA has its name unless one is given
     #[arg(long, value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = arguments::target, default_value = "shop/web")]
     name: Target,
-    /// Image of the CronJobs: it has kubectl, a shell, date and the time zones
-    #[arg(long, value_name = "IMAGE", default_value = "registry.example/kubectl:1.37")]
-    image: String,
+    /// Image of the CronJobs: it has kubectl, a shell, date and the time zones in /usr/share/zoneinfo; by default a placeholder
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
     /// Writes windows that are not proven, too
     #[arg(long)]
     draft: bool,
@@ -184,6 +184,15 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     if arguments.firings > 100 {
         return Err(Failure::input(format!("--firings {}: at most 100", arguments.firings)));
     }
+    if arguments.windows == Some(0) {
+        return Err(Failure::input("--windows 0: at least 1"));
+    }
+    if !(0.0..=20.0).contains(&arguments.violating) {
+        return Err(Failure::input(format!("--violating {}: 0 to 20 percent", arguments.violating)));
+    }
+    let after = arguments.after.as_ref().map(|text| arguments.reading.instant("--after", text, None)).transpose()?;
+    let pages = arguments.html.iter().chain(&arguments.patterns_html);
+    examples::spare(pages, arguments.trace.iter().chain(&arguments.exclude))?;
     let past = past(arguments)?;
     let config = CompileConfig { excluded: excluded(arguments, &past)?, ..config(arguments) };
     let compiled = compiled(arguments, &past, &config)?;
@@ -218,7 +227,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         .titled(&past.name)
         .explained(&chosen.reasons);
     writeln!(out, "\n{strip}")?;
-    firings(arguments, &chosen.schedule, &past, out)?;
+    let after = after.or(past.history.newest()).unwrap_or_default();
+    firings(&chosen.schedule, after, arguments.firings, out)?;
     match &arguments.html {
         Some(path) => examples::write(path, &strip.to_html(), out),
         None => Ok(()),
@@ -250,7 +260,11 @@ fn past(arguments: &Arguments) -> Result<Past, Failure> {
     }
     let (history, repairs) = MetricsHistory::from_unordered(samples.clone());
     notes.extend(examples::mended(repairs));
-    let trace = Trace::from_samples(&name, samples, SampleTime::Ends).map_err(|error| bad(&error))?;
+    let trace = Trace::from_samples(&name, samples, SampleTime::Ends).map_err(|error| {
+        // The cause of what is missing is often among the notes: values that cannot be, a column without any.
+        let causes: Vec<_> = notes.iter().map(|note| note.strip_prefix("note: ").unwrap_or(note)).collect();
+        if causes.is_empty() { bad(&error) } else { bad(&format!("{error} ({})", causes.join("; "))) }
+    })?;
     let is_rate = trace.basis() == DemandBasis::RequestRate;
     if arguments.pod_capacity.is_some_and(|capacity| !(capacity.is_finite() && capacity > 0.0)) {
         return Err(Failure::input("--pod-capacity: a number above 0"));
@@ -354,7 +368,14 @@ fn written(arguments: &Arguments, compiled: &Compiled, out: &mut impl Write) -> 
     let target_cpu = beside.and_then(|percent| u16::try_from(percent).ok()).and_then(NonZeroU16::new);
     let yaml = |object: serde_json::Value| api::to_yaml(&[object]);
     let text = match arguments.output {
-        Output::Cronjobs => CronJobs::new(target, week, &arguments.image).and_then(|jobs| jobs.to_yaml()),
+        Output::Cronjobs => {
+            let image = arguments.image.as_deref().unwrap_or(by_hand::PLACEHOLDER_IMAGE);
+            if arguments.image.is_none() {
+                eprintln!("note: {}", by_hand::IS_PLACEHOLDER);
+                writeln!(out, "# {}", by_hand::IS_PLACEHOLDER)?;
+            }
+            CronJobs::new(target, week, image).and_then(|jobs| jobs.to_yaml())
+        }
         Output::Kubectl => kubectl::schedule(target, &week),
         Output::Keda => keda::scaled_object(target, &week, target_cpu).and_then(yaml),
         _ => karmada::cron_federated_hpa(target, &week).and_then(yaml),
@@ -363,7 +384,19 @@ fn written(arguments: &Arguments, compiled: &Compiled, out: &mut impl Write) -> 
 }
 
 fn patterns(arguments: &Arguments, past: &Past, compiler: &CompileConfig, out: &mut impl Write) -> Result<(), Failure> {
-    let config = AnalyzeConfig { excluded: compiler.excluded.clone(), ..AnalyzeConfig::in_zone(compiler.time_zone) };
+    let zone = compiler.time_zone;
+    if let (Some(path), Some(from), Some(to)) = (&arguments.exclude, past.history.oldest(), past.history.newest()) {
+        let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
+        let (from, to) = (day(from), day(to));
+        if !compiler.excluded.iter().any(|date| (from..=to).contains(&date)) {
+            let place = examples::place(path);
+            writeln!(
+                out,
+                "note: no date of {place} lies within the load ({from} to {to} {zone}): nothing is left out"
+            )?;
+        }
+    }
+    let config = AnalyzeConfig { excluded: compiler.excluded.clone(), ..AnalyzeConfig::in_zone(zone) };
     let patterns = analyze(&past.history, past.load, &config)
         .map_err(|error| Failure::input(format!("{}: {error}", past.name)))?;
     writeln!(out, "{patterns}")?;
@@ -429,15 +462,9 @@ fn reasons(chosen: &CompiledSchedule, alone: bool, out: &mut impl Write) -> Resu
     Ok(())
 }
 
-fn firings(arguments: &Arguments, schedule: &Schedule, past: &Past, out: &mut impl Write) -> Result<(), Failure> {
-    let after = match &arguments.after {
-        Some(text) => {
-            scaling_core::source::parse::instant(text).map_err(|error| Failure::input(format!("--after: {error}")))?
-        }
-        None => past.history.newest().unwrap_or_default(),
-    };
+fn firings(schedule: &Schedule, after: DateTime<Utc>, number: usize, out: &mut impl Write) -> Result<(), Failure> {
     for cron in schedule.cron().map_err(Failure::failed)? {
-        write!(out, "{}", cron.upcoming(schedule.time_zone(), after, arguments.firings))?;
+        write!(out, "{}", cron.upcoming(schedule.time_zone(), after, number))?;
     }
     if !schedule.events().is_empty() {
         writeln!(
@@ -511,7 +538,11 @@ mod tests {
         let schedule: Schedule = serde_json::from_str(&output("json")).unwrap();
         let week = WeekPlan::of(&schedule, HardLimits::new(2, 100).unwrap().bounds()).unwrap();
         assert_eq!(kubectl::read_schedule(&output("kubectl")).unwrap(), week);
-        assert!(output("cronjobs").contains("kind: CronJob"));
+        let jobs = output("cronjobs");
+        assert!(
+            jobs.starts_with("# the image of the jobs is a placeholder") && jobs.contains("kind: CronJob"),
+            "{jobs}"
+        );
         assert!(output("keda").contains("kind: ScaledObject"));
         assert!(output("karmada").contains("kind: CronFederatedHPA"));
     }
@@ -542,6 +573,25 @@ mod tests {
     }
 
     #[test]
+    fn dates_beside_the_load_and_values_that_cannot_be_are_told() {
+        let file = |suffix: &str, text: &str| {
+            let file = tempfile::NamedTempFile::with_suffix(suffix).unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            file
+        };
+        let dates = file(".txt", "2020-01-01\n");
+        let after = ["--after", "2026-01-19T08:00", "--time-zone", "Europe/Berlin", "--no-proof"];
+        let text = said(&[&["--exclude", dates.path().to_str().unwrap()], after.as_slice()].concat()).unwrap();
+        assert!(
+            text.contains("lies within the load (2026-01-05 to 2026-01-19 Europe/Berlin): nothing is left out"),
+            "{text}"
+        );
+        let load = file(".csv", "timestamp,rps\n1767571200,1e300\n1767571260,1e300\n");
+        let error = said(&["--trace", load.path().to_str().unwrap()]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.contains("taken as absent, and 1 more"), "{error}");
+    }
+
+    #[test]
     fn an_event_is_a_window_of_its_date() {
         let sale = "flash sale,2026-01-23T18:00,2026-01-23T20:00,10";
         let text =
@@ -569,8 +619,10 @@ mod tests {
             (&["--event", "sale,noon,2026-01-23T20:00,10"], "noon"),
             (&["--event", "sale,2026-01-23T18:00,2026-01-23T20:00,-1"], "factor"),
             (&["--pod-capacity", "NaN"], "--pod-capacity"),
-            (&["--violating", "-1"], "violating_share"),
-            (&["--windows", "0"], "max_windows"),
+            (&["--violating", "-1"], "--violating -1: 0 to 20 percent"),
+            (&["--alone", "--violating", "150"], "--violating 150: "),
+            (&["--windows", "0"], "--windows 0: at least 1"),
+            (&["--after", "2026-01-19T08:00"], "--after: \"2026-01-19T08:00\" has no time zone"),
             (&["--price", "-1", "--no-proof"], "-1"),
             (&["--after", "noon", "--no-proof"], "--after"),
         ] {

@@ -26,7 +26,8 @@ use scaling_core::{
 use scaling_k8s::metrics_api::MetricsApi;
 use scaling_k8s::ownership::OwnershipPolicy;
 use scaling_k8s::vertical::{
-    Checked, Effect, HpaUsage, Pace, PodSizes, Refused, Resize, Simulation, Situation, Usage, check,
+    Checked, Effect, HpaUsage, Pace, PodSizes, Refused, Resize, Role, Simulation, Situation, Sizes, Usage, Violation,
+    check,
 };
 use scaling_k8s::{EffectPolicy, KubeHpaApplier, PodUsage, ResizeApplier, ResizeWay, Writer};
 use serde_json::Value;
@@ -55,8 +56,8 @@ struct Arguments {
     memory: Option<i32>,
     #[command(flatten)]
     used: Used,
-    /// The workload in the cluster.
-    #[arg(long, value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target, requires = "context")]
+    /// The workload in the cluster, or in FILE.
+    #[arg(long, value_name = "NAMESPACE/[KIND/]NAME[=HPA]", value_parser = target)]
     target: Option<Target>,
     /// The cluster, by its context in the kubeconfig.
     #[arg(long, value_name = "NAME", requires = "target")]
@@ -74,17 +75,20 @@ struct Arguments {
 /// Use of the pods, where no cluster tells it.
 #[derive(Args, Debug)]
 struct Used {
-    /// Highest CPU of the container in any pod.
-    #[arg(long, value_name = "QUANTITY", conflicts_with = "context")]
+    /// Pods that run, where the manifest does not say it: one beneath an HPA mostly leaves it out.
+    #[arg(long, value_name = "PODS", conflicts_with = "context", value_parser = clap::value_parser!(u32).range(1..))]
+    replicas: Option<u32>,
+    /// Highest CPU of the container in any pod, as 180m.
+    #[arg(long, value_name = "QUANTITY", conflicts_with = "context", value_parser = cpu)]
     highest_cpu: Option<Quantity>,
-    /// Highest memory of the container in any pod.
-    #[arg(long, value_name = "QUANTITY", conflicts_with = "context")]
+    /// Highest memory of the container in any pod, as 300Mi.
+    #[arg(long, value_name = "QUANTITY", conflicts_with = "context", value_parser = memory)]
     highest_memory: Option<Quantity>,
-    /// Mean CPU of a pod, all of its containers together. Without it the effect on the HPA is not known.
-    #[arg(long, value_name = "QUANTITY", conflicts_with = "context")]
+    /// Mean CPU of a pod, all of its containers together, as 140m. Without it the effect on the HPA is not known.
+    #[arg(long, value_name = "QUANTITY", conflicts_with = "context", value_parser = cpu)]
     mean_cpu: Option<Quantity>,
     /// Mean memory of a pod.
-    #[arg(long, value_name = "QUANTITY", conflicts_with = "context")]
+    #[arg(long, value_name = "QUANTITY", conflicts_with = "context", value_parser = memory)]
     mean_memory: Option<Quantity>,
 }
 
@@ -97,6 +101,26 @@ struct Extent {
     /// Stores the change.
     #[arg(long, requires = "context")]
     apply: bool,
+}
+
+/// An amount of CPU: cores, or thousandths as 140m.
+fn cpu(text: &str) -> Result<Quantity, String> {
+    amount(text, "no amount of CPU; one is written in thousandths of a core, as 140m, or in cores, as 0.5", |suffix| {
+        ["", "m", "u", "n"].contains(&suffix)
+    })
+}
+
+/// An amount of memory: bytes, or as 300Mi.
+fn memory(text: &str) -> Result<Quantity, String> {
+    amount(text, "no amount of memory; one is written as 300Mi or 1Gi, or in bytes", |suffix| {
+        !["m", "u", "n"].contains(&suffix)
+    })
+}
+
+fn amount(text: &str, what: &str, fits: impl Fn(&str) -> bool) -> Result<Quantity, String> {
+    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+    let read = text.parse::<Quantity>().ok().filter(|amount| amount.milli() > 0 && fits(suffix));
+    read.ok_or_else(|| format!("it is {what}"))
 }
 
 impl Arguments {
@@ -123,6 +147,9 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         return Err(Failure::input("nothing is to be changed (--cpu PERCENT, --memory PERCENT)"));
     }
     let (Some(context), Some(target)) = (&arguments.context, &arguments.target) else {
+        if arguments.target.is_some() && arguments.file.is_none() {
+            return Err(Failure::input("--target is a workload in a cluster (--context NAME), or in a file (FILE)"));
+        }
         return from_file(arguments, out);
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::failed)?;
@@ -208,39 +235,69 @@ fn approved(
 
 /// The same without a cluster: what would stand against it, and what the HPA would do.
 fn from_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
+    if arguments.extent.apply || arguments.extent.server_dry_run || arguments.force {
+        return Err(Failure::input(
+            "--apply, --server-dry-run and --force are for a workload in a cluster: --context NAME",
+        ));
+    }
     let file = arguments.file.clone().unwrap_or_else(|| examples::test_data("shop_workload.yaml"));
     let bad = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", examples::place(&file)));
     let text = String::from_utf8(examples::read(&file)?).map_err(|_| bad(&"not UTF-8"))?;
     let options = serde_saphyr::options! { with_snippet: false };
     let objects: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options).map_err(|error| bad(&error))?;
-    let of_kind = |kinds: &[&str]| objects.iter().find(|object| kinds.iter().any(|kind| object["kind"] == **kind));
-    let workload = of_kind(&["Deployment", "StatefulSet"]).ok_or_else(|| bad(&"no Deployment and no StatefulSet"))?;
+    let workload = workload(&objects, arguments.target.as_ref()).map_err(|error| bad(&error))?;
     let before = workload.pointer("/spec/template/spec").unwrap_or(&Value::Null);
     let before = PodSizes::of(before).map_err(|error| bad(&error))?;
-    let replicas = workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
-    let replicas = u32::try_from(replicas).map_err(|error| bad(&error))?;
+    let hpa = hpa_of(&objects, workload);
+    let replicas = match (arguments.used.replicas, workload.pointer("/spec/replicas").and_then(Value::as_u64)) {
+        (Some(given), _) => given,
+        (None, Some(written)) => u32::try_from(written).map_err(|error| bad(&error))?,
+        // What Kubernetes takes it for.
+        (None, None) if hpa.is_none() => 1,
+        (None, None) => {
+            return Err(bad(&"the manifest leaves the replicas to the HPA; say how many run: --replicas PODS"));
+        }
+    };
 
     let amount = |quantity: &Option<Quantity>| quantity.as_ref().map(Quantity::milli);
     let whole = |quantity: &Option<Quantity>, unit: i64| u64::try_from(amount(quantity)? / unit).ok();
-    let Used { highest_cpu, highest_memory, mean_cpu, mean_memory } = &arguments.used;
+    let Used { highest_cpu, highest_memory, mean_cpu, mean_memory, .. } = &arguments.used;
+    for (flag, resource, given, container) in [
+        ("highest-cpu", "cpu", highest_cpu, Some(arguments.container.as_str())),
+        ("highest-memory", "memory", highest_memory, Some(arguments.container.as_str())),
+        ("mean-cpu", "cpu", mean_cpu, None),
+        ("mean-memory", "memory", mean_memory, None),
+    ] {
+        if let Some(used) = amount(given) {
+            believable(&before, container, resource, used).map_err(|why| Failure::input(format!("--{flag}: {why}")))?;
+        }
+    }
     let used = Usage { cpu_millicores: whole(highest_cpu, 1), memory_bytes: whole(highest_memory, 1000) };
     let resize = Resize::new(&arguments.container, arguments.change());
     let checked: Result<Checked, Refused> = check(&before, &resize, &Situation::new(replicas, used));
-    let checked = checked.map_err(Failure::failed)?;
-    for resource in ["cpu", "memory"] {
-        let (old, new) = (checked.old.requests.get(resource), checked.new.requests.get(resource));
-        if let (Some(old), Some(new)) = (old, new.filter(|_| old != new)) {
-            writeln!(
-                out,
-                "requests.{resource} of {}: {} -> {}",
-                checked.container,
-                told(resource, old),
-                told(resource, new)
-            )?;
+    let checked = checked.map_err(|refused| match refused.violations.as_slice() {
+        [Violation::NoContainer { .. }] => {
+            let known = before.containers().iter().filter(|container| container.role != Role::Init);
+            let known: Vec<_> = known.map(|container| container.name.as_str()).collect();
+            bad(&format!("{refused}; there are: {}", known.join(", ")))
+        }
+        _ => Failure::failed(refused),
+    })?;
+    let parts = [
+        ("requests", &checked.old.requests, &checked.new.requests),
+        ("limits", &checked.old.limits, &checked.new.limits),
+    ];
+    for (part, old, new) in parts {
+        for resource in ["cpu", "memory"] {
+            let (old, new) = (old.get(resource), new.get(resource));
+            if let (Some(old), Some(new)) = (old, new.filter(|_| old != new)) {
+                let (container, old, new) = (&checked.container, told(resource, old), told(resource, new));
+                writeln!(out, "{part}.{resource} of {container}: {old} -> {new}")?;
+            }
         }
     }
     writeln!(out, "the pod stays {}", checked.qos)?;
-    let Some(hpa) = of_kind(&["HorizontalPodAutoscaler"]) else {
+    let Some(hpa) = hpa else {
         return Ok(writeln!(out, "no HPA in the file\nplan: no cluster was asked (--context NAME)")?);
     };
     let spec: HpaSpec = serde_json::from_value(hpa["spec"].clone()).map_err(|error| bad(&error))?;
@@ -261,6 +318,67 @@ fn from_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure>
         return Err(Failure::failed(format!("in a cluster it would be refused: {hazard} (--force)")));
     }
     Ok(writeln!(out, "plan: no cluster was asked (--context NAME)")?)
+}
+
+/// The workload that is meant: the one of the target, or the only one.
+fn workload<'a>(objects: &'a [Value], target: Option<&Target>) -> Result<&'a Value, String> {
+    let all = objects.iter().filter(|object| object["kind"] == "Deployment" || object["kind"] == "StatefulSet");
+    let all: Vec<&Value> = all.collect();
+    let text = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let is_meant = |object: &&&Value| {
+        target.is_none_or(|target| {
+            let namespace = text(object, "/metadata/namespace");
+            text(object, "/kind").as_ref() == Some(&target.kind)
+                && text(object, "/metadata/name").as_ref() == Some(&target.name)
+                && namespace.is_none_or(|namespace| namespace == target.namespace)
+        })
+    };
+    let known: Vec<_> = all
+        .iter()
+        .map(|object| [text(object, "/kind"), text(object, "/metadata/name")].map(Option::unwrap_or_default).join(" "))
+        .collect();
+    match (all.iter().filter(is_meant).collect::<Vec<_>>().as_slice(), target) {
+        ([one], _) => Ok(one),
+        _ if all.is_empty() => Err("no Deployment and no StatefulSet".to_owned()),
+        ([], Some(target)) => Err(format!("it does not hold {target}; there are: {}", known.join(", "))),
+        _ => {
+            Err(format!("it holds several workloads; say which (--target NAMESPACE/[KIND/]NAME): {}", known.join(", ")))
+        }
+    }
+}
+
+/// The HPA that scales a workload.
+fn hpa_of<'a>(objects: &'a [Value], workload: &Value) -> Option<&'a Value> {
+    let mut hpas = objects.iter().filter(|object| object["kind"] == "HorizontalPodAutoscaler");
+    hpas.find(|hpa| {
+        let scaled = &hpa["spec"]["scaleTargetRef"];
+        scaled["kind"] == workload["kind"] && scaled["name"] == workload["metadata"]["name"]
+    })
+}
+
+/// Most that is used of a request where no limit holds it: more was meant in another unit.
+const MOST_USED: i64 = 100;
+
+/// Refuses a use that no container with such limits can have.
+fn believable(pod: &PodSizes, container: Option<&str>, resource: &str, used: i64) -> Result<(), String> {
+    let running = pod.containers().iter().filter(|other| other.role != Role::Init);
+    let counted: Vec<_> = running.filter(|other| container.is_none_or(|name| name == other.name)).collect();
+    let sum = |part: fn(&Sizes) -> &Resources| {
+        let mut each = counted.iter().map(|other| part(&other.sizes).get(resource));
+        each.try_fold(0_i64, |sum, amount| Some(sum.saturating_add(amount?))).filter(|sum| *sum > 0)
+    };
+    let whose = container.unwrap_or("a pod");
+    match (sum(|sizes| &sizes.limits), sum(|sizes| &sizes.requests)) {
+        (Some(limit), _) if used > limit => {
+            Err(format!("{} is above the limit of {whose}, {}", told(resource, used), told(resource, limit)))
+        }
+        (None, Some(request)) if used / MOST_USED >= request => Err(format!(
+            "{} is more than {MOST_USED} times what {whose} requests, {}; is it the right unit?",
+            told(resource, used),
+            told(resource, request)
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// An amount for people: millicores, or whole MiB.
@@ -309,6 +427,52 @@ mod tests {
         assert!(output(&["--cpu", "0", "--memory", "0"]).unwrap_err().starts_with("2: nothing is to be changed"));
         assert!(output(&["no_such_file.yaml"]).unwrap_err().starts_with("2: no_such_file.yaml: "));
         assert!(output(&["--apply"]).unwrap_err().contains("--context"));
+    }
+
+    const TIGHT: &str = "\
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec: {template: {spec: {containers: [
+  {name: app, resources: {requests: {cpu: 200m, memory: 256Mi}, limits: {cpu: 300m, memory: 512Mi}}},
+  {name: proxy, resources: {requests: {cpu: 50m}}}]}}}
+---
+kind: HorizontalPodAutoscaler
+metadata: {name: web, namespace: shop}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  maxReplicas: 20
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]
+";
+
+    #[test]
+    fn limits_replicas_target_and_use_are_looked_at() {
+        let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        std::fs::write(file.path(), TIGHT).unwrap();
+        let path = file.path().to_str().unwrap();
+        let error = output(&[path, "--mean-cpu", "150m"]).unwrap_err();
+        assert!(error.starts_with("2: ") && error.ends_with("say how many run: --replicas PODS"), "{error}");
+        let with = |more: &[&str]| output(&[&[path, "--replicas", "4"], more].concat());
+        let text = with(&["--mean-cpu", "150m", "--target", "shop/web"]).unwrap();
+        for part in ["requests.cpu of app: 200m -> 300m", "limits.cpu of app: 300m -> 450m", "at 4 replicas"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        for (given, what) in [
+            (&["--target", "shop/api"][..], "2: "),
+            (&["--target", "bank/web"], "it does not hold bank/Deployment/web; there are: Deployment web"),
+            (&["--mean-cpu", "175Mi"], "no amount of CPU"),
+            (&["--mean-cpu=-5m"], "no amount of CPU"),
+            (&["--mean-cpu", "0"], "no amount of CPU"),
+            (&["--mean-memory", "300m"], "no amount of memory"),
+            (&["--mean-cpu", "175"], "--mean-cpu: 175000m is more than 100 times what a pod requests, 250m"),
+            (&["--highest-cpu", "301m"], "--highest-cpu: 301m is above the limit of app, 300m"),
+            (&["--container", "nope"], "there are: app, proxy"),
+            (&["--apply"], "are for a workload in a cluster: --context NAME"),
+        ] {
+            let error = with(given).unwrap_err();
+            assert!(error.contains(what) && !error.starts_with("1: "), "{error}");
+        }
+        let error = output(&["--target", "shop/web"]).unwrap_err();
+        assert!(error.starts_with("2: --target is a workload in a cluster (--context NAME), or in a file"), "{error}");
     }
 
     struct Nothing;

@@ -117,8 +117,13 @@ mod entry {
     ///
     /// # Errors
     /// [`Failure::Input`], always.
-    pub fn records_replay(_: &Setup<'_>, _: &Path) -> Result<(), Failure> {
-        Err(left_out())
+    pub fn records_replay(_: &Setup<'_>, path: &Path) -> Result<(), Failure> {
+        let place = crate::place(path);
+        let what = if path.is_dir() { "a folder" } else { "it" };
+        Err(Failure::input(format!(
+            "{place}: {what} is taken for the records of a live run, which the program runs again when it is built with: cargo run \
+             --release --features live --example autoscale -- …; metrics are in a file"
+        )))
     }
 }
 

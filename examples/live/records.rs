@@ -79,7 +79,7 @@ pub fn replayed(setup: &Setup<'_>, path: &Path, tell: &Tell) -> Result<(), Failu
         }
     }
     if runs.is_empty() {
-        return Err(bad(&"nothing in it says which engine decided"));
+        return Err(bad(&"no records of a live run: nothing in it says which engine decided (metrics are in a file)"));
     }
     let targets: BTreeSet<&Target> = runs.iter().flat_map(|run| run.records.keys()).collect();
     if targets.is_empty() {

@@ -32,6 +32,13 @@ impl Extent {
     }
 }
 
+/// Image of CronJobs that are only printed, where none is given. It exists nowhere.
+pub const PLACEHOLDER_IMAGE: &str = "registry.example/kubectl-with-time-zones:1.37";
+
+/// Tells that the image of CronJobs is a placeholder.
+pub const IS_PLACEHOLDER: &str = "the image of the jobs is a placeholder that exists nowhere; name one with kubectl, a shell, date and the time \
+                                  zones in /usr/share/zoneinfo: --image IMAGE";
+
 /// The extent to which a change was carried out.
 pub fn carried_out(mode: ApplyMode) -> &'static str {
     match mode {

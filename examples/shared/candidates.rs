@@ -15,10 +15,11 @@ use crate::Failure;
 use crate::manifest::HpaArguments;
 
 /// Names that `--engine` takes, for its help and its errors.
-pub const ENGINES: &str = "hpa[:PERCENT[/SECONDS[/TOLERANCE]]], hpa:FILE.yaml[#NAME], kpa[:PERCENT], rules[:PERCENT], \
-                           rules:FILE.json, tracking[:PERCENT], predictive[:PERCENT], schedule[:PERCENT], and rules@HPA, kpa@HPA, \
-                           schedule@HPA or predictive@HPA for an engine that moves the bounds of an HPA, as predictive@hpa:95/60 or \
-                           predictive@hpa:FILE.yaml; SECONDS is the \
+pub const ENGINES: &str = "hpa[:PERCENT[/SECONDS[/TOLERANCE]]], kpa[:PERCENT], rules[:PERCENT], tracking[:PERCENT], schedule[:PERCENT] \
+                           with the utilization that is aimed for, predictive[:PERCENT] with the share of requests that may be too late \
+                           or lost (1 by default, at most 20), hpa:FILE.yaml[#NAME], rules:FILE.json, and rules@HPA, kpa@HPA or \
+                           predictive@HPA for an engine that moves the bounds of an HPA, as predictive@hpa:95/60 or \
+                           predictive@hpa:FILE.yaml, and schedule@hpa[:PERCENT...], which takes no file; SECONDS is the \
                            stabilizationWindowSeconds of its scaleDown (300 by default), TOLERANCE that of its scaleDown in percent \
                            (10 by default)";
 
@@ -61,7 +62,8 @@ fn lack(name: &str, scenario: &Scenario) -> Option<&'static str> {
 pub type EngineRecipe = Arc<dyn Fn() -> Result<Box<dyn DecisionEngine>, InvalidSetting> + Send + Sync>;
 
 /// Names that [`engine`] takes.
-pub const BOUND_MOVERS: &str = "predictive[:PERCENT], rules[:PERCENT], rules:FILE.json";
+pub const BOUND_MOVERS: &str = "predictive[:PERCENT] with the share of requests that may be too late or lost (at most 20), \
+                                rules[:PERCENT] with the utilization that is aimed for, rules:FILE.json";
 
 /// Finds an engine that moves the bounds of an HPA.
 ///
@@ -72,8 +74,7 @@ pub fn engine(text: &str) -> Result<EngineRecipe, Failure> {
     match (name, parameter) {
         ("predictive", None) => Ok(Arc::new(|| Ok(Box::new(PredictiveEngine::new(PredictiveConfig::default())?)))),
         ("predictive", Some(share)) => {
-            let share = percent(text, share)? / 100.0;
-            predictive(share).map_err(|error| bad(text, error))?;
+            let share = violating(text, percent(text, share)?)?;
             Ok(Arc::new(move || Ok(Box::new(predictive(share)?))))
         }
         ("rules", parameter) => {
@@ -91,7 +92,7 @@ pub fn engine(text: &str) -> Result<EngineRecipe, Failure> {
 pub fn live_predictive(text: &str) -> Result<Option<PredictiveEngine>, Failure> {
     let share = match text.split_once(':') {
         None if text == "predictive" => return predictive(0.01).map(Some).map_err(|error| bad(text, error)),
-        Some(("predictive", share)) => percent(text, share)? / 100.0,
+        Some(("predictive", share)) => violating(text, percent(text, share)?)?,
         _ => return Ok(None),
     };
     predictive(share).map(Some).map_err(|error| bad(text, error))
@@ -118,19 +119,23 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
     let written = parameter;
     // The rules take a file as their parameter, which is read where they are made.
     let parameter = parameter.filter(|file| !(name == "rules" && is_file(file)));
-    let parameter = parameter.map(|parameter| percent(text, parameter)).transpose()?;
+    let read = if (hpa, name) == (None, "hpa") { target } else { percent };
+    let parameter = parameter.map(|parameter| read(text, parameter)).transpose()?;
     let made = match (hpa, name) {
         (None, "hpa") => Candidate::hpa_on_cpu(whole(text, parameter.unwrap_or(70.0))?),
         (None, "kpa") => Candidate::kpa(parameter.unwrap_or(70.0) / 100.0),
         (None, "rules") => rules(text, written)?,
         (None, "tracking") => tracking(text, parameter)?,
         (None, "predictive") => {
-            let share = parameter.unwrap_or(1.0) / 100.0;
+            let share = violating(text, parameter.unwrap_or(1.0))?;
             Candidate::direct("predictive", move |_| Ok(Driver::direct(predictive(share)?)))
         }
         (None, "schedule") => {
             let percent = whole(text, parameter.unwrap_or(SCHEDULE_PERCENT))?;
             schedule(percent, Tz::UTC, Beneath { percent, window: None, tolerance: None })
+        }
+        (Some(hpa), "schedule") if hpa_file(hpa).is_some() => {
+            return Err(bad(text, "a schedule is for an HPA on CPU, and takes none from a file: schedule@hpa:PERCENT"));
         }
         (Some(hpa), "schedule") if parameter.is_none() => {
             let beneath = Beneath::of(text, hpa)?;
@@ -141,7 +146,7 @@ pub fn candidate(text: &str, hpas: &HpaArguments) -> Result<Candidate, Failure> 
             over(text, hpa, hpas, move |_| Ok(Driver::bounds(RuleBasedEngine::new(config.clone())?)))?
         }
         (Some(hpa), "predictive") => {
-            let share = parameter.unwrap_or(1.0) / 100.0;
+            let share = violating(text, parameter.unwrap_or(1.0))?;
             over(text, hpa, hpas, move |_| Ok(Driver::bounds(predictive(share)?)))?
         }
         (Some(hpa), "kpa") => {
@@ -279,6 +284,23 @@ fn percent(text: &str, parameter: &str) -> Result<f64, Failure> {
     number.ok_or_else(|| bad(text, format!("{parameter:?} is not a percentage above 0 and at most 1000")))
 }
 
+/// Reads the target of an HPA on CPU; what is no number was meant as a file.
+fn target(text: &str, parameter: &str) -> Result<f64, Failure> {
+    if parameter.trim().parse::<f64>().is_err() {
+        let what = format!("{parameter:?} is no percentage, and no manifest either: FILE.yaml, FILE.yml or FILE.json");
+        return Err(bad(text, what));
+    }
+    percent(text, parameter)
+}
+
+/// The share of requests that the predictive engine may let violate, of a percentage.
+fn violating(text: &str, percent: f64) -> Result<f64, Failure> {
+    let share = percent / 100.0;
+    let what =
+        "% of the requests may be too late or lost: 0.01 to 20; the target of an HPA beneath is predictive@hpa:PERCENT";
+    predictive(share).map(|_| share).map_err(|_| bad(text, format!("{percent} {what}")))
+}
+
 #[allow(clippy::cast_possible_truncation)] // at most 1000
 fn whole(text: &str, percent: f64) -> Result<i32, Failure> {
     if percent.fract() == 0.0 && percent >= 1.0 {
@@ -310,7 +332,8 @@ fn rules_config(text: &str, parameter: Option<&str>) -> Result<RuleConfig, Failu
         None => {}
         Some(file) if is_file(file) => {
             let place = |what: &dyn std::fmt::Display| Failure::input(format!("{file}: {what}"));
-            config = serde_json::from_slice(&crate::read(Path::new(file))?).map_err(|error| place(&error))?;
+            config = serde_json::from_slice(crate::unmarked(&crate::read(Path::new(file))?))
+                .map_err(|error| place(&error))?;
             config.validate().map_err(|error| place(&error))?;
         }
         Some(target) => {
@@ -361,7 +384,7 @@ impl Beneath {
     /// Reads `PERCENT`, `PERCENT/SECONDS` or `PERCENT/SECONDS/TOLERANCE`, within what the API server takes.
     fn new(text: &str, parameter: &str) -> Result<Self, Failure> {
         let mut parts = parameter.splitn(3, '/');
-        let percent = whole(text, percent(text, parts.next().unwrap_or_default())?)?;
+        let percent = whole(text, target(text, parts.next().unwrap_or_default())?)?;
         let mut number = |most: u32, what: &str| {
             let read = |part: &str| {
                 let number = part.parse::<u32>().ok().filter(|number| *number <= most);
@@ -472,6 +495,11 @@ mod tests {
             ("rules@hpa:70/60/101", "\"101\" is not a tolerance"),
             ("rules@hpa:70/60/0/0", "\"0/0\" is not a tolerance"),
             ("hpa:nowhere.yaml", "nowhere.yaml"),
+            ("hpa:folder", "\"folder\" is no percentage, and no manifest either: FILE.yaml"),
+            ("rules@hpa:load.csv", "\"load.csv\" is no percentage, and no manifest"),
+            ("schedule@hpa:web.yaml", "takes none from a file: schedule@hpa:PERCENT"),
+            ("predictive:70", "70 % of the requests may be too late or lost: 0.01 to 20"),
+            ("predictive:70@hpa", "the target of an HPA beneath is predictive@hpa:PERCENT"),
             ("predictive@hpa:nowhere.yaml", "nowhere.yaml: "),
             ("rules:nowhere.json", "nowhere.json"),
             ("rules:nowhere.json@hpa", "nowhere.json: "),

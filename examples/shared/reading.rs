@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Args;
 use scaling_core::backtest::Trace;
 use scaling_core::backtest::is_dated;
-use scaling_core::chrono::{DateTime, Offset, TimeZone, Utc};
-use scaling_core::source::parse::{ColumnMapping, Note, Reader, Reading};
-use scaling_schedule::Tz;
+use scaling_core::chrono::{DateTime, NaiveDateTime, Offset, TimeZone, Utc};
+use scaling_core::source::parse::{self, ColumnMapping, Note, Reader, Reading};
+use scaling_schedule::{Schedule, Tz};
 
 use crate::Failure;
 
@@ -50,6 +50,23 @@ impl ReadingArguments {
     /// the data, so that it is right for what comes next. Days before a change of the clocks are an hour beside it.
     pub fn utc_offset_seconds(&self, end: DateTime<Utc>) -> i32 {
         self.zone().offset_from_utc_datetime(&end.naive_utc()).fix().local_minus_utc()
+    }
+
+    /// Reads the instant of an option. One without a zone is by the clock of the zone that is given, else of `usual`.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] with the option if it is none, or no zone is known for it.
+    pub fn instant(&self, option: &str, text: &str, usual: Option<Tz>) -> Result<DateTime<Utc>, Failure> {
+        let forms = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"];
+        let local = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text.trim(), form).ok());
+        match (local, self.time_zone.or(usual)) {
+            (Some(local), Some(zone)) => {
+                let at = zone.from_local_datetime(&local).earliest();
+                let at = at.ok_or_else(|| Failure::input(format!("{option}: the clock of {zone} never shows {text}")));
+                at.map(|at| at.to_utc())
+            }
+            _ => parse::instant(text).map_err(|error| Failure::input(format!("{option}: {error} (--time-zone)"))),
+        }
     }
 
     /// Makes the reader.
@@ -113,7 +130,20 @@ pub fn note(note: &Note) -> String {
     format!("note: {note}")
 }
 
-fn zone(text: &str) -> Result<Tz, String> {
+/// Reads a schedule in JSON, as the library writes it.
+///
+/// # Errors
+/// [`Failure::Input`] with the file and what is wrong in it.
+pub fn schedule(path: &Path) -> Result<Schedule, Failure> {
+    let read = serde_json::from_slice(crate::unmarked(&crate::read(path)?));
+    read.map_err(|error| Failure::input(format!("{}: {error}", crate::place(path))))
+}
+
+/// Reads the name of a time zone.
+///
+/// # Errors
+/// What names there are.
+pub fn zone(text: &str) -> Result<Tz, String> {
     text.parse()
         .map_err(|_| "there is no such zone; names are those of the IANA database, as Europe/Berlin or UTC".to_owned())
 }
@@ -149,6 +179,18 @@ mod tests {
             "note: data from Mon 2026-01-05 05:30 to Mon 2026-01-05 05:32 Asia/Kolkata"
         );
         assert!(super::zone("Berlin").unwrap_err().contains("IANA"));
+    }
+
+    #[test]
+    fn an_instant_without_a_zone_is_by_the_clock_in_use() {
+        let read = |zone, text: &str, usual: Option<Tz>| arguments(zone, &[]).instant("--at", text, usual);
+        let at = read(Some("Europe/Berlin"), "2026-01-22T19:00", None).unwrap();
+        assert_eq!(at.to_rfc3339(), "2026-01-22T18:00:00+00:00");
+        assert_eq!(read(None, "2026-01-22 19:00:00", Some(Tz::Europe__Berlin)).unwrap(), at);
+        assert_eq!(read(Some("Asia/Kolkata"), "2026-01-22T18:00:00Z", None).unwrap(), at);
+        let error = |zone, text: &str| read(zone, text, None).unwrap_err().to_string();
+        assert!(error(None, "2026-01-22T19:00").starts_with("--at: ") && error(None, "noon").contains("noon"));
+        assert!(error(Some("Europe/Berlin"), "2026-03-29T02:30").ends_with("never shows 2026-03-29T02:30"));
     }
 
     #[test]

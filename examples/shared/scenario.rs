@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use scaling_core::backtest::{BacktestError, Candidate, ClusterError, ClusterModel, DemandBasis, Scenario, Trace};
-use scaling_core::source::parse::SampleTime;
+use scaling_core::source::parse::{Note, SampleTime};
 use scaling_core::stats::significant;
-use scaling_core::{Bounds, HardLimits, ScalingMetrics, SignalKind, WorkloadFacts};
+use scaling_core::{Bounds, HardLimits, InvalidSetting, ScalingMetrics, SignalKind, WorkloadFacts};
 
 use crate::Failure;
 use crate::manifest::{self, HpaArguments};
@@ -107,6 +107,7 @@ impl ScenarioArguments {
         judged: &[&str],
         out: &mut impl Write,
     ) -> Result<Vec<Scenario>, Failure> {
+        self.validate()?;
         let shop_history = [crate::shop_history()];
         let traces = if traces.is_empty() { &shop_history } else { traces };
         self.hpas.check_names(candidates)?;
@@ -256,7 +257,7 @@ impl ScenarioArguments {
             ..ClusterModel::default()
         };
         let model = self.without.iter().fold(model, |model, signal| model.without(*signal));
-        model.validate().map_err(Failure::input)?;
+        model.validate().map_err(by_flag)?;
         Ok(model)
     }
 
@@ -273,9 +274,16 @@ impl ScenarioArguments {
             return Err(bad(&"nothing arrives in it"));
         }
         if let (None, [_, ..]) = (self.pods_at_peak, judged) {
+            let doubts = trace.notes().iter().filter(|note| matches!(note, Note::Doubtful { .. }));
+            let doubts: Vec<_> = doubts.map(ToString::to_string).collect();
+            let why = match doubts.as_slice() {
+                [] => " (CPU, pods and request rate together would)".to_owned(),
+                doubts => format!(": {}. Or", doubts.join("; ")),
+            };
+            let say = if doubts.is_empty() { "; say what a pod serves" } else { " say what a pod serves" };
             return Err(bad(&format!(
-                "nothing in it tells what a pod of {} serves (CPU, pods and request rate together would); say what a pod serves: \
-                 --pod-capacity REQUESTS_PER_SECOND, or --pods-at-peak N to scale the load",
+                "nothing in it tells what a pod of {} serves{why}{say}: --pod-capacity REQUESTS_PER_SECOND, or --pods-at-peak N to \
+                 scale the load",
                 judged.join(" or ")
             )));
         }
@@ -295,6 +303,20 @@ impl ScenarioArguments {
         )?;
         Ok(trace.scaled(factor))
     }
+}
+
+/// Names the flag of a setting that cannot be.
+fn by_flag(error: InvalidSetting) -> Failure {
+    let flag = match error.field {
+        "sync_period" => "sync".to_owned(),
+        "scrape_period" => "scrape".to_owned(),
+        "metrics_lag" => "lag".to_owned(),
+        "metrics_window" => "window".to_owned(),
+        "pod_failures_per_day" => "failures".to_owned(),
+        "metrics" => "metric".to_owned(),
+        field => field.replace('_', "-"),
+    };
+    Failure::input(format!("--{flag} is {}; it must be {}", error.value, error.must))
 }
 
 /// Reads a time of an option, in seconds.
