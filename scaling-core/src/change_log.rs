@@ -13,12 +13,13 @@ use crate::bounds::Bounds;
 use crate::decision::Floor;
 use crate::guard::{LastChanges, RemovalBudget};
 use crate::metrics::{Observation, SignalSet};
+use crate::moment::Moment;
 use crate::policy::BoundsChange;
 use crate::record::{DecisionRecord, Outcome, Step};
 use crate::state::{ApplyMode, HpaState};
 use crate::target::Target;
 
-/// Time for which pods that were let go are remembered for the fleet-wide budget, and an instant that lies ahead of the clock.
+/// Time for which pods that were let go are remembered for the fleet-wide budget.
 const KEPT: TimeDelta = TimeDelta::seconds(RemovalBudget::LONGEST_WINDOW.as_secs().cast_signed());
 /// Entries about pods that were let go that are kept in any case.
 const RELEASES: usize = 1000;
@@ -112,42 +113,8 @@ impl Last {
     }
 
     fn instants(self) -> LastChanges {
-        let instant = |moment: Option<Moment>| moment.map(Moment::instant);
+        let instant = |moment: Option<Moment>| moment.map(|moment| moment.instant());
         LastChanges { grown: instant(self.grown), shrunk: instant(self.shrunk), resized: instant(self.resized) }
-    }
-}
-
-/// Moment of a change, by a clock that may jump.
-///
-/// A moment that lies ahead of the clock counts as the instant at which that was found, so that a clock that was a day ahead for one
-/// tick holds nothing back for a day. The instant itself is kept, since it may be the present clock that is behind for one tick; once it has been
-/// ahead for an hour, it is believed no longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Moment {
-    at: DateTime<Utc>,
-    found_ahead: Option<DateTime<Utc>>,
-}
-
-impl Moment {
-    fn new(at: DateTime<Utc>) -> Self {
-        Self { at, found_ahead: None }
-    }
-
-    fn look(&mut self, now: DateTime<Utc>) {
-        if self.at <= now {
-            self.found_ahead = None;
-            return;
-        }
-        let found = self.found_ahead.map_or(now, |found| found.min(now));
-        *self = if now.signed_duration_since(found) < KEPT {
-            Self { at: self.at, found_ahead: Some(found) }
-        } else {
-            Self::new(found)
-        };
-    }
-
-    fn instant(self) -> DateTime<Utc> {
-        self.found_ahead.unwrap_or(self.at)
     }
 }
 
@@ -288,8 +255,7 @@ impl ChangeLog {
     /// Takes in a reading of the HPA: settles a write of which nobody knew, and tells the owner's bounds from ours.
     pub(crate) fn settle(&mut self, target: &Arc<Target>, state: HpaState, now: DateTime<Utc>) -> HpaState {
         for ((moment, _), (counted, _)) in self.released.iter_mut().zip(&mut self.counted) {
-            moment.look(now);
-            *counted = moment.instant();
+            *counted = moment.look(now);
         }
         self.asked += 1;
         if state.resting_is_known && state.resting != state.bounds {
@@ -387,7 +353,7 @@ impl ChangeLog {
 
     /// Pods that were not let go after all.
     fn refund(&mut self, at: DateTime<Utc>, pods: u32) {
-        let known = self.released.iter().rposition(|(moment, released)| (moment.at, *released) == (at, pods));
+        let known = self.released.iter().rposition(|(moment, released)| (moment.noted(), *released) == (at, pods));
         if let Some(place) = known {
             self.released.remove(place);
             self.counted.remove(place);

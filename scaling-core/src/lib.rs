@@ -27,6 +27,7 @@ pub mod http;
 #[cfg(feature = "live")]
 pub mod live;
 pub mod metrics;
+pub mod moment;
 pub mod plan;
 pub mod policy;
 pub mod recommend;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use super::{Change, Guard, GuardContext, RemovalBudget, Verdict};
+use crate::moment::Moment;
 
 /// The share of a [`RemovalBudget`] that goes with the shards that a replica holds, so that all replicas together let no more pods go in a
 /// window than the budget has, whoever holds what.
@@ -34,7 +35,7 @@ pub struct BudgetShare {
     budget: RemovalBudget,
     shards: u32,
     /// Shards that are held, and since when. Short locks.
-    held: Arc<Mutex<BTreeMap<u32, DateTime<Utc>>>>,
+    held: Arc<Mutex<BTreeMap<u32, Moment>>>,
 }
 
 impl BudgetShare {
@@ -46,9 +47,13 @@ impl BudgetShare {
     /// Says which shards are held now: all of them. Numbers beyond the last are no shards.
     pub fn hold(&self, shards: impl IntoIterator<Item = u32>, now: DateTime<Utc>) {
         let mut held = self.held();
-        // A clock that was ahead when a shard was taken is not waited for.
-        let since = |shard: u32| held.get(&shard).map_or(now, |since| (*since).min(now));
-        let present: BTreeMap<u32, DateTime<Utc>> =
+        // A clock that was ahead when a shard was taken is not waited for, and one that is behind for a look makes no shard older.
+        let since = |shard: u32| {
+            let mut since = held.get(&shard).copied().unwrap_or(Moment::new(now));
+            since.look(now);
+            since
+        };
+        let present: BTreeMap<u32, Moment> =
             shards.into_iter().filter(|shard| *shard < self.shards).map(|shard| (shard, since(shard))).collect();
         *held = present;
     }
@@ -57,7 +62,7 @@ impl BudgetShare {
     pub fn pods(&self, now: DateTime<Utc>) -> u32 {
         let window = self.budget.window();
         let held = self.held();
-        let usable = held.iter().filter(|(_, since)| now.signed_duration_since(**since) >= window);
+        let usable = held.iter().filter(|(_, since)| now.signed_duration_since(since.instant()) >= window);
         // The parts of all shards sum up to the pods.
         usable.map(|(shard, _)| self.up_to(shard + 1) - self.up_to(*shard)).sum()
     }
@@ -68,7 +73,7 @@ impl BudgetShare {
         u32::try_from(pods).unwrap_or(u32::MAX)
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<u32, DateTime<Utc>>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<u32, Moment>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,6 +108,12 @@ mod tests {
         share.hold([0], at(86_400));
         share.hold([0], at(0));
         assert_eq!((share.pods(at(599)), share.pods(at(600))), (0, 100));
+        // One that is behind for a look brings the part no sooner.
+        let behind = BudgetShare::new(RemovalBudget::default(), 1);
+        for second in [0, -300, 100] {
+            behind.hold([0], at(second));
+        }
+        assert_eq!((behind.pods(at(599)), behind.pods(at(600))), (0, 100));
         share.hold([1, 7], at(700));
         assert_eq!(share.pods(at(9000)), 0, "given up, and none that is not there");
     }

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::absence::lowers_nothing;
 use super::{Change, Guard, GuardContext, Verdict};
 use crate::metrics::{Observation, ScalingMetrics, SignalSet};
+use crate::moment::Moment;
 use crate::setting::InvalidSetting;
 use crate::target::Target;
 
@@ -54,7 +55,7 @@ struct Workload {
     /// Signals ever seen of it, for a source that does not say what it delivers.
     ever: SignalSet,
     /// None while it has its signals, or never had them.
-    lost: Option<DateTime<Utc>>,
+    lost: Option<Moment>,
     was_whole: bool,
     /// Another replica sees it now: it does not count here until it is seen again.
     away: bool,
@@ -66,7 +67,7 @@ struct Frozen {
     /// Most workloads that were lost at once.
     worst: usize,
     /// Since when nobody is waited for, because all were handed over.
-    alone: Option<DateTime<Utc>>,
+    alone: Option<Moment>,
 }
 
 impl Default for FleetFreeze {
@@ -176,8 +177,10 @@ impl FleetFreeze {
     }
 
     fn judge(&self, fleet: &mut Fleet, now: DateTime<Utc>) {
-        // A loss by a clock that was ahead counts as one of now.
-        let lately = |lost: DateTime<Utc>| now.signed_duration_since(lost) < self.window;
+        fleet.workloads.values_mut().filter_map(|workload| workload.lost.as_mut()).for_each(|lost| {
+            lost.look(now);
+        });
+        let lately = |lost: Moment| now.signed_duration_since(lost.instant()) < self.window;
         let lost =
             || fleet.workloads.iter().filter(|(_, workload)| !workload.away && workload.lost.is_some_and(lately));
         if fleet.frozen.is_none() {
@@ -193,8 +196,8 @@ impl FleetFreeze {
         let count = fleet.lost.len();
         if let Some(frozen) = &mut fleet.frozen {
             frozen.worst = frozen.worst.max(count);
-            frozen.alone = (frozen.worst == 0).then(|| frozen.alone.unwrap_or(now));
-            if frozen.alone.is_some_and(|alone| now.signed_duration_since(alone) >= self.window) {
+            frozen.alone = (frozen.worst == 0).then(|| frozen.alone.unwrap_or(Moment::new(now)));
+            if frozen.alone.as_mut().is_some_and(|alone| now.signed_duration_since(alone.look(now)) >= self.window) {
                 fleet.frozen = None;
             }
         }
@@ -233,7 +236,7 @@ impl Fleet {
                 self.lost.remove(target);
             }
             Sight::Lost if workload.was_whole && (returns || workload.lost.is_none()) => {
-                workload.lost = workload.lost.or(Some(now));
+                workload.lost = workload.lost.or(Some(Moment::new(now)));
                 if is_frozen {
                     self.lost.insert(target.clone());
                 }
@@ -342,6 +345,26 @@ mod tests {
         assert_eq!(freeze.frozen(), Some((at(1), 8)), "they came back without their signals");
         (0..8).for_each(|nth| freeze.hand_over(&target(nth)));
         for (minute, frozen) in [(4, true), (13, true), (14, false)] {
+            freeze.saw([(&target(8), Sight::Whole), (&target(9), Sight::Whole)], at(minute));
+            assert_eq!(freeze.frozen().is_some(), frozen, "{minute}");
+        }
+    }
+
+    #[test]
+    fn losses_by_a_clock_that_was_ahead_are_of_the_window_in_which_it_is_right_again() {
+        let freeze = FleetFreeze::default();
+        see(&freeze, 20, &[], 0);
+        see(&freeze, 20, &[0, 1, 2, 3], 1000);
+        see(&freeze, 20, &[0, 1, 2, 3], 1);
+        see(&freeze, 20, &[0, 1, 2, 3], 10);
+        see(&freeze, 20, &[0, 1, 2, 3, 4], 11);
+        assert_eq!(freeze.frozen(), None, "ten minutes later it is one loss, not five");
+        // The end of a freeze with nobody to wait for.
+        let freeze = FleetFreeze::default();
+        see(&freeze, 10, &[], 0);
+        see(&freeze, 10, &(0..8).collect::<Vec<_>>(), 1);
+        (0..8).for_each(|nth| freeze.hand_over(&target(nth)));
+        for (minute, frozen) in [(1000, true), (2, true), (11, true), (12, false)] {
             freeze.saw([(&target(8), Sight::Whole), (&target(9), Sight::Whole)], at(minute));
             assert_eq!(freeze.frozen().is_some(), frozen, "{minute}");
         }

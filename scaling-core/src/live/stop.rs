@@ -51,8 +51,8 @@ impl Stop {
         self.requested_at().await;
     }
 
-    /// Waits until the end is asked for, and tells when that was.
-    pub(super) async fn requested_at(&self) -> Instant {
+    /// Waits until the end is asked for, and tells when that was: how much of a grace is left follows from it.
+    pub async fn requested_at(&self) -> Instant {
         let mut requested = self.requested.subscribe();
         // Waiting fails only without a sender, and here is one.
         let found = requested.wait_for(Option::is_some).await;
