@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 
 pub use event::EventSeries;
 #[cfg(feature = "controller")]
-pub(crate) use event::{MAX_COMPONENT, MAX_MESSAGE, is_early, name as event_name, notice};
+pub(crate) use event::{About, MAX_COMPONENT, MAX_MESSAGE, News, Series, is_early};
 pub use observed::ObservedHealth;
 pub use recorder::HistoryRecorder;
 pub use rollback::{Rollback, RollbackRefused};
@@ -187,11 +187,12 @@ impl History {
     }
 
     /// Takes in the changes of a workload that were read back from its HPA ([`of_hpa`]), oldest first. What is kept of it already stays, and
-    /// only what is later than that is taken in then: changes that another process has made since. Of these one whose number is taken gets
-    /// the next one.
+    /// only what is later than that is taken in then, by its instant or by its number, for clocks may be wrong: changes that another process
+    /// has made since. Of these one whose number is taken gets the next one.
     pub fn resume(&mut self, target: &Target, changes: Vec<Change>) {
-        let kept = self.of(target).next_back().map(|newest| newest.at);
-        for change in changes.into_iter().filter(|change| kept.is_none_or(|kept| change.at > kept)) {
+        let kept = self.of(target).next_back().map(|newest| (newest.at, newest.number));
+        let is_new = |change: &Change| kept.is_none_or(|(at, number)| change.at > at || change.number > number);
+        for change in changes.into_iter().filter(is_new) {
             let mut number = change.number;
             self.push(target, |next| {
                 number = if kept.is_some() { number.max(next) } else { number };

@@ -299,6 +299,18 @@ async fn with_floors_alone_a_floor_that_is_due_is_held_and_given_back_and_nothin
     assert_eq!(changes.first().map(|(from, to, _)| (*from, *to)), Some((1, 5)), "up at once");
     assert!(changes.iter().skip(1).all(|(from, to, _)| to < from), "and back, as the guards let pods go: {changes:?}");
     assert_eq!(changes.last().map(|(_, to, _)| *to), Some(1), "to what the owner had set: {changes:?}");
+    let events: Api<Event> = Api::namespaced(client.clone(), "default");
+    let told = events.list(&ListParams::default()).await.unwrap().into_iter().find(|event| {
+        event.reason.as_deref() == Some("BoundsChanged") && event.involved_object.name.as_deref() == Some("floors")
+    });
+    let told = told.unwrap();
+    let made = i32::try_from(changes.len()).unwrap();
+    let series = told.series.unwrap();
+    assert_eq!((told.count, series.count), (Some(made), Some(made)), "one series, and the API server takes it");
+    assert_eq!(
+        series.last_observed_time.map(|time| time.0.as_second()),
+        told.last_timestamp.map(|time| time.0.as_second())
+    );
     assert!(of("observe").iter().all(|record| record.outcome != Outcome::Applied));
     let api: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), "default");
     assert_eq!(api.get("floors").await.unwrap().spec.max_replicas, 20);

@@ -165,3 +165,31 @@ async fn the_api_server_stops_and_comes_back(plane: &mut ControlPlane, controlle
         assert_eq!((min, generation), (pods, before[&name].1 + 1), "{name}");
     }
 }
+
+/// Seconds by which the clock is wrong, and the pods that are asked for then: each time it goes to where it is wrong by, back, and down again.
+const JUMPS: [(i64, u32); 9] =
+    [(0, 6), (3600, 9), (3600, 7), (0, 5), (0, 8), (-3600, 11), (-3600, 9), (0, 7), (86_400, 10)];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn law_12_a_clock_that_jumps_to_and_fro_loses_no_change_makes_none_twice_and_holds_none_back() {
+    let Some(assets) = support::assets() else { return };
+    let plane = ControlPlane::start(&assets).await;
+    let names: Vec<String> = (0..20).map(|number| format!("case-{number}")).collect();
+    let mut controller = Controller::start_without_pauses(plane.client(ADMIN), plane.client(ADMIN), &names).await;
+    // Two windows of the removal budget: what was taken over a moment ago lets nothing go.
+    controller.ticks(3).await;
+    for (wrong_by, pods) in JUMPS.into_iter().chain([(0, 7), (0, 12)]) {
+        let before = controller.stored().await;
+        controller.clock.is_wrong_by(wrong_by);
+        controller.want(pods);
+        controller.ticks(3).await;
+        for (name, (min, generation)) in controller.stored().await {
+            assert_eq!(min, pods, "{name}: the clock is wrong by {wrong_by} s");
+            let changes = controller.changes(&name);
+            assert_eq!(generation, before[&name].1 + 1, "{name}: one change, not two, with {wrong_by} s: {changes:#?}");
+        }
+        let health = controller.health();
+        assert!(health.is_alive && health.readiness.is_ready(), "{wrong_by}: {}", health.readiness);
+    }
+    controller.end().await;
+}

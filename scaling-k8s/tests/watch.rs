@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::moment::Moment;
 use scaling_core::{
     ApplyMode, Bounds, BoundsChange, DecisionRecord, HpaState, Observation, Outcome, ScalingMetrics, SignalKind, Step,
     Target,
@@ -239,6 +240,26 @@ fn a_check_without_anything_to_see_says_so_and_raised_bounds_are_not_watched() {
 }
 
 #[test]
+fn a_change_by_a_clock_that_was_ahead_is_watched_for_its_window_from_the_first_look_on() {
+    let history = history(&[record(60, bounds(6, 12), bounds(2, 12))]);
+    let mut watch = Watch::new(WatchConfig::default());
+    watch.begin(&target(), &history);
+    let mut seen = Vec::new();
+    let mut ask = |minute| {
+        let mut check = |_: &Target, change: &Change, _: &Look<'_>| {
+            seen.push(change.at);
+            Health::Healthy
+        };
+        watch.ask(&target(), &history, &Look::new(HpaState::new(bounds(2, 12)), at(minute)), &mut check).unwrap()
+    };
+    for minute in [1, 5, 11] {
+        assert_eq!(ask(minute), Watched::Watching { until: at(11), health: Health::Healthy });
+    }
+    assert_eq!(ask(12), Watched::Passed { number: 1 });
+    assert_eq!(seen, [at(1); 3], "metrics after that are newer than the change");
+}
+
+#[test]
 fn nothing_is_watched_without_a_change() {
     let mut watch = Watch::new(WatchConfig::default());
     assert_eq!(watch.begin(&target(), &History::new()), None);
@@ -269,14 +290,15 @@ proptest! {
         let history = history(&[record(0, bounds(6, 12), bounds(2, 12))]);
         let mut watch = Watch::new(config);
         watch.begin(&target(), &history);
-        let (mut row, mut last, mut ended) = (0, None, false);
+        let (mut row, mut last, mut ended, mut since) = (0, None, false, Moment::new(at(0)));
         for (minute, health) in answers {
             let said = ask(&mut watch, &history, minute, &health);
             if ended {
                 prop_assert_eq!(said, None);
                 continue;
             }
-            let late = minute > i64::try_from(window).unwrap();
+            // A look before the change is one by a clock that was set back: the window counts from it.
+            let late = at(minute) > since.look(at(minute)) + TimeDelta::minutes(i64::try_from(window).unwrap());
             if !late {
                 row = match health { Health::Healthy => 0, Health::Burning(_) => row + 1, _ => row };
                 last = Some(health.clone());

@@ -197,7 +197,7 @@ impl HpaCache {
         self.shared.abandoned(false)
     }
 
-    /// Those of them that were targets: seen by this process, or with a history of ours.
+    /// Those of them that were targets: seen by this process, or with resting bounds or a history that are ours by the managed fields.
     pub(crate) fn once_targets(&self) -> Vec<Target> {
         self.shared.abandoned(true)
     }

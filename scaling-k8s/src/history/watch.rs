@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::moment::Moment;
 use scaling_core::{HpaState, Observation, Target};
 
 use super::{Change, History, Rollback, RollbackRefused, cut};
@@ -149,6 +150,8 @@ pub enum Watched {
 /// each tick, with the time. A later change of ours that is watched takes the place of the earlier one, and a rollback goes to before the **first**
 /// one since the workload was last seen to be well. A change that [undoes](Change::undo) one is not watched: to undo it would bring the harm back.
 ///
+/// A change that lies ahead of the clock counts as one of the first look that finds it there, in what the check is given as well.
+///
 /// ```
 /// use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 /// use scaling_core::{ApplyMode, Bounds, BoundsChange, DecisionRecord, HpaState, Outcome, Target};
@@ -182,8 +185,10 @@ pub struct Watch {
 struct Watching {
     /// Number of the first change since the workload was last seen to be well: what is undone.
     first: u64,
-    /// The newest change, from whose instant the window counts.
+    /// The newest change.
     newest: Change,
+    /// Instant from which the window counts: that of the newest change.
+    since: Moment,
     burning: u32,
     health: Option<Health>,
     /// Reason why it is to be undone, once that is certain.
@@ -213,13 +218,14 @@ impl Watch {
                 if watching.health == Some(Health::Healthy) {
                     (watching.first, watching.burning) = (newest.number, 0);
                 }
-                watching.newest = newest.clone();
+                (watching.newest, watching.since) = (newest.clone(), Moment::new(newest.at));
                 return None;
             }
             None => {}
         }
         let gone = if self.targets.len() >= MOST { self.oldest() } else { None };
-        let watching = Watching { first: newest.number, newest: newest.clone(), burning: 0, health: None, burns: None };
+        let (newest, since) = (newest.clone(), Moment::new(newest.at));
+        let watching = Watching { first: newest.number, newest, since, burning: 0, health: None, burns: None };
         self.targets.insert(target.clone(), watching);
         gone
     }
@@ -241,13 +247,16 @@ impl Watch {
             return Some(Watched::Unjudged { number, why: "the history does not have the change any more".to_owned() });
         }
         if watching.burns.is_none() {
-            let until = end(watching.newest.at, self.config.window);
+            // Made by a clock that was ahead, it is judged from now on.
+            let since = watching.since.look(now);
+            let until = end(since, self.config.window);
             if now > until {
                 // Too late for an answer: what has happened since may come from anything else.
                 let watching = self.targets.remove(target)?;
                 return Some(ended(&watching));
             }
-            let health = limited(check.check(target, &watching.newest, look));
+            let newest = Change { at: since, ..watching.newest.clone() };
+            let health = limited(check.check(target, &newest, look));
             watching.judge(&health, self.config);
             watching.health = Some(health.clone());
             if watching.burns.is_none() {
@@ -278,8 +287,11 @@ impl Watch {
     }
 
     fn oldest(&mut self) -> Option<(Target, Watched)> {
-        let oldest =
-            self.targets.iter().min_by_key(|(_, watching)| watching.newest.at).map(|(target, _)| target.clone())?;
+        let oldest = self
+            .targets
+            .iter()
+            .min_by_key(|(_, watching)| watching.since.instant())
+            .map(|(target, _)| target.clone())?;
         let watching = self.targets.remove(&oldest)?;
         let why = "more changes are watched than there is room for".to_owned();
         Some((oldest, Watched::Unjudged { number: watching.newest.number, why }))

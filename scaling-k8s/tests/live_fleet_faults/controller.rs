@@ -1,7 +1,7 @@
 //! A fleet controller that talks through a proxy, and what the API server has stored.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
-use scaling_core::chrono::{DateTime, Utc};
-use scaling_core::live::{Cadence, LoopReport, Stop};
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use scaling_core::live::{Cadence, Clock, LoopReport, Stop, SystemClock};
 use scaling_core::{
-    DecisionEngine, DecisionRecord, EngineError, MetricsSource, Observation, RecordError, Recorder, ScalingDecision,
-    ScalingMetrics, SignalKind, SourceError,
+    Cooldown, DecisionEngine, DecisionRecord, EngineError, MetricsSource, Observation, RecordError, Recorder,
+    RemovalBudget, ScalingDecision, ScalingMetrics, SignalKind, SourceError,
 };
 use scaling_k8s::Writer;
 use scaling_k8s::controller::cache::HpaCache;
-use scaling_k8s::controller::fleet::{FleetController, FleetHealth};
+use scaling_k8s::controller::fleet::{FleetController, FleetControllerBuilder, FleetHealth};
 use scaling_k8s::controller::lease::{LeaseSettings, LeaseTiming};
 use scaling_k8s::k8s_openapi;
 use serde_json::json;
@@ -57,22 +57,50 @@ impl DecisionEngine for Load {
     }
 }
 
-/// An HPA, and the instant of a write.
-type Written = (String, DateTime<Utc>);
-
+/// The machine's clock, set wrong by so many seconds.
 #[derive(Clone, Default)]
-struct Book(Arc<Mutex<BTreeSet<Written>>>);
+pub(crate) struct Jumping(Arc<AtomicI64>);
+
+impl Jumping {
+    pub(crate) fn is_wrong_by(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Clock for Jumping {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now() + TimeDelta::seconds(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+/// An HPA, and the instant of a tick.
+type Ticked = (String, DateTime<Utc>);
+
+/// Ticks, and what was changed in them, for people.
+#[derive(Clone, Default)]
+struct Book(Arc<Mutex<BTreeSet<Ticked>>>, Arc<Mutex<Vec<(String, String)>>>);
 
 impl Recorder for Book {
     fn record(&self, record: &DecisionRecord) -> Result<(), RecordError> {
         let new = self.0.lock().unwrap().insert((record.target.name.clone(), record.at));
         assert!(new, "{} was decided on twice at {}", record.target, record.at);
+        if let Some(change) = record.change.filter(|change| change.old != change.new) {
+            let (old, new) = (change.old, change.new);
+            let told = format!("{}: {old} -> {new}, {}, {:?}", record.at, record.outcome, record.clamps);
+            self.1.lock().unwrap().push((record.target.name.clone(), told));
+        }
         Ok(())
     }
 }
 
 pub(crate) struct Controller {
     pub(crate) cache: HpaCache,
+    pub(crate) clock: Jumping,
     /// To the API server, past every fault.
     direct: Api<HorizontalPodAutoscaler>,
     load: Load,
@@ -85,29 +113,56 @@ pub(crate) struct Controller {
 
 impl Controller {
     pub(crate) async fn start(admin: Client, client: Client, names: &[String]) -> Self {
+        Self::start_with(admin, client, names, |builder| builder).await
+    }
+
+    /// One that lowers what it may a second later.
+    pub(crate) async fn start_without_pauses(admin: Client, client: Client, names: &[String]) -> Self {
+        let second = Duration::from_secs(1);
+        let pauses = Cooldown { down: second, down_foreseen: second, down_idle: second, ..Cooldown::default() };
+        let budget = RemovalBudget::new(1000, second).unwrap();
+        Self::start_with(admin, client, names, |builder| builder.cooldown(pauses).removal_budget(budget)).await
+    }
+
+    async fn start_with(
+        admin: Client,
+        client: Client,
+        names: &[String],
+        set: impl FnOnce(FleetControllerBuilder) -> FleetControllerBuilder,
+    ) -> Self {
         let load = Load(Arc::new((AtomicU32::new(3), AtomicU32::new(3))));
         let (book, stop, (ticked, ticks)) = (Book::default(), Stop::new(), watch::channel(0_u64));
         let direct: Api<HorizontalPodAutoscaler> = Api::namespaced(admin, "default");
         let timing =
             LeaseTiming::new(Duration::from_secs(6), Duration::from_secs(4), Duration::from_millis(250)).unwrap();
         let leases = LeaseSettings::new("fleet", "default", "replica").unwrap().shards(4).unwrap().timing(timing);
+        let clock = Jumping::default();
         let writer = Writer::new(client).timeout(PATIENCE);
-        let controller = FleetController::builder(writer, load.clone(), load.clone())
+        let builder = FleetController::builder(writer, load.clone(), load.clone())
+            .clock(clock.clone())
             .leases(leases)
             .recorder(book.clone())
             .cadence(Cadence::new(Duration::from_secs(1)).unwrap())
             .batches(1)
             .side_by_side(128)
-            .after_tick(move |_, _| ticked.send_modify(|count| *count += 1))
-            .build();
+            .after_tick(move |_, _| ticked.send_modify(|count| *count += 1));
+        let controller = set(builder).build();
         let (cache, health, theirs) = (controller.cache().clone(), Box::new(controller.health()), stop.clone());
         let run = tokio::spawn(async move { controller.run(&theirs).await });
-        let this = Self { cache, direct, load, book, ticks, health, stop, run };
+        let this = Self { cache, clock, direct, load, book, ticks, health, stop, run };
         for name in names {
             this.create(name).await;
         }
         until("all shards are held", || async { this.shards() == 4 }).await;
+        until("what is asked for at first is there", || async {
+            this.stored().await.values().all(|(min, _)| *min == 3)
+        })
+        .await;
         this
+    }
+
+    pub(crate) fn health(&self) -> FleetHealth {
+        (self.health)()
     }
 
     pub(crate) fn shards(&self) -> usize {
@@ -137,6 +192,12 @@ impl Controller {
             (hpa.metadata.name.unwrap(), (min, hpa.metadata.generation.unwrap()))
         };
         list.into_iter().map(one).collect()
+    }
+
+    /// Changes of an HPA, the newest ones.
+    pub(crate) fn changes(&self, name: &str) -> Vec<String> {
+        let told = self.book.1.lock().unwrap();
+        told.iter().rev().filter(|(of, _)| of == name).take(6).map(|(_, told)| told.clone()).collect()
     }
 
     async fn create(&self, name: &str) -> String {

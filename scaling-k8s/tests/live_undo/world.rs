@@ -16,7 +16,7 @@ use scaling_core::{
     RemovalBudget, ScalingDecision, ScalingMetrics, SignalKind, SourceError, StepLimit, Target,
 };
 use scaling_k8s::controller::cache::{HpaCache, HpaCacheBuilder};
-use scaling_k8s::controller::fleet::{FleetController, FleetHealth, Leaving};
+use scaling_k8s::controller::fleet::{FleetController, FleetControllerBuilder, FleetHealth, Leaving};
 use scaling_k8s::controller::lease::{LeaseSettings, LeaseTiming};
 use scaling_k8s::history::{Change, InvalidHistory, ObservedHealth, WatchConfig, of_hpa};
 use serde_json::{Value, json};
@@ -115,12 +115,21 @@ impl World {
     }
 
     pub(crate) fn replica_over(&self, number: usize, leaving: Leaving, cache: HpaCacheBuilder) -> Replica {
+        self.replica_with(number, &self.client, |builder| builder.watching(cache).leaving(leaving))
+    }
+
+    /// One that talks through a client, with settings of its own.
+    pub(crate) fn replica_with(
+        &self,
+        number: usize,
+        client: &Client,
+        set: impl FnOnce(FleetControllerBuilder) -> FleetControllerBuilder,
+    ) -> Replica {
         let timing =
             LeaseTiming::new(Duration::from_secs(4), Duration::from_secs(3), Duration::from_millis(250)).unwrap();
         let leases = LeaseSettings::new("fleet", "default", &format!("replica-{number}")).unwrap();
         let zero = Duration::ZERO;
-        let controller = FleetController::builder(self.client.clone(), self.load.clone(), self.load.clone())
-            .watching(cache)
+        let builder = FleetController::builder(client.clone(), self.load.clone(), self.load.clone())
             .leases(leases.shards(2).unwrap().timing(timing))
             .recorder(Keeps(number, Arc::clone(&self.book)))
             .cadence(Cadence::new(Duration::from_secs(1)).unwrap())
@@ -129,9 +138,8 @@ impl World {
             .removal_budget(RemovalBudget::new(100, Duration::from_millis(500)).unwrap())
             .steps(StepLimit { up: 10.0, down: 0.1 })
             .watch(ObservedHealth::default(), WatchConfig::default())
-            .history(true)
-            .leaving(leaving)
-            .build();
+            .history(true);
+        let controller = set(builder).build();
         let (stop, health) = (Stop::new(), Box::new(controller.health()));
         let theirs = stop.clone();
         Replica { run: tokio::spawn(async move { controller.run(&theirs).await }), stop, health }
@@ -189,6 +197,10 @@ impl World {
 
     pub(crate) async fn version(&self, name: &str) -> String {
         self.json(name).await["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn min(&self, name: &str) -> i64 {
+        self.json(name).await["spec"]["minReplicas"].as_i64().unwrap_or(1)
     }
 
     /// The mins of all HPAs, by name.

@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::object::Object;
 use super::version::Version;
+use crate::annotation;
 use crate::controller::settings::{Mode, Promotion, SettingErrors, Settings};
 use crate::history;
 use crate::manifest::{API_VERSION, KIND};
-use crate::resting::{Memory, Seen};
+use crate::resting::{ANNOTATION, Memory, Seen};
 use crate::stage::{self, DamagedStage, ReachedStage};
 
 /// A target with what its owner asks for.
@@ -57,8 +58,8 @@ pub(super) struct Entry {
     pub(super) pods: Option<u32>,
     /// Shared with the reads, and kept while nothing but the status changes.
     pub(super) known: Arc<Known>,
-    /// True if this process has seen it as a target, or it tells a history under our field manager: bounds that another loop set under the
-    /// same name, of an HPA that never named a mode, are not a fleet's to give back.
+    /// True if this process has seen it as a target, or it says itself that it was one: its resting bounds, or a history, stand there under our
+    /// field manager.
     pub(super) was_target: bool,
 }
 
@@ -72,8 +73,8 @@ pub(super) struct Known {
     pub(super) memory: Memory,
     /// True if there is a stage of ours that tells nothing any more: it is to be taken away.
     pub(super) outdated: bool,
-    /// True if it tells changes of ours.
-    tells_history: bool,
+    /// True if it tells that we hold it: resting bounds that are ours by the managed fields, or changes of ours.
+    is_held: bool,
 }
 
 impl Entry {
@@ -88,8 +89,7 @@ impl Entry {
             _ => Arc::new(Known::new(object, manager, cluster)),
         };
         let before = before.filter(|before| before.uid() == known.uid());
-        let was_target =
-            known.listed.is_some() || known.tells_history || before.is_some_and(|before| before.was_target);
+        let was_target = known.listed.is_some() || known.is_held || before.is_some_and(|before| before.was_target);
         Self { version, pods, known, was_target }
     }
 
@@ -161,7 +161,10 @@ impl Known {
         // A typing error in another setting costs no evidence.
         let is_kept = listed.as_ref().is_some_and(|listed| listed.settings.is_err() || listed.in_force().is_some());
         let outdated = !is_kept && stage::is_kept(&json, manager);
-        let tells_history = history::of_hpa(&json, manager).is_ok_and(|changes| !changes.is_empty());
-        Self { object, target, listed, state, memory, outdated, tells_history }
+        let tells_history = || history::of_hpa(&json, manager).is_ok_and(|changes| !changes.is_empty());
+        let keeps_resting =
+            annotation::value(&json, ANNOTATION).is_some() && annotation::is_applied(&json, ANNOTATION, manager);
+        let is_held = keeps_resting || tells_history();
+        Self { object, target, listed, state, memory, outdated, is_held }
     }
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
-use scaling_core::chrono::TimeDelta;
 use scaling_core::guard::{BudgetShare, FleetFreeze};
 use scaling_core::live::{Cadence, Clock, LoopReport, SystemClock, Ticked};
 use scaling_core::source::Watched;
@@ -34,8 +33,8 @@ use crate::{KubeHpaApplier, Writer};
 /// Changes of each workload that are kept, and workloads of which some are.
 const CHANGES: usize = 10;
 const WORKLOADS: usize = 20_000;
-/// Intervals without a tick after which a controller counts as hanging.
-const STALLED_INTERVALS: i32 = 5;
+/// The grace of the loop, for what is done beside it.
+const GRACE: Duration = Duration::from_secs(20);
 
 pub(super) type Hook = Box<dyn FnMut(&Ticked, &LoopReport) + Send>;
 
@@ -172,13 +171,13 @@ impl FleetController {
     /// Returns what tells the state of the controller while it runs, for `/readyz` and `/healthz`.
     pub fn health(&self) -> impl Fn() -> FleetHealth + Send + Sync + 'static {
         let (cache, ticks, patience) = (self.cache.clone(), self.ticks.clone(), self.patience);
-        let (clock, freeze) = (Arc::clone(&self.setup.clock), self.freeze.clone());
+        let freeze = self.freeze.clone();
         let (held, watching) = (self.leases.as_ref().map(ShardLeases::held), self.watching.clone());
         let adoption = self.adopting.as_ref().map(|adopting| Arc::clone(&adopting.health));
         move || {
             let abandoned = cache.abandoned().len() + cache.departed().len();
             let (told, cache) = (ticks.now(), cache.health());
-            let readiness = patience.readiness(told, &cache, clock.now());
+            let readiness = patience.readiness(told, &cache);
             let held = held.as_ref().map(|held| held.borrow().clone());
             FleetHealth {
                 is_alive: !matches!(readiness, FleetReadiness::Stalled { .. }),
@@ -190,7 +189,7 @@ impl FleetController {
                 abandoned,
                 adoption: adoption.as_ref().map(|told| told.lock().unwrap_or_else(PoisonError::into_inner).clone()),
                 watch: watching.as_ref().map(Watching::health),
-                last_tick: told.newest,
+                last_tick: told.newest.map(|(at, _)| at),
             }
         }
     }
@@ -372,7 +371,8 @@ impl FleetControllerBuilder {
         self
     }
 
-    /// Sets the time that a tick under way may go on for once the end is asked for. Default: that of the loop.
+    /// Sets the time that a tick under way, and an HPA that is being given back, may go on for once the end is asked for. Default: that of the
+    /// loop, 20 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.setup.grace = Some(grace);
         self
@@ -528,9 +528,9 @@ impl FleetControllerBuilder {
             },
             clock: Arc::clone(&self.setup.clock),
             every: self.setup.cadence.interval().to_std().unwrap_or_default(),
+            grace: self.setup.grace.unwrap_or(GRACE),
             notices: Notices::new(cache.clone(), None),
         };
-        let stalled = (self.setup.cadence.interval() * STALLED_INTERVALS).max(TimeDelta::minutes(1));
         FleetController {
             client,
             cache,
@@ -544,7 +544,7 @@ impl FleetControllerBuilder {
             freeze,
             ticks: Ticks::default(),
             adopting,
-            patience: Patience { failing: TimeDelta::minutes(5), stalled },
+            patience: Patience::of(self.setup.cadence.interval().to_std().unwrap_or_default()),
             watching,
             leavers,
             setup: self.setup,

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use scaling_core::chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use scaling_core::chrono::{DateTime, SecondsFormat, Utc};
+use tokio::time::Instant;
 
 use super::adopting::AdoptionHealth;
 use super::watching::WatchHealth;
@@ -82,25 +83,38 @@ pub struct FleetHealth {
     pub last_tick: Option<DateTime<Utc>>,
 }
 
-/// What the loop says of its ticks.
+/// What the loop says of its ticks. How long ago they were is told by the monotonic clock, which nobody sets: a clock that jumps ahead asks for
+/// no restart, and one that was ahead hides no ticks that stay away.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ticks(Arc<Mutex<Told>>);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Told {
-    pub(super) newest: Option<DateTime<Utc>>,
+    /// The instant that it was for, and when it was over.
+    pub(super) newest: Option<(DateTime<Utc>, Instant)>,
     /// The first and the newest of the ticks in a row without an answer of the source.
-    pub(super) failing: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    failing: Option<Failing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    /// The instant that the first was for.
+    since: DateTime<Utc>,
+    began: Instant,
+    last: Instant,
 }
 
 impl Ticks {
     /// Whether the source answered; none for a tick without workloads, which says nothing about it.
     pub(super) fn ticked(&self, at: DateTime<Utc>, answered: Option<bool>) {
-        let mut told = self.told();
-        told.newest = Some(at);
+        let (mut told, now) = (self.told(), Instant::now());
+        told.newest = Some((at, now));
         match answered {
             Some(true) => told.failing = None,
-            Some(false) => told.failing = Some((told.failing.map_or(at, |(since, _)| since), at)),
+            Some(false) => {
+                let before = told.failing.unwrap_or(Failing { since: at, began: now, last: now });
+                told.failing = Some(Failing { last: now, ..before });
+            }
             None => {}
         }
     }
@@ -114,28 +128,38 @@ impl Ticks {
     }
 }
 
+/// Intervals without a tick after which a controller counts as hanging.
+const STALLED_INTERVALS: u32 = 5;
+
 /// For how long the source may fail, and ticks may stay away.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    pub(super) failing: TimeDelta,
-    pub(super) stalled: TimeDelta,
+    pub(super) failing: Duration,
+    pub(super) stalled: Duration,
 }
 
 impl Patience {
-    pub(super) fn readiness(&self, told: Told, cache: &CacheHealth, now: DateTime<Utc>) -> FleetReadiness {
-        if let Some(since) = told.newest.filter(|newest| now.signed_duration_since(*newest) > self.stalled) {
+    /// That with ticks in such an interval.
+    pub(super) fn of(interval: Duration) -> Self {
+        let stalled = interval.saturating_mul(STALLED_INTERVALS).max(Duration::from_secs(60));
+        Self { failing: Duration::from_secs(300), stalled }
+    }
+
+    pub(super) fn readiness(&self, told: Told, cache: &CacheHealth) -> FleetReadiness {
+        if let Some((since, _)) = told.newest.filter(|(_, over)| over.elapsed() > self.stalled) {
             return FleetReadiness::Stalled { since };
         }
-        let Some(newest) = told.newest.filter(|_| cache.age.is_some()) else { return FleetReadiness::Starting };
+        let Some((_, newest)) = told.newest.filter(|_| cache.age.is_some()) else { return FleetReadiness::Starting };
         if !cache.ready {
             return FleetReadiness::CacheStale { age: cache.age.unwrap_or_default() };
         }
         // Long after the last question there is nobody left to ask for.
-        let fails = |(since, last): &(DateTime<Utc>, DateTime<Utc>)| {
-            last.signed_duration_since(*since) >= self.failing && newest.signed_duration_since(*last) < self.failing
+        let fails = |failing: &Failing| {
+            failing.last.duration_since(failing.began) >= self.failing
+                && newest.duration_since(failing.last) < self.failing
         };
         match told.failing.filter(fails) {
-            Some((since, _)) => FleetReadiness::SourceFails { since },
+            Some(Failing { since, .. }) => FleetReadiness::SourceFails { since },
             None => FleetReadiness::Ready,
         }
     }
@@ -143,6 +167,8 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
+    use scaling_core::chrono::TimeDelta;
+
     use super::*;
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -153,27 +179,60 @@ mod tests {
         CacheHealth { ready, age: Some(Duration::from_secs(300)), ..CacheHealth::default() }
     }
 
-    #[test]
-    fn what_keeps_it_from_its_work_is_said_and_only_missing_ticks_ask_for_a_restart() {
-        let patience = Patience { failing: TimeDelta::minutes(5), stalled: TimeDelta::minutes(5) };
-        let ticks = Ticks::default();
-        let readiness = |cache: &CacheHealth, now| patience.readiness(ticks.now(), cache, at(now));
-        assert_eq!(readiness(&CacheHealth::default(), 0), FleetReadiness::Starting);
-        assert_eq!(readiness(&cache(true), 0), FleetReadiness::Starting, "no tick yet");
+    fn patience() -> Patience {
+        Patience { failing: Duration::from_secs(300), stalled: Duration::from_secs(300) }
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_keeps_it_from_its_work_is_said_and_only_missing_ticks_ask_for_a_restart() {
+        let (patience, ticks) = (patience(), Ticks::default());
+        let readiness = |cache: &CacheHealth| patience.readiness(ticks.now(), cache);
+        assert_eq!(readiness(&CacheHealth::default()), FleetReadiness::Starting);
+        assert_eq!(readiness(&cache(true)), FleetReadiness::Starting, "no tick yet");
         ticks.ticked(at(0), Some(true));
-        assert_eq!(readiness(&cache(true), 60), FleetReadiness::Ready);
-        assert_eq!(readiness(&cache(false), 60), FleetReadiness::CacheStale { age: Duration::from_secs(300) });
-        for second in [60, 120, 360] {
+        pass(60).await;
+        assert_eq!(readiness(&cache(true)), FleetReadiness::Ready);
+        assert_eq!(readiness(&cache(false)), FleetReadiness::CacheStale { age: Duration::from_secs(300) });
+        for (second, passed) in [(60, 60), (120, 240), (360, 0)] {
             ticks.ticked(at(second), Some(false));
             ticks.ticked(at(second), None);
+            pass(passed).await;
         }
-        assert_eq!(readiness(&cache(true), 360), FleetReadiness::SourceFails { since: at(60) });
-        assert_eq!(readiness(&cache(true), 661), FleetReadiness::Stalled { since: at(360) });
+        assert_eq!(readiness(&cache(true)), FleetReadiness::SourceFails { since: at(60) });
+        pass(301).await;
+        assert_eq!(readiness(&cache(true)), FleetReadiness::Stalled { since: at(360) });
         ticks.ticked(at(661), None);
-        assert_eq!(readiness(&cache(true), 661), FleetReadiness::Ready, "nothing is asked for any more");
+        assert_eq!(readiness(&cache(true)), FleetReadiness::Ready, "nothing is asked for any more");
+        pass(59).await;
         ticks.ticked(at(720), Some(false));
-        assert_eq!(readiness(&cache(true), 720), FleetReadiness::SourceFails { since: at(60) });
+        assert_eq!(readiness(&cache(true)), FleetReadiness::SourceFails { since: at(60) });
         ticks.ticked(at(721), Some(true));
-        assert_eq!(readiness(&cache(true), 721), FleetReadiness::Ready);
+        assert_eq!(readiness(&cache(true)), FleetReadiness::Ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_jumps_neither_asks_for_a_restart_nor_hides_that_one_is_needed() {
+        for jump in [3600, -3600] {
+            let (patience, ticks) = (patience(), Ticks::default());
+            ticks.ticked(at(0), Some(true));
+            pass(60).await;
+            ticks.ticked(at(60 + jump), Some(false));
+            assert_eq!(patience.readiness(ticks.now(), &cache(true)), FleetReadiness::Ready, "{jump}");
+            pass(60).await;
+            ticks.ticked(at(120), Some(false));
+            assert_eq!(patience.readiness(ticks.now(), &cache(true)), FleetReadiness::Ready, "{jump}");
+            pass(240).await;
+            ticks.ticked(at(360), Some(false));
+            let failing = FleetReadiness::SourceFails { since: at(60 + jump) };
+            assert_eq!(patience.readiness(ticks.now(), &cache(true)), failing);
+            ticks.ticked(at(360 + jump), Some(true));
+            pass(301).await;
+            let stalled = FleetReadiness::Stalled { since: at(360 + jump) };
+            assert_eq!(patience.readiness(ticks.now(), &cache(true)), stalled, "{jump}");
+        }
     }
 }

@@ -35,9 +35,12 @@ pub enum Leaving {
     /// One whose mode was removed is given back to its owner: the bounds that the owner set, step by step as the removal budget of the fleet
     /// and half of the min at a time allow, and then no trace of ours ([`KubeHpaApplier::release`](crate::KubeHpaApplier::release)).
     ///
-    /// That it was a target is known of those that this process has seen with a mode, and of those that tell a history of ours
-    /// ([`history`](super::FleetControllerBuilder::history)); others with bounds under this field manager are told alone. Another loop that moves
-    /// bounds belongs under another field manager.
+    /// That it was a target is known of those that this process has seen with a mode, and of those that say so themselves: their
+    /// [resting bounds](crate::resting), or a [history](super::FleetControllerBuilder::history), stand there under this field manager, as the
+    /// managed fields tell. So another loop that moves bounds belongs under another field manager, or its HPAs are given back as well.
+    ///
+    /// At the end of the process the step under way is finished within the [grace](super::FleetControllerBuilder::grace), and no other is begun:
+    /// the next process goes on from there, by what stands at the HPA.
     GiveBack,
     /// The same, and those that the label selector of the watch selects no more although they name a mode. Only where no other controller
     /// under this field manager watches them: it would begin anew.
@@ -77,30 +80,32 @@ pub(super) struct Leavers {
     pub(super) guards: Guards,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) every: Duration,
+    /// Time that a step may go on for once the end is asked for.
+    pub(super) grace: Duration,
     pub(super) notices: Notices,
 }
 
 impl Leavers {
-    /// Looks for those that leave until the end.
-    pub(super) async fn run(self, ended: &Stop) {
+    /// Looks for those that leave until the end is asked for. The step under way then is finished within the grace.
+    pub(super) async fn run(self, end: &Stop) {
         if self.leaving == Leaving::Tell {
             return;
         }
         let mut leavers = HashMap::new();
-        let rounds = async {
-            loop {
-                self.round(&mut leavers).await;
-                tokio::time::sleep(self.every).await;
+        while !end.is_requested() {
+            self.round(&mut leavers, end).await;
+            tokio::select! {
+                biased;
+                () = end.requested() => {}
+                () = tokio::time::sleep(self.every) => {}
             }
-        };
-        tokio::select! {
-            biased;
-            () = ended.requested() => {}
-            () = rounds => {}
+        }
+        if let Err(error) = self.autoscaler.flush() {
+            tracing::error!(%error, "records of what was given back were not flushed");
         }
     }
 
-    async fn round(&self, leavers: &mut HashMap<Target, Leaver>) {
+    async fn round(&self, leavers: &mut HashMap<Target, Leaver>, end: &Stop) {
         let cache = self.applier.cache();
         if !cache.is_ready() {
             return;
@@ -112,8 +117,22 @@ impl Leavers {
         let now = self.clock.now();
         let mine = all.into_iter().filter(|(target, _)| self.is_mine(target));
         for (target, departed) in due(mine, leavers, now) {
+            if end.is_requested() {
+                return;
+            }
             let now = self.clock.now();
-            let step = self.step(&target, departed, now).await;
+            let cut_off = async {
+                let asked = end.requested_at().await;
+                tokio::time::sleep(self.grace.saturating_sub(asked.elapsed())).await;
+            };
+            let step = tokio::select! {
+                biased;
+                step = self.step(&target, departed, now) => step,
+                () = cut_off => {
+                    tracing::warn!(target_workload = %target, "the end came before it was given back, which the next process goes on with");
+                    return;
+                }
+            };
             let leaver = leavers.entry(target.clone()).or_default();
             if let Some(notice) = leaver.took(&target, &step, self.every, now) {
                 self.notices.tell(notice);

@@ -33,8 +33,8 @@ const BETWEEN_ANSWERS: Duration = Duration::from_secs(60);
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 impl FleetController {
-    /// Ticks until the end is asked for, then ends in order: the tick under way is finished within the grace, the records are flushed, and
-    /// only then are the shards handed over.
+    /// Ticks until the end is asked for, then ends in order: the tick under way, and the step of giving an HPA back, are finished within the
+    /// grace, the records are flushed, and only then are the shards handed over.
     ///
     /// It begins once all HPAs were listed. Nothing that the API server or the source does ends it.
     pub async fn run(self, stop: &Stop) -> LoopReport {
@@ -129,14 +129,14 @@ impl FleetController {
         }
         let ended = Stop::new();
         let ticking = async {
-            let report = looped.run(stop).await;
+            // What is held is needed by both until their end.
+            let (report, ()) = tokio::join!(looped.run(stop), leavers.run(stop));
             ended.request();
             report
         };
         let holding = hold(leases, &ended);
         let answering = answer(client, manager, events, &ended);
-        let releasing = leavers.run(&ended);
-        let (report, (), (), (), ()) = tokio::join!(ticking, holding, answering, releasing, beside(trying));
+        let (report, (), (), ()) = tokio::join!(ticking, holding, answering, beside(trying));
         report
     }
 }
@@ -162,6 +162,7 @@ impl AfterTick {
         if let Some(watching) = &self.watching {
             watching.ticked(tick, &self.notices);
         }
+        self.notices.tell_due(tick.at);
         self.ticks.ticked(tick.at, (!is_empty).then_some(tick.answered));
         for other in &tick.handed_over {
             self.applier.forget(other);

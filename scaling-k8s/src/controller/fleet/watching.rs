@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use scaling_core::chrono::{DateTime, TimeDelta, Utc};
 use scaling_core::live::Ticked;
+use scaling_core::moment::Moment;
 use scaling_core::{
     Change as Asked, DecisionRecord, Guard, GuardContext, HpaState, Observation, Outcome, Review, Target, Undo, Verdict,
 };
@@ -53,7 +54,7 @@ struct State {
     known: HashMap<Target, DateTime<Utc>>,
     undos: HashMap<Target, Pending>,
     /// Since when nothing is lowered, and what was undone.
-    held: HashMap<Target, (DateTime<Utc>, String)>,
+    held: HashMap<Target, (Moment, String)>,
     notices: Vec<Notice>,
     health: WatchHealth,
 }
@@ -62,7 +63,7 @@ struct State {
 struct Pending {
     number: u64,
     why: String,
-    since: DateTime<Utc>,
+    since: Moment,
 }
 
 impl fmt::Debug for Watching {
@@ -136,7 +137,7 @@ impl Watching {
         if let (true, Some(undo)) = (record.is_undo(), &record.undo) {
             if is_made {
                 state.health.undone += 1;
-                state.held.insert(target.clone(), (record.at, undo.why.clone()));
+                state.held.insert(target.clone(), (Moment::new(record.at), undo.why.clone()));
                 state.watch.forget(target);
                 let text = format!("bounds changed back from {} to {}: {}", change.old, change.new, undo.why);
                 state.tell(Notice::normal(target, "ChangeUndone", text, record.at));
@@ -166,8 +167,8 @@ impl Watching {
             let newest = history.of(target).next_back();
             match newest {
                 Some(newest) if newest.undo => {
-                    let since = newest.at.min(now);
-                    if now < later(since, state.config.hold) {
+                    let mut since = Moment::new(newest.at);
+                    if now < later(since.look(now), state.config.hold) {
                         state.held.insert(target.clone(), (since, newest.why.clone()));
                     }
                 }
@@ -242,8 +243,8 @@ impl State {
         look: &Look<'_>,
     ) -> Option<(Rollback, String)> {
         if let Some(Pending { number, why, since }) = self.undos.get_mut(target) {
-            *since = look.now.min(*since);
-            let (number, why, is_late) = (*number, why.clone(), look.now > later(*since, self.config.window));
+            let is_late = look.now > later(since.look(look.now), self.config.window);
+            let (number, why) = (*number, why.clone());
             return match history.rollback(target, number, look.state) {
                 Ok(rollback) if !is_late => Some((rollback, why)),
                 Err(RollbackRefused::Uncertain { .. }) if !is_late => None,
@@ -257,7 +258,7 @@ impl State {
                 Err(RollbackRefused::AlreadyThere { .. }) => {
                     self.undos.remove(target);
                     // Made in a tick that was cut off, perhaps.
-                    self.held.entry(target.clone()).or_insert((look.now, why));
+                    self.held.entry(target.clone()).or_insert((Moment::new(look.now), why));
                     None
                 }
                 Err(refused) => {
@@ -270,7 +271,7 @@ impl State {
         match self.watch.ask(target, history, look, &mut *self.check)? {
             Watched::Burns { rollback, why } => {
                 let number = rollback.change().number;
-                self.undos.insert(target.clone(), Pending { number, why: why.clone(), since: look.now });
+                self.undos.insert(target.clone(), Pending { number, why: why.clone(), since: Moment::new(look.now) });
                 Some((rollback, why))
             }
             Watched::Watching { .. } => None,
@@ -281,19 +282,16 @@ impl State {
         }
     }
 
-    /// Ends what has held for its time. What is later than now was made while the clock was ahead, and counts from now on.
+    /// Ends what has held for its time.
     fn wear_off(&mut self, now: DateTime<Utc>) {
         let hold = self.config.hold;
-        self.held.retain(|_, (since, _)| {
-            *since = now.min(*since);
-            now < later(*since, hold)
-        });
+        self.held.retain(|_, (since, _)| now < later(since.look(now), hold));
     }
 
     /// Until when nothing of a workload is lowered, and why.
     fn holds(&self, target: &Target, now: DateTime<Utc>) -> Option<(DateTime<Utc>, &str)> {
         let (since, why) = self.held.get(target)?;
-        let until = later(now.min(*since), self.config.hold);
+        let until = later(now.min(since.instant()), self.config.hold);
         (now < until).then_some((until, why))
     }
 
@@ -467,17 +465,22 @@ mod tests {
     fn a_clock_that_was_ahead_holds_nothing_up() {
         let (mut state, target) = (state(), target());
         let hold = 30;
-        state.held.insert(target.clone(), (at(100_000), "5 % fail".to_owned()));
+        state.held.insert(target.clone(), (Moment::new(at(100_000)), "5 % fail".to_owned()));
         assert_eq!(state.holds(&target, at(10)), Some((at(10 + hold), "5 % fail")));
         state.wear_off(at(10));
         assert!(state.holds(&target, at(10 + hold - 1)).is_some());
         assert!(state.holds(&target, at(10 + hold)).is_none());
         state.wear_off(at(10 + hold));
         assert!(state.held.is_empty());
+        // One that is behind for a look ends it no sooner.
+        state.held.insert(target.clone(), (Moment::new(at(10)), "5 % fail".to_owned()));
+        state.wear_off(at(-40));
+        state.wear_off(at(10 + hold - 1));
+        assert_eq!(state.holds(&target, at(10 + hold - 1)), Some((at(10 + hold), "5 % fail")));
 
         let mut history = History::new();
         change(&mut history, 1, bounds(6, 12), bounds(2, 12), Outcome::Applied);
-        let pending = Pending { number: 1, why: "5 % fail".to_owned(), since: at(100_000) };
+        let pending = Pending { number: 1, why: "5 % fail".to_owned(), since: Moment::new(at(100_000)) };
         state.undos.insert(target.clone(), pending);
         assert!(state.due(&target, &history, &look(2, bounds(2, 12))).is_some());
         assert!(state.due(&target, &history, &look(12, bounds(2, 12))).is_some());

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use scaling_core::Target;
-use scaling_core::chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde_json::{Value, json};
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 
 use super::{SettingErrors, Settings};
-use crate::history::{MAX_COMPONENT, MAX_MESSAGE, cut, event_name, is_early};
-use crate::manifest::{API_VERSION, KIND};
+use crate::history::{About, MAX_COMPONENT, MAX_MESSAGE, News, cut, is_early};
 
 /// Workloads that are kept.
 const TARGETS: usize = 20_000;
@@ -102,29 +101,11 @@ impl SettingEvents {
         series.count = series.count.saturating_add(1);
         let first = *series.first.get_or_insert(now);
         let (kind, reason, message) = match &series.told {
-            Some(faults) => ("Warning", "SettingsRefused", cut(&format!("observed only: {faults}"), MAX_MESSAGE)),
+            Some(faults) => ("Warning", "SettingsRefused", format!("observed only: {faults}")),
             None => ("Normal", "SettingsAccepted", "all settings are understood".to_owned()),
         };
-        let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let mut regarding =
-            json!({ "apiVersion": API_VERSION, "kind": KIND, "namespace": target.namespace, "name": target.hpa });
-        if let (Some(fields), Some(uid)) = (regarding.as_object_mut(), &series.uid) {
-            fields.insert("uid".to_owned(), uid.as_str().into());
-        }
-        let name = event_name(&target.hpa, &format!("{}{SERIES}", self.component));
-        Some(json!({
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": { "namespace": target.namespace, "name": name },
-            "involvedObject": regarding,
-            "type": kind,
-            "reason": reason,
-            "message": message,
-            "source": { "component": self.component },
-            "reportingComponent": self.component,
-            "firstTimestamp": time(first),
-            "lastTimestamp": time(now),
-            "count": series.count,
-        }))
+        let name = format!("{}{SERIES}", self.component);
+        let about = About { component: &self.component, name: &name, target, uid: series.uid.as_deref() };
+        Some(about.event(News { kind, reason, message: &message }, (first, now), series.count))
     }
 }

@@ -216,29 +216,41 @@ fn an_hpa_that_is_no_target_any_more_and_still_holds_our_bounds_is_abandoned() {
     assert_eq!(shared.abandoned(true), [], "another object of the name was no target");
 }
 
-/// Bounds that another loop has moved under the same field manager are no fleet's to give back.
+/// One that this process never saw as a target says itself that we hold it; an annotation of which nobody knows who wrote it does not.
 #[test]
-fn one_that_was_never_seen_as_a_target_counts_as_one_only_if_it_tells_a_history() {
+fn one_that_was_never_seen_as_a_target_counts_as_one_if_what_stands_there_is_ours() {
     use super::super::shared::Shared;
     use super::super::version::Version;
 
     let kept = json!({ "v": 1, "resting": [2, 9], "written": [4, 12], "uid": "u-1" }).to_string();
     let change = r#"[{"n":1,"at":"2026-01-01T00:00:00Z","who":"us","why":"load","before":{"min":2,"max":9},"after":{"min":4,"max":12}}]"#;
-    let hpa = |history: Option<&str>| {
+    let hpa = |history: Option<&str>, manager: Option<&str>| {
         let mut annotations = json!({ ANNOTATION: kept });
+        let fields = json!({ "f:metadata": { "f:annotations": { (format!("f:{ANNOTATION}")): {} } },
+            "f:spec": { "f:minReplicas": {}, "f:maxReplicas": {} } });
+        let fields = manager.map(|manager| json!([{ "manager": manager, "operation": "Apply", "fieldsV1": fields }]));
         if let Some(history) = history {
             annotations["kube-scaling/history"] = history.into();
         }
         json!({
-            "metadata": { "namespace": "shop", "name": "web", "uid": "u-1", "resourceVersion": "7", "annotations": annotations },
+            "metadata": { "namespace": "shop", "name": "web", "uid": "u-1", "resourceVersion": "7", "annotations": annotations, "managedFields": fields },
             "spec": { "scaleTargetRef": { "kind": "Deployment", "name": "web" }, "minReplicas": 4, "maxReplicas": 12 },
         })
     };
-    for (history, once) in [(None, 0), (Some("[]"), 0), (Some("nonsense"), 0), (Some(change), 1)] {
+    for (history, manager, all, once) in [
+        (None, None, 1, 0),
+        (Some("[]"), None, 1, 0),
+        (Some("nonsense"), None, 1, 0),
+        (Some(change), None, 1, 1),
+        (None, Some(MANAGER), 1, 1),
+        (None, Some("kubectl"), 0, 0),
+    ] {
         let shared = Shared::new(MANAGER.to_owned(), None, super::seconds(120)).selected(true);
-        shared.put(object(hpa(history)), Version::of(Some("7".to_owned())));
-        assert_eq!((shared.abandoned(false).len(), shared.abandoned(true).len()), (1, once), "{history:?}");
-        shared.remove(&object(hpa(history)), Version::of(Some("8".to_owned())));
-        assert_eq!(shared.departed().len(), once, "{history:?}");
+        let hpa = || object(hpa(history, manager));
+        shared.put(hpa(), Version::of(Some("7".to_owned())));
+        let found = (shared.abandoned(false).len(), shared.abandoned(true).len());
+        assert_eq!(found, (all, once), "{history:?} {manager:?}");
+        shared.remove(&hpa(), Version::of(Some("8".to_owned())));
+        assert_eq!(shared.departed().len(), once, "{history:?} {manager:?}");
     }
 }

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use scaling_core::Target;
-use scaling_core::chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde_json::{Value, json};
+use scaling_core::chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 
 use super::report::{AdoptionReport, AdoptionStep};
-use crate::history::{MAX_COMPONENT, MAX_MESSAGE, cut, event_name, is_early};
-use crate::manifest::{API_VERSION, KIND};
+use crate::history::{About, MAX_COMPONENT, MAX_MESSAGE, News, cut, is_early};
 
 /// Shortest time between an Event of an HPA and one that tells of no step.
 const EVERY: TimeDelta = TimeDelta::hours(1);
@@ -65,35 +64,15 @@ impl AdoptionEvents {
         &self,
         report: &AdoptionReport,
         uid: Option<&str>,
-        reason: &str,
+        reason: &'static str,
         message: &str,
         (first, count): (DateTime<Utc>, u32),
     ) -> Value {
-        let (target, component) = (&report.target, &self.component);
-        let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let mut regarding =
-            json!({ "apiVersion": API_VERSION, "kind": KIND, "namespace": target.namespace, "name": target.hpa });
-        if let (Some(fields), Some(uid)) = (regarding.as_object_mut(), uid) {
-            fields.insert("uid".to_owned(), uid.into());
-        }
+        let name = format!("{}{SERIES}", self.component);
+        let about = About { component: &self.component, name: &name, target: &report.target, uid };
         let is_bad = report.not_kept.is_some() || matches!(report.step, AdoptionStep::StepBack(_));
-        json!({
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {
-                "namespace": target.namespace,
-                "name": event_name(&target.hpa, &format!("{component}{SERIES}")),
-            },
-            "involvedObject": regarding,
-            "type": if is_bad { "Warning" } else { "Normal" },
-            "reason": reason,
-            "message": message,
-            "source": { "component": component },
-            "reportingComponent": component,
-            "firstTimestamp": time(first),
-            "lastTimestamp": time(report.at),
-            "count": count,
-        })
+        let kind = if is_bad { "Warning" } else { "Normal" };
+        about.event(News { kind, reason, message }, (first, report.at), count)
     }
 }
 
@@ -110,6 +89,7 @@ fn reason(report: &AdoptionReport) -> &'static str {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use scaling_core::Adoption;
+    use serde_json::json;
 
     use super::*;
     use crate::controller::fleet::adopting::report::Untried;

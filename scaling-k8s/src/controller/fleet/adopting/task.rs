@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::live::Stop;
+use scaling_core::moment::Moment;
 use scaling_core::{
     Adoption, ApplyMode, BoundsPolicy, ConfidenceGate, Cooldown, HardLimits, MetricsSource, Price, RemovalBudget,
     StepLimit, Target,
@@ -78,7 +79,7 @@ impl Adopting {
     ) {
         let schedule = Schedule::new(self.trials.every);
         let told = AdoptionEvents::new(self.cache.field_manager());
-        let mut work = Work { parts: self, shards, schedule, since: HashMap::new(), sweep: None, told, events };
+        let mut work = Work { parts: self, shards, schedule, owned: Owned::default(), sweep: None, told, events };
         tokio::select! {
             biased;
             () = stop.requested() => {}
@@ -87,14 +88,34 @@ impl Adopting {
     }
 }
 
+/// Shards whose trials are ours, or all of them without Leases: their tenures, and when they were taken.
+#[derive(Default)]
+struct Owned(HashMap<Option<u32>, (Option<Instant>, Moment)>);
+
+impl Owned {
+    /// Notes that one is held at an instant.
+    fn look(&mut self, shard: Option<u32>, tenure: Option<Instant>, at: DateTime<Utc>) {
+        let (held, taken) = self.0.entry(shard).or_insert((tenure, Moment::new(at)));
+        if *held == tenure {
+            taken.look(at);
+        } else {
+            (*held, *taken) = (tenure, Moment::new(at));
+        }
+    }
+
+    /// Instant at which one was taken.
+    fn since(&self, shard: Option<u32>) -> Option<DateTime<Utc>> {
+        self.0.get(&shard).map(|(_, taken)| taken.instant())
+    }
+}
+
 struct Work {
     parts: Adopting,
     shards: Option<Shards>,
     schedule: Schedule,
-    /// Tenure of each shard, and the instant from which on its trials are ours.
-    since: HashMap<Option<u32>, (Option<Instant>, DateTime<Utc>)>,
-    /// Instant at which stages that could not be taken away are tried again.
-    sweep: Option<DateTime<Utc>>,
+    owned: Owned,
+    /// Instant at which a stage could not be taken away, which is tried again later.
+    sweep: Option<Moment>,
     told: AdoptionEvents,
     events: mpsc::Sender<Value>,
 }
@@ -106,7 +127,8 @@ impl Work {
             loop {
                 let Some(at) = *ticks.borrow_and_update() else { break };
                 let list = self.parts.cache.targets();
-                if self.schedule.renew(&list) || self.sweep.is_some_and(|again| again <= at) {
+                let failed = self.sweep.as_mut().map(|failed| failed.look(at));
+                if self.schedule.renew(&list) || failed.is_some_and(|failed| self.schedule.later(failed) <= at) {
                     self.sweep(at).await;
                 }
                 self.hold(at);
@@ -119,17 +141,13 @@ impl Work {
 
     /// Notes which shards were taken over.
     fn hold(&mut self, at: DateTime<Utc>) {
-        let owed = self.schedule.owed_since(at);
         let Some(shards) = &self.shards else {
-            self.since.entry(None).or_insert((None, owed));
+            self.owned.look(None, None, at);
             return;
         };
         let (now, held) = (Instant::now(), shards.held.borrow());
         for (shard, hold) in held.shards.iter().filter(|(shard, _)| held.is_sure(**shard, now)) {
-            let since = self.since.entry(Some(*shard)).or_insert((None, owed));
-            if since.0 != Some(hold.tenure) {
-                *since = (Some(hold.tenure), owed);
-            }
+            self.owned.look(Some(*shard), Some(hold.tenure), at);
         }
     }
 
@@ -139,7 +157,7 @@ impl Work {
             Some(shards) => Some(shards.tenure(target).map(|_| shard_of(target, shards.count))?),
             None => None,
         };
-        self.since.get(&shard).map(|(_, since)| *since)
+        self.owned.since(shard).map(|taken| self.schedule.owed_since(taken))
     }
 
     fn is_ours(&self, target: &Target) -> bool {
@@ -158,8 +176,7 @@ impl Work {
             }
             if let Err(error) = self.parts.applier.keep_stage(&target, &uid, None).await {
                 tracing::warn!(target_workload = %target, %error, "a stage of its adoption that tells nothing any more could not be taken away");
-                let later = self.schedule.later(at);
-                self.sweep = Some(self.sweep.map_or(later, |sooner| sooner.min(later)));
+                self.sweep = Some(Moment::new(at));
             }
         }
     }
@@ -291,5 +308,67 @@ impl Work {
 
     fn count(&self, change: impl FnOnce(&mut AdoptionHealth)) {
         change(&mut self.parts.health.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+    use scaling_core::chrono::TimeDelta;
+
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(86_400);
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes)
+    }
+
+    fn fleet(targets: usize) -> Arc<[Arc<FleetTarget>]> {
+        let target = |nth| Target::deployment("shop", format!("web-{nth}"));
+        let listed =
+            |nth| FleetTarget { target: target(nth), uid: None, settings: Ok(Settings::default()), reached: Ok(None) };
+        (0..targets).map(|nth| Arc::new(listed(nth))).collect()
+    }
+
+    /// Trials that are due by the clock at each of these looks.
+    fn trials(schedule: &mut Schedule, owned: &mut Owned, looks: impl Iterator<Item = DateTime<Utc>>) -> usize {
+        let mut made = 0;
+        for look in looks {
+            owned.look(None, None, look);
+            let since = owned.since(None).map(|taken| schedule.owed_since(taken));
+            while let Some(listed) = schedule.next(look, |_| since) {
+                schedule.tried(&listed.target, look);
+                made += 1;
+            }
+        }
+        made
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_clock_that_is_wrong_for_a_look_at_the_beginning_holds_no_trial_back(jump in -3000_i64..3000) {
+            let (mut schedule, mut owned) = (Schedule::new(EVERY), Owned::default());
+            schedule.renew(&fleet(60));
+            owned.look(None, None, at(jump));
+            let made = trials(&mut schedule, &mut owned, (0..=1440).map(at));
+            prop_assert!(made >= 60, "{made} within a day");
+        }
+    }
+
+    #[test]
+    fn another_tenure_begins_anew_and_the_same_one_stands() {
+        let (mut owned, first) = (Owned::default(), Instant::now());
+        let second = first + Duration::from_secs(1);
+        for (tenure, minute, since) in
+            [(first, 0, 0), (first, 9, 0), (second, 20, 20), (second, 5, 5), (second, 21, 20)]
+        {
+            owned.look(Some(3), Some(tenure), at(minute));
+            assert_eq!(owned.since(Some(3)), Some(at(since)));
+        }
+        assert_eq!(owned.since(Some(4)), None);
     }
 }
