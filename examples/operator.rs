@@ -23,6 +23,7 @@ use examples::live::arguments::{self, OriginArguments, Resource};
 use examples::live::{FleetMetrics, Telling};
 use examples::{Failure, MayClose, candidates};
 use scaling_core::adoption::Trial;
+use scaling_core::chrono::{DateTime, Utc};
 use scaling_core::guard::FleetFreeze;
 use scaling_core::live::{Cadence, Entry, LoopReport, RecordFiles, Rotation, Stop, Ticked, entries};
 use scaling_core::record::Tee;
@@ -91,10 +92,13 @@ struct Options {
     /// Address of `/healthz`, `/readyz` and `/metrics`.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// Tries the next stage of each target once a day on its last two weeks in Prometheus, tells on its HPA, and promotes those that ask for
+    /// Tries the next stage of each target once a day, or as often as `--trials-every` says, on its last two weeks in Prometheus, tells on its HPA, and promotes those that ask for
     /// it with `kube-scaling/promotion: evidence`. One that violates less may cost a tenth more.
     #[arg(long)]
     trials: bool,
+    /// Minutes between two trials of a target. A day has one day more to tell; less is for a look at what comes of it.
+    #[arg(long, value_name = "MINUTES", default_value_t = 24 * 60, requires = "trials", value_parser = clap::value_parser!(u64).range(1..=30 * 24 * 60))]
+    trials_every: u64,
     /// Changes nothing, whatever the HPAs say.
     #[arg(long)]
     dry_run: bool,
@@ -106,8 +110,9 @@ struct Options {
     /// longer than the target allows, or pods do not get ready. The latest changes are then kept at the HPA, for the next process.
     #[arg(long)]
     undo: bool,
-    /// Gives an HPA back to its owner once its mode is removed. By default it is told, and its bounds stay. Not one whose mode was removed
-    /// while no operator ran, unless --undo keeps its history. Nothing else should move bounds under the field manager of the operator.
+    /// Gives an HPA back to its owner once its mode is removed, while an operator runs or while none does: one without a mode is the operator's
+    /// by the resting bounds that stand there under its field manager. By default it is told, and its bounds stay. Nothing else may move bounds
+    /// under that field manager, kube-scaling: its HPAs would be given back as well.
     #[arg(long)]
     give_back: bool,
 }
@@ -248,7 +253,8 @@ fn trials(options: &Options, source: &FleetMetrics) -> Result<AdoptionTrials, Fa
         Ok::<_, Failure>(move || Ok(engine()?))
     };
     let rule = Trial::default().dearer_by(0.1).map_err(Failure::input)?;
-    let mut trials = AdoptionTrials::new(recipe(&options.engine)?).judged_by(rule);
+    let every = Duration::from_secs(options.trials_every.saturating_mul(60));
+    let mut trials = AdoptionTrials::new(recipe(&options.engine)?).judged_by(rule).every(every);
     if let Some(past) = source.past() {
         trials = trials.past(past);
     }
@@ -266,6 +272,14 @@ struct Watch {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     state: State,
+    now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+}
+
+/// The time as it goes on from the start, whoever sets the machine's clock: a jump of that is no reason to restart a process, and hides no tick
+/// that stays away.
+fn monotonic() -> impl Fn() -> DateTime<Utc> + Clone + Send + Sync + 'static {
+    let (began, start) = (DateTime::<Utc>::from(SystemTime::now()), Instant::now());
+    move || began + start.elapsed()
 }
 
 impl Watch {
@@ -277,15 +291,17 @@ impl Watch {
             (!readiness.is_ready()).then(|| readiness.to_string())
         };
         let stalled = (cadence.interval().to_std().unwrap_or_default() * 5).max(Duration::from_secs(60));
-        let health = Health::new().stalled_after(stalled, || SystemTime::now().into()).ready_unless(why_not);
-        Self { metrics, health: Arc::new(health), state }
+        let now = monotonic();
+        let health = Health::new().stalled_after(stalled, now.clone()).ready_unless(why_not);
+        Self { metrics, health: Arc::new(health), state, now: Arc::new(now) }
     }
 
     fn after_tick(&self, source: FleetMetrics) -> impl FnMut(&Ticked, &LoopReport) + Send + use<> {
-        let (metrics, health, mut missed) = (Arc::clone(&self.metrics), Arc::clone(&self.health), 0);
+        let (metrics, health, now) = (Arc::clone(&self.metrics), Arc::clone(&self.health), Arc::clone(&self.now));
+        let mut missed = 0;
         let mut telling = Telling::new(Arc::new(print));
         move |tick, report| {
-            health.ticked(tick.at, tick.answered);
+            health.ticked(now(), tick.answered);
             metrics.missed_ticks(report.missed - missed);
             missed = report.missed;
             telling.ticked(tick);
@@ -381,7 +397,7 @@ fn stop_on_signals() -> Result<Stop, Failure> {
 }
 
 fn say(line: &str) {
-    let now: scaling_core::chrono::DateTime<scaling_core::chrono::Utc> = SystemTime::now().into();
+    let now: DateTime<Utc> = SystemTime::now().into();
     print(&format!("{} {line}", now.format("%F %T")));
 }
 

@@ -26,9 +26,6 @@ impl Operator {
         let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
         command.args(["--namespace", SHOP, "--interval=1", "--batches=1", "--engine=rules", "--listen=127.0.0.1:0"]);
         command.arg("--records").arg(&records).args(more);
-        if !more.iter().any(|argument| argument.starts_with("--metrics-api")) {
-            command.arg("--shards=8");
-        }
         command.env("KUBECONFIG", kubeconfig).env("POD_NAME", name).env("POD_NAMESPACE", OWN).env("RUST_LOG", "warn");
         command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
         Self { child: command.spawn().unwrap(), log, records, address: String::new() }

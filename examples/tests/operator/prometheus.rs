@@ -1,4 +1,5 @@
-//! A server that speaks the part of Prometheus's API that the source asks, for workloads that are all under the same load.
+//! A server that speaks the part of Prometheus's API that the source asks, for workloads that are all under the same load, but for one with
+//! the same two peaks each day.
 
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -12,8 +13,19 @@ use tokio::net::TcpListener;
 const SIGNALS: [&str; 4] =
     ["request_rate_per_second", "cpu_utilization_percent", "current_pod_count", "desired_pod_count"];
 
-/// Since when how many pods bear which load: 1 is usual.
-type Loads = Arc<Mutex<Vec<(f64, u32, f64)>>>;
+/// The workload with two peaks a day, of which nine days are known. Of the others one is, which is too few for a trial.
+pub(crate) const DAILY: &str = "daily";
+
+/// Pods that are asked for, those that are ready, and the load of each that is asked for: 1 is usual.
+#[derive(Clone, Copy)]
+struct Load {
+    pods: u32,
+    ready: u32,
+    each: f64,
+}
+
+/// Loads, and since when each is there.
+type Loads = Arc<Mutex<Vec<(f64, Load)>>>;
 
 pub(crate) struct Prometheus {
     address: String,
@@ -27,7 +39,7 @@ fn now() -> f64 {
 
 impl Prometheus {
     pub(crate) async fn start() -> Self {
-        let loads: Loads = Arc::new(Mutex::new(vec![(0.0, 4, 1.0)]));
+        let loads: Loads = Arc::new(Mutex::new(vec![(0.0, Load { pods: 4, ready: 4, each: 1.0 })]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let of_handler = Arc::clone(&loads);
@@ -45,7 +57,19 @@ impl Prometheus {
 
     /// So many pods bear this load from now on.
     pub(crate) fn set(&self, pods: u32, load: f64) {
-        self.loads.lock().unwrap().push((now(), pods, load));
+        self.loads.lock().unwrap().push((now(), Load { pods, ready: pods, each: load }));
+    }
+
+    /// It has never been otherwise.
+    pub(crate) fn has_always_been(&self, pods: u32, load: f64) {
+        *self.loads.lock().unwrap() = vec![(0.0, Load { pods, ready: pods, each: load })];
+    }
+
+    /// So many pods are ready from now on.
+    pub(crate) fn set_ready(&self, ready: u32) {
+        let mut loads = self.loads.lock().unwrap();
+        let (_, load) = *loads.last().unwrap();
+        loads.push((now(), Load { ready, ..load }));
     }
 
     /// What makes the operator ask it.
@@ -57,7 +81,13 @@ impl Prometheus {
     }
 }
 
-fn answered(form: &str, loads: &[(f64, u32, f64)]) -> Value {
+/// Twenty pods, eight times as busy at six and at six as at noon and at midnight.
+fn daily(at: f64) -> Load {
+    let phase = at.rem_euclid(43_200.0) / 43_200.0 * std::f64::consts::TAU;
+    Load { pods: 20, ready: 20, each: 0.15 + 1.1 * (1.0 - phase.cos()) / 2.0 }
+}
+
+fn answered(form: &str, loads: &[(f64, Load)]) -> Value {
     let number = |name: &str| {
         let (_, rest) = form.split_once(&format!("{name}="))?;
         rest.split(['&', 's']).next()?.parse::<f64>().ok()
@@ -65,10 +95,11 @@ fn answered(form: &str, loads: &[(f64, u32, f64)]) -> Value {
     let Some(series) = SIGNALS.iter().position(|name| form.contains(name)) else {
         return json!({ "status": "success", "data": { "resultType": "vector", "result": [] } });
     };
-    let value = |at: f64| {
-        let (_, pods, load) = *loads.iter().rfind(|(since, ..)| *since <= at).unwrap();
+    let value = |name: &str, at: f64| {
+        let (_, load) = *loads.iter().rfind(|(since, ..)| *since <= at).unwrap();
+        let Load { pods, ready, each } = if name == DAILY { daily(at) } else { load };
         let pods = f64::from(pods);
-        [50.0 * pods * load, 42.0 * load, pods, pods][series].to_string()
+        [50.0 * pods * each, 42.0 * each, f64::from(ready), pods][series].to_string()
     };
     // The names are between the bars of a regular expression, or alone.
     let text = form.replace("%7C", "|").replace("%22", "\"").replace("%7E", "~").replace("%3D", "=").replace("%5C", "");
@@ -78,11 +109,15 @@ fn answered(form: &str, loads: &[(f64, u32, f64)]) -> Value {
     let (kind, result): (_, Vec<Value>) =
         if let (Some(start), Some(end), Some(step)) = (number("start"), number("end"), number("step")) {
             let instants = || std::iter::successors(Some(start), |at| Some(at + step)).take_while(|at| *at <= end);
-            let values = || instants().map(|at| json!([at, value(at)])).collect::<Vec<_>>();
-            ("matrix", asked.split('|').map(|name| json!({ "metric": labels(name), "values": values() })).collect())
+            let values = |name: &str| {
+                let days = if name == DAILY { 9.0 } else { 1.0 };
+                let known = now() - days * 86_400.0;
+                instants().filter(|at| *at >= known).map(|at| json!([at, value(name, at)])).collect::<Vec<_>>()
+            };
+            ("matrix", asked.split('|').map(|name| json!({ "metric": labels(name), "values": values(name) })).collect())
         } else {
             let at = number("time").unwrap_or_else(now);
-            let one = |name: &str| json!({ "metric": labels(name), "value": [at, value(at)] });
+            let one = |name: &str| json!({ "metric": labels(name), "value": [at, value(name, at)] });
             ("vector", asked.split('|').map(one).collect())
         };
     json!({ "status": "success", "data": { "resultType": kind, "result": result } })

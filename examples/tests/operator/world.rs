@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use kube::Client;
 use serde_json::{Value, json};
 
+use crate::process::Operator;
 use crate::support::{ADMIN, ControlPlane};
-use crate::{named, until};
+use crate::{named, until, until_quiet};
 
 pub(crate) const OWN: &str = "kube-scaling";
 pub(crate) const SHOP: &str = "shop";
+const HPAS: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers";
 const ACCOUNT: &str = "kube-scaling-operator";
 
 /// Text of a manifest of the operator.
@@ -174,8 +175,12 @@ impl World {
 
     /// An HPA whose min nobody has set.
     async fn hpa(&self, namespace: &str, kind: &str, name: &str, mode: &str) {
+        self.hpa_on(70, namespace, kind, name, mode).await;
+    }
+
+    async fn hpa_on(&self, cpu_percent: u32, namespace: &str, kind: &str, name: &str, mode: &str) {
         let version = if kind == "Rollout" { "argoproj.io/v1alpha1" } else { "apps/v1" };
-        let cpu = json!({ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 70 } } });
+        let cpu = json!({ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": cpu_percent } } });
         let hpa = json!({
             "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
             "metadata": { "name": name, "annotations": { "kube-scaling/mode": mode } },
@@ -207,19 +212,37 @@ impl World {
         get(&self.admin, &path).await.unwrap()["spec"]["minReplicas"].as_i64().unwrap()
     }
 
-    /// Waits until each of these is above where it was, and returns where they are.
+    /// An HPA of the shop as it is stored.
+    pub(crate) async fn json(&self, name: &str) -> Value {
+        get(&self.admin, &format!("{HPAS}/{name}")).await.unwrap()
+    }
+
+    /// Sets annotations as their owner does; null takes one away.
+    pub(crate) async fn annotate(&self, name: &str, annotations: &Value) {
+        let path = format!("{HPAS}/{name}?fieldManager=host");
+        self.patch(&path, &json!({ "metadata": { "annotations": annotations } })).await;
+    }
+
+    /// A Deployment of the shop and its HPA, on CPU.
+    pub(crate) async fn deployed(&self, name: &str, mode: &str, cpu_percent: u32) {
+        self.workload("Deployment", name, &json!({}), false).await;
+        self.hpa_on(cpu_percent, SHOP, "Deployment", name, mode).await;
+    }
+
+    /// Waits until each of these is above where it was and no change is under way any more, as the records of these operators say. Returns
+    /// where they are.
     pub(crate) async fn until_raised(
         &self,
         names: &BTreeSet<String>,
         before: &BTreeMap<String, i64>,
+        operators: &[&Operator],
     ) -> BTreeMap<String, i64> {
-        let mut now = BTreeMap::new();
         for name in names {
             let was = before.get(name).copied().unwrap_or(1);
             until(&format!("{name} is raised from {was}"), || async { self.min(name).await > was }).await;
         }
-        // A tick later nothing is under way any more.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        until_quiet(names, operators).await;
+        let mut now = BTreeMap::new();
         for name in names {
             now.insert(name.clone(), self.min(name).await);
         }
