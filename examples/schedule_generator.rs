@@ -28,8 +28,8 @@ use scaling_k8s::api::{self, WeekPlan, cronjob::CronJobs, karmada, keda};
 use scaling_k8s::kubectl;
 use scaling_schedule::{
     AnalyzeConfig, AnnouncedEvent, CompileConfig, Compiled, CompiledSchedule, ExcludedDates, HpaBeneath, Load, Need,
-    Proof, ProofConfig, Schedule, Tz, WeekBand, WeekStrip, analyze, compile, compile_over_hpa, need_by_cpu,
-    need_by_load, prove,
+    Proof, ProofConfig, Schedule, WeekBand, WeekStrip, analyze, compile, compile_over_hpa, need_by_cpu, need_by_load,
+    prove,
 };
 
 /// Pods that the busiest thousandth of a load needs, where nothing says what a pod can carry.
