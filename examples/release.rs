@@ -116,7 +116,7 @@ fn in_file(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     match release(&hpa, &arguments.field_manager).map_err(|error| bad(&error))? {
         Release::Done => match ReachedStage::of(&hpa, &arguments.field_manager) {
             Ok(None) | Err(DamagedStage::Text(DamagedText::Foreign)) => {
-                writeln!(out, "nothing of ours is at this HPA")?
+                writeln!(out, "nothing of ours is at this HPA")?;
             }
             _ => writeln!(out, "its bounds are the owner's; the stage of its adoption is removed")?,
         },
