@@ -206,7 +206,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     match compiled.why_not() {
         Some(why) if chosen.schedule.windows().is_empty() => writeln!(out, "\nFrom all days: {why}.\n")?,
         Some(why) => {
-            writeln!(out, "\nFrom all days: {why}. What the past suggests all the same:\n{}", chosen.schedule)?
+            writeln!(out, "\nFrom all days: {why}. What the past suggests all the same:\n{}", chosen.schedule)?;
         }
         None => writeln!(out, "\n{}", chosen.schedule)?,
     }
