@@ -351,8 +351,8 @@ fn workload<'a>(objects: &'a [Value], target: Option<&Target>) -> Result<&'a Val
 fn hpa_of<'a>(objects: &'a [Value], workload: &Value) -> Option<&'a Value> {
     let mut hpas = objects.iter().filter(|object| object["kind"] == "HorizontalPodAutoscaler");
     hpas.find(|hpa| {
-        let scaled = &hpa["spec"]["scaleTargetRef"];
-        scaled["kind"] == workload["kind"] && scaled["name"] == workload["metadata"]["name"]
+        let is = |scaled: &str, own: &str| hpa.pointer(scaled).is_some_and(|name| Some(name) == workload.pointer(own));
+        is("/spec/scaleTargetRef/kind", "/kind") && is("/spec/scaleTargetRef/name", "/metadata/name")
     })
 }
 

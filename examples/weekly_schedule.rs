@@ -77,13 +77,12 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
         return Err(Failure::input(format!("--pod-capacity is {capacity}; it must be a rate above 0")));
     }
     examples::spare(&arguments.html, arguments.schedule.iter().chain(&arguments.load))?;
-    let (schedule, title, history) = match &arguments.schedule {
-        Some(path) => (reading::schedule(path)?, examples::place(path), arguments.load.clone()),
+    let (schedule, title, history) = if let Some(path) = &arguments.schedule {
+        (reading::schedule(path)?, examples::place(path), arguments.load.clone())
+    } else {
         // What ships is shown as a whole.
-        None => {
-            let shipped = examples::test_data("shop_schedule.json");
-            (reading::schedule(&shipped)?, "shop/web".to_owned(), Some(examples::shop_history()))
-        }
+        let shipped = examples::test_data("shop_schedule.json");
+        (reading::schedule(&shipped)?, "shop/web".to_owned(), Some(examples::shop_history()))
     };
     let load = history.map(|path| load(arguments, &path, &schedule)).transpose()?;
     let at = match (&arguments.at, &load, &arguments.schedule) {

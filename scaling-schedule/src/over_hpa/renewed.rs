@@ -141,11 +141,9 @@ impl Search<'_> {
             (cells, outcomes)
         };
         let made = |violation| judge(self.cells(Settings { violation, ..settings }, &summed));
-        let affords = |outcomes: &[Outcome]| {
-            // The scatter of a day is that of the mean of n days, times the root of n.
-            let scatter = self.error(outcomes, |one| one.pod_steps) * (outcomes.len() as f64).sqrt();
-            budget.affords(self.cost(outcomes), scatter)
-        };
+        // The scatter of a day is that of the mean of n days, times the root of n.
+        let scatter = |outcomes: &[Outcome]| self.error(outcomes, |one| one.pod_steps) * (outcomes.len() as f64).sqrt();
+        let affords = |outcomes: &[Outcome]| budget.affords(self.cost(outcomes), scatter(outcomes));
         let mut best = made(settings.violation);
         if !affords(&best.1) {
             // Fewer windows, down to none: those of the highest price of violations that can be afforded.
@@ -163,7 +161,7 @@ impl Search<'_> {
         }
         let price = |outcomes: &[Outcome]| self.prices.of(total(outcomes), settings);
         let (_, stand) = judge(floors_of(old.windows()));
-        if affords(&stand) && price(&stand) <= price(&best.1) * (1.0 + ABOUT_AS_GOOD) {
+        if budget.bears(self.cost(&stand), scatter(&stand)) && price(&stand) <= price(&best.1) * (1.0 + ABOUT_AS_GOOD) {
             budget.foresee(self.cost(&stand));
             return None;
         }
