@@ -466,7 +466,7 @@ spec:
             (&["--mean-cpu", "175"], "--mean-cpu: 175000m is more than 100 times what a pod requests, 250m"),
             (&["--highest-cpu", "301m"], "--highest-cpu: 301m is above the limit of app, 300m"),
             (&["--container", "nope"], "there are: app, proxy"),
-            (&["--apply"], "are for a workload in a cluster: --context NAME"),
+            (&["--apply"], "--context"),
         ] {
             let error = with(given).unwrap_err();
             assert!(error.contains(what) && !error.starts_with("1: "), "{error}");
