@@ -349,15 +349,28 @@ fn what_changes_often_is_told_now_and_then_and_only_if_it_is_still_true() {
     let other = read(&[("mode", "full"), ("hard-min", "x")]).unwrap_err();
     assert!(events.take(&web, None, Err(&faults()), at(0)).is_some());
     assert_eq!(events.take(&web, None, Err(&other), at(1)), None);
-    assert_eq!(events.due(at(9)), Vec::<serde_json::Value>::new());
-    let due = events.due(at(10));
+    assert_eq!(events.due(at(9), 100), Vec::<serde_json::Value>::new());
+    let due = events.due(at(10), 100);
     assert!(due[0]["message"].as_str().unwrap().contains("hard-min"), "{due:?}");
     // There and back.
     assert_eq!(events.take(&web, None, Ok(&Settings::default()), at(11)), None);
     assert_eq!(events.take(&web, None, Err(&other), at(12)), None);
-    assert!(events.due(at(60)).is_empty());
+    assert!(events.due(at(60), 100).is_empty());
     // A clock that was set back holds nothing up.
     assert!(events.take(&web, None, Err(&faults()), at(-60)).is_some());
+}
+
+#[test]
+fn more_answers_than_can_be_written_at_once_come_one_after_the_other() {
+    let (mut events, _) = events();
+    for nth in 0..1000 {
+        events.note(&Target::deployment("shop", format!("web-{nth}")), None, Err(&faults()));
+    }
+    let rounds: Vec<_> = (0..5).map(|round| events.due(at(round), 256)).collect();
+    assert_eq!(rounds.iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 256, 232, 0]);
+    let told: std::collections::BTreeSet<_> =
+        rounds.iter().flatten().map(|event| event["involvedObject"]["name"].to_string()).collect();
+    assert_eq!(told.len(), 1000);
 }
 
 #[test]

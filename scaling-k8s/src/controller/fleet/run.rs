@@ -274,9 +274,9 @@ impl Call {
         let takes_over = mine.iter().any(|(shard, tenure)| self.mine.get(shard) != Some(tenure));
         self.mine = mine;
         if takes_over || !Arc::ptr_eq(&list, &self.list) {
-            self.renew(list, at);
+            self.renew(list);
         }
-        self.answer_late(at);
+        self.answer(at);
         let called = self.members.iter().filter_map(|(shard, member)| {
             let member = member.clone();
             Some(match self.mine.get(shard)? {
@@ -287,7 +287,7 @@ impl Call {
         called.collect()
     }
 
-    fn renew(&mut self, list: Arc<[Arc<FleetTarget>]>, at: DateTime<Utc>) {
+    fn renew(&mut self, list: Arc<[Arc<FleetTarget>]>) {
         self.roster.set(&list);
         let count = self.shards.as_ref().map_or(1, |shards| shards.count);
         let knows = |name: &str| {
@@ -297,7 +297,6 @@ impl Call {
             let must = "the name of an engine that the controller has";
             Err(SettingError::Value { key: "engine", value: name.to_owned(), must })
         };
-        let mut told = Vec::new();
         self.members = list
             .iter()
             .map(|listed| {
@@ -306,7 +305,7 @@ impl Call {
                 if let Some((events, _)) = &mut self.events
                     && self.mine.contains_key(&shard)
                 {
-                    told.extend(events.take(&listed.target, listed.uid.as_deref(), settings.as_ref(), at));
+                    events.note(&listed.target, listed.uid.as_deref(), settings.as_ref());
                 }
                 (shard, member)
             })
@@ -317,7 +316,6 @@ impl Call {
             gone.for_each(|listed| events.forget(&listed.target));
         }
         self.list = list;
-        self.send(told);
         self.say_abandoned();
     }
 
@@ -330,15 +328,10 @@ impl Call {
         self.abandoned = abandoned;
     }
 
-    /// Answers that were held back.
-    fn answer_late(&mut self, at: DateTime<Utc>) {
-        let due = self.events.as_mut().map(|(events, _)| events.due(at));
-        self.send(due.unwrap_or_default());
-    }
-
-    fn send(&self, told: Vec<Value>) {
-        let Some((_, send)) = &self.events else { return };
-        for event in told {
+    /// Gives the answers that are due, as many as may wait to be written: the others come with the next ticks.
+    fn answer(&mut self, at: DateTime<Utc>) {
+        let Some((events, send)) = &mut self.events else { return };
+        for event in events.due(at, send.capacity()) {
             if let Err(error) = send.try_send(event) {
                 let message = error.into_inner().pointer("/message").map(Value::to_string);
                 tracing::warn!(?message, "an Event about settings was not written: too many wait");

@@ -62,12 +62,18 @@ impl SettingEvents {
         settings: Result<&Settings, &SettingErrors>,
         now: DateTime<Utc>,
     ) -> Option<Value> {
+        self.note(target, uid, settings);
+        self.give(target, now)
+    }
+
+    /// Takes in the settings of the HPA with this uid. The Event comes when it is [`due`](Self::due).
+    pub fn note(&mut self, target: &Target, uid: Option<&str>, settings: Result<&Settings, &SettingErrors>) {
         if settings.is_ok() && !self.series.contains_key(target) {
-            return None;
+            return;
         }
         if self.series.len() >= TARGETS && !self.series.contains_key(target) {
-            let oldest = self.series.iter().min_by_key(|(_, series)| series.sent).map(|(target, _)| target.clone())?;
-            self.series.remove(&oldest);
+            let oldest = self.series.iter().min_by_key(|(_, series)| series.sent).map(|(target, _)| target.clone());
+            oldest.map(|oldest| self.series.remove(&oldest));
         }
         let series = self.series.entry(target.clone()).or_default();
         if series.uid.as_deref() != uid {
@@ -75,15 +81,14 @@ impl SettingEvents {
             *series = Series { uid: uid.map(str::to_owned), ..Series::default() };
         }
         series.now = settings.err().map(|faults| cut(&faults.to_string(), MAX_MESSAGE));
-        self.give(target, now)
     }
 
-    /// The Events that were held back and are due by now, in the order of their workloads.
-    pub fn due(&mut self, now: DateTime<Utc>) -> Vec<Value> {
+    /// The Events that were held back and are due by now, in the order of their workloads; at most so many, and the others another time.
+    pub fn due(&mut self, now: DateTime<Utc>, most: usize) -> Vec<Value> {
         let mut waiting: Vec<Target> =
             self.series.iter().filter(|(_, series)| !series.is_told()).map(|(target, _)| target.clone()).collect();
         waiting.sort();
-        waiting.iter().filter_map(|target| self.give(target, now)).collect()
+        waiting.iter().filter_map(|target| self.give(target, now)).take(most).collect()
     }
 
     /// Forgets a workload that is gone.
