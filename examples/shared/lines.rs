@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn lines_are_compared_by_their_place() {
         assert_eq!(difference("a\nb\na\nb\n", "a\nb\na\nc\n"), "@@ line 4 @@\n-b\n+c\n");
-        assert_eq!(difference("3\nx\n9\n", "9\nx\n3\n"), "@@ line 1 @@\n-3\n+9\n@@ line 3 @@\n-9\n+3\n");
+        assert_eq!(difference("3\nx\ny\n9\n", "9\nx\ny\n3\n"), "@@ line 1 @@\n-3\n+9\n@@ line 4 @@\n-9\n+3\n");
         assert_eq!(difference("", "a\nb\n"), "@@ line 1 @@\n+a\n+b\n");
         assert_eq!(difference("a\na\n", "a\n"), "@@ line 2 @@\n-a\n");
         assert_eq!(difference("a\n", "a\n"), "");

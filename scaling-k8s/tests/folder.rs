@@ -358,7 +358,8 @@ fn what_is_no_yaml_is_named_where_no_hpa_is_found() {
     let folder = folder(&[("chart/hpa.yaml", &chart), ("notes.yaml", "\ta: 1")]);
     let error = open(&folder).bounds(&target()).unwrap_err().to_string();
     assert!(error.contains("; with an HPA that could not be read: "), "{error}");
-    assert!(error.contains("hpa.yaml: line 8: ") && !error.contains("notes.yaml"), "{error}");
+    // The line on which the value began that goes on with the tab.
+    assert!(error.contains("hpa.yaml: line 7: ") && !error.contains("notes.yaml"), "{error}");
 }
 
 #[test]
