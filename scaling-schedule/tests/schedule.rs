@@ -320,7 +320,7 @@ proptest! {
         let mut latest = wall(start);
         for at in &instants {
             // The time just before a change is shown, too.
-            latest = latest.max(wall(*at));
+            latest = latest.max(wall(*at)).max(wall(*at - TimeDelta::seconds(1)));
             shown.push(latest);
         }
         let mut earliest = wall(start + TimeDelta::hours(80));
