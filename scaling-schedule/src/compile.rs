@@ -208,10 +208,16 @@ impl Choice {
             let learnt: Vec<Vec<Sorted>> =
                 origins.iter().map(|origin| sorted(seen, origin.learn, &kinds, config.slot_minutes)).collect();
             for quantile in QUANTILES {
-                let weeks: Vec<Vec<f64>> = learnt.iter().map(|sorted| week(sorted, quantile, lead)).collect();
+                let mut weeks: Vec<Vec<f64>> = Vec::with_capacity(origins.len());
                 let mut ratios = Ratios::new();
-                for (origin, week) in origins.iter().zip(&weeks) {
-                    ratios.add(seen, *origin, &ready(week, lead));
+                for (origin, sorted) in origins.iter().zip(&learnt) {
+                    let profiles = profiles(sorted, quantile);
+                    let week = led_week(&profiles, lead);
+                    // No dip between slots is shorter than a lead that is shorter than a slot: what is needed is what is ready.
+                    let is_short = lead < config.slot_minutes.div_ceil(CELL_MINUTES) as usize;
+                    let held = if is_short { led_week(&profiles, 0) } else { ready(&week, lead) };
+                    ratios.add(seen, *origin, &held);
+                    weeks.push(week);
                 }
                 match ratios.factor(config.violating_share) {
                     Ok(factor) => {
@@ -265,8 +271,11 @@ fn pods_of(week: &[f64], factor: f64) -> f64 {
 }
 
 fn week(sorted: &[Sorted], quantile: f64, lead: usize) -> Vec<f64> {
-    let profiles: Vec<_> = sorted.iter().map(|sorted| (sorted.days(), sorted.filled(quantile))).collect();
-    led_week(&profiles, lead)
+    led_week(&profiles(sorted, quantile), lead)
+}
+
+fn profiles(sorted: &[Sorted], quantile: f64) -> Vec<(Days, Vec<f64>)> {
+    sorted.iter().map(|sorted| (sorted.days(), sorted.filled(quantile))).collect()
 }
 
 /// Days up to the last that was seen for more than an instant.
