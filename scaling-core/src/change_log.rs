@@ -311,14 +311,15 @@ impl ChangeLog {
             entry.written = Some(Written { resting, bounds: change.new, min_without_floor });
         }
         let (old, new) = (change.old, change.new);
+        let again = |moment: Option<Moment>| Some(moment.map_or(Moment::new(now), |moment| moment.again(now)));
         if new.min() > old.min() || new.max() > old.max() {
-            entry.last.grown = Some(Moment::new(now));
+            entry.last.grown = again(entry.last.grown);
         }
         if new.min() < old.min() || new.max() < old.max() {
-            entry.last.shrunk = Some(Moment::new(now));
+            entry.last.shrunk = again(entry.last.shrunk);
         }
         if change.resources.is_some() {
-            entry.last.resized = Some(Moment::new(now));
+            entry.last.resized = again(entry.last.resized);
         }
         if change.released > 0 {
             self.prune(now);

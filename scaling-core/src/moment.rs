@@ -40,6 +40,13 @@ impl Moment {
         Self { at, ahead: None }
     }
 
+    /// The present instant, in place of one that was noted before. Where that lies ahead of the clock, it is kept: if it is the present clock that
+    /// is behind, it counts again once the clock is right.
+    #[must_use]
+    pub fn again(self, now: DateTime<Utc>) -> Self {
+        if self.at > now { Self { at: self.at, ahead: Some(Ahead { found: now, last: now }) } } else { Self::new(now) }
+    }
+
     /// Looks at it again, and returns the [instant](Self::instant) that it counts as: never one after `now`.
     pub fn look(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
         let found = self.ahead.map_or(now, |ahead| ahead.found.min(now));
@@ -82,6 +89,14 @@ mod tests {
         let mut moment = Moment::new(at(10_000));
         assert_eq!(moment.look(at(6_000)), at(6_000));
         assert_eq!(moment.look(at(10_010)), at(10_000));
+    }
+
+    #[test]
+    fn what_comes_again_under_a_clock_that_is_behind_leaves_the_instant_before() {
+        let mut moment = Moment::new(at(10_000)).again(at(6_000));
+        assert_eq!(moment.instant(), at(6_000));
+        assert_eq!(moment.look(at(10_010)), at(10_000));
+        assert_eq!(moment.again(at(10_020)), Moment::new(at(10_020)));
     }
 
     proptest! {

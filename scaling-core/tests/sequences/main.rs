@@ -283,6 +283,32 @@ impl Floors {
     }
 }
 
+/// A change that was made while the clock was an hour behind took the place of the one before, and its pause with it.
+#[test]
+fn law_12_a_change_under_a_clock_that_is_behind_leaves_the_pause_of_the_one_before() {
+    let step = |wish, write, event| Step { workload: 0, seconds: 15, load: 2, wish, sight: Sight::Whole, write, event };
+    let setup = Setup {
+        engine: Engine::Wishes,
+        limits: (1, 60),
+        owner: (4, 4),
+        budget: 5,
+        windows: vec![],
+        declares: false,
+        knows_owner: false,
+        tight: false,
+    };
+    let grows = Wish::Pods { pods: 5, doubtful: false, critical: false, foreseen: false };
+    let behind = Event::ClockIsWrong { seconds: -3600, source_too: false };
+    let steps = vec![
+        step(grows, Write::AnswerIsLost, Event::Nothing),
+        step(Wish::Floored { replicas: 5, seconds: 1 }, Write::Lands, behind),
+        step(Wish::Maintain, Write::Lands, Event::Nothing),
+    ];
+    let ticks: Vec<Ticked> = run(&Script { setup, steps }, None).into_iter().collect();
+    assert_eq!(ticks[1].after.min(), 5, "{ticks:?}");
+    assert!(!ticks[2].lowers(), "{ticks:?}");
+}
+
 // ---- the laws
 
 proptest! {
