@@ -551,7 +551,7 @@ proptest! {
             memory.before(&tick);
             let foreseen = matches!(tick.step.wish, Wish::Pods { foreseen: true, .. })
                 && script.setup.engine != Engine::Rules;
-            let pause = TimeDelta::seconds(if foreseen { 60 } else { 300 });
+            let pause = TimeDelta::seconds(if foreseen { 15 } else { 300 });
             let since = memory.last(tick.step.workload, |_| true).map(|at| tick.at - at);
             let waited = since.is_none_or(|since| since >= pause);
             let right = clock_error(&tick.step) <= 0 && !is_critical(&tick.step);
