@@ -142,7 +142,7 @@ pub fn schedule(path: &Path) -> Result<Schedule, Failure> {
 /// Reads the name of a time zone.
 ///
 /// # Errors
-/// What names there are.
+/// The names that there are.
 pub fn zone(text: &str) -> Result<Tz, String> {
     text.parse()
         .map_err(|_| "there is no such zone; names are those of the IANA database, as Europe/Berlin or UTC".to_owned())

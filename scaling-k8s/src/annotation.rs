@@ -1,7 +1,7 @@
 //! Annotations of ours at an HPA: JSON of a known length and version, under a field manager of ours, made for one object.
 //!
-//! What is read back is checked before it is used, since an owner may copy a manifest with everything in it, edit it, or delete the object
-//! and make it anew. The reasons are the same for each annotation.
+//! An annotation is checked before it is used: an owner may copy a manifest with everything in it, edit it, or delete the object and make it
+//! anew. The reasons are the same for each annotation.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -19,7 +19,7 @@ fn annotation<'a>(hpa: &'a Value, key: &str) -> Option<&'a str> {
     hpa["metadata"]["annotations"][key].as_str()
 }
 
-/// Whether nothing of ours is left at an HPA.
+/// Returns true if nothing of ours is left at an HPA.
 fn is_free(hpa: &Value) -> bool {
     hpa["metadata"]["managedFields"]
         .as_array()

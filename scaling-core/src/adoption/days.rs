@@ -47,7 +47,7 @@ pub enum DaysError {
     },
 }
 
-/// What a replay of one day came to.
+/// Result of the replay of one day.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReplayedDay {
     /// The day under both.

@@ -1,4 +1,4 @@
-//! What is told of HPAs as Kubernetes Events: one object for each series, which counts.
+//! Kubernetes Events about HPAs: one object for each series, with a count.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -138,7 +138,7 @@ impl Series {
         due.iter().filter_map(|key| self.give(key, now)).collect()
     }
 
-    /// What was given out last of a series was not taken: it waits for its next turn.
+    /// Notes that the last Event of a series could not be written: it waits for its next turn.
     #[cfg(feature = "controller")]
     pub(crate) fn was_not_taken(&mut self, target: &Target, series: &'static str) {
         if let Some(told) = self.told.get_mut(&(target.clone(), series)) {

@@ -13,7 +13,7 @@ use crate::support::proxy::{Proxy, Treatment};
 use crate::support::{self, ADMIN, ControlPlane};
 use crate::world::{World, until};
 
-/// Whether nothing of ours is left at an HPA.
+/// Returns true if nothing of ours is left at an HPA.
 fn is_free(hpa: &Value) -> bool {
     !hpa.to_string().contains("kube-scaling/resting-bounds")
         && !hpa.to_string().contains("kube-scaling/history")

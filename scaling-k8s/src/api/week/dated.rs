@@ -88,7 +88,7 @@ impl WeekPlan {
         self
     }
 
-    /// The same week without the events that are over at an instant.
+    /// Leaves out the events that have ended by `at`. An event that is under way stays.
     #[must_use]
     pub fn without_past_events(mut self, at: DateTime<Utc>) -> Self {
         self.events.retain(|event| event.to > at);

@@ -83,7 +83,7 @@ pub struct FleetHealth {
     pub last_tick: Option<DateTime<Utc>>,
 }
 
-/// What the loop says of its ticks. How long ago they were is told by the monotonic clock, which nobody sets: a clock that jumps ahead asks for
+/// Ticks of the loop, for readiness and liveness. Their age is told by the monotonic clock, which nobody sets: a clock that jumps ahead asks for
 /// no restart, and one that was ahead hides no ticks that stay away.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ticks(Arc<Mutex<Told>>);
